@@ -1,0 +1,145 @@
+package alotwebhook
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Event is something that happened, told to every [Endpoint] of its
+// organization that subscribes to its type.
+//
+// Make one with [NewEvent], which fills ID and Timestamp. A host that sets ID
+// itself gets idempotence: emitting the same ID again changes nothing.
+type Event struct {
+	// ID is "evt_" and 26 characters of base32 over a UUIDv7 (a TypeID). It is
+	// the same over every retry, endpoint and redelivery: the consumer's
+	// idempotency key.
+	ID string
+	// Type is a name of the catalogue, such as "candidate.completed".
+	Type string
+	// Timestamp is when the event happened, not when it is sent. The payload
+	// carries it in UTC with exactly three decimals.
+	Timestamp time.Time
+	// OrganizationID names the customer whose endpoints hear of the event.
+	OrganizationID string
+	// Data is the event's own JSON value, passed on byte for byte.
+	Data json.RawMessage
+}
+
+// Endpoint is where an organization wants to be told of its events.
+type Endpoint struct {
+	// ID is "wh_" and a TypeID suffix.
+	ID string
+	// OrganizationID is the owner; it never changes.
+	OrganizationID string
+	// URL receives the POST requests.
+	URL string
+	// Description is the customer's own words, at most 256 bytes; may be empty.
+	Description string
+	// EventTypes are the types subscribed to; never empty, no duplicates.
+	EventTypes []string
+	// Secret signs what is sent here. It is write-only: [Dispatcher.CreateEndpoint]
+	// and [Dispatcher.RotateSecret] return it once, reading an endpoint leaves it empty.
+	// A [Store] holds it as the [Sealer] left it.
+	Secret Secret
+	// NextSecret, when not empty, signs in place of Secret from NextSecretAt on.
+	NextSecret   Secret
+	NextSecretAt time.Time
+	// Disabled endpoints are sent nothing: what is meant for them is parked
+	// and goes out once they are enabled again.
+	Disabled bool
+	// DisabledReason says who or what disabled the endpoint; empty while enabled.
+	DisabledReason DisabledReason
+	// FailingSince is the first failed attempt since the last successful one;
+	// zero while all is well. [Store.Finish] keeps it.
+	FailingSince time.Time
+	// CreatedAt and UpdatedAt are set by the dispatcher.
+	CreatedAt, UpdatedAt time.Time
+	// Version counts the changes; an update of an older version is refused with [ErrConflict].
+	Version int64
+}
+
+// DisabledReason is one stable word for why an endpoint is disabled.
+type DisabledReason string
+
+const (
+	DisabledByUser  DisabledReason = "user"    // somebody switched it off
+	DisabledGone    DisabledReason = "gone"    // it answered 410 Gone
+	DisabledFailing DisabledReason = "failing" // nothing but failures for Config.DisableAfter
+)
+
+// DeliveryState is where a [Delivery] stands.
+type DeliveryState string
+
+const (
+	// StatePending is due now, due later, or being attempted.
+	StatePending DeliveryState = "pending"
+	// StateDelivered was answered with a 2xx status.
+	StateDelivered DeliveryState = "delivered"
+	// StateFailed ran out of attempts; it can be redelivered.
+	StateFailed DeliveryState = "failed"
+	// StateParked waits for its disabled endpoint to be enabled.
+	StateParked DeliveryState = "parked"
+)
+
+// Delivery is one event on its way to one endpoint.
+type Delivery struct {
+	// ID is [DeliveryID] of the event and the endpoint.
+	ID string
+	// EventID, EventType, OrganizationID and EndpointID say what goes where.
+	EventID, EventType, OrganizationID, EndpointID string
+	State                                          DeliveryState
+	// CreatedAt is when the delivery was stored, by the store's clock.
+	CreatedAt time.Time
+	// NextAttemptAt is when a pending delivery is due, or its attempt under
+	// way is given up for lost; zero for a finished one.
+	NextAttemptAt time.Time
+	// FinishedAt is when it was delivered or failed; zero before.
+	FinishedAt time.Time
+	// AttemptCount is how many attempts are in the history.
+	AttemptCount int
+	// LastStatusCode and LastReason are those of the newest attempt; zero before the first.
+	LastStatusCode int
+	LastReason     FailureReason
+	// Attempts, oldest first, are filled in by [Dispatcher.Delivery] only, not in lists.
+	Attempts []Attempt
+}
+
+// Attempt is one HTTP request of a delivery.
+type Attempt struct {
+	// Number counts from 1 over the delivery's whole life, redeliveries included.
+	Number int
+	// StartedAt is by the clock of the dispatcher that made the request.
+	StartedAt time.Time
+	// Duration is from the start to the last byte read or the failure.
+	Duration time.Duration
+	// StatusCode is the answer's; 0 when there was none.
+	StatusCode int
+	// Reason is one stable word; empty after a success.
+	Reason FailureReason
+	// Detail is a sentence for people, at most 256 bytes. It holds no payload, secret or address.
+	Detail string
+	// ResponseBody is the beginning of the answer, kept only when
+	// [Config.KeepResponseBody] asks for it.
+	ResponseBody string
+}
+
+// FailureReason is one stable word for why an attempt failed.
+type FailureReason string
+
+const (
+	ReasonTimeout           FailureReason = "timeout"            // no whole answer in time
+	ReasonConnectionRefused FailureReason = "connection_refused" // nobody listens there
+	ReasonConnectionReset   FailureReason = "connection_reset"   // the connection broke before the answer
+	ReasonTLS               FailureReason = "tls"                // no handshake, or a certificate that does not hold
+	ReasonDNS               FailureReason = "dns"                // the host name has no address
+	ReasonBlockedAddress    FailureReason = "blocked_address"    // the address is not one to be dialled
+	ReasonStatus            FailureReason = "status"             // an answer outside 2xx and 3xx
+	ReasonRedirect          FailureReason = "redirect"           // a 3xx answer: redirects are not followed
+	ReasonResponseTooLarge  FailureReason = "response_too_large" // headers or body past their limits
+	ReasonProtocol          FailureReason = "protocol"           // the answer is not HTTP
+	ReasonNetwork           FailureReason = "network"            // any other failure to connect, send or read
+	ReasonPoison            FailureReason = "poison"             // claimed five times without any outcome
+	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint went away first
+	ReasonUnsendable        FailureReason = "unsendable"         // payload erased, or secret or URL not usable
+)

@@ -1,0 +1,20 @@
+package alotwebhook
+
+import "errors"
+
+// ErrInvalid is what every refused input is, for [errors.Is]; [FieldError] says which.
+var ErrInvalid = errors.New("alotwebhook: invalid input")
+
+// FieldError refuses one field of an input. It is an [ErrInvalid].
+type FieldError struct {
+	// Field is the field's name as the payload or the API spells it, such as
+	// "organizationId"; "events[2].type" when several were given.
+	Field string
+	// Problem says what is wrong and what to do, without the value of a secret or a payload.
+	Problem string
+}
+
+func (e *FieldError) Error() string { return "alotwebhook: " + e.Field + " " + e.Problem }
+
+// Is makes every FieldError an [ErrInvalid].
+func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
