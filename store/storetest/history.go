@@ -181,7 +181,8 @@ func historyPages(t *trial) {
 					require.Equal(t, (len(want)+limit-1)/limit, page, "the last page has no next one, full or not")
 					break
 				}
-				require.Len(t, deliveries, limit)
+				require.Len(t, deliveries, limit, "a page before the last is full")
+				require.LessOrEqual(t, len(got), len(want), "in pages of %d", limit)
 				require.Equal(t, got[len(got)-1], next, "the cursor is the last id of the page before")
 				f.Cursor = next
 			}
@@ -192,17 +193,16 @@ func historyPages(t *trial) {
 
 func historyPagesWhileAdding(t *trial) {
 	e := t.endpoint("org_1", completed)
-	want := newestFirst(idsOf(newEvents(t, "org_1", completed, 0), e))
 	events := newEvents(t, "org_1", completed, 100)
 	t.enqueue(events...)
-	want = append(want, newestFirst(idsOf(events, e))...)
+	want := newestFirst(idsOf(events, e))
 	var got []string
 	f := alotwebhook.Filter{EndpointID: e.ID, Limit: 7}
 	for {
 		page, next, err := t.store.Deliveries(t.ctx(), f)
 		require.NoError(t, err)
 		got = append(got, deliveryIDs(page)...)
-		if f.Cursor = next; next == "" {
+		if f.Cursor = next; next == "" || len(got) > len(want) {
 			break
 		}
 		t.enqueue(newEvents(t, "org_1", completed, 3)...)

@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
-	"time"
-
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -219,26 +218,30 @@ func (t *trial) delivery(id string) alotwebhook.Delivery {
 	return d
 }
 
-// state requires that a delivery is in a state.
+// requireState requires that a delivery is in a state.
 func (t *trial) requireState(id string, want alotwebhook.DeliveryState) {
 	t.Helper()
 	require.Equal(t, want, t.delivery(id).State, "the state of %s", id)
 }
 
+// endless is more pages than any listing here has.
+const endless = 5000
+
 // list returns everything that f selects, page after page.
 func (t *trial) list(f alotwebhook.Filter) []alotwebhook.Delivery {
 	t.Helper()
 	var all []alotwebhook.Delivery
-	for {
+	for range endless {
 		page, next, err := t.store.Deliveries(t.ctx(), f)
 		require.NoError(t, err)
 		all = append(all, page...)
 		if next == "" {
 			return all
 		}
-		require.NotEqual(t, f.Cursor, next, "the cursor moves on")
 		f.Cursor = next
 	}
+	require.FailNow(t, "a listing has no end", "filter %+v", f)
+	return nil
 }
 
 func (t *trial) stats() alotwebhook.Stats {
