@@ -215,7 +215,7 @@ const dueRows = `SELECT q.id, q.claims, q.attempts, q.tried, e.type, e.id, e.pay
 // take reads an endpoint's next n due deliveries.
 func (c *claim) take(k *taker, n int) (got int, err error) {
 	err = c.each(dueRows, []any{k.ref, c.now, n, k.had}, func(scan func(...any) error) error {
-		var id, event sql.RawBytes
+		var id, event key
 		var kind int64
 		var tried int
 		d := alotwebhook.Claimed{Lease: c.token, Endpoint: k.endpoint}
@@ -230,9 +230,9 @@ func (c *claim) take(k *taker, n int) (got int, err error) {
 		d.Try = d.Attempt - tried + 1
 		d.Attempt++
 		d.EventType = name
-		d.EventID = key(event).spell(eventPrefix)
-		d.DeliveryID = key(id).spell(deliveryPrefix)
-		c.keys = append(c.keys, key(id))
+		d.EventID = event.spell(eventPrefix)
+		d.DeliveryID = id.spell(deliveryPrefix)
+		c.keys = append(c.keys, id)
 		c.got = append(c.got, d)
 		got++
 		return nil

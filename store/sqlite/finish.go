@@ -86,7 +86,7 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome) (lost []string, err error) 
 			return nil, err
 		}
 	}
-	if err := t.end(done); err != nil {
+	if err := t.move(done); err != nil {
 		return nil, err
 	}
 	return lost, t.keepHealth(health)
@@ -108,13 +108,11 @@ func (t *txn) queued(keys []key) (map[key]*queued, error) {
 	all := make([]queued, 0, len(keys))
 	err := readQueue.keys(nil, keys, func(query string, args []any) error {
 		return t.each(query, args, func(scan func(...any) error) error {
-			var id sql.RawBytes
 			var q queued
-			err := scan(&id, &q.lease, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
+			err := scan(&q.key, &q.lease, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
 			if err != nil {
 				return err
 			}
-			q.key = key(id)
 			all = append(all, q)
 			rows[q.key] = &all[len(all)-1]
 			return nil
@@ -137,8 +135,8 @@ func (q *queued) record(o *alotwebhook.Outcome) (err error) {
 	return err
 }
 
-// end moves rows from the queue into the history.
-func (t *txn) end(done []ending) error {
+// move takes rows from the queue into the history.
+func (t *txn) move(done []ending) error {
 	keys := make([]key, len(done))
 	for i := range done {
 		keys[i] = done[i].key

@@ -27,9 +27,13 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 		if err != nil {
 			return err
 		}
-		parsed, err := alotwebhook.ParseEvent(payload)
-		e.ID, e.Timestamp, e.Data = id, instant(happened), parsed.Data
-		return err
+		e.ID, e.Timestamp = id, instant(happened)
+		before := len(e.Payload()) - 1 // the data stands in front of the closing brace
+		if len(payload) <= before {
+			return errors.New("the payload stored is damaged")
+		}
+		e.Data = payload[before : len(payload)-1]
+		return nil
 	})
 	return e, err
 }
@@ -50,17 +54,16 @@ const (
 )
 
 func scanDelivery(scan func(...any) error) (k key, d alotwebhook.Delivery, history string, err error) {
-	var id, event sql.RawBytes
+	var event key
 	var created int64
 	var next, finished sql.NullInt64
-	err = scan(&id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.State,
+	err = scan(&k, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.State,
 		&created, &next, &finished, &d.AttemptCount, &d.LastStatusCode, &d.LastReason, &history)
 	if err != nil {
 		return k, d, "", err
 	}
-	k = key(id)
 	d.ID = k.spell(deliveryPrefix)
-	d.EventID = key(event).spell(eventPrefix)
+	d.EventID = event.spell(eventPrefix)
 	d.CreatedAt = instant(created)
 	d.NextAttemptAt, d.FinishedAt = optional(next), optional(finished)
 	return k, d, history, nil

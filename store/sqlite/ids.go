@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/base32"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -35,6 +36,16 @@ func parseKey(prefix, id string) (k key, ok bool) {
 		return key{}, false
 	}
 	return key(out[4:]), true
+}
+
+// Scan implements [sql.Scanner].
+func (k *key) Scan(value any) error {
+	b, ok := value.([]byte)
+	if !ok || len(b) != len(k) {
+		return errors.New("an id stored is damaged")
+	}
+	*k = key(b)
+	return nil
 }
 
 func eventKey(id string) (key, error) {

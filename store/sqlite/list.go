@@ -194,10 +194,10 @@ func (l *lister) among(column string) (string, []any) {
 
 func (l *lister) collect(query string, args []any) (keys []key, err error) {
 	err = l.each(query, args, func(scan func(...any) error) error {
-		var id sql.RawBytes
+		var id key
 		err := scan(&id)
 		if err == nil {
-			keys = append(keys, key(id))
+			keys = append(keys, id)
 		}
 		return err
 	})
@@ -246,13 +246,13 @@ func (l *lister) filtered(table, where string, args []any) (keys []key, err erro
 		chosen[ref] = true
 	}
 	err = l.each("SELECT id, endpoint FROM "+table+" WHERE "+where+" ORDER BY id DESC", args, func(scan func(...any) error) error {
-		var id sql.RawBytes
+		var id key
 		var endpoint int64
 		if err := scan(&id, &endpoint); err != nil {
 			return err
 		}
 		if l.all || chosen[endpoint] {
-			keys = append(keys, key(id))
+			keys = append(keys, id)
 		}
 		if len(keys) == l.limit {
 			return errEnough
