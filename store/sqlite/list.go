@@ -277,6 +277,9 @@ func (l *lister) finishedKeys(state alotwebhook.DeliveryState) ([]key, error) {
 	if l.event != 0 || l.all && l.kind == 0 && code == 0 {
 		return l.filtered("alotwebhook_deliveries", where, args)
 	}
+	if len(l.refs) > maxGroups {
+		return l.filtered("alotwebhook_deliveries", where, args)
+	}
 	groups, few, err := l.groups(code)
 	if err != nil {
 		return nil, err
