@@ -9,7 +9,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Claim implements [alotwebhook.Queue].
+// Claim implements [alotwebhook.Queue]. A claim that got all it asked for does
+// not look at every endpoint's next delivery for NextIn: its caller is to claim
+// again as soon as it has room.
 func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
 	var cl *claim
 	err := s.submit(&job{
@@ -231,12 +233,14 @@ func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker,
 	return hungry, nil
 }
 
-// dueRows reads several endpoints' next due deliveries.
+// dueRows reads several endpoints' next due deliveries. SQLite's
+// planner looks into bare parameters after "=" and LIMIT, and would compile
+// the statement anew for every value.
 var dueRows = sized([]int{16, 4, 1}, func(n int) string {
 	return repeat(`SELECT * FROM (
 		SELECT q.endpoint, q.id, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
 		FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
-		WHERE q.endpoint = ? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT ? OFFSET ?)`, " UNION ALL ", n)
+		WHERE q.endpoint = 0+? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+? OFFSET 0+?)`, " UNION ALL ", n)
 })
 
 // take reads what the takers have asked for, and leaves in ask what was not there.

@@ -71,7 +71,6 @@ var _ alotwebhook.Store = (*Store)(nil)
 // Pragmas of every connection that Open makes. Sources:
 // https://sqlite.org/pragma.html and https://sqlite.org/wal.html.
 var ownPragmas = []string{
-	"busy_timeout(10000)",          // milliseconds to wait for another connection's lock
 	"journal_mode(WAL)",            // readers and the writer do not wait for each other; one fsync a commit
 	"synchronous(FULL)",            // a commit is on the disk when it returns, not just safe from corruption
 	"wal_autocheckpoint(4000)",     // pages: pages that change all the time are copied back a quarter as often
@@ -80,6 +79,9 @@ var ownPragmas = []string{
 	"journal_size_limit(67108864)", // bytes that the WAL keeps after a burst; without it, it never shrinks
 	"trusted_schema(OFF)",          // a doctored file cannot run functions through its schema
 }
+
+// Beside these, a reader waits up to ten seconds for a lock, which in WAL it
+// hardly ever meets, and cannot write. The writer does its waiting itself.
 
 // readers is how many history pages are read at once; each has a connection.
 const readers = 4
@@ -97,12 +99,12 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, sayf("open %q: %w", path, err)
 	}
-	writes, err := sql.Open("sqlite", dsn(absolute, url.Values{"_txlock": {"immediate"}}))
+	writes, err := sql.Open("sqlite", dsn(absolute, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(0)"}}))
 	if err != nil {
 		return nil, sayf("open %q: %w", path, err)
 	}
 	writes.SetMaxOpenConns(1)
-	reads, err := sql.Open("sqlite", dsn(absolute, url.Values{"_pragma": {"query_only(1)"}}))
+	reads, err := sql.Open("sqlite", dsn(absolute, url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)"}}))
 	if err != nil {
 		return nil, errors.Join(sayf("open %q: %w", path, err), writes.Close())
 	}
@@ -116,7 +118,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 func dsn(path string, extra url.Values) string {
-	query := url.Values{"_pragma": append(append([]string(nil), ownPragmas...), extra["_pragma"]...)}
+	query := url.Values{"_pragma": append(extra["_pragma"], ownPragmas...)}
 	if lock := extra.Get("_txlock"); lock != "" {
 		query.Set("_txlock", lock)
 	}
@@ -169,8 +171,9 @@ func create(path string) error {
 //
 // Any number of connections will do. With SetMaxOpenConns(1) the store and the
 // host take turns: within a transaction of its own, the host must then use
-// [Store.Tx] only; another method would wait for the connection, and fails
-// after ten seconds. A database in memory needs exactly one connection.
+// [Store.Tx] only: any other method would wait for the connection, one that
+// writes for ten seconds, one that reads until its context ends. A database in
+// memory needs exactly one connection.
 func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	if db == nil {
 		return nil, sayf("New needs a handle, not nil")
