@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,9 +276,10 @@ func TestSendTest(t *testing.T) {
 func TestRedeliverAndRecover(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
-			if down {
+			if down.Load() {
 				return status(http.StatusInternalServerError), nil
 			}
 			return status(http.StatusOK), nil
@@ -296,7 +298,7 @@ func TestRedeliverAndRecover(t *testing.T) {
 		late := w.emit(t)
 		time.Sleep(time.Hour)
 
-		down = false
+		down.Store(false)
 		again, err := w.Redeliver(t.Context(), alotwebhook.DeliveryID(events[0].ID, e.ID))
 		require.NoError(t, err)
 		require.True(t, again)
