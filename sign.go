@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"hash"
+	"io"
 	"log/slog"
 	"sync"
 )
@@ -22,8 +24,8 @@ const signatureLen = len(signaturePrefix) + 2*sha256.Size
 const redacted = "[REDACTED]"
 
 // Secret is what an endpoint's signatures are made with: its UTF-8 bytes are
-// the key. However it is printed, logged or encoded, it shows as [REDACTED];
-// string(s) is the one way to its text.
+// the key. However it is printed, logged or encoded as JSON or text, it shows
+// as [REDACTED]; string(s) is the one way to its text.
 type Secret string
 
 // NewSecret makes a secret of 32 random bytes, as "whsec_" and base64.
@@ -32,6 +34,10 @@ func NewSecret() Secret {
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return Secret("whsec_" + base64.StdEncoding.EncodeToString(b[:]))
 }
+
+// Format prints [REDACTED], whatever the verb: package fmt would show the text
+// for one that a string does not have, such as %d.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns [REDACTED].
 func (Secret) String() string { return redacted }
