@@ -57,7 +57,7 @@ func encodeData(data any) (json.RawMessage, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-func checkData(data json.RawMessage) error {
+func checkData(data json.RawMessage) *FieldError {
 	switch {
 	case len(data) == 0:
 		return &FieldError{Field: "data", Problem: "is missing; give a JSON value"}
