@@ -2,6 +2,7 @@ package alotwebhook
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -155,7 +156,11 @@ func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string)
 	if err != nil {
 		return Event{}, err
 	}
-	event, err := NewEvent(eventType, endpoint.OrganizationID, d.types[eventType].Example)
+	example := d.types[eventType].Example
+	if len(example) == 0 {
+		example = json.RawMessage(`{}`)
+	}
+	event, err := NewEvent(eventType, endpoint.OrganizationID, example)
 	if err != nil {
 		return Event{}, err
 	}

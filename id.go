@@ -3,8 +3,10 @@ package alotwebhook
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -30,6 +32,14 @@ func newID(prefix string) (string, error) {
 	u, err := uuid.NewV7()
 	if err != nil {
 		return "", fmt.Errorf("alotwebhook: no random bytes for an id: %w", err)
+	}
+	// NewV7 never goes back, even if the clock was set back by hours, or faked
+	// by a test. An id's millisecond is what history goes by: it must be now.
+	var ms [8]byte
+	copy(ms[2:], u[:6])
+	if now := time.Now().UnixMilli(); int64(binary.BigEndian.Uint64(ms[:]))-now > 1000 {
+		binary.BigEndian.PutUint64(ms[:], uint64(now))
+		copy(u[:6], ms[2:])
 	}
 	return formatID(prefix, u), nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,12 +110,12 @@ func TestOverloadHalvesTheSlots(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := newGauge()
-				healed := false
+				var healed atomic.Bool
 				net := &receivers{answer: func(r *http.Request, _ int) (*http.Response, error) {
 					defer g.enter(r.URL.Host)()
 					time.Sleep(100 * time.Millisecond)
 					switch {
-					case healed:
+					case healed.Load():
 						return status(http.StatusOK), nil
 					case code == 0:
 						return hang(r)
@@ -135,7 +136,7 @@ func TestOverloadHalvesTheSlots(t *testing.T) {
 				}
 				require.LessOrEqual(t, g.peak("a.example.com"), 2)
 				time.Sleep(5 * time.Minute)
-				healed = true
+				healed.Store(true)
 				for range 200 {
 					w.emit(t)
 				}
@@ -213,9 +214,10 @@ func TestGoneDisablesAndParks(t *testing.T) {
 func TestFiveDaysOfFailuresDisable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var fail = true
+		var fail atomic.Bool
+		fail.Store(true)
 		net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
-			if fail {
+			if fail.Load() {
 				return nil, errors.New("no way through")
 			}
 			return status(http.StatusOK), nil
@@ -236,9 +238,9 @@ func TestFiveDaysOfFailuresDisable(t *testing.T) {
 		defer w.run(t)()
 		days(4)
 		require.False(t, disabled())
-		fail = false
+		fail.Store(false)
 		days(1)
-		fail = true // one success began the count anew
+		fail.Store(true) // one success began the count anew
 		days(4)
 		require.False(t, disabled())
 		days(2)
