@@ -193,22 +193,17 @@ func (s *sender) readBody(resp *http.Response) (kept string, err error) {
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		return "", nil
 	}
-	var keep []byte
+	var keep strings.Builder
 	if n := s.cfg.KeepResponseBody; n > 0 {
-		keep = make([]byte, n)
-		n, err = io.ReadFull(resp.Body, keep)
-		keep = keep[:n]
-		if err == io.EOF || err == io.ErrUnexpectedEOF && resp.ContentLength < 0 {
-			return strings.ToValidUTF8(string(keep), "\uFFFD"), nil
-		}
+		_, err = io.CopyN(&keep, resp.Body, int64(n))
 	}
 	if err == nil {
-		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-len(keep))+1)
+		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-keep.Len())+1)
 	}
 	if err == io.EOF {
 		err = nil
 	}
-	return strings.ToValidUTF8(string(keep), "\uFFFD"), err
+	return strings.ToValidUTF8(keep.String(), "\uFFFD"), err
 }
 
 // judge tells what a status means: any 2xx is success, all else a failure.
