@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -259,9 +260,9 @@ func classify(err error) (FailureReason, string) {
 		return ReasonTLS, detail
 	}
 	switch text := err.Error(); {
-	case strings.Contains(text, "server response headers exceeded"), strings.Contains(text, "too many 1xx"):
+	case containsAny(text, "server response headers exceeded", "too many 1xx"):
 		return ReasonResponseTooLarge, "the answer's headers are longer than is read"
-	case strings.Contains(text, "malformed"), strings.Contains(text, "unexpected content"), strings.Contains(text, "unsupported transfer encoding"):
+	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
 		return ReasonProtocol, "the answer is not HTTP"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "connection broken"), strings.Contains(text, "server closed"):
@@ -269,6 +270,10 @@ func classify(err error) (FailureReason, string) {
 	default:
 		return ReasonNetwork, "the connection failed"
 	}
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // Windows has error numbers of its own for sockets.
