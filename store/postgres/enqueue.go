@@ -112,10 +112,13 @@ const (
 // chunk turns events into columns, in the order of their ids: whoever stores
 // the same events at the same time then waits, and does not deadlock.
 func chunk(events []alotwebhook.Event) ([]enqueueArgs, error) {
-	sorted := slices.SortedFunc(slices.Values(events), func(a, b alotwebhook.Event) int { return cmp.Compare(a.ID, b.ID) })
+	sorted := slices.SortedStableFunc(slices.Values(events), func(a, b alotwebhook.Event) int { return cmp.Compare(a.ID, b.ID) })
 	chunks := []enqueueArgs{{}}
 	size := 0
-	for _, e := range sorted {
+	for i, e := range sorted {
+		if i > 0 && e.ID == sorted[i-1].ID {
+			continue // the first of them counts
+		}
 		id, ok := decodeID(eventPrefix, e.ID)
 		if !ok {
 			return nil, &alotwebhook.FieldError{Field: "id", Problem: "is not an event id"}

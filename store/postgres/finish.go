@@ -88,7 +88,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 // finishing is the work of one Finish.
 type finishing struct {
 	outcomes     []alotwebhook.Outcome
-	ids          []uuid
+	ids          []uuid // of the outcomes; zero for one that cannot count
 	ended, again outcomeArgs
 	failures     bool
 	endpoints    map[uuid]int64 // the endpoint of what was not lost
@@ -112,11 +112,10 @@ func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 	seen := make(map[uuid]bool, len(outcomes))
 	for i, o := range outcomes {
 		id, ok := decodeID(deliveryPrefix, o.DeliveryID)
-		f.ids[i] = id
 		if !ok || o.Lease == 0 || seen[id] {
 			continue
 		}
-		seen[id] = true
+		f.ids[i], seen[id] = id, true
 		f.failures = f.failures || o.Attempt.Number != 0 && o.State != alotwebhook.StateDelivered
 		if o.State == alotwebhook.StatePending {
 			f.again.add(id, o)

@@ -29,7 +29,19 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 	if !found {
 		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
 	}
-	return alotwebhook.ParseEvent([]byte(payload))
+	return parsePayload(payload)
+}
+
+// parsePayload is the reverse of [alotwebhook.Event.Payload], blanks around the data included.
+func parsePayload(payload string) (alotwebhook.Event, error) {
+	e, err := alotwebhook.ParseEvent([]byte(payload))
+	if err != nil {
+		return e, err
+	}
+	e.Data = nil
+	before := len(e.Payload()) - len("}")
+	e.Data = []byte(payload[before : len(payload)-len("}")])
+	return e, nil
 }
 
 // Delivery implements [alotwebhook.History].
@@ -267,10 +279,13 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	var oldest float64
 	err = s.runPlain(ctx, step{
 		sql: `
+			WITH now AS MATERIALIZED (
+				SELECT clock_timestamp() AS at
+			)
 			SELECT coalesce(sum(q.n) FILTER (WHERE NOT p.disabled), 0)::bigint,
 				coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint,
 				coalesce(extract(epoch FROM now.at - min(q.first) FILTER (WHERE NOT p.disabled)), 0)::float8
-			FROM (SELECT clock_timestamp() AS at) AS now
+			FROM now
 			CROSS JOIN (SELECT endpoint, count(*) AS n, min(next_at) AS first FROM {s}.queue GROUP BY endpoint) AS q
 			JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
 			GROUP BY now.at`,

@@ -27,8 +27,12 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 	}
 	for _, d := range days {
 		if p.History > 0 && d.begins(now.Add(-p.History)) {
-			if err = s.purgeHistory(ctx, d, now, p, &r); err != nil {
+			dropped, err := s.purgeHistory(ctx, d, now, p, &r)
+			if err != nil {
 				return r, s.explain("purge the history of "+d.suffix, err)
+			}
+			if dropped {
+				continue
 			}
 		}
 		if p.Payloads > 0 && d.begins(now.Add(-p.Payloads)) && r.Payloads < p.Limit {
@@ -80,22 +84,22 @@ func (s *Store) days(ctx context.Context) (days []dayTables, now time.Time, err 
 	return days, now, err
 }
 
-func (s *Store) purgeHistory(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) error {
+func (s *Store) purgeHistory(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) (dropped bool, err error) {
 	until := now.Add(-p.History)
 	if !d.isDefault() && !d.start.Add(day).After(until) {
 		if dropped, err := s.dropDay(ctx, d, until, r); dropped || err != nil {
-			return err
+			return dropped, err
 		}
 	}
 	if n := p.Limit - r.Deliveries; n > 0 {
 		if err := s.purgeDeliveries(ctx, d, until, n, r); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if n := p.Limit - r.Events; n > 0 {
-		return s.purgeEvents(ctx, d, until, n, r)
+		return false, s.purgeEvents(ctx, d, until, n, r)
 	}
-	return nil
+	return false, nil
 }
 
 // on puts the day's partitions into a statement.
