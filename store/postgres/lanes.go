@@ -14,10 +14,12 @@ const (
 	// lateness is how long after its emit a delivery may commit and still be
 	// claimed without a look: an endpoint's scan goes on that far behind now.
 	lateness = time.Second
-	// Looking is done at every claim that finds nothing while it takes at most
-	// cheapLook, otherwise at most a lookShare'th of the time, but at least
-	// every maxLookInterval.
-	cheapLook       = 10 * time.Millisecond
+	// Looking is done at every claim that finds nothing while it meets at most
+	// fewEndpoints, some three milliseconds' work, and takes at most cheapLook,
+	// also on a busy machine; otherwise for at most a lookShare'th of the time, but
+	// at least every maxLookInterval.
+	fewEndpoints    = 1000
+	cheapLook       = 250 * time.Millisecond
 	lookShare       = 20
 	maxLookInterval = 30 * time.Second
 )
@@ -66,6 +68,7 @@ type lanes struct {
 	cursor   int64         // how far it has come, 0 between looks
 	looked   time.Time     // when the last one began
 	cost     time.Duration // what it took
+	met      int           // how many endpoints
 	doubtful bool          // something happened that only a look can tell
 }
 
@@ -224,7 +227,7 @@ func (ls *lanes) mayLook(empty bool) bool {
 	if ls.cursor != 0 || ls.doubtful {
 		return true
 	}
-	if empty && ls.cost <= cheapLook {
+	if empty && ls.met <= fewEndpoints && ls.cost <= cheapLook {
 		return true
 	}
 	return time.Since(ls.looked) >= min(ls.cost*lookShare, maxLookInterval)
@@ -258,7 +261,7 @@ func (ls *lanes) startLook() (cursor int64) {
 	if ls.cursor == 0 {
 		ls.look++
 		ls.looked = time.Now()
-		ls.cost = 0
+		ls.cost, ls.met = 0, 0
 		ls.doubtful = false
 	}
 	return ls.cursor
@@ -276,6 +279,7 @@ func (ls *lanes) endLook(seen []sight, more bool, took time.Duration) {
 		}
 	}
 	ls.cost += took
+	ls.met += len(seen)
 	if more {
 		return
 	}

@@ -15,7 +15,7 @@ import (
 
 const (
 	// daysAhead is how many days after today have their partition.
-	daysAhead = 3
+	daysAhead = 2
 	day       = 24 * time.Hour
 	// partitionsEvery is how often a process looks whether one is missing.
 	partitionsEvery = time.Hour
@@ -35,7 +35,7 @@ func uuidText(u uuid) string {
 	return fmt.Sprintf(uuidTextFormat, u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
-// makePartitions makes the missing partitions of yesterday to daysAhead. A day
+// makePartitions makes the missing partitions of today to daysAhead. A day
 // that has rows in the default partition already stays there, and so does all
 // where the role does not own the tables.
 func (s *Store) makePartitions(ctx context.Context) error {
@@ -54,7 +54,7 @@ func (s *Store) makePartitions(ctx context.Context) error {
 func (s *Store) missingPartitions(ctx context.Context) (days []time.Time, err error) {
 	err = s.run(ctx, step{
 		sql: `SELECT d AT TIME ZONE 'UTC'
-			FROM generate_series(-1, $1::int) AS n, LATERAL (
+			FROM generate_series(0, $1::int) AS n, LATERAL (
 				SELECT date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') + n * interval '1 day') AS day (d)
 			WHERE to_regclass($2::text || '.attempts_' || to_char(d, 'YYYYMMDD')) IS NULL`,
 		args: []any{int32(daysAhead), quoted(s.schema)},
