@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -193,22 +194,17 @@ func (s *sender) readBody(resp *http.Response) (kept string, err error) {
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
 		return "", nil
 	}
-	var keep []byte
+	var keep strings.Builder
 	if n := s.cfg.KeepResponseBody; n > 0 {
-		keep = make([]byte, n)
-		n, err = io.ReadFull(resp.Body, keep)
-		keep = keep[:n]
-		if err == io.EOF || err == io.ErrUnexpectedEOF && resp.ContentLength < 0 {
-			return strings.ToValidUTF8(string(keep), "\uFFFD"), nil
-		}
+		_, err = io.CopyN(&keep, resp.Body, int64(n))
 	}
 	if err == nil {
-		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-len(keep))+1)
+		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-keep.Len())+1)
 	}
 	if err == io.EOF {
 		err = nil
 	}
-	return strings.ToValidUTF8(string(keep), "\uFFFD"), err
+	return strings.ToValidUTF8(keep.String(), "\uFFFD"), err
 }
 
 // judge tells what a status means: any 2xx is success, all else a failure.
@@ -264,9 +260,9 @@ func classify(err error) (FailureReason, string) {
 		return ReasonTLS, detail
 	}
 	switch text := err.Error(); {
-	case strings.Contains(text, "server response headers exceeded"), strings.Contains(text, "too many 1xx"):
+	case containsAny(text, "server response headers exceeded", "too many 1xx"):
 		return ReasonResponseTooLarge, "the answer's headers are longer than is read"
-	case strings.Contains(text, "malformed"), strings.Contains(text, "unexpected content"), strings.Contains(text, "unsupported transfer encoding"):
+	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
 		return ReasonProtocol, "the answer is not HTTP"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "connection broken"), strings.Contains(text, "server closed"):
@@ -274,6 +270,10 @@ func classify(err error) (FailureReason, string) {
 	default:
 		return ReasonNetwork, "the connection failed"
 	}
+}
+
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
 // Windows has error numbers of its own for sockets.

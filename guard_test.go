@@ -206,6 +206,8 @@ func TestControlFailsClosed(t *testing.T) {
 		require.ErrorIs(t, control(t.Context(), c[0], c[1], nil), alotwebhook.ErrBlockedAddress, c)
 	}
 	require.ErrorIs(t, alotwebhook.AllowedAddress(netip.Addr{}), alotwebhook.ErrBlockedAddress)
+	zoned := netip.MustParseAddr("::ffff:8.8.8.8%eth0") // its zone is lost where it is unmapped
+	require.ErrorIs(t, alotwebhook.AllowedAddress(zoned), alotwebhook.ErrBlockedAddress)
 }
 
 func TestOperatorsNets(t *testing.T) {
@@ -282,6 +284,8 @@ func TestURLSpelling(t *testing.T) {
 		{"http://localhost:8080/x", "", ""},
 		{"https://@example.com/", "", ""},
 		{"https://example.com/#", "", ""},
+		{"https://example.com/a b", "", ""},
+		{`https://example.com/a\b`, "", ""},
 		{"https://example.com/%23%5C", "https://example.com/%23%5C", "https://example.com/%23%5C"},
 		{"", "", ""},
 		{"https://example.com/" + strings.Repeat("a", 2028), "https://example.com/" + strings.Repeat("a", 2028), "https://example.com/" + strings.Repeat("a", 2028)},

@@ -116,9 +116,6 @@ func (s *MemoryStore) finish(d *memoryDelivery, o Outcome, now time.Duration) {
 		s.reseat(d.endpoint)
 		return
 	}
-	if o.Attempt.Reason != "" {
-		d.lastReason = o.Attempt.Reason // why it failed without an attempt
-	}
 	s.end(d, o.State, now)
 }
 

@@ -10,9 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/storetest"
 )
 
-var _ alotwebhook.Store = (*alotwebhook.MemoryStore)(nil)
+func TestMemoryStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(testing.TB) alotwebhook.Store { return alotwebhook.NewMemoryStore() })
+}
 
 // listed is a store with one endpoint and n deliveries to it.
 func listed(tb testing.TB, n int) (*alotwebhook.MemoryStore, alotwebhook.Endpoint) {
@@ -68,6 +72,7 @@ func benchmarkClaimFinish(b *testing.B, backlog, endpoints int) {
 	}
 	fill(backlog)
 	b.ReportAllocs()
+	b.ResetTimer()
 	for done, queued := 0, backlog; done < b.N; {
 		if queued < backlog/2 || queued < 256 {
 			b.StopTimer()

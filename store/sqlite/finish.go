@@ -1,0 +1,245 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// The states of finished deliveries, as they are stored.
+const (
+	delivered = 1
+	failed    = 2
+)
+
+// Finish implements [alotwebhook.Queue].
+func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
+	if len(outcomes) == 0 {
+		return nil, nil
+	}
+	err = s.write(ctx, "finish", func(t *txn) error {
+		lost, err = t.finish(outcomes)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}
+
+// queued is a row of the queue, as far as its next state needs it.
+type queued struct {
+	key             key
+	lease           int64
+	endpoint, event int64
+	kind, createdAt int64
+	attempts        int
+	status          int
+	reason          string
+	history         string
+}
+
+// ending is a row of the queue with what became of it.
+type ending struct {
+	*queued
+	state alotwebhook.DeliveryState
+}
+
+var (
+	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
+	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
+	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
+	returnToQueue    = "UPDATE alotwebhook_queue SET next_at = ?, lease = 0, claims = 0, attempts = ?, status = ?, reason = ?, history = ? WHERE id = ?"
+)
+
+func (t *txn) finish(outcomes []alotwebhook.Outcome) (lost []string, err error) {
+	rows, err := t.leased(outcomes)
+	if err != nil {
+		return nil, err
+	}
+	health := map[int64]*health{}
+	done := make([]ending, 0, len(outcomes))
+	for i := range outcomes {
+		o := &outcomes[i]
+		k, _ := parseKey(deliveryPrefix, o.DeliveryID)
+		q := rows[k]
+		if q == nil || q.lease == 0 || q.lease != o.Lease {
+			lost = append(lost, o.DeliveryID)
+			continue
+		}
+		q.lease = 0 // the same outcome twice in a batch counts once
+		if err := q.record(o); err != nil {
+			return nil, err
+		}
+		if o.Attempt.Number != 0 {
+			heed(health, q.endpoint, o)
+		}
+		if o.State != alotwebhook.StatePending {
+			done = append(done, ending{q, o.State})
+			continue
+		}
+		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
+		if err := t.exec(returnToQueue, next, q.attempts, q.status, q.reason, q.history, q.key[:]); err != nil {
+			return nil, err
+		}
+	}
+	if err := t.move(done); err != nil {
+		return nil, err
+	}
+	return lost, t.keepHealth(health)
+}
+
+// leased reads the rows that the outcomes are about.
+func (t *txn) leased(outcomes []alotwebhook.Outcome) (map[key]*queued, error) {
+	keys := make([]key, 0, len(outcomes))
+	for i := range outcomes {
+		if k, ok := parseKey(deliveryPrefix, outcomes[i].DeliveryID); ok {
+			keys = append(keys, k)
+		}
+	}
+	return t.queued(keys)
+}
+
+func (t *txn) queued(keys []key) (map[key]*queued, error) {
+	rows := make(map[key]*queued, len(keys))
+	all := make([]queued, 0, len(keys))
+	err := readQueue.keys(nil, keys, func(query string, args []any) error {
+		return t.each(query, args, func(scan func(...any) error) error {
+			var q queued
+			err := scan(&q.key, &q.lease, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
+			if err != nil {
+				return err
+			}
+			all = append(all, q)
+			rows[q.key] = &all[len(all)-1]
+			return nil
+		})
+	})
+	return rows, err
+}
+
+// record adds the outcome's attempt. A failure without one, such as a poisoned
+// delivery's, leaves its reason all the same.
+func (q *queued) record(o *alotwebhook.Outcome) (err error) {
+	if o.Attempt.Number != 0 {
+		q.attempts++
+		q.status = o.Attempt.StatusCode
+		q.reason = string(o.Attempt.Reason)
+		q.history, err = appendAttempt(q.history, &o.Attempt)
+	} else if o.State != alotwebhook.StatePending && o.Attempt.Reason != "" {
+		q.reason = string(o.Attempt.Reason)
+	}
+	return err
+}
+
+// move takes rows from the queue into the history.
+func (t *txn) move(done []ending) error {
+	keys := make([]key, len(done))
+	for i := range done {
+		keys[i] = done[i].key
+	}
+	if err := deleteQueue.keys(nil, keys, func(query string, args []any) error { return t.exec(query, args...) }); err != nil {
+		return err
+	}
+	return insertDeliveries.rows(t, len(done), 11, func(args []any, i int) []any {
+		d := &done[i]
+		state := int64(failed)
+		if d.state == alotwebhook.StateDelivered {
+			state = delivered
+		}
+		return append(args, d.key[:], d.endpoint, state, d.kind, d.event, d.attempts, d.createdAt, t.now, d.status, d.reason, d.history)
+	})
+}
+
+// health is what a batch's attempts say of an endpoint: whether the last one
+// failed, and since when attempts have failed without a success between.
+type health struct {
+	succeeded bool      // once at least
+	since     time.Time // the first failure after the last success, or at all; zero for none
+}
+
+func heed(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) {
+	h := all[endpoint]
+	if h == nil {
+		h = &health{}
+		all[endpoint] = h
+	}
+	switch {
+	case o.State == alotwebhook.StateDelivered:
+		h.succeeded, h.since = true, time.Time{}
+	case h.since.IsZero():
+		h.since = o.Attempt.StartedAt
+	}
+}
+
+// keepHealth updates FailingSince where it changes, which is seldom.
+func (t *txn) keepHealth(all map[int64]*health) error {
+	for ref, h := range all {
+		var was sql.NullInt64
+		if err := t.one("SELECT failing_since FROM alotwebhook_endpoints WHERE ref = ?", ref)(&was); err != nil {
+			if errors.Is(err, sql.ErrNoRows) {
+				continue
+			}
+			return err
+		}
+		is := was
+		if h.succeeded {
+			is = sql.NullInt64{}
+		}
+		if !is.Valid && !h.since.IsZero() {
+			is = sql.NullInt64{Int64: h.since.UnixMicro(), Valid: true}
+		}
+		if is == was {
+			continue
+		}
+		if err := t.exec("UPDATE alotwebhook_endpoints SET failing_since = ? WHERE ref = ?", is, ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Redeliver implements [alotwebhook.Queue].
+func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (made int, err error) {
+	err = s.write(ctx, "redeliver", func(t *txn) error {
+		made = 0
+		for _, id := range deliveryIDs {
+			k, ok := parseKey(deliveryPrefix, id)
+			if !ok {
+				continue
+			}
+			n, err := t.redeliver(k)
+			if err != nil {
+				return err
+			}
+			made += int(n)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return made, nil
+}
+
+// redeliver makes one due. The statements say which: waiting, not leased nor
+// due; or finished, with its endpoint and its payload still there.
+func (t *txn) redeliver(k key) (int64, error) {
+	n, err := t.changed("UPDATE alotwebhook_queue SET next_at = ?1 WHERE id = ?2 AND lease = 0 AND next_at > ?1", t.now, k[:])
+	if err != nil || n > 0 {
+		return n, err
+	}
+	n, err = t.changed(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
+		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, d.reason, d.history
+		FROM alotwebhook_deliveries d
+		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
+		JOIN alotwebhook_events e ON e.ref = d.event AND e.payload IS NOT NULL
+		WHERE d.id = ?`, t.now, k[:])
+	if err != nil || n == 0 {
+		return n, err
+	}
+	return t.changed("DELETE FROM alotwebhook_deliveries WHERE id = ?", k[:])
+}

@@ -1,0 +1,296 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var concurrencyRules = []rule{
+	{"ClaimersShare", "All methods may be called from many goroutines at once: a delivery under lease is claimed by one alone.", claimersShare},
+	{"Everything", "All methods may be called from many goroutines at once: nothing is lost, nothing is delivered twice, and at the end nothing is pending.", everythingAtOnce},
+	{"Expiring", "With leases that run out under way, each delivery ends exactly once: all outcomes but one are lost.", expiringLeases},
+	{"EnqueueWhileDisabling", "What is stored while its endpoint is disabled or enabled is parked or pending as the endpoint ends up.", enqueueWhileDisabling},
+	{"Cancelled", "A method whose context is done returns an error and loses nothing.", cancelled},
+}
+
+// group runs goroutines and keeps their first error.
+type group struct {
+	wg   sync.WaitGroup
+	once sync.Once
+	err  error
+}
+
+func (g *group) run(n int, fn func(worker int) error) {
+	for i := range n {
+		g.wg.Go(func() {
+			if err := fn(i); err != nil {
+				g.once.Do(func() { g.err = err })
+			}
+		})
+	}
+}
+
+func (g *group) wait(t *trial) {
+	t.Helper()
+	g.wg.Wait()
+	require.NoError(t, g.err)
+}
+
+// tally counts by delivery.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+func (c *tally) add(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[string]int{}
+	}
+	c.n[id]++
+}
+
+func claimersShare(t *trial) {
+	const total = 600
+	t.endpoint("org_1", completed)
+	t.endpoint("org_1", completed)
+	t.enqueue(newEvents(t, "org_1", completed, total/2)...)
+	var claims tally
+	var g group
+	g.run(8, func(int) error {
+		for range total { // a store that never runs dry is broken
+			r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 20, PerEndpoint: 1000, Lease: long})
+			if err != nil || len(r.Deliveries) == 0 {
+				return err
+			}
+			for _, c := range r.Deliveries {
+				claims.add(c.DeliveryID)
+			}
+		}
+		return nil
+	})
+	g.wait(t)
+	for _, c := range t.claim(total) { // a claim that met a locked row may have come back empty
+		claims.add(c.DeliveryID)
+	}
+	require.Len(t, claims.n, total, "every delivery is claimed")
+	for id, n := range claims.n {
+		require.Equal(t, 1, n, "%s is under lease and was claimed again", id)
+	}
+}
+
+func everythingAtOnce(t *trial) {
+	const endpoints, emitters, batches, batch = 8, 4, 10, 50
+	for i := range endpoints {
+		t.endpoint(fmt.Sprintf("org_%d", i%emitters), completed)
+	}
+	const total = batches * batch * endpoints
+	var events [emitters][][]alotwebhook.Event // made here: a goroutine may not fail the test
+	for i := range events {
+		for range batches {
+			events[i] = append(events[i], newEvents(t, fmt.Sprintf("org_%d", i), completed, batch))
+		}
+	}
+	var claims tally
+	var ended atomic.Int64
+	var g group
+	g.run(emitters, func(i int) error {
+		for _, b := range events[i] {
+			if err := t.store.Enqueue(t.ctx(), b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	deadline := time.Now().Add(patience)
+	g.run(8, func(int) error {
+		for ended.Load() < total {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("after %v %d of %d deliveries are delivered", patience, ended.Load(), total)
+			}
+			n, err := claimAndFinish(t, &claims)
+			if err != nil {
+				return err
+			}
+			ended.Add(int64(n))
+		}
+		return nil
+	})
+	g.run(1, func(int) error { // somebody reads all the while
+		for ended.Load() < total && time.Now().Before(deadline) {
+			if _, _, err := t.store.Deliveries(t.ctx(), alotwebhook.Filter{Limit: 20}); err != nil {
+				return err
+			}
+			if _, err := t.store.Stats(t.ctx()); err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond) // a reader, not a load
+		}
+		return nil
+	})
+	g.wait(t)
+	require.Len(t, claims.n, total)
+	for id, n := range claims.n {
+		require.Equal(t, 1, n, "%s was claimed %d times under leases of an hour", id, n)
+	}
+	require.Equal(t, alotwebhook.Stats{}, t.stats(), "at the end nothing is pending")
+	list := t.list(alotwebhook.Filter{State: alotwebhook.StateDelivered, Limit: 1000})
+	require.Len(t, list, total)
+	for _, d := range list {
+		require.Equal(t, 1, d.AttemptCount, "%s", d.ID)
+	}
+}
+
+// claimAndFinish delivers one batch and returns how many that were.
+func claimAndFinish(t *trial, claims *tally) (int, error) {
+	r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 64, PerEndpoint: 32, Lease: long})
+	if err != nil {
+		return 0, err
+	}
+	outcomes := make([]alotwebhook.Outcome, len(r.Deliveries))
+	for i, c := range r.Deliveries {
+		claims.add(c.DeliveryID)
+		outcomes[i] = delivered(c)
+	}
+	lost, err := t.store.Finish(t.ctx(), outcomes)
+	if err == nil && len(lost) > 0 {
+		err = fmt.Errorf("outcomes under the newest lease were lost: %v", lost)
+	}
+	return len(outcomes), err
+}
+
+func expiringLeases(t *trial) {
+	const total = 60
+	t.endpoint("org_1", completed)
+	t.enqueue(newEvents(t, "org_1", completed, total)...)
+	var ends tally
+	var ended atomic.Int64
+	var g group
+	deadline := time.Now().Add(patience)
+	g.run(6, func(worker int) error {
+		for ended.Load() < total {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("after %v %d of %d deliveries have ended", patience, ended.Load(), total)
+			}
+			lease := 40 * time.Millisecond
+			if worker == 0 {
+				lease = long // one that is always in time, so that the test ends
+			}
+			r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 5, PerEndpoint: 1000, Lease: lease})
+			if err != nil {
+				return err
+			}
+			if worker%2 == 1 {
+				time.Sleep(60 * time.Millisecond) // longer than the lease
+			}
+			n, err := endAll(t, r.Deliveries, &ends)
+			if err != nil {
+				return err
+			}
+			ended.Add(n)
+		}
+		return nil
+	})
+	g.wait(t)
+	require.Len(t, ends.n, total)
+	for id, n := range ends.n {
+		require.Equal(t, 1, n, "%s ended %d times", id, n)
+		require.Len(t, t.delivery(id).Attempts, 1)
+	}
+	require.Equal(t, alotwebhook.Stats{}, t.stats())
+}
+
+// endAll delivers what was claimed and returns how many outcomes were not lost.
+func endAll(t *trial, claims []alotwebhook.Claimed, ends *tally) (int64, error) {
+	outcomes := make([]alotwebhook.Outcome, len(claims))
+	for i, c := range claims {
+		outcomes[i] = delivered(c)
+	}
+	lost, err := t.store.Finish(t.ctx(), outcomes)
+	if err != nil {
+		return 0, err
+	}
+	isLost := map[string]bool{}
+	for _, id := range lost {
+		isLost[id] = true
+	}
+	for _, c := range claims {
+		if !isLost[c.DeliveryID] {
+			ends.add(c.DeliveryID)
+		}
+	}
+	return int64(len(claims) - len(lost)), nil
+}
+
+func enqueueWhileDisabling(t *trial) {
+	const total = 200
+	e := t.endpoint("org_1", completed)
+	events := newEvents(t, "org_1", completed, total)
+	var g group
+	g.run(4, func(i int) error {
+		for _, event := range events[i*total/4 : (i+1)*total/4] {
+			if err := t.store.Enqueue(t.ctx(), []alotwebhook.Event{event}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	g.run(1, func(int) error {
+		for i := range 21 {
+			e.Disabled = i%2 == 0 // disabled in the end
+			if err := t.store.PutEndpoint(t.ctx(), e); err != nil {
+				return err
+			}
+			e.Version++
+		}
+		return nil
+	})
+	g.wait(t)
+	require.Equal(t, alotwebhook.Stats{Parked: total}, t.stats())
+	require.Empty(t, t.claim(10))
+	t.setDisabled(&e, false)
+	require.ElementsMatch(t, idsOf(events, e), claimedIDs(t.claim(1000)), "all go out once the endpoint is enabled")
+}
+
+func cancelled(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	c := t.claim(1)[0]
+	ctx, cancel := context.WithCancel(t.ctx())
+	cancel()
+	event := newEvent(t, "org_1", completed)
+	for name, call := range map[string]func() error{
+		"Enqueue":        func() error { return t.store.Enqueue(ctx, []alotwebhook.Event{event}) },
+		"EnqueueTo":      func() error { return t.store.EnqueueTo(ctx, e.ID, event) },
+		"PutEndpoint":    func() error { return t.store.PutEndpoint(ctx, e) },
+		"DeleteEndpoint": func() error { return t.store.DeleteEndpoint(ctx, e.ID) },
+		"Claim": func() error {
+			_, err := t.store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 10, Lease: long})
+			return err
+		},
+		"Finish":     func() error { _, err := t.store.Finish(ctx, []alotwebhook.Outcome{delivered(c)}); return err },
+		"Redeliver":  func() error { _, err := t.store.Redeliver(ctx, []string{c.DeliveryID}); return err },
+		"Endpoint":   func() error { _, err := t.store.Endpoint(ctx, e.ID); return err },
+		"Endpoints":  func() error { _, _, err := t.store.Endpoints(ctx, alotwebhook.EndpointFilter{}); return err },
+		"Event":      func() error { _, err := t.store.Event(ctx, event.ID); return err },
+		"Deliveries": func() error { _, _, err := t.store.Deliveries(ctx, alotwebhook.Filter{}); return err },
+		"Delivery":   func() error { _, err := t.store.Delivery(ctx, c.DeliveryID); return err },
+		"Purge":      func() error { _, err := t.store.Purge(ctx, alotwebhook.PurgeRequest{}); return err },
+		"Stats":      func() error { _, err := t.store.Stats(ctx); return err },
+	} {
+		require.Error(t, call(), name)
+	}
+	require.Len(t, t.claim(10), 1, "the failed claim leased nothing, the failed enqueue stored nothing")
+	t.finish(delivered(c))
+	t.enqueue(event)
+	t.claimOne()
+	t.put(&e)
+}

@@ -1,0 +1,297 @@
+package storetest
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var endpointRules = []rule{
+	{"KeepsAllFields", "All fields are stored as given; the stored version is e.Version + 1.", keepsAllFields},
+	{"Replaces", "PutEndpoint replaces the stored endpoint if its version is still e.Version.", putReplaces},
+	{"Conflict", "PutEndpoint of another version than the stored one is ErrConflict and changes nothing.", putConflict},
+	{"Gone", "PutEndpoint of an endpoint that is gone is ErrNotFound.", putGone},
+	{"ConcurrentWriters", "Of several writers that read the same version, exactly one wins.", putConcurrently},
+	{"NotFound", "Endpoint and DeleteEndpoint return ErrNotFound for an id that is not stored.", endpointNotFound},
+	{"Pages", "Endpoints returns pages in the order of the ids, and the cursor of the next page; \"\" after the last.", endpointPages},
+	{"PageDefault", "A page of endpoints has 100 when Limit is 0.", endpointPageDefault},
+	{"DisableParks", "Disabling parks the endpoint's pending deliveries; it takes effect at once.", disableParks},
+	{"EnableFrees", "Enabling frees the parked deliveries with the due times that they have.", enableFrees},
+	{"ClaimSeesChanges", "A claim carries the endpoint as it is stored now.", claimSeesChanges},
+	{"DeleteFails", "DeleteEndpoint fails the unfinished deliveries with ReasonEndpointDeleted, which is not an attempt; their history stays readable.", deleteFails},
+	{"DeleteLeased", "The outcome of an attempt that was under way when its endpoint was deleted is lost.", deleteLeased},
+	{"DeleteStopsFanOut", "A deleted endpoint hears of nothing more.", deleteStopsFanOut},
+}
+
+func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
+	t.Helper()
+	require.Equal(t, string(want.Secret), string(got.Secret), "the secret is kept as it is")
+	require.Equal(t, string(want.NextSecret), string(got.NextSecret), "the next secret is kept as it is")
+	for _, at := range []struct {
+		field     string
+		want, got *time.Time
+	}{
+		{"NextSecretAt", &want.NextSecretAt, &got.NextSecretAt},
+		{"FailingSince", &want.FailingSince, &got.FailingSince},
+		{"CreatedAt", &want.CreatedAt, &got.CreatedAt},
+		{"UpdatedAt", &want.UpdatedAt, &got.UpdatedAt},
+	} {
+		require.Equal(t, at.want.IsZero(), at.got.IsZero(), "%s is zero when it was given so", at.field)
+		require.True(t, at.want.Equal(*at.got), "%s is %v, not %v", at.field, at.got, at.want)
+		*at.got = *at.want
+	}
+	require.Equal(t, want, got)
+}
+
+func keepsAllFields(t *trial) {
+	e := newEndpoint(t, "org_é", completed, invited, "candidate.disqualified")
+	e.URL, e.Description = "https://example.com:8443/p%20q?x=1&y='2'", `Jane's "ATS" \ 日本`
+	e.Secret, e.NextSecret = "v1.sealed/+==\x01\x7f 😀", "\n second \t"
+	e.NextSecretAt = time.Date(2031, 1, 2, 3, 4, 5, 678901000, time.UTC)
+	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
+	e.FailingSince = time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)
+	e.CreatedAt = time.Date(2025, 1, 1, 0, 0, 0, 999999000, time.UTC)
+	t.put(&e)
+	require.EqualValues(t, 1, e.Version)
+	stored, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.NoError(t, err)
+	requireSameEndpoint(t, e, stored)
+
+	bare := newEndpoint(t, "org_1", completed)
+	t.put(&bare)
+	stored, err = t.store.Endpoint(t.ctx(), bare.ID)
+	require.NoError(t, err)
+	requireSameEndpoint(t, bare, stored)
+}
+
+func putReplaces(t *trial) {
+	e := t.endpoint("org_1", completed)
+	other := t.endpoint("org_1", completed)
+	e.URL, e.EventTypes, e.Secret, e.Description = "https://example.com/new", []string{invited}, "new", "new"
+	t.put(&e)
+	e.UpdatedAt = e.UpdatedAt.Add(time.Minute)
+	t.put(&e)
+	require.EqualValues(t, 3, e.Version)
+	stored, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.NoError(t, err)
+	requireSameEndpoint(t, e, stored)
+	event := newEvent(t, "org_1", invited)
+	t.enqueue(event, newEvent(t, "org_1", completed))
+	require.Equal(t, map[string]int{e.ID: 1, other.ID: 1}, perEndpoint(t.claim(10)), "subscriptions are replaced, too")
+}
+
+func putConflict(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.put(&e)
+	for _, version := range []int64{0, 1, 3} {
+		stale := e
+		stale.Version, stale.URL, stale.EventTypes = version, "https://example.com/stale", []string{invited}
+		require.ErrorIs(t, t.store.PutEndpoint(t.ctx(), stale), alotwebhook.ErrConflict, "version %d while 2 is stored", version)
+	}
+	stored, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.NoError(t, err)
+	requireSameEndpoint(t, e, stored)
+}
+
+func putGone(t *trial) {
+	e := t.endpoint("org_1", completed)
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	require.ErrorIs(t, t.store.PutEndpoint(t.ctx(), e), alotwebhook.ErrNotFound)
+	_, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+}
+
+func putConcurrently(t *trial) {
+	e := t.endpoint("org_1", completed)
+	for range 5 {
+		errs := make([]error, 8)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() { errs[i] = t.store.PutEndpoint(t.ctx(), e) })
+		}
+		wg.Wait()
+		won := 0
+		for _, err := range errs {
+			if err == nil {
+				won++
+				continue
+			}
+			require.ErrorIs(t, err, alotwebhook.ErrConflict)
+		}
+		require.Equal(t, 1, won, "exactly one of 8 writers wins")
+		e.Version++
+	}
+	stored, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.NoError(t, err)
+	require.Equal(t, e.Version, stored.Version)
+}
+
+func endpointNotFound(t *trial) {
+	gone := newEndpoint(t, "org_1", completed)
+	_, err := t.store.Endpoint(t.ctx(), gone.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+	require.ErrorIs(t, t.store.DeleteEndpoint(t.ctx(), gone.ID), alotwebhook.ErrNotFound)
+	t.put(&gone)
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), gone.ID))
+	require.ErrorIs(t, t.store.DeleteEndpoint(t.ctx(), gone.ID), alotwebhook.ErrNotFound)
+}
+
+// listEndpoints returns the ids of all pages, and how long each was.
+func (t *trial) listEndpoints(f alotwebhook.EndpointFilter) (ids []string, sizes []int) {
+	t.Helper()
+	for range endless {
+		page, next, err := t.store.Endpoints(t.ctx(), f)
+		require.NoError(t, err)
+		for _, e := range page {
+			ids = append(ids, e.ID)
+		}
+		sizes = append(sizes, len(page))
+		if next == "" {
+			return ids, sizes
+		}
+		require.NotEmpty(t, page, "a page before the last has something")
+		require.Equal(t, page[len(page)-1].ID, next, "the cursor is the last id of the page before")
+		f.Cursor = next
+	}
+	require.FailNow(t, "a listing of endpoints has no end", "filter %+v", f)
+	return nil, nil
+}
+
+func endpointPages(t *trial) {
+	var all, mine []alotwebhook.Endpoint
+	for i := range 9 {
+		e := newEndpoint(t, []string{"org_1", "org_2", "org_1"}[i%3], completed)
+		all = append(all, e)
+	}
+	for _, i := range []int{4, 8, 0, 3, 7, 1, 2, 6, 5} { // in another order than the ids'
+		t.put(&all[i])
+	}
+	for _, e := range all {
+		if e.OrganizationID == "org_1" {
+			mine = append(mine, e)
+		}
+	}
+	ids := func(endpoints []alotwebhook.Endpoint) (ids []string) {
+		for _, e := range endpoints {
+			ids = append(ids, e.ID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	got, sizes := t.listEndpoints(alotwebhook.EndpointFilter{Limit: 4})
+	require.Equal(t, ids(all), got)
+	require.Equal(t, []int{4, 4, 1}, sizes)
+	got, sizes = t.listEndpoints(alotwebhook.EndpointFilter{OrganizationID: "org_1", Limit: 3})
+	require.Equal(t, ids(mine), got)
+	require.Equal(t, []int{3, 3}, sizes, "the last page has no next one, full or not")
+	got, _ = t.listEndpoints(alotwebhook.EndpointFilter{OrganizationID: "org_3"})
+	require.Empty(t, got)
+	page, _, err := t.store.Endpoints(t.ctx(), alotwebhook.EndpointFilter{Cursor: all[7].ID})
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	requireSameEndpoint(t, all[8], page[0])
+}
+
+func endpointPageDefault(t *trial) {
+	for range 101 {
+		t.endpoint("org_1", completed)
+	}
+	_, sizes := t.listEndpoints(alotwebhook.EndpointFilter{})
+	require.Equal(t, []int{100, 1}, sizes)
+}
+
+func disableParks(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.enqueue(newEvents(t, "org_1", completed, 500)...)
+	c := t.claim(2)
+	t.finish(retry(c[0], long), delivered(c[1]))
+	t.setDisabled(&e, true)
+	require.Empty(t, t.claim(10))
+	require.Len(t, t.list(alotwebhook.Filter{State: alotwebhook.StateParked}), 499)
+	require.Empty(t, t.list(alotwebhook.Filter{State: alotwebhook.StatePending}))
+	t.requireState(c[1].DeliveryID, alotwebhook.StateDelivered)
+	require.Equal(t, alotwebhook.Stats{Parked: 499}, t.stats())
+}
+
+func enableFrees(t *trial) {
+	e := t.endpoint("org_1", completed)
+	ids := idsOf(t.emit("org_1", completed, 4), e)
+	c := t.claim(2)
+	t.finish(retry(c[0], long), retry(c[1], brief))
+	t.setDisabled(&e, true)
+	ids = append(ids, idsOf(t.emit("org_1", completed, 1), e)...)
+	for _, id := range ids {
+		t.requireState(id, alotwebhook.StateParked)
+	}
+	t.setDisabled(&e, false)
+	for _, id := range ids {
+		t.requireState(id, alotwebhook.StatePending)
+	}
+	var got []string
+	t.await("the four that are due are claimed", func() bool {
+		got = append(got, claimedIDs(t.claim(10))...)
+		return len(got) >= 4
+	})
+	require.ElementsMatch(t, ids[1:], got)
+	require.WithinDuration(t, time.Now().Add(long), t.delivery(ids[0]).NextAttemptAt, time.Minute, "the one that was to wait still waits")
+}
+
+func claimSeesChanges(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	first := t.claim(1)[0]
+	e.URL, e.Secret = "https://example.com/new", "new"
+	t.put(&e)
+	requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
+	require.EqualValues(t, 1, first.Endpoint.Version, "what was claimed before is read-only")
+}
+
+func deleteFails(t *trial) {
+	e, other := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
+	events := t.emit("org_1", completed, 4)
+	ids := idsOf(events, e)
+	busy := alotwebhook.ClaimRequest{Limit: 3, Busy: map[string]int{other.ID: 1000}}
+	c := t.claimAs(busy).Deliveries
+	require.Equal(t, ids[:3], claimedIDs(c))
+	t.finish(delivered(c[0]), retry(c[1], long)) // ids[2] stays leased, ids[3] due
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+
+	t.requireState(ids[0], alotwebhook.StateDelivered)
+	for i, id := range ids[1:] {
+		d := t.delivery(id)
+		require.Equal(t, alotwebhook.StateFailed, d.State)
+		require.Equal(t, alotwebhook.ReasonEndpointDeleted, d.LastReason)
+		require.False(t, d.FinishedAt.IsZero())
+		require.True(t, d.NextAttemptAt.IsZero())
+		require.Equal(t, []int{1, 0, 0}[i], d.AttemptCount, "it is not an attempt")
+		require.Len(t, d.Attempts, d.AttemptCount)
+	}
+	require.Len(t, t.list(alotwebhook.Filter{EndpointID: e.ID}), 4, "its history stays readable")
+	require.Equal(t, idsOf(events, other), claimedIDs(t.claim(100)), "the other endpoint loses nothing")
+	_, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+	listed, _ := t.listEndpoints(alotwebhook.EndpointFilter{})
+	require.Equal(t, []string{other.ID}, listed)
+}
+
+func deleteLeased(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	require.Equal(t, []string{c.DeliveryID}, t.lost(delivered(c)))
+	t.requireState(c.DeliveryID, alotwebhook.StateFailed)
+	require.Equal(t, alotwebhook.Stats{}, t.stats())
+}
+
+func deleteStopsFanOut(t *trial) {
+	e := t.endpoint("org_1", completed)
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	event := t.emit("org_1", completed, 1)[0]
+	require.Empty(t, t.list(alotwebhook.Filter{}))
+	require.ErrorIs(t, t.store.EnqueueTo(t.ctx(), e.ID, event), alotwebhook.ErrNotFound)
+}

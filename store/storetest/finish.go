@@ -1,0 +1,265 @@
+package storetest
+
+import (
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var finishRules = []rule{
+	{"Ends", "StateDelivered and StateFailed end the delivery.", finishEnds},
+	{"Retry", "StatePending makes it due again in NextAttemptIn.", finishRetry},
+	{"RetryFallsDue", "StatePending makes it due again in NextAttemptIn, and not before.", finishRetryFallsDue},
+	{"RetryAtOnce", "StatePending makes it visible for claims at once when NextAttemptIn is zero or less.", finishRetryAtOnce},
+	{"Release", "With StatePending, an outcome without an attempt is a release: the delivery is as if it had not been claimed.", finishRelease},
+	{"ReleaseLater", "A released delivery is due again in NextAttemptIn.", finishReleaseLater},
+	{"FailsWithoutAttempt", "An outcome without an attempt adds nothing to the history.", finishFailsWithoutAttempt},
+	{"Twice", "An outcome ends the lease: the same outcome again changes nothing and is lost.", finishTwice},
+	{"TwiceInOneCall", "The same outcome twice in one batch counts once; the second is lost.", finishTwiceInOneCall},
+	{"Unknown", "An outcome of a delivery that does not exist is lost; the others of the batch count.", finishUnknown},
+	{"WrongToken", "An outcome whose Lease is not the delivery's newest changes nothing.", finishWrongToken},
+	{"KeepsAttempts", "The attempt goes into the history with all its fields, times and durations to the microsecond, oldest first.", finishKeepsAttempts},
+	{"FailingSince", "A failed attempt sets FailingSince to the attempt's StartedAt if it is zero, a successful one clears it; that does not count as a change of Version.", finishFailingSince},
+	{"WhileDisabled", "Disabling an endpoint does not take the lease from an attempt under way.", finishWhileDisabled},
+	{"Nothing", "An empty batch of outcomes is nothing to do.", finishNothing},
+}
+
+func finishEnds(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	before := time.Now()
+	c := t.claim(2)
+	t.finish(delivered(c[0]), failed(c[1]))
+	require.Empty(t, t.claim(10))
+
+	ok := t.delivery(c[0].DeliveryID)
+	require.Equal(t, alotwebhook.StateDelivered, ok.State)
+	require.WithinDuration(t, before, ok.FinishedAt, time.Minute)
+	require.True(t, ok.NextAttemptAt.IsZero(), "NextAttemptAt is zero for a finished delivery")
+	require.Equal(t, 204, ok.LastStatusCode)
+	require.Empty(t, ok.LastReason)
+
+	bad := t.delivery(c[1].DeliveryID)
+	require.Equal(t, alotwebhook.StateFailed, bad.State)
+	require.False(t, bad.FinishedAt.IsZero())
+	require.Equal(t, 500, bad.LastStatusCode)
+	require.Equal(t, alotwebhook.ReasonStatus, bad.LastReason)
+	require.Equal(t, 1, bad.AttemptCount)
+}
+
+func finishRetry(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(retry(c, 2*long))
+	require.Empty(t, t.claim(10), "the retry is due in two hours")
+	d := t.delivery(c.DeliveryID)
+	require.Equal(t, alotwebhook.StatePending, d.State)
+	require.True(t, d.FinishedAt.IsZero())
+	require.WithinDuration(t, time.Now().Add(2*long), d.NextAttemptAt, time.Minute)
+	require.Equal(t, 1, d.AttemptCount)
+	require.Equal(t, 503, d.LastStatusCode)
+	require.Equal(t, alotwebhook.ReasonStatus, d.LastReason)
+}
+
+func finishRetryFallsDue(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	before := time.Now()
+	t.finish(retry(c, brief))
+	again := t.awaitDue(long)
+	require.GreaterOrEqual(t, time.Since(before), brief-time.Millisecond, "it was claimed before NextAttemptIn had passed")
+	require.Len(t, again, 1)
+	require.Equal(t, 2, again[0].Attempt)
+	require.Equal(t, 2, again[0].Try)
+	require.Equal(t, 1, again[0].Claims)
+}
+
+func finishRetryAtOnce(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	for i, in := range []time.Duration{0, -time.Second} {
+		c := t.claimOne()
+		require.Equal(t, i+1, c.Attempt)
+		t.finish(retry(c, in))
+	}
+	require.Equal(t, 3, t.claimOne().Attempt)
+}
+
+func finishRelease(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	first := t.claimOne()
+	t.finish(release(first))
+	d := t.delivery(first.DeliveryID)
+	require.Equal(t, alotwebhook.StatePending, d.State)
+	require.Empty(t, d.Attempts, "a release adds nothing to the history")
+	require.Zero(t, d.AttemptCount)
+	again := t.claimOne()
+	require.NotEqual(t, first.Lease, again.Lease)
+	again.Lease = first.Lease
+	require.Equal(t, withoutEndpoint(first), withoutEndpoint(again), "the delivery is as if it had not been claimed")
+}
+
+func withoutEndpoint(c alotwebhook.Claimed) alotwebhook.Claimed {
+	c.Endpoint = nil
+	return c
+}
+
+func finishReleaseLater(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	o := release(t.claimOne())
+	o.NextAttemptIn = long
+	t.finish(o)
+	require.Empty(t, t.claim(10))
+	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the release waits")
+}
+
+func finishFailsWithoutAttempt(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateFailed})
+	d := t.delivery(c.DeliveryID)
+	require.Equal(t, alotwebhook.StateFailed, d.State)
+	require.Empty(t, d.Attempts)
+	require.Zero(t, d.AttemptCount)
+	stored, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.NoError(t, err)
+	require.True(t, stored.FailingSince.IsZero(), "nothing was attempted, so nothing failed")
+}
+
+func finishTwice(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	c := t.claim(2)
+	outcomes := []alotwebhook.Outcome{delivered(c[0]), retry(c[1], 0)}
+	t.finish(outcomes...)
+	require.ElementsMatch(t, claimedIDs(c), t.lost(outcomes...))
+	require.Len(t, t.delivery(c[0].DeliveryID).Attempts, 1)
+	require.Len(t, t.delivery(c[1].DeliveryID).Attempts, 1)
+	require.Equal(t, c[1].DeliveryID, t.claimOne().DeliveryID)
+}
+
+func finishTwiceInOneCall(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	require.Equal(t, []string{c.DeliveryID}, t.lost(delivered(c), delivered(c)))
+	d := t.delivery(c.DeliveryID)
+	require.Equal(t, alotwebhook.StateDelivered, d.State)
+	require.Len(t, d.Attempts, 1)
+}
+
+func finishUnknown(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	unknown := c
+	unknown.DeliveryID = alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID)
+	require.Equal(t, []string{unknown.DeliveryID}, t.lost(delivered(unknown), delivered(c)))
+	t.requireState(c.DeliveryID, alotwebhook.StateDelivered)
+}
+
+func finishWrongToken(t *trial) {
+	e := t.endpoint("org_1", completed)
+	unclaimed := idsOf(t.emit("org_1", completed, 1), e)[0]
+	zero := alotwebhook.Claimed{DeliveryID: unclaimed, Attempt: 1}
+	require.Equal(t, []string{unclaimed}, t.lost(delivered(zero)), "it was never claimed")
+	c := t.claimOne()
+	wrong := c
+	wrong.Lease++
+	require.Equal(t, []string{unclaimed}, t.lost(delivered(wrong), delivered(zero))[:1])
+	t.requireState(unclaimed, alotwebhook.StatePending)
+	t.finish(delivered(c))
+}
+
+func finishKeepsAttempts(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	want := []alotwebhook.Attempt{
+		{
+			Number: 1, StartedAt: time.Date(2026, 5, 25, 14, 23, 0, 123456000, time.UTC), Duration: 15*time.Second + 7*time.Microsecond,
+			Reason: alotwebhook.ReasonTimeout, Detail: strings.Repeat("é", 128),
+		},
+		{
+			Number: 2, StartedAt: time.Date(2026, 5, 25, 14, 23, 30, 999999000, time.UTC), Duration: 42 * time.Microsecond,
+			StatusCode: 503, Reason: alotwebhook.ReasonStatus, Detail: `it's "full" \ 100 %`, ResponseBody: "<b>\n\t日本 😀</b>" + strings.Repeat("x", 4000),
+		},
+		{Number: 3, StartedAt: time.Date(2026, 5, 25, 14, 33, 30, 0, time.UTC), Duration: time.Millisecond, StatusCode: 202},
+	}
+	id := ""
+	for i, a := range want {
+		c := t.claimOne()
+		id = c.DeliveryID
+		require.Equal(t, a.Number, c.Attempt)
+		o := alotwebhook.Outcome{DeliveryID: id, Lease: c.Lease, Attempt: a, State: alotwebhook.StatePending}
+		if i == len(want)-1 {
+			o.State = alotwebhook.StateDelivered
+		}
+		t.finish(o)
+	}
+	d := t.delivery(id)
+	require.Equal(t, 3, d.AttemptCount)
+	require.Equal(t, 202, d.LastStatusCode)
+	require.Empty(t, d.LastReason)
+	require.Len(t, d.Attempts, len(want))
+	for i := range want {
+		require.True(t, want[i].StartedAt.Equal(d.Attempts[i].StartedAt), "attempt %d began at %v, not %v", i+1, want[i].StartedAt, d.Attempts[i].StartedAt)
+		d.Attempts[i].StartedAt = want[i].StartedAt
+	}
+	require.Equal(t, want, d.Attempts)
+	d.Attempts[0].Detail = "changed by the caller"
+	require.Equal(t, want[0].Detail, t.delivery(id).Attempts[0].Detail, "what a method returns is the caller's")
+}
+
+func finishFailingSince(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	stored := func() alotwebhook.Endpoint {
+		t.Helper()
+		got, err := t.store.Endpoint(t.ctx(), e.ID)
+		require.NoError(t, err)
+		require.Equal(t, e.Version, got.Version, "FailingSince is no change of Version")
+		return got
+	}
+	first := retry(t.claimOne(), 0)
+	first.Attempt.StartedAt = time.Date(2026, 5, 25, 14, 23, 0, 123456000, time.UTC)
+	t.finish(first)
+	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "FailingSince is when the first failed attempt began")
+	c := t.claimOne()
+	require.True(t, first.Attempt.StartedAt.Equal(c.Endpoint.FailingSince), "a claim shows it, too")
+	t.finish(retry(c, 0))
+	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "a later failure leaves it")
+	c = t.claimOne()
+	t.finish(release(c))
+	require.False(t, stored().FailingSince.IsZero(), "a release says nothing of the endpoint")
+	t.finish(delivered(t.claimOne()))
+	require.True(t, stored().FailingSince.IsZero(), "a success clears it")
+	t.emit("org_1", completed, 1)
+	t.finish(failed(t.claimOne()))
+	require.False(t, stored().FailingSince.IsZero(), "a failure that ends the delivery sets it, too")
+	t.put(&e) // with the version read before
+}
+
+func finishWhileDisabled(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	c := t.claim(2)
+	t.setDisabled(&e, true)
+	t.finish(delivered(c[0]), retry(c[1], 0))
+	t.requireState(c[0].DeliveryID, alotwebhook.StateDelivered)
+	t.requireState(c[1].DeliveryID, alotwebhook.StateParked)
+	require.Empty(t, t.claim(10))
+	t.setDisabled(&e, false)
+	require.Equal(t, 2, t.claimOne().Attempt)
+}
+
+func finishNothing(t *trial) {
+	require.Empty(t, t.lost())
+}

@@ -1,0 +1,255 @@
+package storetest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var historyRules = []rule{
+	{"Event", "Event returns a stored event, or ErrNotFound.", historyEvent},
+	{"DeliveryNotFound", "Delivery returns one delivery, or ErrNotFound.", historyDeliveryNotFound},
+	{"Filters", "Deliveries returns those that match every field of the filter; zero fields select all.", historyFilters},
+	{"ListsAsOne", "A listed delivery is as Delivery returns it, without its attempts.", historyListsAsOne},
+	{"Order", "Deliveries returns them in descending order of their ids, whatever order they were stored in.", historyOrder},
+	{"Pages", "The cursor continues a listing: through all pages every delivery comes once; it is \"\" after the last.", historyPages},
+	{"PagesWhileAdding", "The cursor continues a listing without gap or repetition while newer deliveries are stored.", historyPagesWhileAdding},
+	{"PageDefault", "A page has 100 deliveries when Limit is 0.", historyPageDefault},
+	{"SinceUntil", "Since (inclusive) and Until (exclusive) bound the creation time of the event id, in whole milliseconds.", historySinceUntil},
+}
+
+func historyEvent(t *trial) {
+	event := newEvent(t, "org_1", completed)
+	_, err := t.store.Event(t.ctx(), event.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+	event.Timestamp = time.Date(2026, 5, 25, 14, 23, 0, 7e6, time.UTC)
+	t.enqueue(event)
+	got, err := t.store.Event(t.ctx(), event.ID)
+	require.NoError(t, err)
+	require.True(t, event.Timestamp.Equal(got.Timestamp), "Timestamp is %v, not %v", got.Timestamp, event.Timestamp)
+	got.Timestamp = event.Timestamp
+	require.Equal(t, event, got)
+}
+
+func historyDeliveryNotFound(t *trial) {
+	e := t.endpoint("org_1", completed)
+	_, err := t.store.Delivery(t.ctx(), alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID))
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+}
+
+// variety stores deliveries of two organizations, three endpoints, two types
+// and all four states.
+func (t *trial) variety() []alotwebhook.Delivery {
+	t.Helper()
+	a, b := t.endpoint("org_1", completed, invited), t.endpoint("org_1", completed)
+	c, off := t.endpoint("org_2", completed, invited), t.endpoint("org_2", invited)
+	for range 3 {
+		t.emit("org_1", completed, 1)
+		t.emit("org_2", invited, 1)
+		t.emit("org_1", invited, 1)
+		t.emit("org_2", completed, 1)
+	}
+	t.setDisabled(&off, true)
+	for i, claim := range t.claim(100) {
+		switch i % 4 {
+		case 0:
+			t.finish(delivered(claim))
+		case 1:
+			t.finish(failed(claim))
+		case 2:
+			t.finish(retry(claim, long))
+		}
+	}
+	all := t.list(alotwebhook.Filter{})
+	require.Len(t, all, 6+3+6+3)
+	for _, d := range all {
+		require.Contains(t, []string{a.ID, b.ID, c.ID, off.ID}, d.EndpointID)
+	}
+	return all
+}
+
+func historyFilters(t *trial) {
+	all := t.variety()
+	seen := map[alotwebhook.DeliveryState]int{}
+	for _, d := range all {
+		seen[d.State]++
+	}
+	require.Len(t, seen, 4, "all four states occur")
+	for _, d := range all {
+		// Every combination of the fields of one of the deliveries.
+		for mask := range 1 << 5 {
+			pick := func(bit int, s string) string {
+				if mask&(1<<bit) == 0 {
+					return ""
+				}
+				return s
+			}
+			f := alotwebhook.Filter{
+				OrganizationID: pick(0, d.OrganizationID),
+				EndpointID:     pick(1, d.EndpointID),
+				EventID:        pick(2, d.EventID),
+				EventType:      pick(3, d.EventType),
+				State:          alotwebhook.DeliveryState(pick(4, string(d.State))),
+			}
+			require.Equal(t, deliveryIDs(selected(all, f)), deliveryIDs(t.list(f)), "filter %+v", f)
+		}
+	}
+	none := newEndpoint(t, "org_3", completed)
+	for _, f := range []alotwebhook.Filter{
+		{OrganizationID: "org_3"}, {EndpointID: none.ID}, {EventID: newEvent(t, "org_1", completed).ID}, {EventType: "candidate"},
+		{OrganizationID: "org_1", EndpointID: all[0].EndpointID, EventID: all[len(all)-1].EventID, EventType: "none"},
+	} {
+		require.Empty(t, t.list(f), "filter %+v", f)
+	}
+}
+
+// selected is what a filter means.
+func selected(all []alotwebhook.Delivery, f alotwebhook.Filter) (match []alotwebhook.Delivery) {
+	for _, d := range all {
+		if (f.OrganizationID == "" || f.OrganizationID == d.OrganizationID) &&
+			(f.EndpointID == "" || f.EndpointID == d.EndpointID) &&
+			(f.EventID == "" || f.EventID == d.EventID) &&
+			(f.EventType == "" || f.EventType == d.EventType) &&
+			(f.State == "" || f.State == d.State) {
+			match = append(match, d)
+		}
+	}
+	return match
+}
+
+func historyListsAsOne(t *trial) {
+	for _, listed := range t.variety() {
+		require.Empty(t, listed.Attempts, "lists come without attempts")
+		one := t.delivery(listed.ID)
+		for _, at := range [][2]time.Time{
+			{one.CreatedAt, listed.CreatedAt}, {one.FinishedAt, listed.FinishedAt}, {one.NextAttemptAt, listed.NextAttemptAt},
+		} {
+			require.True(t, at[0].Equal(at[1]), "%v and %v", at[0], at[1])
+		}
+		require.Len(t, one.Attempts, one.AttemptCount)
+		require.Equal(t,
+			fmt.Sprint(one.EventID, one.EventType, one.OrganizationID, one.EndpointID, one.State, one.AttemptCount, one.LastStatusCode, one.LastReason),
+			fmt.Sprint(listed.EventID, listed.EventType, listed.OrganizationID, listed.EndpointID, listed.State, listed.AttemptCount, listed.LastStatusCode, listed.LastReason))
+	}
+}
+
+// eventAt is an event with an id of that time.
+func eventAt(t *trial, org, eventType string, at time.Time) alotwebhook.Event {
+	t.Helper()
+	event := newEvent(t, org, eventType)
+	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
+	var ms [10]byte // two zero bits and the 48 of the UUIDv7's milliseconds
+	for i, rest := len(ms)-1, at.UnixMilli(); i >= 0; i, rest = i-1, rest>>5 {
+		ms[i] = digits[rest&31]
+	}
+	event.ID = "evt_" + string(ms[:]) + strings.TrimPrefix(event.ID, "evt_")[len(ms):]
+	return event
+}
+
+func historyOrder(t *trial) {
+	e := t.endpoint("org_1", completed)
+	base := time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)
+	var events []alotwebhook.Event
+	for _, ms := range []int{50, 10, 40, 10, 30, 60, 0, 20} {
+		event := eventAt(t, "org_1", completed, base.Add(time.Duration(ms)*time.Millisecond))
+		events = append(events, event)
+		t.enqueue(event)
+	}
+	require.Equal(t, newestFirst(idsOf(events, e)), deliveryIDs(t.list(alotwebhook.Filter{Limit: 3})))
+	require.Equal(t, newestFirst(idsOf(events, e)), deliveryIDs(t.list(alotwebhook.Filter{EndpointID: e.ID, Limit: 3})))
+	require.Equal(t, newestFirst(idsOf(events, e)), deliveryIDs(t.list(alotwebhook.Filter{OrganizationID: "org_1"})))
+}
+
+func historyPages(t *trial) {
+	e := t.endpoint("org_1", completed)
+	want := newestFirst(idsOf(t.emit("org_1", completed, 12), e))
+	for _, f := range []alotwebhook.Filter{
+		{}, {OrganizationID: "org_1"}, {EndpointID: e.ID}, {EventType: completed}, {State: alotwebhook.StatePending},
+	} {
+		for _, limit := range []int{1, 5, 6, 12, 13} {
+			f.Limit, f.Cursor = limit, ""
+			var got []string
+			for page := 1; ; page++ {
+				deliveries, next, err := t.store.Deliveries(t.ctx(), f)
+				require.NoError(t, err)
+				got = append(got, deliveryIDs(deliveries)...)
+				if next == "" {
+					require.Equal(t, (len(want)+limit-1)/limit, page, "the last page has no next one, full or not")
+					break
+				}
+				require.Len(t, deliveries, limit, "a page before the last is full")
+				require.LessOrEqual(t, len(got), len(want), "in pages of %d", limit)
+				require.Equal(t, got[len(got)-1], next, "the cursor is the last id of the page before")
+				f.Cursor = next
+			}
+			require.Equal(t, want, got, "in pages of %d", limit)
+		}
+	}
+}
+
+func historyPagesWhileAdding(t *trial) {
+	e := t.endpoint("org_1", completed)
+	var events []alotwebhook.Event
+	for i := range 100 { // of an hour ago: within one millisecond ids have no order of age
+		events = append(events, eventAt(t, "org_1", completed, time.Now().Add(-time.Hour+time.Duration(i)*time.Millisecond)))
+	}
+	t.enqueue(events...)
+	want := newestFirst(idsOf(events, e))
+	var got []string
+	f := alotwebhook.Filter{EndpointID: e.ID, Limit: 7}
+	for {
+		page, next, err := t.store.Deliveries(t.ctx(), f)
+		require.NoError(t, err)
+		got = append(got, deliveryIDs(page)...)
+		if f.Cursor = next; next == "" || len(got) > len(want) {
+			break
+		}
+		t.enqueue(newEvents(t, "org_1", completed, 3)...)
+	}
+	require.Equal(t, want, got)
+}
+
+func historyPageDefault(t *trial) {
+	t.endpoint("org_1", completed)
+	t.enqueue(newEvents(t, "org_1", completed, 101)...)
+	page, next, err := t.store.Deliveries(t.ctx(), alotwebhook.Filter{})
+	require.NoError(t, err)
+	require.Len(t, page, 100)
+	page, next, err = t.store.Deliveries(t.ctx(), alotwebhook.Filter{Cursor: next})
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	require.Empty(t, next)
+}
+
+func historySinceUntil(t *trial) {
+	e := t.endpoint("org_1", completed)
+	base := time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)
+	at := func(ms int) time.Time { return base.Add(time.Duration(ms) * time.Millisecond) }
+	var events []alotwebhook.Event
+	for ms := range 6 {
+		event := eventAt(t, "org_1", completed, at(ms))
+		event.Timestamp = base.Add(-24 * time.Hour) // which is another time
+		events = append(events, event)
+	}
+	t.enqueue(events...)
+	ids := idsOf(events, e)
+	for _, f := range []alotwebhook.Filter{{}, {EndpointID: e.ID, Limit: 2}, {OrganizationID: "org_1", State: alotwebhook.StatePending}} {
+		list := func(since, until time.Time) []string {
+			t.Helper()
+			f.Since, f.Until = since, until
+			return deliveryIDs(t.list(f))
+		}
+		require.Equal(t, newestFirst(ids[2:]), list(at(2), time.Time{}))
+		require.Equal(t, newestFirst(ids[:4]), list(time.Time{}, at(4)))
+		require.Equal(t, newestFirst(ids[2:4]), list(at(2), at(4)))
+		require.Equal(t, newestFirst(ids[2:3]), list(at(2).In(time.FixedZone("", 3600)), at(3)))
+		require.Empty(t, list(at(3), at(3)))
+		require.Empty(t, list(at(6), time.Time{}))
+		require.Empty(t, list(time.Time{}, at(0)))
+		require.Equal(t, newestFirst(ids), list(base.Add(-time.Hour), base.Add(time.Hour)))
+	}
+}

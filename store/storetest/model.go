@@ -1,0 +1,281 @@
+package storetest
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var modelRules = []rule{
+	{"RandomWalk", "Whatever the order of the calls, the store does what the contract says of each.", randomWalk},
+}
+
+// model is what the contract makes of a sequence of calls, with time standing
+// still: leases and waits last longer than the test.
+type model struct {
+	*trial
+	rng        *rand.Rand
+	endpoints  map[string]*alotwebhook.Endpoint
+	events     []alotwebhook.Event
+	deliveries map[string]*modelDelivery
+	held       []alotwebhook.Claimed // under lease, as far as the claimer knows
+	stale      []alotwebhook.Claimed // finished, released or deleted since
+}
+
+type modelDelivery struct {
+	endpoint string
+	state    alotwebhook.DeliveryState // pending stands for parked, too
+	leased   bool
+	waits    bool
+	attempts int
+	tried    int // attempts before the last redelivery
+	reason   alotwebhook.FailureReason
+}
+
+func (d *modelDelivery) due() bool {
+	return d.state == alotwebhook.StatePending && !d.leased && !d.waits
+}
+
+func randomWalk(t *trial) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	m := &model{
+		trial:      t,
+		rng:        rand.New(rand.NewPCG(seed, 0)),
+		endpoints:  map[string]*alotwebhook.Endpoint{},
+		deliveries: map[string]*modelDelivery{},
+	}
+	m.addEndpoint()
+	m.addEndpoint()
+	steps := []struct {
+		weight int
+		step   func()
+	}{
+		{20, m.enqueue}, {30, m.claim}, {30, m.finish}, {10, m.finishStale}, {10, m.redeliver},
+		{8, m.toggle}, {2, m.addEndpoint}, {1, m.deleteEndpoint},
+	}
+	sum := 0
+	for _, s := range steps {
+		sum += s.weight
+	}
+	for i := range 400 {
+		n := m.rng.IntN(sum)
+		for _, s := range steps {
+			if n -= s.weight; n < 0 {
+				s.step()
+				break
+			}
+		}
+		if i%20 == 19 {
+			m.compare()
+		}
+	}
+}
+
+var modelOrganizations = []string{"org_1", "org_2"}
+var modelTypes = []string{completed, invited}
+
+func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
+
+// somebody is a random endpoint; in the order of their ids, so that a seed repeats.
+func (m *model) somebody() *alotwebhook.Endpoint {
+	all := make([]*alotwebhook.Endpoint, 0, len(m.endpoints))
+	for _, e := range m.endpoints {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *alotwebhook.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
+	return pick(m.rng, all)
+}
+
+func (m *model) addEndpoint() {
+	types := modelTypes
+	if m.rng.IntN(3) == 0 {
+		types = []string{pick(m.rng, modelTypes)}
+	}
+	e := m.trial.endpoint(pick(m.rng, modelOrganizations), types...)
+	m.endpoints[e.ID] = &e
+}
+
+func (m *model) toggle() {
+	e := m.somebody()
+	m.setDisabled(e, !e.Disabled)
+}
+
+func (m *model) deleteEndpoint() {
+	if len(m.endpoints) < 3 {
+		return
+	}
+	e := m.somebody()
+	require.NoError(m, m.store.DeleteEndpoint(m.ctx(), e.ID))
+	delete(m.endpoints, e.ID)
+	for _, d := range m.deliveries {
+		if d.endpoint == e.ID && d.state == alotwebhook.StatePending {
+			d.state, d.leased, d.waits, d.reason = alotwebhook.StateFailed, false, false, alotwebhook.ReasonEndpointDeleted
+		}
+	}
+}
+
+// enqueue stores a few events, some of which may be stored already.
+func (m *model) enqueue() {
+	var batch []alotwebhook.Event
+	for range 1 + m.rng.IntN(4) {
+		if len(m.events) > 0 && m.rng.IntN(4) == 0 {
+			batch = append(batch, pick(m.rng, m.events))
+			continue
+		}
+		event := newEvent(m, pick(m.rng, modelOrganizations), pick(m.rng, modelTypes))
+		m.events = append(m.events, event)
+		batch = append(batch, event)
+		for _, e := range m.endpoints {
+			if e.OrganizationID == event.OrganizationID && slices.Contains(e.EventTypes, event.Type) {
+				m.deliveries[alotwebhook.DeliveryID(event.ID, e.ID)] = &modelDelivery{endpoint: e.ID, state: alotwebhook.StatePending}
+			}
+		}
+	}
+	m.trial.enqueue(batch...)
+}
+
+func (m *model) claim() {
+	c := alotwebhook.ClaimRequest{Limit: 1 + m.rng.IntN(12), PerEndpoint: 1 + m.rng.IntN(5), Lease: long, Busy: map[string]int{}}
+	for range m.rng.IntN(3) {
+		c.Busy[m.somebody().ID] = m.rng.IntN(6)
+	}
+	possible := m.claimable(c)
+	result := m.claimAs(c)
+	want := 0
+	for _, n := range possible {
+		want += n
+	}
+	require.Len(m, result.Deliveries, min(want, c.Limit), "a claim takes what is due and has a slot, up to Limit")
+	for id, n := range perEndpoint(result.Deliveries) {
+		require.LessOrEqual(m, n, possible[id], "deliveries of %s beyond its free slots", id)
+	}
+	for _, got := range result.Deliveries {
+		m.take(got)
+	}
+	require.Equal(m, m.waiting(), result.NextIn > 0, "NextIn is %v", result.NextIn)
+}
+
+// claimable counts, by endpoint, what a claim may take.
+func (m *model) claimable(c alotwebhook.ClaimRequest) map[string]int {
+	due := map[string]int{}
+	for _, d := range m.deliveries {
+		if e := m.endpoints[d.endpoint]; e != nil && !e.Disabled && d.due() {
+			due[e.ID]++
+		}
+	}
+	for id, n := range due {
+		due[id] = max(min(n, c.PerEndpoint-c.Busy[id]), 0)
+	}
+	return due
+}
+
+// waiting reports whether something of an enabled endpoint will fall due.
+func (m *model) waiting() bool {
+	for _, d := range m.deliveries {
+		if e := m.endpoints[d.endpoint]; e != nil && !e.Disabled && (d.leased || d.waits) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *model) take(got alotwebhook.Claimed) {
+	d := m.deliveries[got.DeliveryID]
+	require.NotNil(m, d, "%s was never stored", got.DeliveryID)
+	require.True(m, d.due(), "%s is not due: %+v", got.DeliveryID, *d)
+	require.Equal(m, []int{d.attempts + 1, d.attempts - d.tried + 1, 1}, []int{got.Attempt, got.Try, got.Claims}, "Attempt, Try and Claims")
+	require.Equal(m, m.endpoints[d.endpoint].Version, got.Endpoint.Version)
+	d.leased = true
+	m.held = append(m.held, got)
+}
+
+// finish ends a few of the leases held in one way or another.
+func (m *model) finish() {
+	var outcomes []alotwebhook.Outcome
+	var wantLost []string
+	for range min(len(m.held), 1+m.rng.IntN(6)) {
+		i := m.rng.IntN(len(m.held))
+		c := m.held[i]
+		m.held = slices.Delete(m.held, i, i+1)
+		m.stale = append(m.stale, c)
+		o := pick(m.rng, []alotwebhook.Outcome{delivered(c), failed(c), retry(c, 0), retry(c, long), release(c)})
+		outcomes = append(outcomes, o)
+		if d := m.deliveries[c.DeliveryID]; d.leased {
+			d.settle(o)
+		} else {
+			wantLost = append(wantLost, c.DeliveryID) // its endpoint was deleted
+		}
+	}
+	require.ElementsMatch(m, wantLost, m.lost(outcomes...))
+}
+
+func (d *modelDelivery) settle(o alotwebhook.Outcome) {
+	d.leased, d.state, d.waits = false, o.State, o.NextAttemptIn > 0
+	if o.Attempt.Number != 0 {
+		d.attempts++
+		d.reason = o.Attempt.Reason
+	}
+}
+
+func (m *model) finishStale() {
+	if len(m.stale) > 0 {
+		c := pick(m.rng, m.stale)
+		require.Equal(m, []string{c.DeliveryID}, m.lost(delivered(c)), "the lease of %s ended before", c.DeliveryID)
+	}
+}
+
+func (m *model) redeliver() {
+	ids := make([]string, 0, len(m.deliveries))
+	for id := range m.deliveries {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for range min(len(ids), 1+m.rng.IntN(3)) {
+		id := pick(m.rng, ids)
+		d, want := m.deliveries[id], 0
+		if m.endpoints[d.endpoint] == nil || d.due() {
+			continue // gone, or due already
+		}
+		if !d.leased {
+			want = 1
+			if d.state != alotwebhook.StatePending {
+				d.state, d.tried = alotwebhook.StatePending, d.attempts
+			}
+			d.waits = false
+		}
+		require.Equal(m, want, m.trial.redeliver(id), "how many were made due of one that was %+v", *d)
+	}
+}
+
+// compare holds the whole store against the model.
+func (m *model) compare() {
+	var want alotwebhook.Stats
+	listed := m.list(alotwebhook.Filter{Limit: 1000})
+	require.Len(m, listed, len(m.deliveries))
+	for _, got := range listed {
+		d := m.deliveries[got.ID]
+		require.NotNil(m, d, "%s was never stored", got.ID)
+		state := d.state
+		if state == alotwebhook.StatePending {
+			if m.endpoints[d.endpoint].Disabled {
+				state = alotwebhook.StateParked
+				want.Parked++
+			} else {
+				want.Pending++
+			}
+		}
+		require.Equal(m, state, got.State, "%s is %+v", got.ID, *d)
+		require.Equal(m, d.attempts, got.AttemptCount, "attempts of %s", got.ID)
+		require.Equal(m, d.reason, got.LastReason, "reason of %s", got.ID)
+		require.Equal(m, got.State == alotwebhook.StateDelivered || got.State == alotwebhook.StateFailed, !got.FinishedAt.IsZero(), "FinishedAt of %s", got.ID)
+	}
+	st := m.stats()
+	st.OldestDue = 0
+	require.Equal(m, want, st)
+}

@@ -1,0 +1,142 @@
+package storetest
+
+import (
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var redeliverRules = []rule{
+	{"Finished", "Finished deliveries become pending again with their attempts kept and their schedule begun anew.", redeliverFinished},
+	{"Waiting", "A pending delivery that waits for its time waits no longer.", redeliverWaiting},
+	{"Leased", "A delivery that is leased just now is left alone.", redeliverLeased},
+	{"Unknown", "A delivery that is unknown is left alone; the others are made due.", redeliverUnknown},
+	{"EndpointGone", "A delivery whose endpoint is gone is left alone.", redeliverEndpointGone},
+	{"PayloadGone", "A delivery whose payload is gone is left alone.", redeliverPayloadGone},
+	{"Disabled", "A finished delivery of a disabled endpoint is parked, and goes out once the endpoint is enabled.", redeliverDisabled},
+	{"Many", "Redeliver returns how many were made due.", redeliverMany},
+	{"Twice", "A delivery that was made due already is sent once.", redeliverTwice},
+}
+
+func redeliverFinished(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	t.finish(retry(t.claimOne(), 0))
+	c := t.claimOne()
+	require.Equal(t, []int{2, 2}, []int{c.Attempt, c.Try})
+	t.finish(failed(c))
+	require.Equal(t, 1, t.redeliver(c.DeliveryID))
+
+	d := t.delivery(c.DeliveryID)
+	require.Equal(t, alotwebhook.StatePending, d.State)
+	require.True(t, d.FinishedAt.IsZero(), "FinishedAt is zero until it is finished again")
+	require.WithinDuration(t, time.Now(), d.NextAttemptAt, time.Minute)
+	require.Len(t, d.Attempts, 2, "the attempts are kept")
+
+	c = t.claimOne()
+	require.Equal(t, []int{3, 1, 1}, []int{c.Attempt, c.Try, c.Claims}, "attempts are counted on, tries anew")
+	t.finish(retry(c, 0))
+	c = t.claimOne()
+	require.Equal(t, []int{4, 2}, []int{c.Attempt, c.Try})
+	t.finish(delivered(c))
+	require.Equal(t, 1, t.redeliver(c.DeliveryID), "a delivered one can be redelivered, too")
+	c = t.claimOne()
+	require.Equal(t, []int{5, 1}, []int{c.Attempt, c.Try})
+	t.finish(delivered(c))
+	require.Equal(t, 5, t.delivery(c.DeliveryID).AttemptCount)
+}
+
+func redeliverWaiting(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(retry(c, long))
+	require.Empty(t, t.claim(10))
+	require.Equal(t, 1, t.redeliver(c.DeliveryID))
+	again := t.claimOne()
+	require.Equal(t, []int{2, 2}, []int{again.Attempt, again.Try}, "its schedule goes on")
+}
+
+func redeliverLeased(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	require.Zero(t, t.redeliver(c.DeliveryID))
+	require.Empty(t, t.claim(10), "the lease holds")
+	t.finish(delivered(c))
+}
+
+func redeliverUnknown(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(failed(c))
+	unknown := alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID)
+	require.Equal(t, 1, t.redeliver(unknown, c.DeliveryID))
+	require.Zero(t, t.redeliver())
+	require.Len(t, t.claim(10), 1)
+}
+
+func redeliverEndpointGone(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	c := t.claim(2)
+	t.finish(failed(c[0]))
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	require.Zero(t, t.redeliver(claimedIDs(c)...))
+	for _, id := range claimedIDs(c) {
+		t.requireState(id, alotwebhook.StateFailed)
+	}
+	require.Empty(t, t.claim(10))
+}
+
+func redeliverPayloadGone(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(failed(c))
+	t.awaitPurge(alotwebhook.PurgeRequest{Payloads: time.Millisecond}, alotwebhook.PurgeResult{Payloads: 1})
+	require.Zero(t, t.redeliver(c.DeliveryID))
+	t.requireState(c.DeliveryID, alotwebhook.StateFailed)
+	require.Empty(t, t.claim(10))
+}
+
+func redeliverDisabled(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(failed(c))
+	t.setDisabled(&e, true)
+	t.redeliver(c.DeliveryID)
+	t.requireState(c.DeliveryID, alotwebhook.StateParked)
+	require.Empty(t, t.claim(10))
+	t.setDisabled(&e, false)
+	again := t.claimOne()
+	require.Equal(t, []int{2, 1}, []int{again.Attempt, again.Try})
+}
+
+func redeliverMany(t *trial) {
+	t.endpoint("org_1", completed)
+	t.enqueue(newEvents(t, "org_1", completed, 300)...)
+	c := t.claim(300)
+	outcomes := make([]alotwebhook.Outcome, len(c))
+	for i := range c {
+		outcomes[i] = failed(c[i])
+	}
+	t.finish(outcomes...)
+	require.Equal(t, 300, t.redeliver(claimedIDs(c)...))
+	require.ElementsMatch(t, claimedIDs(c), claimedIDs(t.claim(1000)))
+}
+
+func redeliverTwice(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOne()
+	t.finish(failed(c))
+	require.Equal(t, 1, t.redeliver(c.DeliveryID))
+	t.redeliver(c.DeliveryID)
+	again := t.claimOne()
+	require.Equal(t, []int{2, 1}, []int{again.Attempt, again.Try})
+}
