@@ -19,6 +19,7 @@ func (h *host) emit(eventType string, n int) (ids []string) {
 		require.NoError(h.t, err)
 		require.NoError(h.t, h.dispatcher.Emit(h.t.Context(), event))
 		ids = append(ids, event.ID)
+		time.Sleep(time.Millisecond) // within one, ids are in no order
 	}
 	return ids
 }
