@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -91,9 +92,9 @@ func hexDigit(c byte) byte {
 //
 // However it is printed, it shows none of its secrets.
 type Verifier struct {
-	// Behind a pointer, which package fmt does not follow inside another struct:
-	// it cannot call Format there.
-	secrets *[]Secret
+	// A function shows nothing to package fmt, which would print a slice when
+	// the Verifier is an unexported field: it cannot call Format there.
+	secrets func() []Secret
 }
 
 // NewVerifier returns a verifier that accepts what any of the secrets signed.
@@ -114,8 +115,8 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 			return nil, &FieldError{Field: field, Problem: "has white space around it; trim the line end or the blanks"}
 		}
 	}
-	own := append([]Secret(nil), secrets...)
-	return &Verifier{secrets: &own}, nil
+	own := slices.Clone(secrets)
+	return &Verifier{secrets: func() []Secret { return own }}, nil
 }
 
 // Verify is [Verify] with any of the secrets. It allocates nothing.
@@ -144,7 +145,7 @@ func (v *Verifier) match(body []byte, sum *[sha256.Size]byte) (index int, err er
 	m := macs.Get().(*mac)
 	defer macs.Put(m)
 	index = -1
-	for i, secret := range *v.secrets {
+	for i, secret := range v.secrets() {
 		if m.matches(body, secret, sum) && index < 0 {
 			index = i
 		}
@@ -159,7 +160,7 @@ func (v *Verifier) match(body []byte, sum *[sha256.Size]byte) (index int, err er
 func (v Verifier) Format(f fmt.State, _ rune) {
 	n := 0
 	if v.ready() {
-		n = len(*v.secrets)
+		n = len(v.secrets())
 	}
 	_, _ = io.WriteString(f, "alotwebhook.Verifier("+strconv.Itoa(n)+" secrets)")
 }

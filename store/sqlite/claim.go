@@ -54,9 +54,13 @@ type taker struct {
 // window is how many endpoints a claim looks at before it takes from them.
 const window = 64
 
-// minQuantum is how many deliveries an endpoint gets in its turn, when so many
-// have something due that equal shares would be smaller and touch all of them.
-const minQuantum = 8
+// A claim touches at most so many endpoints if each has enough due: it serves
+// them in turns that are worth the step into each one's rows, rather than many
+// of them with very little. At maxQuantum a turn is worth it in any case.
+const (
+	maxServed  = 16
+	maxQuantum = 8
+)
 
 func (c *claim) run() error {
 	walk := walk{from: c.turn, pos: c.turn}
@@ -86,14 +90,17 @@ func (c *claim) run() error {
 
 func (c *claim) room() int { return c.Limit - len(c.got) }
 
-// quantum is an equal share of the room, if these are all there are.
+// quantum is how many deliveries each gets in its turn: an equal share of the
+// room, or more if there are very many to share it.
 func (c *claim) quantum(takers int, more bool) int {
-	share := (c.room() + max(takers, 1) - 1) / max(takers, 1)
-	if more || takers > 2*minQuantum {
-		share = max(share, minQuantum)
+	share := ceil(c.room(), max(takers, 1))
+	if more || takers > maxServed {
+		share = max(share, min(ceil(c.Limit, maxServed), maxQuantum))
 	}
 	return share
 }
+
+func ceil(a, b int) int { return (a + b - 1) / b }
 
 // walk is a way round all endpoints with something in the queue, from the one
 // behind the last turn.

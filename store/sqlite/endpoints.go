@@ -205,7 +205,7 @@ func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
 func (s *Store) failOrphans(ctx context.Context) error {
 	var refs []int64
 	err := s.read(ctx, "look for unfinished deletions", func(t *txn) error {
-		return t.each(`SELECT ref FROM alotwebhook_endpoints e WHERE active = 0 AND deleted_at IS NOT NULL
+		return t.each(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
 			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`, nil, func(scan func(...any) error) error {
 			var ref int64
 			err := scan(&ref)

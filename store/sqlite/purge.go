@@ -50,7 +50,7 @@ func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) e
 		return err
 	}
 	return t.exec(`DELETE FROM alotwebhook_endpoints WHERE ref IN (
-		SELECT ref FROM alotwebhook_endpoints p WHERE active = 0 AND deleted_at <= ?
+		SELECT ref FROM alotwebhook_endpoints p WHERE deleted_at <= ?
 		AND NOT EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = p.ref)
 		AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE endpoint = p.ref) LIMIT ?)`, until, limit)
 }

@@ -47,6 +47,7 @@ CREATE TABLE alotwebhook_endpoints (
 CREATE INDEX alotwebhook_endpoints_id ON alotwebhook_endpoints (id);
 CREATE INDEX alotwebhook_endpoints_organization ON alotwebhook_endpoints (organization, id);
 CREATE INDEX alotwebhook_endpoints_inactive ON alotwebhook_endpoints (ref) WHERE active = 0;
+CREATE INDEX alotwebhook_endpoints_deleted ON alotwebhook_endpoints (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE alotwebhook_subscriptions (
 	organization TEXT NOT NULL,
