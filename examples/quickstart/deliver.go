@@ -101,7 +101,7 @@ func register(ctx context.Context, d *alotwebhook.Dispatcher, url string, out *o
 		}
 		existing[e.Description] = e
 	}
-	out.printf("\nEndpoints\n\n")
+	out.printf("\nEndpoints (kept: registered by an earlier run)\n\n")
 	names = map[string]string{}
 	for _, c := range customers() {
 		e, found := existing[c.name]
@@ -118,16 +118,16 @@ func register(ctx context.Context, d *alotwebhook.Dispatcher, url string, out *o
 			return nil, err
 		}
 		names[e.ID] = c.name
-		out.printf("  %-9s  %-10s  %-36s  %s%s\n", c.name, c.organization, e.URL, c.behaves, again(found))
+		out.printf("  %-4s  %-9s  %-10s  %-32s  %s\n", age(found), c.name, c.organization, e.URL, c.behaves)
 	}
 	return names, nil
 }
 
-func again(found bool) string {
+func age(found bool) string {
 	if found {
-		return " (from the earlier run)"
+		return "kept"
 	}
-	return ""
+	return "new"
 }
 
 // newEvent makes an event of a type with the example data of the catalogue.

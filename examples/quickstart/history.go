@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -48,6 +49,8 @@ func history(ctx context.Context, d *alotwebhook.Dispatcher) ([]alotwebhook.Deli
 		deliveries = append(deliveries, delivery)
 		sum.add(delivery)
 	}
+	// Ids give the order by the millisecond; within one, keep an event together.
+	slices.SortStableFunc(deliveries, func(a, b alotwebhook.Delivery) int { return cmp.Compare(b.EventID, a.EventID) })
 	return deliveries, sum, nil
 }
 

@@ -67,12 +67,12 @@ func TestTheNextRunContinues(t *testing.T) {
 	require.Equal(t, 0, run(ctx, []string{"-db", path}, interrupted, &stderr), stderr.String())
 	require.Contains(t, interrupted.String(), "Interrupted")
 	require.Regexp(t, `\d pending\.`, interrupted.String())
-	require.NotContains(t, interrupted.String(), "earlier run")
+	require.Equal(t, 3, strings.Count(interrupted.String(), "\n  new "))
 
 	text := quickstart(t, t.Context(), "-db", path)
-	require.Equal(t, 3, strings.Count(text, "(from the earlier run)"))
-	require.Contains(t, text, "\n14 deliveries: ")
-	require.Contains(t, text, ", 2 failed after the last attempt.\n")
+	require.Equal(t, 3, strings.Count(text, "\n  kept "))
+	require.NotContains(t, text, "\n  new ")
+	require.Contains(t, text, "\n14 deliveries: 8 delivered at once, 4 after retries, 2 failed after the last attempt.\n")
 }
 
 func TestWrongArguments(t *testing.T) {

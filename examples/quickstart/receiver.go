@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -40,7 +39,7 @@ func customers() []customer {
 	}, {
 		name: "crm", organization: "org_acme", behaves: "fails twice, then answers",
 		eventTypes: []string{alotwebhook.EventCandidateCompleted, alotwebhook.EventCandidateDisqualified},
-		handle:     failTwice(),
+		handle:     failTwice,
 	}, {
 		name: "analytics", organization: "org_globex", behaves: "hangs",
 		eventTypes: []string{alotwebhook.EventCandidateCompleted},
@@ -50,18 +49,23 @@ func customers() []customer {
 
 var errDatabaseDown = errors.New("the customer's database is down")
 
-// failTwice fails the first two requests of every event.
-func failTwice() func(context.Context, alotwebhook.Event) error {
-	var mu sync.Mutex
-	requests := map[string]int{}
-	return func(_ context.Context, event alotwebhook.Event) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if requests[event.ID]++; requests[event.ID] <= 2 {
-			return errDatabaseDown
-		}
-		return nil
+// failTwice fails the first two attempts of every delivery.
+func failTwice(ctx context.Context, _ alotwebhook.Event) error {
+	if attempt := ctx.Value(attemptKey{}); attempt == "1" || attempt == "2" {
+		return errDatabaseDown
 	}
+	return nil
+}
+
+type attemptKey struct{}
+
+// withAttempt shows a handler the attempt's number. It is not signed: good for
+// a demonstration and a log, not for a decision that matters.
+func withAttempt(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		attempt := r.Header.Get(alotwebhook.AttemptHeader)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), attemptKey{}, attempt)))
+	})
 }
 
 // hang waits until the sender has given up.
@@ -83,7 +87,7 @@ func startReceivers(out *output) (*receivers, error) {
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("POST /"+c.name, handler)
+		mux.Handle("POST /"+c.name, withAttempt(handler))
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -175,3 +175,52 @@ func fleetAtOnce(tb testing.TB, s alotwebhook.Store, n int) {
 	}
 	wg.Wait()
 }
+
+// BenchmarkDeliveries reads the first and the 10,000th page of a history.
+func BenchmarkDeliveries(b *testing.B) {
+	const deliveries, endpoints = 1_000_000, 10
+	s := open(b, newPath(b))
+	fleet(b, s, endpoints)
+	enqueue(b, s, deliveries, 0, endpoints)
+	for n := 0; n < deliveries*8/10; n += 5000 {
+		finishAs(b, s, claim(b, s, 5000, nil), func(i int) alotwebhook.DeliveryState {
+			if i%1000 == 0 {
+				return alotwebhook.StateFailed
+			}
+			return alotwebhook.StateDelivered
+		})
+	}
+	e, err := s.Endpoint(context.Background(), endpointID(7))
+	require.NoError(b, err)
+	e.Disabled = true
+	require.NoError(b, s.PutEndpoint(context.Background(), e))
+	one, _, err := s.Deliveries(context.Background(), alotwebhook.Filter{State: alotwebhook.StateDelivered, Limit: 1})
+	require.NoError(b, err)
+	for name, f := range map[string]alotwebhook.Filter{
+		"all":              {},
+		"organization":     {OrganizationID: organization(3)},
+		"endpoint":         {EndpointID: endpointID(3)},
+		"type":             {EventType: completed},
+		"event":            {EventID: one[0].EventID},
+		"delivered":        {State: alotwebhook.StateDelivered},
+		"failed":           {State: alotwebhook.StateFailed},
+		"pending":          {State: alotwebhook.StatePending},
+		"parked":           {State: alotwebhook.StateParked},
+		"endpoint+failed":  {EndpointID: endpointID(3), State: alotwebhook.StateFailed},
+		"endpoint+pending": {EndpointID: endpointID(3), State: alotwebhook.StatePending},
+		"endpoint+type":    {EndpointID: endpointID(3), EventType: completed},
+	} {
+		b.Run(name+"/first", func(b *testing.B) { pages(b, s, f) })
+		b.Run(name+"/late", func(b *testing.B) {
+			f.Cursor = one[0].ID // where the finished ones begin
+			pages(b, s, f)
+		})
+	}
+}
+
+func pages(b *testing.B, s alotwebhook.Store, f alotwebhook.Filter) {
+	for b.Loop() {
+		_, _, err := s.Deliveries(context.Background(), f)
+		require.NoError(b, err)
+	}
+}

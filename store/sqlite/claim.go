@@ -19,7 +19,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 			cl = &claim{txn: t, ClaimRequest: c, turn: s.turn, token: newToken()}
 			return cl.run()
 		},
-		committed: func() { s.turn = cl.turn },
+		committed: func() { s.turn = cl.turn; s.remember(cl) },
 		done:      make(chan struct{}),
 	})
 	if err != nil {
@@ -32,6 +32,18 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 // counter that processes would have to share.
 func newToken() int64 { return 1 + rand.Int64N(1<<62) }
 
+// remember keeps what Finish will need of the rows, so that it need not read
+// them again. Those tried before are few, and have more to keep.
+func (s *Store) remember(c *claim) {
+	for _, q := range c.rows {
+		if q.attempts == 0 {
+			put(s.leased, q.key, q)
+		} else {
+			delete(s.leased, q.key)
+		}
+	}
+}
+
 // claim is one claim on its way: endpoints first, then a few rows each.
 type claim struct {
 	*txn
@@ -39,8 +51,8 @@ type claim struct {
 	turn  int64 // the endpoint that had the last turn
 	token int64
 	got   []alotwebhook.Claimed
-	keys  []key
-	next  int64 // when the next delivery falls due that is not due yet; 0 for none
+	rows  []queued // those of got
+	next  int64    // when the next delivery falls due that is not due yet; 0 for none
 }
 
 // taker is an endpoint with something due and a free slot.
@@ -215,31 +227,29 @@ func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker,
 	return hungry, nil
 }
 
-const dueRows = `SELECT q.id, q.claims, q.attempts, q.tried, e.type, e.id, e.payload
+const dueRows = `SELECT q.id, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
 	FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
 	WHERE q.endpoint = ? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT ? OFFSET ?`
 
 // take reads an endpoint's next n due deliveries.
 func (c *claim) take(k *taker, n int) (got int, err error) {
 	err = c.each(dueRows, []any{k.ref, c.now, n, k.had}, func(scan func(...any) error) error {
-		var id, event key
-		var kind int64
+		var event key
 		var tried int
+		q := queued{lease: c.token, endpoint: k.ref}
 		d := alotwebhook.Claimed{Lease: c.token, Endpoint: k.endpoint}
-		if err := scan(&id, &d.Claims, &d.Attempt, &tried, &kind, &event, &d.Payload); err != nil {
+		if err := scan(&q.key, &d.Claims, &q.attempts, &tried, &q.event, &q.kind, &q.createdAt, &event, &d.Payload); err != nil {
 			return err
 		}
-		name, err := c.typeName(kind)
-		if err != nil {
+		if d.EventType, err = c.typeName(q.kind); err != nil {
 			return err
 		}
 		d.Claims++
-		d.Try = d.Attempt - tried + 1
-		d.Attempt++
-		d.EventType = name
+		d.Attempt = q.attempts + 1
+		d.Try = d.Attempt - tried
 		d.EventID = event.spell(eventPrefix)
-		d.DeliveryID = id.spell(deliveryPrefix)
-		c.keys = append(c.keys, id)
+		d.DeliveryID = q.key.spell(deliveryPrefix)
+		c.rows = append(c.rows, q)
 		c.got = append(c.got, d)
 		got++
 		return nil
@@ -252,12 +262,16 @@ var leaseRows = batchOf("UPDATE alotwebhook_queue SET next_at = ?, lease = ?, cl
 
 // lease takes what was read out of others' sight.
 func (c *claim) lease() error {
-	if len(c.keys) == 0 {
+	if len(c.rows) == 0 {
 		return nil
+	}
+	keys := make([]key, len(c.rows))
+	for i := range c.rows {
+		keys[i] = c.rows[i].key
 	}
 	until := c.now + c.Lease.Microseconds()
 	c.later(sql.NullInt64{Int64: until, Valid: true})
-	return leaseRows.keys([]any{until, c.token}, c.keys, func(query string, args []any) error {
+	return leaseRows.keys([]any{until, c.token}, keys, func(query string, args []any) error {
 		return c.exec(query, args...)
 	})
 }

@@ -20,14 +20,32 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	if len(outcomes) == 0 {
 		return nil, nil
 	}
-	err = s.write(ctx, "finish", func(t *txn) error {
-		lost, err = t.finish(outcomes)
+	trust := true // in what is remembered of the claims, until that proves wrong
+	var done []key
+	run := func(t *txn) error {
+		lost, done, err = t.finish(outcomes, trust)
+		trust = trust && !errors.Is(err, errOvertaken)
 		return err
-	})
+	}
+	for range 2 {
+		err = s.submit(&job{ctx: ctx, doing: "finish", run: run, committed: func() { s.forget(done) }, done: make(chan struct{})})
+		if !errors.Is(err, errOvertaken) {
+			break
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	return lost, nil
+}
+
+// errOvertaken says that a row is not any more what the store remembered.
+var errOvertaken = sayf("a lease was overtaken")
+
+func (s *Store) forget(keys []key) {
+	for _, k := range keys {
+		delete(s.leased, k)
+	}
 }
 
 // queued is a row of the queue, as far as its next state needs it.
@@ -45,20 +63,26 @@ type queued struct {
 // ending is a row of the queue with what became of it.
 type ending struct {
 	*queued
+	token int64
 	state alotwebhook.DeliveryState
 }
 
 var (
 	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
-	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
+	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE lease = ? AND id IN (%)", "?")
 	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
-	returnToQueue    = "UPDATE alotwebhook_queue SET next_at = ?, lease = 0, claims = 0, attempts = ?, status = ?, reason = ?, history = ? WHERE id = ?"
 )
 
-func (t *txn) finish(outcomes []alotwebhook.Outcome) (lost []string, err error) {
-	rows, err := t.leased(outcomes)
+const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = 0, claims = 0, attempts = ?, status = ?, reason = ?, history = ?
+	WHERE lease = ? AND id = ?`
+
+// finish applies the outcomes. With trust, it spares itself reading the rows
+// that this store has claimed: it remembers them. The statements that write
+// are fenced as well, and tell if that was wrong.
+func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, keys []key, err error) {
+	rows, err := t.rowsOf(outcomes, trust)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	health := map[int64]*health{}
 	done := make([]ending, 0, len(outcomes))
@@ -70,55 +94,67 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome) (lost []string, err error) 
 			lost = append(lost, o.DeliveryID)
 			continue
 		}
+		keys = append(keys, k)
 		q.lease = 0 // the same outcome twice in a batch counts once
 		if err := q.record(o); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if o.Attempt.Number != 0 {
 			heed(health, q.endpoint, o)
 		}
 		if o.State != alotwebhook.StatePending {
-			done = append(done, ending{q, o.State})
+			done = append(done, ending{q, o.Lease, o.State})
 			continue
 		}
 		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
-		if err := t.exec(returnToQueue, next, q.attempts, q.status, q.reason, q.history, q.key[:]); err != nil {
-			return nil, err
+		err := t.expect(1)(t.changed(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Lease, k[:]))
+		if err != nil {
+			return nil, nil, err
 		}
 	}
 	if err := t.move(done); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return lost, t.keepHealth(health)
+	return lost, keys, t.keepHealth(health)
 }
 
-// leased reads the rows that the outcomes are about.
-func (t *txn) leased(outcomes []alotwebhook.Outcome) (map[key]*queued, error) {
-	keys := make([]key, 0, len(outcomes))
+// expect makes an error of a number of changed rows that is not n.
+func (t *txn) expect(n int) func(changed int64, err error) error {
+	return func(changed int64, err error) error {
+		if err == nil && changed != int64(n) {
+			err = errOvertaken
+		}
+		return err
+	}
+}
+
+// rowsOf returns the rows that the outcomes are about, from memory or the database.
+func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queued, error) {
+	rows := make(map[key]*queued, len(outcomes))
+	var unknown []key
 	for i := range outcomes {
-		if k, ok := parseKey(deliveryPrefix, outcomes[i].DeliveryID); ok {
-			keys = append(keys, k)
+		k, ok := parseKey(deliveryPrefix, outcomes[i].DeliveryID)
+		if !ok {
+			continue
+		}
+		if q, ok := t.s.leased[k]; trust && ok && q.lease == outcomes[i].Lease {
+			rows[k] = &q
+		} else {
+			unknown = append(unknown, k)
 		}
 	}
-	return t.queued(keys)
+	return rows, t.readQueued(unknown, rows)
 }
 
-func (t *txn) queued(keys []key) (map[key]*queued, error) {
-	rows := make(map[key]*queued, len(keys))
-	all := make([]queued, 0, len(keys))
-	err := readQueue.keys(nil, keys, func(query string, args []any) error {
+func (t *txn) readQueued(keys []key, rows map[key]*queued) error {
+	return readQueue.keys(nil, keys, func(query string, args []any) error {
 		return t.each(query, args, func(scan func(...any) error) error {
 			var q queued
 			err := scan(&q.key, &q.lease, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
-			if err != nil {
-				return err
-			}
-			all = append(all, q)
-			rows[q.key] = &all[len(all)-1]
-			return nil
+			rows[q.key] = &q
+			return err
 		})
 	})
-	return rows, err
 }
 
 // record adds the outcome's attempt. A failure without one, such as a poisoned
@@ -137,12 +173,17 @@ func (q *queued) record(o *alotwebhook.Outcome) (err error) {
 
 // move takes rows from the queue into the history.
 func (t *txn) move(done []ending) error {
-	keys := make([]key, len(done))
+	byToken := map[int64][]key{}
 	for i := range done {
-		keys[i] = done[i].key
+		byToken[done[i].token] = append(byToken[done[i].token], done[i].key)
 	}
-	if err := deleteQueue.keys(nil, keys, func(query string, args []any) error { return t.exec(query, args...) }); err != nil {
-		return err
+	for token, keys := range byToken {
+		err := deleteQueue.keys([]any{token}, keys, func(query string, args []any) error {
+			return t.expect(len(args) - 1)(t.changed(query, args...))
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return insertDeliveries.rows(t, len(done), 11, func(args []any, i int) []any {
 		d := &done[i]
@@ -233,7 +274,7 @@ func (t *txn) redeliver(k key) (int64, error) {
 		return n, err
 	}
 	n, err = t.changed(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
-		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, d.reason, d.history
+		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, CASE WHEN d.attempts = 0 THEN '' ELSE d.reason END, d.history
 		FROM alotwebhook_deliveries d
 		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
 		JOIN alotwebhook_events e ON e.ref = d.event AND e.payload IS NOT NULL

@@ -55,10 +55,15 @@ func claim(tb testing.TB, s alotwebhook.Store, limit int, busy map[string]int) [
 
 func finish(tb testing.TB, s alotwebhook.Store, claimed []alotwebhook.Claimed) {
 	tb.Helper()
+	finishAs(tb, s, claimed, func(int) alotwebhook.DeliveryState { return alotwebhook.StateDelivered })
+}
+
+func finishAs(tb testing.TB, s alotwebhook.Store, claimed []alotwebhook.Claimed, state func(i int) alotwebhook.DeliveryState) {
+	tb.Helper()
 	outcomes := make([]alotwebhook.Outcome, len(claimed))
 	for i, c := range claimed {
 		outcomes[i] = alotwebhook.Outcome{
-			DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateDelivered,
+			DeliveryID: c.DeliveryID, Lease: c.Lease, State: state(i),
 			Attempt: alotwebhook.Attempt{Number: c.Attempt, StartedAt: time.Now(), Duration: time.Millisecond, StatusCode: 204},
 		}
 	}

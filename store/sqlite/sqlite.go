@@ -60,8 +60,9 @@ type Store struct {
 	// The writer's own; nobody else touches them.
 	prepared  map[string]*sql.Stmt
 	catalogue *catalogue
-	turn      int64 // the endpoint that had the last turn in a claim
-	erasedTo  int64 // up to this event every payload is erased
+	turn      int64          // the endpoint that had the last turn in a claim
+	leased    map[key]queued // what this store has claimed, until it is finished
+	erasedTo  int64          // up to this event every payload is erased
 }
 
 var _ alotwebhook.Store = (*Store)(nil)
@@ -72,6 +73,7 @@ var ownPragmas = []string{
 	"busy_timeout(10000)",          // milliseconds to wait for another connection's lock
 	"journal_mode(WAL)",            // readers and the writer do not wait for each other; one fsync a commit
 	"synchronous(FULL)",            // a commit is on the disk when it returns, not just safe from corruption
+	"wal_autocheckpoint(4000)",     // pages: pages that change all the time are copied back a quarter as often
 	"cache_size(-16384)",           // KiB of pages per connection: the hot end of the queue and its indexes
 	"temp_store(MEMORY)",           // the few rows sorted for a page need no file
 	"journal_size_limit(67108864)", // bytes that the WAL keeps after a burst; without it, it never shrinks
@@ -211,6 +213,7 @@ func newStore(writes, reads *sql.DB, owned bool) *Store {
 		stopped:   make(chan struct{}),
 		prepared:  map[string]*sql.Stmt{},
 		catalogue: newCatalogue(0),
+		leased:    map[key]queued{},
 	}
 }
 
