@@ -58,11 +58,11 @@ func invalid(errs ...fieldProblem) *problem {
 	return newProblem(http.StatusUnprocessableEntity, summary(errs), errs...)
 }
 
-// summary says it in one sentence, for who reads only the detail.
+// summary says it in a sentence each, for who reads only the detail.
 func summary(errs []fieldProblem) string {
 	parts := make([]string, len(errs))
 	for i, e := range errs {
 		parts[i] = e.Field + " " + e.Detail
 	}
-	return strings.Join(parts, "; ") + "."
+	return strings.Join(parts, ". ") + "."
 }

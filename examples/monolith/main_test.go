@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -297,8 +298,8 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 		{"-store", "postgres://bob:hunter2@127.0.0.1:" + port + "/x", "is the server running"},
 		{"-store", "postgres:host=127.0.0.1 port=" + port + " user=bob password=hunter2", "is the server running"},
 		{"-store", "postgres:nonsense", "cannot parse"},
-		{"-store", "sqlite:" + filepath.Join(t.TempDir(), "none", "x.db"), "directory must exist"},
-		{"-store", "sqlite:" + t.TempDir(), "must be a file"},
+		{"-store", "sqlite:" + filepath.Join(t.TempDir(), "none", "x.db"), "no such file or directory"},
+		{"-store", "sqlite:" + t.TempDir(), "is a directory"},
 	} {
 		var stdout, stderr bytes.Buffer
 		require.Equal(t, 1, run(t.Context(), []string{"-dev", tc.flag, tc.value}, unset, &stdout, &stderr), tc.value)
@@ -307,6 +308,15 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 		require.NotContains(t, stderr.String(), "hunter2")
 		require.Empty(t, stdout.String())
 	}
+}
+
+func TestAFileOfPersonalDataIsItsOwners(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "monolith.db")
+	launch(t, "-dev", "-store", "sqlite:"+path).stop()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
 func TestARandomSecretIsAnnounced(t *testing.T) {

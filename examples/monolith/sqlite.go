@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"github.com/alot/alotwebhook"
@@ -36,6 +37,9 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := create(absolute); err != nil {
+		return nil, fmt.Errorf("sqlite:%s: %w", path, err)
+	}
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(10000)", "synchronous(FULL)"},
 		"_txlock": {"immediate"}, // a transaction waits at its beginning, rather than failing in its middle
@@ -52,6 +56,16 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 		return nil, errors.Join(fmt.Errorf("sqlite:%s: %w", path, err), db.Close())
 	}
 	return &sqliteDatabase{db, events}, nil
+}
+
+// create makes the file, if need be, so that only its owner can read it: SQLite
+// itself would let everybody.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (s *sqliteDatabase) store() alotwebhook.Store { return s.events }
