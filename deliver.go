@@ -149,7 +149,7 @@ func (d *Dispatcher) checkType(field, name string) *FieldError {
 		return &FieldError{Field: field, Problem: "is missing; give an event type of the catalogue"}
 	}
 	if _, ok := d.types[name]; !ok {
-		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; add it to Config.EventTypes or correct it", clip(name))}
+		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", clip(name))}
 	}
 	return nil
 }
