@@ -283,4 +283,3 @@ func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err er
 	})
 	return n, err
 }
-

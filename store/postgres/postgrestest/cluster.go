@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Cluster is a temporary PostgreSQL server.
@@ -88,7 +89,7 @@ func (c *Cluster) configure(settings []string) error {
 // watch starts a shell that ends the server when this process does: its
 // standard input then ends.
 func (c *Cluster) watch() (err error) {
-	c.watchdog = exec.Command("sh", "-c", `read _; "$1" -D "$2" -m immediate stop; rm -rf "$2"`, "sh", c.tool("pg_ctl"), c.data)
+	c.watchdog = exec.Command("sh", "-c", `read _; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"`, "sh", c.tool("pg_ctl"), c.dir)
 	c.watchdog.Dir = c.dir
 	c.watchdog.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Setpgid: true} // not killed by Ctrl-C
 	if c.lifeline, err = c.watchdog.StdinPipe(); err != nil {
@@ -201,4 +202,43 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// CPU returns the processor time that the server's processes have used, on
+// systems that tell it in /proc; the ended ones' is in the first process's.
+func (c *Cluster) CPU() (time.Duration, error) {
+	pidFile, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(pidFile), "\n")
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	var ticks int64
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended meanwhile
+		}
+		// Behind the command in parentheses: the fields from the third on.
+		pid, rest, _ := strings.Cut(string(stat), " ")
+		fields := strings.Fields(rest[strings.LastIndex(rest, ")")+1:])
+		switch {
+		case pid == first:
+			ticks += sum(fields[11:15]) // with its ended children
+		case fields[1] == first:
+			ticks += sum(fields[11:13])
+		}
+	}
+	return time.Duration(ticks) * (time.Second / 100), nil
+}
+
+func sum(fields []string) (n int64) {
+	for _, f := range fields {
+		v, _ := strconv.ParseInt(f, 10, 64)
+		n += v
+	}
+	return n
 }
