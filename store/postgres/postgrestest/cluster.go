@@ -21,6 +21,7 @@ type Cluster struct {
 	bin, dir, data string
 	port           int
 	credential     *syscall.Credential
+	primary        *Cluster // of a standby
 	watchdog       *exec.Cmd
 	lifeline       io.Closer
 }
@@ -40,6 +41,21 @@ func Start(settings ...string) (*Cluster, error) {
 	return c, nil
 }
 
+// Standby starts a second server that streams from this one.
+func (c *Cluster) Standby(settings ...string) (*Cluster, error) {
+	standby := &Cluster{bin: c.bin, primary: c}
+	if err := standby.create(settings); err != nil {
+		standby.Close()
+		return nil, err
+	}
+	return standby, nil
+}
+
+// Promote makes a standby take writes, and waits until it does.
+func (c *Cluster) Promote() error {
+	return c.run("pg_ctl", "-D", c.data, "-w", "-t", "60", "promote")
+}
+
 func (c *Cluster) create(settings []string) (err error) {
 	if c.credential, err = unprivileged(); err != nil {
 		return err
@@ -56,7 +72,7 @@ func (c *Cluster) create(settings []string) (err error) {
 	if c.port, err = freePort(); err != nil {
 		return err
 	}
-	if err := c.run("initdb", "-D", c.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"); err != nil {
+	if err := c.makeData(); err != nil {
 		return err
 	}
 	if err := c.configure(settings); err != nil {
@@ -66,6 +82,13 @@ func (c *Cluster) create(settings []string) (err error) {
 		return err
 	}
 	return c.Start()
+}
+
+func (c *Cluster) makeData() error {
+	if c.primary != nil {
+		return c.run("pg_basebackup", "-d", c.primary.DSN(), "-D", c.data, "-R", "-X", "stream", "-c", "fast")
+	}
+	return c.run("initdb", "-D", c.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions")
 }
 
 func (c *Cluster) configure(settings []string) error {
@@ -156,18 +179,21 @@ func (c *Cluster) run(name string, args ...string) error {
 	return nil
 }
 
-// binaries finds the directory of the newest PostgreSQL, also where the
-// distribution does not put it into PATH.
+// binaries finds the directory of the newest PostgreSQL. Debian keeps it out of PATH.
 func binaries() (string, error) {
-	if path, err := exec.LookPath("pg_ctl"); err == nil {
-		return filepath.Dir(path), nil
-	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
-	if err != nil || len(found) == 0 {
-		return "", errors.New("pg_ctl is neither in PATH nor in /usr/lib/postgresql")
+	if err == nil && len(found) > 0 {
+		newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
+		return filepath.Dir(newest), nil
 	}
-	newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
-	return filepath.Dir(newest), nil
+	path, err := exec.LookPath("pg_ctl")
+	if err != nil {
+		return "", errors.New("pg_ctl is neither in /usr/lib/postgresql nor in PATH")
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	return filepath.Dir(path), nil
 }
 
 func version(path string) int {
