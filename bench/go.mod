@@ -6,10 +6,20 @@ require (
 	code.dny.dev/ssrf v0.3.0
 	github.com/alot/alotwebhook v0.0.0
 	github.com/alot/alotwebhook/store/sqlite v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/stretchr/testify v1.12.1
 )
 
 require (
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
+
+require (
+	github.com/alot/alotwebhook/store/postgres v0.0.0
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
@@ -26,5 +36,6 @@ require (
 
 replace (
 	github.com/alot/alotwebhook => ..
+	github.com/alot/alotwebhook/store/postgres => ../store/postgres
 	github.com/alot/alotwebhook/store/sqlite => ../store/sqlite
 )
