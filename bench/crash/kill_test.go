@@ -40,11 +40,10 @@ func testKills(t *testing.T, where place, cluster *postgrestest.Cluster) {
 	}
 	for i := range disturbances {
 		k.awaitAcknowledged((i + 1) * *events / (disturbances + 1))
-		pauseUpTo(k.random, 50*time.Millisecond) // a random instant, not one of ours
 		if rest := disturbances - i; k.stopped < *stops && cluster != nil && k.random.IntN(rest) < *stops-k.stopped {
 			k.stopDatabase(t)
 		} else {
-			k.killOne()
+			k.killOne(t)
 		}
 	}
 	last := time.Now()
@@ -84,15 +83,19 @@ func newKilling(t *testing.T, where place, cluster *postgrestest.Cluster) *killi
 	return k
 }
 
-// killOne kills a child and starts another in its place: every fourth time an
-// emitter, otherwise a dispatcher.
-func (k *killing) killOne() {
+// killOne kills a child that has come to work and starts another in its place:
+// every fourth time an emitter, otherwise a dispatcher.
+func (k *killing) killOne(t *testing.T) {
 	role := dispatcherRole
 	if (k.emitters+len(k.dispatchers))%4 == 3 {
 		role = emitterRole
 	}
 	running := k.running(role)
 	p := running[k.random.IntN(len(running))]
+	if role == dispatcherRole {
+		await(t, 5*time.Second, p.name+" delivers nothing", func() bool { return k.ledger.sender(p.name).received > 0 })
+	}
+	pauseUpTo(k.random, 50*time.Millisecond) // a random instant, not one of ours
 	_ = p.end(os.Kill)
 	if role == emitterRole {
 		k.emitters++
@@ -104,6 +107,7 @@ func (k *killing) killOne() {
 
 // stopDatabase takes the database away for up to a second.
 func (k *killing) stopDatabase(t *testing.T) {
+	pauseUpTo(k.random, 50*time.Millisecond)
 	require.NoError(t, k.cluster.Stop("immediate"))
 	pauseUpTo(k.random, time.Second)
 	before, started := k.ledger.sum(), time.Now()

@@ -80,7 +80,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	time.Sleep(rand.N(20 * time.Millisecond)) // a receiver at work, so that kills find something in flight
+	time.Sleep(rand.N(50 * time.Millisecond)) // a receiver at work, so that kills find something in flight
 	if err := l.sync(event.ID + " " + r.URL.Path + " " + name); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
