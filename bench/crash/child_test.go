@@ -27,7 +27,7 @@ const (
 	organization = "org_crash"
 	secret       = alotwebhook.Secret("a secret for the ledger")
 
-	inFlight = 32
+	inFlight = 16
 
 	// A report is whole if it has both ends.
 	ackPrefix, ackSuffix = "acknowledged ", "."

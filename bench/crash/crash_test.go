@@ -63,7 +63,9 @@ func draw(t *testing.T) *rand.Rand {
 }
 
 // pauseUpTo waits until a random instant.
-func pauseUpTo(random *rand.Rand, d time.Duration) { time.Sleep(time.Duration(random.Int64N(int64(d)))) }
+func pauseUpTo(random *rand.Rand, d time.Duration) {
+	time.Sleep(time.Duration(random.Int64N(int64(d))))
+}
 
 // inSQLite is a new database file.
 func inSQLite(t *testing.T) place {

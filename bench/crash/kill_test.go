@@ -83,7 +83,7 @@ func newKilling(t *testing.T, where place, cluster *postgrestest.Cluster) *killi
 	return k
 }
 
-// killOne kills a child that has come to work and starts another in its place:
+// killOne kills a child that is at work and starts another in its place:
 // every fourth time an emitter, otherwise a dispatcher.
 func (k *killing) killOne(t *testing.T) {
 	role := dispatcherRole
@@ -93,9 +93,9 @@ func (k *killing) killOne(t *testing.T) {
 	running := k.running(role)
 	p := running[k.random.IntN(len(running))]
 	if role == dispatcherRole {
-		await(t, 5*time.Second, p.name+" delivers nothing", func() bool { return k.ledger.sender(p.name).received > 0 })
+		await(t, 5*time.Second, p.name+" delivers nothing", func() bool { return k.ledger.sender(p.name).busy > 0 })
 	}
-	pauseUpTo(k.random, 50*time.Millisecond) // a random instant, not one of ours
+	pauseUpTo(k.random, 30*time.Millisecond) // a random instant, not one of ours
 	_ = p.end(os.Kill)
 	if role == emitterRole {
 		k.emitters++
@@ -131,10 +131,11 @@ func (k *killing) report(t *testing.T) {
 	if k.stopped > 0 {
 		t.Logf("%d stops of the database; claims went on at most %v after the start began", k.stopped, k.resumed.Round(time.Millisecond))
 	}
-	t.Logf("%d lost, %d duplicated", sum.lost, sum.duplicates)
+	t.Logf("%d lost, %d duplicated; dispatchers killed × in flight is %d", sum.lost, sum.duplicates, len(k.dispatchers)*inFlight)
 	require.GreaterOrEqual(t, len(k.acknowledged()), *events)
 	require.Zero(t, sum.lost, "acknowledged deliveries that never arrived")
-	require.LessOrEqual(t, sum.duplicates, len(k.dispatchers)*inFlight, "more duplicates than attempts that the kills cut off")
+	// As many may be on their way back, to be stored, as are on their way out.
+	require.LessOrEqual(t, sum.duplicates, len(k.dispatchers)*2*inFlight, "more duplicates than the killed had in hand")
 	if *events >= 2500 {
 		require.LessOrEqual(t, 20*sum.duplicates, sum.deliveries, "more duplicates than one in twenty")
 	}
