@@ -36,6 +36,7 @@ require (
 
 replace (
 	github.com/alot/alotwebhook => ..
+	github.com/alot/alotwebhook/store/postgres => ../store/postgres
 	github.com/alot/alotwebhook/store/sqlite => ../store/sqlite
 )
 

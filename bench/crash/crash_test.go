@@ -1,104 +1,96 @@
-// Package crash kills processes that emit and deliver, at random instants, and
-// counts what was lost and what came twice.
+// Package crash does to processes and databases what happens to them in
+// production, at random instants, and counts what was lost and what came twice.
 //
-// The test executes itself again as child processes over one store: emitters,
-// which report an event only once Emit has returned, and dispatchers. SIGKILL
-// ends a child without warning; another takes its place. The receiver, which is
-// not killed, writes each delivery to a ledger and syncs it before it answers.
-// In the end every reported event must be in the ledger, once per endpoint, and
-// nothing may be left in the queue.
+// The tests execute themselves again as child processes over one store:
+// emitters, which report an event only once Emit has returned, and dispatchers.
+// SIGKILL ends a child without warning, SIGTERM asks it to end, SIGSTOP holds it
+// up; the database is stopped like in a power cut, its connections are cut after
+// a commit, a standby takes over. The receiver, which stays, writes each delivery
+// to a ledger and syncs it before it answers. In the end every reported event
+// must be in the ledger, once per endpoint, and nothing may be left in the queue.
 //
-// The short form runs with the other tests. The long form:
+// The short forms run with the other tests. The long ones:
 //
-//	go test ./bench/crash -v -crash.kills 20 -crash.events 5000
+//	go test ./bench/crash -v -timeout 1h -run TestKillSQLite -crash.kills 20 -crash.events 2500
+//	go test ./bench/crash -v -timeout 1h -run TestKillPostgres -crash.kills 100 -crash.events 20000 -crash.processes 3
+//	go test ./bench/crash -v -timeout 1h -run TestKillAndStopPostgres -crash.kills 60 -crash.stops 5 -crash.events 20000 -crash.processes 3
+//	go test ./bench/crash -v -timeout 1h -run TestRollingRestarts -crash.terms 20 -crash.processes 3
+//	go test ./bench/crash -v -timeout 1h -run TestCutCommits -crash.cuts 1000
 package crash
 
 import (
-	"bufio"
-	"context"
 	"flag"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
 var (
 	kills     = flag.Int("crash.kills", 4, "how many processes to kill")
+	stops     = flag.Int("crash.stops", 1, "how often to stop the database in between")
+	terms     = flag.Int("crash.terms", 3, "how many dispatchers to restart one after the other")
+	cuts      = flag.Int("crash.cuts", 50, "how many connections to cut after a commit")
 	events    = flag.Int("crash.events", 800, "how many events to emit, to two endpoints each")
 	processes = flag.Int("crash.processes", 2, "how many dispatcher processes run at once")
-	seed      = flag.Uint64("crash.seed", 0, "repeat the kills of an earlier run; 0 draws one")
+	seed      = flag.Uint64("crash.seed", 0, "repeat the instants of an earlier run; 0 draws them")
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleVariable); role != "" {
-		os.Exit(child(role))
+	if text := os.Getenv(jobVariable); text != "" {
+		os.Exit(child(text))
 	}
-	os.Exit(m.Run())
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16") // most of the time they wait for leases to run out
+	postgrestest.Main(m)
 }
 
-func TestKillSQLite(t *testing.T) {
-	t.Parallel()
-	testKills(t, "sqlite:"+filepath.Join(t.TempDir(), "webhooks.db"))
-}
-
-func testKills(t *testing.T, dsn string) {
+// draw returns the test's source of random instants.
+func draw(t *testing.T) *rand.Rand {
 	drawn := *seed
 	if drawn == 0 {
 		drawn = rand.Uint64()
 	}
-	t.Logf("seed %d", drawn)
-	random := rand.New(rand.NewPCG(drawn, 0))
+	t.Logf("-crash.seed %d", drawn)
+	return rand.New(rand.NewPCG(drawn, 0))
+}
 
-	ctx := t.Context()
-	ledger := newLedger(t)
-	store, closeStore, err := openStore(ctx, dsn)
+// pauseUpTo waits until a random instant.
+func pauseUpTo(random *rand.Rand, d time.Duration) {
+	time.Sleep(time.Duration(random.Int64N(int64(d))))
+}
+
+// inSQLite is a new database file.
+func inSQLite(t *testing.T) place {
+	return place{DSN: "sqlite:" + filepath.Join(t.TempDir(), "webhooks.db")}
+}
+
+// inPostgres is a new schema on the server of dsn.
+func inPostgres(t *testing.T, dsn string) place {
+	pool := postgrestest.PoolAt(t, dsn)
+	p := place{DSN: "postgres:" + dsn, Schema: postgrestest.Schema(t, pool)}
+	require.NoError(t, postgres.Migrate(t.Context(), pool, &postgres.Options{Schema: p.Schema}))
+	return p
+}
+
+// openStore opens the parent's own store, to look at.
+func openStore(t *testing.T, p place) alotwebhook.Store {
+	store, closeStore, err := p.open(t.Context())
 	require.NoError(t, err)
-	defer closeStore()
-	registerEndpoints(t, store, ledger.url)
-
-	crowd := newCrowd(t, dsn)
-	for i := range *processes {
-		crowd.start(dispatcherRole, fmt.Sprintf("dispatcher-%d", i))
-	}
-	crowd.start(emitterRole, "emitter")
-
-	hits := 0
-	for range *kills {
-		crowd.awaitProgress(*events / (*kills + 1))
-		time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond) // a random instant, not one of our own
-		if crowd.killOne(random, ledger) {
-			hits++
-		}
-	}
-	lastKill := time.Now()
-	crowd.awaitProgress(*events)
-	awaitEmpty(t, store)
-	t.Logf("drained %v after the last kill", time.Since(lastKill).Round(time.Millisecond))
-	crowd.end()
-
-	acknowledged := crowd.acknowledged()
-	lost, duplicates := ledger.compare(t, acknowledged)
-	t.Logf("%d events acknowledged, %d deliveries received, %d kills of which %d hit attempts in flight: %d lost, %d duplicated",
-		len(acknowledged), ledger.lines(), *kills, hits, lost, duplicates)
-	require.GreaterOrEqual(t, len(acknowledged), *events)
-	require.Zero(t, lost, "acknowledged deliveries that never arrived")
-	require.LessOrEqual(t, duplicates, *kills*inFlight, "more duplicates than attempts that the kills cut off")
-	require.GreaterOrEqual(t, 4*hits, *kills, "too few kills hit anything in flight for the test to mean something")
+	t.Cleanup(closeStore)
+	return store
 }
 
 // registerEndpoints has two endpoints of one organization subscribe.
 func registerEndpoints(t *testing.T, store alotwebhook.Store, url string) {
-	d, err := newDispatcher(store, "parent")
+	d, err := alotwebhook.NewDispatcher(store, config("parent", time.Second, (&logbook{}).handler()))
 	require.NoError(t, err)
 	for _, path := range endpointPaths {
 		_, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
@@ -108,125 +100,22 @@ func registerEndpoints(t *testing.T, store alotwebhook.Store, url string) {
 	}
 }
 
-// awaitEmpty waits until nothing is left to deliver; a lease after the last
-// kill at most, and some time for a busy machine.
-func awaitEmpty(t *testing.T, store alotwebhook.Store) {
-	deadline := time.Now().Add(lease + time.Minute)
-	for {
+// stuck is how long after everything could have been done something counts as
+// stuck: generous, since the machine may be busy with something else.
+const stuck = time.Minute
+
+// awaitEmpty waits until nothing is left to deliver.
+func awaitEmpty(t *testing.T, store alotwebhook.Store, lease time.Duration) {
+	await(t, lease, "deliveries are stuck", func() bool {
 		stats, err := store.Stats(t.Context())
-		require.NoError(t, err)
-		if stats == (alotwebhook.Stats{}) {
-			return
-		}
-		require.True(t, time.Now().Before(deadline), "deliveries are stuck: %+v", stats)
-		time.Sleep(20 * time.Millisecond)
+		return err == nil && stats == alotwebhook.Stats{} // the first call after a restart may meet a dead connection
+	})
+}
+
+// await waits until something is so, which takes at most d on an idle machine.
+func await(t *testing.T, d time.Duration, otherwise string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d + stuck); !so(); time.Sleep(5 * time.Millisecond) {
+		require.True(t, time.Now().Before(deadline), otherwise)
 	}
 }
-
-// crowd is the child processes.
-type crowd struct {
-	t   *testing.T
-	dsn string
-
-	mu       sync.Mutex
-	children []*process
-	acked    []string // ids of events whose Emit returned
-	progress *sync.Cond
-}
-
-type process struct {
-	*exec.Cmd
-	role, name string
-	killed     bool
-	gone       chan struct{}
-}
-
-func newCrowd(t *testing.T, dsn string) *crowd {
-	c := &crowd{t: t, dsn: dsn}
-	c.progress = sync.NewCond(&c.mu)
-	t.Cleanup(c.end)
-	return c
-}
-
-func (c *crowd) start(role, name string) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleVariable+"="+role, "CRASH_DSN="+c.dsn, "CRASH_NAME="+name, fmt.Sprintf("CRASH_EVENTS=%d", *events))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(c.t, err)
-	require.NoError(c.t, cmd.Start())
-	p := &process{Cmd: cmd, role: role, name: name, gone: make(chan struct{})}
-	c.mu.Lock()
-	c.children = append(c.children, p)
-	c.mu.Unlock()
-	go c.read(p, bufio.NewScanner(out))
-}
-
-// read notes what an emitter reports. A line that the kill cut short has no
-// line end, and what was not reported may or may not have been stored.
-func (c *crowd) read(p *process, lines *bufio.Scanner) {
-	defer close(p.gone)
-	for lines.Scan() {
-		if id, ok := strings.CutPrefix(lines.Text(), ackPrefix); ok && strings.HasSuffix(id, ackSuffix) {
-			c.mu.Lock()
-			c.acked = append(c.acked, strings.TrimSuffix(id, ackSuffix))
-			c.progress.Broadcast()
-			c.mu.Unlock()
-		}
-	}
-	err := p.Wait()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !p.killed && err != nil {
-		c.t.Errorf("%s ended by itself: %v", p.name, err)
-		c.acked = append(c.acked, make([]string, *events)...) // let nobody wait for more
-	}
-	c.progress.Broadcast()
-}
-
-// awaitProgress waits until so many events were acknowledged.
-func (c *crowd) awaitProgress(n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for start := len(c.acked); len(c.acked) < min(*events, max(n, start+n/2)); {
-		c.progress.Wait()
-	}
-}
-
-// killOne kills a child, starts another in its place and reports whether it
-// had attempts in flight.
-func (c *crowd) killOne(random *rand.Rand, l *ledger) (hit bool) {
-	c.mu.Lock()
-	i := random.IntN(len(c.children))
-	p := c.children[i]
-	c.children = append(c.children[:i], c.children[i+1:]...)
-	p.killed = true
-	c.mu.Unlock()
-	hit = l.inFlight(p.name) > 0
-	_ = p.Process.Kill() // an emitter may have ended by itself
-	<-p.gone
-	c.start(p.role, p.name+"'")
-	return hit || p.role == emitterRole
-}
-
-func (c *crowd) acknowledged() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]string(nil), c.acked...)
-}
-
-func (c *crowd) end() {
-	c.mu.Lock()
-	children := c.children
-	c.children = nil
-	for _, p := range children {
-		p.killed = true
-	}
-	c.mu.Unlock()
-	for _, p := range children {
-		_ = p.Process.Kill()
-		<-p.gone
-	}
-}
-
-var _ = context.Background
