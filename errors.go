@@ -20,6 +20,7 @@ type FieldError struct {
 	Problem string
 }
 
+// Error names the field and says what is wrong.
 func (e *FieldError) Error() string { return "alotwebhook: " + e.Field + " " + e.Problem }
 
 // Is makes every FieldError an [ErrInvalid].
