@@ -19,17 +19,23 @@ WITH now AS MATERIALIZED (
 ), free AS MATERIALIZED (
 	SELECT q.id, q.next_at, p.revision
 	FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
-	JOIN {s}.endpoints p ON p.key = w.endpoint AND NOT p.disabled AND p.deleted_at IS NULL
+	CROSS JOIN LATERAL (
+		SELECT p.key, p.revision, NOT p.disabled AND p.deleted_at IS NULL AS active
+		FROM {s}.endpoints p
+		WHERE p.key = w.endpoint
+		OFFSET 0 -- so that the key's index is used, and no other
+	) AS p
 	CROSS JOIN LATERAL (
 		SELECT q.id, q.next_at
 		FROM {s}.queue q
-		WHERE q.endpoint = w.endpoint
+		WHERE q.endpoint = p.key
 			AND q.next_at <= (SELECT at FROM now)
 			AND (q.next_at, q.id) >= (w.at, w.id)
 		ORDER BY q.next_at, q.id
 		LIMIT w.n
 		FOR UPDATE SKIP LOCKED
 	) AS q
+	WHERE p.active
 )
 UPDATE {s}.queue q
 SET next_at = (SELECT at FROM now) + $5::bigint * interval '1 microsecond', lease = $6::bigint, claims = q.claims + 1

@@ -7,6 +7,7 @@ replace github.com/alot/alotwebhook => ../..
 require (
 	github.com/alot/alotwebhook v0.0.0-00010101000000-000000000000
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/lib/pq v1.12.3
 	github.com/stretchr/testify v1.12.1
 )
 

@@ -186,5 +186,8 @@ func (s *Store) checkRights(ctx context.Context) error {
 	return nil
 }
 
+// Schema returns the name of the schema that the store works in.
+func (s *Store) Schema() string { return s.schema }
+
 // sql puts the schema's name into a statement.
 func (s *Store) sql(text string) string { return strings.ReplaceAll(text, "{s}", s.quoted) }

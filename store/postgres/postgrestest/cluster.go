@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Cluster is a temporary PostgreSQL server.
@@ -20,6 +21,7 @@ type Cluster struct {
 	bin, dir, data string
 	port           int
 	credential     *syscall.Credential
+	primary        *Cluster // of a standby
 	watchdog       *exec.Cmd
 	lifeline       io.Closer
 }
@@ -39,6 +41,21 @@ func Start(settings ...string) (*Cluster, error) {
 	return c, nil
 }
 
+// Standby starts a second server that streams from this one.
+func (c *Cluster) Standby(settings ...string) (*Cluster, error) {
+	standby := &Cluster{bin: c.bin, primary: c}
+	if err := standby.create(settings); err != nil {
+		standby.Close()
+		return nil, err
+	}
+	return standby, nil
+}
+
+// Promote makes a standby take writes, and waits until it does.
+func (c *Cluster) Promote() error {
+	return c.run("pg_ctl", "-D", c.data, "-w", "-t", "60", "promote")
+}
+
 func (c *Cluster) create(settings []string) (err error) {
 	if c.credential, err = unprivileged(); err != nil {
 		return err
@@ -55,7 +72,7 @@ func (c *Cluster) create(settings []string) (err error) {
 	if c.port, err = freePort(); err != nil {
 		return err
 	}
-	if err := c.run("initdb", "-D", c.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions"); err != nil {
+	if err := c.makeData(); err != nil {
 		return err
 	}
 	if err := c.configure(settings); err != nil {
@@ -65,6 +82,13 @@ func (c *Cluster) create(settings []string) (err error) {
 		return err
 	}
 	return c.Start()
+}
+
+func (c *Cluster) makeData() error {
+	if c.primary != nil {
+		return c.run("pg_basebackup", "-d", c.primary.DSN(), "-D", c.data, "-R", "-X", "stream", "-c", "fast")
+	}
+	return c.run("initdb", "-D", c.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions")
 }
 
 func (c *Cluster) configure(settings []string) error {
@@ -88,7 +112,7 @@ func (c *Cluster) configure(settings []string) error {
 // watch starts a shell that ends the server when this process does: its
 // standard input then ends.
 func (c *Cluster) watch() (err error) {
-	c.watchdog = exec.Command("sh", "-c", `read _; "$1" -D "$2" -m immediate stop; rm -rf "$2"`, "sh", c.tool("pg_ctl"), c.data)
+	c.watchdog = exec.Command("sh", "-c", `read _; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"`, "sh", c.tool("pg_ctl"), c.dir)
 	c.watchdog.Dir = c.dir
 	c.watchdog.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential, Setpgid: true} // not killed by Ctrl-C
 	if c.lifeline, err = c.watchdog.StdinPipe(); err != nil {
@@ -155,18 +179,21 @@ func (c *Cluster) run(name string, args ...string) error {
 	return nil
 }
 
-// binaries finds the directory of the newest PostgreSQL, also where the
-// distribution does not put it into PATH.
+// binaries finds the directory of the newest PostgreSQL. Debian keeps it out of PATH.
 func binaries() (string, error) {
-	if path, err := exec.LookPath("pg_ctl"); err == nil {
-		return filepath.Dir(path), nil
-	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
-	if err != nil || len(found) == 0 {
-		return "", errors.New("pg_ctl is neither in PATH nor in /usr/lib/postgresql")
+	if err == nil && len(found) > 0 {
+		newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
+		return filepath.Dir(newest), nil
 	}
-	newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
-	return filepath.Dir(newest), nil
+	path, err := exec.LookPath("pg_ctl")
+	if err != nil {
+		return "", errors.New("pg_ctl is neither in /usr/lib/postgresql nor in PATH")
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	return filepath.Dir(path), nil
 }
 
 func version(path string) int {
@@ -201,4 +228,43 @@ func freePort() (int, error) {
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// CPU returns the processor time that the server's processes have used, on
+// systems that tell it in /proc; the ended ones' is in the first process's.
+func (c *Cluster) CPU() (time.Duration, error) {
+	pidFile, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := strings.Cut(string(pidFile), "\n")
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	var ticks int64
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // ended meanwhile
+		}
+		// Behind the command in parentheses: the fields from the third on.
+		pid, rest, _ := strings.Cut(string(stat), " ")
+		fields := strings.Fields(rest[strings.LastIndex(rest, ")")+1:])
+		switch {
+		case pid == first:
+			ticks += sum(fields[11:15]) // with its ended children
+		case fields[1] == first:
+			ticks += sum(fields[11:13])
+		}
+	}
+	return time.Duration(ticks) * (time.Second / 100), nil
+}
+
+func sum(fields []string) (n int64) {
+	for _, f := range fields {
+		v, _ := strconv.ParseInt(f, 10, 64)
+		n += v
+	}
+	return n
 }
