@@ -23,6 +23,7 @@ type Dispatcher struct {
 	cfg    *Config
 	store  Store
 	sender *sender
+	notify Notifier // nil without
 	types  map[string]EventType
 	log    *slog.Logger
 
@@ -53,6 +54,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cfg:     cfg,
 		store:   store,
 		sender:  newSender(cfg),
+		notify:  notifier(store),
 		types:   make(map[string]EventType, len(cfg.EventTypes)),
 		log:     cfg.Logger,
 		wake:    make(chan struct{}, 1),
@@ -75,7 +77,7 @@ func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
 	if err := d.enqueue(ctx, d.store, events); err != nil {
 		return err
 	}
-	d.wakeUp()
+	d.emitted()
 	return nil
 }
 
@@ -88,8 +90,16 @@ func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) er
 		return err
 	}
 	d.uncommitted.Store(true)
-	d.wakeUp()
+	d.emitted()
 	return nil
+}
+
+// emitted tells this process's run and the other processes'.
+func (d *Dispatcher) emitted() {
+	d.wakeUp()
+	if d.notify != nil {
+		d.notify.Notify()
+	}
 }
 
 func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) error {
@@ -139,7 +149,7 @@ func (d *Dispatcher) checkType(field, name string) *FieldError {
 		return &FieldError{Field: field, Problem: "is missing; give an event type of the catalogue"}
 	}
 	if _, ok := d.types[name]; !ok {
-		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; add it to Config.EventTypes or correct it", clip(name))}
+		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", clip(name))}
 	}
 	return nil
 }

@@ -392,3 +392,57 @@ func TestIdleDispatcherLeaksNothing(t *testing.T) {
 		stop()
 	})
 }
+
+// wire stands for a store that carries word between processes.
+type wire struct {
+	alotwebhook.Store
+	heard chan func()
+	fails int
+}
+
+func (w *wire) Notify() {
+	for _, heard := range w.listeners() {
+		heard()
+	}
+}
+
+func (w *wire) listeners() (all []func()) {
+	for {
+		select {
+		case heard := <-w.heard:
+			all = append(all, heard)
+		default:
+			for _, heard := range all {
+				w.heard <- heard
+			}
+			return all
+		}
+	}
+}
+
+func (w *wire) Listen(ctx context.Context, heard func()) error {
+	if w.fails--; w.fails >= 0 {
+		return errDown
+	}
+	w.heard <- heard
+	<-ctx.Done()
+	return nil
+}
+
+// Word from another process is heard at once, also after listening had failed.
+func TestNotifierWakesOtherProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &wire{Store: alotwebhook.NewMemoryStore(), heard: make(chan func(), 10), fails: 3}
+		emitting := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		delivering := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		emitting.endpoint(t, "a.example.com")
+		defer delivering.run(t)()
+		time.Sleep(90*time.Second + 7*time.Millisecond) // between two polls
+		emitted := time.Now()
+		emitting.emit(t)
+		time.Sleep(time.Minute)
+		require.Len(t, delivering.net.requests(), 1)
+		require.Equal(t, emitted, delivering.net.requests()[0].at)
+	})
+}

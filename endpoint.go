@@ -167,7 +167,7 @@ func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string)
 	if err := d.store.EnqueueTo(ctx, endpointID, event); err != nil {
 		return Event{}, explain(err, "test event not stored")
 	}
-	d.wakeUp()
+	d.emitted()
 	return event, nil
 }
 
@@ -191,7 +191,7 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(
 			return Endpoint{}, explain(err, "endpoint not stored")
 		}
 		e.Version++
-		d.wakeUp() // enabling makes deliveries due
+		d.emitted() // enabling makes deliveries due
 		return e.withoutSecrets(), nil
 	}
 }

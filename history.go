@@ -77,7 +77,7 @@ func (d *Dispatcher) redeliver(ctx context.Context, ids []string) (int, error) {
 	if err != nil {
 		return n, explain(err, "not redelivered")
 	}
-	d.wakeUp()
+	d.emitted()
 	return n, nil
 }
 

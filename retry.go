@@ -16,8 +16,9 @@ import (
 // The first attempt is made at once.
 //
 // Any [backoff.BackOff] will do. Since a BackOff is made anew each time, its
-// MaxElapsedTime bounds a single wait, not the sum: bound the number of
-// attempts with [backoff.WithMaxRetries].
+// MaxElapsedTime, 15 minutes unless it is set to 0, does not bound the sum of the
+// waits but ends the delivery where a single wait would be longer: set it to 0
+// and bound the number of attempts with [backoff.WithMaxRetries].
 type RetryPolicy func() backoff.BackOff
 
 // DefaultSchedule is the published one: three attempts, the second after 30

@@ -60,8 +60,9 @@ func (r *run) run(ctx context.Context) error {
 	}()
 	finisher := make(chan struct{})
 	go func() { defer close(finisher); r.finish() }()
-	janitor := make(chan struct{})
-	go func() { defer close(janitor); r.d.purge(claims) }()
+	var helpers sync.WaitGroup
+	helpers.Go(func() { r.d.purge(claims) })
+	helpers.Go(func() { r.d.listen(claims) })
 
 	r.claim(claims)
 	close(r.jobs)
@@ -74,7 +75,7 @@ func (r *run) run(ctx context.Context) error {
 	<-idle
 	close(r.outcomes)
 	<-finisher
-	<-janitor
+	helpers.Wait()
 	if r.unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", r.unwritten)
 	}
@@ -95,6 +96,25 @@ func (r *run) drain(idle <-chan struct{}) {
 	case <-idle:
 	case <-timeUp:
 	case <-r.d.cutNow:
+	}
+}
+
+// listen wakes the claims when another process sends word.
+func (d *Dispatcher) listen(ctx context.Context) {
+	if d.notify == nil {
+		return
+	}
+	episode := episode{log: d.log, what: "listen"}
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := d.notify.Listen(ctx, d.wakeUp)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > lastStoreRetry {
+			episode.over() // it had worked
+		}
+		pause(ctx, episode.failed(err))
 	}
 }
 
@@ -151,7 +171,7 @@ func (r *run) awaitRoom(ctx context.Context) bool {
 	var gather *time.Timer
 	for {
 		used := r.slots.used()
-		if used <= r.cfg.InFlight*3/4 {
+		if used <= r.cfg.InFlight/2 {
 			return ctx.Err() == nil
 		}
 		var timeUp <-chan time.Time

@@ -39,3 +39,5 @@ replace (
 	github.com/alot/alotwebhook/store/postgres => ../store/postgres
 	github.com/alot/alotwebhook/store/sqlite => ../store/sqlite
 )
+
+replace github.com/alot/alotwebhook/store/postgres => ../store/postgres

@@ -5,12 +5,23 @@ go 1.26.0
 require (
 	github.com/alot/alotwebhook v0.0.0
 	github.com/alot/alotwebhook/store/sqlite v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
 	github.com/stretchr/testify v1.12.1
 )
 
 require (
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
+
+require (
+	github.com/alot/alotwebhook/store/postgres v0.0.0
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
@@ -27,3 +38,5 @@ replace (
 	github.com/alot/alotwebhook => ..
 	github.com/alot/alotwebhook/store/sqlite => ../store/sqlite
 )
+
+replace github.com/alot/alotwebhook/store/postgres => ../store/postgres

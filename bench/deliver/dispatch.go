@@ -13,15 +13,21 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
 // openers open an empty store of each kind; closing it leaves nothing behind.
 var openers = map[string]func(context.Context) (alotwebhook.Store, io.Closer, error){
-	"memory": openMemory,
-	"sqlite": openSQLite,
+	"memory":   openMemory,
+	"sqlite":   openSQLite,
+	"postgres": openPostgres,
 }
 
 func storeNames() []string { return slices.Sorted(maps.Keys(openers)) }
@@ -44,6 +50,35 @@ func openSQLite(ctx context.Context) (alotwebhook.Store, io.Closer, error) {
 		return nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	closer := func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }
+	return store, closerFunc(closer), nil
+}
+
+// openPostgres uses the server of ALOT_TEST_POSTGRES, or a temporary one with fsync on.
+func openPostgres(ctx context.Context) (alotwebhook.Store, io.Closer, error) {
+	dsn, stop := os.Getenv(postgrestest.EnvDSN), func() {}
+	if dsn == "" {
+		cluster, err := postgrestest.Start("shared_buffers=1GB", "max_wal_size=4GB")
+		if err != nil {
+			return nil, nil, err
+		}
+		dsn, stop = cluster.DSN(), cluster.Close
+	}
+	pool, err := pgxpool.New(ctx, dsn)
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	schema := fmt.Sprintf("bench_%d", time.Now().UnixNano())
+	closer := func() error {
+		_, err := pool.Exec(context.WithoutCancel(ctx), "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
+		pool.Close()
+		stop()
+		return err
+	}
+	store, err := postgres.New(ctx, pool, &postgres.Options{Schema: schema, Migrate: true})
+	if err != nil {
+		return nil, nil, errors.Join(err, closer())
+	}
 	return store, closerFunc(closer), nil
 }
 

@@ -33,7 +33,7 @@ func TestEveryContenderDelivers(t *testing.T) {
 func TestWrongFlags(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ args, want string }{
-		{"-store=mongo", `unknown store "mongo"; there are memory, sqlite`},
+		{"-store=mongo", `unknown store "mongo"; there are memory, postgres, sqlite`},
 		{"-endpoints=ten", `"ten" is not a number from 1`},
 		{"-n=0", "must be at least 1"},
 		{"sqlite", `unexpected argument "sqlite"`},

@@ -2,28 +2,41 @@ package sqlite
 
 import "strings"
 
-// Many rows go in one statement: it saves most of what a statement costs. The
-// statements come in a few sizes, so that few are prepared.
-var sizes = [...]int{64, 8, 1}
+// batch is a statement for many rows at once, which saves most of what a
+// statement costs, in a few sizes, so that few are prepared. The sizes descend
+// to 1.
+type batch struct {
+	sizes   []int
+	queries []string
+}
 
-// batch is a statement in each of these sizes.
-type batch [len(sizes)]string
-
-// batchOf makes one: list stands n times, with commas between, where query has a %.
-func batchOf(query, list string) (b batch) {
+// batchOf makes one of a list: it stands as often as the size says, with
+// commas between, where query has a %.
+func batchOf(query, list string) batch {
 	before, after, _ := strings.Cut(query, "%")
-	for i, n := range sizes {
-		b[i] = before + strings.TrimSuffix(strings.Repeat(list+",", n), ",") + after
+	return sized([]int{64, 8, 1}, func(n int) string {
+		return before + repeat(list, ",", n) + after
+	})
+}
+
+func sized(sizes []int, query func(n int) string) batch {
+	b := batch{sizes: sizes}
+	for _, n := range sizes {
+		b.queries = append(b.queries, query(n))
 	}
 	return b
+}
+
+func repeat(s, between string, n int) string {
+	return strings.TrimSuffix(strings.Repeat(s+between, n), between)
 }
 
 // split calls f with the size's statement for every part of n rows.
 func (b *batch) split(n int, f func(query string, from, to int) error) error {
 	from := 0
-	for i, size := range sizes {
+	for i, size := range b.sizes {
 		for ; n-from >= size; from += size {
-			if err := f(b[i], from, from+size); err != nil {
+			if err := f(b.queries[i], from, from+size); err != nil {
 				return err
 			}
 		}

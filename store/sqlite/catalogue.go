@@ -16,6 +16,7 @@ type catalogue struct {
 	subscribers map[subject][]subscriber
 	types       map[string]int64
 	typeNames   map[int64]string
+	failing     map[int64]sql.NullInt64 // FailingSince by ref, while nobody else writes
 }
 
 type subject struct{ organization, eventType string }
@@ -35,6 +36,7 @@ func newCatalogue(changes int64) *catalogue {
 		subscribers: map[subject][]subscriber{},
 		types:       map[string]int64{},
 		typeNames:   map[int64]string{},
+		failing:     map[int64]sql.NullInt64{},
 	}
 }
 
@@ -43,19 +45,60 @@ func (t *txn) known() (*catalogue, error) {
 	if t.catalogue != nil {
 		return t.catalogue, nil
 	}
+	alone, err := t.alone()
+	if err != nil {
+		return nil, err
+	}
+	if alone {
+		t.catalogue = t.s.catalogue
+		return t.catalogue, nil
+	}
 	var changes int64
 	if err := t.one("SELECT endpoints FROM alotwebhook_changes")(&changes); err != nil {
 		return nil, err
 	}
-	if t.s == nil {
+	if t.s == nil || t.s.catalogue.changes != changes {
 		t.catalogue = newCatalogue(changes)
-		return t.catalogue, nil
+	} else {
+		t.catalogue = t.s.catalogue
+		clear(t.catalogue.failing)
 	}
-	if t.s.catalogue.changes != changes {
-		t.s.catalogue = newCatalogue(changes)
+	if t.s != nil {
+		t.s.catalogue = t.catalogue
 	}
-	t.catalogue = t.s.catalogue
 	return t.catalogue, nil
+}
+
+// alone reports whether nobody but this store has written since its last
+// transaction, so that all it knows still holds. SQLite tells that of a
+// connection that stays the same, which only the store's own does.
+func (t *txn) alone() (bool, error) {
+	if t.s == nil || !t.s.owned {
+		return false, nil
+	}
+	var version int64
+	if err := t.one("PRAGMA data_version")(&version); err != nil {
+		return false, err
+	}
+	alone := t.s.catalogue.changes != 0 && t.s.dataVersion == version
+	t.s.dataVersion = version
+	return alone, nil
+}
+
+// failingSince returns an endpoint's, NULL also when it is deleted.
+func (t *txn) failingSince(ref int64) (since sql.NullInt64, err error) {
+	c, err := t.known()
+	if err != nil {
+		return since, err
+	}
+	since, ok := c.failing[ref]
+	if ok {
+		return since, nil
+	}
+	if _, err = found(t.one("SELECT failing_since FROM alotwebhook_endpoints WHERE ref = ?", ref)(&since)); err == nil {
+		put(c.failing, ref, since)
+	}
+	return since, err
 }
 
 // subscribers returns who hears of the subject.
@@ -131,6 +174,7 @@ func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint,
 	if err != nil {
 		return nil, err
 	}
+	put(c.failing, ref, failing)
 	e := c.endpoints[ref]
 	since := optional(failing)
 	if e != nil && e.FailingSince.Equal(since) {
@@ -149,4 +193,12 @@ func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint,
 	e.FailingSince = since
 	put(c.endpoints, ref, e)
 	return e, nil
+}
+
+// forget drops the catalogue after a change to an endpoint.
+func (t *txn) forget() {
+	t.catalogue = nil
+	if t.s != nil {
+		t.s.catalogue = newCatalogue(0)
+	}
 }

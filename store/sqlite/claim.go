@@ -59,19 +59,18 @@ type claim struct {
 type taker struct {
 	ref      int64
 	endpoint *alotwebhook.Endpoint
-	free     int
-	had      int
+	free     int // slots
+	had      int // in this claim
+	ask      int // how many it is to get next
 }
 
-// window is how many endpoints a claim looks at before it takes from them.
-const window = 64
-
-// A claim touches at most so many endpoints if each has enough due: it serves
-// them in turns that are worth the step into each one's rows, rather than many
-// of them with very little. At maxQuantum a turn is worth it in any case.
+// A claim looks at so many endpoints at a time, and touches no more of them if
+// each has enough due: it serves them in turns that are worth the step into
+// each one's rows, rather than very many of them with very little. At
+// maxQuantum a turn is worth it in any case.
 const (
 	maxServed  = 16
-	maxQuantum = 8
+	maxQuantum = 16
 )
 
 func (c *claim) run() error {
@@ -143,9 +142,9 @@ func (c *claim) look(w *walk) (takers []*taker, more bool, err error) {
 		failing, next sql.NullInt64
 		due           sql.NullBool
 	}
-	for len(takers) < window && !w.done() {
+	for len(takers) < maxServed && !w.done() {
 		var page []found
-		err := c.each(lookAround, []any{w.pos, c.now, window}, func(scan func(...any) error) error {
+		err := c.each(lookAround, []any{w.pos, c.now, maxServed}, func(scan func(...any) error) error {
 			var f found
 			err := scan(&f.ref, &f.active, &f.failing, &f.due, &f.next)
 			page = append(page, f)
@@ -170,7 +169,7 @@ func (c *claim) look(w *walk) (takers []*taker, more bool, err error) {
 				takers = append(takers, &taker{ref: f.ref, endpoint: e, free: free})
 			}
 		}
-		if len(page) < window {
+		if len(page) < maxServed {
 			w.wrap()
 		}
 	}
@@ -208,54 +207,77 @@ func (c *claim) later(at sql.NullInt64) {
 // serve gives each taker up to quantum deliveries and returns those who could
 // take more.
 func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker, err error) {
-	for _, k := range takers {
-		n := min(quantum, k.free-k.had, c.room())
-		if n <= 0 {
-			continue
+	for len(takers) > 0 && c.room() > 0 {
+		var some []*taker
+		for promised := 0; len(takers) > 0 && promised < c.room(); takers = takers[1:] {
+			k := takers[0]
+			if k.ask = min(quantum, k.free-k.had, c.room()-promised); k.ask > 0 {
+				promised += k.ask
+				some = append(some, k)
+			}
 		}
-		got, err := c.take(k, n)
-		if err != nil {
+		if err := c.take(some); err != nil {
 			return nil, err
 		}
-		if turn {
-			c.turn = k.ref
-		}
-		if got == n && k.had < k.free {
-			hungry = append(hungry, k)
+		for _, k := range some {
+			if turn {
+				c.turn = k.ref
+			}
+			if k.ask == 0 && k.had < k.free {
+				hungry = append(hungry, k)
+			}
 		}
 	}
 	return hungry, nil
 }
 
-const dueRows = `SELECT q.id, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
-	FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
-	WHERE q.endpoint = ? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT ? OFFSET ?`
+// dueRows reads several endpoints' next due deliveries.
+var dueRows = sized([]int{16, 4, 1}, func(n int) string {
+	return repeat(`SELECT * FROM (
+		SELECT q.endpoint, q.id, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
+		FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
+		WHERE q.endpoint = ? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT ? OFFSET ?)`, " UNION ALL ", n)
+})
 
-// take reads an endpoint's next n due deliveries.
-func (c *claim) take(k *taker, n int) (got int, err error) {
-	err = c.each(dueRows, []any{k.ref, c.now, n, k.had}, func(scan func(...any) error) error {
-		var event key
-		var tried int
-		q := queued{lease: c.token, endpoint: k.ref}
-		d := alotwebhook.Claimed{Lease: c.token, Endpoint: k.endpoint}
-		if err := scan(&q.key, &d.Claims, &q.attempts, &tried, &q.event, &q.kind, &q.createdAt, &event, &d.Payload); err != nil {
-			return err
+// take reads what the takers have asked for, and leaves in ask what was not there.
+func (c *claim) take(takers []*taker) error {
+	by := make(map[int64]*taker, len(takers))
+	for _, k := range takers {
+		by[k.ref] = k
+	}
+	return dueRows.split(len(takers), func(query string, from, to int) error {
+		var args []any
+		for _, k := range takers[from:to] {
+			args = append(args, k.ref, c.now, k.ask, k.had)
 		}
-		if d.EventType, err = c.typeName(q.kind); err != nil {
-			return err
-		}
-		d.Claims++
-		d.Attempt = q.attempts + 1
-		d.Try = d.Attempt - tried
-		d.EventID = event.spell(eventPrefix)
-		d.DeliveryID = q.key.spell(deliveryPrefix)
-		c.rows = append(c.rows, q)
-		c.got = append(c.got, d)
-		got++
-		return nil
+		return c.each(query, args, func(scan func(...any) error) error { return c.takeRow(by, scan) })
 	})
-	k.had += got
-	return got, err
+}
+
+func (c *claim) takeRow(by map[int64]*taker, scan func(...any) error) (err error) {
+	var event key
+	var tried int
+	q := queued{lease: c.token}
+	d := alotwebhook.Claimed{Lease: c.token}
+	err = scan(&q.endpoint, &q.key, &d.Claims, &q.attempts, &tried, &q.event, &q.kind, &q.createdAt, &event, &d.Payload)
+	if err != nil {
+		return err
+	}
+	if d.EventType, err = c.typeName(q.kind); err != nil {
+		return err
+	}
+	k := by[q.endpoint]
+	k.had++
+	k.ask--
+	d.Endpoint = k.endpoint
+	d.Claims++
+	d.Attempt = q.attempts + 1
+	d.Try = d.Attempt - tried
+	d.EventID = event.spell(eventPrefix)
+	d.DeliveryID = q.key.spell(deliveryPrefix)
+	c.rows = append(c.rows, q)
+	c.got = append(c.got, d)
+	return nil
 }
 
 var leaseRows = batchOf("UPDATE alotwebhook_queue SET next_at = ?, lease = ?, claims = claims + 1 WHERE id IN (%)", "?")

@@ -78,7 +78,7 @@ func (t *txn) subscribe(ref int64, e alotwebhook.Endpoint) error {
 
 // unsubscribe also tells everybody that an endpoint was changed.
 func (t *txn) unsubscribe(ref int64) error {
-	t.catalogue = nil
+	t.forget()
 	if err := t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return t.changed("DELETE FROM alotwebhook_queue WHERE id IN "+some, ref, limit)
+	return t.affected("DELETE FROM alotwebhook_queue WHERE id IN "+some, ref, limit)
 }
 
 // failOrphans finishes deletions that a process did not live to finish.

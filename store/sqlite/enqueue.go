@@ -147,7 +147,7 @@ func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 			e := f.event
 			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload())
 		}
-		n, err := t.changed(query, args...)
+		n, err := t.affected(query, args...)
 		stored += n
 		return err
 	})

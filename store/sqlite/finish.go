@@ -107,7 +107,7 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 			continue
 		}
 		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
-		err := t.expect(1)(t.changed(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Lease, k[:]))
+		err := t.expect(1)(t.affected(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Lease, k[:]))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -179,7 +179,7 @@ func (t *txn) move(done []ending) error {
 	}
 	for token, keys := range byToken {
 		err := deleteQueue.keys([]any{token}, keys, func(query string, args []any) error {
-			return t.expect(len(args) - 1)(t.changed(query, args...))
+			return t.expect(len(args) - 1)(t.affected(query, args...))
 		})
 		if err != nil {
 			return err
@@ -219,11 +219,8 @@ func heed(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) {
 // keepHealth updates FailingSince where it changes, which is seldom.
 func (t *txn) keepHealth(all map[int64]*health) error {
 	for ref, h := range all {
-		var was sql.NullInt64
-		if err := t.one("SELECT failing_since FROM alotwebhook_endpoints WHERE ref = ?", ref)(&was); err != nil {
-			if errors.Is(err, sql.ErrNoRows) {
-				continue
-			}
+		was, err := t.failingSince(ref)
+		if err != nil {
 			return err
 		}
 		is := was
@@ -239,6 +236,7 @@ func (t *txn) keepHealth(all map[int64]*health) error {
 		if err := t.exec("UPDATE alotwebhook_endpoints SET failing_since = ? WHERE ref = ?", is, ref); err != nil {
 			return err
 		}
+		put(t.catalogue.failing, ref, is)
 	}
 	return nil
 }
@@ -269,11 +267,11 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (made int, 
 // redeliver makes one due. The statements say which: waiting, not leased nor
 // due; or finished, with its endpoint and its payload still there.
 func (t *txn) redeliver(k key) (int64, error) {
-	n, err := t.changed("UPDATE alotwebhook_queue SET next_at = ?1 WHERE id = ?2 AND lease = 0 AND next_at > ?1", t.now, k[:])
+	n, err := t.affected("UPDATE alotwebhook_queue SET next_at = ?1 WHERE id = ?2 AND lease = 0 AND next_at > ?1", t.now, k[:])
 	if err != nil || n > 0 {
 		return n, err
 	}
-	n, err = t.changed(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
+	n, err = t.affected(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
 		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, CASE WHEN d.attempts = 0 THEN '' ELSE d.reason END, d.history
 		FROM alotwebhook_deliveries d
 		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
@@ -282,5 +280,5 @@ func (t *txn) redeliver(k key) (int64, error) {
 	if err != nil || n == 0 {
 		return n, err
 	}
-	return t.changed("DELETE FROM alotwebhook_deliveries WHERE id = ?", k[:])
+	return t.affected("DELETE FROM alotwebhook_deliveries WHERE id = ?", k[:])
 }

@@ -1,5 +1,7 @@
 package sqlite
 
+import "iter"
+
 // group is a run of the history's index: one endpoint, state and type, in the
 // order of the keys.
 type group struct {
@@ -10,52 +12,72 @@ type group struct {
 	done   bool  // nothing more behind keys
 }
 
-// The first group behind another, found by one step into the index however
-// many deliveries the groups have.
-const nextGroup = `SELECT endpoint, state, type FROM alotwebhook_deliveries
-	WHERE (endpoint, state, type) > (?, ?, ?) ORDER BY endpoint, state, type LIMIT 1`
-
-// groups finds those that the filter selects; false if they are very many.
+// groups finds those that the filter selects, by a step into the index for
+// each, however many deliveries they have; false if they are very many.
 func (l *lister) groups(state int64) (groups []*group, few bool, err error) {
-	refs := l.refs
-	if len(refs) > maxGroups {
-		return nil, false, nil
+	states := []int64{delivered, failed}
+	if state != 0 {
+		states = []int64{state}
 	}
-	at := group{}
-	for steps := 0; ; steps++ {
-		if !l.all {
-			if len(refs) == 0 {
-				return groups, true, nil
+	for ref, err := range l.endpointsWithHistory() {
+		if err != nil {
+			return nil, false, err
+		}
+		for _, state := range states {
+			kinds, err := l.kinds(ref, state)
+			if err != nil {
+				return nil, false, err
 			}
-			if at.endpoint < refs[0] {
-				at = group{endpoint: refs[0]}
+			for _, kind := range kinds {
+				groups = append(groups, &group{endpoint: ref, state: state, kind: kind, before: l.before})
 			}
 		}
-		if steps > 4*maxGroups || len(groups) > maxGroups {
+		if len(groups) > maxGroups {
 			return nil, false, nil
 		}
-		var g group
-		some, err := found(l.one(nextGroup, at.endpoint, at.state, at.kind)(&g.endpoint, &g.state, &g.kind))
+	}
+	return groups, true, nil
+}
+
+// endpointsWithHistory yields the endpoints selected, or all that have a
+// finished delivery.
+func (l *lister) endpointsWithHistory() iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		if !l.all {
+			for _, ref := range l.refs {
+				if !yield(ref, nil) {
+					return
+				}
+			}
+			return
+		}
+		for ref := int64(0); ; {
+			some, err := found(l.one("SELECT endpoint FROM alotwebhook_deliveries WHERE endpoint > ? ORDER BY endpoint LIMIT 1", ref)(&ref))
+			if err == nil && !some || !yield(ref, err) {
+				return
+			}
+		}
+	}
+}
+
+// kinds returns the event types that an endpoint has finished deliveries of in a state.
+func (l *lister) kinds(endpoint, state int64) (kinds []int64, err error) {
+	if l.kind != 0 {
+		return []int64{l.kind}, nil
+	}
+	for kind := int64(0); ; {
+		some, err := found(l.one("SELECT type FROM alotwebhook_deliveries WHERE endpoint = ? AND state = ? AND type > ? ORDER BY type LIMIT 1",
+			endpoint, state, kind)(&kind))
 		if err != nil || !some {
-			return groups, true, err
+			return kinds, err
 		}
-		at = g
-		for len(refs) > 0 && refs[0] < g.endpoint {
-			refs = refs[1:]
-		}
-		wanted := l.all || len(refs) > 0 && refs[0] == g.endpoint
-		if wanted && (state == 0 || g.state == state) && (l.kind == 0 || g.kind == l.kind) {
-			groups = append(groups, &g)
-		}
+		kinds = append(kinds, kind)
 	}
 }
 
 // merge takes the newest keys of all groups.
 func (l *lister) merge(groups []*group) (keys []key, err error) {
 	ahead := min(max(2*l.limit/max(len(groups), 1), 4), l.limit)
-	for _, g := range groups {
-		g.before = l.before
-	}
 	for len(keys) < l.limit {
 		var newest *group
 		for _, g := range groups {

@@ -184,12 +184,11 @@ func (l *lister) where() (string, []any) {
 // among returns a condition that endpoint is one of refs; column is "endpoint"
 // or "+endpoint", which keeps the planner from its index.
 func (l *lister) among(column string) (string, []any) {
-	marks := strings.TrimSuffix(strings.Repeat("?,", len(l.refs)), ",")
 	args := make([]any, len(l.refs))
 	for i, ref := range l.refs {
 		args[i] = ref
 	}
-	return " AND " + column + " IN (" + marks + ")", args
+	return " AND " + column + " IN (" + repeat("?", ",", len(l.refs)) + ")", args
 }
 
 func (l *lister) collect(query string, args []any) (keys []key, err error) {
@@ -275,6 +274,9 @@ func (l *lister) finishedKeys(state alotwebhook.DeliveryState) ([]key, error) {
 		where, args = where+" AND state = ?", append(args, code)
 	}
 	if l.event != 0 || l.all && l.kind == 0 && code == 0 {
+		return l.filtered("alotwebhook_deliveries", where, args)
+	}
+	if len(l.refs) > maxGroups {
 		return l.filtered("alotwebhook_deliveries", where, args)
 	}
 	groups, few, err := l.groups(code)

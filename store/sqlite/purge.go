@@ -64,7 +64,7 @@ func (t *txn) purgeDeliveries(until int64, limit int, r *alotwebhook.PurgeResult
 	made := firstKey(instant(until).Add(time.Millisecond))
 	future := firstKey(instant(t.now).Add(time.Millisecond))
 	for _, part := range [][2]key{{{}, made}, {future, {0: 0xff}}} {
-		n, err := t.changed(`DELETE FROM alotwebhook_deliveries WHERE id IN (
+		n, err := t.affected(`DELETE FROM alotwebhook_deliveries WHERE id IN (
 			SELECT id FROM alotwebhook_deliveries WHERE id >= ? AND id < ? AND finished_at <= ? ORDER BY id LIMIT ?)`,
 			part[0][:], part[1][:], until, limit-r.Deliveries)
 		if err != nil {

@@ -58,11 +58,12 @@ type Store struct {
 	closing sync.Once
 
 	// The writer's own; nobody else touches them.
-	prepared  map[string]*sql.Stmt
-	catalogue *catalogue
-	turn      int64          // the endpoint that had the last turn in a claim
-	leased    map[key]queued // what this store has claimed, until it is finished
-	erasedTo  int64          // up to this event every payload is erased
+	prepared    map[string]*sql.Stmt
+	catalogue   *catalogue
+	dataVersion int64          // SQLite's, of the last transaction
+	turn        int64          // the endpoint that had the last turn in a claim
+	leased      map[key]queued // what this store has claimed, until it is finished
+	erasedTo    int64          // up to this event every payload is erased
 }
 
 var _ alotwebhook.Store = (*Store)(nil)

@@ -280,12 +280,12 @@ func (s *Store) prepareWanted() {
 }
 
 func (t *txn) exec(query string, args ...any) error {
-	_, err := t.changed(query, args...)
+	_, err := t.affected(query, args...)
 	return err
 }
 
-// changed executes and returns how many rows that changed.
-func (t *txn) changed(query string, args ...any) (int64, error) {
+// affected executes and returns how many rows that changed.
+func (t *txn) affected(query string, args ...any) (int64, error) {
 	var result sql.Result
 	var err error
 	if len(args) == 0 { // possibly a script, which cannot be prepared
