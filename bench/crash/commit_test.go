@@ -45,7 +45,7 @@ func TestCutCommits(t *testing.T) {
 		e, c, f := emitting.store.of("enqueue"), delivering.store.of("claim"), delivering.store.of("finish")
 		return 10*e.failed >= 4**cuts && 10*c.failed >= 2**cuts && 10*f.failed >= 4**cuts
 	}
-	acknowledged := emitUntil(t, emitting, enough)
+	acknowledged := emitUntil(t, emitting, time.Millisecond, enough)
 	claims.cutEvery.Store(0)
 	awaitEmpty(t, store, lease(timeout))
 	delivering.stop()
@@ -62,9 +62,9 @@ func TestCutCommits(t *testing.T) {
 	require.Positive(t, late, "no claim was cut that had leased anything")
 }
 
-// emitUntil has four goroutines emit until enough has happened, at least an
-// event each, and returns the ids of the events.
-func emitUntil(t *testing.T, h *host, enough func() bool) (acknowledged []string) {
+// emitUntil has four goroutines emit, with a pause after each event, until
+// enough has happened, and returns the ids of the events.
+func emitUntil(t *testing.T, h *host, pause time.Duration, enough func() bool) (acknowledged []string) {
 	var mu sync.Mutex
 	var emitters sync.WaitGroup
 	for range 4 {
@@ -74,6 +74,9 @@ func emitUntil(t *testing.T, h *host, enough func() bool) (acknowledged []string
 				if err == nil {
 					err = emit(t.Context(), h.Dispatcher, event)
 				}
+				if t.Context().Err() != nil {
+					return // the test has failed
+				}
 				if err != nil {
 					t.Errorf("emit: %v", err)
 					return
@@ -81,7 +84,7 @@ func emitUntil(t *testing.T, h *host, enough func() bool) (acknowledged []string
 				mu.Lock()
 				acknowledged = append(acknowledged, event.ID)
 				mu.Unlock()
-				time.Sleep(time.Millisecond)
+				time.Sleep(pause)
 			}
 		})
 	}

@@ -41,7 +41,7 @@ func TestFailOver(t *testing.T) {
 	gone := time.Now()
 	require.NoError(t, primary.Stop("immediate"))
 	between.lead(fmt.Sprintf("127.0.0.1:%d", standby.Port()))
-	await(t, 5*time.Second, "nobody met the standby", func() bool { return following.store.failedWith("recovery") })
+	await(t, 5*time.Second, "nobody met the standby", func() bool { return following.store.failedWith("the server is a standby") })
 	require.NoError(t, standby.Promote())
 	promoted := time.Now()
 	for _, h := range []string{"knowing", "following"} {

@@ -58,11 +58,12 @@ func (h *host) emit(t *testing.T, n int) (ids []string) {
 	return ids
 }
 
-// load has the host emit until stop is called, which returns the events' ids.
+// load has the host emit until stop is called, which returns the events' ids:
+// some 150 a second, fewer than a dispatcher delivers.
 func (h *host) load(t *testing.T) (stop func() []string) {
 	var enough atomic.Bool
 	ids := make(chan []string, 1)
-	go func() { ids <- emitUntil(t, h, enough.Load) }()
+	go func() { ids <- emitUntil(t, h, 25*time.Millisecond, enough.Load) }()
 	stop = sync.OnceValue(func() []string {
 		enough.Store(true)
 		return <-ids
