@@ -36,7 +36,6 @@ require (
 
 replace (
 	github.com/alot/alotwebhook => ..
-	github.com/alot/alotwebhook/store/postgres => ../store/postgres
 	github.com/alot/alotwebhook/store/sqlite => ../store/sqlite
 )
 
