@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
@@ -39,7 +40,7 @@ func TestCutCommits(t *testing.T) {
 	claims.cutEvery.Store(16)
 	finishes.cutEvery.Store(2)
 
-	delivering := newHost(t, divided{Store: claimer, finishes: finisher}, "dispatcher", timeout)
+	delivering := newHost(t, divided{Store: claimer.(*postgres.Store), finishes: finisher}, "dispatcher", timeout)
 	delivering.run(t)
 	enough := func() bool {
 		e, c, f := emitting.store.of("enqueue"), delivering.store.of("claim"), delivering.store.of("finish")
@@ -59,6 +60,7 @@ func TestCutCommits(t *testing.T) {
 	require.Zero(t, sum.lost)
 	require.Zero(t, sum.unreported, "every event was acknowledged in the end")
 	require.LessOrEqual(t, sum.duplicates, again, "only what the history says was repeated came again")
+	require.NotContains(t, delivering.log.String(), "another process took over", "there was none")
 	require.Positive(t, late, "no claim was cut that had leased anything")
 }
 
@@ -122,7 +124,7 @@ func (p place) through(t *testing.T, dsn string) (*proxy, alotwebhook.Store) {
 
 // divided finishes through a store of its own.
 type divided struct {
-	alotwebhook.Store
+	*postgres.Store
 	finishes alotwebhook.Store
 }
 

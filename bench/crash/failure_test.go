@@ -34,7 +34,7 @@ func newFailing(t *testing.T, timeout time.Duration, configure func(*pgxpool.Con
 	f.store, f.admin = openStore(t, f.where), postgrestest.PoolAt(t, dsn)
 	registerEndpoints(t, f.store, f.ledger.url)
 	pool := postgrestest.PoolAt(t, dsn, configure)
-	store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: f.where.Schema})
+	store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: f.where.Schema, Notify: true})
 	require.NoError(t, err)
 	f.host = newHost(t, store, "dispatcher", timeout)
 	f.run(t)

@@ -72,7 +72,7 @@ func (h *host) load(t *testing.T) (stop func() []string) {
 	return stop
 }
 
-// observed is a store that counts what is asked of it, and what fails.
+// observed is a store, one that carries word, that counts what is asked of it, and what fails.
 type observed struct {
 	alotwebhook.Store
 	mu    sync.Mutex
@@ -139,7 +139,7 @@ func (o *observed) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (
 // each kind there may have been, and tries how often a call may have been
 // tried in vain: more would be a hot loop.
 func (h *host) requireEpisodes(t *testing.T, most, tries int) {
-	for _, method := range []string{"claim", "finish"} {
+	for _, method := range []string{"claim", "finish", "listen"} {
 		began := h.log.count(`the store fails; retrying until it recovers" operation=` + method)
 		ended := h.log.count(`the store has recovered" operation=` + method)
 		failed := h.store.of(method).failed
@@ -149,6 +149,16 @@ func (h *host) requireEpisodes(t *testing.T, most, tries int) {
 		require.LessOrEqual(t, began, most, h.log)
 		require.LessOrEqual(t, failed, tries)
 	}
+}
+
+// Notify implements [alotwebhook.Notifier].
+func (o *observed) Notify() { o.Store.(alotwebhook.Notifier).Notify() }
+
+// Listen implements [alotwebhook.Notifier].
+func (o *observed) Listen(ctx context.Context, heard func()) error {
+	err := o.Store.(alotwebhook.Notifier).Listen(ctx, heard)
+	o.note("listen", err)
+	return err
 }
 
 // logbook keeps what a dispatcher logs.
