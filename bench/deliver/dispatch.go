@@ -4,97 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"maps"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
-	"github.com/alot/alotwebhook/store/postgres"
-	"github.com/alot/alotwebhook/store/postgres/postgrestest"
-	"github.com/alot/alotwebhook/store/sqlite"
+	"github.com/alot/alotwebhook/bench/internal/stores"
 )
-
-// openers open an empty store of each kind; closing it leaves nothing behind.
-var openers = map[string]func(context.Context) (alotwebhook.Store, io.Closer, error){
-	"memory":   openMemory,
-	"sqlite":   openSQLite,
-	"postgres": openPostgres,
-}
-
-func storeNames() []string { return slices.Sorted(maps.Keys(openers)) }
-
-type closerFunc func() error
-
-func (f closerFunc) Close() error { return f() }
-
-func openMemory(context.Context) (alotwebhook.Store, io.Closer, error) {
-	return alotwebhook.NewMemoryStore(), closerFunc(func() error { return nil }), nil
-}
-
-func openSQLite(ctx context.Context) (alotwebhook.Store, io.Closer, error) {
-	dir, err := os.MkdirTemp("", "alotwebhook-bench-")
-	if err != nil {
-		return nil, nil, err
-	}
-	store, err := sqlite.Open(ctx, filepath.Join(dir, "bench.db"))
-	if err != nil {
-		return nil, nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	closer := func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }
-	return store, closerFunc(closer), nil
-}
-
-// openPostgres uses the server of ALOT_TEST_POSTGRES, or a temporary one with fsync on.
-func openPostgres(ctx context.Context) (alotwebhook.Store, io.Closer, error) {
-	dsn, stop := os.Getenv(postgrestest.EnvDSN), func() {}
-	if dsn == "" {
-		cluster, err := postgrestest.Start("shared_buffers=1GB", "max_wal_size=4GB")
-		if err != nil {
-			return nil, nil, err
-		}
-		dsn, stop = cluster.DSN(), cluster.Close
-	}
-	pool, err := pgxpool.New(ctx, dsn)
-	if err != nil {
-		stop()
-		return nil, nil, err
-	}
-	schema := fmt.Sprintf("bench_%d", time.Now().UnixNano())
-	closer := func() error {
-		_, err := pool.Exec(context.WithoutCancel(ctx), "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
-		pool.Close()
-		stop()
-		return err
-	}
-	store, err := postgres.New(ctx, pool, &postgres.Options{Schema: schema, Migrate: true})
-	if err != nil {
-		return nil, nil, errors.Join(err, closer())
-	}
-	return store, closerFunc(closer), nil
-}
 
 // dispatcher delivers from a store, to so many endpoints.
 func dispatcher(store string, endpoints, inFlight int) contender {
 	name := fmt.Sprintf("%s, %d endpoints", store, endpoints)
 	return contender{name: name, prepare: func(ctx context.Context, rx *receiver, n int) (work, error) {
-		s, closer, err := openers[store](ctx)
+		s, err := stores.New(ctx, store)
 		if err != nil {
 			return work{}, err
 		}
 		run, err := preload(ctx, s, rx.url, endpoints, inFlight, n)
 		if err != nil {
-			return work{}, errors.Join(err, closer.Close())
+			return work{}, errors.Join(err, s.Close())
 		}
-		return work{run: run, close: sync.OnceValue(closer.Close)}, nil
+		return work{run: run, close: sync.OnceValue(s.Close)}, nil
 	}}
 }
 

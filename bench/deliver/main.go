@@ -22,9 +22,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
 func main() {
@@ -68,7 +71,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.deliveries, "n", 200_000, "`deliveries` of each contender in each round")
 	fs.IntVar(&o.rounds, "rounds", 3, "`rounds`")
 	fs.IntVar(&o.inFlight, "inflight", 200, "`requests` in flight at once")
-	stores := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(storeNames(), ", "))
+	names := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
 	endpoints := fs.String("endpoints", "10,1000", "how many `endpoints` the deliveries are spread over")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -76,10 +79,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
 	}
-	o.stores = strings.Split(*stores, ",")
+	o.stores = strings.Split(*names, ",")
 	for _, s := range o.stores {
-		if _, ok := openers[s]; !ok {
-			return o, fmt.Errorf("-store: unknown store %q; there are %s", s, strings.Join(storeNames(), ", "))
+		if !slices.Contains(stores.Names(), s) {
+			return o, fmt.Errorf("-store: unknown store %q; there are %s", s, strings.Join(stores.Names(), ", "))
 		}
 	}
 	for _, s := range strings.Split(*endpoints, ",") {

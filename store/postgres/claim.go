@@ -74,9 +74,9 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (claimed []alotwebhook.Claimed, err error) {
 	began := time.Now()
 	taken := map[int64]int{}
-	looked := s.lanes.overdue()
-	if looked {
-		if err := s.lookAround(ctx); err != nil {
+	looked := false
+	if s.lanes.overdue() {
+		if looked, err = s.lookAround(ctx, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -86,7 +86,7 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 			if looked || !s.lanes.mayLook(len(claimed) == 0) {
 				break
 			}
-			if err := s.lookAround(ctx); err != nil {
+			if _, err := s.lookAround(ctx, cheapLook); err != nil {
 				return claimed, err
 			}
 			looked = true
@@ -232,9 +232,6 @@ func (s *Store) settlePicks(picks []pick, rows []row, now, until time.Time, take
 	}
 }
 
-// lookPage is how many endpoints one statement looks at.
-const lookPage = 5000
-
 // lookSQL steps from endpoint to endpoint through the queue's index: one probe
 // finds the next endpoint's first delivery, however many there are.
 const lookSQL = `
@@ -270,33 +267,51 @@ LEFT JOIN LATERAL (
 	LIMIT 1
 ) AS w ON NOT p.disabled`
 
-// lookAround looks at one page of the endpoints that have unfinished
-// deliveries, and goes on from there the next time.
-func (s *Store) lookAround(ctx context.Context) error {
-	cursor := s.lanes.startLook()
+// lookAround looks at a page of the endpoints that have unfinished deliveries,
+// and at more of them until all are seen or the patience is over. The next look
+// goes on there.
+func (s *Store) lookAround(ctx context.Context, patience time.Duration) (all bool, err error) {
+	for began := time.Now(); ; {
+		more, err := s.lookAtPage(ctx)
+		if err != nil {
+			s.lanes.failedLook()
+			return false, err
+		}
+		if !more || time.Since(began) >= patience {
+			return !more, nil
+		}
+	}
+}
+
+func (s *Store) lookAtPage(ctx context.Context) (more bool, err error) {
+	cursor, page := s.lanes.startLook()
 	began := time.Now()
 	var seen []sight
-	err := s.run(ctx, step{sql: lookSQL, args: []any{cursor, int32(lookPage)}, rows: func(rows pgx.Rows) error {
-		for rows.Next() {
-			var v sight
-			var nextIn *float64
-			err := rows.Scan(&v.key, &v.id, &v.first.at, &v.first.id, &v.now, &nextIn, &v.deleted, &v.active)
-			if err != nil {
-				return err
-			}
-			if v.waits = nextIn != nil; v.waits {
-				v.nextIn = time.Duration(*nextIn * float64(time.Second))
-			}
-			seen = append(seen, v)
-		}
-		return rows.Err()
+	err = s.run(ctx, step{sql: lookSQL, args: []any{cursor, int32(page)}, rows: func(rows pgx.Rows) (err error) {
+		seen, err = readSights(rows)
+		return err
 	}})
 	if err != nil {
-		s.lanes.failedLook()
-		return err
+		return false, err
 	}
-	s.lanes.endLook(seen, len(seen) == lookPage, time.Since(began))
-	return s.failDeleted(ctx, seen)
+	more = s.lanes.endLook(seen, time.Since(began))
+	return more, s.failDeleted(ctx, seen)
+}
+
+func readSights(rows pgx.Rows) (seen []sight, err error) {
+	for rows.Next() {
+		var v sight
+		var nextIn *float64
+		err := rows.Scan(&v.key, &v.id, &v.first.at, &v.first.id, &v.now, &nextIn, &v.deleted, &v.active)
+		if err != nil {
+			return nil, err
+		}
+		if v.waits = nextIn != nil; v.waits {
+			v.nextIn = time.Duration(*nextIn * float64(time.Second))
+		}
+		seen = append(seen, v)
+	}
+	return seen, rows.Err()
 }
 
 // failDeleted goes on failing what a deleted endpoint left behind.

@@ -22,6 +22,10 @@ const (
 	cheapLook       = 250 * time.Millisecond
 	lookShare       = 20
 	maxLookInterval = 30 * time.Second
+	// A look goes by pages of lookPage endpoints, or as many as take pageTime: claims
+	// go on between two pages.
+	lookPage = 5000
+	pageTime = 50 * time.Millisecond
 )
 
 // place is a position in an endpoint's part of the queue.
@@ -66,6 +70,7 @@ type lanes struct {
 
 	look     int           // the number of the look under way or done
 	cursor   int64         // how far it has come, 0 between looks
+	page     int           // how many endpoints it takes at once
 	looked   time.Time     // when the last one began
 	cost     time.Duration // what it took
 	met      int           // how many endpoints
@@ -73,7 +78,7 @@ type lanes struct {
 }
 
 func newLanes() *lanes {
-	return &lanes{byKey: map[int64]*lane{}, turns: list.New(), doubtful: true}
+	return &lanes{byKey: map[int64]*lane{}, turns: list.New(), page: lookPage, doubtful: true}
 }
 
 // get returns the lane of an endpoint, a new one starting at start. The caller holds mu.
@@ -254,8 +259,8 @@ type sight struct {
 	active  bool
 }
 
-// startLook begins or continues a look and returns where.
-func (ls *lanes) startLook() (cursor int64) {
+// startLook begins or continues a look and returns where, and how far to go.
+func (ls *lanes) startLook() (cursor int64, page int) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if ls.cursor == 0 {
@@ -264,13 +269,19 @@ func (ls *lanes) startLook() (cursor int64) {
 		ls.cost, ls.met = 0, 0
 		ls.doubtful = false
 	}
-	return ls.cursor
+	return ls.cursor, ls.page
 }
 
-// endLook notes what was seen; more says that the look has not come to its end.
-func (ls *lanes) endLook(seen []sight, more bool, took time.Duration) {
+// endLook notes what a page showed; more says that the look has not come to its end.
+func (ls *lanes) endLook(seen []sight, took time.Duration) (more bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	more = len(seen) == ls.page
+	if took > pageTime {
+		ls.page = max(int(float64(len(seen))*float64(pageTime)/float64(took)), 1)
+	} else {
+		ls.page = min(2*ls.page, lookPage)
+	}
 	now := time.Now()
 	for _, s := range seen {
 		ls.cursor = s.key
@@ -281,7 +292,7 @@ func (ls *lanes) endLook(seen []sight, more bool, took time.Duration) {
 	ls.cost += took
 	ls.met += len(seen)
 	if more {
-		return
+		return true
 	}
 	ls.cursor = 0
 	for _, l := range ls.byKey {
@@ -289,6 +300,7 @@ func (ls *lanes) endLook(seen []sight, more bool, took time.Duration) {
 			ls.forget(l)
 		}
 	}
+	return false
 }
 
 func (ls *lanes) see(s sight, now time.Time) {

@@ -151,7 +151,7 @@ func TestMeasureClaimAndFinish(t *testing.T) {
 	for _, endpoints := range []int{10, 1000} {
 		b := newBench(t, endpoints)
 		for _, batch := range []int{64, 256, 500, 1000} {
-			const n = 20_000
+			const n = 100_000
 			b.empty()
 			b.fill(n, endpoints)
 			b.open()
@@ -210,7 +210,7 @@ func (b *bench) claims(what string, busy map[string]int) {
 func TestMeasurePinnedSnapshot(t *testing.T) {
 	b := newBench(t, 10)
 	for _, pinned := range []bool{false, true, false, true} {
-		const n = 500_000
+		const n = 300_000
 		b.empty()
 		b.fill(n, 10)
 		b.open()
