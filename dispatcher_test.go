@@ -1,6 +1,7 @@
 package alotwebhook_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -396,46 +397,37 @@ func TestIdleDispatcherLeaksNothing(t *testing.T) {
 // wire stands for a store that carries word between processes.
 type wire struct {
 	alotwebhook.Store
-	heard chan func()
+	words chan struct{}
 	fails int
 }
 
-func (w *wire) Notify() {
-	for _, heard := range w.listeners() {
-		heard()
-	}
-}
-
-func (w *wire) listeners() (all []func()) {
-	for {
-		select {
-		case heard := <-w.heard:
-			all = append(all, heard)
-		default:
-			for _, heard := range all {
-				w.heard <- heard
-			}
-			return all
-		}
-	}
-}
+func (w *wire) Notify() { w.words <- struct{}{} }
 
 func (w *wire) Listen(ctx context.Context, heard func()) error {
 	if w.fails--; w.fails >= 0 {
 		return errDown
 	}
-	w.heard <- heard
-	<-ctx.Done()
-	return nil
+	for {
+		heard()
+		select {
+		case <-w.words:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
-// Word from another process is heard at once, also after listening had failed.
+// Word from another process is heard at once, also after listening had failed,
+// of which the log tells the beginning and the end.
 func TestNotifierWakesOtherProcesses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &wire{Store: alotwebhook.NewMemoryStore(), heard: make(chan func(), 10), fails: 3}
+		store := &wire{Store: alotwebhook.NewMemoryStore(), words: make(chan struct{}, 10), fails: 3}
+		var mu sync.Mutex
+		var log bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&lockedWriter{mu: &mu, w: &log}, nil))
 		emitting := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
-		delivering := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		delivering := newWorldOn(t, store, alotwebhook.Config{Logger: logger}, &receivers{})
 		emitting.endpoint(t, "a.example.com")
 		defer delivering.run(t)()
 		time.Sleep(90*time.Second + 7*time.Millisecond) // between two polls
@@ -444,5 +436,9 @@ func TestNotifierWakesOtherProcesses(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Len(t, delivering.net.requests(), 1)
 		require.Equal(t, emitted, delivering.net.requests()[0].at)
+		mu.Lock()
+		defer mu.Unlock()
+		require.Equal(t, 1, strings.Count(log.String(), "the store fails"), log.String())
+		require.Equal(t, 1, strings.Count(log.String(), "has recovered"), log.String())
 	})
 }

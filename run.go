@@ -105,14 +105,14 @@ func (d *Dispatcher) listen(ctx context.Context) {
 		return
 	}
 	episode := episode{log: d.log, what: "listen"}
+	heard := func() {
+		episode.over()
+		d.wakeUp()
+	}
 	for ctx.Err() == nil {
-		began := time.Now()
-		err := d.notify.Listen(ctx, d.wakeUp)
+		err := d.notify.Listen(ctx, heard)
 		if ctx.Err() != nil {
 			return
-		}
-		if time.Since(began) > lastStoreRetry {
-			episode.over() // it had worked
 		}
 		pause(ctx, episode.failed(err))
 	}
@@ -277,11 +277,11 @@ func (r *run) gather(batch []Outcome) []Outcome {
 // the run bounds that: what is not stored is sent again when its lease is over.
 func (r *run) store(batch []Outcome) {
 	episode := episode{log: r.d.log, what: "finish"}
-	for {
+	for first := true; ; first = false {
 		lost, err := r.d.store.Finish(r.writes, batch)
 		if err == nil {
 			episode.over()
-			if len(lost) > 0 {
+			if len(lost) > 0 && first { // later it may be that a try did store them, whose answer was lost
 				r.d.log.Warn("alotwebhook: leases were lost: another process took over while this one was held up", "deliveries", len(lost), "first", lost[0])
 			}
 			return

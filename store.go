@@ -267,8 +267,9 @@ type Notifier interface {
 	// Notify sends word soon and returns at once. Calls in quick succession
 	// may be put together, so long as word is sent after the last one.
 	Notify()
-	// Listen calls heard for each word from any process until ctx is done,
-	// and returns when it cannot go on; the dispatcher calls it again.
+	// Listen calls heard once it listens and for each word from any process,
+	// in the goroutine that called it, until ctx is done. It returns when it
+	// cannot go on; the dispatcher calls it again.
 	Listen(ctx context.Context, heard func()) error
 }
 

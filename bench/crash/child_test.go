@@ -73,7 +73,7 @@ func (p place) open(ctx context.Context) (store alotwebhook.Store, closeStore fu
 		if err != nil {
 			return nil, nil, err
 		}
-		store, err := postgres.New(ctx, pool, &postgres.Options{Schema: p.Schema})
+		store, err := postgres.New(ctx, pool, &postgres.Options{Schema: p.Schema, Notify: true})
 		if err != nil {
 			pool.Close()
 			return nil, nil, err

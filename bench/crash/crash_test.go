@@ -9,13 +9,17 @@
 // to a ledger and syncs it before it answers. In the end every reported event
 // must be in the ledger, once per endpoint, and nothing may be left in the queue.
 //
-// The short forms run with the other tests. The long ones:
+// The short forms run with the other tests; the last three have no other. The
+// long ones:
 //
 //	go test ./bench/crash -v -timeout 1h -run TestKillSQLite -crash.kills 20 -crash.events 2500
 //	go test ./bench/crash -v -timeout 1h -run TestKillPostgres -crash.kills 100 -crash.events 20000 -crash.processes 3
 //	go test ./bench/crash -v -timeout 1h -run TestKillAndStopPostgres -crash.kills 60 -crash.stops 5 -crash.events 20000 -crash.processes 3
 //	go test ./bench/crash -v -timeout 1h -run TestRollingRestarts -crash.terms 20 -crash.processes 3
 //	go test ./bench/crash -v -timeout 1h -run TestCutCommits -crash.cuts 1000
+//	go test ./bench/crash -v -run TestHeldUpPastTheLease
+//	go test ./bench/crash -v -run TestFailOver
+//	go test ./bench/crash -v -run 'TestTerminatedUnderLoad|TestFullPool|TestStatementTimeout|TestDeadlocks'
 package crash
 
 import (

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,11 +58,26 @@ func (h *host) emit(t *testing.T, n int) (ids []string) {
 	return ids
 }
 
-// observed is a store that counts what is asked of it, and what fails.
+// load has the host emit until stop is called, which returns the events' ids:
+// some 150 a second, fewer than a dispatcher delivers.
+func (h *host) load(t *testing.T) (stop func() []string) {
+	var enough atomic.Bool
+	ids := make(chan []string, 1)
+	go func() { ids <- emitUntil(t, h, 25*time.Millisecond, enough.Load) }()
+	stop = sync.OnceValue(func() []string {
+		enough.Store(true)
+		return <-ids
+	})
+	t.Cleanup(func() { stop() })
+	return stop
+}
+
+// observed is a store, one that carries word, that counts what is asked of it, and what fails.
 type observed struct {
 	alotwebhook.Store
 	mu    sync.Mutex
 	calls map[string]calls // by method
+	errs  []error
 }
 
 type calls struct{ all, failed int }
@@ -72,6 +89,7 @@ func (o *observed) note(method string, err error) {
 	c.all++
 	if err != nil {
 		c.failed++
+		o.errs = append(o.errs, err)
 	}
 	o.calls[method] = c
 }
@@ -80,6 +98,13 @@ func (o *observed) of(method string) calls {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.calls[method]
+}
+
+// failedWith reports whether a call failed with an error that says so.
+func (o *observed) failedWith(text string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.ContainsFunc(o.errs, func(err error) bool { return strings.Contains(err.Error(), text) })
 }
 
 func (o *observed) String() string {
@@ -107,6 +132,33 @@ func (o *observed) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (
 	lost, err := o.Store.Finish(ctx, outcomes)
 	o.note("finish", err)
 	return lost, err
+}
+
+// requireEpisodes requires that of each row of failures the log tells the
+// beginning and the end, and nothing in between; most is how many rows of
+// each kind there may have been, and tries how often a call may have been
+// tried in vain: more would be a hot loop.
+func (h *host) requireEpisodes(t *testing.T, most, tries int) {
+	for _, method := range []string{"claim", "finish", "listen"} {
+		began := h.log.count(`the store fails; retrying until it recovers" operation=` + method)
+		ended := h.log.count(`the store has recovered" operation=` + method)
+		failed := h.store.of(method).failed
+		t.Logf("%s: %d calls failed, %d beginnings and %d ends logged", method, failed, began, ended)
+		require.Equal(t, began, ended, h.log)
+		require.Equal(t, failed > 0, began > 0, h.log)
+		require.LessOrEqual(t, began, most, h.log)
+		require.LessOrEqual(t, failed, tries)
+	}
+}
+
+// Notify implements [alotwebhook.Notifier].
+func (o *observed) Notify() { o.Store.(alotwebhook.Notifier).Notify() }
+
+// Listen implements [alotwebhook.Notifier].
+func (o *observed) Listen(ctx context.Context, heard func()) error {
+	err := o.Store.(alotwebhook.Notifier).Listen(ctx, heard)
+	o.note("listen", err)
+	return err
 }
 
 // logbook keeps what a dispatcher logs.

@@ -128,6 +128,11 @@ func (k *killing) report(t *testing.T) {
 	t.Logf("%d events acknowledged, %d deliveries received", len(k.acknowledged()), sum.deliveries)
 	t.Logf("%d dispatchers killed, %d of them with attempts in flight, %d of which had no answer yet; %d emitters killed, %d events stored but not acknowledged",
 		len(k.dispatchers), hits, unanswered, k.emitters, sum.unreported)
+	for _, p := range k.children {
+		// Claim, finish and listen tell of each stop; once more at most, since a
+		// second connection may turn out to be dead after the first.
+		require.LessOrEqual(t, p.logged("the store fails"), 2*3*k.stopped, "%v", p.log)
+	}
 	if k.stopped > 0 {
 		t.Logf("%d stops of the database; claims went on at most %v after the start began", k.stopped, k.resumed.Round(time.Millisecond))
 	}

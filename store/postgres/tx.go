@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -162,6 +163,10 @@ func (s *Store) hint(err error) string {
 			return fmt.Sprintf("schema %q is incomplete: call postgres.Migrate", s.schema)
 		case "42501":
 			return fmt.Sprintf("the role lacks a right on schema %q or the database: grant it", s.schema)
+		case "0A000":
+			if strings.Contains(pg.Message, "recovery") { // what a standby says to BEGIN … READ WRITE
+				return "the server is a standby, which takes no writes until it is promoted"
+			}
 		case "57014":
 			return "canceled, or slower than 10 seconds"
 		case "57P01", "57P02", "57P03":
