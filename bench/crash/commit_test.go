@@ -1,0 +1,134 @@
+package crash
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+// Whoever loses the connection between a commit and its answer cannot know
+// whether it happened. It always has here, and everything is repeated:
+//
+//   - an Emit with the same event, which changes nothing any more;
+//   - a Finish, which finds its leases gone: it changes nothing either;
+//   - a Claim, which gets others. What it had leased without knowing was not
+//     sent and goes out when the lease has passed.
+//
+// So nothing is lost, and nothing comes twice either.
+func TestCutCommits(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.DSN(t)
+	where := inPostgres(t, dsn)
+	ledger := newLedger(t)
+	store := openStore(t, where)
+	registerEndpoints(t, store, ledger.url)
+	emits, emitter := where.through(t, dsn)
+	claims, claimer := where.through(t, dsn)
+	finishes, finisher := where.through(t, dsn)
+	const timeout = time.Second
+	emitting := newHost(t, emitter, "emitter", timeout)
+	// Every other one, so that the same call is not cut again and again; far
+	// fewer claims, since each costs deliveries a lease.
+	emits.cutEvery.Store(2)
+	claims.cutEvery.Store(16)
+	finishes.cutEvery.Store(2)
+
+	delivering := newHost(t, divided{Store: claimer.(*postgres.Store), finishes: finisher}, "dispatcher", timeout)
+	delivering.run(t)
+	enough := func() bool {
+		e, c, f := emitting.store.of("enqueue"), delivering.store.of("claim"), delivering.store.of("finish")
+		return 10*e.failed >= 4**cuts && 10*c.failed >= 2**cuts && 10*f.failed >= 4**cuts
+	}
+	acknowledged := emitUntil(t, emitting, time.Millisecond, enough)
+	claims.cutEvery.Store(0)
+	awaitEmpty(t, store, lease(timeout))
+	delivering.stop()
+
+	sum := ledger.tally(t, acknowledged)
+	t.Logf("connections cut: %d after emitting, %d after claiming, %d after finishing; %d events, %d deliveries: %d lost, %d duplicated",
+		emits.cuts.Load(), claims.cuts.Load(), finishes.cuts.Load(), len(acknowledged), sum.deliveries, sum.lost, sum.duplicates)
+	t.Logf("failed calls: emitting %v, delivering %v", emitting.store, delivering.store)
+	again, late := review(t, store, len(endpointPaths)*len(acknowledged), lease(timeout))
+	t.Logf("%d deliveries waited for the end of a lease that nobody knew of; %d attempts failed and were repeated", late, again)
+	require.Zero(t, sum.lost)
+	require.Zero(t, sum.unreported, "every event was acknowledged in the end")
+	require.LessOrEqual(t, sum.duplicates, again, "only what the history says was repeated came again")
+	require.NotContains(t, delivering.log.String(), "another process took over", "there was none")
+	require.Positive(t, late, "no claim was cut that had leased anything")
+}
+
+// emitUntil has four goroutines emit, with a pause after each event, until
+// enough has happened, and returns the ids of the events.
+func emitUntil(t *testing.T, h *host, pause time.Duration, enough func() bool) (acknowledged []string) {
+	var mu sync.Mutex
+	var emitters sync.WaitGroup
+	for range 4 {
+		emitters.Go(func() {
+			for i := 0; i == 0 || !enough(); i++ {
+				event, err := newEvent(i)
+				if err == nil {
+					err = emit(t.Context(), h.Dispatcher, event)
+				}
+				if t.Context().Err() != nil {
+					return // the test has failed
+				}
+				if err != nil {
+					t.Errorf("emit: %v", err)
+					return
+				}
+				mu.Lock()
+				acknowledged = append(acknowledged, event.ID)
+				mu.Unlock()
+				time.Sleep(pause)
+			}
+		})
+	}
+	emitters.Wait()
+	return acknowledged
+}
+
+// review requires that the history holds n deliveries, all delivered. It
+// counts the attempts beyond the first, which a busy machine may make fail, and
+// the deliveries that took longer than a lease.
+func review(t *testing.T, store alotwebhook.Store, n int, lease time.Duration) (again, late int) {
+	filter := alotwebhook.Filter{Limit: 1000}
+	for more := true; more; more = filter.Cursor != "" {
+		page, next, err := store.Deliveries(t.Context(), filter)
+		require.NoError(t, err)
+		for _, d := range page {
+			require.Equal(t, alotwebhook.StateDelivered, d.State)
+			again += d.AttemptCount - 1
+			if d.FinishedAt.Sub(d.CreatedAt) > lease {
+				late++
+			}
+		}
+		n -= len(page)
+		filter.Cursor = next
+	}
+	require.Zero(t, n, "deliveries that the history lacks, or has too many of")
+	return again, late
+}
+
+// through opens the store behind a proxy of its own.
+func (p place) through(t *testing.T, dsn string) (*proxy, alotwebhook.Store) {
+	between, through := newProxy(t, dsn)
+	return between, openStore(t, place{DSN: "postgres:" + through, Schema: p.Schema})
+}
+
+// divided finishes through a store of its own.
+type divided struct {
+	*postgres.Store
+	finishes alotwebhook.Store
+}
+
+// Finish implements [alotwebhook.Queue].
+func (d divided) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	return d.finishes.Finish(ctx, outcomes)
+}

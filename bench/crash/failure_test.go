@@ -1,0 +1,177 @@
+package crash
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+// failing is a dispatcher under load, whose database is made to fail.
+type failing struct {
+	*host
+	t       *testing.T
+	where   place
+	ledger  *ledger
+	store   alotwebhook.Store // that works all the time
+	admin   *pgxpool.Pool     // the same
+	emitted func() []string   // stops the load
+	timeout time.Duration
+}
+
+// newFailing starts the dispatcher; configure sets up its pool.
+func newFailing(t *testing.T, timeout time.Duration, configure func(*pgxpool.Config)) (*failing, *pgxpool.Pool) {
+	dsn := postgrestest.DSN(t)
+	f := &failing{t: t, where: inPostgres(t, dsn), ledger: newLedger(t), timeout: timeout}
+	f.store, f.admin = openStore(t, f.where), postgrestest.PoolAt(t, dsn)
+	registerEndpoints(t, f.store, f.ledger.url)
+	pool := postgrestest.PoolAt(t, dsn, configure)
+	store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: f.where.Schema, Notify: true})
+	require.NoError(t, err)
+	f.host = newHost(t, store, "dispatcher", timeout)
+	f.run(t)
+	f.emitted = newHost(t, f.store, "emitter", timeout).load(t)
+	f.awaitMore()
+	return f, pool
+}
+
+// awaitMore waits until more is delivered than up to now.
+func (f *failing) awaitMore() {
+	before := f.ledger.sum()
+	await(f.t, 5*time.Second, "nothing is delivered", func() bool { return f.ledger.sum() > before+20 })
+}
+
+// finish ends the load and requires that nothing was lost and nothing sent
+// without need, and that the log and the number of calls are in order.
+func (f *failing) finish(episodes, tries int) {
+	f.awaitMore()
+	acknowledged := f.emitted()
+	awaitEmpty(f.t, f.store, lease(f.timeout))
+	f.stop()
+	sum := f.ledger.tally(f.t, acknowledged)
+	again, _ := review(f.t, f.store, len(endpointPaths)*len(acknowledged), lease(f.timeout))
+	f.t.Logf("%d events, %d deliveries: %d lost, %d duplicated, %d attempts repeated; calls %v", len(acknowledged), sum.deliveries, sum.lost, sum.duplicates, again, f.host.store)
+	require.Zero(f.t, sum.lost)
+	require.LessOrEqual(f.t, sum.duplicates, again, "only what the history says was repeated came again")
+	f.requireEpisodes(f.t, episodes, tries)
+}
+
+// All sessions are terminated, again and again.
+func TestTerminatedUnderLoad(t *testing.T) {
+	t.Parallel()
+	const rounds, conns = 10, 4
+	name := "terminated"
+	f, _ := newFailing(t, time.Second, func(c *pgxpool.Config) {
+		c.MaxConns = conns
+		c.ConnConfig.RuntimeParams["application_name"] = name
+	})
+	terminated := 0
+	for range rounds {
+		var n int
+		require.NoError(t, f.admin.QueryRow(t.Context(),
+			`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1`, name).Scan(&n))
+		terminated += n
+		f.awaitMore()
+	}
+	require.Positive(t, terminated)
+	// Each session that a round ended fails one call at most.
+	f.finish(rounds, rounds*conns)
+}
+
+// The host holds all connections of the pool for longer than a claim waits.
+func TestFullPool(t *testing.T) {
+	t.Parallel()
+	f, pool := newFailing(t, 5*time.Second, func(c *pgxpool.Config) { c.MaxConns = 2 })
+	var held []*pgxpool.Conn
+	for range 2 {
+		conn, err := pool.Acquire(t.Context())
+		require.NoError(t, err)
+		held = append(held, conn)
+	}
+	await(t, 10*time.Second, "no claim gave up", func() bool { return f.host.store.of("claim").failed > 0 })
+	calls := f.host.store.of("claim").all
+	time.Sleep(200 * time.Millisecond) // enough for a hot loop to show
+	require.LessOrEqual(t, f.host.store.of("claim").all-calls, 2)
+	for _, conn := range held {
+		conn.Release()
+	}
+	f.finish(1, 3)
+}
+
+// Somebody locks the queue for longer than a statement may take.
+func TestStatementTimeout(t *testing.T) {
+	t.Parallel()
+	f, _ := newFailing(t, 5*time.Second, func(c *pgxpool.Config) { c.MaxConns = 4 })
+	lock, err := f.admin.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = lock.Rollback(context.Background()) }()
+	_, err = lock.Exec(t.Context(), `LOCK TABLE `+f.queue()+` IN ACCESS EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	for _, method := range []string{"claim", "finish"} {
+		await(t, 10*time.Second, "no "+method+" gave up", func() bool { return f.host.store.of(method).failed > 0 })
+	}
+	require.True(t, f.host.store.failedWith("57014"), "the server's own timeout ended a statement")
+	require.NoError(t, lock.Rollback(t.Context()))
+	f.finish(1, 3)
+}
+
+// Somebody else locks the same rows in another order, so that the dispatcher's
+// transactions deadlock and are the ones to give way.
+func TestDeadlocks(t *testing.T) {
+	t.Parallel()
+	f, _ := newFailing(t, 5*time.Second, func(c *pgxpool.Config) {
+		c.MaxConns = 4
+		c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" // who looks first gives way
+	})
+	before := f.deadlocks()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			_ = f.lockBackwards(ctx) // the other one of a deadlock fails now and then
+		}
+	}()
+	await(t, 5*time.Second, "no deadlocks", func() bool { return f.deadlocks() >= before+5 })
+	cancel()
+	<-ended
+	t.Logf("%d deadlocks", f.deadlocks()-before)
+	f.finish(100, 300)
+}
+
+func (f *failing) queue() string { return pgx.Identifier{f.where.Schema, "queue"}.Sanitize() }
+
+func (f *failing) deadlocks() (n int) {
+	err := f.admin.QueryRow(f.t.Context(), `SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`).Scan(&n)
+	require.NoError(f.t, err)
+	return n
+}
+
+// lockBackwards locks deliveries that are under way one by one, the newest first.
+func (f *failing) lockBackwards(ctx context.Context) error {
+	return pgx.BeginFunc(ctx, f.admin, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `SELECT id::text FROM `+f.queue()+` WHERE lease <> 0 ORDER BY id DESC LIMIT 20`)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return err
+		}
+		for _, id := range slices.Compact(ids) {
+			if _, err := tx.Exec(ctx, `SELECT FROM `+f.queue()+` WHERE id = $1::uuid FOR UPDATE`, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

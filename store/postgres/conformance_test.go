@@ -1,0 +1,154 @@
+package postgres_test
+
+import (
+	"context"
+	"maps"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+	"github.com/alot/alotwebhook/store/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return open(t) })
+}
+
+func TestConformanceOnOneConnection(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
+		return open(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	})
+}
+
+func TestConformanceWithSimpleProtocol(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return open(t, mode(pgx.QueryExecModeSimpleProtocol)) })
+}
+
+func TestConformanceThroughPgBouncer(t *testing.T) {
+	t.Parallel()
+	dsn := postgrestest.PgBouncer(t, postgrestest.DSN(t))
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
+		store, _ := openAt(t, dsn, mode(pgx.QueryExecModeExec))
+		return store
+	})
+}
+
+// Each method call goes to the next of eight stores on one schema, each with
+// a pool and a memory of its own, as in eight processes.
+func TestConformanceOfEightStores(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
+		first := postgrestest.Pool(t, small)
+		schema := postgrestest.Schema(t, first)
+		require.NoError(t, postgres.Migrate(context.Background(), first, &postgres.Options{Schema: schema}))
+		all := &eight{}
+		for i := range all.stores {
+			store, err := postgres.New(context.Background(), postgrestest.Pool(t, small), &postgres.Options{Schema: schema})
+			require.NoError(t, err)
+			all.stores[i] = store
+		}
+		return all
+	})
+}
+
+func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
+	return func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = m }
+}
+
+func small(c *pgxpool.Config) { c.MaxConns = 2 }
+
+type eight struct {
+	stores [8]alotwebhook.Store
+	calls  atomic.Uint64
+}
+
+var _ alotwebhook.Store = (*eight)(nil)
+
+func (e *eight) next() alotwebhook.Store { return e.stores[e.calls.Add(1)%uint64(len(e.stores))] }
+
+func (e *eight) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	return e.next().Enqueue(ctx, events)
+}
+
+func (e *eight) EnqueueTo(ctx context.Context, endpointID string, event alotwebhook.Event) error {
+	return e.next().EnqueueTo(ctx, endpointID, event)
+}
+
+// Claim asks the same store until it gives no more, as a dispatcher does: only
+// a claim that finds nothing is sure to look at what the others brought in.
+func (e *eight) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (all alotwebhook.ClaimResult, err error) {
+	store := e.next()
+	busy := map[string]int{}
+	maps.Copy(busy, c.Busy)
+	c.Busy = busy
+	for c.Limit > 0 {
+		more, err := store.Claim(ctx, c)
+		if err != nil {
+			return all, err
+		}
+		all.NextIn = more.NextIn
+		for _, d := range more.Deliveries {
+			busy[d.Endpoint.ID]++
+		}
+		c.Limit -= len(more.Deliveries)
+		all.Deliveries = append(all.Deliveries, more.Deliveries...)
+		if len(more.Deliveries) == 0 || c.Lease < time.Second { // a lease so short might run out meanwhile
+			break
+		}
+	}
+	return all, nil
+}
+
+func (e *eight) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	return e.next().Finish(ctx, outcomes)
+}
+
+func (e *eight) Redeliver(ctx context.Context, ids []string) (int, error) {
+	return e.next().Redeliver(ctx, ids)
+}
+
+func (e *eight) PutEndpoint(ctx context.Context, endpoint alotwebhook.Endpoint) error {
+	return e.next().PutEndpoint(ctx, endpoint)
+}
+
+func (e *eight) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	return e.next().Endpoint(ctx, id)
+}
+
+func (e *eight) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
+	return e.next().Endpoints(ctx, f)
+}
+
+func (e *eight) DeleteEndpoint(ctx context.Context, id string) error {
+	return e.next().DeleteEndpoint(ctx, id)
+}
+
+func (e *eight) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
+	return e.next().Event(ctx, id)
+}
+
+func (e *eight) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	return e.next().Deliveries(ctx, f)
+}
+
+func (e *eight) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+	return e.next().Delivery(ctx, id)
+}
+
+func (e *eight) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	return e.next().Purge(ctx, p)
+}
+
+func (e *eight) Stats(ctx context.Context) (alotwebhook.Stats, error) {
+	return e.next().Stats(ctx)
+}

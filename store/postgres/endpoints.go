@@ -1,0 +1,216 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/alot/alotwebhook"
+	"github.com/jackc/pgx/v5"
+)
+
+// page is the size of a page when a filter leaves it open.
+const page = 100
+
+const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
+	p.disabled, p.disabled_reason, p.failing_since, p.created_at, p.updated_at, p.version`
+
+// scanEndpoint reads endpointColumns, after before.
+func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err error) {
+	var nextSecretAt, failingSince, createdAt, updatedAt *time.Time
+	err = rows.Scan(append(before, &e.ID, &e.OrganizationID, &e.URL, &e.Description, &e.EventTypes, &e.Secret, &e.NextSecret, &nextSecretAt,
+		&e.Disabled, &e.DisabledReason, &failingSince, &createdAt, &updatedAt, &e.Version)...)
+	e.NextSecretAt, e.FailingSince = instant(nextSecretAt), instant(failingSince)
+	e.CreatedAt, e.UpdatedAt = instant(createdAt), instant(updatedAt)
+	return e, err
+}
+
+// instant is the reverse of nullable.
+func instant(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// nullable stores the zero time as NULL.
+func nullable(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// PutEndpoint implements [alotwebhook.Endpoints]. Disabling and enabling move no
+// deliveries: whether one is parked is read off its endpoint.
+func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	put := s.insertEndpoint
+	if e.Version != 0 {
+		put = s.updateEndpoint
+	}
+	stored, err := put(ctx, e)
+	if err != nil {
+		return s.explain("store an endpoint", err)
+	}
+	if stored {
+		s.lanes.distrust()
+		return nil
+	}
+	current, err := s.Endpoint(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, current.Version, e.Version)
+}
+
+func endpointArgs(e alotwebhook.Endpoint) []any {
+	types := e.EventTypes
+	if types == nil {
+		types = []string{}
+	}
+	return []any{e.ID, e.OrganizationID, e.URL, e.Description, types, string(e.Secret), string(e.NextSecret), nullable(e.NextSecretAt),
+		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version}
+}
+
+func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
+	var version int64
+	err = s.run(ctx, step{
+		sql: `
+			INSERT INTO {s}.endpoints (id, organization_id, url, description, event_types, secret, next_secret, next_secret_at,
+				disabled, disabled_reason, failing_since, created_at, updated_at, version)
+			VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::text, $7::text, $8::timestamptz,
+				$9::boolean, $10::text, $11::timestamptz, $12::timestamptz, $13::timestamptz, $14::bigint + 1)
+			ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING
+			RETURNING version`,
+		args: endpointArgs(e),
+		rows: one(&stored, &version),
+	})
+	return stored, err
+}
+
+func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
+	var version int64
+	err = s.run(ctx, step{
+		sql: `
+			UPDATE {s}.endpoints
+			SET organization_id = $2::text, url = $3::text, description = $4::text, event_types = $5::text[],
+				secret = $6::text, next_secret = $7::text, next_secret_at = $8::timestamptz,
+				disabled = $9::boolean, disabled_reason = $10::text, failing_since = $11::timestamptz,
+				created_at = $12::timestamptz, updated_at = $13::timestamptz, version = version + 1, revision = revision + 1
+			WHERE id = $1::text AND version = $14::bigint AND deleted_at IS NULL
+			RETURNING version`,
+		args: endpointArgs(e),
+		rows: one(&stored, &version),
+	})
+	return stored, err
+}
+
+// Endpoint implements [alotwebhook.Endpoints].
+func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	found, err := s.selectEndpoints(ctx, `WHERE p.id = $1::text AND p.deleted_at IS NULL`, id)
+	if err != nil {
+		return alotwebhook.Endpoint{}, s.explain("read an endpoint", err)
+	}
+	if len(found) == 0 {
+		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+	}
+	return found[0], nil
+}
+
+// Endpoints implements [alotwebhook.Endpoints].
+func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (found []alotwebhook.Endpoint, next string, err error) {
+	limit := cmp.Or(f.Limit, page)
+	if f.OrganizationID == "" {
+		found, err = s.selectEndpoints(ctx, `WHERE p.deleted_at IS NULL AND p.id > $1::text ORDER BY p.id LIMIT $2::bigint`,
+			f.Cursor, int64(limit)+1)
+	} else {
+		found, err = s.selectEndpoints(ctx, `WHERE p.deleted_at IS NULL AND p.id > $1::text AND p.organization_id = $3::text ORDER BY p.id LIMIT $2::bigint`,
+			f.Cursor, int64(limit)+1, f.OrganizationID)
+	}
+	if err != nil {
+		return nil, "", s.explain("list endpoints", err)
+	}
+	if len(found) > limit {
+		return found[:limit], found[limit-1].ID, nil
+	}
+	return found, "", nil
+}
+
+func (s *Store) selectEndpoints(ctx context.Context, where string, args ...any) (found []alotwebhook.Endpoint, err error) {
+	err = s.read(ctx, step{
+		sql:  `SELECT ` + endpointColumns + ` FROM {s}.endpoints p ` + where,
+		args: args,
+		rows: func(rows pgx.Rows) error {
+			for rows.Next() {
+				e, err := scanEndpoint(rows)
+				if err != nil {
+					return err
+				}
+				found = append(found, e)
+			}
+			return rows.Err()
+		},
+	})
+	return found, err
+}
+
+const (
+	// failAtOnce is how many unfinished deliveries one transaction fails.
+	failAtOnce = 1000
+	// failChunks is how many such transactions DeleteEndpoint makes itself.
+	failChunks = 10
+)
+
+// DeleteEndpoint implements [alotwebhook.Endpoints]. The unfinished deliveries
+// read as failed from then on; they leave the queue in chunks, the first ones
+// now and the rest with later claims.
+func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+	var found bool
+	var key int64
+	err := s.run(ctx, step{
+		sql: `
+			UPDATE {s}.endpoints
+			SET deleted_at = clock_timestamp(), secret = '', next_secret = '', version = version + 1, revision = revision + 1
+			WHERE id = $1::text AND deleted_at IS NULL
+			RETURNING key`,
+		args: []any{id},
+		rows: one(&found, &key),
+	})
+	switch {
+	case err != nil:
+		return s.explain("delete an endpoint", err)
+	case !found:
+		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+	}
+	s.lanes.distrust()
+	for range failChunks {
+		if n, err := s.failChunk(ctx, key); err != nil || n < failAtOnce {
+			break // deleted it is; a claim goes on
+		}
+	}
+	return nil
+}
+
+// failChunk fails up to failAtOnce unfinished deliveries of a deleted endpoint.
+func (s *Store) failChunk(ctx context.Context, key int64) (n int, err error) {
+	var found bool
+	err = s.run(ctx, step{
+		sql: `
+			WITH gone AS (
+				DELETE FROM {s}.queue
+				WHERE id = ANY (ARRAY(
+					SELECT q.id FROM {s}.queue q WHERE q.endpoint = $1::bigint
+					ORDER BY q.next_at, q.id LIMIT $2::int FOR UPDATE SKIP LOCKED))
+				RETURNING *
+			), kept AS (
+				INSERT INTO {s}.deliveries (id, endpoint, event_id, event_type, finished_at, attempts, delivered, reason)
+				SELECT g.id, g.endpoint, g.event_id, g.event_type, p.deleted_at, g.attempts, false, $3::text
+				FROM gone g JOIN {s}.endpoints p ON p.key = g.endpoint
+			)
+			SELECT count(*)::int FROM gone`,
+		args: []any{key, int32(failAtOnce), string(alotwebhook.ReasonEndpointDeleted)},
+		rows: one(&found, &n),
+	})
+	return n, err
+}

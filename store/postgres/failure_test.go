@@ -1,0 +1,265 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+// Sessions are terminated while eight workers deliver: calls fail, but nothing
+// is lost, nothing is delivered twice under one lease, and nobody hangs.
+func TestTerminatedSessions(t *testing.T) {
+	t.Parallel()
+	const name = "to_be_terminated"
+	store, _ := openAt(t, postgrestest.DSN(t), func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["application_name"] = name
+	})
+	endpoints := putEndpoints(t, store, 4)
+	const n = 2000
+	enqueueAll(t, store, endpoints, n)
+
+	killer := postgrestest.Pool(t, small)
+	ctx, stop := context.WithCancel(t.Context())
+	killed := make(chan int)
+	go func() {
+		total := 0
+		for ctx.Err() == nil {
+			var hit int
+			if killer.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+				WHERE application_name = $1 AND pg_sleep(0.03) IS NOT NULL`, name).Scan(&hit) == nil {
+				total += hit
+			}
+		}
+		killed <- total
+	}()
+	deliverAll(t, store, 50*time.Millisecond)
+	stop()
+	require.Positive(t, <-killed)
+	requireDelivered(t, store, n)
+}
+
+// An immediate stop is a crash of the server: what it said it had stored is
+// there when it is back, and the same Store goes on by itself.
+func TestServerCrashes(t *testing.T) {
+	t.Parallel()
+	cluster := postgrestest.New(t)
+	store, _ := openAt(t, cluster.DSN())
+	endpoints := putEndpoints(t, store, 4)
+	const n = 2000
+	enqueueAll(t, store, endpoints, n)
+	first := claim(t, store)
+	require.NotEmpty(t, first)
+
+	require.NoError(t, cluster.Stop("immediate"))
+	_, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 10, Lease: time.Minute})
+	require.ErrorContains(t, err, "alotwebhook: postgres: claim deliveries")
+	_, err = store.Finish(t.Context(), outcomesOf(first))
+	require.Error(t, err)
+	require.NoError(t, cluster.Start())
+
+	lost := eventually(t, func() ([]string, error) { return store.Finish(t.Context(), outcomesOf(first)) })
+	require.Empty(t, lost, "leases outlive the server")
+	deliverAll(t, store, time.Minute)
+	requireDelivered(t, store, n)
+}
+
+// Fail-over: the primary is gone in an instant, its standby is promoted. What
+// was committed is there, since the standby was synchronous, and the same Store
+// finds the new primary by its pool's connection string.
+func TestFailOver(t *testing.T) {
+	t.Parallel()
+	primary := postgrestest.New(t)
+	standby, err := primary.Standby()
+	require.NoError(t, err)
+	t.Cleanup(standby.Close)
+	admin, err := pgx.Connect(t.Context(), primary.DSN())
+	require.NoError(t, err)
+	for _, sql := range []string{`ALTER SYSTEM SET synchronous_standby_names = '*'`, `SELECT pg_reload_conf()`} {
+		_, err = admin.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	require.NoError(t, admin.Close(t.Context()))
+
+	both := fmt.Sprintf("postgres://postgres@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=read-write", primary.Port(), standby.Port())
+	store, _ := openAt(t, both)
+	endpoints := putEndpoints(t, store, 4)
+	const n = 1000
+	enqueueAll(t, store, endpoints, n)
+	leased := claim(t, store)
+	require.NotEmpty(t, leased)
+
+	// A store that was pointed at the standby says so at once.
+	_, err = postgres.New(t.Context(), postgrestest.PoolAt(t, standby.DSN()), &postgres.Options{Schema: store.Schema()})
+	require.ErrorContains(t, err, "the server is a standby, which takes no writes")
+
+	require.NoError(t, primary.Stop("immediate"))
+	_, err = store.Finish(t.Context(), outcomesOf(leased))
+	require.ErrorContains(t, err, "alotwebhook: postgres: record outcomes")
+	require.NoError(t, standby.Promote())
+	require.Empty(t, eventually(t, func() ([]string, error) { return store.Finish(t.Context(), outcomesOf(leased)) }))
+	deliverAll(t, store, time.Minute)
+	requireDelivered(t, store, n)
+}
+
+// A pinned snapshot hides nothing from a claim and gives nothing twice.
+func TestPinnedSnapshot(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	endpoints := putEndpoints(t, store, 3)
+	enqueueAll(t, store, endpoints, 300)
+	pin, err := pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	require.NoError(t, err)
+	defer func() { _ = pin.Rollback(context.Background()) }()
+	var seen int
+	require.NoError(t, pin.QueryRow(t.Context(), `SELECT count(*) FROM `+store.Schema()+`.queue`).Scan(&seen))
+	require.Equal(t, 300, seen)
+	deliverAll(t, store, time.Minute)
+	enqueueAll(t, store, endpoints, 300)
+	deliverAll(t, store, time.Minute)
+	requireDelivered(t, store, 600)
+	require.NoError(t, pin.QueryRow(t.Context(), `SELECT count(*) FROM `+store.Schema()+`.queue`).Scan(&seen))
+	require.Equal(t, 300, seen, "the snapshot was pinned all the time")
+}
+
+// A claim does not wait for rows that others hold, nor does it wait for a
+// connection longer than its context allows.
+func TestClaimDoesNotWait(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t), small)
+	e := putEndpoints(t, store, 1)[0]
+	enqueueAll(t, store, []alotwebhook.Endpoint{e}, 3)
+	holder, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = holder.Rollback(context.Background()) }()
+	var held int
+	require.NoError(t, holder.QueryRow(t.Context(), `WITH h AS (SELECT id FROM `+store.Schema()+`.queue LIMIT 2 FOR UPDATE) SELECT count(*) FROM h`).Scan(&held))
+	require.Equal(t, 2, held)
+	require.Len(t, claim(t, store), 1)
+
+	second, err := pool.Begin(t.Context()) // the pool has two connections
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Lease: time.Minute})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NoError(t, second.Rollback(t.Context()))
+	require.NoError(t, holder.Rollback(t.Context()))
+	require.Len(t, claim(t, store), 2)
+}
+
+// A role whose sessions are serializable by default, which would make claims of several
+// processes fail against each other.
+func TestSerializableByDefault(t *testing.T) {
+	t.Parallel()
+	store, _ := openAt(t, postgrestest.DSN(t), func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["default_transaction_isolation"] = "serializable"
+	})
+	endpoints := putEndpoints(t, store, 4)
+	enqueueAll(t, store, endpoints, 500)
+	deliverAll(t, store, time.Minute)
+	requireDelivered(t, store, 500)
+}
+
+func TestErrorsKeepTheirCause(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	run(t, pool, `DROP TABLE `+store.Schema()+`.queue`)
+	_, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Lease: time.Minute})
+	var pg *pgconn.PgError
+	require.ErrorAs(t, err, &pg)
+	require.Equal(t, "42P01", pg.Code)
+	require.ErrorContains(t, err, "is incomplete: call postgres.Migrate")
+}
+
+func enqueueAll(t testing.TB, store alotwebhook.Store, endpoints []alotwebhook.Endpoint, n int) {
+	t.Helper()
+	events := make([]alotwebhook.Event, n)
+	for i := range events {
+		events[i] = newEvent(t, endpoints[i%len(endpoints)].OrganizationID)
+	}
+	require.NoError(t, store.Enqueue(t.Context(), events))
+}
+
+// deliverAll has eight workers claim and finish, whatever fails, until nothing
+// is pending.
+func deliverAll(t testing.TB, store alotwebhook.Store, lease time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	defer cancel()
+	for range 8 {
+		workers.Go(func() {
+			for ctx.Err() == nil {
+				r, err := store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 20, PerEndpoint: 50, Lease: lease})
+				if err != nil || len(r.Deliveries) == 0 {
+					pause(ctx)
+					continue
+				}
+				// An error may come after the commit; then others find nothing to do.
+				_, _ = store.Finish(ctx, outcomesOf(r.Deliveries))
+			}
+		})
+	}
+	for {
+		st, err := store.Stats(ctx)
+		if err == nil && st.Pending == 0 {
+			return
+		}
+		require.NoError(t, ctx.Err(), "not all were delivered in time: %d are left (%v)", st.Pending, err)
+		pause(ctx)
+	}
+}
+
+// requireDelivered holds the history to n deliveries that succeeded with one
+// attempt: who lost a lease recorded none.
+func requireDelivered(t testing.TB, store alotwebhook.Store, n int) {
+	t.Helper()
+	total := 0
+	for f := (alotwebhook.Filter{State: alotwebhook.StateDelivered, Limit: 500}); ; {
+		page, next, err := store.Deliveries(t.Context(), f)
+		require.NoError(t, err)
+		for _, d := range page {
+			require.Equal(t, 1, d.AttemptCount, d.ID)
+		}
+		total += len(page)
+		if f.Cursor = next; next == "" {
+			break
+		}
+	}
+	require.Equal(t, n, total)
+}
+
+// pause keeps a worker that fails from spinning.
+func pause(ctx context.Context) {
+	select {
+	case <-time.After(5 * time.Millisecond):
+	case <-ctx.Done():
+	}
+}
+
+// eventually repeats what fails while a server comes back.
+func eventually[T any](t testing.TB, do func() (T, error)) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for {
+		got, err := do()
+		if err == nil {
+			return got
+		}
+		require.NoError(t, ctx.Err(), err)
+		pause(ctx)
+	}
+}

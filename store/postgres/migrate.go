@@ -1,0 +1,145 @@
+package postgres
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// SchemaVersion is the version of the schema that this code works with.
+var SchemaVersion = len(migrationFiles())
+
+// migrationFiles returns the embedded files in the order of their versions: the
+// first is version 1. They are never changed once released, only added to.
+func migrationFiles() []string {
+	names, err := fs.Glob(migrations, "migrations/*.sql") // sorted
+	if err != nil {
+		panic(err) // only a malformed pattern
+	}
+	return names
+}
+
+func migrationText(version int) string {
+	text, err := migrations.ReadFile(migrationFiles()[version-1])
+	if err != nil {
+		panic(err) // embedded
+	}
+	return string(text)
+}
+
+const versionTable = `CREATE TABLE IF NOT EXISTS migrations (
+	version    integer PRIMARY KEY,
+	applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+`
+
+// MigrationSQL returns the statements that bring an empty schema to
+// [SchemaVersion], for hosts that migrate with a tool of their own. Run it in
+// one transaction. schema "" is [DefaultSchema].
+//
+// The partitions for the days to come are not part of it: every process makes
+// them when it needs them, if its role owns the tables. Otherwise all rows go into the
+// default partitions: nothing is lost, but old history is then deleted row by
+// row instead of dropped.
+func MigrationSQL(schema string) string {
+	return MigrationSQLSince(schema, 0)
+}
+
+// MigrationSQLSince is [MigrationSQL] for a schema that is at that version already.
+func MigrationSQLSince(schema string, version int) string {
+	var b strings.Builder
+	if version == 0 {
+		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", quoted(schema))
+	}
+	fmt.Fprintf(&b, "SET LOCAL search_path TO %s, pg_temp;\n", quoted(schema))
+	if version == 0 {
+		b.WriteString(versionTable)
+	}
+	for v := version + 1; v <= SchemaVersion; v++ {
+		fmt.Fprintf(&b, "\n%s\nINSERT INTO migrations (version) VALUES (%d);\n", strings.TrimSpace(migrationText(v)), v)
+	}
+	return b.String()
+}
+
+// Migrate brings the schema to [SchemaVersion], creating it where it is missing,
+// and makes the partitions of the days to come. All processes may call it at
+// once, at every start: they wait for each other, and whoever comes later finds
+// nothing to do. A schema that is newer than the code is an error; nothing is ever
+// taken back. The role needs the right to create the schema, or to create in it.
+//
+// All happens in one transaction, also through PgBouncer in transaction mode.
+func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
+	s := newStore(pool, opts)
+	if err := s.migrate(ctx); err != nil {
+		return s.explain("migrate the schema", err)
+	}
+	return s.makePartitions(ctx)
+}
+
+func (s *Store) migrate(ctx context.Context) error {
+	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+		if err := s.lockMigrations(ctx, tx); err != nil {
+			return err
+		}
+		version, err := s.schemaVersion(ctx, tx)
+		switch {
+		case err != nil:
+			return err
+		case version > SchemaVersion:
+			return s.newerSchema(version)
+		case version == SchemaVersion:
+			return nil
+		}
+		return execScript(ctx, tx, MigrationSQLSince(s.schema, version))
+	})
+}
+
+// lockMigrations waits for other processes that change the same schema. The
+// lock ends with the transaction: nothing stays behind in a pooled session.
+func (s *Store) lockMigrations(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1, hashtext($2))`, advisoryClass, s.schema)
+	return err
+}
+
+// advisoryClass keeps the advisory locks of this library apart from others': "alot".
+const advisoryClass = int32(0x616c6f74)
+
+// execScript runs several statements at once, which only the simple protocol can.
+func execScript(ctx context.Context, tx pgx.Tx, script string) error {
+	_, err := tx.Conn().PgConn().Exec(ctx, script).ReadAll()
+	return err
+}
+
+// schemaVersion returns 0 for a schema that is not there.
+func (s *Store) schemaVersion(ctx context.Context, q queryRower) (version int, err error) {
+	var there bool
+	err = q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, quoted(s.schema)+".migrations").Scan(&there)
+	if err != nil || !there {
+		return 0, err
+	}
+	err = q.QueryRow(ctx, s.sql(`SELECT coalesce(max(version), 0) FROM {s}.migrations`)).Scan(&version)
+	return version, err
+}
+
+type queryRower interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func (s *Store) newerSchema(version int) error {
+	return fmt.Errorf("schema %q is at version %d, but this code knows %d only: run the newer release", s.schema, version, SchemaVersion)
+}
+
+func quoted(schema string) string {
+	if schema == "" {
+		schema = DefaultSchema
+	}
+	return pgx.Identifier{schema}.Sanitize()
+}

@@ -1,0 +1,116 @@
+package postgres_test
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+const (
+	planRows  = 300_000
+	planBatch = 100
+)
+
+var (
+	tableScan = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts)\w*`)
+	nodeRows  = regexp.MustCompile(`actual .*rows=(\d+) loops=(\d+)`)
+)
+
+// The plans are read from the server's log: those that were really executed,
+// with the rows that each node really gave.
+func TestNoStatementScansATable(t *testing.T) {
+	t.Parallel()
+	cluster := postgrestest.New(t, "session_preload_libraries = 'auto_explain'", "auto_explain.log_min_duration = 0",
+		"auto_explain.log_analyze = on", "auto_explain.log_timing = off", "autovacuum = off")
+	store, pool := openAt(t, cluster.DSN(), small)
+	endpoints := putEndpoints(t, store, 10)
+	fillQueue(t, pool, store.Schema(), planRows, len(endpoints))
+	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
+		INSERT INTO %[1]s.endpoints (id, organization_id, url, description, event_types, secret, next_secret, disabled, disabled_reason, version)
+		SELECT 'wh_other_' || key || '_' || i, 'org_other_' || i, url, '', event_types, secret, '', false, '', 1
+		FROM %[1]s.endpoints, generate_series(1, 1000) AS i WHERE key <= 10`, store.Schema()))
+	require.NoError(t, err)
+
+	for _, analyzed := range []bool{false, true} { // as after a sudden rush, and as later on
+		if analyzed {
+			_, err := pool.Exec(t.Context(), "ANALYZE")
+			require.NoError(t, err)
+			pool.Reset() // plans made before, too
+		}
+		before := len(cluster.Log())
+		for range 8 { // the server turns to generic plans after five
+			workOnce(t, store, endpoints)
+		}
+		plans := cluster.Log()[before:]
+		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries"} {
+			require.True(t, strings.Contains(plans, needle), "the log does not show %q", needle)
+		}
+		for statement := range strings.SplitSeq(plans, "LOG:  duration:") {
+			require.Empty(t, tableScan.FindString(statement), statement)
+			for _, m := range nodeRows.FindAllStringSubmatch(statement, -1) {
+				require.LessOrEqual(t, number(t, m[1])*number(t, m[2]), 20*planBatch, "more rows than the batch explains: %s", statement)
+			}
+		}
+	}
+}
+
+func number(t *testing.T, s string) int {
+	n, err := strconv.Atoi(s)
+	require.NoError(t, err)
+	return n
+}
+
+// workOnce does what a dispatcher does all the time, to a batch of each.
+func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.Endpoint) {
+	t.Helper()
+	events := make([]alotwebhook.Event, planBatch)
+	for i := range events {
+		events[i] = newEvent(t, endpoints[i%len(endpoints)].OrganizationID)
+	}
+	require.NoError(t, store.Enqueue(t.Context(), events))
+	r, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: planBatch, PerEndpoint: 32, Lease: time.Minute})
+	require.NoError(t, err)
+	require.Len(t, r.Deliveries, planBatch)
+	outcomes := outcomesOf(r.Deliveries)
+	for i := range outcomes[:planBatch/2] {
+		outcomes[i].State, outcomes[i].NextAttemptIn = alotwebhook.StatePending, time.Hour
+		outcomes[i].Attempt.Reason = alotwebhook.ReasonTimeout
+	}
+	lost, err := store.Finish(t.Context(), outcomes)
+	require.NoError(t, err)
+	require.Empty(t, lost)
+	n, err := store.Redeliver(t.Context(), []string{outcomes[0].DeliveryID, outcomes[planBatch-1].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	_, err = store.Delivery(t.Context(), outcomes[0].DeliveryID)
+	require.NoError(t, err)
+	page, _, err := store.Deliveries(t.Context(), alotwebhook.Filter{Limit: 20})
+	require.NoError(t, err)
+	require.Len(t, page, 20)
+}
+
+// fillQueue puts n due deliveries into the queue, spread over the first endpoints.
+func fillQueue(t testing.TB, pool *pgxpool.Pool, schema string, n, endpoints int) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
+		WITH made AS MATERIALIZED (
+			SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0')
+				|| '7' || substr(md5(i::text), 1, 3) || '8' || substr(md5(i::text), 4, 15))::uuid AS id, i
+			FROM generate_series(1, $1::bigint) AS i
+		), events AS (
+			INSERT INTO %[1]s.events (id, type, organization_id, payload, created_at)
+			SELECT id, 'candidate.completed', 'org_0', repeat('x', 300), now() FROM made
+		)
+		INSERT INTO %[1]s.queue (id, endpoint, event_id, event_type, next_at)
+		SELECT id, 1 + i %% $2::int, id, 'candidate.completed', now() - ($1 - i) * interval '1 microsecond' FROM made`, schema), n, endpoints)
+	require.NoError(t, err)
+}

@@ -1,0 +1,126 @@
+// Package postgrestest gives tests a PostgreSQL of their own: a temporary
+// cluster made from the binaries of the machine, with fsync on as in production,
+// gone when the tests are.
+//
+//	func TestMain(m *testing.M) { postgrestest.Main(m) }
+//
+//	func TestSomething(t *testing.T) {
+//		pool := postgrestest.Pool(t)
+//		schema := postgrestest.Schema(t, pool)
+//		…
+//
+// With ALOT_TEST_POSTGRES set to a connection string, the server there is used
+// instead. Where there is neither, tests skip, and fail when CI is set.
+package postgrestest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// EnvDSN names the environment variable with a server to use.
+const EnvDSN = "ALOT_TEST_POSTGRES"
+
+// What Main started, or why it could not.
+var (
+	shared    *Cluster
+	sharedErr error
+	schemas   atomic.Int64
+)
+
+// Main runs the tests of a package on one cluster. It does not return.
+func Main(m *testing.M) {
+	if os.Getenv(EnvDSN) == "" {
+		shared, sharedErr = Start()
+	}
+	code := m.Run()
+	if shared != nil {
+		shared.Close()
+	}
+	os.Exit(code)
+}
+
+// DSN returns the connection string of the server that the package's tests share.
+func DSN(t testing.TB) string {
+	t.Helper()
+	if dsn := os.Getenv(EnvDSN); dsn != "" {
+		return dsn
+	}
+	require(t, sharedErr)
+	if shared == nil {
+		t.Fatal("postgrestest: TestMain does not call postgrestest.Main")
+	}
+	return shared.DSN()
+}
+
+// New starts a cluster for one test, which may stop and start it.
+func New(t testing.TB, settings ...string) *Cluster {
+	t.Helper()
+	c, err := Start(settings...)
+	require(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func require(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case os.Getenv("CI") != "":
+		t.Fatalf("postgrestest: no PostgreSQL, but CI is set: %v", err)
+	default:
+		t.Skipf("postgrestest: no PostgreSQL here: %v", err)
+	}
+}
+
+// Pool returns a pool on the shared server, closed when the test ends. configure
+// changes its configuration.
+func Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	return PoolAt(t, DSN(t), configure...)
+}
+
+// PoolAt is Pool for another server.
+func PoolAt(t testing.TB, dsn string, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		t.Fatalf("postgrestest: connection string: %v", err)
+	}
+	config.MaxConns = 8
+	for _, change := range configure {
+		change(config)
+	}
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		t.Fatalf("postgrestest: pool: %v", err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// Schema returns a schema's name of this test's own, dropped when the test
+// ends. It does not create the schema.
+func Schema(t testing.TB, pool *pgxpool.Pool) string {
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1))
+	dsn := pool.Config().ConnString()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		cleaner, err := pgxpool.New(ctx, dsn)
+		if err != nil {
+			return
+		}
+		defer cleaner.Close()
+		// A server that the test has stopped takes its schemas along.
+		_, _ = cleaner.Exec(ctx, "SET client_min_messages = 'warning'; DROP SCHEMA IF EXISTS "+name+" CASCADE")
+	})
+	return strings.ToLower(name)
+}

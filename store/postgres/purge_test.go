@@ -1,0 +1,173 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// aged gives an event the id that it would have had at another time: the first
+// ten of an id's characters are its 48 bits of milliseconds.
+func aged(e alotwebhook.Event, at time.Time) alotwebhook.Event {
+	var begin [10]byte
+	ms := at.UnixMilli()
+	for i := len(begin) - 1; i >= 0; i-- {
+		begin[i] = crockford[ms&31]
+		ms >>= 5
+	}
+	e.ID = "evt_" + string(begin[:]) + e.ID[len("evt_")+len(begin):]
+	return e
+}
+
+// oldDay makes the partitions of a day, as some process did on that day.
+func oldDay(t *testing.T, pool *pgxpool.Pool, schema string, day time.Time) {
+	t.Helper()
+	bound := func(at time.Time) string {
+		hex := fmt.Sprintf("%012x", at.UnixMilli())
+		return hex[:8] + "-" + hex[8:] + "-0000-0000-000000000000"
+	}
+	for _, table := range []string{"events", "deliveries", "attempts"} {
+		run(t, pool, fmt.Sprintf(`CREATE TABLE %[1]s.%[2]s_%[3]s PARTITION OF %[1]s.%[2]s FOR VALUES FROM ('%[4]s') TO ('%[5]s')`,
+			schema, table, day.Format("20060102"), bound(day), bound(day.Add(24*time.Hour))))
+	}
+}
+
+// A whole day is dropped once nothing of it is unfinished; until then it is
+// purged row by row, and what is unfinished stays.
+func TestPurgeDropsADay(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	e := putEndpoints(t, store, 1)[0]
+	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -40)
+	oldDay(t, pool, store.Schema(), day)
+	const n = 11_050 // more than dropFrom, by more than one Limit
+	events := make([]alotwebhook.Event, n)
+	for i := range events {
+		events[i] = aged(newEvent(t, e.OrganizationID), day.Add(time.Duration(i)*time.Second))
+	}
+	require.NoError(t, store.Enqueue(t.Context(), events))
+	var unfinished []alotwebhook.Claimed
+	for done := 0; done < n; {
+		r, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 2000, PerEndpoint: n, Lease: time.Hour})
+		require.NoError(t, err)
+		require.NotEmpty(t, r.Deliveries)
+		done += len(r.Deliveries)
+		if done == n {
+			unfinished, r.Deliveries = r.Deliveries[:1], r.Deliveries[1:]
+		}
+		lost, err := store.Finish(t.Context(), outcomesOf(r.Deliveries))
+		require.NoError(t, err)
+		require.Empty(t, lost)
+	}
+	require.Equal(t, n-1, count(t, pool, store.Schema()+".deliveries_"+day.Format("20060102")), "an id leads to its day")
+
+	keep := alotwebhook.PurgeRequest{History: time.Millisecond}
+	r, err := store.Purge(t.Context(), keep)
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 1000, Events: 1000}, r)
+
+	lost, err := store.Finish(t.Context(), outcomesOf(unfinished))
+	require.NoError(t, err)
+	require.Empty(t, lost)
+	time.Sleep(2 * time.Millisecond) // the database's clock has to pass the retention
+	r, err = store.Purge(t.Context(), keep)
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: n - 1000, Events: n - 1000}, r)
+	var left int
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relnamespace = $1::regnamespace AND relname LIKE '%' || $2`,
+		store.Schema(), day.Format("20060102")).Scan(&left))
+	require.Zero(t, left)
+}
+
+// Ids of days without a partition, long ago or far ahead, are kept and purged too.
+func TestOddIDs(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	e := putEndpoints(t, store, 1)[0]
+	var events []alotwebhook.Event
+	for _, at := range []time.Time{time.UnixMilli(0), time.Now().AddDate(-3, 0, 0), time.Now().AddDate(200, 0, 0), time.UnixMilli(1<<48 - 1)} {
+		events = append(events, aged(newEvent(t, e.OrganizationID), at))
+	}
+	require.NoError(t, store.Enqueue(t.Context(), events))
+	require.Equal(t, 4, count(t, pool, store.Schema()+".events_default"))
+	claimed := claim(t, store)
+	require.Len(t, claimed, 4)
+	_, err := store.Finish(t.Context(), outcomesOf(claimed))
+	require.NoError(t, err)
+	page, _, err := store.Deliveries(t.Context(), alotwebhook.Filter{EventID: events[2].ID})
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+	time.Sleep(2 * time.Millisecond) // as above
+	r, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{History: time.Millisecond})
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 4, Events: 4}, r)
+}
+
+// Whoever reads the old day for long, a dump perhaps, holds up neither purging nor sending.
+func TestPurgeDoesNotWait(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -40)
+	oldDay(t, pool, store.Schema(), day)
+	dump, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = dump.Exec(t.Context(), `SELECT FROM `+store.Schema()+`.events`)
+	require.NoError(t, err)
+	_, err = store.Purge(t.Context(), alotwebhook.PurgeRequest{History: time.Hour})
+	require.NoError(t, err)
+	require.Equal(t, 0, count(t, pool, store.Schema()+".events_"+day.Format("20060102")), "it is still there")
+	require.NoError(t, dump.Rollback(t.Context()))
+	_, err = store.Purge(t.Context(), alotwebhook.PurgeRequest{History: time.Hour})
+	require.NoError(t, err)
+	var there bool
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT to_regclass($1) IS NOT NULL`, store.Schema()+".events_"+day.Format("20060102")).Scan(&there))
+	require.False(t, there, "an empty day is dropped")
+}
+
+// Deleting an endpoint takes effect at once, though its backlog leaves the
+// queue in chunks.
+func TestDeleteEndpointWithBacklog(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	e := putEndpoints(t, store, 1)[0]
+	const n = 12_000 // more than one call moves
+	enqueueAll(t, store, []alotwebhook.Endpoint{e}, n)
+	require.NoError(t, store.DeleteEndpoint(t.Context(), e.ID))
+	require.Positive(t, count(t, pool, store.Schema()+".queue"), "some are left for later")
+	st, err := store.Stats(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, st)
+	require.Empty(t, claim(t, store))
+	total := 0
+	for f := (alotwebhook.Filter{EndpointID: e.ID, State: alotwebhook.StateFailed, Limit: 5000}); ; {
+		page, next, err := store.Deliveries(t.Context(), f)
+		require.NoError(t, err)
+		for _, d := range page {
+			require.Equal(t, alotwebhook.ReasonEndpointDeleted, d.LastReason)
+			require.False(t, d.FinishedAt.IsZero())
+		}
+		total += len(page)
+		if f.Cursor = next; next == "" {
+			break
+		}
+	}
+	require.Equal(t, n, total)
+	for range 5 { // claims clear away the rest
+		require.Empty(t, claim(t, store))
+	}
+	require.Zero(t, count(t, pool, store.Schema()+".queue"))
+}
+
+func count(t testing.TB, pool *pgxpool.Pool, table string) (n int) {
+	t.Helper()
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM `+table).Scan(&n))
+	return n
+}

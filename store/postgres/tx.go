@@ -1,0 +1,182 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// step is one statement of a transaction. rows, when there is one, reads its result.
+type step struct {
+	sql  string
+	args []any
+	rows func(pgx.Rows) error
+}
+
+// begin starts a transaction with the store's own settings, which end with it.
+//
+// The planner is told to take indexes and nested loops: it cannot know how few
+// rows a LIMIT inside LATERAL lets through, and would rather hash whole tables.
+// A plan kept from when the queue was empty does no harm either, then.
+var begin = append(beginPlain[:len(beginPlain):len(beginPlain)], step{
+	sql: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+		set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`,
+})
+
+// beginPlain leaves the choice to the planner.
+var beginPlain = []step{
+	{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`},
+	{sql: `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)`},
+}
+
+// beginRead reads everything as of one moment, and waits for nobody.
+var beginRead = append([]step{{sql: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}}, begin[1:]...)
+
+var commit = step{sql: `COMMIT`}
+
+// prune makes the planner look at the arguments of the statements that follow,
+// so that it opens the partitions of the days asked for and not of all.
+var prune = step{sql: `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`}
+
+// run executes the steps in one transaction and one round trip.
+func (s *Store) run(ctx context.Context, steps ...step) error {
+	return s.pipeline(ctx, join(begin, steps, []step{commit}))
+}
+
+// runPlain is run for statements that join many rows in memory.
+func (s *Store) runPlain(ctx context.Context, steps ...step) error {
+	return s.pipeline(ctx, join(beginPlain, steps, []step{commit}))
+}
+
+// read is run for statements that only read.
+func (s *Store) read(ctx context.Context, steps ...step) error {
+	return s.pipeline(ctx, join(beginRead, steps, []step{commit}))
+}
+
+func (s *Store) pipeline(ctx context.Context, steps []step) error {
+	return s.within(ctx, func(conn *pgxpool.Conn) error { return s.send(ctx, conn, steps) })
+}
+
+func join(parts ...[]step) (all []step) {
+	for _, part := range parts {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// maxRepeats is how often a transaction is repeated that lost against another.
+const maxRepeats = 3
+
+// within gives fn a connection to send begin, steps and commit over. It repeats
+// fn after a deadlock or a serialization failure, which leave nothing behind.
+func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err error) {
+	for repeat := 0; ; repeat++ {
+		err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+			err := fn(conn)
+			if err != nil && conn.Conn().PgConn().TxStatus() != 'I' {
+				// Without this the pool would close the connection.
+				rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+				defer cancel()
+				_, _ = conn.Exec(rollback, `ROLLBACK`)
+			}
+			return err
+		})
+		if repeat == maxRepeats || !lostRace(err) {
+			return err
+		}
+	}
+}
+
+func lostRace(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
+}
+
+// send pipelines the steps and reads their results.
+func (s *Store) send(ctx context.Context, conn *pgxpool.Conn, steps []step) error {
+	var batch pgx.Batch
+	for _, st := range steps {
+		batch.Queue(s.sql(st.sql), st.args...)
+	}
+	results := conn.SendBatch(ctx, &batch)
+	for _, st := range steps {
+		if err := st.read(results); err != nil {
+			_ = results.Close()
+			return err
+		}
+	}
+	return results.Close()
+}
+
+func (st step) read(results pgx.BatchResults) error {
+	if st.rows == nil {
+		_, err := results.Exec()
+		return err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if err := st.rows(rows); err != nil {
+		return err
+	}
+	rows.Close()
+	return rows.Err()
+}
+
+// one reads a result of at most one row; found says whether there was one.
+func one(found *bool, dest ...any) func(pgx.Rows) error {
+	return func(rows pgx.Rows) error {
+		if !rows.Next() {
+			return rows.Err()
+		}
+		*found = true
+		return rows.Scan(dest...)
+	}
+}
+
+// explain wraps an error with what was tried and, where it is known, what to do.
+func (s *Store) explain(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if hint := s.hint(err); hint != "" {
+		return fmt.Errorf("alotwebhook: postgres: %s: %w (%s)", doing, err, hint)
+	}
+	return fmt.Errorf("alotwebhook: postgres: %s: %w", doing, err)
+}
+
+func (s *Store) hint(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "25006":
+			return "the server takes no writes: it is a standby, or about to be replaced"
+		case "42P01", "3F000":
+			return fmt.Sprintf("schema %q is incomplete: call postgres.Migrate", s.schema)
+		case "42501":
+			return fmt.Sprintf("the role lacks a right on schema %q or the database: grant it", s.schema)
+		case "0A000":
+			if strings.Contains(pg.Message, "recovery") { // what a standby says to BEGIN … READ WRITE
+				return "the server is a standby, which takes no writes until it is promoted"
+			}
+		case "57014":
+			return "canceled, or slower than 10 seconds"
+		case "57P01", "57P02", "57P03":
+			return "the server is shutting down or starting up"
+		}
+		return ""
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return "is the server running, and is the address right?"
+	}
+	return ""
+}
