@@ -1,3 +1,65 @@
+// Package alotwebhook emits and verifies webhooks, inside the host's process and
+// inside the host's transaction, with nothing else to run.
+//
+// A product tells its customers what happened: it emits an [Event], and every
+// [Endpoint] of the organization that subscribes to the event's type gets a
+// signed POST request. The customers' services import the same package to
+// verify what they receive.
+//
+// # Emitting
+//
+// A [Dispatcher] works on a [Store]. [Dispatcher.Emit] returns once the event
+// and its deliveries are stored; [Dispatcher.Run], in the same process or in
+// others, sends them:
+//
+//	store, err := sqlite.Open(ctx, "webhooks.db")
+//	d, err := alotwebhook.NewDispatcher(store, nil)
+//	go d.Run(ctx)
+//
+//	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_123", data)
+//	err = d.Emit(ctx, event)
+//
+// With [Dispatcher.EmitTo] an event becomes part of a transaction of the host's
+// own: it exists if the business row does.
+//
+// # Delivery
+//
+// Deliveries are made at least once, in no promised order. Between two processes
+// and across crashes an event can arrive twice, so its ID is the consumer's
+// idempotency key. A failed attempt is repeated by the [RetryPolicy], three
+// attempts in all by default; then the delivery has failed, which the history
+// shows with every attempt and its reason, and can be redelivered. An endpoint
+// that hangs, fails or is disabled delays no other. What is meant for a disabled
+// endpoint is parked, not lost.
+//
+// Requests go to public addresses only, however the customer's URL or its DNS is
+// made: see [AllowedAddress].
+//
+// # Signing
+//
+// The signature is an HMAC-SHA256 over exactly the bytes of the body: see [Sign].
+// The id and the time of the event are inside the body, and so inside the
+// signature; the other headers are conveniences that prove nothing.
+//
+// # Receiving
+//
+// A [Receiver] is an [net/http.Handler] that verifies before it parses, and [On]
+// adds a typed handler for an event type. [Verify] and [Verifier] are for what
+// comes another way.
+//
+// # Stores
+//
+// [MemoryStore] is for tests. Package store/sqlite is the durable default for
+// one machine, store/postgres what several share. Both are modules of their own,
+// so that whoever only receives imports no database driver. [Store] says what it
+// takes to write another; package store/storetest proves it.
+//
+// # Compatibility
+//
+// The wire format, that is payload, signature and headers, is published and
+// does not change. The Go API follows semantic versioning; while it is at
+// version 0, the changelog names every change that breaks a caller. A database
+// is migrated forward by opening it with newer code, and refused by older code.
 package alotwebhook
 
 import (

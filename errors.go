@@ -1,6 +1,12 @@
 package alotwebhook
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const errorPrefix = "alotwebhook: "
 
 // ErrInvalid is what every refused input is, for [errors.Is]; [FieldError] says which.
 var ErrInvalid = errors.New("alotwebhook: invalid input")
@@ -14,7 +20,25 @@ type FieldError struct {
 	Problem string
 }
 
+// Error names the field and says what is wrong.
 func (e *FieldError) Error() string { return "alotwebhook: " + e.Field + " " + e.Problem }
 
 // Is makes every FieldError an [ErrInvalid].
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
+
+// explained puts a sentence in front of an error, with the package's prefix once.
+type explained struct {
+	what string
+	err  error
+}
+
+// explain wraps err, saying what failed.
+func explain(err error, format string, args ...any) error {
+	return &explained{what: fmt.Sprintf(format, args...), err: err}
+}
+
+func (e *explained) Error() string {
+	return errorPrefix + e.what + ": " + strings.TrimPrefix(e.err.Error(), errorPrefix)
+}
+
+func (e *explained) Unwrap() error { return e.err }

@@ -2,9 +2,10 @@ package alotwebhook
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -18,31 +19,48 @@ const (
 	deliveryPrefix = "dlv"
 )
 
-// Crockford's alphabet in lower case. Two zero bits go in front of the 128 of
-// the UUID to fill 26 characters of 5.
+// Crockford's alphabet in lower case.
 const typeIDAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 const suffixLen = 26
 
-var typeIDEncoding = base32.NewEncoding(typeIDAlphabet).WithPadding(base32.NoPadding)
+// typeIDDigits has the value of each letter of the alphabet, and 0xff for other bytes.
+var typeIDDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
+	}
+	for i := range len(typeIDAlphabet) {
+		t[typeIDAlphabet[i]] = byte(i)
+	}
+	return t
+}()
 
 func newID(prefix string) (string, error) {
 	u, err := uuid.NewV7()
 	if err != nil {
 		return "", fmt.Errorf("alotwebhook: no random bytes for an id: %w", err)
 	}
+	// NewV7 never goes back, even if the clock was set back by hours, or faked
+	// by a test. An id's millisecond is what history goes by: it must be now.
+	var ms [8]byte
+	copy(ms[2:], u[:6])
+	if now := time.Now().UnixMilli(); int64(binary.BigEndian.Uint64(ms[:]))-now > 1000 {
+		binary.BigEndian.PutUint64(ms[:], uint64(now))
+		copy(u[:6], ms[2:])
+	}
 	return formatID(prefix, u), nil
 }
 
+// formatID spells the UUID's 128 bits, with two zero bits in front, as 26
+// digits of 5 bits.
 func formatID(prefix string, u uuid.UUID) string {
-	// base32 takes its bits from the front in groups of 40, the TypeID from the
-	// back in groups of 5: four zero bytes (30 bits for six characters, two for
-	// the seventh) in front of the UUID align the two.
-	var in [20]byte
-	copy(in[4:], u[:])
-	var out [32]byte
-	typeIDEncoding.Encode(out[:], in[:])
-	return prefix + "_" + string(out[32-suffixLen:])
+	high, low := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
+	var suffix [suffixLen]byte
+	for i := suffixLen - 1; i >= 0; i-- {
+		suffix[i] = typeIDAlphabet[low&31]
+		high, low = high>>5, low>>5|high<<59
+	}
+	return prefix + "_" + string(suffix[:])
 }
 
 func parseID(prefix, id string) (uuid.UUID, error) {
@@ -56,17 +74,18 @@ func parseID(prefix, id string) (uuid.UUID, error) {
 	if suffix[0] > '7' {
 		return uuid.UUID{}, fmt.Errorf("is more than 128 bits: its suffix must begin with 0 to 7")
 	}
-	in := [32]byte{'0', '0', '0', '0', '0', '0'}
-	copy(in[32-suffixLen:], suffix)
-	var out [20]byte
-	// The decoder skips line ends; the length check and this one leave it none.
-	if strings.ContainsAny(suffix, "\r\n") {
-		return uuid.UUID{}, fmt.Errorf("has a line end")
+	var high, low uint64
+	for i := range len(suffix) {
+		digit := typeIDDigits[suffix[i]]
+		if digit > 31 {
+			return uuid.UUID{}, fmt.Errorf("has a character outside %s", typeIDAlphabet)
+		}
+		high, low = high<<5|low>>59, low<<5|uint64(digit)
 	}
-	if _, err := typeIDEncoding.Decode(out[:], in[:]); err != nil {
-		return uuid.UUID{}, fmt.Errorf("has a character outside %s", typeIDAlphabet)
-	}
-	return uuid.UUID(out[4:]), nil
+	var u uuid.UUID
+	binary.BigEndian.PutUint64(u[:8], high)
+	binary.BigEndian.PutUint64(u[8:], low)
+	return u, nil
 }
 
 // DeliveryID returns the id of the delivery of an event to an endpoint. It

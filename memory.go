@@ -319,8 +319,13 @@ type dueMember interface {
 	place() *int // -1 outside the heap
 }
 
-func (h dueHeap[T]) Len() int           { return len(h) }
+// Len implements [sort.Interface].
+func (h dueHeap[T]) Len() int { return len(h) }
+
+// Less implements [sort.Interface].
 func (h dueHeap[T]) Less(i, j int) bool { return h[i].due() < h[j].due() }
+
+// Swap implements [sort.Interface].
 func (h dueHeap[T]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	*h[i].place(), *h[j].place() = i, j

@@ -19,10 +19,11 @@ const timestampLayout = "2006-01-02T15:04:05.000Z"
 
 // NewEvent makes an event that happens now, with a new id.
 //
-// Data that is a [json.RawMessage] is taken byte for byte; anything else is
-// encoded as by [json.Marshal], but without escaping <, > and &. The event type
-// is checked when the event is emitted. The error says what of data could not
-// be encoded.
+// Data that is a [json.RawMessage], a pointer to one, or a []byte is taken as
+// JSON, byte for byte. Anything else is encoded as by [json.Marshal], but
+// without escaping <, > and &; that takes the white space out of a RawMessage
+// further inside and changes nothing else of it. The event type is checked when
+// the event is emitted. The error says what of data could not be encoded.
 func NewEvent(eventType, organizationID string, data any) (Event, error) {
 	raw, err := encodeData(data)
 	if err != nil {
@@ -42,28 +43,46 @@ func NewEvent(eventType, organizationID string, data any) (Event, error) {
 }
 
 func encodeData(data any) (json.RawMessage, error) {
-	if raw, ok := data.(json.RawMessage); ok {
-		if err := checkData(raw); err != nil {
-			return nil, err
+	raw, ok := rawData(data)
+	if !ok {
+		var buf bytes.Buffer
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(data); err != nil {
+			return nil, &FieldError{Field: "data", Problem: "cannot be encoded as JSON: " + err.Error()}
 		}
-		return bytes.Clone(raw), nil
+		raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(data); err != nil {
-		return nil, &FieldError{Field: "data", Problem: "cannot be encoded as JSON: " + err.Error()}
+	// What was encoded is checked too: a Marshaler may write what is not UTF-8.
+	if err := checkData(raw); err != nil {
+		return nil, err
 	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+	return raw, nil
 }
 
-func checkData(data json.RawMessage) error {
+// rawData returns a copy of data that is JSON already.
+func rawData(data any) (raw json.RawMessage, ok bool) {
+	switch d := data.(type) {
+	case json.RawMessage:
+		return bytes.Clone(d), true
+	case []byte: // encoding/json would make base64 of it, which nobody means here
+		return bytes.Clone(d), true
+	case *json.RawMessage:
+		if d != nil {
+			raw = bytes.Clone(*d)
+		}
+		return raw, true
+	}
+	return nil, false
+}
+
+func checkData(data json.RawMessage) *FieldError {
 	switch {
 	case len(data) == 0:
 		return &FieldError{Field: "data", Problem: "is missing; give a JSON value"}
 	case !utf8.Valid(data):
 		return &FieldError{Field: "data", Problem: "is not UTF-8"}
-	case !json.Valid(data):
+	case !validJSON(data):
 		return &FieldError{Field: "data", Problem: "is not one JSON value"}
 	}
 	return nil
@@ -133,101 +152,107 @@ var payloadKeys = [...]string{"id", "type", "timestamp", "organizationId", "data
 //
 // ParseEvent does not verify. Do that first, with a [Verifier].
 func ParseEvent(body []byte) (Event, error) {
-	if !utf8.Valid(body) {
-		return Event{}, malformed("the body is not UTF-8")
-	}
-	if !json.Valid(body) {
-		return Event{}, malformed("the body is not one JSON value")
-	}
-	w := walker{rest: body}
-	var values [len(payloadKeys)][]byte
-	if err := w.object(&values); err != nil {
+	m, err := scanPayload(body)
+	if err != nil {
 		return Event{}, err
 	}
-	for i, v := range values {
-		if v == nil {
-			return Event{}, malformed("%q is missing", payloadKeys[i])
-		}
-	}
-	var text [4]string
+	var text [4][]byte
 	for i := range text {
-		s, ok := unquote(values[i])
-		if !ok {
-			return Event{}, malformed("%q is not a string", payloadKeys[i])
+		if text[i], err = m.text(i); err != nil {
+			return Event{}, err
 		}
-		if s == "" {
-			return Event{}, malformed("%q is empty", payloadKeys[i])
-		}
-		text[i] = s
 	}
-	if _, err := parseID(eventPrefix, text[0]); err != nil {
-		return Event{}, malformed(`"id" %v`, err)
-	}
-	at, err := time.Parse(timestampLayout, text[2])
-	if err != nil || len(text[2]) != len(timestampLayout) {
+	at, ok := parseTimestamp(text[2])
+	if !ok {
 		return Event{}, malformed(`"timestamp" is not of the form 2006-01-02T15:04:05.000Z`)
 	}
-	return Event{ID: text[0], Type: text[1], Timestamp: at, OrganizationID: text[3], Data: bytes.Clone(values[4])}, nil
+	// One piece of memory for the three strings.
+	id, eventType := len(text[0]), len(text[0])+len(text[1])
+	joined := string(text[0]) + string(text[1]) + string(text[3])
+	if _, err := parseID(eventPrefix, joined[:id]); err != nil {
+		return Event{}, malformed(`"id" %v`, err)
+	}
+	return Event{
+		ID:             joined[:id],
+		Type:           joined[id:eventType],
+		Timestamp:      at,
+		OrganizationID: joined[eventType:],
+		Data:           bytes.Clone(m.values[4]),
+	}, nil
 }
 
 func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformedEvent, fmt.Sprintf(format, args...))
 }
 
-// walker steps over JSON that is known to be valid.
-type walker struct{ rest []byte }
+// members are those of a payload's object, as they stand there.
+type members struct {
+	values  [len(payloadKeys)][]byte
+	unknown []string
+}
 
-// object reads the members of the outermost object, the published ones into values.
-func (w *walker) object(values *[len(payloadKeys)][]byte) error {
-	if w.peek() != '{' {
-		return malformed("the body is not a JSON object")
+func scanPayload(body []byte) (*members, error) {
+	if !utf8.Valid(body) {
+		return nil, malformed("the body is not UTF-8")
 	}
-	w.rest = w.rest[1:]
-	var unknown []string
-	for w.peek() != '}' {
-		if w.peek() == ',' {
-			w.rest = w.rest[1:]
-		}
-		w.peek()
-		key := w.value()
-		w.peek() // the colon
-		w.rest = w.rest[1:]
-		w.peek()
-		value := w.value()
-		i, err := publishedKey(key)
-		switch {
-		case err != nil:
-			return err
-		case i >= 0 && values[i] != nil:
-			return malformed("%q stands twice", payloadKeys[i])
-		case i >= 0:
-			values[i] = value
-		default:
-			name, _ := unquote(key)
-			for _, other := range unknown {
-				if strings.EqualFold(name, other) {
-					return malformed("a key stands twice: %s", strconv.QuoteToASCII(clip(name)))
-				}
-			}
-			if unknown = append(unknown, name); len(unknown) > maxUnknownKeys {
-				return malformed("more than %d unknown keys", maxUnknownKeys)
-			}
+	s := scanner{b: body}
+	if s.space(); s.peek() != '{' {
+		return nil, malformed("the body is not a JSON object")
+	}
+	var m members
+	var refused error
+	whole := s.members(func(key, value []byte) bool {
+		refused = m.add(key, value)
+		return refused == nil
+	})
+	if refused != nil {
+		return nil, refused
+	}
+	if !whole || !s.atEnd() {
+		return nil, malformed("the body is not one JSON value")
+	}
+	for i, v := range m.values {
+		if v == nil {
+			return nil, malformed("%q is missing", payloadKeys[i])
 		}
 	}
-	return nil
+	return &m, nil
 }
 
 // maxUnknownKeys bounds the work of looking for a key that stands twice.
 const maxUnknownKeys = 64
 
+func (m *members) add(key, value []byte) error {
+	i, err := publishedKey(key)
+	switch {
+	case err != nil:
+		return err
+	case i >= 0 && m.values[i] != nil:
+		return malformed("%q stands twice", payloadKeys[i])
+	case i >= 0:
+		m.values[i] = value
+		return nil
+	}
+	name := string(unquote(key))
+	for _, other := range m.unknown {
+		if strings.EqualFold(name, other) {
+			return malformed("a key stands twice: %s", strconv.QuoteToASCII(clip(name)))
+		}
+	}
+	if m.unknown = append(m.unknown, name); len(m.unknown) > maxUnknownKeys {
+		return malformed("more than %d unknown keys", maxUnknownKeys)
+	}
+	return nil
+}
+
 // publishedKey returns the place of a quoted key among the published ones, or −1.
 func publishedKey(quoted []byte) (int, error) {
 	for i, k := range payloadKeys {
-		if len(quoted) == len(k)+2 && string(quoted[1:len(quoted)-1]) == k {
+		if string(quoted[1:len(quoted)-1]) == k {
 			return i, nil
 		}
 	}
-	name, _ := unquote(quoted)
+	name := string(unquote(quoted))
 	for i, k := range payloadKeys {
 		if name == k {
 			return i, nil // spelled with escapes
@@ -239,77 +264,48 @@ func publishedKey(quoted []byte) (int, error) {
 	return -1, nil
 }
 
-// peek skips white space and returns the byte that follows.
-func (w *walker) peek() byte {
-	for {
-		switch c := w.rest[0]; c {
-		case ' ', '\t', '\r', '\n':
-			w.rest = w.rest[1:]
-		default:
-			return c
-		}
+// text returns the content of a member that must be a string and not empty.
+func (m *members) text(i int) ([]byte, error) {
+	v := m.values[i]
+	if v[0] != '"' {
+		return nil, malformed("%q is not a string", payloadKeys[i])
 	}
+	if v = unquote(v); len(v) == 0 {
+		return nil, malformed("%q is empty", payloadKeys[i])
+	}
+	return v, nil
 }
 
-// value cuts off the value that rest begins with.
-func (w *walker) value() []byte {
-	depth, i := 0, 0
-	for {
-		switch c := w.rest[i]; c {
-		case '"':
-			i += stringLen(w.rest[i:])
-		case '{', '[':
-			depth++
-			i++
-		case '}', ']':
-			depth--
-			i++
-		default:
-			i++
-		}
-		if depth == 0 && endsValue(w.rest, i) {
-			v := w.rest[:i:i]
-			w.rest = w.rest[i:]
-			return v
-		}
-	}
-}
-
-// endsValue reports whether a value that began before i ends there.
-func endsValue(b []byte, i int) bool {
-	switch b[i-1] {
-	case '"', '}', ']':
-		return true
-	}
-	switch b[i] { // a number, true, false or null: up to what may follow it
-	case ',', '}', ']', ' ', '\t', '\r', '\n':
-		return true
-	}
-	return false
-}
-
-// stringLen returns the length of the string literal that b begins with, quotes included.
-func stringLen(b []byte) int {
-	for i := 1; ; i++ {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-}
-
-// unquote returns the text of a valid string literal; ok is false for other values.
-func unquote(literal []byte) (s string, ok bool) {
-	if literal[0] != '"' {
-		return "", false
-	}
+// unquote returns the content of a valid string literal: a part of it, if it
+// has no escapes.
+func unquote(literal []byte) []byte {
 	if bytes.IndexByte(literal, '\\') < 0 {
-		return string(literal[1 : len(literal)-1]), true
+		return literal[1 : len(literal)-1]
 	}
-	err := json.Unmarshal(literal, &s)
-	return s, err == nil
+	var s string
+	_ = json.Unmarshal(literal, &s) // a valid literal always decodes
+	return []byte(s)
+}
+
+// parseTimestamp reads timestampLayout and nothing else.
+func parseTimestamp(b []byte) (at time.Time, ok bool) {
+	if len(b) != len(timestampLayout) || b[4] != '-' || b[7] != '-' || b[10] != 'T' ||
+		b[13] != ':' || b[16] != ':' || b[19] != '.' || b[23] != 'Z' {
+		return time.Time{}, false
+	}
+	ok = true
+	number := func(from, to int) (n int) {
+		for _, c := range b[from:to] {
+			ok = ok && '0' <= c && c <= '9'
+			n = 10*n + int(c) - '0'
+		}
+		return n
+	}
+	year, month, day := number(0, 4), time.Month(number(5, 7)), number(8, 10)
+	hour, minute, second, ms := number(11, 13), number(14, 16), number(17, 19), number(20, 23)
+	at = time.Date(year, month, day, hour, minute, second, ms*int(time.Millisecond), time.UTC)
+	// Date carries a 31st of April over into May: what it changed was no time.
+	return at, ok && hour < 24 && minute < 60 && second < 60 && at.Day() == day && at.Month() == month
 }
 
 // clip shortens what is quoted in an error.

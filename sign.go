@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"hash"
+	"io"
 	"log/slog"
 	"sync"
 )
@@ -22,8 +24,8 @@ const signatureLen = len(signaturePrefix) + 2*sha256.Size
 const redacted = "[REDACTED]"
 
 // Secret is what an endpoint's signatures are made with: its UTF-8 bytes are
-// the key. However it is printed, logged or encoded, it shows as [REDACTED];
-// string(s) is the one way to its text.
+// the key. However it is printed, logged or encoded as JSON or text, it shows
+// as [REDACTED]; string(s) is the one way to its text.
 type Secret string
 
 // NewSecret makes a secret of 32 random bytes, as "whsec_" and base64.
@@ -32,6 +34,10 @@ func NewSecret() Secret {
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return Secret("whsec_" + base64.StdEncoding.EncodeToString(b[:]))
 }
+
+// Format prints [REDACTED], whatever the verb: package fmt would show the text
+// for one that a string does not have, such as %d.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns [REDACTED].
 func (Secret) String() string { return redacted }
@@ -63,10 +69,10 @@ func Sign(body []byte, secret Secret) string {
 // GODEBUG=fips140=only for a key shorter than 14 bytes, which the published
 // contract allows. RFC 4231 and Wycheproof vectors hold it to the standard.
 type mac struct {
-	hash hash.Hash
-	pad  [sha256.BlockSize]byte
-	sum  [sha256.Size]byte
-	text [signatureLen]byte
+	hash  hash.Hash
+	outer [sha256.BlockSize + sha256.Size]byte // the padded key, the inner sum
+	sum   [sha256.Size]byte
+	text  [signatureLen]byte
 }
 
 var macs = sync.Pool{New: func() any {
@@ -83,33 +89,35 @@ func (m *mac) signature(body []byte, secret Secret) []byte {
 }
 
 func (m *mac) sumOf(body []byte, secret Secret) {
-	clear(m.pad[:])
-	if len(secret) > len(m.pad) {
-		m.hash.Reset()
-		for rest := string(secret); len(rest) > 0; {
-			n := copy(m.pad[:], rest)
-			m.hash.Write(m.pad[:n])
-			rest = rest[n:]
-		}
-		m.hash.Sum(m.sum[:0])
-		clear(m.pad[:])
-		copy(m.pad[:], m.sum[:])
-	} else {
-		copy(m.pad[:], secret)
-	}
-	for i := range m.pad {
-		m.pad[i] ^= 0x36
+	pad := m.outer[:sha256.BlockSize]
+	m.key(pad, secret)
+	for i := range pad {
+		pad[i] ^= 0x36
 	}
 	m.hash.Reset()
-	m.hash.Write(m.pad[:])
+	m.hash.Write(pad)
 	m.hash.Write(body)
-	m.hash.Sum(m.sum[:0])
-	for i := range m.pad {
-		m.pad[i] ^= 0x36 ^ 0x5c
+	m.hash.Sum(m.outer[:len(pad)]) // behind the pad
+	for i := range pad {
+		pad[i] ^= 0x36 ^ 0x5c
+	}
+	m.sum = sha256.Sum256(m.outer[:])
+	clear(pad) // no key stays behind in the pool
+}
+
+// key fills the pad with the secret, or with its hash if it is longer.
+func (m *mac) key(pad []byte, secret Secret) {
+	clear(pad)
+	if len(secret) <= len(pad) {
+		copy(pad, secret)
+		return
 	}
 	m.hash.Reset()
-	m.hash.Write(m.pad[:])
-	m.hash.Write(m.sum[:])
-	m.hash.Sum(m.sum[:0])
-	clear(m.pad[:]) // no key stays behind in the pool
+	for rest := string(secret); len(rest) > 0; {
+		n := copy(pad, rest)
+		m.hash.Write(pad[:n])
+		rest = rest[n:]
+	}
+	clear(pad)
+	m.hash.Sum(pad[:0])
 }

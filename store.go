@@ -258,3 +258,22 @@ type Stats struct {
 	// OldestDue is how long the delivery due longest has been due; 0 when none is.
 	OldestDue time.Duration
 }
+
+// Notifier is an optional capability of a [Store] that several processes
+// share: word from one to the others that something was emitted, faster than
+// their polling. A dispatcher that finds it uses it; nothing depends on it, so
+// it may lose a word.
+type Notifier interface {
+	// Notify sends word soon and returns at once. Calls in quick succession
+	// may be put together, so long as word is sent after the last one.
+	Notify()
+	// Listen calls heard for each word from any process until ctx is done,
+	// and returns when it cannot go on; the dispatcher calls it again.
+	Listen(ctx context.Context, heard func()) error
+}
+
+// notifier finds the capability, or returns nil.
+func notifier(s Store) Notifier {
+	n, _ := s.(Notifier)
+	return n
+}

@@ -72,6 +72,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 // claimRounds takes from the endpoints it knows of and looks for more where
 // that is not enough. What it has when an error comes is leased and counts.
 func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (claimed []alotwebhook.Claimed, err error) {
+	began := time.Now()
 	taken := map[int64]int{}
 	looked := false
 	if s.lanes.overdue() {
@@ -96,6 +97,10 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 			return claimed, err
 		}
 		claimed = append(claimed, more...)
+		// Before the first lease runs out, or the same delivery comes again.
+		if len(claimed) > 0 && time.Since(began) > c.Lease/2 {
+			break
+		}
 	}
 	return claimed, nil
 }

@@ -9,8 +9,8 @@
 // # The pool
 //
 // The pool stays the host's. The store keeps nothing in a session: no settings,
-// no locks, no listening, so that PgBouncer in transaction mode may stand
-// between. Every statement works under each of pgx's query modes; choose
+// no locks, no listening (which [Options.Notify] does on a connection beside the
+// pool), so that PgBouncer in transaction mode may stand between. Every statement works under each of pgx's query modes; choose
 // [pgx.QueryExecModeExec] or the simple protocol in the pool's configuration where
 // the pooler knows no prepared statements. One connection is enough. Every
 // transaction of the store's own is one or two round trips, reads committed rows
@@ -62,6 +62,12 @@ type Options struct {
 	// Migrate makes [New] call the function [Migrate] first. Leave it out where
 	// the process should not have the right to.
 	Migrate bool
+	// Notify has processes tell each other that something was emitted, so that
+	// an idle one sees it within milliseconds instead of its dispatcher's
+	// PollInterval. It costs one NOTIFY per process and tenth of a second at
+	// most, and a connection beside the pool's in each process that delivers,
+	// which PgBouncer in transaction mode cannot give. Defaults to false.
+	Notify bool
 	// Logger hears of what is wrong but does not make a call fail, such as a
 	// partition that cannot be made. Defaults to [slog.Default].
 	Logger *slog.Logger
@@ -79,6 +85,9 @@ type Store struct {
 	partitionsDue time.Time     // guarded by claiming
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
+
+	notifies bool
+	words    words
 }
 
 var _ alotwebhook.Store = (*Store)(nil)
@@ -115,6 +124,7 @@ func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 		claiming:  make(chan struct{}, 1),
 		endpoints: endpointCache{},
 		lanes:     newLanes(),
+		notifies:  opts.Notify,
 	}
 	s.quoted = quoted(s.schema)
 	s.claiming <- struct{}{}

@@ -193,7 +193,10 @@ func historyPages(t *trial) {
 
 func historyPagesWhileAdding(t *trial) {
 	e := t.endpoint("org_1", completed)
-	events := newEvents(t, "org_1", completed, 100)
+	var events []alotwebhook.Event
+	for i := range 100 { // of an hour ago: within one millisecond ids have no order of age
+		events = append(events, eventAt(t, "org_1", completed, time.Now().Add(-time.Hour+time.Duration(i)*time.Millisecond)))
+	}
 	t.enqueue(events...)
 	want := newestFirst(idsOf(events, e))
 	var got []string

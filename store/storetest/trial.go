@@ -21,7 +21,7 @@ const (
 	long  = time.Hour
 	brief = 100 * time.Millisecond
 	// patience bounds every wait, so that a slow machine passes and a broken store ends.
-	patience = 15 * time.Second
+	patience = time.Minute
 )
 
 // trial is one rule on trial: a test with its store. Its methods are the

@@ -1,0 +1,173 @@
+package crash
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/sqlite"
+)
+
+const (
+	dispatcherRole = "dispatcher"
+	emitterRole    = "emitter"
+
+	organization = "org_crash"
+	secret       = alotwebhook.Secret("a secret for the ledger")
+
+	inFlight = 16
+
+	// A report is whole if it has both ends.
+	ackPrefix, ackSuffix = "acknowledged ", "."
+)
+
+var endpointPaths = []string{"/first", "/second"}
+
+// jobVariable holds a child's job, in JSON.
+const jobVariable = "CRASH_JOB"
+
+// job is what a child process is told.
+type job struct {
+	Role, Name string
+	Place      place
+	Timeout    time.Duration // of an attempt
+}
+
+// lease is the shortest that a dispatcher takes with this timeout.
+func lease(timeout time.Duration) time.Duration { return 2*timeout + 10*time.Second }
+
+// place is where a store keeps its tables.
+type place struct {
+	DSN    string // sqlite:PATH or postgres:CONNECTION STRING
+	Schema string // of PostgreSQL
+}
+
+func (p place) open(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
+	kind, rest, _ := strings.Cut(p.DSN, ":")
+	switch kind {
+	case "sqlite":
+		store, err := sqlite.Open(ctx, rest)
+		if err != nil {
+			return nil, nil, err
+		}
+		return store, func() { _ = store.Close() }, nil
+	case "postgres":
+		config, err := pgxpool.ParseConfig(rest)
+		if err != nil {
+			return nil, nil, err
+		}
+		config.MaxConns = 4
+		pool, err := pgxpool.NewWithConfig(ctx, config)
+		if err != nil {
+			return nil, nil, err
+		}
+		store, err := postgres.New(ctx, pool, &postgres.Options{Schema: p.Schema})
+		if err != nil {
+			pool.Close()
+			return nil, nil, err
+		}
+		return store, pool.Close, nil
+	}
+	return nil, nil, fmt.Errorf("crash: %q is not a store; want sqlite:PATH or postgres:CONNECTION STRING", p.DSN)
+}
+
+func config(name string, timeout time.Duration, log slog.Handler) *alotwebhook.Config {
+	return &alotwebhook.Config{
+		AllowHTTP: true,
+		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Timeout:   timeout,
+		InFlight:  inFlight,
+		UserAgent: name, // how the ledger tells whose request it is
+		Retry:     alotwebhook.Schedule(100*time.Millisecond, 100*time.Millisecond, time.Second, time.Second),
+		Logger:    slog.New(log),
+	}
+}
+
+// child is what runs in a child process; it returns the exit code.
+func child(text string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	var j job
+	err := json.Unmarshal([]byte(text), &j)
+	if err == nil {
+		err = j.do(ctx)
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, "crash:", j.Name, err)
+		return 1
+	}
+	return 0
+}
+
+func (j job) do(ctx context.Context) error {
+	store, closeStore, err := j.openPatiently(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	// The parent reads what is wrong, and no more than that.
+	log := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn})
+	d, err := alotwebhook.NewDispatcher(store, config(j.Name, j.Timeout, log))
+	if err != nil {
+		return err
+	}
+	if j.Role == dispatcherRole {
+		return d.Run(ctx)
+	}
+	return emitForever(ctx, d)
+}
+
+// openPatiently waits for a store that is away, as whoever starts a host's
+// processes does by starting them again.
+func (j job) openPatiently(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
+	for range 300 {
+		if store, closeStore, err = j.Place.open(ctx); err == nil || ctx.Err() != nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return store, closeStore, err
+}
+
+func emitForever(ctx context.Context, d *alotwebhook.Dispatcher) error {
+	for i := 0; ctx.Err() == nil; i++ {
+		event, err := newEvent(i)
+		if err != nil {
+			return err
+		}
+		if err := emit(ctx, d, event); err != nil {
+			return err
+		}
+		fmt.Println(ackPrefix + event.ID + ackSuffix)
+		time.Sleep(time.Millisecond) // leaves the dispatchers a share of the processor
+	}
+	return nil
+}
+
+func newEvent(score int) (alotwebhook.Event, error) {
+	return alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, organization, json.RawMessage(fmt.Sprintf(`{"score":%d}`, score)))
+}
+
+// emit emits one event, again and again until it is certain to be stored: what
+// the documentation tells a host to do.
+func emit(ctx context.Context, d *alotwebhook.Dispatcher, event alotwebhook.Event) error {
+	for {
+		err := d.Emit(ctx, event)
+		if err == nil || ctx.Err() != nil || errors.Is(err, alotwebhook.ErrInvalid) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond) // neither does a host hammer at its database
+	}
+}

@@ -1,0 +1,121 @@
+// Package crash does to processes and databases what happens to them in
+// production, at random instants, and counts what was lost and what came twice.
+//
+// The tests execute themselves again as child processes over one store:
+// emitters, which report an event only once Emit has returned, and dispatchers.
+// SIGKILL ends a child without warning, SIGTERM asks it to end, SIGSTOP holds it
+// up; the database is stopped like in a power cut, its connections are cut after
+// a commit, a standby takes over. The receiver, which stays, writes each delivery
+// to a ledger and syncs it before it answers. In the end every reported event
+// must be in the ledger, once per endpoint, and nothing may be left in the queue.
+//
+// The short forms run with the other tests. The long ones:
+//
+//	go test ./bench/crash -v -timeout 1h -run TestKillSQLite -crash.kills 20 -crash.events 2500
+//	go test ./bench/crash -v -timeout 1h -run TestKillPostgres -crash.kills 100 -crash.events 20000 -crash.processes 3
+//	go test ./bench/crash -v -timeout 1h -run TestKillAndStopPostgres -crash.kills 60 -crash.stops 5 -crash.events 20000 -crash.processes 3
+//	go test ./bench/crash -v -timeout 1h -run TestRollingRestarts -crash.terms 20 -crash.processes 3
+//	go test ./bench/crash -v -timeout 1h -run TestCutCommits -crash.cuts 1000
+package crash
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+var (
+	kills     = flag.Int("crash.kills", 4, "how many processes to kill")
+	stops     = flag.Int("crash.stops", 1, "how often to stop the database in between")
+	terms     = flag.Int("crash.terms", 3, "how many dispatchers to restart one after the other")
+	cuts      = flag.Int("crash.cuts", 50, "how many connections to cut after a commit")
+	events    = flag.Int("crash.events", 800, "how many events to emit, to two endpoints each")
+	processes = flag.Int("crash.processes", 2, "how many dispatcher processes run at once")
+	seed      = flag.Uint64("crash.seed", 0, "repeat the instants of an earlier run; 0 draws them")
+)
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(jobVariable); text != "" {
+		os.Exit(child(text))
+	}
+	flag.Parse()
+	_ = flag.Set("test.parallel", "16") // most of the time they wait for leases to run out
+	postgrestest.Main(m)
+}
+
+// draw returns the test's source of random instants.
+func draw(t *testing.T) *rand.Rand {
+	drawn := *seed
+	if drawn == 0 {
+		drawn = rand.Uint64()
+	}
+	t.Logf("-crash.seed %d", drawn)
+	return rand.New(rand.NewPCG(drawn, 0))
+}
+
+// pauseUpTo waits until a random instant.
+func pauseUpTo(random *rand.Rand, d time.Duration) {
+	time.Sleep(time.Duration(random.Int64N(int64(d))))
+}
+
+// inSQLite is a new database file.
+func inSQLite(t *testing.T) place {
+	return place{DSN: "sqlite:" + filepath.Join(t.TempDir(), "webhooks.db")}
+}
+
+// inPostgres is a new schema on the server of dsn.
+func inPostgres(t *testing.T, dsn string) place {
+	pool := postgrestest.PoolAt(t, dsn)
+	p := place{DSN: "postgres:" + dsn, Schema: postgrestest.Schema(t, pool)}
+	require.NoError(t, postgres.Migrate(t.Context(), pool, &postgres.Options{Schema: p.Schema}))
+	return p
+}
+
+// openStore opens the parent's own store, to look at.
+func openStore(t *testing.T, p place) alotwebhook.Store {
+	store, closeStore, err := p.open(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(closeStore)
+	return store
+}
+
+// registerEndpoints has two endpoints of one organization subscribe.
+func registerEndpoints(t *testing.T, store alotwebhook.Store, url string) {
+	d, err := alotwebhook.NewDispatcher(store, config("parent", time.Second, (&logbook{}).handler()))
+	require.NoError(t, err)
+	for _, path := range endpointPaths {
+		_, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+			OrganizationID: organization, URL: url + path, EventTypes: []string{alotwebhook.EventCandidateCompleted}, Secret: secret,
+		})
+		require.NoError(t, err)
+	}
+}
+
+// stuck is how long after everything could have been done something counts as
+// stuck: generous, since the machine may be busy with something else.
+const stuck = time.Minute
+
+// awaitEmpty waits until nothing is left to deliver.
+func awaitEmpty(t *testing.T, store alotwebhook.Store, lease time.Duration) {
+	await(t, lease, "deliveries are stuck", func() bool {
+		stats, err := store.Stats(t.Context())
+		return err == nil && stats == alotwebhook.Stats{} // the first call after a restart may meet a dead connection
+	})
+}
+
+// await waits until something is so, which takes at most d on an idle machine.
+func await(t *testing.T, d time.Duration, otherwise string, so func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d + stuck); !so(); time.Sleep(5 * time.Millisecond) {
+		require.True(t, time.Now().Before(deadline), otherwise)
+	}
+}

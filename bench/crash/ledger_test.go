@@ -1,0 +1,229 @@
+package crash
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// ledger is the receiver. What it answered 204 to is on disk.
+type ledger struct {
+	url  string
+	path string
+	file *os.File
+
+	entries chan entry
+
+	mu       sync.Mutex
+	senders  map[string]sender
+	hangs    string // whom it does not answer
+	received int
+}
+
+// sender is what the ledger knows of a process.
+type sender struct {
+	busy     int // requests being answered
+	received int // requests written down
+	cutOff   int // requests whose sender was gone before the answer
+}
+
+// entry is a line to be synced.
+type entry struct {
+	line string
+	done chan error
+}
+
+func newLedger(t *testing.T) *ledger {
+	l := &ledger{path: filepath.Join(t.TempDir(), "ledger"), senders: map[string]sender{}, entries: make(chan entry)}
+	var err error
+	l.file, err = os.Create(l.path)
+	require.NoError(t, err)
+	go l.write()
+	server := httptest.NewServer(l)
+	l.url = server.URL
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		close(l.entries)
+	})
+	return l
+}
+
+func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := r.UserAgent()
+	l.note(name, sender{busy: 1})
+	defer l.note(name, sender{busy: -1})
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		l.note(name, sender{cutOff: 1})
+		return
+	}
+	if err := alotwebhook.Verify(body, r.Header.Get(alotwebhook.SignatureHeader), secret); err != nil {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+		return
+	}
+	event, err := alotwebhook.ParseEvent(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	time.Sleep(rand.N(50 * time.Millisecond)) // a receiver at work, so that kills find something in flight
+	if err := l.sync(event.ID + " " + r.URL.Path + " " + name); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	l.note(name, sender{received: 1})
+	if l.hanging(name) {
+		<-r.Context().Done()
+	}
+	if r.Context().Err() != nil { // the sender hung up
+		l.note(name, sender{cutOff: 1})
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// note adds to what is known of a sender.
+func (l *ledger) note(name string, more sender) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.senders[name]
+	s.busy += more.busy
+	s.received += more.received
+	s.cutOff += more.cutOff
+	l.senders[name] = s
+	l.received += more.received
+}
+
+func (l *ledger) sender(name string) sender {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.senders[name]
+}
+
+// hangOn makes the ledger leave a sender's requests without an answer.
+func (l *ledger) hangOn(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hangs = name
+}
+
+func (l *ledger) hanging(name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hangs == name
+}
+
+// sum returns how many deliveries were received in all.
+func (l *ledger) sum() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.received
+}
+
+// sync returns once the line is on disk.
+func (l *ledger) sync(line string) error {
+	e := entry{line, make(chan error, 1)}
+	l.entries <- e
+	return <-e.done
+}
+
+// write writes entries; those that come meanwhile share the next sync.
+func (l *ledger) write() {
+	defer l.file.Close()
+	for e := range l.entries {
+		batch := l.gather(e)
+		var lines strings.Builder
+		for _, e := range batch {
+			fmt.Fprintln(&lines, e.line)
+		}
+		_, err := l.file.WriteString(lines.String())
+		if err == nil {
+			err = l.file.Sync()
+		}
+		for _, e := range batch {
+			e.done <- err
+		}
+	}
+}
+
+func (l *ledger) gather(first entry) []entry {
+	batch := []entry{first}
+	for {
+		select {
+		case e, open := <-l.entries:
+			if !open {
+				return batch
+			}
+			batch = append(batch, e)
+		default:
+			return batch
+		}
+	}
+}
+
+// tally is what the ledger holds in the end, read from disk.
+type tally struct {
+	deliveries int            // lines
+	lost       int            // deliveries of acknowledged events that are missing
+	duplicates int            // those that came again
+	repeated   map[string]int // them, by whom they had come from before
+	unreported int            // events that came, but whose Emit had not reported when its process ended
+}
+
+func (l *ledger) tally(t *testing.T, acknowledged []string) tally {
+	senders := l.read(t)
+	sum := tally{repeated: map[string]int{}}
+	come := map[string]bool{}
+	for delivery, names := range senders {
+		sum.deliveries += len(names)
+		sum.duplicates += len(names) - 1
+		for _, name := range names[:len(names)-1] {
+			sum.repeated[name]++
+		}
+		event, _, _ := strings.Cut(delivery, " ")
+		come[event] = true
+	}
+	for _, event := range acknowledged {
+		delete(come, event)
+		for _, path := range endpointPaths {
+			if len(senders[event+" "+path]) == 0 {
+				sum.lost++
+				t.Logf("lost: %s to %s", event, path)
+			}
+		}
+	}
+	sum.unreported = len(come)
+	return sum
+}
+
+// read returns the senders of each delivery, an event and an endpoint's path,
+// in the order of its lines.
+func (l *ledger) read(t *testing.T) map[string][]string {
+	file, err := os.Open(l.path)
+	require.NoError(t, err)
+	defer file.Close()
+	senders := map[string][]string{}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		at := strings.LastIndexByte(lines.Text(), ' ')
+		require.Positive(t, at, "a line of the ledger is cut short")
+		delivery, name := lines.Text()[:at], lines.Text()[at+1:]
+		senders[delivery] = append(senders[delivery], name)
+	}
+	require.NoError(t, lines.Err())
+	return senders
+}

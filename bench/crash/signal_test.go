@@ -1,0 +1,113 @@
+package crash
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+func TestRollingRestartsSQLite(t *testing.T) {
+	t.Parallel()
+	testRollingRestarts(t, inSQLite(t))
+}
+
+func TestRollingRestartsPostgres(t *testing.T) {
+	t.Parallel()
+	testRollingRestarts(t, inPostgres(t, postgrestest.DSN(t)))
+}
+
+// testRollingRestarts replaces dispatchers under load as a deployment does: the
+// new one starts, the old one gets a SIGTERM and ends what it has begun.
+func testRollingRestarts(t *testing.T, where place) {
+	random := draw(t)
+	ledger := newLedger(t)
+	store := openStore(t, where)
+	registerEndpoints(t, store, ledger.url)
+	crowd := newCrowd(t, job{Place: where, Timeout: 5 * time.Second})
+	for range *processes {
+		crowd.start(dispatcherRole)
+	}
+	crowd.start(emitterRole)
+	inHand := 0
+	for range *terms {
+		old := crowd.running(dispatcherRole)[0]
+		crowd.awaitAcknowledged(len(crowd.acknowledged()) + 40)
+		crowd.start(dispatcherRole)
+		await(t, 5*time.Second, old.name+" delivers nothing", func() bool { return ledger.sender(old.name).busy > 0 })
+		pauseUpTo(random, 20*time.Millisecond)
+		inHand += ledger.sender(old.name).busy
+		require.NoError(t, old.end(syscall.SIGTERM), "%v", old.log)
+	}
+	crowd.stopEmitting()
+	awaitEmpty(t, store, lease(crowd.job.Timeout))
+	for _, p := range crowd.running(dispatcherRole) {
+		require.NoError(t, p.end(syscall.SIGTERM))
+	}
+	sum := ledger.tally(t, crowd.acknowledged())
+	t.Logf("%d restarts with %d requests under way, %d deliveries: %d lost, %d duplicated", *terms, inHand, sum.deliveries, sum.lost, sum.duplicates)
+	require.Zero(t, sum.lost)
+	require.Zero(t, sum.duplicates)
+	require.Positive(t, inHand, "no restart hit anything in flight")
+}
+
+// A dispatcher that is held up past its leases finds others to have taken over.
+// What it then has to say changes nothing, and it goes on working.
+func TestHeldUpPastTheLease(t *testing.T) {
+	t.Parallel()
+	where := inPostgres(t, postgrestest.DSN(t))
+	ledger := newLedger(t)
+	store := openStore(t, where)
+	registerEndpoints(t, store, ledger.url)
+	crowd := newCrowd(t, job{Place: where, Timeout: time.Second})
+	host := newHost(t, store, "parent", time.Second)
+	acknowledged := host.emit(t, inFlight/len(endpointPaths))
+
+	held := crowd.start(dispatcherRole)
+	ledger.hangOn(held.name)
+	await(t, 5*time.Second, "nothing in flight", func() bool { return ledger.sender(held.name).received >= inFlight/2 })
+	require.NoError(t, held.Process.Signal(syscall.SIGSTOP))
+	other := crowd.start(dispatcherRole)
+	awaitEmpty(t, store, lease(crowd.job.Timeout))
+	before := histories(t, store)
+	require.Len(t, before, inFlight)
+
+	require.NoError(t, held.Process.Signal(syscall.SIGCONT))
+	await(t, 5*time.Second, "the stale outcomes did not come", func() bool { return held.logged("leases were lost") > 0 })
+	require.Equal(t, before, histories(t, store))
+	for _, d := range before {
+		require.Equal(t, alotwebhook.StateDelivered, d.State)
+		for i, a := range d.Attempts {
+			require.Equal(t, i+1, a.Number)
+			require.Equal(t, i == len(d.Attempts)-1, a.Reason == "", "only the last attempt succeeded")
+		}
+	}
+
+	ledger.hangOn("")
+	require.NoError(t, other.end(syscall.SIGTERM))
+	received := ledger.sender(held.name).received
+	acknowledged = append(acknowledged, host.emit(t, inFlight)...)
+	awaitEmpty(t, store, 0)
+	require.NoError(t, held.end(syscall.SIGTERM))
+	sum := ledger.tally(t, acknowledged)
+	t.Logf("%d requests of the held-up process had no answer; afterwards it delivered %d: %d lost, %d duplicated",
+		ledger.sender(held.name).cutOff, ledger.sender(held.name).received-received, sum.lost, sum.duplicates)
+	require.Equal(t, inFlight*len(endpointPaths), ledger.sender(held.name).received-received, "it went on working")
+	require.Zero(t, sum.lost)
+	require.LessOrEqual(t, sum.duplicates, inFlight)
+}
+
+// histories returns all deliveries with their attempts.
+func histories(t *testing.T, store alotwebhook.Store) []alotwebhook.Delivery {
+	page, _, err := store.Deliveries(t.Context(), alotwebhook.Filter{Limit: 1000})
+	require.NoError(t, err)
+	for i := range page {
+		page[i], err = store.Delivery(t.Context(), page[i].ID)
+		require.NoError(t, err)
+	}
+	return page
+}

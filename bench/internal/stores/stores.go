@@ -1,0 +1,110 @@
+// Package stores opens the stores that the benchmarks measure: new and empty,
+// and gone when they are closed.
+package stores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+	"github.com/alot/alotwebhook/store/sqlite"
+)
+
+// Names returns what [New] knows.
+func Names() []string { return []string{"memory", "postgres", "sqlite"} }
+
+// Store is a store to measure.
+type Store struct {
+	alotwebhook.Store
+	// Place is where other processes find it; zero in memory.
+	Place Place
+	close func() error
+}
+
+// Close closes the store and removes what it kept.
+func (s *Store) Close() error { return s.close() }
+
+// Place is where a store is.
+type Place struct {
+	Kind   string // "sqlite" or "postgres"
+	At     string // a path, or a connection string
+	Schema string // of PostgreSQL
+	Notify bool   // whether processes tell each other, in PostgreSQL
+}
+
+// New makes an empty store. PostgreSQL is the server of ALOT_TEST_POSTGRES, or
+// a temporary one with fsync on.
+func New(ctx context.Context, name string) (*Store, error) {
+	switch name {
+	case "memory":
+		return &Store{Store: alotwebhook.NewMemoryStore(), close: func() error { return nil }}, nil
+	case "sqlite":
+		dir, err := os.MkdirTemp("", "alotwebhook-bench-")
+		if err != nil {
+			return nil, err
+		}
+		return Open(ctx, Place{Kind: name, At: filepath.Join(dir, "bench.db")}, func() error { return os.RemoveAll(dir) })
+	case "postgres":
+		dsn, stop := os.Getenv(postgrestest.EnvDSN), func() {}
+		if dsn == "" {
+			cluster, err := postgrestest.Start("shared_buffers=1GB", "max_wal_size=4GB")
+			if err != nil {
+				return nil, err
+			}
+			dsn, stop = cluster.DSN(), cluster.Close
+		}
+		place := Place{Kind: name, At: dsn, Schema: fmt.Sprintf("bench_%d", time.Now().UnixNano())}
+		return Open(ctx, place, func() error {
+			defer stop()
+			return dropSchema(place)
+		})
+	}
+	return nil, fmt.Errorf("unknown store %q", name)
+}
+
+// Open opens a store that is there, or is to be; cleanUp is done after it is closed.
+func Open(ctx context.Context, p Place, cleanUp func() error) (*Store, error) {
+	switch p.Kind {
+	case "sqlite":
+		store, err := sqlite.Open(ctx, p.At)
+		if err != nil {
+			return nil, errors.Join(err, cleanUp())
+		}
+		return &Store{store, p, func() error { return errors.Join(store.Close(), cleanUp()) }}, nil
+	case "postgres":
+		pool, err := pgxpool.New(ctx, p.At)
+		if err != nil {
+			return nil, errors.Join(err, cleanUp())
+		}
+		closer := func() error {
+			pool.Close()
+			return cleanUp()
+		}
+		store, err := postgres.New(ctx, pool, &postgres.Options{Schema: p.Schema, Migrate: true, Notify: p.Notify})
+		if err != nil {
+			return nil, errors.Join(err, closer())
+		}
+		return &Store{store, p, closer}, nil
+	}
+	return nil, fmt.Errorf("no store at %+v", p)
+}
+
+func dropSchema(p Place) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	pool, err := pgxpool.New(ctx, p.At)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	_, err = pool.Exec(ctx, "DROP SCHEMA IF EXISTS "+p.Schema+" CASCADE")
+	return err
+}

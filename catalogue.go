@@ -1,0 +1,149 @@
+package alotwebhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// The names of the four published event types.
+const (
+	// EventCandidateInvited: a new candidate invite was created. Its data is a [CandidateInvited].
+	EventCandidateInvited = "candidate.invited"
+	// EventCandidateCompleted: a candidate completed an assessment flow. Its data is a [CandidateCompleted].
+	EventCandidateCompleted = "candidate.completed"
+	// EventCandidateDisqualified: a candidate failed a required stage gate. Its data is a [CandidateDisqualified].
+	EventCandidateDisqualified = "candidate.disqualified"
+	// EventAssessmentPublished: an assessment became publicly available. Its data is an [AssessmentPublished].
+	EventAssessmentPublished = "assessment.published"
+)
+
+// The data of the published types. Every field is optional: absent or null
+// leaves it zero, and a zero one is left out when encoded. Fields that are not
+// listed here are ignored, so new ones never break a receiver.
+
+// CandidateInvited is the data of [EventCandidateInvited].
+type CandidateInvited struct {
+	SessionID      string `json:"sessionId,omitzero"`
+	AssessmentID   string `json:"assessmentId,omitzero"`
+	CandidateName  string `json:"candidateName,omitzero"`
+	CandidateEmail string `json:"candidateEmail,omitzero"`
+	// Status is a word such as "INVITED"; expect others.
+	Status string `json:"status,omitzero"`
+}
+
+// CandidateCompleted is the data of [EventCandidateCompleted].
+type CandidateCompleted struct {
+	SessionID      string `json:"sessionId,omitzero"`
+	AssessmentID   string `json:"assessmentId,omitzero"`
+	CandidateName  string `json:"candidateName,omitzero"`
+	CandidateEmail string `json:"candidateEmail,omitzero"`
+	// Score is nil when there is none, which is not a score of 0.
+	Score *float64 `json:"score,omitzero"`
+	// Status is a word such as "COMPLETED"; expect others.
+	Status string `json:"status,omitzero"`
+}
+
+// CandidateDisqualified is the data of [EventCandidateDisqualified].
+type CandidateDisqualified struct {
+	SessionID      string `json:"sessionId,omitzero"`
+	AssessmentID   string `json:"assessmentId,omitzero"`
+	CandidateName  string `json:"candidateName,omitzero"`
+	CandidateEmail string `json:"candidateEmail,omitzero"`
+	// Score is nil when there is none, which is not a score of 0.
+	Score *float64 `json:"score,omitzero"`
+	// Status is a word such as "DISQUALIFIED"; expect others.
+	Status string `json:"status,omitzero"`
+}
+
+// AssessmentPublished is the data of [EventAssessmentPublished].
+type AssessmentPublished struct {
+	AssessmentID string `json:"assessmentId,omitzero"`
+	// Status is a word such as "PUBLISHED"; expect others.
+	Status string `json:"status,omitzero"`
+}
+
+// EventType is an entry of the catalogue: a type of event that can be emitted
+// and subscribed to.
+type EventType struct {
+	// Name is one or more words of a–z, 0–9 and _, with dots between, at most
+	// 128 bytes: "candidate.completed". It is what subscriptions hold, so it
+	// never changes.
+	Name string
+	// Description says in a sentence when it happens; customers read it.
+	Description string
+	// Example is a believable data value, for documentation and test events:
+	// one JSON value, or empty.
+	Example json.RawMessage
+}
+
+// DefaultEventTypes returns the four published types; the slice is the
+// caller's, to extend:
+//
+//	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.withdrew"})
+func DefaultEventTypes() []EventType {
+	return []EventType{
+		{
+			Name:        EventCandidateInvited,
+			Description: "A new candidate invite was created.",
+			Example:     json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","status":"INVITED"}`),
+		},
+		{
+			Name:        EventCandidateCompleted,
+			Description: "A candidate completed an assessment flow.",
+			Example:     json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`),
+		},
+		{
+			Name:        EventCandidateDisqualified,
+			Description: "A candidate failed a required stage gate.",
+			Example:     json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":31,"status":"DISQUALIFIED"}`),
+		},
+		{
+			Name:        EventAssessmentPublished,
+			Description: "An assessment became publicly available.",
+			Example:     json.RawMessage(`{"assessmentId":"asm_456","status":"PUBLISHED"}`),
+		},
+	}
+}
+
+// maxEventTypeLen bounds an event type's name, in bytes.
+const maxEventTypeLen = 128
+
+// checkEventTypes refuses a catalogue with a [*FieldError] such as "eventTypes[2].name".
+func checkEventTypes(types []EventType) error {
+	first := make(map[string]int, len(types))
+	for i, t := range types {
+		field := fmt.Sprintf("eventTypes[%d].", i)
+		if problem := eventTypeProblem(t.Name); problem != "" {
+			return &FieldError{Field: field + "name", Problem: problem}
+		}
+		if j, ok := first[t.Name]; ok {
+			return &FieldError{Field: field + "name", Problem: fmt.Sprintf("is that of eventTypes[%d], too: %s", j, t.Name)}
+		}
+		first[t.Name] = i
+		if len(t.Example) > 0 && checkData(t.Example) != nil {
+			return &FieldError{Field: field + "example", Problem: "is not one JSON value in UTF-8"}
+		}
+	}
+	return nil
+}
+
+// eventTypeProblem says what is wrong with a name; "" for nothing.
+func eventTypeProblem(name string) string {
+	if name == "" {
+		return "is empty; name it like " + EventCandidateCompleted
+	}
+	if len(name) > maxEventTypeLen {
+		return fmt.Sprintf("is %d bytes long; at most %d are allowed", len(name), maxEventTypeLen)
+	}
+	for word := range strings.SplitSeq(name, ".") {
+		if word == "" || strings.ContainsFunc(word, notOfWord) {
+			return fmt.Sprintf("is not words of a-z, 0-9 and _ with dots between: %q", name)
+		}
+	}
+	return ""
+}
+
+func notOfWord(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_'
+}

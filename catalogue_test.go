@@ -1,0 +1,56 @@
+package alotwebhook_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+func TestDefaultEventTypes(t *testing.T) {
+	t.Parallel()
+	types := alotwebhook.DefaultEventTypes()
+	require.NoError(t, alotwebhook.CheckEventTypes(types))
+	data := map[string]any{
+		alotwebhook.EventCandidateInvited:      &alotwebhook.CandidateInvited{},
+		alotwebhook.EventCandidateCompleted:    &alotwebhook.CandidateCompleted{},
+		alotwebhook.EventCandidateDisqualified: &alotwebhook.CandidateDisqualified{},
+		alotwebhook.EventAssessmentPublished:   &alotwebhook.AssessmentPublished{},
+	}
+	require.Len(t, types, len(data))
+	for _, typ := range types {
+		require.NotEmpty(t, typ.Description)
+		// The typed data holds all of the example, and nothing of an empty one.
+		into := data[typ.Name]
+		require.NotNil(t, into, typ.Name)
+		require.NoError(t, json.Unmarshal(typ.Example, into))
+		again, err := json.Marshal(into)
+		require.NoError(t, err)
+		require.Equal(t, string(typ.Example), string(again))
+	}
+	types[0].Name = "changed"
+	require.Equal(t, "candidate.invited", alotwebhook.DefaultEventTypes()[0].Name)
+}
+
+func TestCheckEventTypes(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"ping", "a.b", "candidate.stage_2.passed", strings.Repeat("x", 128)} {
+		require.NoError(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: name}}), name)
+	}
+	for _, name := range []string{"", ".", "a.", ".a", "a..b", "A.b", "a b", "a-b", "a.*", "é", "a\n", strings.Repeat("x", 129)} {
+		requireField(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: "ok"}, {Name: name}}), "eventTypes[1].name")
+	}
+	requireField(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: "a"}, {Name: "b"}, {Name: "a"}}), "eventTypes[2].name")
+	requireField(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: "a", Example: json.RawMessage("{")}}), "eventTypes[0].example")
+}
+
+func requireField(t *testing.T, err error, field string) {
+	t.Helper()
+	var e *alotwebhook.FieldError
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, field, e.Field)
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+}

@@ -1,0 +1,56 @@
+package alotwebhook_test
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+func TestConfigIsCheckedAtTheStart(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cfg   alotwebhook.Config
+		field string
+	}{
+		"negative timeout":           {alotwebhook.Config{Timeout: -1}, "Timeout"},
+		"timeout too long":           {alotwebhook.Config{Timeout: time.Hour}, "Timeout"},
+		"connect timeout":            {alotwebhook.Config{ConnectTimeout: -1}, "ConnectTimeout"},
+		"TLS timeout":                {alotwebhook.Config{TLSTimeout: -1}, "TLSTimeout"},
+		"lease under 2 × timeout":    {alotwebhook.Config{Lease: 39 * time.Second}, "Lease"},
+		"lease for a longer timeout": {alotwebhook.Config{Timeout: time.Minute, Lease: 2 * time.Minute}, "Lease"},
+		"poll interval":              {alotwebhook.Config{PollInterval: time.Hour}, "PollInterval"},
+		"shutdown timeout":           {alotwebhook.Config{ShutdownTimeout: -1}, "ShutdownTimeout"},
+		"in flight":                  {alotwebhook.Config{InFlight: -1}, "InFlight"},
+		"too many in flight":         {alotwebhook.Config{InFlight: 100_000}, "InFlight"},
+		"endpoint over process":      {alotwebhook.Config{InFlight: 8, InFlightPerEndpoint: 9}, "InFlightPerEndpoint"},
+		"payload":                    {alotwebhook.Config{MaxPayload: 10}, "MaxPayload"},
+		"response headers":           {alotwebhook.Config{MaxResponseHeader: 10}, "MaxResponseHeader"},
+		"kept more than read":        {alotwebhook.Config{MaxResponseBody: 1024, KeepResponseBody: 2048}, "KeepResponseBody"},
+		"user agent":                 {alotwebhook.Config{UserAgent: "a\r\nX-Evil: 1"}, "UserAgent"},
+		"allowed net":                {alotwebhook.Config{AllowNets: []netip.Prefix{{}}}, "AllowNets[0]"},
+		"denied net":                 {alotwebhook.Config{DenyNets: []netip.Prefix{{}}}, "DenyNets[0]"},
+		"history under payload":      {alotwebhook.Config{HistoryRetention: time.Hour}, "HistoryRetention"},
+		"event type":                 {alotwebhook.Config{EventTypes: []alotwebhook.EventType{{Name: "Not A Type"}}}, "eventTypes[0].name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &c.cfg)
+			var field *alotwebhook.FieldError
+			require.ErrorAs(t, err, &field)
+			require.Equal(t, c.field, field.Field)
+			require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+		})
+	}
+	_, err := alotwebhook.NewDispatcher(nil, nil)
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	_, err = alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	require.NoError(t, err)
+	_, err = alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+		Timeout: time.Minute, InFlight: 4, DisableAfter: -1, PayloadRetention: -1, HistoryRetention: -1, MaxResponseBody: -1,
+	})
+	require.NoError(t, err, "defaults follow the fields that they depend on")
+}

@@ -1,0 +1,231 @@
+package alotwebhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrDispatcherClosed is returned by [Dispatcher.Run] when it runs or ran
+// already, or after [Dispatcher.Shutdown].
+var ErrDispatcherClosed = errors.New("alotwebhook: dispatcher closed")
+
+// Dispatcher emits events and delivers them. Make one with [NewDispatcher]; all
+// methods may be called from many goroutines at once.
+//
+// A process that only emits never calls Run; a process that only delivers never
+// calls Emit. Any number of processes may share one store.
+type Dispatcher struct {
+	cfg    *Config
+	store  Store
+	sender *sender
+	notify Notifier // nil without
+	types  map[string]EventType
+	log    *slog.Logger
+
+	wake chan struct{} // something was emitted here
+	// uncommitted: what was emitted becomes due when a transaction of the
+	// host's commits, which nobody tells.
+	uncommitted atomic.Bool
+
+	started  atomic.Bool
+	closing  chan struct{} // closed by Shutdown
+	cutNow   chan struct{} // closed when Shutdown's time is up
+	done     chan struct{} // closed when Run returned
+	closeOne sync.Once
+	cutOne   sync.Once
+}
+
+// NewDispatcher makes a dispatcher over a store. A nil cfg stands for all
+// defaults. The error, a [FieldError], names the field of cfg that is wrong.
+func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
+	if store == nil {
+		return nil, &FieldError{Field: "store", Problem: "is nil; give NewMemoryStore() or an opened database store"}
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d := &Dispatcher{
+		cfg:     cfg,
+		store:   store,
+		sender:  newSender(cfg),
+		notify:  notifier(store),
+		types:   make(map[string]EventType, len(cfg.EventTypes)),
+		log:     cfg.Logger,
+		wake:    make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		cutNow:  make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	for _, t := range cfg.EventTypes {
+		d.types[t.Name] = t
+	}
+	return d, nil
+}
+
+// Emit stores events for delivery and returns once they are stored: all of them
+// or, with an error, none. Emitting an event again, with the same ID, changes
+// nothing, so that Emit may simply be repeated after an error.
+//
+// Input that is not valid is refused with a [FieldError]; other errors are the store's.
+func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
+	if err := d.enqueue(ctx, d.store, events); err != nil {
+		return err
+	}
+	d.emitted()
+	return nil
+}
+
+// EmitTo is Emit inside a transaction of the host's own: q is what the store's
+// Tx method gives for it. The events are stored if the transaction commits, and
+// never existed if it does not. They are sent within milliseconds of the commit
+// by this process, within Config.PollInterval by others.
+func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) error {
+	if err := d.enqueue(ctx, q, events); err != nil {
+		return err
+	}
+	d.uncommitted.Store(true)
+	d.emitted()
+	return nil
+}
+
+// emitted tells this process's run and the other processes'.
+func (d *Dispatcher) emitted() {
+	d.wakeUp()
+	if d.notify != nil {
+		d.notify.Notify()
+	}
+}
+
+func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	for i := range events {
+		if err := d.checkEvent(&events[i]); err != nil {
+			if len(events) > 1 {
+				err.Field = fmt.Sprintf("events[%d].%s", i, err.Field)
+			}
+			return err
+		}
+	}
+	if err := q.Enqueue(ctx, events); err != nil {
+		return explain(err, "events not stored")
+	}
+	return nil
+}
+
+func (d *Dispatcher) checkEvent(e *Event) *FieldError {
+	if u, err := parseID(eventPrefix, e.ID); err != nil {
+		return &FieldError{Field: "id", Problem: fmt.Sprintf("%q %v; make events with NewEvent", clip(e.ID), err)}
+	} else if u.Version() != 7 {
+		return &FieldError{Field: "id", Problem: fmt.Sprintf("%q is not over a UUIDv7; make events with NewEvent", e.ID)}
+	}
+	if err := d.checkType("type", e.Type); err != nil {
+		return err
+	}
+	if year := e.Timestamp.UTC().Year(); e.Timestamp.IsZero() || year < 0 || year > 9999 {
+		return &FieldError{Field: "timestamp", Problem: "is missing or not in the years 0 to 9999; say when the event happened"}
+	}
+	if err := checkOrganization(e.OrganizationID); err != nil {
+		return err
+	}
+	if err := checkData(e.Data); err != nil {
+		return err
+	}
+	if n := len(e.Payload()); n > d.cfg.MaxPayload {
+		return &FieldError{Field: "data", Problem: fmt.Sprintf("makes a payload of %d bytes, more than the %d allowed; send ids and let the receiver fetch the rest", n, d.cfg.MaxPayload)}
+	}
+	return nil
+}
+
+func (d *Dispatcher) checkType(field, name string) *FieldError {
+	if name == "" {
+		return &FieldError{Field: field, Problem: "is missing; give an event type of the catalogue"}
+	}
+	if _, ok := d.types[name]; !ok {
+		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", clip(name))}
+	}
+	return nil
+}
+
+// maxOrganizationID is the longest organization id, in bytes.
+const maxOrganizationID = 255
+
+func checkOrganization(id string) *FieldError {
+	switch {
+	case id == "":
+		return &FieldError{Field: "organizationId", Problem: "is missing; say whose endpoints are meant"}
+	case len(id) > maxOrganizationID:
+		return &FieldError{Field: "organizationId", Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(id), maxOrganizationID)}
+	case !plainText(id):
+		return &FieldError{Field: "organizationId", Problem: "has control characters or is not UTF-8"}
+	}
+	return nil
+}
+
+func (d *Dispatcher) wakeUp() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run delivers until ctx is done or [Dispatcher.Shutdown] is called, then stops
+// claiming and lets the attempts in flight finish: for ShutdownTimeout in the
+// first case, for as long as Shutdown's context allows in the second. Attempts
+// cut off then are released and count as none. It returns nil once all is
+// recorded and nothing runs any more; an error if something could not be
+// recorded, which is then sent again when its lease has run out.
+//
+// Failures of the store are retried for as long as it takes. A dispatcher runs
+// once; further calls return [ErrDispatcherClosed].
+func (d *Dispatcher) Run(ctx context.Context) error {
+	select {
+	case <-d.closing:
+		return ErrDispatcherClosed
+	default:
+	}
+	if d.started.Swap(true) {
+		return ErrDispatcherClosed
+	}
+	defer close(d.done)
+	defer d.sender.closeIdle()
+	return newRun(d).run(ctx)
+}
+
+// Shutdown stops Run gracefully: no further claims, attempts in flight are
+// waited for until ctx is done, the rest is cut off and released. It returns
+// nil, or the context's error if attempts were cut off. Once Shutdown has been
+// called the dispatcher does not run again; emitting still works.
+func (d *Dispatcher) Shutdown(ctx context.Context) error {
+	d.closeOne.Do(func() { close(d.closing) })
+	if !d.started.Load() {
+		return nil
+	}
+	select {
+	case <-d.done:
+		return nil
+	case <-ctx.Done():
+		d.cutOne.Do(func() { close(d.cutNow) })
+		<-d.done // bounded by finishTimeout
+		return ctx.Err()
+	}
+}
+
+// pause waits, unless ctx ends first; it reports whether it waited to the end.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,448 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// request is what a fake receiver saw.
+type request struct {
+	at   time.Time
+	host string
+	head http.Header
+	body string
+}
+
+// receivers stands for all receivers on the internet, in memory: a transport
+// that hands each request to a function and remembers it.
+type receivers struct {
+	mu     sync.Mutex
+	seen   []request
+	answer func(r *http.Request, n int) (*http.Response, error) // n counts from 1 by host
+	byHost map[string]int
+}
+
+func (f *receivers) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	f.seen = append(f.seen, request{at: time.Now(), host: r.URL.Host, head: r.Header.Clone(), body: string(body)})
+	if f.byHost == nil {
+		f.byHost = map[string]int{}
+	}
+	f.byHost[r.URL.Host]++
+	n := f.byHost[r.URL.Host]
+	f.mu.Unlock()
+	if f.answer == nil {
+		return status(http.StatusNoContent), nil
+	}
+	return f.answer(r, n)
+}
+
+func (f *receivers) requests() []request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]request(nil), f.seen...)
+}
+
+func status(code int, header ...string) *http.Response {
+	h := http.Header{}
+	for i := 0; i < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	return &http.Response{StatusCode: code, Header: h, Body: http.NoBody}
+}
+
+// hang answers when the attempt is given up.
+func hang(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// world is a dispatcher over a store with fake receivers.
+type world struct {
+	*alotwebhook.Dispatcher
+	store alotwebhook.Store
+	net   *receivers
+}
+
+func newWorld(t testing.TB, cfg alotwebhook.Config, net *receivers) *world {
+	t.Helper()
+	return newWorldOn(t, alotwebhook.NewMemoryStore(), cfg, net)
+}
+
+func newWorldOn(t testing.TB, store alotwebhook.Store, cfg alotwebhook.Config, net *receivers) *world {
+	t.Helper()
+	cfg.WrapTransport = func(http.RoundTripper) http.RoundTripper { return net }
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = time.Minute // days pass in these tests
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	d, err := alotwebhook.NewDispatcher(store, &cfg)
+	require.NoError(t, err)
+	return &world{Dispatcher: d, store: store, net: net}
+}
+
+// run runs the dispatcher until the returned function is called, which
+// fails the test unless the run ends cleanly.
+func (w *world) run(t testing.TB) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	return func() {
+		t.Helper()
+		cancel()
+		require.NoError(t, <-ended)
+	}
+}
+
+func (w *world) endpoint(t testing.TB, host string, types ...string) alotwebhook.Endpoint {
+	t.Helper()
+	if len(types) == 0 {
+		types = []string{"candidate.completed"}
+	}
+	e, err := w.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_1", URL: "https://" + host + "/hook", EventTypes: types, Secret: "s3cret of " + alotwebhook.Secret(host),
+	})
+	require.NoError(t, err)
+	return e
+}
+
+func newEvent(t testing.TB) alotwebhook.Event {
+	t.Helper()
+	e, err := alotwebhook.NewEvent("candidate.completed", "org_1", json.RawMessage(`{"score":82}`))
+	require.NoError(t, err)
+	return e
+}
+
+func (w *world) emit(t testing.TB) alotwebhook.Event {
+	t.Helper()
+	e := newEvent(t)
+	require.NoError(t, w.Emit(t.Context(), e))
+	return e
+}
+
+func (w *world) delivery(t testing.TB, event alotwebhook.Event, endpoint alotwebhook.Endpoint) alotwebhook.Delivery {
+	t.Helper()
+	d, err := w.Delivery(t.Context(), alotwebhook.DeliveryID(event.ID, endpoint.ID))
+	require.NoError(t, err)
+	return d
+}
+
+func TestDeliver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		endpoint := w.endpoint(t, "a.example.com")
+		w.endpoint(t, "b.example.com", "candidate.invited")
+		defer w.run(t)()
+		event := w.emit(t)
+		synctest.Wait()
+
+		require.Len(t, w.net.requests(), 1, "only the endpoint that subscribed hears of it")
+		r := w.net.requests()[0]
+		require.Equal(t, "a.example.com", r.host)
+		require.Equal(t, string(event.Payload()), r.body)
+		require.Equal(t, "application/json", r.head.Get("Content-Type"))
+		require.Equal(t, "candidate.completed", r.head.Get("X-Alot-Event"))
+		require.Equal(t, alotwebhook.DeliveryID(event.ID, endpoint.ID), r.head.Get("X-Alot-Delivery"))
+		require.Equal(t, "1", r.head.Get("X-Alot-Attempt"))
+		require.Equal(t, "alotwebhook/1", r.head.Get("User-Agent"))
+		require.NoError(t, alotwebhook.Verify([]byte(r.body), r.head.Get(alotwebhook.SignatureHeader), "s3cret of a.example.com"))
+
+		time.Sleep(10 * time.Millisecond) // let the outcome be gathered and stored
+		d := w.delivery(t, event, endpoint)
+		require.Equal(t, alotwebhook.StateDelivered, d.State)
+		require.Len(t, d.Attempts, 1)
+		require.Equal(t, http.StatusNoContent, d.Attempts[0].StatusCode)
+		require.Empty(t, d.Attempts[0].Reason)
+	})
+}
+
+func TestEmitTwiceDeliversOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		event := w.emit(t)
+		require.NoError(t, w.Emit(t.Context(), event, event))
+		time.Sleep(time.Hour)
+		require.NoError(t, w.Emit(t.Context(), event))
+		time.Sleep(time.Hour)
+		require.Len(t, w.net.requests(), 1)
+	})
+}
+
+// An emit in this process is delivered without waiting for the poll.
+func TestEmitWakes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		time.Sleep(time.Hour)
+		start := time.Now()
+		w.emit(t)
+		synctest.Wait()
+		require.Len(t, w.net.requests(), 1)
+		require.Equal(t, start, w.net.requests()[0].at)
+	})
+}
+
+// transaction is an Enqueuer that stores at its commit.
+type transaction struct {
+	store  alotwebhook.Store
+	events []alotwebhook.Event
+}
+
+func (tx *transaction) Enqueue(_ context.Context, events []alotwebhook.Event) error {
+	tx.events = append(tx.events, events...)
+	return nil
+}
+
+func (tx *transaction) commit(t testing.TB) {
+	require.NoError(t, tx.store.Enqueue(t.Context(), tx.events))
+}
+
+func TestEmitToIsSentSoonAfterTheCommit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		tx := &transaction{store: w.store}
+		require.NoError(t, w.EmitTo(t.Context(), tx, newEvent(t)))
+		time.Sleep(20 * time.Millisecond)
+		require.Empty(t, w.net.requests())
+		tx.commit(t)
+		committed := time.Now()
+		time.Sleep(time.Second)
+		require.Len(t, w.net.requests(), 1)
+		require.Less(t, w.net.requests()[0].at.Sub(committed), 50*time.Millisecond)
+
+		rolledBack := &transaction{store: w.store}
+		require.NoError(t, w.EmitTo(t.Context(), rolledBack, newEvent(t)))
+		time.Sleep(time.Hour)
+		require.Len(t, w.net.requests(), 1)
+	})
+}
+
+func TestEmitRefuses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{MaxPayload: 2048}, &receivers{})
+	valid := newEvent(t)
+	for name, c := range map[string]struct {
+		change func(*alotwebhook.Event)
+		field  string
+	}{
+		"no type":           {func(e *alotwebhook.Event) { e.Type = "" }, "type"},
+		"unknown type":      {func(e *alotwebhook.Event) { e.Type = "candidate.hired" }, "type"},
+		"no organization":   {func(e *alotwebhook.Event) { e.OrganizationID = "" }, "organizationId"},
+		"long organization": {func(e *alotwebhook.Event) { e.OrganizationID = strings.Repeat("o", 256) }, "organizationId"},
+		"organization CRLF": {func(e *alotwebhook.Event) { e.OrganizationID = "org\r\n1" }, "organizationId"},
+		"no data":           {func(e *alotwebhook.Event) { e.Data = nil }, "data"},
+		"data not JSON":     {func(e *alotwebhook.Event) { e.Data = json.RawMessage(`{"a":}`) }, "data"},
+		"two values":        {func(e *alotwebhook.Event) { e.Data = json.RawMessage(`{} {}`) }, "data"},
+		"data not UTF-8":    {func(e *alotwebhook.Event) { e.Data = json.RawMessage("\"\xff\"") }, "data"},
+		"too large":         {func(e *alotwebhook.Event) { e.Data = json.RawMessage(`"` + strings.Repeat("x", 2048) + `"`) }, "data"},
+		"no id":             {func(e *alotwebhook.Event) { e.ID = "" }, "id"},
+		"foreign id":        {func(e *alotwebhook.Event) { e.ID = "msg_" + e.ID[4:] }, "id"},
+		"short id":          {func(e *alotwebhook.Event) { e.ID = e.ID[:20] }, "id"},
+		"upper-case id":     {func(e *alotwebhook.Event) { e.ID = "evt_" + strings.ToUpper(e.ID[4:]) }, "id"},
+		"id not a UUIDv7":   {func(e *alotwebhook.Event) { e.ID = "evt_00000000000000000000000000" }, "id"},
+		"no timestamp":      {func(e *alotwebhook.Event) { e.Timestamp = time.Time{} }, "timestamp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad := valid
+			c.change(&bad)
+			err := w.Emit(t.Context(), bad)
+			var field *alotwebhook.FieldError
+			require.ErrorAs(t, err, &field)
+			require.Equal(t, c.field, field.Field)
+			require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+			require.NotContains(t, err.Error(), "xxxx", "no payload in an error")
+
+			good := newEvent(t)
+			err = w.Emit(t.Context(), good, bad)
+			require.ErrorContains(t, err, "events[1]."+c.field)
+			_, err = w.Event(t.Context(), good.ID)
+			require.ErrorIs(t, err, alotwebhook.ErrNotFound, "nothing of a refused batch is stored")
+		})
+	}
+	require.NoError(t, w.Emit(t.Context()), "nothing to emit is no error")
+}
+
+func TestRunEndsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		stop := w.run(t)
+		synctest.Wait()
+		require.ErrorIs(t, w.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
+		stop()
+		require.ErrorIs(t, w.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
+		require.NoError(t, w.Shutdown(t.Context()))
+
+		idle := newWorld(t, alotwebhook.Config{}, &receivers{})
+		require.NoError(t, idle.Shutdown(t.Context()))
+		require.ErrorIs(t, idle.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
+		idle.emit(t) // still stored for other processes
+	})
+}
+
+// slowly answers 204 after a time.
+func slowly(d time.Duration) func(*http.Request, int) (*http.Response, error) {
+	return func(r *http.Request, _ int) (*http.Response, error) {
+		select {
+		case <-time.After(d):
+			return status(http.StatusNoContent), nil
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+	}
+}
+
+func TestShutdownLetsAttemptsFinish(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: slowly(10 * time.Second)})
+		endpoint := w.endpoint(t, "a.example.com")
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(t.Context()) }()
+		event := w.emit(t)
+		synctest.Wait()
+		require.NoError(t, w.Shutdown(t.Context()))
+		require.NoError(t, <-ended)
+		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+	})
+}
+
+// What is cut off by the end of a run is released: due at once for others, and
+// no attempt.
+func TestCutOffIsNoAttempt(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *world, context.CancelFunc){
+		"Run's context": func(_ *testing.T, _ *world, cancel context.CancelFunc) { cancel() },
+		"Shutdown's context": func(t *testing.T, w *world, _ context.CancelFunc) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			require.ErrorIs(t, w.Shutdown(ctx), context.DeadlineExceeded)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				net := &receivers{answer: slowly(10 * time.Second)}
+				w := newWorld(t, alotwebhook.Config{ShutdownTimeout: time.Second}, net)
+				endpoint := w.endpoint(t, "a.example.com")
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				ended := make(chan error, 1)
+				go func() { ended <- w.Run(ctx) }()
+				event := w.emit(t)
+				synctest.Wait()
+				end(t, w, cancel)
+				require.NoError(t, <-ended)
+				d := w.delivery(t, event, endpoint)
+				require.Equal(t, alotwebhook.StatePending, d.State)
+				require.Zero(t, d.AttemptCount)
+
+				other := newWorldOn(t, w.store, alotwebhook.Config{}, net)
+				start := time.Now()
+				defer other.run(t)()
+				time.Sleep(time.Second)
+				require.Len(t, net.requests(), 2)
+				require.Equal(t, start, net.requests()[1].at, "released, not left to its lease")
+				require.Equal(t, "1", net.requests()[1].head.Get("X-Alot-Attempt"))
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+func TestIdleDispatcherLeaksNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // fails if a goroutine outlives it
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		w.endpoint(t, "a.example.com")
+		stop := w.run(t)
+		for range 100 {
+			w.emit(t)
+		}
+		time.Sleep(24 * time.Hour)
+		stop()
+	})
+}
+
+// wire stands for a store that carries word between processes.
+type wire struct {
+	alotwebhook.Store
+	heard chan func()
+	fails int
+}
+
+func (w *wire) Notify() {
+	for _, heard := range w.listeners() {
+		heard()
+	}
+}
+
+func (w *wire) listeners() (all []func()) {
+	for {
+		select {
+		case heard := <-w.heard:
+			all = append(all, heard)
+		default:
+			for _, heard := range all {
+				w.heard <- heard
+			}
+			return all
+		}
+	}
+}
+
+func (w *wire) Listen(ctx context.Context, heard func()) error {
+	if w.fails--; w.fails >= 0 {
+		return errDown
+	}
+	w.heard <- heard
+	<-ctx.Done()
+	return nil
+}
+
+// Word from another process is heard at once, also after listening had failed.
+func TestNotifierWakesOtherProcesses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &wire{Store: alotwebhook.NewMemoryStore(), heard: make(chan func(), 10), fails: 3}
+		emitting := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		delivering := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		emitting.endpoint(t, "a.example.com")
+		defer delivering.run(t)()
+		time.Sleep(90*time.Second + 7*time.Millisecond) // between two polls
+		emitted := time.Now()
+		emitting.emit(t)
+		time.Sleep(time.Minute)
+		require.Len(t, delivering.net.requests(), 1)
+		require.Equal(t, emitted, delivering.net.requests()[0].at)
+	})
+}

@@ -1,0 +1,392 @@
+package alotwebhook_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+func validEndpoint() alotwebhook.Endpoint {
+	return alotwebhook.Endpoint{
+		OrganizationID: "org_1", URL: "https://example.com/hook", EventTypes: []string{"candidate.completed"}, Secret: "your-signing-secret",
+	}
+}
+
+func TestCreateEndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	created, err := w.CreateEndpoint(t.Context(), validEndpoint())
+	require.NoError(t, err)
+	require.Regexp(t, `^wh_[0-9a-hjkmnp-tv-z]{26}$`, created.ID)
+	require.Equal(t, alotwebhook.Secret("your-signing-secret"), created.Secret)
+	require.EqualValues(t, 1, created.Version)
+	require.WithinDuration(t, time.Now(), created.CreatedAt, time.Minute)
+
+	read, err := w.Endpoint(t.Context(), created.ID)
+	require.NoError(t, err)
+	require.Empty(t, read.Secret, "secrets are write-only")
+	read.Secret = created.Secret
+	require.Equal(t, created, read)
+
+	withoutSecret := validEndpoint()
+	withoutSecret.Secret = ""
+	created, err = w.CreateEndpoint(t.Context(), withoutSecret)
+	require.NoError(t, err)
+	require.Regexp(t, `^whsec_[A-Za-z0-9+/]{43}=$`, string(created.Secret))
+}
+
+func TestCreateEndpointRefuses(t *testing.T) {
+	t.Parallel()
+	store := alotwebhook.NewMemoryStore()
+	w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+	for name, c := range map[string]struct {
+		change func(*alotwebhook.Endpoint)
+		field  string
+	}{
+		"no organization":     {func(e *alotwebhook.Endpoint) { e.OrganizationID = "" }, "organizationId"},
+		"no URL":              {func(e *alotwebhook.Endpoint) { e.URL = "" }, "url"},
+		"plain http":          {func(e *alotwebhook.Endpoint) { e.URL = "http://example.com/" }, "url"},
+		"private address":     {func(e *alotwebhook.Endpoint) { e.URL = "https://10.0.0.1/" }, "url"},
+		"user and password":   {func(e *alotwebhook.Endpoint) { e.URL = "https://u:hunter2@example.com/" }, "url"},
+		"port of SSH":         {func(e *alotwebhook.Endpoint) { e.URL = "https://example.com:22/" }, "url"},
+		"no event types":      {func(e *alotwebhook.Endpoint) { e.EventTypes = nil }, "events"},
+		"unknown event type":  {func(e *alotwebhook.Endpoint) { e.EventTypes = []string{"candidate.completed", "a.b"} }, "events[1]"},
+		"event type twice":    {func(e *alotwebhook.Endpoint) { e.EventTypes = []string{"candidate.completed", "candidate.completed"} }, "events[1]"},
+		"blank secret":        {func(e *alotwebhook.Endpoint) { e.Secret = " \n" }, "secret"},
+		"secret with newline": {func(e *alotwebhook.Endpoint) { e.Secret = "hunter2\n" }, "secret"},
+		"long secret":         {func(e *alotwebhook.Endpoint) { e.Secret = alotwebhook.Secret(strings.Repeat("hunter2", 40)) }, "secret"},
+		"long description":    {func(e *alotwebhook.Endpoint) { e.Description = strings.Repeat("d", 257) }, "description"},
+		"CRLF in description": {func(e *alotwebhook.Endpoint) { e.Description = "a\r\nb" }, "description"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bad := validEndpoint()
+			c.change(&bad)
+			_, err := w.CreateEndpoint(t.Context(), bad)
+			var field *alotwebhook.FieldError
+			require.ErrorAs(t, err, &field)
+			require.Equal(t, c.field, field.Field)
+			require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+			require.NotContains(t, err.Error(), "hunter2")
+			page, _, err := store.Endpoints(t.Context(), alotwebhook.EndpointFilter{})
+			require.NoError(t, err)
+			require.Empty(t, page)
+		})
+	}
+}
+
+func TestUpdateEndpoint(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	first, err := w.CreateEndpoint(t.Context(), validEndpoint())
+	require.NoError(t, err)
+	changed := first
+	changed.URL, changed.Description, changed.EventTypes = "https://example.com/new", "the new one", []string{"candidate.invited"}
+	changed.OrganizationID, changed.Secret = "org_2", "another" // neither is changed by an update
+	second, err := w.UpdateEndpoint(t.Context(), changed)
+	require.NoError(t, err)
+	require.EqualValues(t, 2, second.Version)
+	require.Equal(t, "org_1", second.OrganizationID)
+	require.Equal(t, "https://example.com/new", second.URL)
+
+	_, err = w.UpdateEndpoint(t.Context(), first)
+	require.ErrorIs(t, err, alotwebhook.ErrConflict)
+	require.ErrorContains(t, err, "version 2, not 1")
+	require.Equal(t, 1, strings.Count(err.Error(), "alotwebhook: "))
+
+	second.URL = "ftp://example.com"
+	_, err = w.UpdateEndpoint(t.Context(), second)
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+
+	require.NoError(t, w.DeleteEndpoint(t.Context(), first.ID))
+	for _, err := range []error{
+		w.DeleteEndpoint(t.Context(), first.ID),
+		errOf(w.Endpoint(t.Context(), first.ID)),
+		errOf(w.UpdateEndpoint(t.Context(), first)),
+		errOf(w.RotateSecret(t.Context(), first.ID, "", time.Time{})),
+		errOf(w.SendTest(t.Context(), first.ID, "candidate.completed")),
+		errOf(w.Recover(t.Context(), first.ID, time.Time{})),
+		errOf(w.Delivery(t.Context(), "dlv_none")),
+		errOf(w.Event(t.Context(), "evt_none")),
+		errOf(w.Redeliver(t.Context(), "dlv_none")),
+	} {
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+		require.Equal(t, 1, strings.Count(err.Error(), "alotwebhook: "), err)
+	}
+}
+
+func errOf[T any](_ T, err error) error { return err }
+
+func TestEndpointsOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	for i := range 250 { // more than a page
+		e := validEndpoint()
+		e.OrganizationID = fmt.Sprintf("org_%d", i%2)
+		_, err := w.CreateEndpoint(t.Context(), e)
+		require.NoError(t, err)
+	}
+	count := map[string]int{}
+	for e, err := range w.Endpoints(t.Context(), "org_1") {
+		require.NoError(t, err)
+		require.Empty(t, e.Secret)
+		count[e.OrganizationID]++
+	}
+	require.Equal(t, map[string]int{"org_1": 125}, count)
+	for range w.Endpoints(t.Context(), "") {
+		count["all"]++
+	}
+	require.Equal(t, 250, count["all"])
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range w.Endpoints(ctx, "") {
+		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+// The receiver changes its secret between the rotation and its moment; the
+// sender signs with the new one from that moment on.
+func TestRotateSecret(t *testing.T) {
+	t.Parallel()
+	key := make([]byte, 32)
+	_, err := rand.Read(key)
+	require.NoError(t, err)
+	sealer, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "k1", Key: key})
+	require.NoError(t, err)
+	for name, cfg := range map[string]alotwebhook.Config{"plain": {}, "sealed": {Sealer: sealer}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, cfg, &receivers{})
+				e := w.endpoint(t, "a.example.com")
+				defer w.run(t)()
+				signedWith := func(secret alotwebhook.Secret) bool {
+					before := len(w.net.requests())
+					w.emit(t)
+					time.Sleep(time.Minute)
+					seen := w.net.requests()
+					require.Len(t, seen, before+1)
+					last := seen[before]
+					return alotwebhook.Verify([]byte(last.body), last.head.Get(alotwebhook.SignatureHeader), secret) == nil
+				}
+				require.True(t, signedWith("s3cret of a.example.com"))
+				second, err := w.RotateSecret(t.Context(), e.ID, "", time.Now().Add(time.Hour))
+				require.NoError(t, err)
+				require.Regexp(t, "^whsec_", string(second))
+				require.True(t, signedWith("s3cret of a.example.com"))
+				time.Sleep(time.Hour)
+				require.True(t, signedWith(second))
+
+				third, err := w.RotateSecret(t.Context(), e.ID, "the third", time.Now().Add(time.Hour))
+				require.NoError(t, err)
+				require.Equal(t, alotwebhook.Secret("the third"), third)
+				require.True(t, signedWith(second))
+				time.Sleep(time.Hour)
+				require.True(t, signedWith(third))
+
+				_, err = w.RotateSecret(t.Context(), e.ID, "the fourth", time.Time{})
+				require.NoError(t, err)
+				require.True(t, signedWith("the fourth"))
+				_, err = w.RotateSecret(t.Context(), e.ID, " ", time.Time{})
+				require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+			})
+		})
+	}
+}
+
+func TestSealer(t *testing.T) {
+	t.Parallel()
+	oldKey, newKey := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	before, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "2025", Key: oldKey})
+	require.NoError(t, err)
+	after, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "2026", Key: newKey}, alotwebhook.SealingKey{ID: "2025", Key: oldKey})
+	require.NoError(t, err)
+
+	sealed, err := before.Seal("wh_1", "hunter2")
+	require.NoError(t, err)
+	require.NotContains(t, string(sealed), "hunter2")
+	again, err := before.Seal("wh_1", "hunter2")
+	require.NoError(t, err)
+	require.NotEqual(t, sealed, again)
+	opened, err := after.Open("wh_1", sealed)
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.Secret("hunter2"), opened)
+	plain, err := after.Open("wh_1", "stored before there was a sealer")
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.Secret("stored before there was a sealer"), plain)
+
+	newSealed, err := after.Seal("wh_1", "hunter2")
+	require.NoError(t, err)
+	for name, err := range map[string]error{
+		"another endpoint's": errOf(after.Open("wh_2", sealed)),
+		"unknown key":        errOf(before.Open("wh_1", newSealed)),
+		"changed":            errOf(after.Open("wh_1", sealed[:len(sealed)-4]+"AAAA")),
+		"not base64":         errOf(after.Open("wh_1", "sealed1:2025:%%%")),
+		"too short":          errOf(after.Open("wh_1", "sealed1:2025:AAAA")),
+		"no keys":            errOf(alotwebhook.NewSealer()),
+		"short key":          errOf(alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "a", Key: oldKey[:16]})),
+		"bad id":             errOf(alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "a:b", Key: oldKey})),
+		"id twice":           errOf(alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "a", Key: oldKey}, alotwebhook.SealingKey{ID: "a", Key: newKey})),
+	} {
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "hunter2", name)
+	}
+
+	store := alotwebhook.NewMemoryStore()
+	w := newWorldOn(t, store, alotwebhook.Config{Sealer: before}, &receivers{})
+	e := w.endpoint(t, "a.example.com")
+	stored, err := store.Endpoint(t.Context(), e.ID)
+	require.NoError(t, err)
+	require.Regexp(t, `^sealed1:2025:`, string(stored.Secret))
+}
+
+func TestSendTest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		e := w.endpoint(t, "a.example.com")
+		w.endpoint(t, "b.example.com", "candidate.invited")
+		defer w.run(t)()
+		event, err := w.SendTest(t.Context(), e.ID, "candidate.invited")
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.Len(t, w.net.requests(), 1, "to that endpoint alone, though it does not subscribe")
+		require.Equal(t, "a.example.com", w.net.requests()[0].host)
+		require.JSONEq(t, string(event.Payload()), w.net.requests()[0].body)
+		_, err = w.SendTest(t.Context(), e.ID, "candidate.hired")
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	})
+}
+
+func TestRedeliverAndRecover(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		down.Store(true)
+		net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
+			if down.Load() {
+				return status(http.StatusInternalServerError), nil
+			}
+			return status(http.StatusOK), nil
+		}}
+		w := newWorld(t, alotwebhook.Config{}, net)
+		e := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		var events []alotwebhook.Event
+		for range 150 { // more than a page
+			events = append(events, w.emit(t))
+		}
+		time.Sleep(time.Hour)
+		require.Len(t, net.requests(), 450)
+		since := time.Now()
+		time.Sleep(time.Second)
+		late := w.emit(t)
+		time.Sleep(time.Hour)
+
+		down.Store(false)
+		again, err := w.Redeliver(t.Context(), alotwebhook.DeliveryID(events[0].ID, e.ID))
+		require.NoError(t, err)
+		require.True(t, again)
+		time.Sleep(time.Second)
+		d := w.delivery(t, events[0], e)
+		require.Equal(t, alotwebhook.StateDelivered, d.State)
+		require.Equal(t, 4, d.AttemptCount)
+		require.Equal(t, 4, d.Attempts[3].Number)
+
+		n, err := w.Recover(t.Context(), e.ID, since)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		time.Sleep(time.Second)
+		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, late, e).State)
+		n, err = w.Recover(t.Context(), e.ID, time.Time{})
+		require.NoError(t, err)
+		require.Equal(t, 149, n)
+		time.Sleep(time.Minute)
+		for delivery, err := range w.Deliveries(t.Context(), alotwebhook.Filter{OrganizationID: "org_1"}) {
+			require.NoError(t, err)
+			require.Equal(t, alotwebhook.StateDelivered, delivery.State)
+		}
+		n, err = w.Recover(t.Context(), e.ID, time.Time{})
+		require.NoError(t, err)
+		require.Zero(t, n)
+		stats, err := w.Stats(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, stats)
+	})
+}
+
+func TestSecretsNeverShow(t *testing.T) {
+	t.Parallel()
+	const secret = alotwebhook.Secret("hunter2hunter2")
+	e := validEndpoint()
+	e.Secret = secret
+	encoded, err := json.Marshal(e)
+	require.NoError(t, err)
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", secret, "endpoint", e)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", secret, "endpoint", e)
+	asText, err := secret.MarshalText()
+	require.NoError(t, err)
+	for _, shown := range []string{
+		string(encoded), log.String(), string(asText), secret.String(),
+		fmt.Sprint(secret), fmt.Sprintf("%v %+v %#v %s %q", e, e, e, secret, secret),
+	} {
+		require.NotContains(t, shown, "hunter2")
+		require.Contains(t, shown, "REDACTED")
+	}
+}
+
+// A process that logs everything logs no payload, secret, signature or query string.
+func TestLogsHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var log bytes.Buffer
+		handler := slog.NewTextHandler(&lockedWriter{mu: &mu, w: &log}, &slog.HandlerOptions{Level: slog.LevelDebug})
+		w := newWorld(t, alotwebhook.Config{Logger: slog.New(handler)}, failing(http.StatusGone))
+		e := validEndpoint()
+		e.URL = "https://a.example.com/hook?token=hunter2"
+		e.Secret = "hunter2hunter2"
+		_, err := w.CreateEndpoint(t.Context(), e)
+		require.NoError(t, err)
+		stop := w.run(t)
+		event, err := alotwebhook.NewEvent("candidate.completed", "org_1", json.RawMessage(`"hunter2"`))
+		require.NoError(t, err)
+		require.NoError(t, w.Emit(t.Context(), event))
+		time.Sleep(time.Hour)
+		stop()
+		mu.Lock()
+		defer mu.Unlock()
+		require.Contains(t, log.String(), event.ID)
+		require.Contains(t, log.String(), "host=a.example.com")
+		require.Contains(t, log.String(), "status=410")
+		require.NotContains(t, log.String(), "hunter2")
+		require.NotContains(t, log.String(), "sha256=")
+	})
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (w *lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.w.Write(p)
+}

@@ -1,0 +1,40 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/alot/alotwebhook"
+)
+
+// countingStore is a store of one's own on top of another: it embeds one and
+// overrides what it wants to see. A store for a database of one's own has all
+// the methods itself, by the rules in the comments of [alotwebhook.Store];
+// storetest.Run in its test proves that it keeps them.
+type countingStore struct {
+	alotwebhook.Store
+	events atomic.Int64
+}
+
+func (s *countingStore) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	if err := s.Store.Enqueue(ctx, events); err != nil {
+		return err
+	}
+	s.events.Add(int64(len(events)))
+	return nil
+}
+
+func ExampleStore() {
+	ctx := context.Background()
+	store := &countingStore{Store: alotwebhook.NewMemoryStore()}
+	dispatcher, err := alotwebhook.NewDispatcher(store, nil)
+	check(err)
+	for _, eventType := range []string{"candidate.invited", "candidate.completed"} {
+		event, err := alotwebhook.NewEvent(eventType, "org_123", map[string]string{"sessionId": "sess_123"})
+		check(err)
+		check(dispatcher.Emit(ctx, event))
+	}
+	fmt.Println(store.events.Load(), "events stored")
+	// Output: 2 events stored
+}

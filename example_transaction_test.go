@@ -1,0 +1,58 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/alot/alotwebhook"
+)
+
+// unitOfWork is a transaction of the host's own making: it gathers what is to
+// be written and writes it at the end, or never. A store's Tx method gives the
+// same for a transaction of its database; see the example in store/sqlite.
+type unitOfWork struct {
+	store  alotwebhook.Store
+	events []alotwebhook.Event
+}
+
+// Enqueue makes it an [alotwebhook.Enqueuer].
+func (u *unitOfWork) Enqueue(_ context.Context, events []alotwebhook.Event) error {
+	u.events = slices.Concat(u.events, events)
+	return nil
+}
+
+func (u *unitOfWork) commit(ctx context.Context) error { return u.store.Enqueue(ctx, u.events) }
+
+var errScore = errors.New("a score is at least 0")
+
+// complete emits together with the business change: both happen, or neither.
+func complete(ctx context.Context, d *alotwebhook.Dispatcher, u *unitOfWork, score int) (alotwebhook.Event, error) {
+	event, err := alotwebhook.NewEvent("candidate.completed", "org_123", map[string]int{"score": score})
+	if err != nil {
+		return event, err
+	}
+	if err := d.EmitTo(ctx, u, event); err != nil {
+		return event, err
+	}
+	if score < 0 {
+		return event, errScore // nothing was committed: the event never existed
+	}
+	return event, u.commit(ctx)
+}
+
+func ExampleDispatcher_EmitTo() {
+	ctx := context.Background()
+	store := alotwebhook.NewMemoryStore()
+	dispatcher, err := alotwebhook.NewDispatcher(store, nil)
+	check(err)
+	for _, score := range []int{82, -1} {
+		event, err := complete(ctx, dispatcher, &unitOfWork{store: store}, score)
+		_, missing := dispatcher.Event(ctx, event.ID)
+		fmt.Println("score", score, "· error:", err, "· event stored:", missing == nil)
+	}
+	// Output:
+	// score 82 · error: <nil> · event stored: true
+	// score -1 · error: a score is at least 0 · event stored: false
+}

@@ -1,0 +1,10 @@
+package alotwebhook
+
+// What tests need of the insides.
+
+var (
+	FormatID        = formatID
+	ParseID         = parseID
+	ValidJSON       = validJSON
+	CheckEventTypes = checkEventTypes
+)

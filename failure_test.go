@@ -1,0 +1,228 @@
+package alotwebhook_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var errDown = errors.New("the database is away")
+
+// faulty is a store that fails as it is told, before or after it did its work.
+type faulty struct {
+	alotwebhook.Store
+	calls atomic.Int64
+	// before and after decide by the number of the call, from 1.
+	before, after func(call int64) bool
+}
+
+func (f *faulty) call(work func() error) error {
+	n := f.calls.Add(1)
+	if f.before != nil && f.before(n) {
+		return errDown
+	}
+	if err := work(); err != nil {
+		return err
+	}
+	if f.after != nil && f.after(n) {
+		return errDown
+	}
+	return nil
+}
+
+func (f *faulty) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	return f.call(func() error { return f.Store.Enqueue(ctx, events) })
+}
+
+func (f *faulty) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (result alotwebhook.ClaimResult, err error) {
+	err = f.call(func() (err error) { result, err = f.Store.Claim(ctx, c); return err })
+	if err != nil {
+		return alotwebhook.ClaimResult{}, err
+	}
+	return result, nil
+}
+
+func (f *faulty) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
+	err = f.call(func() (err error) { lost, err = f.Store.Finish(ctx, outcomes); return err })
+	return lost, err
+}
+
+// Whichever call of the store fails, before it did its work or after, nothing
+// is lost and nothing stays stuck.
+func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
+	t.Parallel()
+	for name, when := range map[string]func(f *faulty, nth int64){
+		"before":        func(f *faulty, nth int64) { f.before = func(n int64) bool { return n == nth } },
+		"after":         func(f *faulty, nth int64) { f.after = func(n int64) bool { return n == nth } },
+		"from then on":  func(f *faulty, nth int64) { f.before = func(n int64) bool { return n >= nth && n < nth+20 } },
+		"every other":   func(f *faulty, nth int64) { f.before = func(n int64) bool { return n > nth && n%2 == 0 && n < nth+40 } },
+		"after, thrice": func(f *faulty, nth int64) { f.after = func(n int64) bool { return n >= nth && n < nth+3 } },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for nth := int64(1); nth <= 12; nth++ {
+				synctest.Test(t, func(t *testing.T) {
+					store := &faulty{Store: alotwebhook.NewMemoryStore()}
+					when(store, nth)
+					w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+					endpoint := w.endpoint(t, "a.example.com")
+					defer w.run(t)()
+					var events []alotwebhook.Event
+					for range 5 {
+						event := newEvent(t)
+						for w.Emit(t.Context(), event) != nil {
+							time.Sleep(time.Second) // what the documentation tells a host to do
+						}
+						events = append(events, event)
+						time.Sleep(time.Second)
+					}
+					time.Sleep(time.Hour)
+					for _, event := range events {
+						require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+					}
+				})
+			}
+		})
+	}
+}
+
+// A store that is away is asked ever more seldom, and logged at the beginning
+// and the end of the episode, not in between.
+func TestStoreAwayForTenMinutes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var log bytes.Buffer
+		var away atomic.Bool
+		store := &faulty{Store: alotwebhook.NewMemoryStore(), before: func(int64) bool { return away.Load() }}
+		w := newWorldOn(t, store, alotwebhook.Config{Logger: slog.New(slog.NewTextHandler(&lockedWriter{mu: &mu, w: &log}, nil))},
+			&receivers{answer: slowly(5 * time.Second)})
+		endpoint := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		event := w.emit(t)
+		time.Sleep(time.Second)
+		away.Store(true)
+		before := store.calls.Load()
+		time.Sleep(10 * time.Minute)
+		require.Less(t, store.calls.Load()-before, int64(500))
+		away.Store(false)
+		time.Sleep(time.Minute)
+		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+		require.LessOrEqual(t, len(w.net.requests()), 2, "once more at most, since the lease ran out meanwhile")
+		mu.Lock()
+		defer mu.Unlock()
+		require.Equal(t, 2, strings.Count(log.String(), "the store fails"), "claim and finish, once each:\n%s", log.String())
+		require.Equal(t, 2, strings.Count(log.String(), "has recovered"))
+	})
+}
+
+// At the end of a run a store that is away is not waited for without end.
+func TestRunEndsThoughTheStoreIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		store := &faulty{Store: alotwebhook.NewMemoryStore(), before: func(int64) bool { return away.Load() }}
+		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{answer: slowly(time.Second)})
+		w.endpoint(t, "a.example.com")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(ctx) }()
+		w.emit(t)
+		time.Sleep(100 * time.Millisecond)
+		away.Store(true)
+		cancel()
+		start := time.Now()
+		err := <-ended
+		require.ErrorContains(t, err, "1 outcomes could not be stored")
+		require.Less(t, time.Since(start), time.Minute)
+	})
+}
+
+// neverFinishing stands for a process that ends before any outcome is stored.
+type neverFinishing struct{ alotwebhook.Store }
+
+func (neverFinishing) Finish(context.Context, []alotwebhook.Outcome) ([]string, error) {
+	return nil, nil
+}
+
+func TestPoisonIsFailedAfterFiveClaims(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := alotwebhook.NewMemoryStore()
+		dying := newWorldOn(t, neverFinishing{store}, alotwebhook.Config{}, &receivers{})
+		endpoint := dying.endpoint(t, "a.example.com")
+		stop := dying.run(t)
+		event := dying.emit(t)
+		for len(dying.net.requests()) < 5 {
+			time.Sleep(time.Second)
+		}
+		stop()
+		time.Sleep(time.Hour)
+
+		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		defer w.run(t)()
+		time.Sleep(time.Minute)
+		require.Empty(t, w.net.requests())
+		d := w.delivery(t, event, endpoint)
+		require.Equal(t, alotwebhook.StateFailed, d.State)
+		require.Equal(t, alotwebhook.ReasonPoison, d.LastReason)
+	})
+}
+
+// A dispatcher that was held up past its lease finds that another took over.
+func TestLostLeaseChangesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := alotwebhook.NewMemoryStore()
+		release := make(chan struct{})
+		held := newWorldOn(t, &holding{Store: store, release: release}, alotwebhook.Config{}, failing(500))
+		endpoint := held.endpoint(t, "a.example.com")
+		stopHeld := held.run(t)
+		event := held.emit(t)
+		time.Sleep(time.Minute) // past the lease of 40 s
+
+		other := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		stopOther := other.run(t)
+		time.Sleep(time.Minute)
+		require.Equal(t, alotwebhook.StateDelivered, other.delivery(t, event, endpoint).State)
+		close(release)
+		time.Sleep(time.Minute)
+		d := other.delivery(t, event, endpoint)
+		require.Equal(t, alotwebhook.StateDelivered, d.State)
+		require.Len(t, d.Attempts, 1)
+		stopOther()
+		stopHeld()
+	})
+}
+
+// holding holds outcomes back until it is released, and claims once only.
+type holding struct {
+	alotwebhook.Store
+	release chan struct{}
+	claimed atomic.Bool
+}
+
+func (h *holding) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	if h.claimed.Load() {
+		return alotwebhook.ClaimResult{}, nil
+	}
+	result, err := h.Store.Claim(ctx, c)
+	h.claimed.Store(len(result.Deliveries) > 0)
+	return result, err
+}
+
+func (h *holding) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	<-h.release
+	return h.Store.Finish(ctx, outcomes)
+}

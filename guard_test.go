@@ -1,0 +1,407 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// errGivenUp stands for a connection that the guard allowed: no test makes it.
+var errGivenUp = errors.New("allowed, and given up")
+
+// watch wraps the guard's verdict: it keeps the addresses that were allowed,
+// and gives the dial up before the connection.
+type watch struct {
+	mu      sync.Mutex
+	allowed []netip.Addr
+}
+
+func (w *watch) wrap(verdict alotwebhook.DialControl) alotwebhook.DialControl {
+	return func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		if err := verdict(ctx, network, address, c); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.allowed = append(w.allowed, netip.MustParseAddrPort(address).Addr())
+		return errGivenUp
+	}
+}
+
+func transportConfig(g *alotwebhook.AddressGuard, r *net.Resolver) alotwebhook.TransportConfig {
+	return alotwebhook.TransportConfig{
+		Guard: g, Resolver: r,
+		ConnectTimeout: 5 * time.Second, TLSTimeout: 5 * time.Second,
+		MaxInFlight: 4, MaxHeaderBytes: 32 << 10,
+	}
+}
+
+// send goes the way of an attempt as far as the connection.
+func send(t testing.TB, rawURL string, g *alotwebhook.AddressGuard, dns *fakeDNS) (allowed []netip.Addr, err error) {
+	w := new(watch)
+	transport := alotwebhook.NewWatchedTransport(transportConfig(g, dns.resolver()), w.wrap)
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Post(rawURL, "application/json", strings.NewReader("{}"))
+	if err == nil {
+		resp.Body.Close()
+	}
+	require.Error(t, err, "a connection was made")
+	return w.allowed, err
+}
+
+type ssrfCase struct{ url, verdict, comment string }
+
+var unescape = strings.NewReplacer(`\\`, `\`, `\r`, "\r", `\n`, "\n")
+
+func loadCases(t testing.TB) []ssrfCase {
+	text, err := os.ReadFile("testdata/ssrf_cases.tsv")
+	require.NoError(t, err)
+	var cases []ssrfCase
+	for line := range strings.Lines(string(text)) {
+		columns := strings.SplitN(strings.TrimSuffix(line, "\n"), "\t", 3)
+		require.Len(t, columns, 3, line)
+		cases = append(cases, ssrfCase{unescape.Replace(columns[0]), columns[1], columns[2]})
+	}
+	require.Len(t, cases, 157)
+	return cases
+}
+
+// Every row comes out as listed, over the URL rules, the resolver and the dial.
+func TestSSRFCases(t *testing.T) {
+	t.Parallel()
+	for _, c := range loadCases(t) {
+		t.Run(c.url, func(t *testing.T) {
+			t.Parallel()
+			dns, guard := loadDNS(t, "testdata/ssrf_dns.tsv"), new(alotwebhook.AddressGuard)
+			u, err := alotwebhook.CheckURL(c.url, false, guard)
+			isDialled := strings.HasPrefix(c.comment, "[dns]") && u != nil && strings.HasSuffix(u.Hostname(), ".test")
+			if c.verdict == "deny" && !isDialled {
+				require.ErrorIs(t, err, alotwebhook.ErrInvalid, c.comment)
+				return // before any look-up
+			}
+			require.NoError(t, err, c.comment)
+			if u.Hostname() == "rebind.test" {
+				requirePublic(t, dns.resolver(), u.Hostname()) // as it was when it was registered
+			}
+			allowed, err := send(t, u.String(), guard, dns)
+			for _, addr := range allowed {
+				require.NoError(t, alotwebhook.AllowedAddress(addr), c.comment)
+			}
+			if c.verdict == "allow" {
+				require.NotEmpty(t, allowed, c.comment)
+				return
+			}
+			require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress, c.comment)
+			require.Empty(t, allowed, c.comment)
+		})
+	}
+}
+
+func requirePublic(t *testing.T, r *net.Resolver, host string) {
+	addrs, err := r.LookupNetIP(t.Context(), "ip", host)
+	require.NoError(t, err)
+	require.NotEmpty(t, addrs)
+	for _, addr := range addrs {
+		require.NoError(t, alotwebhook.AllowedAddress(addr))
+	}
+}
+
+// The dial refuses a blocked literal even if the URL rules had let it through.
+func TestDialRefusesLiterals(t *testing.T) {
+	t.Parallel()
+	tried := 0
+	for _, c := range loadCases(t) {
+		if c.verdict != "deny" || !strings.HasPrefix(c.comment, "[ip]") {
+			continue
+		}
+		tried++
+		allowed, err := send(t, c.url, new(alotwebhook.AddressGuard), newDNS(nil))
+		require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress, c.url)
+		require.Empty(t, allowed, c.url)
+	}
+	require.Equal(t, 67, tried)
+}
+
+func TestNamesRefusedBeforeLookup(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{
+		"localhost", "LocalHost.", "foo.localhost", "db.internal", "printer.local", "intranet",
+		"127.1", "2130706433", "0x7f.1", "a.0x", "a.0xfg.1", "1.2.3.08", "8.8.8.8.", "a..test", ".test", "a.test..",
+		"a b.test", "a%2fb.test", "a,b.test", "a_b.7", strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 125) + "test",
+	} {
+		_, err := alotwebhook.CheckURL("https://"+host+"/", false, new(alotwebhook.AddressGuard))
+		var field *alotwebhook.FieldError
+		require.ErrorAs(t, err, &field, host)
+		require.Equal(t, "url", field.Field)
+		require.NotErrorIs(t, err, alotwebhook.ErrBlockedAddress, host)
+	}
+}
+
+func TestMixedAnswersReachThePublicOne(t *testing.T) {
+	t.Parallel()
+	public := netip.MustParseAddr("93.184.216.34")
+	for name, records := range map[string]string{
+		"private first":    "A 10.0.0.5,A 93.184.216.34",
+		"private last":     "A 93.184.216.34,A 10.0.0.5",
+		"private IPv6 too": "AAAA ::1,AAAA fd00::1,A 10.0.0.5,A 93.184.216.34",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dns := newDNS(map[string][]string{"mixed.test": {records}})
+			allowed, _ := send(t, "https://mixed.test/", new(alotwebhook.AddressGuard), dns)
+			require.Equal(t, []netip.Addr{public}, allowed)
+		})
+	}
+}
+
+func TestBlockedShowsThroughEveryWrapping(t *testing.T) {
+	t.Parallel()
+	for _, records := range []string{
+		"A 127.0.0.1", "AAAA ::1", "A 10.0.0.1,A 10.0.0.2", "AAAA ::1,A 127.0.0.1", // the last: two races
+	} {
+		dns := newDNS(map[string][]string{"private.test": {records}})
+		allowed, err := send(t, "https://private.test/", new(alotwebhook.AddressGuard), dns)
+		require.Empty(t, allowed)
+		require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress, records)
+		require.ErrorAs(t, err, new(*net.OpError))
+		require.ErrorAs(t, err, new(*url.Error))
+	}
+}
+
+func TestBlockedTellsNoAddress(t *testing.T) {
+	t.Parallel()
+	_, err := alotwebhook.CheckURL("https://10.1.2.3/", false, new(alotwebhook.AddressGuard))
+	require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	var field *alotwebhook.FieldError
+	require.ErrorAs(t, err, &field)
+	require.Equal(t, "url", field.Field)
+	require.NotContains(t, err.Error(), "10.1.2.3")
+	require.Equal(t, 1, strings.Count(err.Error(), "alotwebhook: "))
+}
+
+func TestControlFailsClosed(t *testing.T) {
+	t.Parallel()
+	control := alotwebhook.Control(&alotwebhook.AddressGuard{AllowNets: nets("0.0.0.0/0", "::/0")})
+	require.NoError(t, control(t.Context(), "tcp4", "8.8.8.8:443", nil))
+	for _, c := range [][2]string{
+		{"tcp4", ""}, {"tcp4", "8.8.8.8"}, {"tcp4", "example.com:443"}, {"tcp6", "[fe80::1%eth0]:443"},
+		{"tcp", "8.8.8.8:443"}, {"udp4", "8.8.8.8:443"}, {"unix", "/run/docker.sock"}, {"", "8.8.8.8:443"},
+	} {
+		require.ErrorIs(t, control(t.Context(), c[0], c[1], nil), alotwebhook.ErrBlockedAddress, c)
+	}
+	require.ErrorIs(t, alotwebhook.AllowedAddress(netip.Addr{}), alotwebhook.ErrBlockedAddress)
+	zoned := netip.MustParseAddr("::ffff:8.8.8.8%eth0") // its zone is lost where it is unmapped
+	require.ErrorIs(t, alotwebhook.AllowedAddress(zoned), alotwebhook.ErrBlockedAddress)
+}
+
+func TestOperatorsNets(t *testing.T) {
+	t.Parallel()
+	guard := &alotwebhook.AddressGuard{
+		AllowNets: nets("10.0.0.0/8", "fd00::/8", "64:ff9b::/96", "64:ff9b:1::/48"),
+		DenyNets:  nets("10.6.0.0/16", "93.184.216.0/24", "2606:4700::/32"),
+	}
+	open := *guard
+	open.AllowNAT64 = true
+	for _, c := range []struct {
+		addr         string
+		plain, nat64 bool
+	}{
+		{"10.1.2.3", true, true},
+		{"::ffff:10.1.2.3", true, true},
+		{"10.6.0.1", false, false},
+		{"::ffff:10.6.0.1", false, false},
+		{"fd00::1", true, true},
+		{"fc00::1", false, false},
+		{"192.168.0.1", false, false},
+		{"8.8.8.8", true, true},
+		{"93.184.216.34", false, false},
+		{"2606:4700:4700::1111", false, false},
+		{"64:ff9b::8.8.8.8", false, true},
+		{"64:ff9b::10.1.2.3", false, true},
+		{"64:ff9b::10.6.0.1", false, false},
+		{"64:ff9b::169.254.169.254", false, false},
+		{"64:ff9b::93.184.216.34", false, false},
+		{"64:ff9b:1::8.8.8.8", false, false},
+	} {
+		addr := netip.MustParseAddr(c.addr)
+		require.Equal(t, c.plain, alotwebhook.JudgeAddress(guard, addr) == nil, c.addr)
+		require.Equal(t, c.nat64, alotwebhook.JudgeAddress(&open, addr) == nil, c.addr)
+	}
+}
+
+func TestNetsThatMatchNothingAreRefused(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, alotwebhook.CheckGuard(&alotwebhook.AddressGuard{AllowNets: nets("127.0.0.0/8"), DenyNets: nets("::/0")}))
+	for field, g := range map[string]*alotwebhook.AddressGuard{
+		"AllowNets[1]": {AllowNets: append(nets("10.0.0.0/8"), netip.Prefix{})},
+		"DenyNets[0]":  {DenyNets: nets("::ffff:10.0.0.0/104")},
+	} {
+		var fieldErr *alotwebhook.FieldError
+		require.ErrorAs(t, alotwebhook.CheckGuard(g), &fieldErr)
+		require.Equal(t, field, fieldErr.Field)
+	}
+}
+
+func TestURLSpelling(t *testing.T) {
+	t.Parallel()
+	guard := &alotwebhook.AddressGuard{AllowNets: nets("127.0.0.0/8")}
+	for _, c := range []struct{ raw, https, http string }{ // what is accepted becomes, without and with http allowed
+		{"https://Example.COM./Hook?Q=1", "https://example.com/Hook?Q=1", "https://example.com/Hook?Q=1"},
+		{"HTTPS://example.com:443", "https://example.com", "https://example.com"},
+		{"https://example.com:0443/", "https://example.com/", "https://example.com/"},
+		{"https://example.com:/", "https://example.com/", "https://example.com/"},
+		{"https://example.com:08443/", "https://example.com:8443/", "https://example.com:8443/"},
+		{"https://example.com:80/", "", ""},
+		{"https://example.com:1023/", "", ""},
+		{"https://example.com:1024/", "https://example.com:1024/", "https://example.com:1024/"},
+		{"https://example.com:65535/", "https://example.com:65535/", "https://example.com:65535/"},
+		{"https://example.com:65536/", "", ""},
+		{"https://example.com:-1/", "", ""},
+		{"https://[2606:4700:4700:0::1111]:443/", "https://[2606:4700:4700::1111]/", "https://[2606:4700:4700::1111]/"},
+		{"https://[8.8.8.8]/", "", ""},
+		{"https://2606:4700:4700::1111/", "", ""},
+		{"http://example.com:80/", "", "http://example.com/"},
+		{"http://example.com:443/", "", ""},
+		{"http://example.com:22/", "", ""},
+		{"http://127.0.0.1:8080/x", "", "http://127.0.0.1:8080/x"},
+		{"https://127.0.0.1:8443/x", "https://127.0.0.1:8443/x", "https://127.0.0.1:8443/x"},
+		{"http://localhost:8080/x", "", ""},
+		{"https://@example.com/", "", ""},
+		{"https://example.com/#", "", ""},
+		{"https://example.com/a b", "", ""},
+		{`https://example.com/a\b`, "", ""},
+		{"https://example.com/%23%5C", "https://example.com/%23%5C", "https://example.com/%23%5C"},
+		{"", "", ""},
+		{"https://example.com/" + strings.Repeat("a", 2028), "https://example.com/" + strings.Repeat("a", 2028), "https://example.com/" + strings.Repeat("a", 2028)},
+		{"https://example.com/" + strings.Repeat("a", 2029), "", ""},
+	} {
+		for allowHTTP, want := range map[bool]string{false: c.https, true: c.http} {
+			u, err := alotwebhook.CheckURL(c.raw, allowHTTP, guard)
+			if want == "" {
+				require.ErrorIs(t, err, alotwebhook.ErrInvalid, c.raw)
+				continue
+			}
+			require.NoError(t, err, c.raw)
+			require.Equal(t, want, u.String())
+		}
+	}
+}
+
+// A server at hand is not reached unless its net is allowed, and then over
+// HTTP/1.1 with nothing to decompress.
+func TestTransport(t *testing.T) {
+	t.Parallel()
+	var connections atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Seen", r.Proto+r.Header.Get("Accept-Encoding"))
+	}))
+	server.EnableHTTP2 = true
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+
+	config := transportConfig(new(alotwebhook.AddressGuard), nil)
+	config.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	shut := alotwebhook.NewTransport(config)
+	_, err := (&http.Client{Transport: shut}).Get(server.URL)
+	require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
+	require.Zero(t, connections.Load())
+
+	config.Guard = &alotwebhook.AddressGuard{AllowNets: nets("127.0.0.0/8")}
+	open := alotwebhook.NewTransport(config)
+	defer open.CloseIdleConnections()
+	require.Nil(t, open.Proxy)
+	for range 3 {
+		resp, err := (&http.Client{Transport: open}).Get(server.URL)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, "HTTP/1.1", resp.Header.Get("X-Seen"))
+	}
+	require.EqualValues(t, 1, connections.Load(), "the connection is kept")
+}
+
+func nets(cidrs ...string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, s := range cidrs {
+		list = append(list, netip.MustParsePrefix(s))
+	}
+	return list
+}
+
+func FuzzCheckURL(f *testing.F) {
+	for _, c := range loadCases(f) {
+		f.Add(c.url, false)
+	}
+	f.Add("http://127.0.0.1:8080/x", true)
+	guard := new(alotwebhook.AddressGuard)
+	f.Fuzz(func(t *testing.T, raw string, allowHTTP bool) {
+		u, err := alotwebhook.CheckURL(raw, allowHTTP, guard)
+		if err != nil {
+			require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+			require.Nil(t, u)
+			return
+		}
+		require.True(t, u.Scheme == "https" || allowHTTP && u.Scheme == "http", u)
+		require.Nil(t, u.User)
+		require.True(t, strings.Contains(u.Hostname(), ".") || strings.HasPrefix(u.Host, "["), u)
+		if port := u.Port(); port != "" {
+			ap, err := netip.ParseAddrPort("8.8.8.8:" + port)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, ap.Port(), uint16(1024))
+		}
+		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+			require.NoError(t, alotwebhook.AllowedAddress(addr))
+		}
+		if len(u.String()) > 2048 { // a path can grow when it is escaped
+			return
+		}
+		again, err := alotwebhook.CheckURL(u.String(), allowHTTP, guard)
+		require.NoError(t, err, "%q", u.String())
+		require.Equal(t, u.String(), again.String())
+	})
+}
+
+func FuzzGuard(f *testing.F) {
+	for _, s := range []string{"8.8.8.8", "10.0.0.1", "::1", "64:ff9b::1.2.3.4", "2001:db8::1", "2606:4700::1"} {
+		f.Add(netip.MustParseAddr(s).AsSlice(), "")
+	}
+	f.Add(netip.MustParseAddr("2606:4700::1").AsSlice(), "eth0")
+	f.Fuzz(func(t *testing.T, raw []byte, zone string) {
+		addr, ok := netip.AddrFromSlice(raw)
+		if !ok {
+			require.Error(t, alotwebhook.AllowedAddress(addr))
+			return
+		}
+		addr = addr.WithZone(zone)
+		err := alotwebhook.AllowedAddress(addr)
+		if err != nil {
+			require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
+			return
+		}
+		require.Empty(t, addr.Zone())
+		addr = addr.Unmap()
+		require.NoError(t, alotwebhook.AllowedAddress(addr))
+		require.True(t, addr.IsGlobalUnicast() && !addr.IsPrivate(), addr)
+		require.True(t, addr.Is4() || addr.AsSlice()[0]>>5 == 1, addr)
+	})
+}

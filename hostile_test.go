@@ -1,0 +1,350 @@
+package alotwebhook_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// hostile is a receiver that misbehaves in one way, and what the history says of it.
+type hostile struct {
+	name   string
+	scheme string // "http" if empty
+	// behave has the connection once the request is read, or, over https, from
+	// the first byte. It ends when the connection does.
+	behave func(conn net.Conn)
+	status int
+	reason alotwebhook.FailureReason
+}
+
+// ok begins an answer that may go on in any way.
+const ok = "HTTP/1.1 200 OK\r\n"
+
+// say answers with these bytes and closes the connection.
+func say(answer string) func(net.Conn) {
+	return func(conn net.Conn) { _, _ = io.WriteString(conn, answer) }
+}
+
+// sayThen answers and leaves the connection to what comes next.
+func sayThen(answer string, next func(net.Conn)) func(net.Conn) {
+	return func(conn net.Conn) {
+		if _, err := io.WriteString(conn, answer); err == nil {
+			next(conn)
+		}
+	}
+}
+
+// silence waits for the other side to close.
+func silence(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
+
+// reset ends the connection with RST in place of FIN.
+func reset(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
+
+// flood repeats a text for as long as it is taken.
+func flood(text string) func(net.Conn) {
+	text = strings.Repeat(text, 4096/len(text)+1)
+	return func(conn net.Conn) {
+		for {
+			if _, err := io.WriteString(conn, text); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// drip sends a byte at a time, each well within any idle timeout.
+func drip(conn net.Conn) {
+	for {
+		if _, err := conn.Write([]byte("a")); err != nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond) // ends with the connection
+	}
+}
+
+// bomb is 1 GiB of zeros in about 1 MiB: 64 members that each inflate to 16 MiB.
+var bomb = sync.OnceValue(func() string {
+	var member bytes.Buffer
+	w := gzip.NewWriter(&member)
+	_, _ = w.Write(make([]byte, 16<<20))
+	_ = w.Close()
+	return strings.Repeat(member.String(), 64)
+})
+
+var hostiles = []hostile{
+	{name: "endless body", behave: sayThen(ok+"\r\n", flood("x")), status: 200},
+	{name: "endless body of a failure", behave: sayThen("HTTP/1.1 500 No\r\n\r\n", flood("x")), status: 500, reason: alotwebhook.ReasonStatus},
+	{name: "endless chunks", behave: sayThen(ok+"Transfer-Encoding: chunked\r\n\r\n", flood("10\r\n0123456789abcdef\r\n")), status: 200},
+	{name: "gzip bomb", behave: func(conn net.Conn) {
+		sayThen(ok+"Content-Encoding: gzip\r\n\r\n"+bomb(), silence)(conn)
+	}, status: 200},
+	{name: "header flood", behave: sayThen(ok, flood("X-Flood: x\r\n")), reason: alotwebhook.ReasonResponseTooLarge},
+	{name: "endless header", behave: sayThen(ok+"X-Flood: ", flood("x")), reason: alotwebhook.ReasonResponseTooLarge},
+	{name: "endless status line", behave: sayThen("HTTP/1.1 200 ", flood("x")), reason: alotwebhook.ReasonResponseTooLarge},
+	{name: "header drip", behave: sayThen(ok+"X-Drip: ", drip), reason: alotwebhook.ReasonTimeout},
+	{name: "body drip", behave: sayThen(ok+"Content-Length: 100000\r\n\r\n", drip), status: 200, reason: alotwebhook.ReasonTimeout},
+	{name: "1xx flood", behave: flood("HTTP/1.1 100 Continue\r\n\r\n"), reason: alotwebhook.ReasonResponseTooLarge},
+	{name: "early hints flood", behave: flood("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"), reason: alotwebhook.ReasonResponseTooLarge},
+	{name: "silence", behave: silence, reason: alotwebhook.ReasonTimeout},
+	{name: "closed without an answer", behave: say(""), reason: alotwebhook.ReasonConnectionReset},
+	{name: "reset without an answer", behave: reset, reason: alotwebhook.ReasonConnectionReset},
+	{name: "closed in the headers", behave: say(ok + "X-Half: y\r\n"), reason: alotwebhook.ReasonConnectionReset},
+	{name: "closed in the body", behave: say(ok + "Content-Length: 100\r\n\r\nhalf"), status: 200, reason: alotwebhook.ReasonConnectionReset},
+	{name: "closed in a chunk", behave: say(ok + "Transfer-Encoding: chunked\r\n\r\n64\r\nhalf"), status: 200, reason: alotwebhook.ReasonConnectionReset},
+	{name: "reset in the body", behave: sayThen(ok+"Content-Length: 100\r\n\r\nhalf", reset), status: 200, reason: alotwebhook.ReasonConnectionReset},
+	{name: "another protocol", behave: say("SSH-2.0-OpenSSH_9.9\r\n"), reason: alotwebhook.ReasonProtocol},
+	{name: "broken chunk", behave: say(ok + "Transfer-Encoding: chunked\r\n\r\nzz\r\n"), status: 200, reason: alotwebhook.ReasonProtocol},
+	{name: "two lengths", behave: say(ok + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nab"), reason: alotwebhook.ReasonProtocol},
+	{name: "negative length", behave: say(ok + "Content-Length: -1\r\n\r\n"), reason: alotwebhook.ReasonProtocol},
+	{name: "unknown coding", behave: say(ok + "Transfer-Encoding: x\r\n\r\n"), reason: alotwebhook.ReasonProtocol},
+	{name: "endless trailers", behave: sayThen(ok+"Transfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\n", flood("X: x\r\n")), status: 200, reason: alotwebhook.ReasonProtocol},
+	{name: "no content", behave: say("HTTP/1.1 204 No Content\r\n\r\n"), status: 204},
+	{name: "status out of range", behave: say("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"), status: 999, reason: alotwebhook.ReasonStatus},
+	{name: "switch of protocols", behave: sayThen("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n", flood("x")), status: 101, reason: alotwebhook.ReasonStatus},
+	{name: "redirect loop", behave: say("HTTP/1.1 307 Again\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), status: 307, reason: alotwebhook.ReasonRedirect},
+	{name: "redirect inwards", behave: say("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"), status: 302, reason: alotwebhook.ReasonRedirect},
+	{name: "too many requests", behave: say("HTTP/1.1 429 Slow\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"), status: 429, reason: alotwebhook.ReasonStatus},
+	{name: "half a handshake", scheme: "https", behave: halfHandshake, reason: alotwebhook.ReasonTimeout},
+	{name: "no handshake", scheme: "https", behave: silence, reason: alotwebhook.ReasonTimeout},
+	{name: "handshake reset", scheme: "https", behave: reset, reason: alotwebhook.ReasonConnectionReset},
+	{name: "plain answer to a handshake", scheme: "https", behave: say("HTTP/1.0 400 Bad Request\r\n\r\n"), reason: alotwebhook.ReasonTLS},
+	{name: "old TLS only", scheme: "https", behave: oldTLS, reason: alotwebhook.ReasonTLS},
+	{name: "unknown authority", scheme: "https", behave: strangersTLS, reason: alotwebhook.ReasonTLS},
+}
+
+func halfHandshake(conn net.Conn) {
+	_, _ = conn.Read(make([]byte, 1024))
+	sayThen("\x16\x03\x03\x00\x7a\x02", silence)(conn) // a record of 122 bytes, of which one comes
+}
+
+var strangersCertificate = sync.OnceValue(func() tls.Certificate {
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	defer server.Close()
+	return server.TLS.Certificates[0]
+})
+
+func strangersTLS(conn net.Conn) {
+	_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{strangersCertificate()}}).Handshake()
+}
+
+func oldTLS(conn net.Conn) {
+	config := &tls.Config{Certificates: []tls.Certificate{strangersCertificate()}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	_ = tls.Server(conn, config).Handshake()
+}
+
+// hostileServer serves one hostile receiver on a loopback port.
+type hostileServer struct {
+	hostile
+	url      string
+	requests atomic.Int32
+	listener net.Listener
+	serving  sync.WaitGroup
+}
+
+func (h hostile) start(t testing.TB) *hostileServer {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &hostileServer{hostile: h, listener: listener, url: "http://" + listener.Addr().String() + "/"}
+	if h.scheme != "" {
+		s.url = h.scheme + "://" + listener.Addr().String() + "/"
+	}
+	s.serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.serving.Go(func() { s.serve(conn) })
+		}
+	})
+	return s
+}
+
+func (s *hostileServer) serve(conn net.Conn) {
+	defer conn.Close()
+	// Whatever the sender does, the test ends.
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if s.scheme == "" {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return // a connection opened ahead, and not used
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
+	s.requests.Add(1)
+	s.behave(conn)
+}
+
+func (s *hostileServer) close() {
+	_ = s.listener.Close()
+	s.serving.Wait()
+}
+
+const (
+	hostileRounds  = 2
+	hostileTimeout = 3 * time.Second // for the slowest good answer, with the race detector on a busy machine
+)
+
+// Whatever receivers do, each attempt ends with the right reason, the others
+// get theirs, and neither memory nor goroutines stay behind.
+//
+// Not parallel: it counts the goroutines and the memory of the whole process.
+func TestHostileReceivers(t *testing.T) {
+	_, _ = bomb(), strangersCertificate()
+	runtime.GC()
+	goroutines, memory := runtime.NumGoroutine(), heapInUse()
+	peak := newPeak()
+
+	attempts := attackDispatcher(t)
+
+	t.Logf("%d attempts, heap %d KiB before, %d KiB at most", attempts, memory>>10, peak.stop()>>10)
+	require.Less(t, int64(peak.most.Load())-int64(memory), int64(64<<20), "bytes of memory at most")
+	requireGoroutines(t, goroutines)
+}
+
+// requireGoroutines waits for goroutines that are about to end.
+func requireGoroutines(t *testing.T, atMost int) {
+	for range 1000 {
+		if runtime.NumGoroutine() <= atMost {
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // at most 10 s in all
+	}
+	stacks := make([]byte, 1<<20)
+	require.FailNow(t, "goroutines stay behind", "%s", stacks[:runtime.Stack(stacks, true)])
+}
+
+func attackDispatcher(t *testing.T) (attempts int) {
+	healthy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || alotwebhook.Sign(body, "healthy") != r.Header.Get(alotwebhook.SignatureHeader) {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, "thanks")
+	}))
+	defer healthy.Close()
+
+	results := make(chan alotwebhook.AttemptInfo, hostileRounds*(len(hostiles)+1))
+	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+		AllowHTTP: true, AllowNets: nets("127.0.0.0/8"), Logger: slog.New(slog.DiscardHandler),
+		Timeout: hostileTimeout, Retry: alotwebhook.Schedule(), InFlightPerEndpoint: 2, KeepResponseBody: 16,
+		OnAttempt: func(a alotwebhook.AttemptInfo) { results <- a },
+	})
+	require.NoError(t, err)
+
+	servers := map[string]*hostileServer{} // by endpoint id
+	for _, h := range hostiles {
+		s := h.start(t)
+		defer s.close()
+		servers[register(t, d, s.url).ID] = s
+	}
+	thankful := register(t, d, healthy.URL)
+
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	for range hostileRounds {
+		require.NoError(t, d.Emit(ctx, newEvent(t)))
+	}
+	got := map[string][]alotwebhook.AttemptInfo{} // by endpoint id
+	for range cap(results) {
+		a := <-results
+		got[a.EndpointID] = append(got[a.EndpointID], a)
+	}
+	stop()
+	require.NoError(t, <-ended)
+
+	for _, a := range got[thankful.ID] {
+		require.Empty(t, a.Attempt.Reason, a.Attempt.Detail)
+		require.Equal(t, "thanks", a.Attempt.ResponseBody)
+	}
+	for id, s := range servers {
+		t.Run(s.name, func(t *testing.T) {
+			require.Len(t, got[id], hostileRounds)
+			require.EqualValues(t, hostileRounds, s.requests.Load(), "a request for each attempt")
+			for _, a := range got[id] {
+				requireOutcome(t, &s.hostile, &a)
+			}
+		})
+	}
+	return cap(results)
+}
+
+func register(t *testing.T, d *alotwebhook.Dispatcher, url string) alotwebhook.Endpoint {
+	e, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_1", URL: url, EventTypes: []string{"candidate.completed"}, Secret: "healthy",
+	})
+	require.NoError(t, err)
+	return e
+}
+
+func requireOutcome(t *testing.T, h *hostile, a *alotwebhook.AttemptInfo) {
+	t.Helper()
+	require.Equal(t, h.reason, a.Attempt.Reason, a.Attempt.Detail)
+	require.Equal(t, h.status, a.Attempt.StatusCode)
+	require.LessOrEqual(t, len(a.Attempt.ResponseBody), 16*len("\uFFFD"))
+	require.NotContains(t, a.Attempt.Detail, "127.0.0.1")
+	require.Equal(t, h.reason == "", a.Attempt.Detail == "")
+	state := alotwebhook.StateDelivered
+	if h.reason != "" {
+		state = alotwebhook.StateFailed
+	}
+	require.Equal(t, state, a.State)
+	if h.name == "gzip bomb" {
+		require.True(t, strings.HasPrefix(a.Attempt.ResponseBody, "\x1f"), "inflated")
+	}
+}
+
+// peak watches how much memory is in use at most.
+type peak struct {
+	most atomic.Uint64
+	done chan struct{}
+	ends sync.WaitGroup
+}
+
+func newPeak() *peak {
+	p := &peak{done: make(chan struct{})}
+	p.ends.Go(func() {
+		for tick := time.NewTicker(10 * time.Millisecond); ; {
+			p.most.Store(max(p.most.Load(), heapInUse()))
+			select {
+			case <-tick.C:
+			case <-p.done:
+				tick.Stop()
+				return
+			}
+		}
+	})
+	return p
+}
+
+func (p *peak) stop() uint64 {
+	close(p.done)
+	p.ends.Wait()
+	return p.most.Load()
+}
+
+func heapInUse() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse + m.StackInuse
+}

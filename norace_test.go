@@ -1,0 +1,5 @@
+//go:build !race
+
+package alotwebhook_test
+
+const raceEnabled = false

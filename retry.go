@@ -1,0 +1,95 @@
+package alotwebhook
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// RetryPolicy makes the schedule of one delivery. After the n-th failed attempt
+// the dispatcher asks a new BackOff n times; the last answer is how long to
+// wait before the next attempt, and [backoff.Stop] ends the delivery as failed.
+// The first attempt is made at once.
+//
+// Any [backoff.BackOff] will do. Since a BackOff is made anew each time, its
+// MaxElapsedTime, 15 minutes unless it is set to 0, does not bound the sum of the
+// waits but ends the delivery where a single wait would be longer: set it to 0
+// and bound the number of attempts with [backoff.WithMaxRetries].
+type RetryPolicy func() backoff.BackOff
+
+// DefaultSchedule is the published one: three attempts, the second after 30
+// seconds, the third and last 10 minutes later.
+func DefaultSchedule() RetryPolicy {
+	return Schedule(30*time.Second, 10*time.Minute)
+}
+
+// StandardSchedule is the ten attempts over 75 hours that the Standard Webhooks
+// specification gives as its example.
+func StandardSchedule() RetryPolicy {
+	return Schedule(
+		5*time.Second, 5*time.Minute, 30*time.Minute, 2*time.Hour, 5*time.Hour,
+		10*time.Hour, 14*time.Hour, 20*time.Hour, 24*time.Hour,
+	)
+}
+
+// Schedule waits these times, each ± 20 % at random, before the second attempt,
+// the third and so on. Without any there is one attempt.
+func Schedule(waits ...time.Duration) RetryPolicy {
+	waits = slices.Clone(waits)
+	return func() backoff.BackOff { return &schedule{waits: waits} }
+}
+
+type schedule struct {
+	waits []time.Duration
+	used  int
+}
+
+func (s *schedule) Reset() { s.used = 0 }
+
+func (s *schedule) NextBackOff() time.Duration {
+	if s.used >= len(s.waits) {
+		return backoff.Stop
+	}
+	wait := s.waits[s.used]
+	s.used++
+	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
+}
+
+// wait returns how long to wait after the try-th failed attempt; ok is false
+// when there is no further one.
+func (p RetryPolicy) wait(try int) (d time.Duration, ok bool) {
+	b := p()
+	if b == nil {
+		return 0, false
+	}
+	b.Reset()
+	for range try {
+		if d = b.NextBackOff(); d == backoff.Stop {
+			return 0, false
+		}
+	}
+	return max(d, 0), true
+}
+
+// maxRetryAfter is the longest wait that a receiver can ask for.
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or
+// a date. Garbage and the past are 0.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, min(at.Sub(now), maxRetryAfter))
+	}
+	return 0
+}

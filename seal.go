@@ -1,0 +1,104 @@
+package alotwebhook
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Sealer encrypts secrets before a [Store] gets them and decrypts what comes
+// back, so that every store holds them sealed. It must be safe for concurrent use.
+type Sealer interface {
+	// Seal encrypts the secret of an endpoint.
+	Seal(endpointID string, secret Secret) (sealed Secret, err error)
+	// Open decrypts what Seal returned for the same endpoint.
+	Open(endpointID string, sealed Secret) (Secret, error)
+}
+
+// SealingKey is a key of [NewSealer].
+type SealingKey struct {
+	// ID goes into what is sealed, to find the key again: 1 to 32 letters, digits, "-" or "_".
+	ID string
+	// Key is 32 random bytes for AES-256.
+	Key []byte
+}
+
+// sealedPrefix tells sealed secrets apart from plain ones and from later forms.
+const sealedPrefix = "sealed1:"
+
+type sealer struct {
+	current string
+	keys    map[string]cipher.AEAD
+}
+
+// NewSealer seals with the first key, by AES-256-GCM with a random nonce and the
+// endpoint's id as additional data, so that a sealed secret moved to another
+// endpoint does not open. It opens with any of the keys: to change keys, put the
+// new one in front and keep the old one until all secrets were rotated. What was
+// stored in plain before there was a Sealer is taken as it is.
+//
+// The error says which key is not usable.
+func NewSealer(keys ...SealingKey) (Sealer, error) {
+	if len(keys) == 0 {
+		return nil, errors.New("alotwebhook: a sealer needs at least one key")
+	}
+	s := &sealer{current: keys[0].ID, keys: make(map[string]cipher.AEAD, len(keys))}
+	for i, k := range keys {
+		if !validKeyID(k.ID) {
+			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q is not 1 to 32 letters, digits, \"-\" or \"_\"", i, k.ID)
+		}
+		if s.keys[k.ID] != nil {
+			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q stands twice", i, k.ID)
+		}
+		if len(k.Key) != 32 {
+			return nil, fmt.Errorf("alotwebhook: sealing key %q has %d bytes, AES-256 needs 32", k.ID, len(k.Key))
+		}
+		block, err := aes.NewCipher(slices.Clone(k.Key))
+		if err != nil {
+			return nil, fmt.Errorf("alotwebhook: sealing key %q: %w", k.ID, err)
+		}
+		if s.keys[k.ID], err = cipher.NewGCMWithRandomNonce(block); err != nil {
+			return nil, fmt.Errorf("alotwebhook: sealing key %q: %w", k.ID, err)
+		}
+	}
+	return s, nil
+}
+
+func validKeyID(id string) bool {
+	if id == "" || len(id) > 32 {
+		return false
+	}
+	return strings.IndexFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	}) < 0
+}
+
+func (s *sealer) Seal(endpointID string, secret Secret) (Secret, error) {
+	box := s.keys[s.current].Seal(nil, nil, []byte(secret), []byte(endpointID))
+	return Secret(sealedPrefix + s.current + ":" + base64.RawStdEncoding.EncodeToString(box)), nil
+}
+
+func (s *sealer) Open(endpointID string, sealed Secret) (Secret, error) {
+	rest, ok := strings.CutPrefix(string(sealed), sealedPrefix)
+	if !ok {
+		return sealed, nil
+	}
+	id, text, _ := strings.Cut(rest, ":")
+	key := s.keys[id]
+	if key == nil {
+		return "", fmt.Errorf("alotwebhook: the secret of %s is sealed with key %q, which the sealer was not given", endpointID, clip(id))
+	}
+	box, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return "", fmt.Errorf("alotwebhook: the sealed secret of %s is damaged: not base64", endpointID)
+	}
+	plain, err := key.Open(nil, nil, box, []byte(endpointID))
+	if err != nil {
+		return "", fmt.Errorf("alotwebhook: the sealed secret of %s does not open with key %q: it was changed, moved or sealed with another key", endpointID, id)
+	}
+	return Secret(plain), nil
+}

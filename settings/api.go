@@ -1,0 +1,185 @@
+package settings
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// maxBody is the largest body of a request, in bytes: room for the longest URL
+// and a catalogue of hundreds of types.
+const maxBody = 64 << 10
+
+type api struct {
+	dispatcher   *alotwebhook.Dispatcher
+	organization func(*http.Request) (string, error)
+	logger       *slog.Logger
+	routes       []route
+}
+
+// action answers a request of an organization; the id of the path is PathValue("id").
+type action func(r *http.Request, organization string) (answer, error)
+
+// answer is what an action has to say.
+type answer struct {
+	status int
+	body   any // encoded as JSON
+}
+
+type route struct {
+	method, pattern string
+	act             action
+}
+
+// table lists the routes; the first that matches counts. An [http.ServeMux]
+// cannot hold them: of "deliveries/{id}" and "{id}/deliveries" it takes neither
+// for the more special one. It would redirect, too, and so to a path that lacks
+// the prefix which was stripped.
+func (a *api) table() []route {
+	return []route{
+		{http.MethodPost, "/v1/webhooks", a.createEndpoint},
+		{http.MethodGet, "/v1/webhooks", a.listEndpoints},
+		{http.MethodGet, "/v1/webhooks/deliveries/{id}", a.readDelivery},
+		{http.MethodGet, "/v1/webhooks/{id}", a.readEndpoint},
+		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries},
+	}
+}
+
+// match reports whether the path fits, and what stands for {id} in it.
+func (rt route) match(path string) (id string, ok bool) {
+	want, got := strings.Split(rt.pattern[1:], "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return "", false
+	}
+	for i, segment := range want {
+		if segment == "{id}" {
+			id = got[i]
+		} else if segment != got[i] {
+			return "", false
+		}
+	}
+	return id, true
+}
+
+// ServeHTTP implements [http.Handler].
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	result, err := a.serve(w, r)
+	if err == nil {
+		write(w, "application/json", result)
+		return
+	}
+	p := a.explain(r, err)
+	for name, value := range p.header {
+		w.Header()[name] = value
+	}
+	write(w, "application/problem+json", answer{p.Status, p})
+}
+
+func (a *api) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
+	organization, err := a.organization(r)
+	if err != nil || organization == "" {
+		return answer{}, errUnauthenticated
+	}
+	act, err := a.find(r)
+	if err != nil {
+		return answer{}, err
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	result, err := act(r, organization)
+	if err != nil {
+		return answer{}, &failure{organization, err}
+	}
+	return result, nil
+}
+
+// failure is an action's error, and whose request it was.
+type failure struct {
+	organization string
+	err          error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// find returns the action for the request and sets the id of the path.
+func (a *api) find(r *http.Request) (action, error) {
+	method, path := r.Method, strings.Trim(r.URL.Path, "/")
+	if method == http.MethodHead {
+		method = http.MethodGet // net/http leaves out the body
+	}
+	var allowed []string
+	for _, rt := range a.routes {
+		id, ok := rt.match(path)
+		switch {
+		case ok && rt.method == method:
+			r.SetPathValue("id", id)
+			return rt.act, nil
+		case ok && !slices.Contains(allowed, rt.method):
+			allowed = append(allowed, rt.method)
+		}
+	}
+	if allowed == nil {
+		return nil, errNotFound
+	}
+	return nil, methodNotAllowed(r.Method, allowed)
+}
+
+// write sends an answer. Secrets and personal data may be in it: no cache keeps it.
+func write(w http.ResponseWriter, contentType string, a answer) {
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // an & in a URL stays readable; nosniff keeps it from being HTML
+	if err := enc.Encode(a.body); err != nil {
+		panic(err) // the answers of this package always encode
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(a.status)
+	_, _ = w.Write(body.Bytes()) // nobody is left to tell
+}
+
+// explain turns an error into what the customer may know, and logs what only
+// the host should.
+func (a *api) explain(r *http.Request, err error) *problem {
+	var p *problem
+	if errors.As(err, &p) {
+		return p
+	}
+	var field *alotwebhook.FieldError
+	switch {
+	case errors.Is(err, alotwebhook.ErrNotFound):
+		return errNotFound
+	case errors.As(err, &field) && field.Field != "organizationId": // that one is the host's
+		return invalid(fieldProblem{field.Field, field.Problem})
+	case r.Context().Err() == nil: // otherwise the caller hung up
+		a.logFailure(r, err)
+	}
+	return errInternal
+}
+
+func (a *api) logFailure(r *http.Request, err error) {
+	attrs := []any{"method", r.Method, "path", r.URL.Path, "error", err}
+	var f *failure
+	if errors.As(err, &f) {
+		attrs = append(attrs, "organization", f.organization)
+	}
+	a.logger.ErrorContext(r.Context(), "alotwebhook: settings request failed", attrs...)
+}
+
+// instant is a time in the one form that the API has: UTC, three decimals.
+type instant time.Time
+
+func (t instant) IsZero() bool { return time.Time(t).IsZero() }
+
+func (t instant) MarshalJSON() ([]byte, error) {
+	return []byte(time.Time(t).UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
+}

@@ -1,0 +1,133 @@
+package settings
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"unicode/utf8"
+)
+
+// fields maps the keys that an object may have to what reads their values.
+type fields map[string]func(name string, value json.RawMessage) []fieldProblem
+
+// readObject reads the body as one JSON object. encoding/json alone would take
+// the last of two equal keys, any case of a key and null for a string; here
+// each of these is refused, and all of them at once.
+func readObject(r *http.Request, want fields) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	var errs []fieldProblem
+	seen := make(map[string]bool, len(want))
+	err = members(body, func(key string, value json.RawMessage) {
+		read, known := want[key]
+		switch {
+		case !known:
+			errs = append(errs, fieldProblem{clip(key), "is not known here; correct it or leave it out"})
+		case seen[key]:
+			errs = append(errs, fieldProblem{key, "stands twice"})
+		default:
+			errs = append(errs, read(key, value)...)
+		}
+		seen[key] = true
+	})
+	if err == nil && len(errs) > 0 {
+		err = malformed(summary(errs), errs...)
+	}
+	return err
+}
+
+// readBody returns a body that is valid JSON. The content type is asked for
+// because a page of another site can make a browser send anything else without
+// being asked, with the customer's cookies.
+func readBody(r *http.Request) ([]byte, error) {
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, errNotJSONType
+	}
+	body, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, errTooLarge
+	case err != nil:
+		return nil, malformed("The body broke off.")
+	case !utf8.Valid(body):
+		return nil, malformed("The body is not UTF-8.")
+	}
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
+		return nil, malformed(fmt.Sprintf("The body is not JSON, as byte %d shows.", syntax.Offset))
+	}
+	return body, nil
+}
+
+// members shows each member of the object that body is.
+func members(body []byte, member func(key string, value json.RawMessage)) error {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
+		return malformed("The body is not a JSON object.")
+	}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return malformed("The body is not JSON.")
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return malformed("The body is not JSON.")
+		}
+		member(key.(string), value) // the grammar lets nothing else be a key
+	}
+	return nil
+}
+
+// text reads a string.
+func text(into *string) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		if value[0] != '"' || json.Unmarshal(value, into) != nil {
+			return []fieldProblem{{name, "must be a string"}}
+		}
+		return nil
+	}
+}
+
+// optionalText reads a string and tells an empty one from none.
+func optionalText(into **string) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		*into = new(string)
+		return text(*into)(name, value)
+	}
+}
+
+// texts reads an array of strings.
+func texts(into *[]string) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, value json.RawMessage) (errs []fieldProblem) {
+		var items []json.RawMessage
+		if value[0] != '[' || json.Unmarshal(value, &items) != nil {
+			return []fieldProblem{{name, "must be an array of strings"}}
+		}
+		*into = make([]string, len(items))
+		for i, item := range items {
+			errs = append(errs, text(&(*into)[i])(fmt.Sprintf("%s[%d]", name, i), item)...)
+		}
+		return errs
+	}
+}
+
+// clip keeps a key that somebody else chose from filling the answer.
+func clip(s string) string {
+	const most = 64
+	if len(s) <= most {
+		return s
+	}
+	for cut := most; ; cut-- {
+		if utf8.RuneStart(s[cut]) {
+			return s[:cut] + "…"
+		}
+	}
+}

@@ -1,0 +1,73 @@
+// Package settings is what a host mounts so that its customers manage their
+// webhooks: endpoints, and the history of what was delivered to them.
+//
+//	api, err := settings.NewAPI(dispatcher, &settings.Options{Organization: authenticate})
+//	mux.Handle("/v1/webhooks", api)
+//	mux.Handle("/v1/webhooks/", api)
+//
+// Under a prefix of the host's own, wrap it:
+//
+//	mux.Handle("/public/", http.StripPrefix("/public", api))
+//
+// # Who may do what
+//
+// The host authenticates: [Options.Organization] names the organization that a
+// request speaks for. Nothing else of a request decides that, and what belongs
+// to another organization answers as if it did not exist.
+//
+// # Management API
+//
+//	POST /v1/webhooks                    register an endpoint
+//	GET  /v1/webhooks                    the endpoints, oldest first
+//	GET  /v1/webhooks/{id}               one endpoint
+//	GET  /v1/webhooks/{id}/deliveries    its history, newest first
+//	GET  /v1/webhooks/deliveries/{id}    one delivery with its attempts
+//
+// Requests and answers are JSON in camelCase. Lists have a nextCursor while
+// there is more, to be given back as ?cursor=. Refusals are problem details
+// (RFC 9457) whose errors name the fields. What is not understood, such as an
+// unknown key or parameter, is refused and never ignored. A secret is shown
+// once, if it was made here, and never again.
+package settings
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+
+	"github.com/alot/alotwebhook"
+)
+
+// Options say how the settings fit into the host.
+type Options struct {
+	// Organization returns the id of the organization that a request speaks
+	// for: the host's own authentication. An error is answered with 401, and so
+	// is "", which would otherwise mean everybody's. The error is neither shown nor
+	// logged here, since it may quote a token. It must be given.
+	Organization func(*http.Request) (string, error)
+
+	// Logger hears of what failed on this side: method, path, organization and
+	// error. Defaults to [slog.Default].
+	Logger *slog.Logger
+}
+
+// NewAPI returns the management API as a handler. It works at its own path and
+// under [http.StripPrefix], with or without a slash at the end.
+//
+// The error is a [alotwebhook.FieldError]: without a dispatcher or without
+// [Options.Organization] there is nothing that could be answered safely.
+func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
+	if d == nil {
+		return nil, &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
+	}
+	if opts == nil || opts.Organization == nil {
+		return nil, &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	}
+	a := &api{
+		dispatcher:   d,
+		organization: opts.Organization,
+		logger:       cmp.Or(opts.Logger, slog.Default()),
+	}
+	a.routes = a.table()
+	return a, nil
+}

@@ -1,0 +1,208 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite"
+	"github.com/stretchr/testify/require"
+)
+
+// The test binary is its own second process: with this set it does what it
+// says on the file named in the other variable.
+const (
+	roleVariable = "ALOTWEBHOOK_TEST_ROLE"
+	pathVariable = "ALOTWEBHOOK_TEST_PATH"
+)
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleVariable) {
+	case "drain":
+		exitOn(childDrain(os.Getenv(pathVariable)))
+	case "emit":
+		exitOn(childEmit(os.Getenv(pathVariable)))
+	default:
+		os.Exit(m.Run())
+	}
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func child(t *testing.T, role, path string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, pathVariable+"="+path)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// childDrain claims and finishes until nothing is left, and prints what it had.
+func childDrain(path string) error {
+	s, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	if err := drain(s, func(id string) { fmt.Println(id) }); err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+func drain(s alotwebhook.Store, had func(id string)) error {
+	ctx := context.Background()
+	for {
+		r, err := s.Claim(ctx, alotwebhook.ClaimRequest{Limit: 20, PerEndpoint: 20, Lease: 1 << 40})
+		if err != nil || len(r.Deliveries) == 0 {
+			return err
+		}
+		var outcomes []alotwebhook.Outcome
+		for _, c := range r.Deliveries {
+			had(c.DeliveryID)
+			outcomes = append(outcomes, alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateDelivered,
+				Attempt: alotwebhook.Attempt{Number: c.Attempt, StatusCode: 204}})
+		}
+		lost, err := s.Finish(ctx, outcomes)
+		if err != nil {
+			return err
+		}
+		if len(lost) > 0 {
+			return fmt.Errorf("lost %v", lost)
+		}
+	}
+}
+
+// Stores of several goroutines' and processes' claim every delivery exactly once.
+func TestNoDeliveryIsClaimedTwice(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	fleet(t, s, 5)
+	const events = 2000
+	enqueue(t, s, events, 0, 5)
+	other := child(t, "drain", path)
+	out, err := other.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, other.Start())
+
+	var mu sync.Mutex
+	had := map[string]int{}
+	note := func(id string) {
+		mu.Lock()
+		had[id]++
+		mu.Unlock()
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i, s := range []*sqlite.Store{s, open(t, path)} {
+		wg.Go(func() { errs[i] = drain(s, note) })
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		note(lines.Text())
+	}
+	wg.Wait()
+	require.NoError(t, other.Wait())
+	require.Equal(t, []error{nil, nil}, errs)
+	require.Len(t, had, events)
+	for id, n := range had {
+		require.Equal(t, 1, n, id)
+	}
+}
+
+// childEmit emits without end and prints each event's id once it is stored.
+func childEmit(path string) error {
+	s, err := sqlite.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	for {
+		event, err := alotwebhook.NewEvent(completed, "org_1", data)
+		if err != nil {
+			return err
+		}
+		if err := s.Enqueue(context.Background(), []alotwebhook.Event{event}); err != nil {
+			return err
+		}
+		fmt.Println(event.ID)
+	}
+}
+
+// What was acknowledged is there after a kill, and what is there is whole.
+func TestKilledProcessLosesNothing(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	putEndpoint(t, s, 1, "org_1")
+	acknowledged := map[string]bool{}
+	for round := range 5 {
+		cmd := child(t, "emit", path)
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		lines := bufio.NewScanner(out)
+		for n := 0; n < 10+7*round && lines.Scan(); n++ {
+			acknowledged[lines.Text()] = true
+		}
+		require.NoError(t, cmd.Process.Kill())
+		for lines.Scan() { // what it wrote before it died
+			if id := lines.Text(); len(id) == len("evt_")+26 {
+				acknowledged[id] = true
+			}
+		}
+		require.Error(t, cmd.Wait())
+	}
+	require.Greater(t, len(acknowledged), 5*10)
+
+	again := open(t, path)
+	claimed := claim(t, again, 1<<20, nil)
+	found := map[string]bool{}
+	for _, c := range claimed {
+		require.True(t, strings.HasPrefix(string(c.Payload), `{"id":"`+c.EventID), "the payload is whole")
+		found[c.EventID] = true
+	}
+	require.Len(t, found, len(claimed))
+	for id := range acknowledged {
+		require.True(t, found[id], id)
+	}
+}
+
+// An endpoint that another process disables or changes is so for this one's next claim.
+func TestSeesOthersEndpoints(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	here, there := open(t, path), open(t, path)
+	putEndpoint(t, here, 1, "org_1")
+	enqueue(t, here, 3, 1, 2)
+	require.Len(t, claim(t, here, 1, nil), 1)
+
+	e, err := there.Endpoint(t.Context(), endpointID(1))
+	require.NoError(t, err)
+	e.URL, e.Secret = "https://other.example.com/", "another"
+	require.NoError(t, there.PutEndpoint(t.Context(), e))
+	claimed := claim(t, here, 1, nil)
+	require.Equal(t, "https://other.example.com/", claimed[0].Endpoint.URL)
+	require.Equal(t, alotwebhook.Secret("another"), claimed[0].Endpoint.Secret)
+
+	e.Version++
+	e.Disabled = true
+	require.NoError(t, there.PutEndpoint(t.Context(), e))
+	require.Empty(t, claim(t, here, 1, nil))
+
+	putEndpoint(t, there, 2, "org_1")
+	enqueue(t, here, 1, 1, 2)
+	require.Len(t, claim(t, here, 10, nil), 1, "the new endpoint's")
+}

@@ -1,0 +1,59 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite"
+	"github.com/alot/alotwebhook/store/storetest"
+	"github.com/stretchr/testify/require"
+)
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return open(tb, newPath(tb)) })
+}
+
+func TestContractOnHostHandle(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return onHandle(tb, hostHandle(tb, newPath(tb))) })
+}
+
+func TestContractOnOneConnection(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(tb testing.TB) alotwebhook.Store {
+		db := hostHandle(tb, newPath(tb))
+		db.SetMaxOpenConns(1)
+		return onHandle(tb, db)
+	})
+}
+
+func newPath(tb testing.TB) string { return filepath.Join(tb.TempDir(), "webhooks.db") }
+
+func open(tb testing.TB, path string) *sqlite.Store {
+	tb.Helper()
+	s, err := sqlite.Open(context.Background(), path)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
+	return s
+}
+
+// hostHandle is a handle as a host might have it, with nothing but a busy timeout.
+func hostHandle(tb testing.TB, path string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
+	return db
+}
+
+func onHandle(tb testing.TB, db *sql.DB) *sqlite.Store {
+	tb.Helper()
+	s, err := sqlite.New(context.Background(), db)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
+	return s
+}

@@ -1,0 +1,123 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite"
+	"github.com/stretchr/testify/require"
+)
+
+// inTx begins a transaction on the host's handle.
+func inTx(t *testing.T, db *sql.DB) *sql.Tx {
+	t.Helper()
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	return tx
+}
+
+// hosts runs a test on handles with many connections and with one.
+func hosts(t *testing.T, f func(t *testing.T, db *sql.DB, s *sqlite.Store)) {
+	for name, conns := range map[string]int{"many": 0, "one": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := hostHandle(t, newPath(t))
+			db.SetMaxOpenConns(conns)
+			_, err := db.Exec("CREATE TABLE candidates (name TEXT)")
+			require.NoError(t, err)
+			s := onHandle(t, db)
+			putEndpoint(t, s, 1, "org_1")
+			f(t, db, s)
+		})
+	}
+}
+
+func TestTxCommitsWithTheHost(t *testing.T) {
+	t.Parallel()
+	hosts(t, func(t *testing.T, db *sql.DB, s *sqlite.Store) {
+		event := newEvent(t, "org_1")
+		tx := inTx(t, db)
+		require.NoError(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{event}))
+		_, err := tx.Exec("INSERT INTO candidates VALUES ('Jane Smith')")
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		claimed := claim(t, s, 10, nil)
+		require.Len(t, claimed, 1)
+		require.Equal(t, event.ID, claimed[0].EventID)
+	})
+}
+
+func TestTxRollsBackWithTheHost(t *testing.T) {
+	t.Parallel()
+	hosts(t, func(t *testing.T, db *sql.DB, s *sqlite.Store) {
+		event := newEvent(t, "org_1")
+		tx := inTx(t, db)
+		require.NoError(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{event}))
+		require.NoError(t, tx.Rollback())
+		require.Empty(t, claim(t, s, 10, nil))
+		_, err := s.Event(t.Context(), event.ID)
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+	})
+}
+
+// The host may go on after an error and commit; nothing of the batch is then stored.
+func TestTxStoresAllOrNothing(t *testing.T) {
+	t.Parallel()
+	hosts(t, func(t *testing.T, db *sql.DB, s *sqlite.Store) {
+		good, bad := newEvent(t, "org_1"), newEvent(t, "org_1")
+		bad.ID = "evt_short"
+		tx := inTx(t, db)
+		require.ErrorContains(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{good, bad}), "evt_short")
+		_, err := tx.Exec("INSERT INTO candidates VALUES ('Jane Smith')")
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit())
+		require.Empty(t, claim(t, s, 10, nil))
+	})
+}
+
+func TestTxThatHasEnded(t *testing.T) {
+	t.Parallel()
+	hosts(t, func(t *testing.T, db *sql.DB, s *sqlite.Store) {
+		tx := inTx(t, db)
+		require.NoError(t, tx.Commit())
+		err := s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")})
+		require.ErrorIs(t, err, sql.ErrTxDone)
+		require.ErrorContains(t, err, "has ended")
+		require.ErrorContains(t, s.Tx(nil).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}), "nil")
+	})
+}
+
+// An event stored by an earlier transaction, and one of this very transaction, count once.
+func TestTxKnowsWhatIsStored(t *testing.T) {
+	t.Parallel()
+	hosts(t, func(t *testing.T, db *sql.DB, s *sqlite.Store) {
+		old, fresh := newEvent(t, "org_1"), newEvent(t, "org_1")
+		require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{old}))
+		tx := inTx(t, db)
+		for range 2 {
+			require.NoError(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{old, fresh, fresh}))
+		}
+		require.NoError(t, tx.Commit())
+		require.Len(t, claim(t, s, 10, nil), 2)
+	})
+}
+
+// A host's open transaction makes the store wait, and a caller may stop waiting.
+func TestCallerStopsWaiting(t *testing.T) {
+	t.Parallel()
+	db := hostHandle(t, newPath(t))
+	db.SetMaxOpenConns(1)
+	s := onHandle(t, db)
+	tx := inTx(t, db)
+	holds := make(chan error, 1)
+	go func() { // the writer is held up with this one
+		holds <- s.Enqueue(context.WithoutCancel(t.Context()), []alotwebhook.Event{newEvent(t, "org_1")})
+	}()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(sql.ErrConnDone)
+	require.ErrorIs(t, s.Enqueue(ctx, []alotwebhook.Event{newEvent(t, "org_1")}), sql.ErrConnDone)
+	require.NoError(t, tx.Rollback())
+	require.NoError(t, <-holds)
+}

@@ -1,0 +1,350 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// maxGroup is how many calls share one transaction at most.
+const maxGroup = 128
+
+// patience is how long the writer waits for a connection and for the lock
+// that other processes and the host's transactions compete for.
+const patience = 10 * time.Second
+
+// job is one call's part of a transaction.
+type job struct {
+	ctx   context.Context
+	doing string
+	// run does the work. It may be called twice, so it keeps nothing but what
+	// it overwrites. What it refuses as not found or in conflict it refuses
+	// before it writes.
+	run       func(*txn) error
+	committed func() // what to keep in memory once it is stored; may be nil
+
+	taken atomic.Bool // by the writer, or by a caller who gave up
+	err   error
+	done  chan struct{}
+}
+
+// write has the writer run a job and waits until it is committed. A caller
+// whose context ends leaves only before the writer has begun with the job: it
+// would otherwise take back arguments that are still being read.
+func (s *Store) write(ctx context.Context, doing string, run func(*txn) error) error {
+	return s.submit(&job{ctx: ctx, doing: doing, run: run, done: make(chan struct{})})
+}
+
+func (s *Store) submit(j *job) error {
+	if err := j.ctx.Err(); err != nil {
+		return ended(j.ctx)
+	}
+	select {
+	case <-s.quit:
+		return errClosed
+	default:
+	}
+	select {
+	case s.jobs <- j:
+	case <-j.ctx.Done():
+		return ended(j.ctx)
+	case <-s.quit:
+		return errClosed
+	}
+	select {
+	case <-j.done:
+	case <-j.ctx.Done():
+		if j.taken.CompareAndSwap(false, true) {
+			return ended(j.ctx)
+		}
+		<-j.done
+	case <-s.stopped:
+		select {
+		case <-j.done:
+		default:
+			return errClosed
+		}
+	}
+	return explain(j.doing, j.err)
+}
+
+// writer runs jobs until Close: all that wait are one group.
+func (s *Store) writer() {
+	defer close(s.stopped)
+	for {
+		select {
+		case j := <-s.jobs:
+			s.commit(s.gather(j))
+		case <-s.quit:
+			for { // what was accepted before Close is still done
+				select {
+				case j := <-s.jobs:
+					s.commit(s.gather(j))
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *Store) gather(first *job) []*job {
+	group := take(nil, first)
+	for len(group) < maxGroup {
+		select {
+		case j := <-s.jobs:
+			group = take(group, j)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func take(group []*job, j *job) []*job {
+	if j.taken.CompareAndSwap(false, true) {
+		return append(group, j)
+	}
+	return group
+}
+
+// commit runs a group in one transaction. If one of several fails, all are
+// undone and each runs in a transaction of its own, so that only that one
+// fails: dearer than savepoints when it happens, but it hardly ever does, and
+// savepoints would cost every time.
+func (s *Store) commit(group []*job) {
+	if len(group) == 0 {
+		return
+	}
+	if err := s.transact(group); err != nil && len(group) > 1 {
+		for _, j := range group {
+			j.err = s.transact([]*job{j})
+			close(j.done)
+		}
+	} else {
+		for _, j := range group {
+			if err != nil {
+				j.err = err
+			}
+			close(j.done)
+		}
+	}
+	s.prepareWanted()
+}
+
+// transact runs the group's jobs and commits. A job that is refused gets its
+// own error; any other error undoes everything and is returned.
+func (s *Store) transact(group []*job) (err error) {
+	t, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, t.end())
+		if err != nil {
+			s.catalogue = newCatalogue(0) // it may hold what was undone
+		}
+	}()
+	for _, j := range group {
+		t.now = time.Now().UnixMicro()
+		if j.err = j.run(t); j.err != nil && !refused(j.err) {
+			return j.err
+		}
+	}
+	if err := t.tx.Commit(); err != nil {
+		return err
+	}
+	for _, j := range group {
+		if j.err == nil && j.committed != nil {
+			j.committed()
+		}
+	}
+	return nil
+}
+
+// begin waits for a connection and for the write lock, by short and
+// irregular pauses: SQLite's own waiting, up to a tenth of a second at a time,
+// starves beside a process that writes all the time.
+func (s *Store) begin() (*txn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := s.writes.Conn(ctx)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = sayf("no connection of the handle became free within %v: a transaction of the host's holds them; within it, use Store.Tx", patience)
+		}
+		return nil, err
+	}
+	var t *txn
+	err = patiently(ctx, func() (err error) {
+		t, err = s.lock(conn)
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return t, nil
+}
+
+// patiently repeats f while another connection is in its way.
+func patiently(ctx context.Context, f func() error) error {
+	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 2*time.Millisecond) {
+		if err := f(); !busy(err) || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(pause/2 + rand.N(pause)) // the only sign that a lock is free is to get it
+	}
+}
+
+// lock begins a transaction and makes sure of the write lock, which a host's
+// handle may take only with the first statement that could write.
+func (s *Store) lock(conn *sql.Conn) (*txn, error) {
+	tx, err := conn.BeginTx(context.Background(), nil)
+	if err != nil {
+		return nil, err
+	}
+	t := &txn{ctx: context.Background(), s: s, tx: tx, conn: conn}
+	if s.owned {
+		return t, nil // it began with BEGIN IMMEDIATE
+	}
+	stmt, err := t.stmt("DELETE FROM alotwebhook_migrations WHERE 0")
+	if err == nil {
+		_, err = stmt.Exec()
+	}
+	if err != nil {
+		return nil, errors.Join(err, tx.Rollback())
+	}
+	return t, nil
+}
+
+// txn is a transaction with its prepared statements.
+type txn struct {
+	ctx  context.Context
+	s    *Store // nil in a host's transaction
+	tx   *sql.Tx
+	conn *sql.Conn // nil in a host's transaction
+	now  int64     // the store's clock at the beginning of the job, in microseconds
+
+	stmts     map[string]*sql.Stmt
+	catalogue *catalogue // as of this transaction; nil until asked for
+}
+
+func (t *txn) end() error {
+	if err := t.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		return errors.Join(err, t.conn.Close())
+	}
+	return t.conn.Close()
+}
+
+// stmt returns a prepared statement. One that is new is prepared for this
+// transaction alone; the writer prepares it for good afterwards, because a
+// handle with a single connection could not do so in between.
+func (t *txn) stmt(query string) (*sql.Stmt, error) {
+	if stmt := t.stmts[query]; stmt != nil {
+		return stmt, nil
+	}
+	var stmt *sql.Stmt
+	if t.s != nil && t.s.prepared[query] != nil {
+		stmt = t.tx.StmtContext(t.ctx, t.s.prepared[query])
+	} else {
+		var err error
+		if stmt, err = t.tx.PrepareContext(t.ctx, query); err != nil {
+			return nil, err
+		}
+		if t.s != nil {
+			t.s.prepared[query] = nil // wanted
+		}
+	}
+	if t.stmts == nil {
+		t.stmts = map[string]*sql.Stmt{}
+	}
+	t.stmts[query] = stmt
+	return stmt, nil
+}
+
+func (s *Store) prepareWanted() {
+	for query, stmt := range s.prepared {
+		if stmt != nil {
+			continue
+		}
+		delete(s.prepared, query)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		if stmt, err := s.writes.PrepareContext(ctx, query); err == nil {
+			s.prepared[query] = stmt // otherwise the next transaction tries again
+		}
+		cancel()
+	}
+}
+
+func (t *txn) exec(query string, args ...any) error {
+	_, err := t.affected(query, args...)
+	return err
+}
+
+// affected executes and returns how many rows that changed.
+func (t *txn) affected(query string, args ...any) (int64, error) {
+	var result sql.Result
+	var err error
+	if len(args) == 0 { // possibly a script, which cannot be prepared
+		result, err = t.tx.ExecContext(t.ctx, query)
+	} else {
+		var stmt *sql.Stmt
+		if stmt, err = t.stmt(query); err == nil {
+			result, err = stmt.ExecContext(t.ctx, args...)
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (t *txn) one(query string, args ...any) func(dest ...any) error {
+	return func(dest ...any) error {
+		stmt, err := t.stmt(query)
+		if err != nil {
+			return err
+		}
+		return stmt.QueryRowContext(t.ctx, args...).Scan(dest...)
+	}
+}
+
+// each calls row for every row of a query's result.
+func (t *txn) each(query string, args []any, row func(scan func(...any) error) error) (err error) {
+	stmt, err := t.stmt(query)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(t.ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// read runs f in a transaction that sees one state of the database and writes nothing.
+func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err error) {
+	select {
+	case <-s.quit:
+		return errClosed
+	default:
+	}
+	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return explain(doing, err)
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	if err := f(&txn{ctx: ctx, tx: tx, now: time.Now().UnixMicro()}); err != nil {
+		return explain(doing, err)
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite"
+	"github.com/stretchr/testify/require"
+)
+
+// commits counts the transactions in a write-ahead log. Source:
+// https://sqlite.org/fileformat2.html#the_write_ahead_log.
+func commits(t *testing.T, path string) (n int) {
+	t.Helper()
+	wal, err := os.ReadFile(path + "-wal")
+	require.NoError(t, err)
+	const header, frameHeader = 32, 24
+	page := int(binary.BigEndian.Uint32(wal[8:]))
+	salts := wal[16:24]
+	for at := header; at+frameHeader+page <= len(wal); at += frameHeader + page {
+		frame := wal[at:]
+		if bytes.Equal(frame[8:16], salts) && binary.BigEndian.Uint32(frame[4:]) != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// While the lock is held elsewhere, calls gather; then they share a commit,
+// and one that fails fails alone.
+func TestGroupCommit(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	putEndpoint(t, s, 1, "org_1")
+	before := commits(t, path)
+	lock := inTx(t, hostHandle(t, path))
+	_, err := lock.Exec("DELETE FROM alotwebhook_migrations WHERE 0")
+	require.NoError(t, err)
+
+	const calls = 60
+	errs := make([]error, calls)
+	var wg sync.WaitGroup
+	for i := range calls {
+		event := newEvent(t, "org_1")
+		wg.Go(func() { errs[i] = s.Enqueue(t.Context(), []alotwebhook.Event{event}) })
+	}
+	time.Sleep(50 * time.Millisecond) // nothing shows that a call waits; those that come later only add commits
+	require.NoError(t, lock.Rollback())
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	require.Less(t, commits(t, path)-before, calls/2)
+	require.Len(t, claim(t, s, 100, nil), calls)
+}
+
+func TestOneOfAGroupFails(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s := open(t, path)
+	putEndpoint(t, s, 1, "org_1")
+	lock := inTx(t, hostHandle(t, path))
+	_, err := lock.Exec("DELETE FROM alotwebhook_migrations WHERE 0")
+	require.NoError(t, err)
+	const calls = 20
+	errs := make([]error, calls)
+	var wg sync.WaitGroup
+	for i := range calls {
+		event := newEvent(t, "org_1")
+		if i%5 == 0 {
+			event.ID = "evt_short"
+		}
+		wg.Go(func() { errs[i] = s.Enqueue(t.Context(), []alotwebhook.Event{event}) })
+	}
+	time.Sleep(50 * time.Millisecond) // so that they gather; the result is the same if they do not
+	require.NoError(t, lock.Rollback())
+	wg.Wait()
+	for i, err := range errs {
+		if i%5 == 0 {
+			require.ErrorContains(t, err, "evt_short")
+			continue
+		}
+		require.NoError(t, err)
+	}
+	require.Len(t, claim(t, s, 100, nil), calls*4/5)
+}
+
+// Nothing that the writer does reads a whole table that grows.
+func TestPlansScanNothing(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s, err := sqlite.Open(t.Context(), path)
+	require.NoError(t, err)
+	fleet(t, s, 20)
+	enqueue(t, s, 300, 0, 20)
+	claimed := claim(t, s, 200, nil)
+	finish(t, s, claimed[:100])
+	fail := alotwebhook.Outcome{DeliveryID: claimed[100].DeliveryID, Lease: claimed[100].Lease, State: alotwebhook.StatePending, NextAttemptIn: time.Hour,
+		Attempt: alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: 500, Reason: alotwebhook.ReasonStatus}}
+	_, err = s.Finish(t.Context(), []alotwebhook.Outcome{fail})
+	require.NoError(t, err)
+	_, err = s.Redeliver(t.Context(), []string{claimed[0].DeliveryID, fail.DeliveryID})
+	require.NoError(t, err)
+	require.NoError(t, s.EnqueueTo(t.Context(), endpointID(1), newEvent(t, "org_1")))
+	require.NoError(t, s.DeleteEndpoint(t.Context(), endpointID(2)))
+	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond, History: time.Nanosecond})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+
+	scan := regexp.MustCompile(`^SCAN (alotwebhook_\w+|[a-z])\b`)
+	db := hostHandle(t, path)
+	statements := s.Statements()
+	require.Greater(t, len(statements), 20)
+	for _, query := range statements {
+		args := make([]any, strings.Count(query, "?")) // more than it needs where they are numbered
+		plan, err := db.Query("EXPLAIN QUERY PLAN "+query, args...)
+		require.NoError(t, err, query)
+		for plan.Next() {
+			var id, parent, unused int
+			var detail string
+			require.NoError(t, plan.Scan(&id, &parent, &unused, &detail))
+			if !strings.Contains(query, "alotwebhook_changes") { // one row
+				require.False(t, scan.MatchString(detail), "%s\nin %s", detail, query)
+			}
+		}
+		require.NoError(t, plan.Close())
+	}
+}

@@ -1,0 +1,166 @@
+package alotwebhook
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Why a signature is refused. None of these carries a MAC or a secret, and the
+// one who sent the request should be told no more than that it was refused.
+var (
+	// ErrNoSecret: there is no secret to verify with. An empty one would let
+	// everybody sign.
+	ErrNoSecret = errors.New("alotwebhook: no secret to verify with")
+	// ErrNotSigned: the signature is missing or empty.
+	ErrNotSigned = errors.New("alotwebhook: not signed: " + SignatureHeader + " is missing")
+	// ErrMalformedSignature: the signature is not exactly "sha256=" and 64
+	// lower-case hex digits, or the header stands there several times.
+	ErrMalformedSignature = errors.New("alotwebhook: malformed signature: not one sha256= and 64 lower-case hex digits")
+	// ErrSignatureMismatch: the signature was made over other bytes or with
+	// another secret. Bytes change when something in front of the verifier
+	// decodes and encodes the body again, or drops its last line end.
+	ErrSignatureMismatch = errors.New("alotwebhook: signature does not match the body and the secret")
+)
+
+// Verify tells whether the signature, the value of [SignatureHeader], is that
+// of exactly these bytes with this secret: nil, [ErrNoSecret], [ErrNotSigned],
+// [ErrMalformedSignature] or [ErrSignatureMismatch]. It compares in constant
+// time and allocates nothing.
+//
+// The body must be the raw bytes received, before any parsing. [Verifier] takes
+// several secrets, [Receiver] does all the rest of a request.
+func Verify(body []byte, signature string, secret Secret) error {
+	if secret == "" {
+		return ErrNoSecret
+	}
+	sum, err := parseSignature(signature)
+	if err != nil {
+		return err
+	}
+	m := macs.Get().(*mac)
+	defer macs.Put(m)
+	if !m.matches(body, secret, &sum) {
+		return ErrSignatureMismatch
+	}
+	return nil
+}
+
+func (m *mac) matches(body []byte, secret Secret, sum *[sha256.Size]byte) bool {
+	m.sumOf(body, secret)
+	return subtle.ConstantTimeCompare(m.sum[:], sum[:]) == 1
+}
+
+// parseSignature takes the one published form; what it reads is no secret.
+func parseSignature(signature string) (sum [sha256.Size]byte, err error) {
+	if signature == "" {
+		return sum, ErrNotSigned
+	}
+	digits, ok := strings.CutPrefix(signature, signaturePrefix)
+	if !ok || len(digits) != 2*len(sum) {
+		return sum, ErrMalformedSignature
+	}
+	for i := range sum {
+		high, low := hexDigit(digits[2*i]), hexDigit(digits[2*i+1])
+		if high|low > 0x0f {
+			return sum, ErrMalformedSignature
+		}
+		sum[i] = high<<4 | low
+	}
+	return sum, nil
+}
+
+// hexDigit returns 0xff for what is not a lower-case hex digit.
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 0xff
+}
+
+// Verifier verifies with several secrets at once, so that none is lost while
+// one takes the place of another. It is safe for concurrent use. A nil or zero
+// Verifier refuses everything with [ErrNoSecret].
+//
+// However it is printed, it shows none of its secrets.
+type Verifier struct {
+	// A function shows nothing to package fmt, which would print a slice when
+	// the Verifier is an unexported field: it cannot call Format there.
+	secrets func() []Secret
+}
+
+// NewVerifier returns a verifier that accepts what any of the secrets signed.
+// It refuses, with a [*FieldError] that names the place, to have none, and any
+// that is empty or has white space around it, as one read from a file with its
+// line end has.
+func NewVerifier(secrets ...Secret) (*Verifier, error) {
+	if len(secrets) == 0 {
+		return nil, &FieldError{Field: "secrets", Problem: "has none; give the endpoint's signing secret"}
+	}
+	for i, s := range secrets {
+		field := "secrets[" + strconv.Itoa(i) + "]"
+		switch strings.TrimSpace(string(s)) {
+		case "":
+			return nil, &FieldError{Field: field, Problem: "is empty; is its environment variable or file set?"}
+		case string(s):
+		default:
+			return nil, &FieldError{Field: field, Problem: "has white space around it; trim the line end or the blanks"}
+		}
+	}
+	own := slices.Clone(secrets)
+	return &Verifier{secrets: func() []Secret { return own }}, nil
+}
+
+// Verify is [Verify] with any of the secrets. It allocates nothing.
+func (v *Verifier) Verify(body []byte, signature string) error {
+	_, err := v.VerifyMatch(body, signature)
+	return err
+}
+
+// VerifyMatch is [Verifier.Verify] that also tells which secret matched, by its
+// place in [NewVerifier], or −1: how to see that an old one is no longer used.
+// All are compared, whichever matches.
+func (v *Verifier) VerifyMatch(body []byte, signature string) (index int, err error) {
+	if !v.ready() {
+		return -1, ErrNoSecret
+	}
+	sum, err := parseSignature(signature)
+	if err != nil {
+		return -1, err
+	}
+	return v.match(body, &sum)
+}
+
+func (v *Verifier) ready() bool { return v != nil && v.secrets != nil }
+
+func (v *Verifier) match(body []byte, sum *[sha256.Size]byte) (index int, err error) {
+	m := macs.Get().(*mac)
+	defer macs.Put(m)
+	index = -1
+	for i, secret := range v.secrets() {
+		if m.matches(body, secret, sum) && index < 0 {
+			index = i
+		}
+	}
+	if index < 0 {
+		return -1, ErrSignatureMismatch
+	}
+	return index, nil
+}
+
+// Format prints how many secrets there are, whatever the verb.
+func (v Verifier) Format(f fmt.State, _ rune) {
+	n := 0
+	if v.ready() {
+		n = len(v.secrets())
+	}
+	_, _ = io.WriteString(f, "alotwebhook.Verifier("+strconv.Itoa(n)+" secrets)")
+}
