@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,27 +20,32 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return open(t) })
+	schemas := &schemas{t: t}
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return schemas.open(t, postgrestest.DSN(t)) })
 }
 
 func TestConformanceOnOneConnection(t *testing.T) {
 	t.Parallel()
+	schemas := &schemas{t: t}
 	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		return open(t, func(c *pgxpool.Config) { c.MaxConns = 1 })
+		return schemas.open(t, postgrestest.DSN(t), func(c *pgxpool.Config) { c.MaxConns = 1 })
 	})
 }
 
 func TestConformanceWithSimpleProtocol(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return open(t, mode(pgx.QueryExecModeSimpleProtocol)) })
+	schemas := &schemas{t: t}
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
+		return schemas.open(t, postgrestest.DSN(t), mode(pgx.QueryExecModeSimpleProtocol))
+	})
 }
 
 func TestConformanceThroughPgBouncer(t *testing.T) {
 	t.Parallel()
+	schemas := &schemas{t: t}
 	dsn := postgrestest.PgBouncer(t, postgrestest.DSN(t))
 	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		store, _ := openAt(t, dsn, mode(pgx.QueryExecModeExec))
-		return store
+		return schemas.open(t, dsn, mode(pgx.QueryExecModeExec))
 	})
 }
 
@@ -47,18 +53,60 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 // a pool and a memory of its own, as in eight processes.
 func TestConformanceOfEightStores(t *testing.T) {
 	t.Parallel()
+	schemas := &schemas{t: t}
 	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		first := postgrestest.Pool(t, small)
-		schema := postgrestest.Schema(t, first)
-		require.NoError(t, postgres.Migrate(context.Background(), first, &postgres.Options{Schema: schema}))
 		all := &eight{}
+		schema := schemas.take(t)
 		for i := range all.stores {
-			store, err := postgres.New(context.Background(), postgrestest.Pool(t, small), &postgres.Options{Schema: schema})
+			store, err := postgres.New(t.Context(), postgrestest.Pool(t, small), &postgres.Options{Schema: schema})
 			require.NoError(t, err)
 			all.stores[i] = store
 		}
 		return all
 	})
+}
+
+// schemas are those that the rules of one run use one after the other: emptying
+// one is much faster than making it.
+type schemas struct {
+	t    *testing.T // whose end they live to
+	mu   sync.Mutex
+	free []string
+}
+
+func (s *schemas) open(t testing.TB, dsn string, configure ...func(*pgxpool.Config)) alotwebhook.Store {
+	schema := s.take(t)
+	store, err := postgres.New(t.Context(), postgrestest.PoolAt(t, dsn, configure...), &postgres.Options{Schema: schema})
+	require.NoError(t, err)
+	return store
+}
+
+func (s *schemas) take(t testing.TB) (schema string) {
+	s.mu.Lock()
+	if n := len(s.free); n > 0 {
+		schema, s.free = s.free[n-1], s.free[:n-1]
+	}
+	s.mu.Unlock()
+	if schema == "" {
+		pool := postgrestest.Pool(t, small)
+		schema = postgrestest.Schema(s.t, pool)
+		require.NoError(t, postgres.Migrate(t.Context(), pool, &postgres.Options{Schema: schema}))
+	}
+	t.Cleanup(func() { s.giveBack(t, schema) })
+	return schema
+}
+
+func (s *schemas) giveBack(t testing.TB, schema string) {
+	conn, err := pgx.Connect(context.Background(), postgrestest.DSN(t))
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	for _, table := range []string{"queue", "attempts", "deliveries", "events", "endpoints"} {
+		_, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table)
+		require.NoError(t, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.free = append(s.free, schema)
 }
 
 func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
