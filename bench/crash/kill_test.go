@@ -141,7 +141,7 @@ func (k *killing) report(t *testing.T) {
 	require.Zero(t, sum.lost, "acknowledged deliveries that never arrived")
 	// As many may be on their way back, to be stored, as are on their way out.
 	require.LessOrEqual(t, sum.duplicates, len(k.dispatchers)*2*inFlight, "more duplicates than the killed had in hand")
-	if *events >= 2500 {
+	if *events >= 10_000 { // few events between two kills would make the share say little
 		require.LessOrEqual(t, 20*sum.duplicates, sum.deliveries, "more duplicates than one in twenty")
 	}
 	require.GreaterOrEqual(t, 4*hits, len(k.dispatchers), "too few kills hit anything in flight for the test to mean something")
