@@ -17,22 +17,25 @@ import (
 // enqueueSQL stores events and fans them out. The delivery's id is
 // alotwebhook.DeliveryID: the event id's first six bytes, then the beginning of
 // the SHA-256 of both ids, with a UUIDv7's version and variant. It returns the
-// endpoints that have something to do now.
+// endpoints that have something to do now. A microsecond between two events
+// keeps their order.
 //
 // The planner has no estimate of the arrays' lengths and would nest the wrong
 // loops: IS TRUE and OFFSET 0 keep it from that. What is new is looked up in a
 // hash table, the endpoints by an index.
 const enqueueSQL = `
 WITH input AS MATERIALIZED (
-	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[])
-		AS i (id, name, type, organization_id, payload)
+	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
+		AS i (id, name, type, organization_id, payload, place)
+), now AS MATERIALIZED (
+	SELECT clock_timestamp() - count(*) * interval '1 microsecond' AS at FROM input
 ), stored AS (
 	INSERT INTO {s}.events (id, type, organization_id, payload, created_at)
 	SELECT id, type, organization_id, payload, clock_timestamp() FROM input
 	ON CONFLICT DO NOTHING
 	RETURNING id
 ), fanned AS (
-	SELECT i.id, i.type, p.key, left(i.id::text, 13) AS begin,
+	SELECT i.id, i.type, i.place, p.key, left(i.id::text, 13) AS begin,
 		encode(sha256(convert_to(i.name || p.id, 'UTF8')), 'hex') AS sum
 	FROM input i
 	CROSS JOIN LATERAL (
@@ -46,7 +49,7 @@ WITH input AS MATERIALIZED (
 	INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
 	SELECT (begin || '-7' || substr(sum, 2, 3) || '-'
 		|| translate(substr(sum, 5, 1), '0123456789abcdef', '89ab89ab89ab89ab') || substr(sum, 6, 15))::uuid,
-		key, id, type, clock_timestamp()
+		key, id, type, (SELECT at FROM now) + place * interval '1 microsecond'
 	FROM fanned
 	RETURNING endpoint
 )
