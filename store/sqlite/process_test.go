@@ -206,3 +206,20 @@ func TestSeesOthersEndpoints(t *testing.T) {
 	enqueue(t, here, 1, 1, 2)
 	require.Len(t, claim(t, here, 10, nil), 1, "the new endpoint's")
 }
+
+// Opening a file that is not there yet, many times at once, makes it once.
+func TestOpenTogether(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	stores := make([]*sqlite.Store, 8)
+	errs := make([]error, len(stores))
+	var wg sync.WaitGroup
+	for i := range stores {
+		wg.Go(func() { stores[i], errs[i] = sqlite.Open(t.Context(), path) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		require.NoError(t, err)
+		require.NoError(t, stores[i].Close())
+	}
+}

@@ -19,6 +19,9 @@ func TestContract(t *testing.T) {
 
 func TestContractOnHostHandle(t *testing.T) {
 	t.Parallel()
+	if raceDetector {
+		t.Skip("the other two take the same ways")
+	}
 	storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return onHandle(tb, hostHandle(tb, newPath(tb))) })
 }
 
