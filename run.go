@@ -118,22 +118,31 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	}
 }
 
-// What paces the claims while attempts are under way: a claim of many costs
-// little more than a claim of one, so that it waits a moment for free slots.
+// What paces the store's work while attempts are under way: one claim or finish
+// of many costs little more than one of one, so that each waits for more to
+// gather, as long as the last one took but within these bounds.
 const (
-	claimPause  = time.Millisecond
-	claimGather = 2 * time.Millisecond
+	leastGather = time.Millisecond
+	mostGather  = 10 * time.Millisecond
 )
+
+// gatherFor says how long to wait for more, after something took so long.
+func gatherFor(took time.Duration) time.Duration {
+	return min(max(took, leastGather), mostGather)
+}
 
 // claim leases deliveries and hands them to the senders until ctx is done.
 func (r *run) claim(ctx context.Context) {
 	poll := newPoller(r.cfg.PollInterval)
 	episode := episode{log: r.d.log, what: "claim"}
-	for r.awaitRoom(ctx) {
+	var took time.Duration
+	for r.awaitRoom(ctx, gatherFor(took)) {
 		if r.d.uncommitted.Swap(false) {
 			poll.soon()
 		}
+		began := time.Now()
 		got, err := r.claimOnce()
+		took = time.Since(began)
 		if err != nil {
 			pause(ctx, episode.failed(err))
 			continue
@@ -163,12 +172,14 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	})
 }
 
-// awaitRoom waits until a claim is worth its while; false when ctx is done.
-func (r *run) awaitRoom(ctx context.Context) bool {
-	if r.slots.used() > 0 && !pause(ctx, claimPause) {
+// awaitRoom waits until a claim is worth its while: at once when nothing is
+// under way, when half of the slots are free, or when it has gathered long
+// enough. It returns false when ctx is done.
+func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
+	if r.slots.used() > 0 && !pause(ctx, leastGather) {
 		return false
 	}
-	var gather *time.Timer
+	var timer *time.Timer
 	for {
 		used := r.slots.used()
 		if used <= r.cfg.InFlight/2 {
@@ -176,11 +187,11 @@ func (r *run) awaitRoom(ctx context.Context) bool {
 		}
 		var timeUp <-chan time.Time
 		if used < r.cfg.InFlight {
-			if gather == nil {
-				gather = time.NewTimer(claimGather)
-				defer gather.Stop()
+			if timer == nil {
+				timer = time.NewTimer(gather)
+				defer timer.Stop()
 			}
-			timeUp = gather.C
+			timeUp = timer.C
 		}
 		select {
 		case <-ctx.Done():
@@ -239,7 +250,6 @@ func (r *run) send() {
 // costs little more than one of one.
 const (
 	finishBatch = 512
-	finishPause = time.Millisecond
 	// finishTimeout bounds how long the end of a run waits for a store that fails.
 	finishTimeout = 10 * time.Second
 )
@@ -247,14 +257,17 @@ const (
 // finish stores outcomes until there are no more to come.
 func (r *run) finish() {
 	batch := make([]Outcome, 0, finishBatch)
+	var took time.Duration
 	for outcome := range r.outcomes {
 		batch = append(batch[:0], outcome)
 		// With others under way, theirs are worth waiting for.
 		if r.slots.used() > 0 && len(r.outcomes) < finishBatch/4 {
-			pause(r.attempts, finishPause)
+			pause(r.attempts, gatherFor(took))
 		}
 		batch = r.gather(batch)
+		began := time.Now()
 		r.store(batch)
+		took = time.Since(began)
 	}
 }
 
