@@ -200,7 +200,7 @@ func (s *hostileServer) close() {
 
 const (
 	hostileRounds  = 2
-	hostileTimeout = 3 * time.Second // for the slowest good answer, with the race detector on a busy machine
+	hostileTimeout = 5 * time.Second // for the slowest good answer, with the race detector on a busy machine
 )
 
 // Whatever receivers do, each attempt ends with the right reason, the others
