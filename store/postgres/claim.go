@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -120,6 +122,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 		if err != nil {
 			return err
 		}
+		slices.SortFunc(rows, dueFirst) // UPDATE returns them in no promised order
 		claimed, err = s.fill(ctx, conn, rows, token)
 		return err
 	})
@@ -128,6 +131,10 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	}
 	s.settlePicks(picks, rows, now, time.Now().Add(c.Lease), taken)
 	return claimed, nil
+}
+
+func dueFirst(a, b row) int {
+	return cmp.Or(a.due.Compare(b.due), slices.Compare(a.id[:], b.id[:]))
 }
 
 func claimArgs(picks []pick, lease time.Duration, token int64) []any {

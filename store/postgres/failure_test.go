@@ -228,8 +228,13 @@ func requireDelivered(t testing.TB, store alotwebhook.Store, n int) {
 	t.Helper()
 	total := 0
 	for f := (alotwebhook.Filter{State: alotwebhook.StateDelivered, Limit: 500}); ; {
-		page, next, err := store.Deliveries(t.Context(), f)
-		require.NoError(t, err)
+		var page []alotwebhook.Delivery
+		var next string
+		require.Eventually(t, func() (ok bool) { // a read that meets a dead connection of the pool fails
+			var err error
+			page, next, err = store.Deliveries(t.Context(), f)
+			return err == nil
+		}, 30*time.Second, 10*time.Millisecond)
 		for _, d := range page {
 			require.Equal(t, 1, d.AttemptCount, d.ID)
 		}
