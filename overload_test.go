@@ -64,7 +64,7 @@ func TestHungEndpointDelaysNobody(t *testing.T) {
 		for range 200 {
 			w.emit(t)
 		}
-		synctest.Wait()
+		time.Sleep(100 * time.Millisecond) // the first claim may have met the first event alone
 		require.Equal(t, 4, g.peak("hung.example.com"))
 
 		healthy := w.endpoint(t, "healthy.example.com")
