@@ -42,3 +42,19 @@ func (e *explained) Error() string {
 }
 
 func (e *explained) Unwrap() error { return e.err }
+
+// twoErrors are a first error and a second, with the package's prefix once.
+type twoErrors struct {
+	first, second error
+	between       string
+}
+
+func both(first error, between string, second error) error {
+	return &twoErrors{first, second, between}
+}
+
+func (e *twoErrors) Error() string {
+	return e.first.Error() + e.between + strings.TrimPrefix(e.second.Error(), errorPrefix)
+}
+
+func (e *twoErrors) Unwrap() []error { return []error{e.first, e.second} }

@@ -2,12 +2,11 @@ package alotwebhook
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -32,6 +31,39 @@ type ReceiverConfig struct {
 	// handled before. Zero or less: off. Defaults to off.
 	MaxAge time.Duration
 
+	// MaxBodyMemory bounds, in bytes, the memory of all bodies at once that are
+	// larger than 4 KiB; one for which there is no room is answered with 503.
+	// Smaller ones, which nearly all are, always have room, so that nobody who
+	// sends large bodies slowly keeps them out: they cost no more than their
+	// connections do. At least 8 × MaxBodyBytes.
+	// Zero or less: default. Defaults to [DefaultMaxBodyMemory].
+	MaxBodyMemory int64
+
+	// BodyTimeout is how long a body may take to arrive; then it is answered
+	// with 408. It replaces the server's ReadTimeout for the body, not its
+	// ReadHeaderTimeout, which a server should have too. Where the
+	// ResponseWriter has no deadlines, only the server's own count.
+	// Negative: none. Defaults to 15 s, when the sender gives up.
+	BodyTimeout time.Duration
+
+	// Deduper keeps an event that was handled from being handled again, for as
+	// long as it remembers. One in memory is for a single process and forgets
+	// when it ends; package dedupe has one for your database. Events without a
+	// handler are not asked about. Middleware does not use it: see [Once].
+	// Defaults to nil: handlers must expect an event id again.
+	Deduper Deduper
+
+	// Name sets this receiver's events apart in the Deduper from those of
+	// others that share it and act on the same events. It must stay the same
+	// over restarts. Defaults to "".
+	Name string
+
+	// Lease is how long a handler has, with a Deduper: its context ends then,
+	// and after a crash the event can be handled again. Longer than the 24 s
+	// after which the sender comes again, a crash costs an attempt.
+	// Zero or less: default. Defaults to [DefaultLease], 20 s.
+	Lease time.Duration
+
 	// Unknown is called for types that have no handler; it answers as a handler
 	// does. Without it they are answered with 204: an error would only make the
 	// sender repeat what nobody here is waiting for. Defaults to nil.
@@ -42,49 +74,61 @@ type ReceiverConfig struct {
 	// Several goroutines call it at once. Defaults to nil.
 	OnMatch func(secretIndex int)
 
-	// OnError is called for every request that was not handled, before it is
-	// answered with status: for metrics and error reports. The event is zero if
+	// OnError is called for every request that was not handled, or could not be
+	// marked as handled ([ErrNotMarked], status 200), before it is answered
+	// with status: for metrics and error reports. The event is zero if
 	// none could be trusted. The error may quote what a handler put into it;
 	// the request's body is read already. Several goroutines call it at once.
 	// Defaults to nil.
 	OnError func(r *http.Request, e Event, status int, err error)
 
-	// Logger gets one line for every request that was not handled: event id and
+	// Logger gets one line wherever OnError is called: event id and
 	// type, status and one stable word for the cause. Never an error's text,
 	// the payload or a header, which OnError has. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
 // Receiver is an [http.Handler] for an endpoint: it verifies a request, parses
-// its event strictly and calls the handler that [On] registered for the type.
-// It answers
+// its event strictly, asks its [Deduper] whether it was handled before, and calls
+// the handler that [On] registered for the type. It answers
 //
-//	200  the handler returned nil
+//	200  the handler returned nil, now or when the event came before
 //	202  the handler returned Permanent: received, not acted upon, not to be repeated
 //	204  there is no handler for the type
 //	400  signed, but not an event, data that does not fit the handler's type, or MaxAge
 //	401  not signed, or not with one of the secrets; always the same text
 //	403  an event of another organization
 //	405  not a POST
+//	408  a body that took longer than BodyTimeout
+//	409  the event is being handled already: come again when that is decided
 //	413  a body over MaxBodyBytes
 //	415  an encoded body: signatures are over the plain bytes
 //	500  the handler failed or panicked, or there is no Verifier
-//	503  the handler returned RetryAfter
+//	503  the handler returned RetryAfter, the Deduper failed, or MaxBodyMemory is in use
 //
 // The sender repeats whatever is not 2xx, and ends a delivery as failed after
-// its last attempt. The caller never learns more than the status. What can be
-// refused by the headers alone is refused before a byte of the body is read.
+// its last attempt; 503 makes it send fewer at once, 409 concerns one delivery
+// alone. The caller never learns more than the status. What can be refused by
+// the headers alone is refused before a byte of the body is read.
 //
-// Delivery is at least once: a handler must expect an event id again.
+// Delivery is at least once: without a Deduper, a handler must expect an event
+// id again. With one, a handler that commits its work and [ClaimFromContext] in
+// one transaction takes effect once.
+//
+// [Receiver.Middleware] puts the same checks before a handler of your own, and
+// [Receiver.Receive] is for what did not come by HTTP.
 type Receiver struct {
 	verifier *Verifier
 	config   ReceiverConfig
+	memory   *bodyBudget
 
 	mu       sync.RWMutex
 	handlers map[string]eventHandler
 }
 
 type eventHandler func(ctx context.Context, e Event) error
+
+const defaultBodyTimeout = 15 * time.Second
 
 // NewReceiver returns a receiver without handlers; [On] adds them. With a nil
 // or zero Verifier, every request is answered with 500 and an error is logged:
@@ -97,6 +141,13 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 	if r.config.MaxBodyBytes <= 0 {
 		r.config.MaxBodyBytes = DefaultMaxBodyBytes
 	}
+	if r.config.BodyTimeout == 0 {
+		r.config.BodyTimeout = defaultBodyTimeout
+	}
+	r.memory = newBodyBudget(r.config.MaxBodyMemory)
+	if m := r.config.MaxBodyBytes; m < math.MaxInt64/8 { // room for the largest, whatever else is asked for
+		r.memory.limit = max(r.memory.limit, 8*m)
+	}
 	return r
 }
 
@@ -107,7 +158,8 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 //
 // The handler's error decides the answer: nil is 200, [Permanent] 202,
 // [RetryAfter] 503, anything else and a panic 500. Its context ends when the
-// sender hangs up, after 15 seconds at its defaults: take longer work elsewhere.
+// sender hangs up, after 15 seconds at its defaults, or with the lease of a
+// Deduper: take longer work elsewhere.
 //
 // As [http.ServeMux.Handle], On panics if the type is registered already or is
 // not a type's name (see [EventType]), or if fn is nil.
@@ -138,7 +190,7 @@ func (r *Receiver) register(eventType string, h eventHandler) {
 
 // ServeHTTP implements [http.Handler].
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	e, err := r.admit(req)
+	e, err := r.open(w, req)
 	if err != nil {
 		r.fail(w, req, Event{}, refusal(err))
 		return
@@ -151,17 +203,68 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
-// admit returns the event of a request that may be handled.
-func (r *Receiver) admit(req *http.Request) (Event, error) {
-	if req.Method != http.MethodPost {
-		return Event{}, errNotPost
+// Receive is [Receiver.ServeHTTP] apart from HTTP: for what comes out of a queue
+// or a cloud function, with the headers that the sender sent (see
+// [Verifier.ParseBody] for both). [StatusCode] says how ServeHTTP would have
+// answered: nil is success, and for an error whose status is 2xx, trying again
+// is of no use. Errors are logged, but not given to OnError, which is for requests.
+func (r *Receiver) Receive(ctx context.Context, header http.Header, body []byte) error {
+	index, err := r.verifier.openBody(header, body, r.config.MaxBodyBytes)
+	var e Event
+	if err == nil {
+		e, err = r.accept(body, index)
 	}
-	e, index, err := r.verifier.parseRequest(req, r.config.MaxBodyBytes)
+	if err != nil {
+		return r.report(ctx, Event{}, refusal(err))
+	}
+	if _, err := r.handle(ctx, e); err != nil {
+		return r.report(ctx, e, outcome(err))
+	}
+	return nil
+}
+
+func (r *Receiver) report(ctx context.Context, e Event, a *answer) error {
+	r.log(ctx, e, a)
+	return a
+}
+
+// open returns the event of a request that may be handled.
+func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error) {
+	buf, index, err := r.read(w, req)
 	if err != nil {
 		return Event{}, err
 	}
+	defer buf.free()
+	return r.accept(buf.b, index)
+}
+
+// read returns the verified body of a request.
+func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodyBuffer, index int, err error) {
+	if req.Method != http.MethodPost {
+		return nil, -1, errNotPost
+	}
+	if r.config.BodyTimeout < 0 {
+		return r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
+	}
+	// The deadline stays when a request is refused: net/http still reads a part
+	// of what is left. It would end the context of one that is handled.
+	deadlines := http.NewResponseController(w)
+	supported := deadlines.SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) == nil
+	buf, index, err = r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
+	if supported && err == nil {
+		_ = deadlines.SetReadDeadline(time.Time{}) // the connection broke, if that fails: the context says so
+	}
+	return buf, index, err
+}
+
+// accept parses a verified body and makes the checks of the event itself.
+func (r *Receiver) accept(body []byte, index int) (Event, error) {
 	if r.config.OnMatch != nil {
 		r.config.OnMatch(index)
+	}
+	e, err := ParseEvent(body)
+	if err != nil {
+		return Event{}, err
 	}
 	if want := r.config.OrganizationID; want != "" && e.OrganizationID != want {
 		return Event{}, fmt.Errorf("%w: not of %s", ErrWrongOrganization, want)
@@ -177,7 +280,7 @@ func (r *Receiver) admit(req *http.Request) (Event, error) {
 	return e, nil
 }
 
-// handle runs the handler of the event's type and turns its panic into an error.
+// handle runs the handler of the event's type, once if there is a Deduper.
 func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) {
 	r.mu.RLock()
 	h := r.handlers[e.Type]
@@ -189,6 +292,20 @@ func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) 
 	if h == nil {
 		return status, nil
 	}
+	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
+		return call(ctx, h, e)
+	})
+}
+
+func (r *Receiver) key(e Event) string {
+	if r.config.Name == "" {
+		return e.ID
+	}
+	return r.config.Name + "/" + e.ID
+}
+
+// call turns a handler's panic into an error.
+func call(ctx context.Context, h eventHandler, e Event) (err error) {
 	defer func() {
 		switch v := recover(); v {
 		case nil:
@@ -198,58 +315,5 @@ func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) 
 			err = &panicError{value: v, stack: debug.Stack()}
 		}
 	}()
-	return status, h(ctx, e)
-}
-
-// fail reports and answers a request that was not handled.
-func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, a *answer) {
-	r.log(req.Context(), e, a)
-	if r.config.OnError != nil {
-		r.config.OnError(req, e, a.status, a.err)
-	}
-	switch a.status {
-	case http.StatusMethodNotAllowed:
-		w.Header().Set("Allow", http.MethodPost)
-	case http.StatusRequestEntityTooLarge:
-		w.Header().Set("Connection", "close") // rather than read the rest of it
-	case http.StatusServiceUnavailable:
-		if a.after > 0 {
-			seconds := (a.after-1)/time.Second + 1
-			w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-		}
-	}
-	http.Error(w, http.StatusText(a.status), a.status)
-}
-
-func (r *Receiver) log(ctx context.Context, e Event, a *answer) {
-	logger := r.config.Logger
-	if logger == nil {
-		logger = slog.Default()
-	}
-	level := slog.LevelWarn
-	if a.status >= 500 || a.cause == causePermanent {
-		level = slog.LevelError
-	}
-	attrs := []slog.Attr{slog.Int("status", a.status), slog.String("cause", a.cause)}
-	if e.ID != "" {
-		attrs = append(attrs, slog.String("event", e.ID), slog.String("type", e.Type))
-	}
-	var p *panicError
-	if errors.As(a.err, &p) {
-		attrs = append(attrs, slog.String("stack", string(p.stack)))
-	}
-	logger.LogAttrs(ctx, level, "alotwebhook: event not handled", attrs...)
-}
-
-// panicError is a handler's panic. Its stack holds no values, so it may be logged.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (p *panicError) Error() string { return fmt.Sprintf("alotwebhook: handler panicked: %v", p.value) }
-
-func (p *panicError) Unwrap() error {
-	err, _ := p.value.(error)
-	return err
+	return h(ctx, e)
 }

@@ -1,8 +1,12 @@
 package alotwebhook
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -22,6 +26,7 @@ func (a *answer) Unwrap() error { return a.err }
 const (
 	causeMalformedEvent = "malformed_event"
 	causePermanent      = "permanent"
+	causeNotMarked      = "not_marked"
 )
 
 // Permanent marks a handler's error as one that trying again cannot mend. It is
@@ -38,6 +43,11 @@ func Permanent(err error) error {
 		return nil
 	}
 	return &answer{status: http.StatusAccepted, cause: causePermanent, err: err}
+}
+
+func isPermanent(err error) bool {
+	a := (*answer)(nil)
+	return errors.As(err, &a) && a.cause == causePermanent
 }
 
 // RetryAfter marks a handler's error as one to try again not before d has
@@ -77,6 +87,9 @@ var refusals = []struct {
 	{ErrSignatureMismatch, http.StatusUnauthorized, "signature_mismatch"},
 	{ErrEncodedBody, http.StatusUnsupportedMediaType, "encoded_body"},
 	{ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
+	{ErrBodyMemory, http.StatusServiceUnavailable, "body_memory"},
+	{ErrBodyTimeout, http.StatusRequestTimeout, "body_timeout"},
+	{errUnreadable, http.StatusBadRequest, "unreadable_body"},
 	{ErrMalformedEvent, http.StatusBadRequest, causeMalformedEvent},
 	{ErrWrongOrganization, http.StatusForbidden, "wrong_organization"},
 	{ErrTooOld, http.StatusBadRequest, "too_old"},
@@ -90,5 +103,74 @@ func refusal(err error) *answer {
 			return &answer{status: r.status, cause: r.cause, err: err}
 		}
 	}
-	return &answer{status: http.StatusBadRequest, cause: "unreadable_body", err: err}
+	return outcome(err)
+}
+
+// StatusCode is the status with which a [Receiver] answers an error of
+// [Verifier.ParseRequest], [Verifier.ParseBody], [Receiver.Receive], [Once] or a
+// handler; 200 for nil. Tell the sender nothing more than that.
+func StatusCode(err error) int {
+	if err == nil {
+		return http.StatusOK
+	}
+	if a := (*answer)(nil); errors.As(err, &a) {
+		return outcome(err).status
+	}
+	return refusal(err).status
+}
+
+// fail reports and answers a request that was not handled.
+func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, a *answer) {
+	r.log(req.Context(), e, a)
+	if r.config.OnError != nil {
+		r.config.OnError(req, e, a.status, a.err)
+	}
+	switch a.status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+		w.Header().Set("Connection", "close") // rather than read the rest of it
+	}
+	if a.after > 0 {
+		seconds := (a.after-1)/time.Second + 1
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	}
+	http.Error(w, http.StatusText(a.status), a.status)
+}
+
+func (r *Receiver) log(ctx context.Context, e Event, a *answer) {
+	logger := r.config.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	level := slog.LevelWarn
+	if a.status >= 500 || a.cause == causePermanent || a.cause == causeNotMarked {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{slog.Int("status", a.status), slog.String("cause", a.cause)}
+	if e.ID != "" {
+		attrs = append(attrs, slog.String("event", e.ID), slog.String("type", e.Type))
+	}
+	var p *panicError
+	if errors.As(a.err, &p) {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	what := "alotwebhook: event not handled"
+	if a.cause == causeNotMarked {
+		what = "alotwebhook: event handled, but not marked as done"
+	}
+	logger.LogAttrs(ctx, level, what, attrs...)
+}
+
+// panicError is a handler's panic. Its stack holds no values, so it may be logged.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("alotwebhook: handler panicked: %v", p.value) }
+
+func (p *panicError) Unwrap() error {
+	err, _ := p.value.(error)
+	return err
 }

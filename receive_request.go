@@ -3,12 +3,8 @@ package alotwebhook
 import (
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"slices"
 	"strings"
-	"sync"
 )
 
 // DefaultMaxBodyBytes is how large a body a receiver takes, in bytes: 1 MiB.
@@ -28,47 +24,86 @@ var (
 	ErrTooOld = errors.New("alotwebhook: event too old")
 	// ErrTooNew: the event lies further in the future than [ReceiverConfig.MaxAge].
 	ErrTooNew = errors.New("alotwebhook: event from the future")
+	// ErrBodyMemory: the bodies of all requests at once would take more memory than
+	// [ReceiverConfig.MaxBodyMemory].
+	ErrBodyMemory = errors.New("alotwebhook: too many large bodies at once")
+	// ErrBodyTimeout: the body took longer than [ReceiverConfig.BodyTimeout] or
+	// the server's ReadTimeout.
+	ErrBodyTimeout = errors.New("alotwebhook: body did not arrive in time")
 )
 
-var errNotPost = errors.New("alotwebhook: method is not POST")
+var (
+	errNotPost    = errors.New("alotwebhook: method is not POST")
+	errUnreadable = errors.New("alotwebhook: cannot read the body")
+)
 
 // ParseRequest returns a request's event once its signature is verified: for a
-// handler of your own, where [Receiver] does not fit. Before it reads a byte,
-// it refuses by the headers alone what cannot be good: a signature that is
-// missing, malformed or doubled, an encoded body, or one said to be longer than
-// [DefaultMaxBodyBytes] (put an [http.MaxBytesReader] around r.Body for less).
+// handler of your own, where neither [Receiver] nor [Receiver.Middleware] fits.
+// Before it reads a byte, it refuses by the headers alone what cannot be good: a
+// signature that is missing, malformed or doubled, an encoded body, or one said
+// to be longer than [DefaultMaxBodyBytes] (put an [http.MaxBytesReader] around
+// r.Body for less). It has no ResponseWriter to limit the time with: set the
+// server's ReadTimeout.
 //
 // The errors are those of [Verify] and [ParseEvent], [ErrEncodedBody],
-// [ErrBodyTooLarge], or that of reading the body. Nothing in the event aliases
+// [ErrBodyTooLarge], [ErrBodyMemory] past [DefaultMaxBodyMemory], [ErrBodyTimeout],
+// or that of reading the body; [StatusCode] says how to answer them. Nothing in the event aliases
 // the body, which is read and gone.
 func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
-	e, _, err := v.parseRequest(r, DefaultMaxBodyBytes)
-	return e, err
+	if !v.ready() {
+		return Event{}, ErrNoSecret
+	}
+	buf, _, err := v.openRequest(r, DefaultMaxBodyBytes, v.memory)
+	if err != nil {
+		return Event{}, err
+	}
+	defer buf.free()
+	return ParseEvent(buf.b)
 }
 
-func (v *Verifier) parseRequest(r *http.Request, maxBytes int64) (e Event, index int, err error) {
-	sum, err := v.checkHeader(r, maxBytes)
-	if err != nil {
-		return Event{}, -1, err
+// ParseBody is [Verifier.ParseRequest] apart from HTTP: for what comes out of a
+// queue or a cloud function, with the headers that the sender sent. Make header
+// with [http.Header.Add], which takes names in any case, and decode a body that
+// was handed on as base64 first: signatures are over the bytes as sent.
+func (v *Verifier) ParseBody(header http.Header, body []byte) (Event, error) {
+	if _, err := v.openBody(header, body, DefaultMaxBodyBytes); err != nil {
+		return Event{}, err
 	}
-	buf := bodies.Get().(*bodyBuffer)
-	defer buf.free()
-	if err := buf.read(r.Body, maxBytes); err != nil {
-		return Event{}, -1, err
+	return ParseEvent(body)
+}
+
+// openRequest reads a body and verifies it. The caller frees the buffer, if
+// there is no error.
+func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodyBudget) (buf *bodyBuffer, index int, err error) {
+	sum, err := v.checkHeader(r.Header, r.ContentLength, maxBytes)
+	if err != nil {
+		return nil, -1, err
+	}
+	if buf, err = readBody(r.Body, maxBytes, budget); err != nil {
+		return nil, -1, err
 	}
 	if index, err = v.match(buf.b, &sum); err != nil {
-		return Event{}, -1, err
+		buf.free()
+		return nil, -1, err
 	}
-	e, err = ParseEvent(buf.b)
-	return e, index, err
+	return buf, index, nil
+}
+
+// openBody verifies a body that was read already.
+func (v *Verifier) openBody(header http.Header, body []byte, maxBytes int64) (index int, err error) {
+	sum, err := v.checkHeader(header, int64(len(body)), maxBytes)
+	if err != nil {
+		return -1, err
+	}
+	return v.match(body, &sum)
 }
 
 // checkHeader refuses what the header alone condemns and returns the MAC it claims.
-func (v *Verifier) checkHeader(r *http.Request, maxBytes int64) (sum [sha256.Size]byte, err error) {
+func (v *Verifier) checkHeader(header http.Header, length, maxBytes int64) (sum [sha256.Size]byte, err error) {
 	if !v.ready() {
 		return sum, ErrNoSecret
 	}
-	switch signatures := r.Header[SignatureHeader]; len(signatures) {
+	switch signatures := header[SignatureHeader]; len(signatures) {
 	case 0:
 		err = ErrNotSigned
 	case 1:
@@ -79,65 +114,13 @@ func (v *Verifier) checkHeader(r *http.Request, maxBytes int64) (sum [sha256.Siz
 	if err != nil {
 		return sum, err
 	}
-	for _, encoding := range r.Header["Content-Encoding"] {
+	for _, encoding := range header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
 			return sum, ErrEncodedBody
 		}
 	}
-	if r.ContentLength > maxBytes {
+	if length > maxBytes {
 		return sum, tooLarge(&http.MaxBytesError{Limit: maxBytes})
 	}
 	return sum, nil
-}
-
-func tooLarge(err *http.MaxBytesError) error {
-	return fmt.Errorf("%w: more than %d bytes: %w", ErrBodyTooLarge, err.Limit, err)
-}
-
-// bodyBuffer holds a body while it is verified and parsed.
-type bodyBuffer struct{ b []byte }
-
-// A buffer starts small and grows with what really comes, never by what
-// Content-Length promises: many slow clients cost little. One that grew past
-// the largest usual payload does not stay in the pool.
-const (
-	bodyBufferSize    = 4 << 10
-	maxPooledBodySize = 512 << 10
-)
-
-var bodies = sync.Pool{New: func() any {
-	return &bodyBuffer{b: make([]byte, 0, bodyBufferSize)}
-}}
-
-func (buf *bodyBuffer) free() {
-	if cap(buf.b) <= maxPooledBodySize {
-		buf.b = buf.b[:0]
-		bodies.Put(buf)
-	}
-}
-
-// read takes the whole body: never a part of it, which would pass for forged.
-func (buf *bodyBuffer) read(body io.Reader, maxBytes int64) error {
-	if body == nil {
-		return nil
-	}
-	for {
-		if len(buf.b) == cap(buf.b) {
-			buf.b = slices.Grow(buf.b, cap(buf.b))
-		}
-		n, err := body.Read(buf.b[len(buf.b):cap(buf.b)])
-		buf.b = buf.b[:len(buf.b)+n]
-		if int64(len(buf.b)) > maxBytes {
-			return tooLarge(&http.MaxBytesError{Limit: maxBytes})
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if limit := (*http.MaxBytesError)(nil); errors.As(err, &limit) {
-			return tooLarge(limit)
-		}
-		if err != nil {
-			return fmt.Errorf("alotwebhook: cannot read the body: %w", err)
-		}
-	}
 }

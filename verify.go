@@ -95,6 +95,7 @@ type Verifier struct {
 	// A function shows nothing to package fmt, which would print a slice when
 	// the Verifier is an unexported field: it cannot call Format there.
 	secrets func() []Secret
+	memory  *bodyBudget // of ParseRequest
 }
 
 // NewVerifier returns a verifier that accepts what any of the secrets signed.
@@ -116,7 +117,7 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 		}
 	}
 	own := slices.Clone(secrets)
-	return &Verifier{secrets: func() []Secret { return own }}, nil
+	return &Verifier{secrets: func() []Secret { return own }, memory: newBodyBudget(0)}, nil
 }
 
 // Verify is [Verify] with any of the secrets. It allocates nothing.

@@ -1,0 +1,73 @@
+package dedupe
+
+import "strings"
+
+// Dialect is the kind of a database.
+type Dialect string
+
+const (
+	// SQLite is SQLite 3.35 and later, by any driver. Its handle should wait
+	// for locks and begin transactions with a write lock; with modernc.org/sqlite
+	// that is "?_pragma=busy_timeout(10000)&_txlock=immediate".
+	SQLite Dialect = "sqlite"
+	// PostgreSQL is PostgreSQL 12 and later, by any driver.
+	PostgreSQL Dialect = "postgresql"
+)
+
+// statements are those of a dialect. Times are milliseconds since 1970 by the
+// database's clock. expires_at is the end of the lease and, once done, of the
+// memory. What has expired stays for another hour, so that a claim which
+// outlived its lease still finds its row.
+type statements struct {
+	create                                     []string
+	claim, look, complete, own, release, purge string
+}
+
+var dialects = map[Dialect]*statements{
+	SQLite: newStatements(map[string]string{
+		"{boolean}":     "INTEGER",
+		"{options}":     " WITHOUT ROWID",
+		"{now}":         "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+		"{skip locked}": "",
+		"$":             "?", // ?1 is SQLite's own form; drivers differ over $1
+	}),
+	PostgreSQL: newStatements(map[string]string{
+		"{boolean}":     "BOOLEAN",
+		"{options}":     "",
+		"{now}":         "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+		"{skip locked}": " FOR UPDATE SKIP LOCKED", // of two that purge, each takes its own
+	}),
+}
+
+func newStatements(words map[string]string) *statements {
+	var pairs []string
+	for from, to := range words {
+		pairs = append(pairs, from, to)
+	}
+	in := strings.NewReplacer(pairs...).Replace
+	return &statements{
+		create: []string{
+			in(`CREATE TABLE IF NOT EXISTS alotwebhook_handled (
+	event_key  TEXT NOT NULL PRIMARY KEY,
+	token      BIGINT NOT NULL,
+	done       {boolean} NOT NULL,
+	expires_at BIGINT NOT NULL
+){options}`),
+			`CREATE INDEX IF NOT EXISTS alotwebhook_handled_expires_at ON alotwebhook_handled (expires_at)`,
+		},
+		claim: in(`INSERT INTO alotwebhook_handled AS h (event_key, token, done, expires_at)
+VALUES ($1, $2, FALSE, {now} + $3)
+ON CONFLICT (event_key) DO UPDATE SET token = excluded.token, expires_at = excluded.expires_at
+WHERE NOT h.done AND h.expires_at <= {now}
+RETURNING token`),
+		look: in(`SELECT done, expires_at - {now} FROM alotwebhook_handled WHERE event_key = $1`),
+		complete: in(`UPDATE alotwebhook_handled SET done = TRUE, expires_at = {now} + $3
+WHERE event_key = $1 AND token = $2 AND NOT done`),
+		own: in(`SELECT COUNT(*) FROM alotwebhook_handled WHERE event_key = $1 AND token = $2`),
+		release: in(`DELETE FROM alotwebhook_handled
+WHERE event_key = $1 AND token = $2 AND NOT done`),
+		purge: in(`DELETE FROM alotwebhook_handled WHERE event_key IN (
+	SELECT event_key FROM alotwebhook_handled WHERE expires_at < {now} - 3600000
+	ORDER BY expires_at LIMIT $1{skip locked})`),
+	}
+}
