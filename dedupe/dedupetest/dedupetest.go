@@ -32,12 +32,13 @@ func Run(t *testing.T, open func(tb testing.TB) alotwebhook.Deduper) {
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
 			t.Parallel()
+			trial := &trial{T: t, deduper: open(t)}
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Logf("the rule of alotwebhook.Deduper that is broken: %s", r.says)
 				}
 			})
-			r.test(&trial{T: t, deduper: open(t)})
+			r.test(trial)
 		})
 	}
 }
@@ -52,13 +53,20 @@ const (
 	// long is a lease that no test outlives; brief one that it waits for.
 	long  = time.Hour
 	brief = 200 * time.Millisecond
-	// patience bounds every wait, so that a slow machine passes and a broken Deduper ends.
-	patience = time.Minute
 	// crowd is how many claim at once.
 	crowd = 32
 
 	someKey = "evt_01jcc7wjz3e4qv8x5k2m9n6p0r"
 )
+
+// patience bounds every wait, so that a slow machine passes and a broken Deduper
+// ends: half of the time that the tests still have, and at most a minute.
+func (t *trial) patience() time.Duration {
+	if deadline, ok := t.Deadline(); ok {
+		return min(time.Minute, time.Until(deadline)/2)
+	}
+	return time.Minute
+}
 
 // trial is one rule on trial: a test with its Deduper.
 type trial struct {
@@ -93,6 +101,7 @@ func (t *trial) claimed(key string, lease time.Duration) alotwebhook.DedupeClaim
 func (t *trial) replaced(key string) (old, next alotwebhook.DedupeClaim) {
 	t.Helper()
 	old = t.claimed(key, brief)
+	patience := t.patience()
 	for deadline := time.Now().Add(patience); ; {
 		if next = t.claim(key, long); next.State == alotwebhook.DedupeClaimed {
 			return old, next

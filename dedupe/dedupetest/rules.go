@@ -73,6 +73,7 @@ var rules = []rule{
 	}},
 	{"OneOfManyAfterACrash", "Of many claims at once after a lease ran out, exactly one gets the key.", func(t *trial) {
 		t.claimed(someKey, brief)
+		patience := t.patience()
 		for deadline := time.Now().Add(patience); ; {
 			states := t.rush(someKey, long)
 			if states[alotwebhook.DedupeClaimed] > 0 {

@@ -1,0 +1,88 @@
+package sqltest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
+)
+
+// childVariable tells a re-executed test binary at which point to be killed.
+const childVariable = "ALOTWEBHOOK_SQLTEST_KILL"
+
+const crashLease = 300 * time.Millisecond
+
+// A process that is killed while it handles an event leaves the event to be
+// handled again, or done if its transaction was committed.
+func TestKilledHandler(t *testing.T) {
+	t.Parallel()
+	for point, rows := range map[string]int{"before the work": 0, "before the commit": 0, "after the commit": 1} {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "customer.db")
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestChild$", "-test.timeout=60s")
+			cmd.Env = append(os.Environ(), childVariable+"="+point, childVariable+"_FILE="+path)
+			out, err := cmd.CombinedOutput()
+			exit := &exec.ExitError{}
+			require.ErrorAs(t, err, &exit, string(out))
+			require.Equal(t, -1, exit.ExitCode(), "killed: %s", out)
+
+			db := openSQLite(t, path)
+			s := newSQL(t, db, dedupe.SQLite, nil)
+			require.Equal(t, rows, count(t, db, "business"))
+			for { // as the sender does, if not as patiently
+				err = alotwebhook.Once(t.Context(), s, "evt", time.Minute, func(ctx context.Context) error {
+					return business(ctx, db, s, nil)
+				})
+				if !errors.Is(err, alotwebhook.ErrInProgress) {
+					break
+				}
+			}
+			require.NoError(t, err)
+			require.Equal(t, 1, count(t, db, "business"), "handled once, whenever it was killed")
+		})
+	}
+}
+
+// TestChild is the process that is killed.
+func TestChild(t *testing.T) {
+	point := os.Getenv(childVariable)
+	if point == "" {
+		t.Skip("run by TestKilledHandler")
+	}
+	db := openSQLite(t, os.Getenv(childVariable+"_FILE"))
+	s := newSQL(t, db, dedupe.SQLite, nil)
+	makeBusiness(t, db)
+	err := alotwebhook.Once(t.Context(), s, "evt", crashLease, func(ctx context.Context) error {
+		if point == "before the work" {
+			kill(t)
+		}
+		err := business(ctx, db, s, func() error {
+			if point == "before the commit" {
+				kill(t)
+			}
+			return nil
+		})
+		if point == "after the commit" {
+			kill(t)
+		}
+		return err
+	})
+	t.Fatalf("not killed: %v", err)
+}
+
+func kill(t *testing.T) {
+	t.Helper()
+	self, err := os.FindProcess(os.Getpid())
+	require.NoError(t, err)
+	require.NoError(t, self.Kill())
+	select {} // until it takes effect
+}

@@ -1,0 +1,124 @@
+package sqltest
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/lib/pq"
+	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
+	"github.com/alot/alotwebhook/dedupe/dedupetest"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" { // needs no PostgreSQL
+		os.Exit(m.Run())
+	}
+	postgrestest.Main(m)
+}
+
+// databases are the kinds that the tests run on, each by the drivers that people use.
+var databases = []struct {
+	name    string
+	dialect dedupe.Dialect
+	open    func(t testing.TB) func() *sql.DB // each call gives another handle on the same database
+}{
+	{"sqlite", dedupe.SQLite, func(t testing.TB) func() *sql.DB {
+		path := filepath.Join(t.TempDir(), "customer.db")
+		return func() *sql.DB { return openSQLite(t, path) }
+	}},
+	{"pgx", dedupe.PostgreSQL, func(t testing.TB) func() *sql.DB { return openPostgres(t, "pgx") }},
+	{"lib-pq", dedupe.PostgreSQL, func(t testing.TB) func() *sql.DB { return openPostgres(t, "postgres") }},
+}
+
+func openSQLite(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	return handle(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+}
+
+func openPostgres(t testing.TB, driver string) func() *sql.DB {
+	t.Helper()
+	schema := postgrestest.Schema(t, postgrestest.Pool(t))
+	dsn := withSearchPath(postgrestest.DSN(t), schema)
+	db := handle(t, driver, dsn)
+	_, err := db.ExecContext(t.Context(), "CREATE SCHEMA "+schema)
+	require.NoError(t, err)
+	return func() *sql.DB { return handle(t, driver, dsn) }
+}
+
+// withSearchPath adds to a connection string of either form.
+func withSearchPath(dsn, schema string) string {
+	if !strings.Contains(dsn, "://") {
+		return dsn + " search_path=" + schema
+	}
+	separator := "?"
+	if strings.Contains(dsn, "?") {
+		separator = "&"
+	}
+	return dsn + separator + "search_path=" + schema
+}
+
+func handle(t testing.TB, driver, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	require.NoError(t, err)
+	db.SetMaxOpenConns(4)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return db
+}
+
+// newSQL returns a Deduper on db with its table.
+func newSQL(t testing.TB, db *sql.DB, dialect dedupe.Dialect, cfg *dedupe.SQLConfig) *dedupe.SQL {
+	t.Helper()
+	s, err := dedupe.NewSQL(db, dialect, cfg)
+	require.NoError(t, err)
+	require.NoError(t, s.CreateTable(t.Context()))
+	return s
+}
+
+// onEach runs a test on every kind of database.
+func onEach(t *testing.T, test func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB)) {
+	t.Helper()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, d.dialect, d.open(t))
+		})
+	}
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			dedupetest.Run(t, func(tb testing.TB) alotwebhook.Deduper {
+				return newSQL(tb, d.open(tb)(), d.dialect, nil)
+			})
+		})
+	}
+}
+
+func claimed(t testing.TB, d alotwebhook.Deduper, key string, lease time.Duration) alotwebhook.DedupeClaim {
+	t.Helper()
+	c, err := d.Claim(context.Background(), key, lease)
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.DedupeClaimed, c.State)
+	return c
+}
+
+func count(t testing.TB, db *sql.DB, table string) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM "+table).Scan(&n))
+	return n
+}

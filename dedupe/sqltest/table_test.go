@@ -1,0 +1,121 @@
+package sqltest
+
+import (
+	"database/sql"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
+)
+
+func TestCreateTableAtOnce(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		var group sync.WaitGroup
+		for range 4 {
+			s, err := dedupe.NewSQL(open(), dialect, nil)
+			require.NoError(t, err)
+			for range 3 {
+				group.Go(func() {
+					if err := s.CreateTable(t.Context()); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		group.Wait()
+	})
+}
+
+func TestSchemaIsWhatCreateTableMakes(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		db := open()
+		_, err := db.ExecContext(t.Context(), dedupe.Schema(dialect))
+		require.NoError(t, err)
+		s, err := dedupe.NewSQL(db, dialect, nil)
+		require.NoError(t, err)
+		require.NoError(t, s.Complete(t.Context(), claimed(t, s, "a", time.Minute)))
+		require.NoError(t, s.CreateTable(t.Context()))
+		require.Equal(t, 1, count(t, db, "alotwebhook_handled"))
+	})
+}
+
+func TestNewSQLRefusesAnotherDialect(t *testing.T) {
+	t.Parallel()
+	_, err := dedupe.NewSQL(openSQLite(t, ":memory:"), "mysql", nil)
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	require.ErrorContains(t, err, `dialect is "mysql"`)
+}
+
+// Processes have handles of their own.
+func TestHandlesShare(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		a, b := newSQL(t, open(), dialect, nil), newSQL(t, open(), dialect, nil)
+		c := claimed(t, a, "evt", time.Minute)
+		other, err := b.Claim(t.Context(), "evt", time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.DedupeInProgress, other.State)
+		require.NoError(t, a.Complete(t.Context(), c))
+		other, err = b.Claim(t.Context(), "evt", time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.DedupeDone, other.State)
+	})
+}
+
+func TestPurge(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		db := open()
+		s := newSQL(t, db, dialect, &dedupe.SQLConfig{Retention: time.Hour})
+		age := func(by time.Duration) {
+			_, err := db.ExecContext(t.Context(), fmt.Sprintf("UPDATE alotwebhook_handled SET expires_at = expires_at - %d", by.Milliseconds()))
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.Complete(t.Context(), claimed(t, s, "done", time.Minute)))
+		claimed(t, s, "left behind", time.Minute)
+		old := claimed(t, s, "late", time.Minute)
+
+		age(59 * time.Minute)
+		purged, err := s.Purge(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, purged, "a minute of the retention is left, and an hour more")
+		require.NoError(t, s.Complete(t.Context(), old), "its lease is over, but its row is there")
+		age(62 * time.Minute)
+		purged, err = s.Purge(t.Context())
+		require.NoError(t, err)
+		require.EqualValues(t, 2, purged)
+		age(2 * time.Hour)
+
+		// Claims purge by themselves.
+		for i := range 100 {
+			require.NoError(t, s.Complete(t.Context(), claimed(t, s, fmt.Sprint("new", i), time.Minute)))
+		}
+		require.Equal(t, 100, count(t, db, "alotwebhook_handled"), "and not the late one")
+	})
+}
+
+// A database that is down must not let events through unchecked.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		s, err := dedupe.NewSQL(open(), dialect, nil)
+		require.NoError(t, err)
+		_, err = s.Claim(t.Context(), "evt_1", time.Minute)
+		require.ErrorContains(t, err, "alotwebhook: cannot claim evt_1 in alotwebhook_handled: ")
+		c := alotwebhook.DedupeClaim{Key: "evt_1", State: alotwebhook.DedupeClaimed, Token: 1}
+		require.ErrorContains(t, s.Complete(t.Context(), c), "alotwebhook: cannot complete evt_1 in alotwebhook_handled: ")
+		require.ErrorContains(t, s.Release(t.Context(), c), "alotwebhook: cannot release evt_1 in alotwebhook_handled: ")
+		_, err = s.Purge(t.Context())
+		require.ErrorContains(t, err, "alotwebhook: cannot purge in alotwebhook_handled: ")
+
+		err = alotwebhook.Once(t.Context(), s, "evt_1", 0, nil)
+		require.Equal(t, 503, alotwebhook.StatusCode(err))
+	})
+}

@@ -1,0 +1,111 @@
+package sqltest
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
+)
+
+// business is a handler's work: a row, and the mark that the event was handled.
+func business(ctx context.Context, db *sql.DB, s *dedupe.SQL, beforeCommit func() error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, "INSERT INTO business (score) VALUES (82)"); err != nil {
+		return err
+	}
+	if err := s.Tx(tx).Complete(ctx, alotwebhook.ClaimFromContext(ctx)); err != nil {
+		return err
+	}
+	if beforeCommit != nil {
+		if err := beforeCommit(); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+func makeBusiness(t testing.TB, db *sql.DB) {
+	t.Helper()
+	_, err := db.Exec("CREATE TABLE IF NOT EXISTS business (score BIGINT)")
+	require.NoError(t, err)
+}
+
+func TestTxCommitsBoth(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		db := open()
+		s := newSQL(t, db, dialect, nil)
+		makeBusiness(t, db)
+		for range 3 {
+			require.NoError(t, alotwebhook.Once(t.Context(), s, "evt", time.Minute, func(ctx context.Context) error {
+				return business(ctx, db, s, nil)
+			}))
+		}
+		require.Equal(t, 1, count(t, db, "business"))
+	})
+}
+
+func TestTxRollsBackBoth(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		db := open()
+		s := newSQL(t, db, dialect, nil)
+		makeBusiness(t, db)
+		refused := errors.New("score below 0")
+		err := alotwebhook.Once(t.Context(), s, "evt", time.Minute, func(ctx context.Context) error {
+			return business(ctx, db, s, func() error { return refused })
+		})
+		require.Equal(t, refused, err)
+		require.Zero(t, count(t, db, "business"))
+		claimed(t, s, "evt", time.Minute) // free again, at once
+	})
+}
+
+// A handler that outlives its lease, and one that takes over meanwhile: the work
+// of one of them counts.
+func TestTxOfALostClaimDoesNotCommit(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		db := open()
+		s := newSQL(t, db, dialect, nil)
+		makeBusiness(t, db)
+		const lease = 200 * time.Millisecond
+		err := alotwebhook.Once(t.Context(), s, "evt", lease, func(ctx context.Context) error {
+			<-ctx.Done()
+			for { // the sender comes again, to another process
+				err := alotwebhook.Once(t.Context(), s, "evt", time.Minute, func(ctx context.Context) error {
+					return business(ctx, db, s, nil)
+				})
+				if !errors.Is(err, alotwebhook.ErrInProgress) {
+					require.NoError(t, err)
+					break
+				}
+			}
+			// The first one ignores that its context has ended.
+			return business(context.WithoutCancel(ctx), db, s, nil)
+		})
+		require.ErrorIs(t, err, alotwebhook.ErrClaimLost)
+		require.Equal(t, 1, count(t, db, "business"))
+	})
+}
+
+func TestTxWithoutAClaim(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		db := open()
+		s := newSQL(t, db, dialect, nil)
+		makeBusiness(t, db)
+		require.ErrorContains(t, business(t.Context(), db, s, nil), "this is no claim")
+		require.Zero(t, count(t, db, "business"))
+	})
+}
