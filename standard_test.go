@@ -295,3 +295,78 @@ func TestVerifyHeaderAllocatesNothing(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+func TestDispatcherSendsStandardHeaders(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := &receivers{answer: func(_ *http.Request, n int) (*http.Response, error) {
+			if n == 1 {
+				return status(http.StatusInternalServerError), nil
+			}
+			return status(http.StatusNoContent), nil
+		}}
+		w := newWorld(t, alotwebhook.Config{StandardWebhooks: true}, net)
+		e := w.endpoint(t, "a.test")
+		defer w.run(t)()
+		event := w.emit(t)
+		time.Sleep(time.Minute)
+
+		seen := net.requests()
+		require.Len(t, seen, 2)
+		for _, r := range seen {
+			require.Equal(t, []string{event.ID}, r.head["Webhook-Id"], "the same over attempts")
+			require.Equal(t, []string{strconv.FormatInt(r.at.Unix(), 10)}, r.head["Webhook-Timestamp"], "the attempt's own")
+			require.Equal(t, []string{alotwebhook.SignStandard([]byte(r.body), event.ID, r.at, e.Secret)}, r.head["Webhook-Signature"])
+			require.NoError(t, alotwebhook.Verify([]byte(r.body), r.head.Get("X-Alot-Signature"), e.Secret))
+		}
+		require.NotEqual(t, seen[0].head["Webhook-Signature"], seen[1].head["Webhook-Signature"])
+	})
+}
+
+func TestDispatcherSendsNoStandardHeadersUnasked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, new(receivers))
+		w.endpoint(t, "a.test")
+		defer w.run(t)()
+		w.emit(t)
+		synctest.Wait()
+		require.Len(t, w.net.requests(), 1)
+		for name := range w.net.requests()[0].head {
+			require.NotContains(t, name, "Webhook-")
+		}
+	})
+}
+
+// From the rotation to the moment that it takes effect, a receiver that knows
+// either secret accepts; before it the old one only, after it the new one.
+func TestDispatcherSignsWithBothSecretsDuringRotation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{StandardWebhooks: true}, new(receivers))
+		e := w.endpoint(t, "a.test")
+		defer w.run(t)()
+		next := alotwebhook.NewSecret()
+		accepted := func() (accepted []alotwebhook.Secret) {
+			before := len(w.net.requests())
+			w.emit(t)
+			time.Sleep(time.Minute)
+			seen := w.net.requests()
+			require.Len(t, seen, before+1)
+			r := seen[before]
+			for _, secret := range []alotwebhook.Secret{e.Secret, next} {
+				v := standardVerifier(t, &alotwebhook.StandardConfig{Only: true}, secret)
+				if _, err := v.VerifyHeader([]byte(r.body), r.head); err == nil {
+					accepted = append(accepted, secret)
+				}
+			}
+			return accepted
+		}
+		require.Equal(t, []alotwebhook.Secret{e.Secret}, accepted())
+		_, err := w.RotateSecret(t.Context(), e.ID, next, time.Now().Add(time.Hour))
+		require.NoError(t, err)
+		require.Equal(t, []alotwebhook.Secret{e.Secret, next}, accepted())
+		time.Sleep(time.Hour)
+		require.Equal(t, []alotwebhook.Secret{next}, accepted())
+	})
+}
