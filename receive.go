@@ -96,7 +96,8 @@ type ReceiverConfig struct {
 //	202  the handler returned Permanent: received, not acted upon, not to be repeated
 //	204  there is no handler for the type
 //	400  signed, but not an event, data that does not fit the handler's type, or MaxAge
-//	401  not signed, or not with one of the secrets; always the same text
+//	401  not signed, not with one of the secrets, or not within the tolerance of
+//	     [Verifier.AcceptStandard]; always the same text
 //	403  an event of another organization
 //	405  not a POST
 //	408  a body that took longer than BodyTimeout
@@ -208,8 +209,8 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // [Verifier.ParseBody] for both). [StatusCode] says how ServeHTTP would have
 // answered: nil is success, and for an error whose status is 2xx, trying again
 // is of no use. Errors are logged, but not given to OnError, which is for requests.
-func (r *Receiver) Receive(ctx context.Context, header http.Header, body []byte) error {
-	index, err := r.verifier.openBody(header, body, r.config.MaxBodyBytes)
+func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
+	index, err := r.verifier.openBody(body, h, r.config.MaxBodyBytes)
 	var e Event
 	if err == nil {
 		e, err = r.accept(body, index)

@@ -1,7 +1,6 @@
 package alotwebhook
 
 import (
-	"crypto/sha256"
 	"errors"
 	"net/http"
 	"strings"
@@ -46,9 +45,9 @@ var (
 // server's ReadTimeout.
 //
 // The errors are those of [Verify] and [ParseEvent], [ErrEncodedBody],
-// [ErrBodyTooLarge], [ErrBodyMemory] past [DefaultMaxBodyMemory], [ErrBodyTimeout],
-// or that of reading the body; [StatusCode] says how to answer them. Nothing in the event aliases
-// the body, which is read and gone.
+// [ErrBodyTooLarge], [ErrBodyMemory] past [DefaultMaxBodyMemory],
+// [ErrBodyTimeout], or that of reading the body; [StatusCode] says how to answer
+// them. Nothing in the event aliases the body, which is read and gone.
 func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 	if !v.ready() {
 		return Event{}, ErrNoSecret
@@ -62,11 +61,11 @@ func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 }
 
 // ParseBody is [Verifier.ParseRequest] apart from HTTP: for what comes out of a
-// queue or a cloud function, with the headers that the sender sent. Make header
+// queue or a function service, with the headers that the sender sent. Make h
 // with [http.Header.Add], which takes names in any case, and decode a body that
 // was handed on as base64 first: signatures are over the bytes as sent.
-func (v *Verifier) ParseBody(header http.Header, body []byte) (Event, error) {
-	if _, err := v.openBody(header, body, DefaultMaxBodyBytes); err != nil {
+func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
+	if _, err := v.openBody(body, h, DefaultMaxBodyBytes); err != nil {
 		return Event{}, err
 	}
 	return ParseEvent(body)
@@ -75,14 +74,14 @@ func (v *Verifier) ParseBody(header http.Header, body []byte) (Event, error) {
 // openRequest reads a body and verifies it. The caller frees the buffer, if
 // there is no error.
 func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodyBudget) (buf *bodyBuffer, index int, err error) {
-	sum, err := v.checkHeader(r.Header, r.ContentLength, maxBytes)
+	c, err := v.checkHeader(r.Header, r.ContentLength, maxBytes)
 	if err != nil {
 		return nil, -1, err
 	}
 	if buf, err = readBody(r.Body, maxBytes, budget); err != nil {
 		return nil, -1, err
 	}
-	if index, err = v.match(buf.b, &sum); err != nil {
+	if index, err = v.match(buf.b, &c); err != nil {
 		buf.free()
 		return nil, -1, err
 	}
@@ -90,37 +89,26 @@ func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodyBudg
 }
 
 // openBody verifies a body that was read already.
-func (v *Verifier) openBody(header http.Header, body []byte, maxBytes int64) (index int, err error) {
-	sum, err := v.checkHeader(header, int64(len(body)), maxBytes)
+func (v *Verifier) openBody(body []byte, h http.Header, maxBytes int64) (index int, err error) {
+	c, err := v.checkHeader(h, int64(len(body)), maxBytes)
 	if err != nil {
 		return -1, err
 	}
-	return v.match(body, &sum)
+	return v.match(body, &c)
 }
 
-// checkHeader refuses what the header alone condemns and returns the MAC it claims.
-func (v *Verifier) checkHeader(header http.Header, length, maxBytes int64) (sum [sha256.Size]byte, err error) {
-	if !v.ready() {
-		return sum, ErrNoSecret
+// checkHeader refuses what the header alone condemns and returns what it claims.
+func (v *Verifier) checkHeader(h http.Header, length, maxBytes int64) (c claim, err error) {
+	if c, err = v.claim(h); err != nil {
+		return c, err
 	}
-	switch signatures := header[SignatureHeader]; len(signatures) {
-	case 0:
-		err = ErrNotSigned
-	case 1:
-		sum, err = parseSignature(signatures[0])
-	default:
-		err = ErrMalformedSignature
-	}
-	if err != nil {
-		return sum, err
-	}
-	for _, encoding := range header["Content-Encoding"] {
+	for _, encoding := range h["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return sum, ErrEncodedBody
+			return c, ErrEncodedBody
 		}
 	}
 	if length > maxBytes {
-		return sum, tooLarge(&http.MaxBytesError{Limit: maxBytes})
+		return c, tooLarge(&http.MaxBytesError{Limit: maxBytes})
 	}
-	return sum, nil
+	return c, nil
 }

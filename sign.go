@@ -32,7 +32,7 @@ type Secret string
 func NewSecret() Secret {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return Secret("whsec_" + base64.StdEncoding.EncodeToString(b[:]))
+	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(b[:]))
 }
 
 // Format prints [REDACTED], whatever the verb: package fmt would show the text
@@ -73,6 +73,7 @@ type mac struct {
 	outer [sha256.BlockSize + sha256.Size]byte // the padded key, the inner sum
 	sum   [sha256.Size]byte
 	text  [signatureLen]byte
+	head  []byte // what Standard Webhooks signs in front of the body
 }
 
 var macs = sync.Pool{New: func() any {
@@ -83,12 +84,13 @@ var macs = sync.Pool{New: func() any {
 
 // signature returns the whole header value; it is valid until the next call.
 func (m *mac) signature(body []byte, secret Secret) []byte {
-	m.sumOf(body, secret)
+	m.sumOf(secret, nil, body)
 	hex.Encode(m.text[len(signaturePrefix):], m.sum[:])
 	return m.text[:]
 }
 
-func (m *mac) sumOf(body []byte, secret Secret) {
+// sumOf leaves the MAC of head and body in m.sum.
+func (m *mac) sumOf(secret Secret, head, body []byte) {
 	pad := m.outer[:sha256.BlockSize]
 	m.key(pad, secret)
 	for i := range pad {
@@ -96,6 +98,7 @@ func (m *mac) sumOf(body []byte, secret Secret) {
 	}
 	m.hash.Reset()
 	m.hash.Write(pad)
+	m.hash.Write(head)
 	m.hash.Write(body)
 	m.hash.Sum(m.outer[:len(pad)]) // behind the pad
 	for i := range pad {
