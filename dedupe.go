@@ -98,6 +98,9 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	if d == nil {
 		return fn(ctx)
 	}
+	if key == "" {
+		return &FieldError{Field: "key", Problem: "is empty; give the event's id"}
+	}
 	if lease <= 0 {
 		lease = DefaultLease
 	}

@@ -1,0 +1,417 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
+)
+
+const anotherID = "evt_01jcc7wjz3e4qv8x5k2m9n6p0s"
+
+// faultyDeduper is a Deduper with a fault at each method, if one is set.
+type faultyDeduper struct {
+	alotwebhook.Deduper
+	claim, complete, release error
+	calls                    atomic.Int64
+}
+
+func (f *faultyDeduper) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
+	f.calls.Add(1)
+	if f.claim != nil {
+		return alotwebhook.DedupeClaim{}, f.claim
+	}
+	return f.Deduper.Claim(ctx, key, lease)
+}
+
+func (f *faultyDeduper) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if f.complete != nil {
+		return f.complete
+	}
+	return f.Deduper.Complete(ctx, c)
+}
+
+func (f *faultyDeduper) Release(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if f.release != nil {
+		return f.release
+	}
+	return f.Deduper.Release(ctx, c)
+}
+
+// deskWith is a desk with a Deduper, whose handler is fn.
+func deskWith(t *testing.T, cfg alotwebhook.ReceiverConfig, fn func(ctx context.Context) error) *desk {
+	t.Helper()
+	if cfg.Deduper == nil {
+		cfg.Deduper = dedupe.NewMemory(nil)
+	}
+	d := newDesk(t, cfg)
+	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, func(ctx context.Context, e alotwebhook.Event, data json.RawMessage) error {
+		if err := fn(ctx); err != nil {
+			return err
+		}
+		return d.keep(ctx, e, data)
+	})
+	return d
+}
+
+func nothing(context.Context) error { return nil }
+
+func statusOf(h http.Handler, body string) int { return answerOf(h, signed(body)).StatusCode }
+
+func TestDeduperHandlesOnce(t *testing.T) {
+	t.Parallel()
+	d := deskWith(t, alotwebhook.ReceiverConfig{}, nothing)
+	for range 3 {
+		require.Equal(t, 200, statusOf(d, payload))
+	}
+	require.Len(t, d.handled, 1)
+	require.Equal(t, 200, statusOf(d, with("id", `"`+anotherID+`"`)))
+	require.Len(t, d.handled, 2)
+	require.Empty(t, d.failures)
+	require.Empty(t, d.log.String())
+}
+
+func TestDeduperInProgress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		entered, finish := make(chan struct{}), make(chan struct{})
+		d := deskWith(t, alotwebhook.ReceiverConfig{}, func(context.Context) error {
+			close(entered)
+			<-finish
+			return nil
+		})
+		first := make(chan int)
+		go func() { first <- statusOf(d, payload) }()
+		<-entered
+		time.Sleep(4500 * time.Millisecond)
+
+		w := answerOf(d, signed(payload))
+		require.Equal(t, http.StatusConflict, w.StatusCode)
+		require.Equal(t, "16", w.Header.Get("Retry-After"), "what is left of 20 s")
+		require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrInProgress)
+		require.Equal(t, eventID, d.failures[0].event.ID)
+		require.Contains(t, d.log.String(), `"cause":"in_progress"`)
+
+		close(finish)
+		require.Equal(t, 200, <-first)
+		require.Equal(t, 200, statusOf(d, payload))
+		require.Len(t, d.handled, 1)
+	})
+}
+
+// However a handler fails, the event can be handled again at once.
+func TestDeduperReleasesWhatFailed(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		fail   func() error
+		status int
+	}{
+		"error":      {func() error { return broken }, 500},
+		"retryAfter": {func() error { return alotwebhook.RetryAfter(broken, time.Second) }, 503},
+		"panic":      {func() error { panic(broken) }, 500},
+		"abort":      {func() error { panic(http.ErrAbortHandler) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			failing := true
+			d := deskWith(t, alotwebhook.ReceiverConfig{}, func(context.Context) error {
+				if failing {
+					return c.fail()
+				}
+				return nil
+			})
+			for range 2 {
+				if c.status == 0 {
+					require.PanicsWithValue(t, http.ErrAbortHandler, func() { statusOf(d, payload) })
+				} else {
+					require.Equal(t, c.status, statusOf(d, payload))
+				}
+			}
+			failing = false
+			require.Equal(t, 200, statusOf(d, payload))
+			require.Len(t, d.handled, 1)
+		})
+	}
+}
+
+// Data that does not fit the handler's type is mended by a new version of the
+// handler, and the event can come again then.
+func TestDeduperReleasesDataThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	memory := dedupe.NewMemory(nil)
+	old := newDesk(t, alotwebhook.ReceiverConfig{Deduper: memory})
+	alotwebhook.On(old.Receiver, alotwebhook.EventCandidateCompleted, func(context.Context, alotwebhook.Event, []int) error { return nil })
+	require.Equal(t, 400, statusOf(old, payload))
+	require.Equal(t, 200, statusOf(deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory}, nothing), payload))
+}
+
+// A permanent failure is done with: a redelivery would fail again.
+func TestDeduperCompletesPermanentFailures(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	d := deskWith(t, alotwebhook.ReceiverConfig{}, func(context.Context) error {
+		calls++
+		return alotwebhook.Permanent(errors.New("no such candidate"))
+	})
+	require.Equal(t, 202, statusOf(d, payload))
+	require.Equal(t, 200, statusOf(d, payload))
+	require.Equal(t, 1, calls)
+}
+
+// Nobody knows whether it was handled: it must come again.
+func TestDeduperThatFailsLetsNothingThrough(t *testing.T) {
+	t.Parallel()
+	down := errors.New("database is down")
+	d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: &faultyDeduper{claim: down}}, nothing)
+	require.Equal(t, 503, statusOf(d, payload))
+	require.Empty(t, d.handled)
+	require.ErrorIs(t, d.failures[0].err, down)
+	require.Contains(t, d.log.String(), `"cause":"dedupe_failed"`)
+
+	d = deskWith(t, alotwebhook.ReceiverConfig{Deduper: stateless{}}, nothing)
+	require.Equal(t, 503, statusOf(d, payload))
+	require.Empty(t, d.handled)
+	require.ErrorContains(t, d.failures[0].err, "a state that does not exist")
+}
+
+type stateless struct{ alotwebhook.Deduper }
+
+func (stateless) Claim(context.Context, string, time.Duration) (alotwebhook.DedupeClaim, error) {
+	return alotwebhook.DedupeClaim{}, nil
+}
+
+// It was handled: to answer with an error would have it handled again.
+func TestDeduperThatCannotMark(t *testing.T) {
+	t.Parallel()
+	down := errors.New("database is down")
+	d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: &faultyDeduper{Deduper: dedupe.NewMemory(nil), complete: down, release: down}}, nothing)
+	require.Equal(t, 200, statusOf(d, payload))
+	require.Len(t, d.handled, 1)
+	require.Equal(t, 200, d.failures[0].status)
+	require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrNotMarked)
+	require.ErrorIs(t, d.failures[0].err, down)
+	require.EqualError(t, d.failures[0].err, "alotwebhook: handled, but not marked as done: database is down")
+	require.Contains(t, d.log.String(), `"cause":"not_marked"`)
+	require.Contains(t, d.log.String(), "event handled, but not marked as done")
+
+	failed := errors.New("handler failed")
+	d = deskWith(t, alotwebhook.ReceiverConfig{Deduper: &faultyDeduper{Deduper: dedupe.NewMemory(nil), release: down}},
+		func(context.Context) error { return failed })
+	require.Equal(t, 500, statusOf(d, payload))
+	require.ErrorIs(t, d.failures[0].err, failed)
+	require.ErrorIs(t, d.failures[0].err, down)
+}
+
+// A handler's context ends with its lease, and what is left is settled all the same.
+func TestDeduperLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for lease, want := range map[time.Duration]time.Duration{0: alotwebhook.DefaultLease, -1: alotwebhook.DefaultLease, time.Minute: time.Minute} {
+			start := time.Now()
+			d := deskWith(t, alotwebhook.ReceiverConfig{Lease: lease}, func(ctx context.Context) error {
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			require.Equal(t, 500, statusOf(d, payload))
+			require.Equal(t, want, time.Since(start))
+		}
+	})
+}
+
+// The request ends before the handler does: what was done is marked.
+func TestDeduperMarksAfterTheSenderHungUp(t *testing.T) {
+	t.Parallel()
+	ctx, hangUp := context.WithCancel(t.Context())
+	f := &faultyDeduper{Deduper: respectful{dedupe.NewMemory(nil)}}
+	d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: f}, func(ctx context.Context) error {
+		hangUp()
+		<-ctx.Done()
+		return nil
+	})
+	require.Equal(t, 200, answerOf(d, signed(payload).WithContext(ctx)).StatusCode)
+	require.Empty(t, d.failures)
+	require.Equal(t, 200, statusOf(d, payload))
+	require.Len(t, d.handled, 1)
+}
+
+// respectful fails when its context has ended, as a database does.
+type respectful struct{ alotwebhook.Deduper }
+
+func (r respectful) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.Deduper.Complete(ctx, c)
+}
+
+func TestDeduperName(t *testing.T) {
+	t.Parallel()
+	memory := dedupe.NewMemory(nil)
+	for _, name := range []string{"", "mail", "crm"} {
+		for range 2 { // two processes of each
+			d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory, Name: name}, nothing)
+			require.Equal(t, 200, statusOf(d, payload))
+			if c, err := memory.Claim(t.Context(), eventID, time.Minute); name == "" {
+				require.NoError(t, err)
+				require.Equal(t, alotwebhook.DedupeDone, c.State, "the key is the event's id")
+			}
+		}
+	}
+	for _, key := range []string{"mail/" + eventID, "crm/" + eventID} {
+		c, err := memory.Claim(t.Context(), key, time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.DedupeDone, c.State)
+	}
+}
+
+// What nobody handles is not marked as handled: a handler may be added later.
+func TestDeduperIsNotAskedAboutUnknownTypes(t *testing.T) {
+	t.Parallel()
+	f := &faultyDeduper{Deduper: dedupe.NewMemory(nil)}
+	d := newDesk(t, alotwebhook.ReceiverConfig{Deduper: f})
+	require.Equal(t, 204, statusOf(d, payload))
+	require.Zero(t, f.calls.Load())
+
+	calls := 0
+	d = newDesk(t, alotwebhook.ReceiverConfig{Deduper: f, Unknown: func(context.Context, alotwebhook.Event) error { calls++; return nil }})
+	require.Equal(t, 204, statusOf(d, payload))
+	require.Equal(t, 204, statusOf(d, payload))
+	require.Equal(t, 1, calls)
+}
+
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	count := func(ctx context.Context) error {
+		calls++
+		return nil
+	}
+	require.NoError(t, alotwebhook.Once(t.Context(), nil, "", 0, count))
+	require.Equal(t, 1, calls, "without a Deduper, every time")
+	memory := dedupe.NewMemory(nil)
+	require.ErrorIs(t, alotwebhook.Once(t.Context(), memory, "", 0, count), alotwebhook.ErrInvalid)
+	require.NoError(t, alotwebhook.Once(t.Context(), memory, eventID, 0, count))
+	require.NoError(t, alotwebhook.Once(t.Context(), memory, eventID, 0, count))
+	require.Equal(t, 2, calls)
+}
+
+func TestClaimFromContext(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, alotwebhook.DedupeClaim{}, alotwebhook.ClaimFromContext(t.Context()))
+	var got alotwebhook.DedupeClaim
+	memory := dedupe.NewMemory(nil)
+	d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory}, func(ctx context.Context) error {
+		got = alotwebhook.ClaimFromContext(ctx)
+		return memory.Complete(ctx, got) // a handler may complete it itself
+	})
+	require.Equal(t, 200, statusOf(d, payload))
+	require.Empty(t, d.failures)
+	require.Equal(t, eventID, got.Key)
+	require.Equal(t, alotwebhook.DedupeClaimed, got.State)
+}
+
+// unread gives a request that the fake transport has read its body back.
+func unread(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	r.Body, _ = r.GetBody()
+	return r
+}
+
+// serve makes a receiver that the dispatcher's requests reach.
+func serve(h http.Handler) func(r *http.Request, n int) (*http.Response, error) {
+	return func(r *http.Request, _ int) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, unread(r))
+		return w.Result(), nil
+	}
+}
+
+// The receiver crashes while it handles an event. With the sender's default
+// schedule, the next attempt handles it: none is lost to the claim left behind.
+func TestSenderAndDeduperAfterACrash(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		memory := dedupe.NewMemory(nil)
+		d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory}, nothing)
+		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: func(r *http.Request, n int) (*http.Response, error) {
+			if n == 1 { // claimed, and gone
+				_, err := memory.Claim(r.Context(), eventOf(t, r).ID, alotwebhook.DefaultLease)
+				require.NoError(t, err)
+				return nil, syscall.ECONNRESET
+			}
+			return serve(d)(r, n)
+		}})
+		delivery := deliverOne(t, w)
+		require.Equal(t, alotwebhook.StateDelivered, delivery.State)
+		require.Equal(t, 2, delivery.AttemptCount)
+		require.Len(t, d.handled, 1)
+	})
+}
+
+// The answer to the first attempt is lost, and the second comes while the first
+// is still at work: 409 makes the sender come a third time.
+func TestSenderRepeatsWhatIsInProgress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := deskWith(t, alotwebhook.ReceiverConfig{Lease: 5 * time.Minute}, func(context.Context) error {
+			time.Sleep(2 * time.Minute)
+			return nil
+		})
+		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: func(r *http.Request, n int) (*http.Response, error) {
+			if n == 1 {
+				later := r.Clone(context.WithoutCancel(r.Context()))
+				go serve(d)(later, n) // nobody waits for it
+				return hang(r)
+			}
+			return serve(d)(r, n)
+		}})
+		delivery := deliverOne(t, w)
+		require.Equal(t, alotwebhook.StateDelivered, delivery.State)
+		var codes []int
+		for _, a := range delivery.Attempts {
+			codes = append(codes, a.StatusCode)
+		}
+		require.Equal(t, []int{0, 409, 200}, codes)
+		require.Len(t, d.handled, 1)
+	})
+}
+
+func eventOf(t *testing.T, r *http.Request) alotwebhook.Event {
+	t.Helper()
+	v, err := alotwebhook.NewVerifier(receiverSecret)
+	require.NoError(t, err)
+	e, err := v.ParseRequest(unread(r))
+	require.NoError(t, err)
+	return e
+}
+
+// deliverOne emits an event and returns its delivery once it has ended.
+func deliverOne(t *testing.T, w *world) alotwebhook.Delivery {
+	t.Helper()
+	endpoint, err := w.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: "https://customer.example.com/alot/webhook",
+		EventTypes: []string{alotwebhook.EventCandidateCompleted}, Secret: receiverSecret,
+	})
+	require.NoError(t, err)
+	e, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_123", json.RawMessage(`{"score":82}`))
+	require.NoError(t, err)
+	require.NoError(t, w.Emit(t.Context(), e))
+	stop := w.run(t)
+	time.Sleep(time.Hour)
+	stop()
+	delivery, err := w.Delivery(t.Context(), alotwebhook.DeliveryID(e.ID, endpoint.ID))
+	require.NoError(t, err)
+	return delivery
+}
