@@ -113,7 +113,7 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	case DedupeClaimed:
 		return handleClaimed(ctx, d, claim, end, fn)
 	case DedupeInProgress:
-		return &answer{status: http.StatusConflict, cause: "in_progress", after: claim.Wait, err: fmt.Errorf("%w: %s", ErrInProgress, key)}
+		return &answer{status: http.StatusConflict, cause: causeInProgress, after: claim.Wait, err: fmt.Errorf("%w: %s", ErrInProgress, key)}
 	case DedupeDone:
 		return nil
 	}

@@ -78,11 +78,11 @@ func head(body string, length int, lines ...string) string {
 }
 
 // answerOn reads one answer from a connection.
-func answerOn(conn net.Conn) (status int, header http.Header, err error) {
+func answerOn(conn net.Conn) (*http.Response, error) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
-	return resp.StatusCode, resp.Header, err
+	return resp, err
 }

@@ -26,6 +26,7 @@ func (a *answer) Unwrap() error { return a.err }
 const (
 	causeMalformedEvent = "malformed_event"
 	causePermanent      = "permanent"
+	causeInProgress     = "in_progress"
 	causeNotMarked      = "not_marked"
 )
 
@@ -74,7 +75,7 @@ func outcome(err error) *answer {
 	return &answer{status: http.StatusInternalServerError, cause: "handler_failed", err: err}
 }
 
-// refusals gives every error of a request its status and cause.
+// refusals gives every error that is not a handler's its status and cause.
 var refusals = []struct {
 	err    error
 	status int
@@ -96,6 +97,8 @@ var refusals = []struct {
 	{ErrWrongOrganization, http.StatusForbidden, "wrong_organization"},
 	{ErrTooOld, http.StatusBadRequest, "too_old"},
 	{ErrTooNew, http.StatusBadRequest, "too_new"},
+	{ErrInProgress, http.StatusConflict, causeInProgress},
+	{ErrNotMarked, http.StatusOK, causeNotMarked},
 }
 
 // refusal is the answer to an error of the request itself.

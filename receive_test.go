@@ -83,6 +83,18 @@ func (d *desk) keep(_ context.Context, e alotwebhook.Event, _ json.RawMessage) e
 	return nil
 }
 
+// keepSlowly is keep after some time.
+func (d *desk) keepSlowly(after time.Duration) func(context.Context, alotwebhook.Event, json.RawMessage) error {
+	return func(ctx context.Context, e alotwebhook.Event, data json.RawMessage) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(after):
+			return d.keep(ctx, e, data)
+		}
+	}
+}
+
 func signed(body string) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/alot/webhook", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")

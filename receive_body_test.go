@@ -1,0 +1,191 @@
+package alotwebhook_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// Bodies around the sizes of the buffers, in pieces of all kinds.
+func TestReceiverReadsEverySize(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 3 << 20})
+	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
+	for _, size := range []int{4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 2 << 20, 3 << 20} {
+		for _, more := range []int{-1, 0, 1} {
+			body := with("data", `"`+strings.Repeat("x", size+more-len(with("data", `""`)))+`"`)
+			require.Len(t, body, size+more)
+			for _, pieces := range []func(io.Reader) io.Reader{
+				func(r io.Reader) io.Reader { return r }, iotest.DataErrReader, iotest.HalfReader,
+			} {
+				r := signed(body)
+				r.ContentLength, r.Body = -1, io.NopCloser(pieces(strings.NewReader(body)))
+				status := answerOf(d, r).StatusCode
+				if len(body) > 3<<20 {
+					require.Equal(t, 413, status)
+					continue
+				}
+				require.Equal(t, 200, status)
+				require.Equal(t, body, string(d.handled[len(d.handled)-1].Payload()))
+			}
+		}
+	}
+}
+
+// Large bodies that are not there yet take no more memory than allowed, and
+// small ones always get through.
+func TestReceiverBodyMemory(t *testing.T) {
+	t.Parallel()
+	const room = 4 // for bodies in buffers of 64 KiB, and for two of 16 KiB
+	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 36 << 10, MaxBodyMemory: room*(64<<10) + 2*(16<<10)})
+	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
+	large := with("data", `"`+strings.Repeat("x", 30<<10)+`"`)
+	begin := func() (rest *io.PipeWriter, status chan int) {
+		r := signed(large)
+		body, rest := io.Pipe()
+		r.Body, status = body, make(chan int, 1)
+		go func() { status <- answerOf(d, r).StatusCode }()
+		_, _ = io.WriteString(rest, large[:20<<10]) // returns when it is read, or refused
+		return rest, status
+	}
+	var rests []*io.PipeWriter
+	var stalled []chan int
+	for len(stalled) < room {
+		rest, status := begin()
+		rests, stalled = append(rests, rest), append(stalled, status)
+	}
+	refused := signed(large)
+	refused.Body = io.NopCloser(iotest.HalfReader(refused.Body))
+	require.Equal(t, 503, answerOf(d, refused).StatusCode)
+	require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrBodyMemory)
+	require.Contains(t, d.log.String(), `"cause":"body_memory"`)
+	require.Equal(t, 200, answerOf(d, signed(payload)).StatusCode, "a small one always gets through")
+
+	for i, rest := range rests {
+		_, err := io.WriteString(rest, large[20<<10:])
+		require.NoError(t, err)
+		require.NoError(t, rest.Close())
+		require.Equal(t, 200, <-stalled[i])
+	}
+	for range 100 {
+		require.Equal(t, 200, answerOf(d, signed(large)).StatusCode, "the memory was given back")
+	}
+}
+
+func TestReceiverBodyTimeout(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cfg   time.Duration
+		after time.Duration // 0: never
+	}{
+		"default": {0, 15 * time.Second},
+		"set":     {time.Second, time.Second},
+		"none":    {-1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, alotwebhook.ReceiverConfig{BodyTimeout: c.cfg})
+				alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
+				conn, err := servePipes(t, d).dial()
+				require.NoError(t, err)
+				defer conn.Close()
+				start := time.Now()
+				_, err = io.WriteString(conn, head(payload, len(payload))+payload[:10])
+				require.NoError(t, err)
+				if c.after == 0 {
+					time.Sleep(24 * time.Hour)
+					_, err = io.WriteString(conn, payload[10:])
+					require.NoError(t, err)
+					resp, err := answerOn(conn)
+					require.NoError(t, err)
+					require.Equal(t, 200, resp.StatusCode)
+					return
+				}
+				resp, err := answerOn(conn)
+				require.NoError(t, err)
+				require.Equal(t, c.after, time.Since(start))
+				require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
+				require.True(t, resp.Close)
+				require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrBodyTimeout)
+			})
+		})
+	}
+}
+
+// The time for the body is not the handler's.
+func TestReceiverBodyTimeoutSparesTheHandler(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := deskWith(t, alotwebhook.ReceiverConfig{BodyTimeout: time.Second, Lease: time.Hour}, nil)
+		alotwebhook.On(d.Receiver, "a.slow.one", d.keepSlowly(time.Minute))
+		conn, err := servePipes(t, d).dial()
+		require.NoError(t, err)
+		defer conn.Close()
+		body := with("type", `"a.slow.one"`)
+		for range 2 { // and the connection can be used again
+			_, err = io.WriteString(conn, head(body, len(body))+body)
+			require.NoError(t, err)
+			resp, err := answerOn(conn)
+			require.NoError(t, err)
+			require.Equal(t, 200, resp.StatusCode)
+			time.Sleep(time.Minute)
+		}
+		require.Len(t, d.handled, 1)
+	})
+}
+
+// Who is refused unread cannot hold the connection either by sending slowly.
+func TestReceiverRefusesTheSlowInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, alotwebhook.ReceiverConfig{BodyTimeout: time.Second})
+		conn, err := servePipes(t, d).dial()
+		require.NoError(t, err)
+		defer conn.Close()
+		start := time.Now()
+		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: customer.test\r\nContent-Length: 1000\r\n\r\n")
+		require.NoError(t, err)
+		resp, err := answerOn(conn)
+		require.NoError(t, err)
+		require.Equal(t, 401, resp.StatusCode)
+		_, err = io.Copy(io.Discard, conn) // until the server closes
+		require.NoError(t, err)
+		require.LessOrEqual(t, time.Since(start), 2*time.Second)
+	})
+}
+
+// On the wire: who waits to be told to send the body is refused without it.
+func TestReceiverDoesNotAskForWhatItRefuses(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 1000})
+	p := servePipes(t, d)
+	for want, request := range map[string]string{
+		"HTTP/1.1 100": head(payload, len(payload), "Expect: 100-continue"), // a good one is asked for
+		"HTTP/1.1 401": "POST / HTTP/1.1\r\nHost: customer.test\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n",
+		"HTTP/1.1 405": strings.Replace(head(payload, len(payload), "Expect: 100-continue"), "POST", "PUT", 1),
+		"HTTP/1.1 413": head(payload, 1001, "Expect: 100-continue"),
+		"HTTP/1.1 415": head(payload, len(payload), "Expect: 100-continue", "Content-Encoding: gzip"),
+	} {
+		conn, err := p.dial()
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, request)
+		require.NoError(t, err)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(line, want), "%s, not %s", want, line)
+		require.NoError(t, conn.Close())
+	}
+}
+
+var _ net.Listener = (*pipes)(nil)
