@@ -26,6 +26,10 @@ func (a *answer) Unwrap() error { return a.err }
 const (
 	causeMalformedEvent = "malformed_event"
 	causePermanent      = "permanent"
+	causeMethod         = "method"
+	causeBodyTooLarge   = "body_too_large"
+	causeBodyMemory     = "body_memory"
+	causeBodyTimeout    = "body_timeout"
 	causeInProgress     = "in_progress"
 	causeNotMarked      = "not_marked"
 )
@@ -81,7 +85,7 @@ var refusals = []struct {
 	status int
 	cause  string
 }{
-	{errNotPost, http.StatusMethodNotAllowed, "method"},
+	{errNotPost, http.StatusMethodNotAllowed, causeMethod},
 	{ErrNoSecret, http.StatusInternalServerError, "no_secret"},
 	{ErrNotSigned, http.StatusUnauthorized, "not_signed"},
 	{ErrMalformedSignature, http.StatusUnauthorized, "malformed_signature"},
@@ -89,9 +93,9 @@ var refusals = []struct {
 	{ErrAttemptTooOld, http.StatusUnauthorized, "attempt_too_old"},
 	{ErrAttemptTooNew, http.StatusUnauthorized, "attempt_too_new"},
 	{ErrEncodedBody, http.StatusUnsupportedMediaType, "encoded_body"},
-	{ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
-	{ErrBodyMemory, http.StatusServiceUnavailable, "body_memory"},
-	{ErrBodyTimeout, http.StatusRequestTimeout, "body_timeout"},
+	{ErrBodyTooLarge, http.StatusRequestEntityTooLarge, causeBodyTooLarge},
+	{ErrBodyMemory, http.StatusServiceUnavailable, causeBodyMemory},
+	{ErrBodyTimeout, http.StatusRequestTimeout, causeBodyTimeout},
 	{errUnreadable, http.StatusBadRequest, "unreadable_body"},
 	{ErrMalformedEvent, http.StatusBadRequest, causeMalformedEvent},
 	{ErrWrongOrganization, http.StatusForbidden, "wrong_organization"},
@@ -130,10 +134,10 @@ func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, a *an
 	if r.config.OnError != nil {
 		r.config.OnError(req, e, a.status, a.err)
 	}
-	switch a.status {
-	case http.StatusMethodNotAllowed:
+	switch a.cause {
+	case causeMethod:
 		w.Header().Set("Allow", http.MethodPost)
-	case http.StatusRequestEntityTooLarge, http.StatusRequestTimeout:
+	case causeBodyTooLarge, causeBodyMemory, causeBodyTimeout:
 		w.Header().Set("Connection", "close") // rather than read the rest of it
 	}
 	if a.after > 0 {

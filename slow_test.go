@@ -1,0 +1,136 @@
+package alotwebhook_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// Ten thousand clients that send a part of their bodies and stop. They cost what
+// their connections cost, the large bodies of some no more than they may, and no
+// honest event waits behind them.
+//
+// Not parallel: it reads what the whole process holds.
+func TestReceiverUnderManySlowClients(t *testing.T) {
+	clients := 10_000
+	if raceEnabled {
+		clients = 1000 // the detector's own memory grows with every goroutine
+	}
+	const memory = 16 << 20
+	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyMemory: memory, BodyTimeout: -1}) // none gives up during the test
+	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
+	slow := &slowClients{t: t, pipes: servePipes(t, d), conns: make([]net.Conn, clients)}
+	t.Cleanup(slow.close)
+
+	before := inUse()
+	slow.connect()
+	held := inUse() - before
+	t.Logf("%d clients are slow, %d more were refused; they hold %d MiB, %d KiB each",
+		slow.waiting.Load(), slow.refused.Load(), held>>20, held>>10/int64(clients))
+	require.EqualValues(t, clients, slow.waiting.Load()+slow.refused.Load())
+	require.GreaterOrEqual(t, int(slow.waiting.Load()), clients*9/10, "no small body is refused")
+	require.GreaterOrEqual(t, slow.large.Load(), int64(memory/(256<<10)/2), "nor a large one for which there is room")
+	require.Positive(t, slow.refused.Load(), "but the others are")
+	if !raceEnabled {
+		// A connection is two goroutines here and one there, net/http's two
+		// buffers of 4 KiB, and ours of 4 KiB for a small body.
+		require.Less(t, held, int64(memory+clients*(48<<10)))
+	}
+
+	conn, err := slow.pipes.dial()
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, head(payload, len(payload))+payload)
+	require.NoError(t, err)
+	resp, err := answerOn(conn)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.Len(t, d.handled, 1)
+}
+
+type slowClients struct {
+	t     *testing.T
+	pipes *pipes
+	conns []net.Conn
+
+	waiting, large, refused atomic.Int64
+}
+
+// connect returns once each has sent its part or was refused.
+func (s *slowClients) connect() {
+	small := head("forged", 4<<10) + strings.Repeat("x", 3<<10)
+	large := head("forged", 1<<20) + strings.Repeat("x", 100<<10)
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range 64 { // at the same moment; all stay connected
+		group.Go(func() {
+			for n := next.Add(1); n <= int64(len(s.conns)); n = next.Add(1) {
+				conn, err := s.pipes.dial()
+				if err != nil {
+					s.t.Error(err)
+					return
+				}
+				s.conns[n-1] = conn
+				switch isLarge := n%10 == 0; {
+				case !isLarge && s.send(conn, small):
+				case isLarge && s.send(conn, large):
+					s.large.Add(1)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// send sends the beginning of a request, or hears that there is no room for it.
+func (s *slowClients) send(conn net.Conn, request string) (sent bool) {
+	written := make(chan struct{})
+	go func() {
+		if _, err := io.WriteString(conn, request); err == nil {
+			close(written)
+		}
+	}()
+	heard := make(chan *http.Response, 1)
+	go func() {
+		if resp, err := answerOn(conn); err == nil {
+			heard <- resp
+		}
+	}()
+	select {
+	case <-written:
+		s.waiting.Add(1)
+		return true
+	case resp := <-heard:
+		if resp.StatusCode != http.StatusServiceUnavailable {
+			s.t.Errorf("answered %s", resp.Status)
+		}
+		s.refused.Add(1)
+		return false
+	}
+}
+
+func (s *slowClients) close() {
+	for _, conn := range s.conns {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}
+}
+
+// inUse is the memory of everything that is reachable, stacks included, in bytes.
+func inUse() int64 {
+	runtime.GC()
+	runtime.GC() // what a sync.Pool held back goes with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
