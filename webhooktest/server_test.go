@@ -93,7 +93,7 @@ func TestServerAnswersAsOrdered(t *testing.T) {
 	require.Equal(t, http.StatusTooManyRequests, resp.StatusCode)
 	require.Equal(t, "7", resp.Header.Get("Retry-After"))
 
-	_, err = s.Client().Do(request()) //nolint:bodyclose // there is none
+	_, err = s.Client().Do(request())
 	require.Error(t, err)
 	require.True(t, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF), "%v", err)
 
@@ -117,12 +117,12 @@ func TestServerDelayEnds(t *testing.T) {
 		_, _ = s.Wait(ctx, 1)
 		cancel()
 	}()
-	_, err := s.Client().Do(webhooktest.NewRequest(t, s.URL, event, secret).WithContext(ctx)) //nolint:bodyclose // there is none
+	_, err := s.Client().Do(webhooktest.NewRequest(t, s.URL, event, secret).WithContext(ctx))
 	require.ErrorIs(t, err, context.Canceled)
 
 	done := make(chan error)
 	go func() {
-		_, err := s.Client().Do(webhooktest.NewRequest(t, s.URL, event, secret)) //nolint:bodyclose // there is none
+		_, err := s.Client().Do(webhooktest.NewRequest(t, s.URL, event, secret))
 		done <- err
 	}()
 	_, err = s.Wait(t.Context(), 2)
