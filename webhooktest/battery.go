@@ -133,6 +133,8 @@ type check struct {
 	// good: a right receiver accepts what is sent, so that nothing can be learnt
 	// from one that refuses everything.
 	good bool
+	// anyway: it can be made though the receiver does not answer.
+	anyway bool
 	// skip says why the check cannot be made; nil or "": it can.
 	skip func(*probe) string
 	// run returns the problem, or "".
@@ -201,7 +203,7 @@ func (p *probe) skips(c check) string {
 		return "as asked"
 	case p.ctx.Err() != nil:
 		return "the battery was ended: " + p.ctx.Err().Error()
-	case p.silent:
+	case p.silent && !c.anyway:
 		return "the receiver does not answer"
 	case c.good && p.refused:
 		return "the receiver refuses every event, see " + firstCheck

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"syscall"
@@ -152,6 +153,7 @@ func TestServerHearsDispatcher(t *testing.T) {
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Retry:     alotwebhook.Schedule(0, time.Millisecond),
+		Logger:    slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
