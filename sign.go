@@ -1,8 +1,10 @@
 package alotwebhook
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -93,20 +95,22 @@ func (m *mac) signature(body []byte, secret Secret) []byte {
 func (m *mac) sumOf(secret Secret, head, body []byte) {
 	pad := m.outer[:sha256.BlockSize]
 	m.key(pad, secret)
-	for i := range pad {
-		pad[i] ^= 0x36
-	}
+	subtle.XORBytes(pad, pad, innerPad)
 	m.hash.Reset()
 	m.hash.Write(pad)
 	m.hash.Write(head)
 	m.hash.Write(body)
 	m.hash.Sum(m.outer[:len(pad)]) // behind the pad
-	for i := range pad {
-		pad[i] ^= 0x36 ^ 0x5c
-	}
+	subtle.XORBytes(pad, pad, innerToOuter)
 	m.sum = sha256.Sum256(m.outer[:])
 	clear(pad) // no key stays behind in the pool
 }
+
+// What RFC 2104 combines the key with, and what makes the one of the other.
+var (
+	innerPad     = bytes.Repeat([]byte{0x36}, sha256.BlockSize)
+	innerToOuter = bytes.Repeat([]byte{0x36 ^ 0x5c}, sha256.BlockSize)
+)
 
 // key fills the pad with the secret, or with its hash if it is longer.
 func (m *mac) key(pad []byte, secret Secret) {
