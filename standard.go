@@ -227,10 +227,11 @@ func parseStandardTimestamp(text string) (at time.Time, ok bool) {
 }
 
 func (cfg *StandardConfig) checkTime(at time.Time) error {
-	if age := time.Since(at); age > cfg.Tolerance {
+	now := time.Now()
+	if age := now.Sub(at); age > cfg.Tolerance {
 		return fmt.Errorf("%w: signed %s ago, and %s are allowed", ErrAttemptTooOld, age.Truncate(time.Second), cfg.Tolerance)
 	}
-	if ahead := time.Until(at); ahead > cfg.Tolerance {
+	if ahead := at.Sub(now); ahead > cfg.Tolerance {
 		return fmt.Errorf("%w: signed for %s from now, and %s are allowed", ErrAttemptTooNew, ahead.Truncate(time.Second), cfg.Tolerance)
 	}
 	return nil

@@ -72,26 +72,28 @@ func parseSignature(signature string) (sum [sha256.Size]byte, err error) {
 	if !ok || len(digits) != 2*len(sum) {
 		return sum, ErrMalformedSignature
 	}
+	var bad byte
 	for i := range sum {
-		high, low := hexDigit(digits[2*i]), hexDigit(digits[2*i+1])
-		if high|low > 0x0f {
-			return sum, ErrMalformedSignature
-		}
+		high, low := hexDigits[digits[2*i]], hexDigits[digits[2*i+1]]
+		bad |= high | low
 		sum[i] = high<<4 | low
+	}
+	if bad > 0x0f {
+		return sum, ErrMalformedSignature
 	}
 	return sum, nil
 }
 
-// hexDigit returns 0xff for what is not a lower-case hex digit.
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
+// hexDigits has the value of each lower-case hex digit, and 0xff for other bytes.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
 	}
-	return 0xff
-}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
 
 // Verifier verifies with several secrets at once, so that none is lost while
 // one takes the place of another. It is safe for concurrent use. A nil or zero
