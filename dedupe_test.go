@@ -16,6 +16,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/dedupe"
+	"github.com/alot/alotwebhook/webhooktest"
 )
 
 const anotherID = "evt_01jcc7wjz3e4qv8x5k2m9n6p0s"
@@ -414,4 +415,44 @@ func deliverOne(t *testing.T, w *world) alotwebhook.Delivery {
 	delivery, err := w.Delivery(t.Context(), alotwebhook.DeliveryID(e.ID, endpoint.ID))
 	require.NoError(t, err)
 	return delivery
+}
+
+// The battery that customers run on their own handlers, and which sees what was
+// handled, also passes the library's own.
+func TestDeduperPassesTheBattery(t *testing.T) {
+	t.Parallel()
+	for name, form := range map[string]func(d *desk, memory alotwebhook.Deduper) http.Handler{
+		"Receiver": func(d *desk, _ alotwebhook.Deduper) http.Handler {
+			alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
+			return d
+		},
+		"Middleware and Once": func(d *desk, memory alotwebhook.Deduper) http.Handler {
+			return d.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				received, _ := alotwebhook.FromContext(r.Context())
+				err := alotwebhook.Once(r.Context(), memory, received.Event.ID, 0, func(ctx context.Context) error {
+					return d.keep(ctx, received.Event, nil)
+				})
+				w.WriteHeader(alotwebhook.StatusCode(err))
+			}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			memory := dedupe.NewMemory(nil)
+			d := newDesk(t, alotwebhook.ReceiverConfig{Deduper: memory})
+			webhooktest.Battery{Secret: receiverSecret, Handled: d.times}.CheckReceiver(t, form(d, memory))
+		})
+	}
+}
+
+// times is how often an event was kept.
+func (d *desk) times(id string) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.handled {
+		if e.ID == id {
+			n++
+		}
+	}
+	return n
 }

@@ -9,7 +9,6 @@ import (
 	"go/token"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/dedupe"
+	"github.com/alot/alotwebhook/webhooktest"
 )
 
 // TestPitfalls goes through what receivers of webhooks get wrong, as found in the
@@ -470,15 +470,13 @@ func pitfallHTTPOnly(t *testing.T) {
 	require.Equal(t, e, fromQueue)
 }
 
-// A test of one's own needs no more than this, from any package.
+// This is not the package of the helper, as it is not yours.
 func pitfallTestHelper(t *testing.T) {
-	e, err := alotwebhook.NewEvent("candidate.completed", "org_123", alotwebhook.CandidateCompleted{SessionID: "sess_123"})
-	require.NoError(t, err)
+	e := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
 	d := newHandler(t, alotwebhook.ReceiverConfig{})
-	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(e.Payload())))
-	r.Header.Set(alotwebhook.SignatureHeader, alotwebhook.Sign(e.Payload(), receiverSecret))
-	require.Equal(t, 200, answerOf(d, r).StatusCode)
+	require.Equal(t, 200, answerOf(d, webhooktest.NewRequest(t, "/alot/webhook", e, receiverSecret)).StatusCode)
 	require.Equal(t, e, d.handled[0])
+	webhooktest.CheckReceiver(t, d, receiverSecret)
 }
 
 func pitfallNewFields(t *testing.T) {
