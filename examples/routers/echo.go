@@ -1,0 +1,27 @@
+package routers
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+	echo5 "github.com/labstack/echo/v5"
+)
+
+// Echo is github.com/labstack/echo/v4. A Receiver alone:
+// e.Any(Path, echo.WrapHandler(receiver)).
+func Echo(s *Service) http.Handler {
+	e := echo.New()
+	e.Any(Path, func(c echo.Context) error {
+		return c.NoContent(s.receive(c.Request().Context()))
+	}, echo.WrapMiddleware(s.Receiver.Middleware))
+	return e
+}
+
+// Echo5 is github.com/labstack/echo/v5, where a context is a struct.
+func Echo5(s *Service) http.Handler {
+	e := echo5.New()
+	e.Any(Path, func(c *echo5.Context) error {
+		return c.NoContent(s.receive(c.Request().Context()))
+	}, echo5.WrapMiddleware(s.Receiver.Middleware))
+	return e
+}
