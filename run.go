@@ -165,10 +165,10 @@ func (r *run) claim(ctx context.Context) {
 // was cut off had leased would wait for the end of its lease.
 const claimTimeout = 10 * time.Second
 
-// claimOnce claims for the slots that are free, and for those that will be by
-// the time that the claim is done, going by the claim before: or else senders of
-// quick endpoints run out of work meanwhile. Where attempts take long, that is
-// nothing, and what waits is left to other processes.
+// claimOnce claims for the slots that are free and for twice as many as came free
+// during the claim before: what the senders will have done by the end of this
+// claim and of the next one. Half of them still have work then. Where attempts
+// take long, that is next to nothing, and what waits is left to other processes.
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
@@ -177,7 +177,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
 		Limit: room + r.ahead, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
 	})
-	r.ahead = min(int(r.slots.released.Load()-released), r.cfg.InFlight)
+	r.ahead = min(2*int(r.slots.released.Load()-released), r.cfg.InFlight)
 	return got, err
 }
 
