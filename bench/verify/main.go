@@ -28,8 +28,8 @@ var sizes = []struct {
 }{{"300 B", 300}, {"4 KiB", 4 << 10}, {"256 KiB", 256 << 10}}
 
 func main() {
-	rounds := flag.Int("rounds", 101, "`times` that each takes its turn")
-	turn := flag.Duration("turn", 4*time.Millisecond, "how `long` a turn is")
+	rounds := flag.Int("rounds", 15, "`times` that each takes its turn")
+	turn := flag.Duration("turn", 40*time.Millisecond, "how `long` a turn is")
 	flag.Parse()
 	if err := run(os.Stdout, *rounds, *turn); err != nil {
 		fmt.Fprintln(os.Stderr, "verify:", err)
