@@ -63,7 +63,7 @@ func timeOf(s subject, calls int) time.Duration {
 
 // allocations counts over many calls, so that a pool that is filled once weighs nothing.
 func allocations(s subject) uint64 {
-	const calls = 200
+	const calls = 100
 	var before, after runtime.MemStats
 	_ = s.call(s.body)
 	runtime.ReadMemStats(&before)
