@@ -21,23 +21,24 @@ import (
 	"time"
 )
 
-// The sizes of body that are measured, in bytes.
-var sizes = []struct {
+// size is how large a body is measured.
+type size struct {
 	name  string
 	bytes int
-}{{"300 B", 300}, {"4 KiB", 4 << 10}, {"256 KiB", 256 << 10}}
+}
 
 func main() {
-	rounds := flag.Int("rounds", 101, "`times` that each takes its turn")
-	turn := flag.Duration("turn", 4*time.Millisecond, "how `long` a turn is")
+	rounds := flag.Int("rounds", 15, "`times` that each takes its turn")
+	turn := flag.Duration("turn", 40*time.Millisecond, "how `long` a turn is")
 	flag.Parse()
-	if err := run(os.Stdout, *rounds, *turn); err != nil {
+	sizes := []size{{"300 B", 300}, {"4 KiB", 4 << 10}, {"256 KiB", 256 << 10}}
+	if err := run(os.Stdout, sizes, *rounds, *turn); err != nil {
 		fmt.Fprintln(os.Stderr, "verify:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer, rounds int, turn time.Duration) error {
+func run(w io.Writer, sizes []size, rounds int, turn time.Duration) error {
 	runtime.GOMAXPROCS(1) // or garbage is collected at the expense of nobody
 	fmt.Fprintf(w, "%s %s/%s, %d rounds of %v each\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, rounds, turn)
 	columns := make([][]figure, len(sizes))
@@ -58,13 +59,13 @@ func run(w io.Writer, rounds int, turn time.Duration) error {
 		{"Verifying a body", verifying},
 		{"From the request to the event", receiving},
 	} {
-		printTable(w, table.title, table.part, subjects, columns)
+		printTable(w, table.title, table.part, sizes, subjects, columns)
 	}
 	return nil
 }
 
 // printTable prints the subjects of one part, the bare form first.
-func printTable(w io.Writer, title string, p part, subjects []subject, columns [][]figure) {
+func printTable(w io.Writer, title string, p part, sizes []size, subjects []subject, columns [][]figure) {
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	fmt.Fprintf(tw, "\n| %s", title)
 	for _, size := range sizes {

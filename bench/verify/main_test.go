@@ -11,7 +11,7 @@ import (
 // Not parallel: it measures on one processor, and counts all allocations.
 func TestRun(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, run(&out, 1, time.Microsecond))
+	require.NoError(t, run(&out, []size{{"300 B", 300}, {"1 KiB", 1024}}, 1, time.Microsecond))
 	for _, name := range []string{"bare", "alotwebhook", "go-github", "stripe-go", "svix", "standard-webhooks"} {
 		require.GreaterOrEqual(t, strings.Count(out.String(), name), 2, "%s stands in both tables", name)
 	}
@@ -19,10 +19,10 @@ func TestRun(t *testing.T) {
 
 func TestPayload(t *testing.T) {
 	t.Parallel()
-	for _, size := range sizes {
-		body, err := payload(size.bytes)
+	for _, n := range []int{300, 301, 4 << 10, 256 << 10} {
+		body, err := payload(n)
 		require.NoError(t, err)
-		require.Len(t, body, size.bytes)
+		require.Len(t, body, n)
 	}
 	_, err := payload(10)
 	require.Error(t, err)
