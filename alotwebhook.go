@@ -46,8 +46,10 @@
 // # Receiving
 //
 // A [Receiver] is an [net/http.Handler] that verifies before it parses, and [On]
-// adds a typed handler for an event type. [Verify] and [Verifier] are for what
-// comes another way.
+// adds a typed handler for an event type. A [Deduper] keeps an event that comes
+// again from being handled again. [Receiver.Middleware] stands before a handler
+// of one's own; [Receiver.Receive], [Verify] and [Verifier] are for what comes
+// another way.
 //
 // # Stores
 //

@@ -17,22 +17,29 @@ import (
 // To mark only before would lose the event in a crash, to mark only after would
 // handle it twice at once. A claim has a lease: a crash leaves a key that can be
 // claimed again once the lease has run out.
+//
+// A key is 1 to 255 bytes of UTF-8 without NUL. Keys that differ at all are
+// different.
 type Deduper interface {
 	// Claim takes a key for the length of lease, unless it is done or another
 	// claim of it is under way; the state says which. Of many claims of one
 	// key at once, at most one gets it. Leases are judged by one clock for
-	// all who share the memory. A claim that replaces one whose lease ran out
-	// has another token.
+	// all who share the memory. Each claim has a token that no other has had,
+	// whether it replaces one whose lease ran out or follows one that was
+	// released. With a context that has ended it claims nothing and returns
+	// an error.
 	Claim(ctx context.Context, key string, lease time.Duration) (DedupeClaim, error)
 
 	// Complete marks the key as done, for good or for a documented time. It
 	// is fenced: when another claim has replaced this one, it changes nothing
 	// and returns [ErrClaimLost]. A lease that has run out without that is no
-	// hindrance. Completing the same claim again changes nothing and is no error.
+	// hindrance. Completing the same claim again changes nothing and is no
+	// error. What is no claim, because its state is another, is an error.
 	Complete(ctx context.Context, c DedupeClaim) error
 
 	// Release gives the key back, so that it can be claimed at once. It is
-	// fenced as Complete is, and ErrClaimLost for a claim that was completed.
+	// fenced as Complete is, and refuses the same; a claim that was completed
+	// or released is ErrClaimLost.
 	Release(ctx context.Context, c DedupeClaim) error
 }
 

@@ -248,21 +248,6 @@ func pitfallUnboundedRead(t *testing.T) {
 	require.Equal(t, 413, answerOf(d, r).StatusCode, "endless: up to the limit, and a buffer")
 }
 
-type endlessBody struct {
-	t    *testing.T
-	most int
-}
-
-func (b *endlessBody) Read(p []byte) (int, error) {
-	if b.most -= len(p); b.most < 0 {
-		b.t.Error("read too much")
-		return 0, io.EOF
-	}
-	return len(p), nil
-}
-
-func (b *endlessBody) Close() error { return nil }
-
 func pitfallTruncatedBody(t *testing.T) {
 	d := newHandler(t, alotwebhook.ReceiverConfig{MaxBodyBytes: int64(len(payload))})
 	require.Equal(t, 200, statusOf(d, payload), "just fits")

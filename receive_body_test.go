@@ -3,7 +3,6 @@ package alotwebhook_test
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -188,4 +187,18 @@ func TestReceiverDoesNotAskForWhatItRefuses(t *testing.T) {
 	}
 }
 
-var _ net.Listener = (*pipes)(nil)
+// endlessBody has no end, and may be read up to a number of bytes.
+type endlessBody struct {
+	t    *testing.T
+	most int
+}
+
+func (b *endlessBody) Read(p []byte) (int, error) {
+	if b.most -= len(p); b.most < 0 {
+		b.t.Error("read too much")
+		return 0, io.EOF
+	}
+	return len(p), nil
+}
+
+func (b *endlessBody) Close() error { return nil }

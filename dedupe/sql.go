@@ -180,6 +180,17 @@ func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
 	return t.s.complete(ctx, t.tx, c)
 }
 
+// CompleteStatement is the statement by which [Tx.Complete] marks the claim's
+// event, for transactions that are no *sql.Tx, such as those of pgx itself. It
+// must affect exactly one row: otherwise the claim is lost, and the transaction
+// must be rolled back.
+func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args []any, err error) {
+	if err := checkClaim(c); err != nil {
+		return "", nil, err
+	}
+	return s.sql.complete, []any{c.Key, c.Token, s.retention}, nil
+}
+
 // execer is an *sql.DB or an *sql.Tx.
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
@@ -187,10 +198,11 @@ type execer interface {
 }
 
 func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim) error {
-	if err := checkClaim(c); err != nil {
+	query, args, err := s.CompleteStatement(c)
+	if err != nil {
 		return err
 	}
-	n, err := affected(q.ExecContext(ctx, s.sql.complete, c.Key, c.Token, s.retention))
+	n, err := affected(q.ExecContext(ctx, query, args...))
 	if err == nil && n == 0 {
 		// Most often it was completed in the handler's transaction.
 		err = q.QueryRowContext(ctx, s.sql.own, c.Key, c.Token).Scan(&n)

@@ -7,10 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/dedupe"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
 // business is a handler's work: a row, and the mark that the event was handled.
@@ -108,4 +111,49 @@ func TestTxWithoutAClaim(t *testing.T) {
 		require.ErrorContains(t, business(t.Context(), db, s, nil), "this is no claim")
 		require.Zero(t, count(t, db, "business"))
 	})
+}
+
+// Transactions of pgx itself are no *sql.Tx.
+func TestCompleteStatementInPgx(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.Pool(t)
+	schema := postgrestest.Schema(t, pool)
+	_, err := pool.Exec(t.Context(), "CREATE SCHEMA "+schema)
+	require.NoError(t, err)
+	pool = postgrestest.PoolAt(t, withSearchPath(postgrestest.DSN(t), schema))
+	db := stdlib.OpenDBFromPool(pool)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	s := newSQL(t, db, dedupe.PostgreSQL, nil)
+	makeBusiness(t, db)
+
+	handle := func(ctx context.Context) error {
+		query, args, err := s.CompleteStatement(alotwebhook.ClaimFromContext(ctx))
+		if err != nil {
+			return err
+		}
+		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "INSERT INTO business (score) VALUES (82)"); err != nil {
+				return err
+			}
+			tag, err := tx.Exec(ctx, query, args...)
+			if err == nil && tag.RowsAffected() != 1 {
+				err = alotwebhook.ErrClaimLost
+			}
+			return err
+		})
+	}
+	for range 2 {
+		require.NoError(t, alotwebhook.Once(t.Context(), s, "evt", time.Minute, handle))
+	}
+	require.Equal(t, 1, count(t, db, "business"))
+
+	// A claim that was replaced commits nothing.
+	err = alotwebhook.Once(t.Context(), s, "another", time.Minute, func(ctx context.Context) error {
+		require.NoError(t, s.Release(ctx, alotwebhook.ClaimFromContext(ctx)))
+		claimed(t, s, "another", time.Minute)
+		return handle(ctx)
+	})
+	require.ErrorIs(t, err, alotwebhook.ErrClaimLost)
+	require.Equal(t, 1, count(t, db, "business"))
+	require.Error(t, handle(t.Context()), "without a claim")
 }
