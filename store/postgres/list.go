@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// stretch is how many deliveries a source looks through for those that match
-	// what its index does not know, such as a type.
-	stretch = 10_000
-	// maxOwners is how many endpoints are looked at one by one; the deliveries of
-	// more are picked from a stretch of everybody's.
-	maxOwners = 200
+	// stretch is how many deliveries are looked through for those that match what
+	// their index does not know, such as a type.
+	stretch = 5_000
+	// maxOwners is how many endpoints are looked at one by one, each for its part
+	// of a stretch; the deliveries of more are picked from a stretch of everybody's.
+	maxOwners = 50
 	// sortable is how many unfinished deliveries of the endpoints asked for are
 	// read whole and sorted, for want of an index that every delivery would pay for.
 	sortable = 5_000
@@ -284,7 +284,7 @@ func (l *listing) queue(from, before string) []string {
 	case l.state != "":
 		residual += " AND (SELECT " + unfinishedIn(l.state) + " FROM {s}.endpoints p WHERE p.key = q.endpoint)"
 	}
-	return []string{l.stretch(queueColumns, "queue q", within, residual, "q.id DESC")}
+	return []string{l.stretch(queueColumns, "queue q", within, residual, "q.id DESC", stretch)}
 }
 
 // history returns the query for a page of the finished ones, or none.
@@ -303,18 +303,18 @@ func (l *listing) history(from, before string) []string {
 		return nil
 	}
 	if !l.owned {
-		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC")}
+		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC", stretch)}
 	}
 	keys := l.bind("bigint[]", l.keys)
 	if !one {
 		residual += " AND h.endpoint = ANY (" + keys + ")"
-		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC")}
+		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC", stretch)}
 	}
 	// Comparing both columns, instead of asking for an equal endpoint, keeps the
 	// planner from going through everybody's by the order of their ids.
 	within += fmt.Sprintf(" AND (h.endpoint, h.id) >= (p.key, %s) AND (h.endpoint, h.id) < (p.key, %s)", from, before)
 	return []string{fmt.Sprintf(`(SELECT h.* FROM unnest(%s) AS p (key) CROSS JOIN LATERAL %s AS h ORDER BY h.id DESC LIMIT %d)`,
-		keys, l.stretch(historyColumns, "deliveries h", within, residual, "h.endpoint DESC, h.id DESC"), l.most())}
+		keys, l.stretch(historyColumns, "deliveries h", within, residual, "h.endpoint DESC, h.id DESC", stretch/max(len(l.keys), 1)), l.most())}
 }
 
 // conditions returns the residual ones on a table.
@@ -323,14 +323,12 @@ func (l *listing) conditions(table string) string {
 }
 
 // stretch returns the query for a page of what matches, in the order of an index.
-// It looks through a stretch of rows at most, the last of which it returns in any
-// case.
-func (l *listing) stretch(columns, table, within, residual, order string) string {
+// It looks through so many rows at most, the last of which it returns in any case.
+func (l *listing) stretch(columns, table, within, residual, order string, longest int) string {
 	if residual == "true" {
 		return fmt.Sprintf(`(SELECT %s, true AS matched, false AS last FROM {s}.%s WHERE %s ORDER BY %s LIMIT %d)`,
 			columns, table, within, order, l.limit+1)
 	}
-	longest := max(stretch, 2*l.limit)
 	return fmt.Sprintf(`(SELECT * FROM (
 			SELECT %s, (%s) IS TRUE AS matched, row_number() OVER (ORDER BY %s) = %d AS last
 			FROM {s}.%s WHERE %s ORDER BY %s LIMIT %d) AS s
