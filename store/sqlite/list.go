@@ -61,7 +61,7 @@ type lister struct {
 const (
 	// maxGroups is how many groups are merged; beyond it, whatever the filter
 	// selects is probably not rare, and the history is read in order instead.
-	maxGroups = 1000
+	maxGroups = 200
 	// stretch is how many deliveries are read in order, at most, to find a page.
 	stretch = 5_000
 	// sortable is how many unfinished deliveries of the endpoints selected are
