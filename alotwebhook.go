@@ -39,7 +39,9 @@
 //
 // The signature is an HMAC-SHA256 over exactly the bytes of the body: see [Sign].
 // The id and the time of the event are inside the body, and so inside the
-// signature; the other headers are conveniences that prove nothing.
+// signature; the other headers are conveniences that prove nothing. Only those of
+// Standard Webhooks, which [Config.StandardWebhooks] adds, are signed: see
+// [SignStandard].
 //
 // # Receiving
 //
