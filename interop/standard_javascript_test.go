@@ -32,7 +32,7 @@ func flat(h http.Header) map[string]string {
 
 func TestJavaScriptLibrary(t *testing.T) {
 	t.Parallel()
-	node, dir, now := program(t, "node"), npmPackages(t), time.Now()
+	node, dir, now := program(t, "node"), "javascript", time.Now()
 	type question struct {
 		name   string
 		secret alotwebhook.Secret

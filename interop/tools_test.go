@@ -49,23 +49,6 @@ func ask(t *testing.T, question, answer any, dir, name string, args ...string) {
 	require.NoError(t, json.Unmarshal(output, answer), string(output))
 }
 
-// npmPackages returns a folder with the script and the packages that its lock
-// file names.
-func npmPackages(t *testing.T) string {
-	t.Helper()
-	npm := program(t, "npm")
-	dir := t.TempDir()
-	require.NoError(t, os.CopyFS(dir, os.DirFS("javascript")))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.Dir = dir
-	if output, err := cmd.CombinedOutput(); err != nil {
-		missing(t, "npm cannot install the packages: %v\n%s", err, output)
-	}
-	return dir
-}
-
 // example returns the absolute path of a receiver in another language.
 func example(t *testing.T, file string) string {
 	t.Helper()
