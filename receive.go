@@ -26,9 +26,10 @@ type ReceiverConfig struct {
 	// MaxAge refuses with 400 an event that happened longer ago, or that lies
 	// further in the future, than this. An event keeps its timestamp over all
 	// its retries and redeliveries, so anything shorter than the sender's
-	// whole retry horizon, and than the outages you want to recover from,
-	// loses good events. It is no replacement for ignoring event ids that were
-	// handled before. Zero or less: off. Defaults to off.
+	// whole retry horizon (a quarter of an hour at its defaults, 90 hours with
+	// [StandardSchedule] at its longest), and than the outages you want to
+	// recover from, loses good events. It is no replacement for a Deduper.
+	// Zero or less: off. Defaults to off.
 	MaxAge time.Duration
 
 	// MaxBodyMemory bounds, in bytes, the memory of all bodies at once that are
@@ -76,15 +77,15 @@ type ReceiverConfig struct {
 
 	// OnError is called for every request that was not handled, or could not be
 	// marked as handled ([ErrNotMarked], status 200), before it is answered
-	// with status: for metrics and error reports. The event is zero if
-	// none could be trusted. The error may quote what a handler put into it;
-	// the request's body is read already. Several goroutines call it at once.
+	// with status: for metrics and error reports. The event is zero if none
+	// could be trusted. The error may quote what a handler put into it; the
+	// request's body is read already. Several goroutines call it at once.
 	// Defaults to nil.
 	OnError func(r *http.Request, e Event, status int, err error)
 
-	// Logger gets one line wherever OnError is called: event id and
-	// type, status and one stable word for the cause. Never an error's text,
-	// the payload or a header, which OnError has. Defaults to [slog.Default].
+	// Logger gets one line wherever OnError is called: event id and type,
+	// status and one stable word for the cause. Never an error's text, the
+	// payload or a header, which OnError has. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
