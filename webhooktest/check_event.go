@@ -36,7 +36,7 @@ var eventChecks = []check{
 	{
 		name:   "old-event",
 		about:  "An event of last week is accepted: its timestamp says when it happened, and it is redelivered after an outage.",
-		change: "Do not refuse events by their timestamp within the time in which you may want them redelivered; ids that are done keep repetitions out. A limit that you mean belongs into Battery.MaxAge.",
+		change: "Do not refuse events by their timestamp within the time in which you may want them redelivered; ids that are done keep repetitions out. If the limit is meant, give it to the battery (MaxAge, check --max-age).",
 		good:   true,
 		run: func(p *probe) string {
 			age := 7 * 24 * time.Hour

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"time"
 
@@ -59,6 +60,9 @@ func (a answer) String() string {
 	}
 	if errors.Is(a.err, context.DeadlineExceeded) {
 		return fmt.Sprintf("there was no answer within %v", a.took.Truncate(time.Millisecond))
+	}
+	if e := (*url.Error)(nil); errors.As(a.err, &e) {
+		return "there was no answer: " + e.Err.Error() // without the URL, which the caller knows
 	}
 	return "there was no answer: " + a.err.Error()
 }

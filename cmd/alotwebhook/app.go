@@ -84,7 +84,6 @@ Output is coloured on a terminal only, and not when NO_COLOR is set.`,
   alotwebhook completion bash > /etc/bash_completion.d/alotwebhook`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
 	return root

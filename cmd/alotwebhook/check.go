@@ -42,7 +42,7 @@ The checks are:
 The exit code is 0 when no fault was found, 1 when one was.`,
 		Example: `  alotwebhook check http://localhost:3000/alot/webhook
   alotwebhook check --type candidate.invited --skip gzip,doubled-header http://localhost:3000/alot/webhook`,
-		Args: cobra.ExactArgs(1),
+		Args: oneURL,
 		RunE: a.does(func(cmd *cobra.Command, args []string) error { return a.check(cmd, &c, args[0]) }),
 	}
 	c.secrets.add(cmd)
@@ -144,7 +144,7 @@ func (a *app) report(findings []webhooktest.Finding, faults int) {
 	if faults > 0 {
 		verdict = style.bad(fmt.Sprintf("Faults found by %d of %d checks.", faults, len(findings)-skipped))
 	}
-	fmt.Fprintf(a.out, "\n%s\n", verdict)
+	fmt.Fprintf(a.out, "\n%s\n%s\n", verdict, style.dim("What it acted on, and how often, cannot be seen from outside: in Go, webhooktest.Battery sees it."))
 }
 
 func (a *app) findingLines(findings []webhooktest.Finding) error {

@@ -36,7 +36,7 @@ The exit code is 0 for an answer of 2xx and 1 for anything else.`,
   alotwebhook send --type candidate.withdrew --data '{"sessionId":"sess_9"}' http://localhost:3000/alot/webhook
   alotwebhook send --data @data.json http://localhost:3000/alot/webhook
   alotwebhook send --body recorded.json http://localhost:3000/alot/webhook`,
-		Args: cobra.ExactArgs(1),
+		Args: oneURL,
 		RunE: a.does(func(cmd *cobra.Command, args []string) error {
 			if err := checkURL(args[0]); err != nil {
 				return err
