@@ -3,17 +3,14 @@ package webhooktest_test
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,83 +21,6 @@ import (
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/webhooktest"
 )
-
-// parts are a receiver in pieces, right as they come, to be made wrong one by one.
-type parts struct {
-	*desk
-	method  func(r *http.Request) bool
-	encoded func(r *http.Request) bool
-	read    func(w http.ResponseWriter, r *http.Request) (body []byte, status int)
-	verify  func(r *http.Request, body []byte) bool
-	refuse  func(w http.ResponseWriter, r *http.Request, body []byte)
-	parse   func(body []byte) (alotwebhook.Event, error)
-	handle  func(r *http.Request, e alotwebhook.Event) (status int)
-}
-
-func rightParts() *parts {
-	p := &parts{desk: &desk{}}
-	p.method = func(r *http.Request) bool { return r.Method == http.MethodPost }
-	p.encoded = func(r *http.Request) bool { return r.Header.Get("Content-Encoding") != "" }
-	p.read = func(w http.ResponseWriter, r *http.Request) ([]byte, int) {
-		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
-		if err != nil {
-			return nil, http.StatusRequestEntityTooLarge
-		}
-		return body, 0
-	}
-	p.verify = func(r *http.Request, body []byte) bool {
-		lines := r.Header[alotwebhook.SignatureHeader]
-		return len(lines) == 1 && alotwebhook.Verify(body, lines[0], secret) == nil
-	}
-	p.refuse = func(w http.ResponseWriter, _ *http.Request, _ []byte) {
-		http.Error(w, "Unauthorized", http.StatusUnauthorized)
-	}
-	p.parse = alotwebhook.ParseEvent
-	one := make(chan struct{}, 1)
-	p.handle = func(_ *http.Request, e alotwebhook.Event) int {
-		one <- struct{}{}
-		defer func() { <-one }()
-		if e.Type == alotwebhook.EventCandidateCompleted {
-			p.actOnce(e.ID)
-		}
-		return http.StatusOK
-	}
-	return p
-}
-
-func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !p.method(r) {
-		http.Error(w, "", http.StatusMethodNotAllowed)
-		return
-	}
-	if p.encoded(r) {
-		http.Error(w, "", http.StatusUnsupportedMediaType)
-		return
-	}
-	body, status := p.read(w, r)
-	if status != 0 {
-		http.Error(w, "", status)
-		return
-	}
-	if !p.verify(r, body) {
-		p.refuse(w, r, body)
-		return
-	}
-	e, err := p.parse(body)
-	if err != nil {
-		http.Error(w, "", http.StatusBadRequest)
-		return
-	}
-	w.WriteHeader(p.handle(r, e))
-}
-
-func signatureOf(r *http.Request) string { return r.Header.Get(alotwebhook.SignatureHeader) }
-
-func macOf(h func() hash.Hash, body []byte, key string) []byte {
-	m := hmac.New(h, []byte(key))
-	m.Write(body)
-	return m.Sum(nil)
-}
 
 // wrongs are receivers with one fault each, as people have shipped them, and the
 // checks that find it.
@@ -289,12 +209,12 @@ var wrongs = map[string]struct {
 				return body, 0
 			}
 		},
-		[]string{"oversized"}, "of 1048577 bytes: it answered 200 OK, and acted on it once",
+		[]string{"oversized"}, "of 307201 bytes: it answered 200 OK, and acted on it once",
 	},
 	"limits by Content-Length alone": {
 		func(p *parts) {
 			p.read = func(_ http.ResponseWriter, r *http.Request) ([]byte, int) {
-				if r.ContentLength > 1<<20 {
+				if r.ContentLength > bodyLimit {
 					return nil, http.StatusRequestEntityTooLarge
 				}
 				body, _ := io.ReadAll(r.Body)
@@ -306,7 +226,7 @@ var wrongs = map[string]struct {
 	"cuts the body off": {
 		func(p *parts) {
 			p.read = func(_ http.ResponseWriter, r *http.Request) ([]byte, int) {
-				body, _ := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+				body, _ := io.ReadAll(io.LimitReader(r.Body, bodyLimit))
 				return body, 0
 			}
 		},
@@ -500,7 +420,7 @@ func TestWrongReceiversAreFound(t *testing.T) {
 				p := rightParts()
 				c.change(p)
 				spy := &recorder{TB: t}
-				webhooktest.Battery{Secret: secret, Handled: p.handled, MaxBodyBytes: 1 << 20}.CheckReceiver(spy, p)
+				webhooktest.Battery{Secret: secret, Handled: p.handled, MaxBodyBytes: bodyLimit}.CheckReceiver(spy, p)
 				require.Equal(t, c.found, spy.found(), "%s", strings.Join(spy.errors, "\n"))
 				require.Contains(t, spy.errors[0], c.says)
 				for _, e := range spy.errors {
@@ -555,26 +475,4 @@ func TestMaxAgeIsChecked(t *testing.T) {
 			require.Equal(t, c.found, spy.found())
 		})
 	}
-}
-
-// recorder takes a check's failures for a test's.
-type recorder struct {
-	testing.TB
-	errors []string
-}
-
-func (r *recorder) Helper()                  {}
-func (r *recorder) Context() context.Context { return r.TB.Context() }
-func (r *recorder) Logf(string, ...any)      {}
-func (r *recorder) Errorf(format string, a ...any) {
-	r.errors = append(r.errors, fmt.Sprintf(format, a...))
-}
-
-// found are the names of the checks that failed.
-func (r *recorder) found() (names []string) {
-	for _, e := range r.errors {
-		name, _, _ := strings.Cut(strings.TrimPrefix(e, "webhooktest: "), ":")
-		names = append(names, name)
-	}
-	return slices.Clip(names)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,9 +85,9 @@ func TestCheckCutShort(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	right := rightReceiver(t)
-	count := 0
+	var count atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if count++; count == 5 {
+		if count.Add(1) == 5 {
 			cancel()
 		}
 		right.Config.Handler.ServeHTTP(w, r)

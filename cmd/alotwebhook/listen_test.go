@@ -131,19 +131,17 @@ func TestListenForwards(t *testing.T) {
 	require.Equal(t, "/alot?a=b", got.URI)
 	require.Equal(t, []string{"one", "two"}, got.Header["X-Twice"])
 	require.Equal(t, "alotwebhook/1", got.Header.Get("User-Agent"))
-	for _, name := range []string{"Connection", "Accept-Encoding"} {
-		require.Equal(t, name == "Accept-Encoding", got.Header.Get(name) != "", name) // the client's own, passed on
-	}
+	require.Empty(t, got.Header.Get("Connection"))
 
 	// What is not verified is not passed on, unless asked.
 	unsigned := webhooktest.NewBodyRequest(t, l.url, body, "another")
 	status, _, _ = answerOf(t, unsigned)
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Len(t, behind.Received(), 1)
-	any := listen(t, "--skip-verify", "--forward", behind.URL)
-	answerOf(t, webhooktest.NewBodyRequest(t, any.url, body, "another"))
+	lax := listen(t, "--skip-verify", "--forward", behind.URL)
+	answerOf(t, webhooktest.NewBodyRequest(t, lax.url, body, "another"))
 	require.ErrorIs(t, behind.Received()[1].Err, alotwebhook.ErrSignatureMismatch)
-	any.sees(any.out, `(not verified, as asked)`)
+	lax.sees(lax.out, `(not verified, as asked)`)
 }
 
 func TestListenForwardsToNobody(t *testing.T) {
