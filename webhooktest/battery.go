@@ -39,7 +39,7 @@ type Battery struct {
 
 	// MaxBodyBytes is the most that the receiver may take, in bytes; one more
 	// must be refused with 413. Defaults to 8 MiB, 32 times the largest payload
-	// that the sender sends at its defaults.
+	// that the sender sends at its defaults; at most 256 MiB.
 	MaxBodyBytes int64
 
 	// MaxAge is that of a receiver that refuses older events, see
@@ -172,6 +172,9 @@ func newProbe(ctx context.Context, b Battery, do doer, local bool) *probe {
 	return &probe{Battery: b, ctx: ctx, do: do, local: local}
 }
 
+// maxOversized bounds what is sent to see it refused, in bytes.
+const maxOversized = 256 << 20
+
 // settings returns what is wrong with the battery's own settings.
 func (p *probe) settings(all []check) (findings []Finding) {
 	report := func(problem, change string) {
@@ -185,6 +188,12 @@ func (p *probe) settings(all []check) (findings []Finding) {
 	}
 	if _, err := http.NewRequest(http.MethodPost, p.URL, nil); err != nil {
 		report(err.Error(), "Give the receiver's URL.")
+	}
+	if p.MaxBodyBytes < 1 || p.MaxBodyBytes > maxOversized {
+		report(fmt.Sprintf("MaxBodyBytes is %d", p.MaxBodyBytes), fmt.Sprintf("Give 1 to %d, or skip the check oversized.", maxOversized))
+	}
+	if p.Timeout < 0 || p.MaxAge < 0 {
+		report(fmt.Sprintf("Timeout is %v and MaxAge is %v", p.Timeout, p.MaxAge), "Give no negative time.")
 	}
 	for _, name := range p.Skip {
 		if !slices.ContainsFunc(all, func(c check) bool { return c.name == name }) {

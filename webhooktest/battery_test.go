@@ -118,6 +118,8 @@ func TestBatterySettings(t *testing.T) {
 		"no secret":    {webhooktest.Battery{}, "alotwebhook: secrets[0] is empty; is its environment variable or file set?"},
 		"no JSON":      {webhooktest.Battery{Secret: secret, Data: json.RawMessage("{")}, "alotwebhook: data is not one JSON value"},
 		"no URL":       {webhooktest.Battery{Secret: secret, URL: "http://[/"}, `parse "http://[/": missing ']' in host`},
+		"huge bodies":  {webhooktest.Battery{Secret: secret, MaxBodyBytes: 1 << 40}, "MaxBodyBytes is 1099511627776"},
+		"no patience":  {webhooktest.Battery{Secret: secret, Timeout: -1}, "Timeout is -1ns and MaxAge is 0s"},
 		"unknown skip": {webhooktest.Battery{Secret: secret, Skip: []string{"unsined"}}, `there is no check "unsined" to skip`},
 	} {
 		t.Run(name, func(t *testing.T) {

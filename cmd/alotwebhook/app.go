@@ -106,6 +106,9 @@ func doubleDashes(root *cobra.Command, args []string) []string {
 	}
 	fixed := make([]string, len(args))
 	for i, arg := range args {
+		if arg == "--" { // what follows is no flag
+			return append(fixed[:i], args[i:]...)
+		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		if strings.HasPrefix(arg, "-") && len(name) > 1 && long(name) {
 			arg = "-" + arg

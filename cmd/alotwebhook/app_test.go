@@ -152,6 +152,9 @@ func TestSign(t *testing.T) {
 	}
 	_, out, _ := run(t, helloBody, "sign", "-secret="+helloSecret, "-header") // as package flag spells them
 	require.Equal(t, "X-Alot-Signature: "+helloSignature+"\n", out)
+	code, _, says := run(t, "", "sign", "--", "-header") // a file
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, says, "open -header")
 	_, out, _ = run(t, helloBody+"\n", "sign", "--secret", helloSecret)
 	require.NotEqual(t, helloSignature+"\n", out)
 }
