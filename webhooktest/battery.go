@@ -84,7 +84,7 @@ func (f Finding) String() string {
 }
 
 // CheckReceiver runs the battery against a handler and fails the test with every
-// fault that it finds, each with what to change. The receiver gets some eighty
+// fault that it finds, each with what to change. The receiver gets some ninety
 // requests, among them events of type "candidate.completed" that it must handle.
 //
 // [Battery] has settings, and finds more when it can see what was handled.

@@ -30,7 +30,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check URL",
 		Short: "Try a running receiver with good, forged, odd and repeated requests",
 		Long: `Try a running receiver with good, forged, odd and repeated requests, and say for
-each that it answers wrongly what to change. It gets some eighty requests, among
+each that it answers wrongly what to change. It gets some ninety requests, among
 them many good events that it will act on: use a test system.
 
 Whether it acts once on an event that comes twice cannot be seen from outside; in

@@ -117,7 +117,8 @@ func TestListenForwards(t *testing.T) {
 	r := webhooktest.NewBodyRequest(t, l.url+"/x", body, secret)
 	r.Header["X-Twice"] = []string{"one", "two"}
 	r.Header.Set("User-Agent", "alotwebhook/1")
-	r.Header.Set("Connection", "x-hop")
+	r.Header.Set("Connection", "x-hop, x-other")
+	r.Header.Set("X-Hop", "1")
 	status, header, answer := answerOf(t, r)
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, "7", header.Get("Retry-After"))
@@ -132,6 +133,7 @@ func TestListenForwards(t *testing.T) {
 	require.Equal(t, []string{"one", "two"}, got.Header["X-Twice"])
 	require.Equal(t, "alotwebhook/1", got.Header.Get("User-Agent"))
 	require.Empty(t, got.Header.Get("Connection"))
+	require.Empty(t, got.Header.Get("X-Hop"))
 
 	// What is not verified is not passed on, unless asked.
 	unsigned := webhooktest.NewBodyRequest(t, l.url, body, "another")
