@@ -39,6 +39,7 @@ type shot struct {
 	lines   []string // of the signature header; nil: none
 	header  http.Header
 	chunked bool // without a Content-Length
+	refusal int  // a status that refuses it, too, besides 4xx; 0: none
 }
 
 // answer is what came of it.
@@ -50,6 +51,8 @@ type answer struct {
 }
 
 func (a answer) ok() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
+
+func (a answer) refused() bool { return a.err == nil && a.status >= 400 && a.status < 500 }
 
 func (a answer) String() string {
 	if a.err == nil {
@@ -154,7 +157,7 @@ func (p *probe) refuses(shots ...shot) string {
 		if n, known := p.handled(s); known && n != 0 {
 			return s.say("a request", fmt.Sprintf("%s, and acted on it %s", a, times(n)))
 		}
-		if a.err != nil || a.status < 400 || a.status > 499 {
+		if !a.refused() && (a.err != nil || a.status != s.refusal) {
 			return s.say("a request", a.String()+", not 4xx")
 		}
 	}
