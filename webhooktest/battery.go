@@ -108,8 +108,8 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 
 // Check sends the battery's requests by do, such as the Do method of an
 // [http.Client] that follows no redirect, and returns a finding for every check,
-// in a fixed order. What cannot be run is a finding, too. An answer's body is
-// read to 64 KiB and closed.
+// in a fixed order; several goroutines call it at once. What cannot be run is a
+// finding, too. An answer's body is read to 64 KiB and closed.
 //
 // Blanks around a signature are left out: HTTP takes them away on the wire.
 func (b Battery) Check(ctx context.Context, do func(*http.Request) (*http.Response, error)) []Finding {

@@ -62,7 +62,7 @@ The exit code is 0 when it was ended by Ctrl-C or q.`,
 	flags.StringVar(&f.forward, "forward", "", "the `URL` of your own receiver")
 	flags.IntVar(&f.keep, "keep", 100, "how many events to keep")
 	flags.Int64Var(&f.maxBody, "max-body", alotwebhook.DefaultMaxBodyBytes, "the largest body that is taken, in `bytes`")
-	flags.BoolVar(&f.skipVerify, "skip-verify", false, "take what is not verified, too; no secret is needed")
+	flags.BoolVar(&f.skipVerify, "skip-verify", false, "take what is not verified, too; works without a secret")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object for each request")
 	return cmd
 }
@@ -110,10 +110,10 @@ func (a *app) newListener(f *listenFlags) (*listener, error) {
 		return nil, usagef("--keep must be 0 or more, and --max-body 1 or more")
 	}
 	l := &listener{app: a, flags: f, client: f.client.client(), style: a.styleFor(a.out)}
-	if f.skipVerify {
+	secret, err := a.secret(&f.secrets)
+	if f.skipVerify && f.secrets == (secretFlags{}) && a.env(secretVariable) == "" {
 		return l, nil
 	}
-	secret, err := a.secret(&f.secrets)
 	l.secret = secret
 	return l, err
 }

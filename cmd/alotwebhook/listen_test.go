@@ -30,8 +30,13 @@ type listening struct {
 // listen starts the command on free ports; it must end well by the test's end.
 func listen(t *testing.T, args ...string) *listening {
 	t.Helper()
+	return listenWith(t, withSecret, args...)
+}
+
+func listenWith(t *testing.T, env map[string]string, args ...string) *listening {
+	t.Helper()
 	in, keys := io.Pipe()
-	l := &listening{session: newSession(in, withSecret), t: t, keys: keys, ended: make(chan int, 1)}
+	l := &listening{session: newSession(in, env), t: t, keys: keys, ended: make(chan int, 1)}
 	l.app.isTerminal = func(f any) bool { return f == io.Reader(in) }
 	ctx, stop := context.WithCancel(t.Context())
 	l.stop = stop
@@ -143,7 +148,16 @@ func TestListenForwards(t *testing.T) {
 	lax := listen(t, "--skip-verify", "--forward", behind.URL)
 	answerOf(t, webhooktest.NewBodyRequest(t, lax.url, body, "another"))
 	require.ErrorIs(t, behind.Received()[1].Err, alotwebhook.ErrSignatureMismatch)
-	lax.sees(lax.out, `(not verified, as asked)`)
+	lax.sees(lax.out, `(#1  .*  signature does not match the body and the secret  → 401)`)
+}
+
+// Without a secret, too, one can see what comes.
+func TestListenWithoutSecret(t *testing.T) {
+	t.Parallel()
+	l := listenWith(t, nil, "--skip-verify")
+	status, _, _ := answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret))
+	require.Equal(t, http.StatusOK, status)
+	l.sees(l.out, `(#1  candidate.completed  evt_01jcc7wjz3e4qv8x5k2m9n6p0r  not verified: there is no secret\n)`)
 }
 
 func TestListenForwardsToNobody(t *testing.T) {

@@ -127,7 +127,7 @@ func (l *listener) readable(rec *record, got *answer) string {
 	fmt.Fprintf(&b, "%s  %s", s.dim(rec.At.Format(time.TimeOnly)), rec.title(s))
 	switch {
 	case rec.Problem != nil && l.secret == "":
-		b.WriteString("  " + s.dim("not verified, as asked"))
+		b.WriteString("  " + s.dim("not verified: there is no secret"))
 	case rec.Problem != nil:
 		b.WriteString("  " + s.bad(plain(rec.Problem)))
 	default:

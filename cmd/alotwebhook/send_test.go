@@ -116,7 +116,6 @@ func TestSendShowsAnswers(t *testing.T) {
 func TestSendOverTLS(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewTLSServer(t, secret)
-	s.Config.ErrorLog = nil
 	code, out, _ := run(t, "", "send", s.URL)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "no answer: tls: failed to verify certificate")
