@@ -10,18 +10,20 @@ import (
 )
 
 // run is one run of a dispatcher: one claimer, many senders, one finisher.
-// What is claimed goes to a sender at once, so that at most InFlight deliveries
-// are in memory on their way out, and as many again on their way back.
+// What is claimed goes to a sender at once, or as soon as one that is busy now
+// has ended its attempt: at most twice InFlight deliveries are in memory on their
+// way out, and InFlight on their way back.
 type run struct {
 	d   *Dispatcher
 	cfg *Config
 
 	slots *slots
 	jobs  chan Claimed // to the senders; never full, since slots are taken first
+	ahead int          // how many to claim beyond InFlight; the claimer's own
 	freed chan struct{}
 	// outcomes goes to the finisher. It is full when the store does not keep
 	// up; then the senders wait, and with them the claims.
-	outcomes chan Outcome
+	outcomes chan finished
 
 	senders   int // goroutines started, by the claimer alone
 	sending   sync.WaitGroup
@@ -33,14 +35,20 @@ type run struct {
 	cutOff, giveUp   context.CancelFunc
 }
 
+// finished is an outcome on its way to the store.
+type finished struct {
+	Outcome
+	endpointID string
+}
+
 func newRun(d *Dispatcher) *run {
 	r := &run{
 		d:        d,
 		cfg:      d.cfg,
 		slots:    newSlots(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
-		jobs:     make(chan Claimed, d.cfg.InFlight),
+		jobs:     make(chan Claimed, 2*d.cfg.InFlight),
 		freed:    make(chan struct{}, 1),
-		outcomes: make(chan Outcome, d.cfg.InFlight),
+		outcomes: make(chan finished, d.cfg.InFlight),
 	}
 	// Both outlive the end of the claims.
 	r.attempts, r.cutOff = context.WithCancel(context.Background())
@@ -63,6 +71,8 @@ func (r *run) run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { r.d.purge(claims) })
 	helpers.Go(func() { r.d.listen(claims) })
+	helpers.Go(func() { r.d.recoverAll(claims) })
+	helpers.Go(func() { r.d.tallyUp(claims) })
 
 	r.claim(claims)
 	close(r.jobs)
@@ -76,6 +86,7 @@ func (r *run) run(ctx context.Context) error {
 	close(r.outcomes)
 	<-finisher
 	helpers.Wait()
+	r.d.lastTallies()
 	if r.unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", r.unwritten)
 	}
@@ -107,7 +118,7 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	episode := episode{log: d.log, what: "listen"}
 	heard := func() {
 		episode.over()
-		d.wakeUp()
+		wakeUp(d.wake)
 	}
 	for ctx.Err() == nil {
 		err := d.notify.Listen(ctx, heard)
@@ -163,30 +174,38 @@ func (r *run) claim(ctx context.Context) {
 // was cut off had leased would wait for the end of its lease.
 const claimTimeout = 10 * time.Second
 
+// claimOnce claims for the slots that are free and for twice as many as came free
+// during the claim before: what the senders will have done by the end of this
+// claim and of the next one. Half of them still have work then. Where attempts
+// take long, that is next to nothing, and what waits is left to other processes.
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	room, busy := r.slots.free(time.Now())
-	return r.d.store.Claim(ctx, ClaimRequest{
-		Limit: room, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
+	released := r.slots.released.Load()
+	got, err := r.d.store.Claim(ctx, ClaimRequest{
+		Limit: room + r.ahead, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
 	})
+	r.ahead = min(2*int(r.slots.released.Load()-released), r.cfg.InFlight)
+	return got, err
 }
 
 // awaitRoom waits until a claim is worth its while: at once when nothing is
-// under way, when half of the slots are free, or when it has gathered long
-// enough. It returns false when ctx is done.
+// under way, when half of what may be claimed is done, or when it has gathered
+// long enough. It returns false when ctx is done.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 	if r.slots.used() > 0 && !pause(ctx, leastGather) {
 		return false
 	}
 	var timer *time.Timer
+	most := r.cfg.InFlight + r.ahead
 	for {
 		used := r.slots.used()
-		if used <= r.cfg.InFlight/2 {
+		if used <= most/2 {
 			return ctx.Err() == nil
 		}
 		var timeUp <-chan time.Time
-		if used < r.cfg.InFlight {
+		if used < most {
 			if timer == nil {
 				timer = time.NewTimer(gather)
 				defer timer.Stop()
@@ -224,7 +243,7 @@ func (r *run) idle(ctx context.Context, wait time.Duration) {
 
 func (r *run) start(c *Claimed) {
 	used := r.slots.take(c.Endpoint.ID)
-	if used > r.senders {
+	if used > r.senders && r.senders < r.cfg.InFlight {
 		r.senders++
 		r.sending.Add(1)
 		go r.send()
@@ -242,7 +261,7 @@ func (r *run) send() {
 		case r.freed <- struct{}{}:
 		default:
 		}
-		r.outcomes <- outcome
+		r.outcomes <- finished{outcome, c.Endpoint.ID}
 	}
 }
 
@@ -256,22 +275,28 @@ const (
 
 // finish stores outcomes until there are no more to come.
 func (r *run) finish() {
+	gathered := make([]finished, 0, finishBatch)
 	batch := make([]Outcome, 0, finishBatch)
 	var took time.Duration
 	for outcome := range r.outcomes {
-		batch = append(batch[:0], outcome)
+		gathered = append(gathered[:0], outcome)
 		// With others under way, theirs are worth waiting for.
 		if r.slots.used() > 0 && len(r.outcomes) < finishBatch/4 {
 			pause(r.attempts, gatherFor(took))
 		}
-		batch = r.gather(batch)
+		gathered = r.gather(gathered)
+		batch = batch[:0]
+		for i := range gathered {
+			batch = append(batch, gathered[i].Outcome)
+		}
 		began := time.Now()
 		r.store(batch)
 		took = time.Since(began)
+		r.d.tallies.countAll(gathered)
 	}
 }
 
-func (r *run) gather(batch []Outcome) []Outcome {
+func (r *run) gather(batch []finished) []finished {
 	for len(batch) < finishBatch {
 		select {
 		case outcome, open := <-r.outcomes:
