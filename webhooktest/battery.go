@@ -50,6 +50,12 @@ type Battery struct {
 	// Timeout is how long the sender waits for an answer. Defaults to 15 s.
 	Timeout time.Duration
 
+	// StandardWebhooks signs with the headers of Standard Webhooks and not with
+	// X-Alot-Signature, and tries forgeries of those: for a receiver that takes
+	// them, see [alotwebhook.Verifier.AcceptStandard]. One that takes either form
+	// is tried with each. Defaults to false.
+	StandardWebhooks bool
+
 	// Skip names checks that are left out, for what a receiver means to do
 	// otherwise. Names are those of [Finding]; an unknown one fails.
 	Skip []string
@@ -117,9 +123,9 @@ func (b Battery) Check(ctx context.Context, do func(*http.Request) (*http.Respon
 }
 
 // Checks returns the names of the battery's checks in their order.
-func Checks() []string {
+func (b Battery) Checks() []string {
 	var names []string
-	for _, c := range checks() {
+	for _, c := range b.checks() {
 		names = append(names, c.name)
 	}
 	return names
@@ -130,8 +136,8 @@ type check struct {
 	name   string
 	about  string
 	change string
-	// good: a right receiver accepts what is sent, so that nothing can be learnt
-	// from one that refuses everything.
+	// good: what is sent is a good event, or but for its size, so that nothing
+	// can be learnt from a receiver that refuses everything.
 	good bool
 	// anyway: it can be made though the receiver does not answer.
 	anyway bool
@@ -141,13 +147,17 @@ type check struct {
 	run func(*probe) string
 }
 
-func checks() []check {
-	return slices.Concat(acceptChecks, signatureChecks, bodyChecks, eventChecks, repeatChecks, answerChecks)
+func (b Battery) checks() []check {
+	forged := signatureChecks
+	if b.StandardWebhooks {
+		forged = standardChecks
+	}
+	return slices.Concat(acceptChecks, forged, bodyChecks, eventChecks, repeatChecks, answerChecks)
 }
 
 func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 	p := newProbe(ctx, b, do, local)
-	all := checks()
+	all := b.checks()
 	findings := p.settings(all)
 	for _, c := range all {
 		f := Finding{Check: c.name, About: c.about, Change: c.change, Skipped: p.skips(c)}

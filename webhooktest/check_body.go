@@ -66,6 +66,7 @@ var bodyChecks = []check{
 		name:   "oversized",
 		about:  "A body larger than the limit is refused with 413, whether it says its length or not, and though it is signed.",
 		change: "Bound the body before reading it, and answer 413. In Go: http.MaxBytesReader; not io.LimitReader, which cuts the rest off so that a good signature looks wrong. If the limit is meant to be higher, give it to the battery (MaxBodyBytes, check --max-body).",
+		good:   true,
 		run: func(p *probe) string {
 			said := p.padded(int(p.MaxBodyBytes) + 1)
 			unsaid := p.padded(int(p.MaxBodyBytes) + 1)

@@ -36,7 +36,8 @@ type shot struct {
 	method  string // empty: POST
 	event   alotwebhook.Event
 	body    []byte
-	lines   []string // of the signature header; nil: none
+	auth    http.Header // what signs it
+	at      time.Time   // when it was signed, for Standard Webhooks
 	header  http.Header
 	chunked bool // without a Content-Length
 	refusal int  // a status that refuses it, too, besides 4xx; 0: none
@@ -81,8 +82,21 @@ func (p *probe) event() alotwebhook.Event {
 
 // signed is a shot of exactly these bytes, signed.
 func (p *probe) signed(e alotwebhook.Event, body []byte) shot {
-	return shot{event: e, body: body, lines: []string{alotwebhook.Sign(body, p.Secret)}}
+	s := shot{event: e, body: body, at: time.Now()}
+	if !p.StandardWebhooks {
+		s.auth = signature(alotwebhook.Sign(body, p.Secret))
+		return s
+	}
+	id := e.ID
+	if id == "" {
+		id = p.event().ID
+	}
+	s.auth = standardHeader(id, s.at, alotwebhook.SignStandard(body, id, s.at, p.Secret))
+	return s
 }
+
+// signature is the header of that name, with these lines.
+func signature(lines ...string) http.Header { return http.Header{alotwebhook.SignatureHeader: lines} }
 
 // good is a new event, signed.
 func (p *probe) good() shot {
@@ -130,8 +144,8 @@ func (p *probe) request(ctx context.Context, s shot) *http.Request {
 	for name, values := range s.header {
 		r.Header[name] = values
 	}
-	if s.lines != nil {
-		r.Header[alotwebhook.SignatureHeader] = s.lines
+	for name, values := range s.auth {
+		r.Header[name] = values
 	}
 	return r
 }

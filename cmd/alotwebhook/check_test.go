@@ -52,7 +52,19 @@ func TestCheckRightReceiver(t *testing.T) {
 		require.NotEqual(t, line.OK, line.Skipped != "")
 		names = append(names, line.Check)
 	}
-	require.Equal(t, webhooktest.Checks(), names)
+	require.Equal(t, webhooktest.Battery{}.Checks(), names)
+}
+
+func TestCheckStandardWebhooks(t *testing.T) {
+	t.Parallel()
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	s := httptest.NewServer(alotwebhook.NewReceiver(v.AcceptStandard(&alotwebhook.StandardConfig{Only: true}),
+		&alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)}))
+	defer s.Close()
+	code, out, _ := run(t, "", "check", "--standard", s.URL)
+	require.Equal(t, exitOK, code, "%s", out)
+	require.Contains(t, out, "✓ standard-stale")
 }
 
 func TestCheckWrongReceiver(t *testing.T) {

@@ -71,6 +71,20 @@ func TestSendExactBody(t *testing.T) {
 	require.Empty(t, s.Received()[1].Header.Get(alotwebhook.EventHeader))
 }
 
+func TestSendStandardWebhooks(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	code, _, _ := run(t, "", "send", "--standard", s.URL)
+	require.Equal(t, exitOK, code)
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	got := s.Received()[0]
+	_, err = v.AcceptStandard(&alotwebhook.StandardConfig{Only: true}).VerifyHeader(got.Body, got.Header)
+	require.NoError(t, err)
+	require.Equal(t, got.Event.ID, got.Header.Get(alotwebhook.StandardIDHeader))
+	require.NoError(t, got.Err)
+}
+
 func TestSendUnsigned(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
