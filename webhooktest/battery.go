@@ -225,7 +225,7 @@ func (p *probe) skips(c check) string {
 	case p.silent && !c.anyway:
 		return "the receiver does not answer"
 	case c.good && p.refused:
-		return "the receiver refuses every event, see " + firstCheck
+		return "no good event gets through, see " + firstCheck
 	case c.skip != nil:
 		return c.skip(p)
 	}
