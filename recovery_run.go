@@ -27,7 +27,8 @@ type recoverer struct {
 	// versions at which those were seen that another process works on.
 	jobs   map[string]*recoveryJob
 	others map[string]int64
-	look   time.Time
+	look   time.Time // when to look for those of others
+	woken  bool      // one was begun here
 }
 
 type recoveryJob struct {
@@ -51,7 +52,7 @@ func (d *Dispatcher) recoverAll(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-d.recovered:
-			w.look = time.Time{}
+			w.woken = true
 		case <-t.C:
 		}
 		t.Stop()
@@ -71,11 +72,8 @@ func (w *recoverer) idle() time.Duration {
 
 // round looks for recoveries and goes a step on with each, where it is time to.
 func (w *recoverer) round(ctx context.Context) error {
-	if !time.Now().Before(w.look) {
-		if err := w.find(ctx); err != nil {
-			return err
-		}
-		w.look = time.Now().Add(recoveryLook - rand.N(recoveryLook/8))
+	if err := w.find(ctx); err != nil {
+		return err
 	}
 	for id, j := range w.jobs {
 		if time.Now().Before(j.due) {
@@ -95,10 +93,15 @@ func (w *recoverer) round(ctx context.Context) error {
 	return nil
 }
 
-// find takes up what runs and is nobody's: new, or not gone on with since the
-// last look, as those are that a process left behind which ended.
+// find takes up what runs and is nobody's, if it is time to look: new, or not
+// gone on with since the last regular look, as those are that a process left
+// behind which ended.
 func (w *recoverer) find(ctx context.Context) error {
-	seen := map[string]int64{}
+	regular := !time.Now().Before(w.look)
+	if !regular && !w.woken {
+		return nil
+	}
+	others := map[string]int64{}
 	running := func(cursor string) ([]Recovery, string, error) {
 		return w.d.store.Recoveries(ctx, RecoveryFilter{State: RecoveryRunning, Cursor: cursor})
 	}
@@ -110,13 +113,20 @@ func (w *recoverer) find(ctx context.Context) error {
 			continue
 		}
 		version, known := w.others[r.EndpointID]
-		if stands := known && version == r.Version; r.Cursor == "" || stands {
+		stands := regular && known && version == r.Version
+		switch {
+		case r.Cursor == "" || stands:
 			w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
-		} else {
-			seen[r.EndpointID] = r.Version
+		case known && !regular:
+			others[r.EndpointID] = version
+		default:
+			others[r.EndpointID] = r.Version
 		}
 	}
-	w.others = seen
+	w.others, w.woken = others, false
+	if regular {
+		w.look = time.Now().Add(recoveryLook - rand.N(recoveryLook/8))
+	}
 	return nil
 }
 

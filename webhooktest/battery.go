@@ -39,7 +39,7 @@ type Battery struct {
 
 	// MaxBodyBytes is the most that the receiver may take, in bytes; one more
 	// must be refused with 413. Defaults to 8 MiB, 32 times the largest payload
-	// that the sender sends at its defaults.
+	// that the sender sends at its defaults; at most 256 MiB.
 	MaxBodyBytes int64
 
 	// MaxAge is that of a receiver that refuses older events, see
@@ -49,6 +49,12 @@ type Battery struct {
 
 	// Timeout is how long the sender waits for an answer. Defaults to 15 s.
 	Timeout time.Duration
+
+	// StandardWebhooks signs with the headers of Standard Webhooks and not with
+	// X-Alot-Signature, and tries forgeries of those: for a receiver that takes
+	// them, see [alotwebhook.Verifier.AcceptStandard]. One that takes either form
+	// is tried with each. Defaults to false.
+	StandardWebhooks bool
 
 	// Skip names checks that are left out, for what a receiver means to do
 	// otherwise. Names are those of [Finding]; an unknown one fails.
@@ -84,7 +90,7 @@ func (f Finding) String() string {
 }
 
 // CheckReceiver runs the battery against a handler and fails the test with every
-// fault that it finds, each with what to change. The receiver gets some eighty
+// fault that it finds, each with what to change. The receiver gets some ninety
 // requests, among them events of type "candidate.completed" that it must handle.
 //
 // [Battery] has settings, and finds more when it can see what was handled.
@@ -108,8 +114,8 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 
 // Check sends the battery's requests by do, such as the Do method of an
 // [http.Client] that follows no redirect, and returns a finding for every check,
-// in a fixed order. What cannot be run is a finding, too. An answer's body is
-// read to 64 KiB and closed.
+// in a fixed order; several goroutines call it at once. What cannot be run is a
+// finding, too. An answer's body is read to 64 KiB and closed.
 //
 // Blanks around a signature are left out: HTTP takes them away on the wire.
 func (b Battery) Check(ctx context.Context, do func(*http.Request) (*http.Response, error)) []Finding {
@@ -117,9 +123,9 @@ func (b Battery) Check(ctx context.Context, do func(*http.Request) (*http.Respon
 }
 
 // Checks returns the names of the battery's checks in their order.
-func Checks() []string {
+func (b Battery) Checks() []string {
 	var names []string
-	for _, c := range checks() {
+	for _, c := range b.checks() {
 		names = append(names, c.name)
 	}
 	return names
@@ -130,8 +136,8 @@ type check struct {
 	name   string
 	about  string
 	change string
-	// good: a right receiver accepts what is sent, so that nothing can be learnt
-	// from one that refuses everything.
+	// good: what is sent is a good event, or but for its size, so that nothing
+	// can be learnt from a receiver that refuses everything.
 	good bool
 	// anyway: it can be made though the receiver does not answer.
 	anyway bool
@@ -141,13 +147,17 @@ type check struct {
 	run func(*probe) string
 }
 
-func checks() []check {
-	return slices.Concat(acceptChecks, signatureChecks, bodyChecks, eventChecks, repeatChecks, answerChecks)
+func (b Battery) checks() []check {
+	forged := signatureChecks
+	if b.StandardWebhooks {
+		forged = standardChecks
+	}
+	return slices.Concat(acceptChecks, forged, bodyChecks, eventChecks, repeatChecks, answerChecks)
 }
 
 func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 	p := newProbe(ctx, b, do, local)
-	all := checks()
+	all := b.checks()
 	findings := p.settings(all)
 	for _, c := range all {
 		f := Finding{Check: c.name, About: c.about, Change: c.change, Skipped: p.skips(c)}
@@ -172,6 +182,9 @@ func newProbe(ctx context.Context, b Battery, do doer, local bool) *probe {
 	return &probe{Battery: b, ctx: ctx, do: do, local: local}
 }
 
+// maxOversized bounds what is sent to see it refused, in bytes.
+const maxOversized = 256 << 20
+
 // settings returns what is wrong with the battery's own settings.
 func (p *probe) settings(all []check) (findings []Finding) {
 	report := func(problem, change string) {
@@ -185,6 +198,12 @@ func (p *probe) settings(all []check) (findings []Finding) {
 	}
 	if _, err := http.NewRequest(http.MethodPost, p.URL, nil); err != nil {
 		report(err.Error(), "Give the receiver's URL.")
+	}
+	if p.MaxBodyBytes < 1 || p.MaxBodyBytes > maxOversized {
+		report(fmt.Sprintf("MaxBodyBytes is %d", p.MaxBodyBytes), fmt.Sprintf("Give 1 to %d, or skip the check oversized.", maxOversized))
+	}
+	if p.Timeout < 0 || p.MaxAge < 0 {
+		report(fmt.Sprintf("Timeout is %v and MaxAge is %v", p.Timeout, p.MaxAge), "Give no negative time.")
 	}
 	for _, name := range p.Skip {
 		if !slices.ContainsFunc(all, func(c check) bool { return c.name == name }) {
@@ -206,7 +225,7 @@ func (p *probe) skips(c check) string {
 	case p.silent && !c.anyway:
 		return "the receiver does not answer"
 	case c.good && p.refused:
-		return "the receiver refuses every event, see " + firstCheck
+		return "no good event gets through, see " + firstCheck
 	case c.skip != nil:
 		return c.skip(p)
 	}

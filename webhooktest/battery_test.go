@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -92,6 +94,36 @@ func TestRightReceiverPasses(t *testing.T) {
 	})
 }
 
+// A parser that minds the case of keys need not refuse what it ignores, and a
+// server that knows no PUT may say so.
+func TestRightInOtherWays(t *testing.T) {
+	t.Parallel()
+	p := rightParts()
+	p.parse = func(body []byte) (alotwebhook.Event, error) {
+		e, err := alotwebhook.ParseEvent(body)
+		if err == nil || !strings.Contains(err.Error(), "in case only") {
+			return e, err
+		}
+		var v map[string]any // as in other languages
+		if err := json.Unmarshal(body, &v); err != nil {
+			return e, err
+		}
+		id, isText := v["id"].(string)
+		eventType, isTextToo := v["type"].(string)
+		if !isText || !isTextToo {
+			return e, err
+		}
+		return alotwebhook.Event{ID: id, Type: eventType}, nil
+	}
+	webhooktest.Battery{Secret: secret, Handled: p.handled}.CheckReceiver(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.WriteHeader(http.StatusNotImplemented)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+}
+
 // Over HTTP every check says the same, but for what HTTP takes away.
 func TestRightReceiverPassesOverHTTP(t *testing.T) {
 	t.Parallel()
@@ -99,10 +131,10 @@ func TestRightReceiverPassesOverHTTP(t *testing.T) {
 	server := httptest.NewServer(rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
 	defer server.Close()
 	findings := webhooktest.Battery{Secret: secret, URL: server.URL, Handled: d.handled}.Check(t.Context(), server.Client().Do)
-	require.Len(t, findings, len(webhooktest.Checks()))
+	require.Len(t, findings, len(webhooktest.Battery{}.Checks()))
 	for i, f := range findings {
 		require.True(t, f.OK(), "%s", f)
-		require.Equal(t, webhooktest.Checks()[i], f.Check)
+		require.Equal(t, webhooktest.Battery{}.Checks()[i], f.Check)
 		require.NotEmpty(t, f.About)
 		require.NotEmpty(t, f.Change)
 	}
@@ -118,6 +150,8 @@ func TestBatterySettings(t *testing.T) {
 		"no secret":    {webhooktest.Battery{}, "alotwebhook: secrets[0] is empty; is its environment variable or file set?"},
 		"no JSON":      {webhooktest.Battery{Secret: secret, Data: json.RawMessage("{")}, "alotwebhook: data is not one JSON value"},
 		"no URL":       {webhooktest.Battery{Secret: secret, URL: "http://[/"}, `parse "http://[/": missing ']' in host`},
+		"huge bodies":  {webhooktest.Battery{Secret: secret, MaxBodyBytes: 1 << 40}, "MaxBodyBytes is 1099511627776"},
+		"no patience":  {webhooktest.Battery{Secret: secret, Timeout: -1}, "Timeout is -1ns and MaxAge is 0s"},
 		"unknown skip": {webhooktest.Battery{Secret: secret, Skip: []string{"unsined"}}, `there is no check "unsined" to skip`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -157,5 +191,32 @@ func TestBatterySkips(t *testing.T) {
 	})
 	for _, f := range findings {
 		require.Equal(t, f.Check == "gzip", f.Skipped == "as asked", f.Check)
+	}
+}
+
+func TestMaxAgeIsChecked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fresh func(age time.Duration) bool
+		found []string
+	}{
+		"both ways":          {func(age time.Duration) bool { return age.Abs() <= time.Hour }, nil},
+		"only into the past": {func(age time.Duration) bool { return age <= time.Hour }, []string{"too-new"}},
+		"never":              {func(time.Duration) bool { return true }, []string{"too-old", "too-new"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := rightParts()
+			right := p.handle
+			p.handle = func(r *http.Request, e alotwebhook.Event) int {
+				if !c.fresh(time.Since(e.Timestamp)) {
+					return http.StatusBadRequest
+				}
+				return right(r, e)
+			}
+			spy := &recorder{TB: t}
+			webhooktest.Battery{Secret: secret, Handled: p.handled, MaxAge: time.Hour}.CheckReceiver(spy, p)
+			require.Equal(t, c.found, spy.found())
+		})
 	}
 }

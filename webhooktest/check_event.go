@@ -36,7 +36,7 @@ var eventChecks = []check{
 	{
 		name:   "old-event",
 		about:  "An event of last week is accepted: its timestamp says when it happened, and it is redelivered after an outage.",
-		change: "Do not refuse events by their timestamp within the time in which you may want them redelivered; ids that are done keep repetitions out. A limit that you mean belongs into Battery.MaxAge.",
+		change: "Do not refuse events by their timestamp within the time in which you may want them redelivered; ids that are done keep repetitions out. If the limit is meant, give it to the battery (MaxAge, check --max-age).",
 		good:   true,
 		run: func(p *probe) string {
 			age := 7 * 24 * time.Hour
@@ -206,7 +206,11 @@ func runConcurrent(p *probe) string {
 
 func runLeaks(p *probe) string {
 	unsigned, forged, short := p.good().named("unsigned"), p.good().named("wrongly signed"), p.good().named("with a short signature")
-	unsigned.lines, forged.lines, short.lines = nil, []string{zeros}, []string{"sha256=00"}
+	unsigned.auth, forged.auth, short.auth = nil, signature(zeros), signature("sha256=00")
+	if p.StandardWebhooks {
+		forged.auth = standardHeader(forged.event.ID, forged.at, standardZeros)
+		short.auth = standardHeader(short.event.ID, short.at, "v1,AA==")
+	}
 	for _, s := range []shot{unsigned, forged, short} {
 		if leak := p.leak(s, p.send(s).text); leak != "" {
 			return s.say("an event", "the answer holds "+leak)
@@ -215,14 +219,24 @@ func runLeaks(p *probe) string {
 	return ""
 }
 
+// sumOf is the MAC that would be right.
+func (p *probe) sumOf(s shot) (sum []byte) {
+	if p.StandardWebhooks {
+		sum, _ = base64.StdEncoding.DecodeString(alotwebhook.SignStandard(s.body, s.event.ID, s.at, p.Secret)[len("v1,"):])
+	} else {
+		sum, _ = hex.DecodeString(digits(alotwebhook.Sign(s.body, p.Secret)))
+	}
+	return sum
+}
+
 // leak says what an answer to a shot holds of what only the secret's owner can know.
 func (p *probe) leak(s shot, text string) string {
 	if len(p.Secret) >= 8 && strings.Contains(text, string(p.Secret)) {
 		return "the secret"
 	}
-	right := digits(alotwebhook.Sign(s.body, p.Secret))
-	sum, _ := hex.DecodeString(right) // our own
-	const part = 12                   // digits: by chance once in 2⁴⁸
+	sum := p.sumOf(s)
+	right := hex.EncodeToString(sum)
+	const part = 12 // digits: by chance once in 2⁴⁸
 	lower := strings.ToLower(text)
 	for i := range len(right) - part + 1 {
 		if strings.Contains(lower, right[i:i+part]) {

@@ -31,7 +31,7 @@ func refusesForgeries(forgeries ...forgery) func(*probe) string {
 		var shots []shot
 		for _, f := range forgeries {
 			s := p.good().named(f.what)
-			s.lines = f.lines(s.lines[0])
+			s.auth = signature(f.lines(alotwebhook.Sign(s.body, p.Secret))...)
 			shots = append(shots, s)
 		}
 		return p.refuses(shots...)
@@ -67,8 +67,8 @@ var signatureChecks = []check{
 		change: compareWhole,
 		run: func(p *probe) string {
 			s, zero := p.good().named("signed with another secret"), p.good().named("with a signature of zeros")
-			s.lines = []string{alotwebhook.Sign(s.body, p.Secret+"x")}
-			zero.lines = []string{zeros}
+			s.auth = signature(alotwebhook.Sign(s.body, p.Secret+"x"))
+			zero.auth = signature(zeros)
 			return p.refuses(s, zero)
 		},
 	},
@@ -78,7 +78,7 @@ var signatureChecks = []check{
 		change: "Refuse to start without a secret: an unset variable must not become an empty key. In Go: alotwebhook.NewVerifier.",
 		run: func(p *probe) string {
 			s := p.good().named("signed with an empty secret")
-			s.lines = []string{alotwebhook.Sign(s.body, "")}
+			s.auth = signature(alotwebhook.Sign(s.body, ""))
 			return p.refuses(s)
 		},
 	},
@@ -172,14 +172,14 @@ var signatureChecks = []check{
 func runReencoded(p *probe) string {
 	e := p.event()
 	body := []byte(strings.Replace(string(e.Payload()), `,"`, `, "`, 1))
-	kept := shot{event: e, body: body, lines: []string{alotwebhook.Sign(e.Payload(), p.Secret)}}
+	kept := shot{event: e, body: body, auth: signature(alotwebhook.Sign(e.Payload(), p.Secret))}
 	kept.what = "with a blank in it that was not signed, as if encoding again took it out"
 
 	var decoded map[string]any
 	e = p.event()
 	_ = json.Unmarshal(e.Payload(), &decoded) // a payload is valid JSON
 	again, _ := json.Marshal(decoded)
-	sorted := shot{event: e, body: e.Payload(), lines: []string{alotwebhook.Sign(again, p.Secret)}}
+	sorted := shot{event: e, body: e.Payload(), auth: signature(alotwebhook.Sign(again, p.Secret))}
 	sorted.what = "whose signature is over the same JSON with sorted keys"
 	return p.refuses(kept, sorted)
 }
@@ -191,12 +191,12 @@ func runOtherAlgorithm(p *probe) string {
 		hash   func() hash.Hash
 	}{{"sha1=", sha1.New}, {"sha512=", sha512.New}} {
 		s := p.good().named("signed with " + c.prefix)
-		s.lines = []string{c.prefix + hmacOf(c.hash, s.body, p.Secret)}
+		s.auth = signature(c.prefix + hmacOf(c.hash, s.body, p.Secret))
 		shots = append(shots, s)
 	}
 	for _, prefix := range []string{"SHA256=", "sha1=", "sha512=", "none=", "v1="} {
 		s := p.good().named("with " + prefix + " before the digits of its signature")
-		s.lines = []string{prefix + digits(s.lines[0])}
+		s.auth = signature(prefix + digits(alotwebhook.Sign(s.body, p.Secret)))
 		shots = append(shots, s)
 	}
 	return p.refuses(shots...)

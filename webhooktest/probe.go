@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"time"
 
@@ -35,9 +36,11 @@ type shot struct {
 	method  string // empty: POST
 	event   alotwebhook.Event
 	body    []byte
-	lines   []string // of the signature header; nil: none
+	auth    http.Header // what signs it
+	at      time.Time   // when it was signed, for Standard Webhooks
 	header  http.Header
 	chunked bool // without a Content-Length
+	refusal int  // a status that refuses it, too, besides 4xx; 0: none
 }
 
 // answer is what came of it.
@@ -50,6 +53,8 @@ type answer struct {
 
 func (a answer) ok() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
 
+func (a answer) refused() bool { return a.err == nil && a.status >= 400 && a.status < 500 }
+
 func (a answer) String() string {
 	if a.err == nil {
 		return fmt.Sprintf("it answered %d %s", a.status, http.StatusText(a.status))
@@ -59,6 +64,9 @@ func (a answer) String() string {
 	}
 	if errors.Is(a.err, context.DeadlineExceeded) {
 		return fmt.Sprintf("there was no answer within %v", a.took.Truncate(time.Millisecond))
+	}
+	if e := (*url.Error)(nil); errors.As(a.err, &e) {
+		return "there was no answer: " + e.Err.Error() // without the URL, which the caller knows
 	}
 	return "there was no answer: " + a.err.Error()
 }
@@ -74,8 +82,21 @@ func (p *probe) event() alotwebhook.Event {
 
 // signed is a shot of exactly these bytes, signed.
 func (p *probe) signed(e alotwebhook.Event, body []byte) shot {
-	return shot{event: e, body: body, lines: []string{alotwebhook.Sign(body, p.Secret)}}
+	s := shot{event: e, body: body, at: time.Now()}
+	if !p.StandardWebhooks {
+		s.auth = signature(alotwebhook.Sign(body, p.Secret))
+		return s
+	}
+	id := e.ID
+	if id == "" {
+		id = p.event().ID
+	}
+	s.auth = standardHeader(id, s.at, alotwebhook.SignStandard(body, id, s.at, p.Secret))
+	return s
 }
+
+// signature is the header of that name, with these lines.
+func signature(lines ...string) http.Header { return http.Header{alotwebhook.SignatureHeader: lines} }
 
 // good is a new event, signed.
 func (p *probe) good() shot {
@@ -123,8 +144,8 @@ func (p *probe) request(ctx context.Context, s shot) *http.Request {
 	for name, values := range s.header {
 		r.Header[name] = values
 	}
-	if s.lines != nil {
-		r.Header[alotwebhook.SignatureHeader] = s.lines
+	for name, values := range s.auth {
+		r.Header[name] = values
 	}
 	return r
 }
@@ -150,7 +171,7 @@ func (p *probe) refuses(shots ...shot) string {
 		if n, known := p.handled(s); known && n != 0 {
 			return s.say("a request", fmt.Sprintf("%s, and acted on it %s", a, times(n)))
 		}
-		if a.err != nil || a.status < 400 || a.status > 499 {
+		if !a.refused() && (a.err != nil || a.status != s.refusal) {
 			return s.say("a request", a.String()+", not 4xx")
 		}
 	}

@@ -84,7 +84,6 @@ Output is coloured on a terminal only, and not when NO_COLOR is set.`,
   alotwebhook completion bash > /etc/bash_completion.d/alotwebhook`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
 	return root
@@ -107,6 +106,9 @@ func doubleDashes(root *cobra.Command, args []string) []string {
 	}
 	fixed := make([]string, len(args))
 	for i, arg := range args {
+		if arg == "--" { // what follows is no flag
+			return append(fixed[:i], args[i:]...)
+		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
 		if strings.HasPrefix(arg, "-") && len(name) > 1 && long(name) {
 			arg = "-" + arg

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,12 +30,20 @@ func (c *clientFlags) add(cmd *cobra.Command) {
 func (c *clientFlags) client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
-			TLSClientConfig:     &tls.Config{InsecureSkipVerify: c.insecure}, //nolint:gosec // as asked for
+			TLSClientConfig:     &tls.Config{InsecureSkipVerify: c.insecure},
 			DisableCompression:  true,
 			MaxIdleConnsPerHost: 16,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// oneURL is cobra's check of the arguments of a command that takes a URL.
+func oneURL(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("give one URL, such as http://localhost:3000/alot/webhook, and not %d arguments", len(args))
+	}
+	return nil
 }
 
 // checkURL refuses what no request can go to, before anything is tried.

@@ -37,8 +37,9 @@ func (a *app) listenCommand() *cobra.Command {
 		Short: "Receive events, verify and print them, and pass them on to your own receiver",
 		Long: `Receive events at any path of an address on this machine, verify and print them,
 and, with --forward, pass the exact bytes and headers on to your own receiver,
-whose answer becomes the answer. Without --forward they are answered with 200.
-What is not verified is answered with 401, and printed with what may be wrong.
+whose answer becomes the answer. Without --forward they are answered with 200, and
+what is verified but no event with 400. What is not verified is answered with 401,
+printed with what may be wrong, and not passed on.
 
 The last events are kept and can be sent to your receiver again: on a terminal,
 type r and Enter for the last one, or r with its number or id; from elsewhere, by
@@ -61,7 +62,7 @@ The exit code is 0 when it was ended by Ctrl-C or q.`,
 	flags.StringVar(&f.forward, "forward", "", "the `URL` of your own receiver")
 	flags.IntVar(&f.keep, "keep", 100, "how many events to keep")
 	flags.Int64Var(&f.maxBody, "max-body", alotwebhook.DefaultMaxBodyBytes, "the largest body that is taken, in `bytes`")
-	flags.BoolVar(&f.skipVerify, "skip-verify", false, "take what is not verified, too; no secret is needed")
+	flags.BoolVar(&f.skipVerify, "skip-verify", false, "take what is not verified, too; works without a secret")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object for each request")
 	return cmd
 }
@@ -109,10 +110,10 @@ func (a *app) newListener(f *listenFlags) (*listener, error) {
 		return nil, usagef("--keep must be 0 or more, and --max-body 1 or more")
 	}
 	l := &listener{app: a, flags: f, client: f.client.client(), style: a.styleFor(a.out)}
-	if f.skipVerify {
+	secret, err := a.secret(&f.secrets)
+	if f.skipVerify && f.secrets == (secretFlags{}) && a.env(secretVariable) == "" {
 		return l, nil
 	}
-	secret, err := a.secret(&f.secrets)
 	l.secret = secret
 	return l, err
 }
@@ -182,6 +183,7 @@ func (l *listener) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	l.store(rec)
 	if l.flags.forward == "" {
+		w.WriteHeader(rec.status())
 		l.print(rec, nil)
 		return
 	}
@@ -206,6 +208,17 @@ func (l *listener) judge(rec *record) {
 		}
 	}
 	rec.Event, rec.NoEvent = alotwebhook.ParseEvent(rec.Body)
+}
+
+// status is the answer where there is no receiver behind to give one.
+func (rec *record) status() int {
+	switch encoding := rec.Header.Get("Content-Encoding"); {
+	case encoding != "" && encoding != "identity":
+		return http.StatusUnsupportedMediaType
+	case rec.NoEvent != nil:
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
 }
 
 // relay answers with the receiver's answer.

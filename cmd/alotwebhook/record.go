@@ -82,6 +82,11 @@ var perHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Tra
 // pass sends a request on with its exact bytes and headers.
 func (l *listener) pass(ctx context.Context, rec *record) answer {
 	header := rec.Header.Clone()
+	for _, line := range header["Connection"] { // names more of them
+		for name := range strings.SplitSeq(line, ",") {
+			header.Del(strings.TrimSpace(name))
+		}
+	}
 	for _, name := range perHop {
 		header.Del(name)
 	}
@@ -119,10 +124,10 @@ func (l *listener) print(rec *record, got *answer) {
 func (l *listener) readable(rec *record, got *answer) string {
 	var b strings.Builder
 	s := l.style
-	fmt.Fprintf(&b, "%s  %s", s.dim(rec.At.Format(time.TimeOnly)), l.title(rec))
+	fmt.Fprintf(&b, "%s  %s", s.dim(rec.At.Format(time.TimeOnly)), rec.title(s))
 	switch {
 	case rec.Problem != nil && l.secret == "":
-		b.WriteString("  " + s.dim("not verified, as asked"))
+		b.WriteString("  " + s.dim("not verified: there is no secret"))
 	case rec.Problem != nil:
 		b.WriteString("  " + s.bad(plain(rec.Problem)))
 	default:
@@ -146,7 +151,7 @@ func (l *listener) readable(rec *record, got *answer) string {
 }
 
 // title is a request in a few words.
-func (l *listener) title(rec *record) string {
+func (rec *record) title(s style) string {
 	number := ""
 	if rec.Number > 0 {
 		number = "#" + strconv.Itoa(rec.Number) + "  "
@@ -154,7 +159,7 @@ func (l *listener) title(rec *record) string {
 	if rec.NoEvent != nil {
 		return number + fmt.Sprintf("%s %s, %d bytes", rec.Method, printable(rec.URI), len(rec.Body))
 	}
-	return number + l.style.bold(printable(rec.Event.Type)) + "  " + rec.Event.ID
+	return number + s.bold(printable(rec.Event.Type)) + "  " + rec.Event.ID
 }
 
 func (l *listener) outcome(got *answer) string {

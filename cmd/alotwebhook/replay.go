@@ -108,7 +108,7 @@ func (l *listener) keys(ctx context.Context, in io.Reader) {
 
 func (l *listener) list() {
 	for _, rec := range l.records() {
-		fmt.Fprintf(l.app.err, "%s  %s\n", rec.At.Format(time.TimeOnly), l.title(rec))
+		fmt.Fprintf(l.app.err, "%s  %s\n", rec.At.Format(time.TimeOnly), rec.title(l.app.styleFor(l.app.err)))
 	}
 }
 

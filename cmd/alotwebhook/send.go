@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,7 @@ type send struct {
 	client  clientFlags
 
 	eventType, organization, id, data, file string
-	unsigned                                bool
+	unsigned, standard                      bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -36,7 +38,7 @@ The exit code is 0 for an answer of 2xx and 1 for anything else.`,
   alotwebhook send --type candidate.withdrew --data '{"sessionId":"sess_9"}' http://localhost:3000/alot/webhook
   alotwebhook send --data @data.json http://localhost:3000/alot/webhook
   alotwebhook send --body recorded.json http://localhost:3000/alot/webhook`,
-		Args: cobra.ExactArgs(1),
+		Args: oneURL,
 		RunE: a.does(func(cmd *cobra.Command, args []string) error {
 			if err := checkURL(args[0]); err != nil {
 				return err
@@ -56,6 +58,7 @@ The exit code is 0 for an answer of 2xx and 1 for anything else.`,
 	f.StringVar(&s.organization, "organization", "org_123", "the event's organization `id`")
 	f.StringVar(&s.id, "id", "", "the event's `id`, to send the same one again; a new one without")
 	f.StringVar(&s.file, "body", "", "send exactly the bytes of this `file`, an event or not; - is standard input")
+	f.BoolVar(&s.standard, "standard", false, "add the headers of Standard Webhooks")
 	f.BoolVar(&s.unsigned, "unsigned", false, "send no signature, to see it refused")
 	for _, other := range []string{"type", "data", "organization", "id"} {
 		cmd.MarkFlagsMutuallyExclusive("body", other)
@@ -106,9 +109,23 @@ func (a *app) request(s *send) (http.Header, []byte, error) {
 	}
 	secret, err := a.secret(&s.secrets)
 	if err == nil {
-		header.Set(alotwebhook.SignatureHeader, alotwebhook.Sign(body, secret))
+		s.sign(header, body, secret)
 	}
 	return header, body, err
+}
+
+func (s *send) sign(header http.Header, body []byte, secret alotwebhook.Secret) {
+	header.Set(alotwebhook.SignatureHeader, alotwebhook.Sign(body, secret))
+	if !s.standard {
+		return
+	}
+	id, now := "msg_0", time.Now()
+	if e, err := alotwebhook.ParseEvent(body); err == nil {
+		id = e.ID
+	}
+	header.Set(alotwebhook.StandardIDHeader, id)
+	header.Set(alotwebhook.StandardTimestampHeader, strconv.FormatInt(now.Unix(), 10))
+	header.Set(alotwebhook.StandardSignatureHeader, alotwebhook.SignStandard(body, id, now, secret))
 }
 
 // localEndpoint stands for the endpoint that a local URL is not registered as.
