@@ -245,18 +245,12 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodyBuff
 	if req.Method != http.MethodPost {
 		return nil, -1, errNotPost
 	}
-	if r.config.BodyTimeout < 0 {
-		return r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
+	if r.config.BodyTimeout > 0 {
+		// net/http takes the deadline away at the end of the body, so that it is
+		// not the handler's, and keeps it for what a refusal leaves to read.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) // not every writer has it
 	}
-	// The deadline stays when a request is refused: net/http still reads a part
-	// of what is left. It would end the context of one that is handled.
-	deadlines := http.NewResponseController(w)
-	supported := deadlines.SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) == nil
-	buf, index, err = r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
-	if supported && err == nil {
-		_ = deadlines.SetReadDeadline(time.Time{}) // the connection broke, if that fails: the context says so
-	}
-	return buf, index, err
+	return r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
 }
 
 // accept parses a verified body and makes the checks of the event itself.

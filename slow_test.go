@@ -68,7 +68,7 @@ type slowClients struct {
 // connect returns once each has sent its part or was refused.
 func (s *slowClients) connect() {
 	small := head("forged", 4<<10) + strings.Repeat("x", 3<<10)
-	large := head("forged", 1<<20) + strings.Repeat("x", 100<<10)
+	large := head("forged", 200<<10) + strings.Repeat("x", 100<<10) // net/http would read on, if it is refused
 	var next atomic.Int64
 	var group sync.WaitGroup
 	for range 64 { // at the same moment; all stay connected

@@ -82,15 +82,30 @@ func TestPurge(t *testing.T) {
 		claimed(t, s, "left behind", time.Minute)
 		old := claimed(t, s, "late", time.Minute)
 
+		expiry := func() (at int64) {
+			require.NoError(t, db.QueryRow("SELECT expires_at FROM alotwebhook_handled WHERE event_key = 'twice'").Scan(&at))
+			return at
+		}
+		twice := claimed(t, s, "twice", time.Minute)
+		require.NoError(t, s.Complete(t.Context(), twice))
+		first := expiry()
+		age(time.Second)
+		require.NoError(t, s.Complete(t.Context(), twice))
+		require.Equal(t, first-1000, expiry(), "to complete again writes nothing")
+
 		age(59 * time.Minute)
 		purged, err := s.Purge(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, purged, "a minute of the retention is left, and an hour more")
 		require.NoError(t, s.Complete(t.Context(), old), "its lease is over, but its row is there")
-		age(62 * time.Minute)
+		age(40 * time.Minute)
+		c, err := s.Claim(t.Context(), "done", time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.DedupeDone, c.State, "past the retention, until its row goes")
+		age(22 * time.Minute)
 		purged, err = s.Purge(t.Context())
 		require.NoError(t, err)
-		require.EqualValues(t, 2, purged)
+		require.EqualValues(t, 3, purged)
 		age(2 * time.Hour)
 
 		// Claims purge by themselves.
