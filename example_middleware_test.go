@@ -118,7 +118,7 @@ func ExampleDeduper() {
 // The limits that net/http leaves open. A Receiver bounds the time and the
 // memory of bodies by itself; idle and half-open connections are the server's.
 // How many there are at once is the system's limit of open files, or that of
-// what stands in front. Each costs about 30 KiB.
+// what stands in front. Each costs less than 40 KiB.
 func ExampleReceiver_server() {
 	verifier, err := alotwebhook.NewVerifier("your-signing-secret")
 	if err != nil {
