@@ -134,11 +134,13 @@ func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) 
 	return e.withoutSecrets(), nil
 }
 
-// Endpoints returns the endpoints of an organization, or of all when it is "",
-// oldest first and without their secrets. An error ends the sequence.
-func (d *Dispatcher) Endpoints(ctx context.Context, organizationID string) iter.Seq2[Endpoint, error] {
-	return pages(func(cursor string) ([]Endpoint, string, error) {
-		page, next, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, Cursor: cursor})
+// Endpoints returns the endpoints that f selects, oldest first and without
+// their secrets; f.Limit is the page that is read at a time. An error ends the
+// sequence.
+func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[Endpoint, error] {
+	return pages(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
+		f.Cursor = cursor
+		page, next, err := d.store.Endpoints(ctx, f)
 		for i := range page {
 			page[i] = page[i].withoutSecrets()
 		}

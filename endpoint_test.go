@@ -141,20 +141,20 @@ func TestEndpointsOfAnOrganization(t *testing.T) {
 		require.NoError(t, err)
 	}
 	count := map[string]int{}
-	for e, err := range w.Endpoints(t.Context(), "org_1") {
+	for e, err := range w.Endpoints(t.Context(), alotwebhook.EndpointFilter{OrganizationID: "org_1"}) {
 		require.NoError(t, err)
 		require.Empty(t, e.Secret)
 		count[e.OrganizationID]++
 	}
 	require.Equal(t, map[string]int{"org_1": 125}, count)
-	for range w.Endpoints(t.Context(), "") {
+	for range w.Endpoints(t.Context(), alotwebhook.EndpointFilter{}) {
 		count["all"]++
 	}
 	require.Equal(t, 250, count["all"])
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range w.Endpoints(ctx, "") {
+	for _, err := range w.Endpoints(ctx, alotwebhook.EndpointFilter{}) {
 		require.ErrorIs(t, err, context.Canceled)
 	}
 }
@@ -308,22 +308,24 @@ func TestRedeliverAndRecover(t *testing.T) {
 		require.Equal(t, 4, d.AttemptCount)
 		require.Equal(t, 4, d.Attempts[3].Number)
 
-		n, err := w.Recover(t.Context(), e.ID, since)
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
-		time.Sleep(time.Second)
+		recovered := func(since time.Time, want int64) {
+			t.Helper()
+			_, err := w.Recover(t.Context(), e.ID, since)
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			r, err := w.Recovery(t.Context(), e.ID)
+			require.NoError(t, err)
+			require.Equal(t, alotwebhook.RecoveryDone, r.State)
+			require.Equal(t, want, r.Recovered)
+		}
+		recovered(since, 1)
 		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, late, e).State)
-		n, err = w.Recover(t.Context(), e.ID, time.Time{})
-		require.NoError(t, err)
-		require.Equal(t, 149, n)
-		time.Sleep(time.Minute)
+		recovered(time.Time{}, 149)
 		for delivery, err := range w.Deliveries(t.Context(), alotwebhook.Filter{OrganizationID: "org_1"}) {
 			require.NoError(t, err)
 			require.Equal(t, alotwebhook.StateDelivered, delivery.State)
 		}
-		n, err = w.Recover(t.Context(), e.ID, time.Time{})
-		require.NoError(t, err)
-		require.Zero(t, n)
+		recovered(time.Time{}, 0)
 		stats, err := w.Stats(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, stats)
