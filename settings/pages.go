@@ -99,7 +99,8 @@ func (p *pages) table() []pageRoute {
 		{http.MethodPost, "/{id}/test", (*visit).sendTest},
 		{http.MethodGet, "/{id}/rotate", (*visit).newSecret},
 		{http.MethodPost, "/{id}/rotate", (*visit).rotateSecret},
-		{http.MethodPost, "/{id}/recover", (*visit).recover},
+		{http.MethodPost, "/{id}/recover", (*visit).recoverFailed},
+		{http.MethodPost, "/{id}/recover/stop", (*visit).stopRecovery},
 		{http.MethodGet, "/{id}/delete", (*visit).confirmDelete},
 		{http.MethodPost, "/{id}/delete", (*visit).deleteEndpoint},
 	}
@@ -111,6 +112,7 @@ type visit struct {
 	w            http.ResponseWriter
 	r            *http.Request
 	base         string // path of the mount, without a slash at the end
+	path         string // path of the page below it, without slashes around
 	organization string
 }
 
@@ -122,13 +124,13 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.assets.serve(w, r, name)
 		return
 	}
-	v := &visit{pages: p, w: w, r: r, base: base}
-	if err := v.serve(path); err != nil {
+	v := &visit{pages: p, w: w, r: r, base: base, path: path}
+	if err := v.serve(); err != nil {
 		v.fail(err)
 	}
 }
 
-func (v *visit) serve(path string) (err error) {
+func (v *visit) serve() (err error) {
 	if err := v.protection.Check(v.r); err != nil {
 		return errCrossSite
 	}
@@ -136,7 +138,7 @@ func (v *visit) serve(path string) (err error) {
 		v.organization = ""
 		return errNotSignedIn
 	}
-	show, err := v.find(path)
+	show, err := v.find()
 	if err != nil {
 		return err
 	}
@@ -145,14 +147,14 @@ func (v *visit) serve(path string) (err error) {
 }
 
 // find returns the page at the path and sets the id in it.
-func (v *visit) find(path string) (page, error) {
+func (v *visit) find() (page, error) {
 	method := v.r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
 	var allowed []string
 	for _, rt := range v.routes {
-		id, ok := matchPath(rt.pattern, path)
+		id, ok := matchPath(rt.pattern, v.path)
 		if ok && rt.method == method {
 			v.r.SetPathValue("id", id)
 			return rt.show, nil

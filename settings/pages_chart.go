@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -62,22 +63,9 @@ func newDay(tallies []alotwebhook.Tally, now time.Time) day {
 		d.Causes = append(d.Causes, cause{reason, n})
 	}
 	slices.SortFunc(d.Causes, func(a, b cause) int {
-		if a.Count != b.Count {
-			return int(b.Count - a.Count)
-		}
-		return compare(a.Reason, b.Reason)
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
 	})
 	return d
-}
-
-func compare[T ~string](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // height shows a single one still, whatever there is beside it.

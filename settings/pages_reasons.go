@@ -44,6 +44,9 @@ var reasons = map[alotwebhook.FailureReason]reason{
 // reasonOf explains a failure. Which status it was makes a difference to what
 // can be done.
 func reasonOf(r alotwebhook.FailureReason, code int) reason {
+	if r == alotwebhook.ReasonStatus && code == 0 { // of several
+		return reason{"Answered with an error status", statusAdvice(0)}
+	}
 	if r == alotwebhook.ReasonStatus {
 		return reason{"Answered " + status(code), statusAdvice(code)}
 	}

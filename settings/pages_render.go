@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"strings"
 )
 
 //go:embed templates/*.html
@@ -69,19 +68,12 @@ func (v *visit) show(status int, name string, data view) error {
 
 // self is the page's own address, without the word of what was done before.
 func (v *visit) self() string {
-	path := strings.Trim(v.r.URL.EscapedPath(), "/")
-	_, route := v.locate(v.r)
-	if route == "" {
-		path = ""
-	} else if i := strings.LastIndex(path, route); i >= 0 {
-		path = path[i:]
-	}
 	query := v.r.URL.Query()
 	query.Del(flashName)
 	if encoded := query.Encode(); encoded != "" {
-		return v.base + "/" + path + "?" + encoded
+		return v.base + "/" + v.path + "?" + encoded
 	}
-	return v.base + "/" + path
+	return v.base + "/" + v.path
 }
 
 // redirect sends the browser to a page after a post, with a word of what was done.

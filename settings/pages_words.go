@@ -25,12 +25,17 @@ var templateFuncs = template.FuncMap{
 	"reason":   reasonOf,
 	"word":     stateWord,
 	"icon":     stateIcon,
-	"path":     url.PathEscape,
 	"list":     func(items ...any) []any { return items },
+
+	"number":     number,
+	"attempts64": func(n int64) string { return count(n, "attempt", "attempts") },
+	"permille":   func(share float64) int { return int(share * 1000) },
+	"statusText": status,
+	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
 }
 
 // exact is a time as machines read it, to the millisecond.
-func exact(t time.Time) string { return time.Time(t).UTC().Format("2006-01-02T15:04:05.000Z") }
+func exact(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // utc is a time for people; the page's script puts it into their own zone.
 func utc(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
@@ -66,18 +71,25 @@ func site(link string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-func rest(link string) string { return strings.TrimPrefix(strings.TrimPrefix(link, "https://"), site(link)) }
+func rest(link string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(link, "https://"), site(link))
+}
 
-// count writes a number with its noun, and groups of three digits.
+// count writes a number with its noun.
 func count(n any, one, many string) string {
-	number := fmt.Sprint(n)
-	if number == "1" {
-		return "1 " + one
+	if text := number(n); text != "1" {
+		return text + " " + many
 	}
-	for i := len(number) - 3; i > 0; i -= 3 {
-		number = number[:i] + "\u202f" + number[i:]
+	return "1 " + one
+}
+
+// number writes digits in groups of three.
+func number(n any) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "\u202f" + text[i:]
 	}
-	return number + " " + many
+	return text
 }
 
 func attempts(n int) string { return count(n, "attempt", "attempts") }
