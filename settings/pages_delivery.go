@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -30,6 +31,23 @@ type attemptView struct {
 	alotwebhook.Attempt
 	Failure  reason
 	Response string // as text
+}
+
+// Says is the detail, if it says more than the word.
+func (a attemptView) Says() string {
+	if strings.EqualFold(a.Detail, a.Failure.Word) {
+		return ""
+	}
+	return a.Detail
+}
+
+// After is how long after its event it was delivered; "" if that is not known.
+func (d deliveryView) After() string {
+	if len(d.Attempts) == 0 {
+		return ""
+	}
+	last := d.Attempts[0]
+	return took(last.StartedAt.Add(last.Duration).Sub(idTime(d.Delivery.ID)))
 }
 
 // Succeeded reports whether it was answered with a 2xx status.

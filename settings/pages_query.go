@@ -31,7 +31,8 @@ func (q *query) moment(name string) time.Time {
 	return q.time(name)
 }
 
-// idTime is the millisecond in a well-formed id, which its first ten digits hold.
+// idTime is the millisecond in a well-formed id, which its first ten digits hold:
+// when its event came to be. Lists are ordered and bounded by it.
 func idTime(id string) time.Time {
 	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
 	_, suffix, _ := strings.Cut(id, "_")

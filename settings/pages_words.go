@@ -25,6 +25,7 @@ var templateFuncs = template.FuncMap{
 	"reason":   reasonOf,
 	"word":     stateWord,
 	"icon":     stateIcon,
+	"born":     idTime,
 	"list":     func(items ...any) []any { return items },
 
 	"number":     number,

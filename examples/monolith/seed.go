@@ -42,7 +42,7 @@ func seed(ctx context.Context, store alotwebhook.Store, address string) error {
 			return err
 		}
 	}
-	return s.park(ctx, customers)
+	return nil
 }
 
 // seeding is a seed under way.
@@ -96,10 +96,11 @@ func (s *seeding) settle(ctx context.Context, c *customer) error {
 // pastDay emits the events of a day and records what became of each.
 func (s *seeding) pastDay(ctx context.Context, customers []customer) error {
 	var events []alotwebhook.Event
-	for at := s.now.Add(-24 * time.Hour); at.Before(s.now.Add(-time.Minute)); at = at.Add(s.pause(at)) {
+	for _, at := range s.times() {
 		event := s.event(at)
 		events = append(events, event)
 		for i := range customers {
+			// Without a plan it waits: for an endpoint that is disabled by then.
 			if c := &customers[i]; c.hears(event.Type) && c.until(s.now).After(at) {
 				s.plan(c, event)
 			}
@@ -115,6 +116,18 @@ func (s *seeding) pastDay(ctx context.Context, customers []customer) error {
 		}
 	}
 	return nil
+}
+
+// times are when the events happened; the last ones so lately that a failed
+// attempt still waits for the next.
+func (s *seeding) times() (times []time.Time) {
+	for at := s.now.Add(-24 * time.Hour); at.Before(s.now.Add(-8 * time.Minute)); at = at.Add(s.pause(at)) {
+		times = append(times, at)
+	}
+	for _, ago := range []time.Duration{7, 5, 4, 2} {
+		times = append(times, s.now.Add(-ago*time.Minute))
+	}
+	return times
 }
 
 // pause is how long it is to the next event: hours of work are busier.
@@ -213,25 +226,6 @@ func (s *seeding) tally(ctx context.Context) error {
 		tallies = append(tallies, t)
 	}
 	return store.AddTallies(ctx, tallies)
-}
-
-// park emits a few events more: they wait for the endpoints that are disabled.
-// Those of the others go out, to this program, as soon as it runs.
-func (s *seeding) park(ctx context.Context, customers []customer) error {
-	for i := range customers {
-		c := &customers[i]
-		if c.disabled == "" {
-			continue
-		}
-		for n := range 4 + 3*i {
-			event := s.event(s.now.Add(-time.Duration(1+n*7) * time.Minute))
-			event.Type = c.types[0]
-			if err := s.store.EnqueueTo(ctx, c.id, event); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 var (

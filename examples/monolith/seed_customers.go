@@ -53,13 +53,13 @@ func demoCustomers(address string, now time.Time) []customer {
 			failures: []alotwebhook.Attempt{timedOut, reset, tooMany},
 		},
 		{
-			url: "https://hooks.partner.test/alot/events", description: "Partner portal", types: []string{invited, published},
-			latency: 190 * time.Millisecond, trouble: 0.06, failingSince: now.Add(-6 * time.Hour),
+			url: "https://hooks.partner.test/alot/events", description: "Partner portal", types: []string{published, disqualified},
+			latency: 190 * time.Millisecond, trouble: 0.06, failingSince: now.Add(-2 * time.Hour),
 			failures: []alotwebhook.Attempt{certificate, refused},
-			disabled: alotwebhook.DisabledGone, disabledAt: now.Add(-5 * time.Hour),
+			disabled: alotwebhook.DisabledFailing, disabledAt: now.Add(-time.Hour),
 		},
 		{
-			url: "https://staging.example.invalid/webhooks", description: "Staging, switched off over the release", types: []string{published, completed},
+			url: "https://staging.example.invalid/webhooks", description: "Staging, switched off over the release", types: []string{published},
 			latency: 60 * time.Millisecond, trouble: 0.1,
 			failures: []alotwebhook.Attempt{notFound, unknownHost},
 			disabled: alotwebhook.DisabledByUser, disabledAt: now.Add(-14 * time.Hour),

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/alot/alotwebhook"
+)
+
+const (
+	maxBody = 64 << 10 // bytes of a request
+	maxText = 256      // bytes of each of its fields
+)
+
+// candidates is the product's own API.
+type candidates struct {
+	db           database
+	dispatcher   *alotwebhook.Dispatcher
+	organization func(*http.Request) (string, error)
+	log          *slog.Logger
+}
+
+// completion is the body of a request to complete a candidate.
+type completion struct {
+	AssessmentID   string   `json:"assessmentId"`
+	CandidateName  string   `json:"candidateName"`
+	CandidateEmail string   `json:"candidateEmail"`
+	Score          *float64 `json:"score"`
+	Status         string   `json:"status"`
+}
+
+var errScore = errors.New("score is below 0; neither the candidate nor its event was stored")
+
+func (cs *candidates) complete(w http.ResponseWriter, r *http.Request) {
+	organization, err := cs.organization(r)
+	if err != nil {
+		refuse(w, http.StatusUnauthorized, "give a valid bearer token")
+		return
+	}
+	data, err := readCompletion(w, r)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	event, err := cs.store(r.Context(), organization, data)
+	if err != nil {
+		cs.fail(w, r, err)
+		return
+	}
+	answer(w, http.StatusCreated, map[string]string{"eventId": event.ID})
+}
+
+// store writes the candidate and emits the event in one transaction: both are
+// there afterwards, or neither.
+func (cs *candidates) store(ctx context.Context, organization string, data alotwebhook.CandidateCompleted) (alotwebhook.Event, error) {
+	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, organization, data)
+	if err != nil {
+		return event, err
+	}
+	return event, cs.db.inTransaction(ctx, func(tx transaction) error {
+		if err := tx.insert(ctx, candidate{organization, data, event.ID}); err != nil {
+			return err
+		}
+		if err := cs.dispatcher.EmitTo(ctx, tx, event); err != nil {
+			return err
+		}
+		// A check this late is the point: the event has been emitted, and is
+		// taken back together with the row.
+		if data.Score != nil && *data.Score < 0 {
+			return errScore
+		}
+		return nil
+	})
+}
+
+func (cs *candidates) read(w http.ResponseWriter, r *http.Request) {
+	organization, err := cs.organization(r)
+	if err != nil {
+		refuse(w, http.StatusUnauthorized, "give a valid bearer token")
+		return
+	}
+	session := r.PathValue("sessionId")
+	if textProblem(session) != "" {
+		refuse(w, http.StatusNotFound, errNoCandidate.Error())
+		return
+	}
+	c, err := cs.db.candidate(r.Context(), organization, session)
+	if err != nil {
+		cs.fail(w, r, err)
+		return
+	}
+	answer(w, http.StatusOK, c)
+}
+
+// fail answers an error of the database; only those of this product are shown.
+func (cs *candidates) fail(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, errNoCandidate):
+		refuse(w, http.StatusNotFound, errNoCandidate.Error())
+	case errors.Is(err, errCompleted):
+		refuse(w, http.StatusConflict, errCompleted.Error())
+	case errors.Is(err, errScore):
+		refuse(w, http.StatusUnprocessableEntity, errScore.Error())
+	default:
+		cs.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		refuse(w, http.StatusInternalServerError, "the request failed on this side; it may be repeated")
+	}
+}
+
+// readCompletion reads the body strictly. The errors of encoding/json name the
+// field and no value.
+func readCompletion(w http.ResponseWriter, r *http.Request) (data alotwebhook.CandidateCompleted, err error) {
+	var body completion
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&body); err != nil {
+		return data, fmt.Errorf("the body is not a completion: %w", err)
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return data, errors.New("the body has something behind its JSON object")
+	}
+	data = alotwebhook.CandidateCompleted{
+		SessionID: r.PathValue("sessionId"), AssessmentID: body.AssessmentID,
+		CandidateName: body.CandidateName, CandidateEmail: body.CandidateEmail,
+		Score: body.Score, Status: body.Status,
+	}
+	return data, check(data)
+}
+
+func check(data alotwebhook.CandidateCompleted) error {
+	for _, field := range []struct{ name, value string }{
+		{"sessionId", data.SessionID}, {"assessmentId", data.AssessmentID}, {"status", data.Status},
+		{"candidateName", data.CandidateName}, {"candidateEmail", data.CandidateEmail},
+	} {
+		if problem := textProblem(field.value); problem != "" {
+			return fmt.Errorf("%s %s", field.name, problem)
+		}
+	}
+	return nil
+}
+
+func textProblem(text string) string {
+	switch {
+	case text == "":
+		return "is missing"
+	case len(text) > maxText:
+		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(text), maxText)
+	case strings.ContainsFunc(text, unicode.IsControl) || strings.ToValidUTF8(text, "") != text:
+		return "has control characters or is not UTF-8"
+	}
+	return ""
+}

@@ -1,0 +1,136 @@
+// Monolith stands in for a product that emits webhooks: it has an API of its
+// own, tables of its own, and webhooks inside of it.
+//
+//	go run ./examples/monolith -dev
+//
+// Completing a candidate writes a row and emits candidate.completed in one
+// transaction; package settings is mounted behind the product's own
+// authentication, so that its customers register endpoints and read their
+// history. With -store sqlite:PATH or postgres:DSN everything is kept; several
+// processes may share a PostgreSQL.
+//
+//	POST /v1/candidates/{sessionId}/complete   complete a candidate: 201 {"eventId": …}
+//	GET  /v1/candidates/{sessionId}            what was stored of it
+//	     /v1/webhooks…                         see package settings
+//	     /settings/webhooks/…                  the same as pages, for browsers
+//	GET  /dev/token?organization=org_123       a bearer token, with -dev only
+//	GET  /dev/login?organization=org_demo      a session for the pages, with -dev only
+//
+// With -dev the organization org_demo has endpoints and a day of history, so that
+// there is something to look at.
+//
+// A score below 0 is refused after the event was emitted: 422, and neither the
+// row nor the event is there. SIGTERM and SIGINT let requests and deliveries
+// under way finish; a second one ends the process at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+const (
+	startTimeout = 15 * time.Second // to connect and migrate
+	drainTimeout = 25 * time.Second // an attempt takes 15 s at most
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// run returns the exit code: 0 after a clean end, 1 when something failed, 2
+// when the arguments are wrong.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	o, err := parse(args, getenv, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	}
+	if err := start(ctx, o, stdout, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+		fmt.Fprintln(stderr, "monolith:", err)
+		return 1
+	}
+	return 0
+}
+
+// start opens the database, listens and works until ctx is done.
+func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) (err error) {
+	db, err := open(ctx, o, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.close()) }()
+	d, err := alotwebhook.NewDispatcher(db.store(), o.config(log))
+	if err != nil {
+		return err
+	}
+	handler, err := routes(o, db, d, log)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	o.warn(log)
+	address := "http://" + listener.Addr().String()
+	if o.dev {
+		if err := seed(ctx, db.store(), address); err != nil {
+			return errors.Join(fmt.Errorf("history of %s: %w", demo, err), listener.Close())
+		}
+	}
+	fmt.Fprintln(stdout, "monolith: listening on", address)
+	if o.dev {
+		fmt.Fprintf(stdout, "monolith: look at %s/dev/login?organization=%s\n", address, demo)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return work(ctx, server, listener, d)
+}
+
+func open(ctx context.Context, o *options, log *slog.Logger) (database, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return o.open(ctx, log)
+}
+
+// work serves and delivers until ctx is done. Then it drains from the outside
+// in: no new requests, so no new events; then what is being delivered.
+func work(ctx context.Context, server *http.Server, listener net.Listener, d *alotwebhook.Dispatcher) error {
+	served, delivered := make(chan error, 1), make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	go func() { delivered <- d.Run(context.WithoutCancel(ctx)) }()
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-served:
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	failure = errors.Join(failure, server.Shutdown(drain))
+	failure = errors.Join(failure, d.Shutdown(drain))
+	if err := <-delivered; !errors.Is(err, alotwebhook.ErrDispatcherClosed) { // stopped before it ran
+		failure = errors.Join(failure, err)
+	}
+	return failure
+}

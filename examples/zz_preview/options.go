@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+const secretVariable = "ALOT_JWT_SECRET"
+
+type options struct {
+	addr    string
+	dev     bool
+	retries alotwebhook.RetryPolicy // nil: the dispatcher's own
+	open    func(context.Context, *slog.Logger) (database, error)
+
+	secret     []byte // of the tokens
+	madeSecret bool
+}
+
+// parse reads the arguments. What is wrong with them it has said already.
+func parse(args []string, getenv func(string) string, stderr io.Writer) (*options, error) {
+	o := &options{open: openMemory, secret: []byte(getenv(secretVariable))}
+	fs := flag.NewFlagSet("monolith", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.Usage = func() { usage(fs) }
+	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 takes a free one")
+	fs.BoolVar(&o.dev, "dev", false, "for development: endpoints may be plain http and on loopback, GET /dev/token gives anybody a token, and org_demo has a day of history")
+	fs.Func("store", "keep everything in `KIND`: memory, sqlite:PATH or postgres:DSN (default memory)", o.setStore)
+	fs.Func("retries", "wait these `DURATIONS` before the second attempt, the third and so on, such as 300ms,900ms (default 30s,10m)", o.setRetries)
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	err := o.check(fs.Args())
+	if err != nil {
+		fmt.Fprintln(stderr, "monolith:", err)
+		fs.Usage()
+	}
+	return o, err
+}
+
+func usage(fs *flag.FlagSet) {
+	fmt.Fprintf(fs.Output(), `usage: go run ./examples/monolith [-addr HOST:PORT] [-store KIND] [-dev] [-retries DURATIONS]
+
+A stand-in for a product that emits webhooks, with its API and its settings.
+%s is the secret of its HS256 bearer tokens, whose claim organizationId
+says who asks. It is required, except with -dev, which makes a random one.
+
+`, secretVariable)
+	fs.PrintDefaults()
+}
+
+// check does what takes more than one flag.
+func (o *options) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	case len(o.secret) > 0:
+		return nil
+	case !o.dev:
+		return errors.New(secretVariable + " is not set; set it to the secret of your tokens, or use -dev")
+	}
+	o.secret, o.madeSecret = []byte(rand.Text()+rand.Text()), true
+	return nil
+}
+
+var errStore = errors.New("want memory, sqlite:PATH or postgres:DSN")
+
+func (o *options) setStore(value string) error {
+	kind, rest, _ := strings.Cut(value, ":")
+	switch {
+	case value == "memory":
+		o.open = openMemory
+	case kind == "sqlite" && rest != "":
+		o.open = func(ctx context.Context, _ *slog.Logger) (database, error) { return openSQLite(ctx, rest) }
+	case (kind == "postgres" || kind == "postgresql") && rest != "":
+		if strings.HasPrefix(rest, "//") { // the value is the URL itself
+			rest = value
+		}
+		o.open = func(ctx context.Context, log *slog.Logger) (database, error) { return openPostgres(ctx, rest, log) }
+	default:
+		return errStore
+	}
+	return nil
+}
+
+func (o *options) setRetries(value string) error {
+	var waits []time.Duration
+	for text := range strings.SplitSeq(value, ",") {
+		wait, err := time.ParseDuration(strings.TrimSpace(text))
+		if err != nil || wait <= 0 {
+			return fmt.Errorf("%q is not a duration above 0", text)
+		}
+		waits = append(waits, wait)
+	}
+	o.retries = alotwebhook.Schedule(waits...)
+	return nil
+}
+
+// config is the dispatcher's. Only -dev lets it reach this machine.
+func (o *options) config(log *slog.Logger) *alotwebhook.Config {
+	c := &alotwebhook.Config{Retry: o.retries, Logger: log}
+	if o.dev {
+		c.AllowHTTP = true
+		c.KeepResponseBody = 4 << 10 // to be looked at
+		c.AllowNets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	}
+	return c
+}
+
+// warn says what is not as it should be in production.
+func (o *options) warn(log *slog.Logger) {
+	if o.dev {
+		log.Warn("development: anybody who reaches this address gets a token of any organization", "addr", o.addr)
+	}
+	if o.madeSecret {
+		log.Warn(secretVariable + " is not set: tokens are signed with a random secret and end with this process")
+	} else if least := 32; len(o.secret) < least {
+		log.Warn(secretVariable+" is short; RFC 7518 asks for as many bytes as the hash has", "bytes", len(o.secret), "least", least)
+	}
+}

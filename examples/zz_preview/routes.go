@@ -1,0 +1,63 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
+)
+
+// routes is the whole product: its own API, and the settings behind its own
+// authentication.
+func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger) (http.Handler, error) {
+	auth := tokens{o.secret}
+	webhooks, err := settings.NewAPI(d, &settings.Options{Organization: auth.organization, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	pages, err := settings.NewPages(d, &settings.Options{
+		Organization: auth.visitor, Logger: log, Product: "ALOT", HomeURL: "/",
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := &candidates{db: db, dispatcher: d, organization: auth.organization, log: log}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/webhooks", webhooks)
+	mux.Handle("/v1/webhooks/", webhooks)
+	mux.Handle(pagesPath, pages)
+	mux.HandleFunc("POST /v1/candidates/{sessionId}/complete", c.complete)
+	mux.HandleFunc("GET /v1/candidates/{sessionId}", c.read)
+	if o.dev {
+		mux.HandleFunc("GET /dev/token", auth.give)
+		mux.HandleFunc("GET /dev/login", auth.login)
+		mux.HandleFunc("POST /dev/receiver/{kind}", receive)
+		mux.Handle("GET /{$}", http.RedirectHandler(pagesPath, http.StatusSeeOther))
+	}
+	return mux, nil
+}
+
+// pagesPath is where the pages are mounted.
+const pagesPath = "/settings/webhooks/"
+
+// answer sends v as JSON.
+func answer(w http.ResponseWriter, status int, v any) {
+	h := w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/json")
+	}
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // nobody is left to tell
+}
+
+// refuse sends problem details (RFC 9457), as the settings do.
+func refuse(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	answer(w, status, map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+}
