@@ -18,7 +18,7 @@ const memoryPage = 100
 
 // memoryStretch is how many deliveries that do not match a page passes over
 // before it is cut short.
-const memoryStretch = 20_000
+const memoryStretch = 2000
 
 // memoryPurge is how many rows a purge takes when its request leaves it open.
 const memoryPurge = 1000

@@ -130,31 +130,38 @@ func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 // step sends a page again. It is stored after that: a process that is killed in
 // between has the next one repeat the page, which finds little left to do.
 func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
-	d, r := w.d, j.Recovery
-	_, err := d.store.Endpoint(ctx, r.EndpointID)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		r.end(RecoveryStopped)
-	case err != nil:
-		return explain(err, "endpoint of a recovery")
-	default:
-		if err := d.recoverPage(ctx, &r, min(recoveryPage, d.cfg.RecoverPerSecond)); err != nil {
-			return err
-		}
+	r, err := w.d.storedRecovery(ctx, j.EndpointID)
+	if err != nil {
+		return err
 	}
-	if err := d.putRecovery(ctx, &r); err != nil {
+	if r.Version != j.Version {
+		return ErrConflict
+	}
+	if err := w.d.recoverPage(ctx, &r); err != nil {
+		return err
+	}
+	if err := w.d.putRecovery(ctx, &r); err != nil {
 		return err
 	}
 	n := r.Recovered + r.Skipped - j.Recovered - j.Skipped
 	j.Recovery = r
-	j.due = time.Now().Add(time.Duration(n) * time.Second / time.Duration(d.cfg.RecoverPerSecond))
+	j.due = time.Now().Add(time.Duration(n) * time.Second / time.Duration(w.d.cfg.RecoverPerSecond))
 	return nil
 }
 
 // recoverPage sends the next failed deliveries again and moves the cursor on.
-func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery, limit int) error {
+func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) error {
+	_, err := d.Endpoint(ctx, r.EndpointID)
+	if errors.Is(err, ErrNotFound) {
+		r.end(RecoveryStopped)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	page, next, err := d.DeliveryPage(ctx, Filter{
-		EndpointID: r.EndpointID, State: StateFailed, Since: r.Since, Until: r.Until, Cursor: r.Cursor, Limit: limit,
+		EndpointID: r.EndpointID, State: StateFailed, Since: r.Since, Until: r.Until, Cursor: r.Cursor,
+		Limit: min(recoveryPage, d.cfg.RecoverPerSecond),
 	})
 	if err != nil {
 		return err

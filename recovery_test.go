@@ -30,7 +30,7 @@ func newBroken(t testing.TB, cfg alotwebhook.Config, failed int) *broken {
 		}
 		return status(http.StatusOK), nil
 	}}
-	cfg.Retry = alotwebhook.Schedule(0)
+	cfg.Retry = alotwebhook.Schedule()
 	b.world = newWorld(t, cfg, net)
 	b.endpoint = b.world.endpoint(t, "a.example.com")
 	stop := b.run(t)
@@ -130,7 +130,7 @@ func TestRecoverSendsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroken(t, alotwebhook.Config{}, 20)
 		b.down.Store(true)
-		b.restart(t, alotwebhook.Config{Retry: alotwebhook.Schedule(0), RecoverPerSecond: 2})
+		b.restart(t, alotwebhook.Config{Retry: alotwebhook.Schedule(), RecoverPerSecond: 2})
 		defer b.run(t)()
 		b.recover(t)
 		time.Sleep(time.Hour)
