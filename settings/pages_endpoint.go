@@ -255,10 +255,10 @@ func (v *visit) rotateSecret() error {
 
 // spans are how far back a recovery can go.
 var spans = []choice{
-	{"1h", "of the last hour", time.Hour},
-	{"24h", "of the last 24 hours", 24 * time.Hour},
-	{"7d", "of the last 7 days", 7 * 24 * time.Hour},
-	{"all", "of all time", 0},
+	{"1h", "Failed in the last hour", time.Hour},
+	{"24h", "Failed in the last 24 hours", 24 * time.Hour},
+	{"7d", "Failed in the last 7 days", 7 * 24 * time.Hour},
+	{"all", "All that have failed", 0},
 }
 
 // Spans is for the form.

@@ -77,6 +77,9 @@ func (v *visit) listEndpoints() error {
 			list.Rest = append(list.Rest, row)
 		}
 	}
+	slices.SortStableFunc(list.Attention, func(a, b endpointRow) int { // those that get nothing first
+		return boolean(b.Disabled) - boolean(a.Disabled)
+	})
 	slices.SortStableFunc(list.Rest, func(a, b endpointRow) int { // those that take part first
 		return boolean(a.Disabled) - boolean(b.Disabled)
 	})

@@ -3,7 +3,6 @@ package settings
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -177,5 +176,8 @@ func (v *visit) historyAddress(changes ...string) string {
 			query.Del(changes[i])
 		}
 	}
-	return (&url.URL{Path: v.base + "/history", RawQuery: query.Encode()}).String()
+	if encoded := query.Encode(); encoded != "" {
+		return v.base + "/history?" + encoded
+	}
+	return v.base + "/history"
 }
