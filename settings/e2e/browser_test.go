@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -69,6 +70,8 @@ type tab struct {
 	ctx    context.Context
 	base   string // of the pages, with a slash at the end
 	script bool
+	// expected are parts of what the console may say.
+	expected []string
 
 	mu      sync.Mutex
 	console []string
@@ -107,6 +110,9 @@ func (b *tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
 		if err != nil {
 			return
 		}
+		if m.Type == chromedp.ConsoleDebug || m.Type == chromedp.ConsoleInfo {
+			continue
+		}
 		b.mu.Lock()
 		b.console = append(b.console, m.String())
 		b.mu.Unlock()
@@ -116,7 +122,10 @@ func (b *tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
 func (b *tab) requireQuiet() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	require.Empty(b.t, b.console)
+	for _, message := range b.console {
+		expected := slices.ContainsFunc(b.expected, func(part string) bool { return strings.Contains(message, part) })
+		require.True(b.t, expected, message)
+	}
 }
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
