@@ -34,6 +34,7 @@ func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger
 		mux.HandleFunc("GET /dev/token", auth.give)
 		mux.HandleFunc("GET /dev/login", auth.login)
 		mux.HandleFunc("POST /dev/receiver/{kind}", receive)
+		mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 		mux.Handle("GET /{$}", http.RedirectHandler(pagesPath, http.StatusSeeOther))
 	}
 	return mux, nil
