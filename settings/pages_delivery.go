@@ -62,7 +62,8 @@ func (v *visit) showDelivery() error {
 		return err
 	}
 	data := deliveryView{Delivery: d, Live: d.State == alotwebhook.StatePending}
-	data.Waiting = data.Live && d.NextAttemptAt.After(time.Now())
+	// The first attempt is due at once: a time to come is when it is given up for lost.
+	data.Waiting = data.Live && d.AttemptCount > 0 && d.NextAttemptAt.After(time.Now())
 	for i := len(d.Attempts) - 1; i >= 0; i-- {
 		a := attemptView{Attempt: d.Attempts[i], Response: pretty([]byte(d.Attempts[i].ResponseBody))}
 		if a.Reason != "" {

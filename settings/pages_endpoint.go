@@ -75,7 +75,9 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 	if errors.Is(err, alotwebhook.ErrNotFound) {
 		return nil
 	}
-	data.Recovery = &recovery
+	if err == nil && (recovery.FinishedAt.IsZero() || time.Since(recovery.FinishedAt) < 24*time.Hour) {
+		data.Recovery = &recovery
+	}
 	return err
 }
 

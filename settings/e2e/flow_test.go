@@ -85,7 +85,7 @@ func (c *customer) seesAFailureAndRedelivers() {
 	c.comes("Failed", "Given up after 2 attempts", "Answered 500 Internal Server Error", "Look for the error in your service", "<b>the database is down</b>")
 	c.visit("")
 	c.sees("Needs attention", "Failing", "500 Internal Server Error")
-	c.click(`td[data-label="Last failed delivery"] a`)
+	c.click(`td[data-label="Last failed"] a`)
 	c.sees("Given up after 2 attempts")
 	c.service.works()
 	c.click("#redeliver")
