@@ -159,6 +159,35 @@ func TestEndpointsOfAnOrganization(t *testing.T) {
 	}
 }
 
+// What was valid when it was registered can be disabled, described and enabled
+// whatever has become of the rules.
+func TestUpdateJudgesWhatChanges(t *testing.T) {
+	t.Parallel()
+	store := alotwebhook.NewMemoryStore()
+	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.hired"})
+	w := newWorldOn(t, store, alotwebhook.Config{AllowHTTP: true, EventTypes: types}, &receivers{})
+	e := validEndpoint()
+	e.URL, e.EventTypes = "http://example.com/hook", []string{"candidate.hired"}
+	e, err := w.CreateEndpoint(t.Context(), e)
+	require.NoError(t, err)
+
+	strict := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+	e.Disabled, e.EventTypes = true, []string{"candidate.hired", "candidate.completed"}
+	e, err = strict.UpdateEndpoint(t.Context(), e)
+	require.NoError(t, err)
+	require.True(t, e.Disabled)
+	for _, change := range []func(*alotwebhook.Endpoint){
+		func(e *alotwebhook.Endpoint) { e.URL = "http://example.com/other" },
+		func(e *alotwebhook.Endpoint) { e.EventTypes = []string{"candidate.rejected"} },
+		func(e *alotwebhook.Endpoint) { e.URL = "" },
+	} {
+		bad := e
+		change(&bad)
+		_, err := strict.UpdateEndpoint(t.Context(), bad)
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	}
+}
+
 // The receiver changes its secret between the rotation and its moment; the
 // sender signs with the new one from that moment on.
 func TestRotateSecret(t *testing.T) {

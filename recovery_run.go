@@ -14,6 +14,9 @@ const recoveryLook = 10 * time.Second
 // recoveryPage is how many deliveries are sent again in one go at most.
 const recoveryPage = 100
 
+// recoveryTimeout bounds a step, so that one that hangs does not hold up the others.
+const recoveryTimeout = 30 * time.Second
+
 // recoverer works on all running recoveries, in turns. Several processes may
 // take up the same one: the store lets one of them go on, by its version, and
 // the others leave it to that one. What two of them sent again in between is
@@ -130,6 +133,8 @@ func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 // step sends a page again. It is stored after that: a process that is killed in
 // between has the next one repeat the page, which finds little left to do.
 func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
+	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
+	defer cancel()
 	r, err := w.d.storedRecovery(ctx, j.EndpointID)
 	if err != nil {
 		return err

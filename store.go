@@ -228,7 +228,7 @@ type History interface {
 	// next page; "" after the last.
 	//
 	// A page may hold fewer than Limit, even none, although others follow: where
-	// a store would have to pass over more than 1,000 deliveries that do not
+	// a store would have to pass over more than 100 deliveries that do not
 	// match, it may give what it has found. So every page is quick, whatever is
 	// selected out of however much.
 	Deliveries(ctx context.Context, f Filter) (page []Delivery, next string, err error)

@@ -150,3 +150,5 @@ func (t *txn) old(query string, args []any, until int64, limit int) (refs []int6
 	}
 	return refs, settled, err
 }
+
+var errEnough = errors.New("enough")
