@@ -5,7 +5,10 @@
 //	mux.Handle("/v1/webhooks", api)
 //	mux.Handle("/v1/webhooks/", api)
 //
-// Under a prefix of the host's own, wrap it:
+//	pages, err := settings.NewPages(dispatcher, &settings.Options{Organization: session})
+//	mux.Handle("/settings/webhooks/", pages)
+//
+// Under a prefix of the host's own, wrap them:
 //
 //	mux.Handle("/public/", http.StripPrefix("/public", api))
 //
@@ -28,6 +31,18 @@
 // (RFC 9457) whose errors name the fields. What is not understood, such as an
 // unknown key or parameter, is refused and never ignored. A secret is shown
 // once, if it was made here, and never again.
+//
+// # Pages
+//
+//	/                            the endpoints; what needs attention comes first
+//	/new                         register an endpoint
+//	/{endpoint}                  its last 24 hours and latest deliveries, test, recover
+//	/{endpoint}/edit             also rotate, delete
+//	/history                     all deliveries, by ?endpoint=, status=, type=, since=, until=, event=
+//	/deliveries/{delivery}       the payload and every attempt
+//
+// They are below wherever they are mounted, work without script, and keep
+// nothing: no session, no cookie.
 package settings
 
 import (
