@@ -90,10 +90,8 @@ func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) 
 	}
 	o.warn(log)
 	address := "http://" + listener.Addr().String()
-	if o.dev {
-		if err := seed(ctx, db.store(), address); err != nil {
-			return errors.Join(fmt.Errorf("history of %s: %w", demo, err), listener.Close())
-		}
+	if err := prepare(ctx, o, db, address); err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	fmt.Fprintln(stdout, "monolith: listening on", address)
 	if o.dev {
@@ -112,6 +110,19 @@ func open(ctx context.Context, o *options, log *slog.Logger) (database, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return o.open(ctx, log)
+}
+
+// prepare makes the history to look at, whether or not it is to end already.
+func prepare(ctx context.Context, o *options, db database, address string) error {
+	if !o.dev {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	if err := seed(ctx, db.store(), address); err != nil {
+		return fmt.Errorf("history of %s: %w", demo, err)
+	}
+	return nil
 }
 
 // work serves and delivers until ctx is done. Then it drains from the outside
