@@ -20,7 +20,7 @@ type endpointView struct {
 	Recent   []deliveryRow
 	Types    []alotwebhook.EventType // those subscribed to first
 	Recovery *alotwebhook.Recovery
-	Failed   bool // there is something to recover
+	Failed   bool // there is something to recover, or may be
 }
 
 // Rotating reports whether a new secret is still to begin.
@@ -70,7 +70,7 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 	if err != nil {
 		return err
 	}
-	data.Failed = failed != nil
+	data.Failed = failed.Delivery != nil || failed.Unsure
 	recovery, err := v.dispatcher.Recovery(v.r.Context(), id)
 	if errors.Is(err, alotwebhook.ErrNotFound) {
 		return nil

@@ -39,7 +39,7 @@ type endpointRow struct {
 	alotwebhook.Endpoint
 	Standing    standing
 	Day         day
-	LastFailure *alotwebhook.Delivery
+	LastFailure newestFailure
 }
 
 type endpointsView struct {
@@ -133,15 +133,20 @@ func (v *visit) days(endpoints ...alotwebhook.Endpoint) (map[string]day, error) 
 	return days, nil
 }
 
-// lastFailure returns the newest failed delivery to an endpoint, or nil.
-func (v *visit) lastFailure(endpointID string) (*alotwebhook.Delivery, error) {
-	found, _, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
+// newestFailure is the newest failed delivery to an endpoint, if there is one.
+type newestFailure struct {
+	Delivery *alotwebhook.Delivery // nil if none was found
+	Unsure   bool                  // there may be one further back
+}
+
+func (v *visit) lastFailure(endpointID string) (newestFailure, error) {
+	found, next, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
 		OrganizationID: v.organization, EndpointID: endpointID, State: alotwebhook.StateFailed, Limit: 1,
 	})
 	if err != nil || len(found) == 0 {
-		return nil, err
+		return newestFailure{Unsure: next != ""}, err
 	}
-	return &found[0], nil
+	return newestFailure{Delivery: &found[0]}, nil
 }
 
 // endpointForm is the form for a new endpoint, and for a change of one.

@@ -154,6 +154,17 @@ func TestWhatNeedsAttentionComesFirst(t *testing.T) {
 	}
 }
 
+// plain is a store without the optional capabilities.
+type plain struct{ alotwebhook.Store }
+
+func TestAStoreThatCountsNothing(t *testing.T) {
+	t.Parallel()
+	s := newSiteOn(t, plain{alotwebhook.NewMemoryStore()}, nil)
+	e := s.endpoint("https://hooks.example.com/alot")
+	require.Contains(t, s.get("/").text, "not counted")
+	require.Contains(t, s.get("/"+e.ID).text, "does not count attempts")
+}
+
 func TestEndpointsComeInPages(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

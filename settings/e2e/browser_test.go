@@ -233,6 +233,15 @@ func (b *tab) theme(name string) {
 	}))
 }
 
+// zone is where the viewer is.
+func (b *tab) zone(name string) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name})
+		return err
+	}))
+}
+
 // size sets the width that the viewer has.
 func (b *tab) size(width int64) {
 	b.t.Helper()

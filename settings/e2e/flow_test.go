@@ -182,6 +182,13 @@ func TestHistoryIsSearched(t *testing.T) {
 			require.Contains(t, b.path(), "status=delivered")
 			require.Contains(t, b.text(), "(UTC)")
 		}
+		if script { // the browser's own keys still lead back and forth
+			b.do(chromedp.NavigateBack())
+			b.sees("Failed", "candidate.invited")
+			require.Equal(t, "history", b.path())
+			b.do(chromedp.NavigateForward())
+			b.sees("No delivery fits")
+		}
 		b.click(".filters a.button")
 		b.sees("candidate.invited")
 		require.Equal(t, "history", b.path())
@@ -217,6 +224,38 @@ func TestHistoryUpdatesByItself(t *testing.T) {
 	b.click("#toggle")
 	b.sees("Updates by itself")
 	require.Equal(t, 1, run(b, chromedp.Evaluate[int](`window.before`)), "the page was loaded again")
+}
+
+// TestTimesAreTheViewersOwn: shown in their zone, and taken in it by the filters.
+func TestTimesAreTheViewersOwn(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	b := open(t, h.base, true)
+	b.zone("Asia/Kolkata") // five and a half hours ahead
+	b.visit("history?since=2026-01-01T00:00:00")
+	b.sees("From")
+	require.NotContains(t, b.text(), "(UTC)")
+	require.Equal(t, "2026-01-01T05:30", run(b, chromedp.Evaluate[string](`document.getElementById("since").value`)))
+	b.click(".filters .primary")
+	b.sees("No delivery fits")
+	require.Equal(t, "history?since=2026-01-01T00%3A00%3A00", b.path())
+}
+
+// TestWhatIsShownCanBeCopied, or is selected where a page may not copy.
+func TestWhatIsShownCanBeCopied(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: newReceiver(t).url, EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	b := open(t, h.base, true)
+	b.visit(e.ID)
+	b.click(`[data-copy="endpoint-id"]`)
+	said := run(b, chromedp.Poll[string](`document.getElementById("announce").textContent`))
+	if said != "Copied" {
+		require.Equal(t, e.ID, run(b, chromedp.Evaluate[string](`getSelection().toString()`)))
+	}
 }
 
 // TestTheKeyboardIsEnough: the first stop is the way past the navigation, and

@@ -105,6 +105,11 @@
 		if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
 	});
 
+	// Signed out meanwhile: the whole page says so.
+	document.addEventListener("htmx:response:error", (event) => {
+		if (event.detail.ctx.response.status === 401) location.reload();
+	});
+
 	// The word of what was done stays out of bookmarks and of the next reload.
 	function forget() {
 		const address = new URL(location);
