@@ -28,9 +28,9 @@
 // and across crashes an event can arrive twice, so its ID is the consumer's
 // idempotency key. A failed attempt is repeated by the [RetryPolicy], three
 // attempts in all by default; then the delivery has failed, which the history
-// shows with every attempt and its reason, and can be redelivered. An endpoint
-// that hangs, fails or is disabled delays no other. What is meant for a disabled
-// endpoint is parked, not lost.
+// shows with every attempt and its reason, and can be redelivered, or recovered
+// with all that failed since a time. An endpoint that hangs, fails or is disabled
+// delays no other. What is meant for a disabled endpoint is parked, not lost.
 //
 // Requests go to public addresses only, however the customer's URL or its DNS is
 // made: see [AllowedAddress].
@@ -39,7 +39,9 @@
 //
 // The signature is an HMAC-SHA256 over exactly the bytes of the body: see [Sign].
 // The id and the time of the event are inside the body, and so inside the
-// signature; the other headers are conveniences that prove nothing.
+// signature; the other headers are conveniences that prove nothing. Only those of
+// Standard Webhooks, which [Config.StandardWebhooks] adds, are signed: see
+// [SignStandard].
 //
 // # Receiving
 //

@@ -183,6 +183,9 @@ func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Ti
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 	}
+	if s.cfg.StandardWebhooks {
+		t.addStandardHeaders(r.Header, c, now)
+	}
 	return r.WithContext(ctx)
 }
 

@@ -77,6 +77,13 @@ type Config struct {
 	// Defaults to 0: none.
 	KeepResponseBody int
 
+	// StandardWebhooks adds the three headers of Standard Webhooks
+	// (https://www.standardwebhooks.com) to each request, beside [SignatureHeader]:
+	// a customer can then verify with that project's libraries, for which
+	// [Secret.Standard] spells the secret, and gets a signed time of the attempt.
+	// Defaults to false.
+	StandardWebhooks bool
+
 	// UserAgent is the header of that name.
 	// Defaults to "alotwebhook/1".
 	UserAgent string

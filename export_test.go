@@ -7,4 +7,5 @@ var (
 	ParseID         = parseID
 	ValidJSON       = validJSON
 	CheckEventTypes = checkEventTypes
+	ParseRetryAfter = retryAfter
 )

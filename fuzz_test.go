@@ -1,8 +1,17 @@
 package alotwebhook_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"log/slog"
+	"math"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -26,7 +35,8 @@ func FuzzValidJSON(f *testing.F) {
 	})
 }
 
-// What is accepted, encoding/json sees the same way, and it comes back the same.
+// What is accepted, encoding/json sees the same way, it comes back the same, and
+// a slow reading of the rules accepts it too.
 func FuzzParseEvent(f *testing.F) {
 	f.Add([]byte(payload))
 	for _, text := range shortTexts() {
@@ -51,9 +61,165 @@ func FuzzParseEvent(f *testing.F) {
 		}
 		require.NoError(t, json.Unmarshal(body, &other))
 		require.Equal(t, alotwebhook.Event(other), e)
+		require.True(t, utf8.Valid(body))
+		require.Regexp(t, eventIDForm, e.ID)
+		require.NotEmpty(t, e.Type)
+		require.NotEmpty(t, e.OrganizationID)
+		requireNoKeyTwice(t, body)
 
 		again, err := alotwebhook.ParseEvent(e.Payload())
 		require.NoError(t, err)
 		require.Equal(t, e, again)
+	})
+}
+
+// requireNoKeyTwice looks at an object's own keys, whatever their case.
+func requireNoKeyTwice(t *testing.T, object []byte) {
+	t.Helper()
+	var keys []string
+	dec := json.NewDecoder(bytes.NewReader(object))
+	_, err := dec.Token() // the brace
+	require.NoError(t, err)
+	for dec.More() {
+		key, err := dec.Token()
+		require.NoError(t, err)
+		for _, other := range keys {
+			require.False(t, strings.EqualFold(key.(string), other), "%q and %q", key, other)
+		}
+		keys = append(keys, key.(string))
+		require.NoError(t, dec.Decode(new(json.RawMessage)))
+	}
+}
+
+// One spelling of a time is taken: the one that it is printed in.
+func FuzzTimestamp(f *testing.F) {
+	const layout = "2006-01-02T15:04:05.000Z"
+	for _, text := range []string{
+		"2026-05-25T14:23:00.000Z", "2024-02-29T23:59:59.999Z", "2023-02-29T00:00:00.000Z", "0000-01-01T00:00:00.000Z",
+		"2026-05-25T14:23:60.000Z", "2026-05-25T24:00:00.000Z", "2026-05-25T14:23:00Z", "2026-05-25T14:23:00,000Z", "",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		quoted, err := json.Marshal(text)
+		require.NoError(t, err)
+		e, err := alotwebhook.ParseEvent([]byte(with("timestamp", string(quoted))))
+		want, refused := time.Parse(layout, text)
+		if refused != nil || want.Format(layout) != text {
+			require.ErrorIs(t, err, alotwebhook.ErrMalformedEvent)
+			return
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, e.Timestamp)
+	})
+}
+
+var (
+	standardIDForm        = regexp.MustCompile(`\A[^.]+\z`)
+	standardTimestampForm = regexp.MustCompile(`\A[1-9][0-9]{0,11}\z`)
+)
+
+// referenceVerifyStandard is the specification, with what is stricter here: no
+// dot in the id, one spelling of the time.
+func referenceVerifyStandard(body []byte, id, timestamp, signatures string, key []byte) bool {
+	if len(id) > 256 || !standardIDForm.MatchString(id) || !standardTimestampForm.MatchString(timestamp) {
+		return false
+	}
+	return slices.Contains(strings.Split(signatures, " "), standardReference(body, id, timestamp, key))
+}
+
+func FuzzVerifyHeader(f *testing.F) {
+	const secret = alotwebhook.Secret("your-signing-secret")
+	plain, err := alotwebhook.NewVerifier("another", secret)
+	require.NoError(f, err)
+	// The time is the fuzzer's: no distance from now is too large.
+	v := plain.AcceptStandard(&alotwebhook.StandardConfig{Only: true, Tolerance: math.MaxInt64})
+	good := standardReference([]byte(payload), eventID, "1779719000", []byte(secret))
+	f.Add([]byte(payload), eventID, "1779719000", good, "")
+	f.Add([]byte(payload), eventID, "1779719000", "v1a,x "+good[:20], "v1,")
+	f.Add([]byte("1.{}"), "evt_1.2", "+1", "v1", " v1,"+strings.Repeat("A", 44))
+	f.Fuzz(func(t *testing.T, body []byte, id, timestamp, before, after string) {
+		good := standardReference(body, id, timestamp, []byte(secret))
+		for _, signatures := range []string{before, before + good + after, before + " " + good + " " + after} {
+			h := http.Header{"Webhook-Id": {id}, "Webhook-Timestamp": {timestamp}, "Webhook-Signature": {signatures}}
+			index, err := v.VerifyHeader(body, h)
+			if referenceVerifyStandard(body, id, timestamp, signatures, []byte(secret)) {
+				require.NoError(t, err)
+				require.Equal(t, 1, index)
+				continue
+			}
+			require.Error(t, err)
+			require.Equal(t, -1, index)
+		}
+	})
+}
+
+// A receiver handles what a signature is right for, and nothing else.
+func FuzzReceiver(f *testing.F) {
+	f.Add([]byte(payload), alotwebhook.Sign([]byte(payload), receiverSecret), "", "")
+	f.Add([]byte(payload), "sha256=", "v1,", "gzip")
+	f.Fuzz(func(t *testing.T, body []byte, ours, theirs, encoding string) {
+		v := standardVerifier(t, &alotwebhook.StandardConfig{Tolerance: math.MaxInt64}, receiverSecret)
+		handled := 0
+		receiver := alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{
+			Unknown: func(context.Context, alotwebhook.Event) error { handled++; return nil },
+			Logger:  slog.New(slog.DiscardHandler),
+		})
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+		r.Header = http.Header{alotwebhook.SignatureHeader: {ours}, "Content-Encoding": {encoding}}
+		right := referenceVerify(body, ours, receiverSecret)
+		if theirs != "" {
+			r.Header["Webhook-Id"], r.Header["Webhook-Timestamp"], r.Header["Webhook-Signature"] = []string{eventID}, []string{"1"}, []string{theirs}
+			right = referenceVerifyStandard(body, eventID, "1", theirs, []byte(receiverSecret))
+		}
+		status := answerOf(receiver, r).StatusCode
+		_, err := alotwebhook.ParseEvent(body)
+		if right && err == nil && (encoding == "" || strings.EqualFold(encoding, "identity")) {
+			require.Equal(t, 1, handled)
+			return
+		}
+		require.Zero(t, handled)
+		require.GreaterOrEqual(t, status, 400)
+	})
+}
+
+func FuzzRetryAfter(f *testing.F) {
+	for _, text := range []string{"", "0", "120", "86401", "-1", "+1", "1.5", "2147483648", "Mon, 25 May 2026 14:23:00 GMT", "Mon, 25 May 2026 14:23:00"} {
+		f.Add(text)
+	}
+	digits := regexp.MustCompile(`\A[0-9]+\z`)
+	f.Fuzz(func(t *testing.T, text string) {
+		now := time.Date(2026, 5, 25, 14, 0, 0, 0, time.UTC)
+		got := alotwebhook.ParseRetryAfter(http.Header{"Retry-After": {text}}, now)
+		var want time.Duration
+		if at, err := http.ParseTime(text); err == nil {
+			want = at.Sub(now)
+		} else if seconds, ok := new(big.Int).SetString(text, 10); ok && digits.MatchString(text) && seconds.BitLen() <= 31 {
+			want = time.Duration(seconds.Int64()) * time.Second
+		}
+		require.Equal(t, min(max(want, 0), 24*time.Hour), got)
+	})
+}
+
+// What a sealer opens is what it sealed, or was never sealed.
+func FuzzSealer(f *testing.F) {
+	sealer, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "k1", Key: make([]byte, 32)})
+	require.NoError(f, err)
+	sealed, err := sealer.Seal("wh_1", "the secret")
+	require.NoError(f, err)
+	for _, text := range []string{string(sealed), "sealed1:", "sealed1:k1:", "sealed1:k2:AAAA", "sealed1:k1:!", "plain", ""} {
+		f.Add("wh_1", text)
+		f.Add("wh_2", text)
+	}
+	f.Fuzz(func(t *testing.T, endpointID, text string) {
+		secret, err := sealer.Open(endpointID, alotwebhook.Secret(text))
+		switch {
+		case !strings.HasPrefix(text, "sealed1:"):
+			require.NoError(t, err)
+			require.Equal(t, text, string(secret))
+		case err == nil: // nobody guesses a key
+			require.Equal(t, "wh_1", endpointID)
+			require.Equal(t, "the secret", string(secret))
+		}
 	})
 }

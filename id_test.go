@@ -3,6 +3,7 @@ package alotwebhook_test
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,9 @@ func TestDeliveryID(t *testing.T) {
 	require.Equal(t, uuid.RFC4122, u.Variant())
 }
 
+// eventIDForm is what a TypeID is, written another way.
+var eventIDForm = regexp.MustCompile(`\Aevt_[0-7][0-9a-hjkmnp-tv-z]{25}\z`)
+
 func FuzzParseID(f *testing.F) {
 	for _, path := range []string{"testdata/typeid/valid.json", "testdata/typeid/invalid.json"} {
 		for _, v := range loadTypeIDs(f, path) {
@@ -106,6 +110,7 @@ func FuzzParseID(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, id string) {
 		u, err := alotwebhook.ParseID("evt", id)
+		require.Equal(t, eventIDForm.MatchString(id), err == nil)
 		if err == nil {
 			require.Equal(t, id, alotwebhook.FormatID("evt", u), "one spelling only")
 		}

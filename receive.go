@@ -63,7 +63,8 @@ type ReceiverConfig struct {
 //	202  the handler returned Permanent: received, not acted upon, not to be repeated
 //	204  there is no handler for the type
 //	400  signed, but not an event, data that does not fit the handler's type, or MaxAge
-//	401  not signed, or not with one of the secrets; always the same text
+//	401  not signed, not with one of the secrets, or not within the tolerance of
+//	     [Verifier.AcceptStandard]; always the same text
 //	403  an event of another organization
 //	405  not a POST
 //	413  a body over MaxBodyBytes

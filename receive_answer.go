@@ -75,6 +75,8 @@ var refusals = []struct {
 	{ErrNotSigned, http.StatusUnauthorized, "not_signed"},
 	{ErrMalformedSignature, http.StatusUnauthorized, "malformed_signature"},
 	{ErrSignatureMismatch, http.StatusUnauthorized, "signature_mismatch"},
+	{ErrAttemptTooOld, http.StatusUnauthorized, "attempt_too_old"},
+	{ErrAttemptTooNew, http.StatusUnauthorized, "attempt_too_new"},
 	{ErrEncodedBody, http.StatusUnsupportedMediaType, "encoded_body"},
 	{ErrBodyTooLarge, http.StatusRequestEntityTooLarge, "body_too_large"},
 	{ErrMalformedEvent, http.StatusBadRequest, causeMalformedEvent},

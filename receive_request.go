@@ -1,7 +1,6 @@
 package alotwebhook
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -47,7 +46,7 @@ func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 }
 
 func (v *Verifier) parseRequest(r *http.Request, maxBytes int64) (e Event, index int, err error) {
-	sum, err := v.checkHeader(r, maxBytes)
+	c, err := v.checkHeader(r, maxBytes)
 	if err != nil {
 		return Event{}, -1, err
 	}
@@ -56,38 +55,27 @@ func (v *Verifier) parseRequest(r *http.Request, maxBytes int64) (e Event, index
 	if err := buf.read(r.Body, maxBytes); err != nil {
 		return Event{}, -1, err
 	}
-	if index, err = v.match(buf.b, &sum); err != nil {
+	if index, err = v.match(buf.b, &c); err != nil {
 		return Event{}, -1, err
 	}
 	e, err = ParseEvent(buf.b)
 	return e, index, err
 }
 
-// checkHeader refuses what the header alone condemns and returns the MAC it claims.
-func (v *Verifier) checkHeader(r *http.Request, maxBytes int64) (sum [sha256.Size]byte, err error) {
-	if !v.ready() {
-		return sum, ErrNoSecret
-	}
-	switch signatures := r.Header[SignatureHeader]; len(signatures) {
-	case 0:
-		err = ErrNotSigned
-	case 1:
-		sum, err = parseSignature(signatures[0])
-	default:
-		err = ErrMalformedSignature
-	}
-	if err != nil {
-		return sum, err
+// checkHeader refuses what the header alone condemns and returns what it claims.
+func (v *Verifier) checkHeader(r *http.Request, maxBytes int64) (c claim, err error) {
+	if c, err = v.claim(r.Header); err != nil {
+		return c, err
 	}
 	for _, encoding := range r.Header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return sum, ErrEncodedBody
+			return c, ErrEncodedBody
 		}
 	}
 	if r.ContentLength > maxBytes {
-		return sum, tooLarge(&http.MaxBytesError{Limit: maxBytes})
+		return c, tooLarge(&http.MaxBytesError{Limit: maxBytes})
 	}
-	return sum, nil
+	return c, nil
 }
 
 func tooLarge(err *http.MaxBytesError) error {

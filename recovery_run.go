@@ -19,8 +19,7 @@ const recoveryTimeout = 30 * time.Second
 
 // recoverer works on all running recoveries, in turns. Several processes may
 // take up the same one: the store lets one of them go on, by its version, and
-// the others leave it to that one. What two of them sent again in between is
-// sent once, since it was due already.
+// the others leave it to that one.
 type recoverer struct {
 	d       *Dispatcher
 	episode episode
@@ -96,8 +95,8 @@ func (w *recoverer) round(ctx context.Context) error {
 	return nil
 }
 
-// find takes up what runs and is nobody's: new, left behind by a process that
-// ended, or not gone on with since it was seen last.
+// find takes up what runs and is nobody's: new, or not gone on with since the
+// last look, as those are that a process left behind which ended.
 func (w *recoverer) find(ctx context.Context) error {
 	seen := map[string]int64{}
 	running := func(cursor string) ([]Recovery, string, error) {
@@ -110,11 +109,12 @@ func (w *recoverer) find(ctx context.Context) error {
 		if w.jobs[r.EndpointID] != nil {
 			continue
 		}
-		if version, ok := w.others[r.EndpointID]; ok && version != r.Version {
+		version, known := w.others[r.EndpointID]
+		if stands := known && version == r.Version; r.Cursor == "" || stands {
+			w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
+		} else {
 			seen[r.EndpointID] = r.Version
-			continue
 		}
-		w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
 	}
 	w.others = seen
 	return nil
@@ -130,18 +130,16 @@ func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 	return err
 }
 
-// step sends a page again. It is stored after that: a process that is killed in
-// between has the next one repeat the page, which finds little left to do.
+// step sends a page again. It stores the recovery before, so that nobody else
+// does the same, and after: a process that is killed in between has the next one
+// repeat the page, which finds little left to do.
 func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
 	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
 	defer cancel()
-	r, err := w.d.storedRecovery(ctx, j.EndpointID)
-	if err != nil {
+	if err := w.d.putRecovery(ctx, &j.Recovery); err != nil {
 		return err
 	}
-	if r.Version != j.Version {
-		return ErrConflict
-	}
+	r := j.Recovery
 	if err := w.d.recoverPage(ctx, &r); err != nil {
 		return err
 	}

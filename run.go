@@ -10,14 +10,16 @@ import (
 )
 
 // run is one run of a dispatcher: one claimer, many senders, one finisher.
-// What is claimed goes to a sender at once, so that at most InFlight deliveries
-// are in memory on their way out, and as many again on their way back.
+// What is claimed goes to a sender at once, or as soon as one that is busy now
+// has ended its attempt: at most twice InFlight deliveries are in memory on their
+// way out, and InFlight on their way back.
 type run struct {
 	d   *Dispatcher
 	cfg *Config
 
 	slots *slots
 	jobs  chan Claimed // to the senders; never full, since slots are taken first
+	ahead int          // how many to claim beyond InFlight; the claimer's own
 	freed chan struct{}
 	// outcomes goes to the finisher. It is full when the store does not keep
 	// up; then the senders wait, and with them the claims.
@@ -44,7 +46,7 @@ func newRun(d *Dispatcher) *run {
 		d:        d,
 		cfg:      d.cfg,
 		slots:    newSlots(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
-		jobs:     make(chan Claimed, d.cfg.InFlight),
+		jobs:     make(chan Claimed, 2*d.cfg.InFlight),
 		freed:    make(chan struct{}, 1),
 		outcomes: make(chan finished, d.cfg.InFlight),
 	}
@@ -172,30 +174,38 @@ func (r *run) claim(ctx context.Context) {
 // was cut off had leased would wait for the end of its lease.
 const claimTimeout = 10 * time.Second
 
+// claimOnce claims for the slots that are free and for twice as many as came free
+// during the claim before: what the senders will have done by the end of this
+// claim and of the next one. Half of them still have work then. Where attempts
+// take long, that is next to nothing, and what waits is left to other processes.
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	room, busy := r.slots.free(time.Now())
-	return r.d.store.Claim(ctx, ClaimRequest{
-		Limit: room, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
+	released := r.slots.released.Load()
+	got, err := r.d.store.Claim(ctx, ClaimRequest{
+		Limit: room + r.ahead, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
 	})
+	r.ahead = min(2*int(r.slots.released.Load()-released), r.cfg.InFlight)
+	return got, err
 }
 
 // awaitRoom waits until a claim is worth its while: at once when nothing is
-// under way, when half of the slots are free, or when it has gathered long
-// enough. It returns false when ctx is done.
+// under way, when half of what may be claimed is done, or when it has gathered
+// long enough. It returns false when ctx is done.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 	if r.slots.used() > 0 && !pause(ctx, leastGather) {
 		return false
 	}
 	var timer *time.Timer
+	most := r.cfg.InFlight + r.ahead
 	for {
 		used := r.slots.used()
-		if used <= r.cfg.InFlight/2 {
+		if used <= most/2 {
 			return ctx.Err() == nil
 		}
 		var timeUp <-chan time.Time
-		if used < r.cfg.InFlight {
+		if used < most {
 			if timer == nil {
 				timer = time.NewTimer(gather)
 				defer timer.Stop()
@@ -233,7 +243,7 @@ func (r *run) idle(ctx context.Context, wait time.Duration) {
 
 func (r *run) start(c *Claimed) {
 	used := r.slots.take(c.Endpoint.ID)
-	if used > r.senders {
+	if used > r.senders && r.senders < r.cfg.InFlight {
 		r.senders++
 		r.sending.Add(1)
 		go r.send()

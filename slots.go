@@ -11,7 +11,7 @@ import (
 type slots struct {
 	all, each int
 
-	inUse atomic.Int64
+	inUse, released atomic.Int64
 
 	mu        sync.Mutex
 	endpoints map[string]*endpointSlots // those in use or restricted
@@ -67,6 +67,7 @@ func (s *slots) release(endpointID string, f effect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inUse.Add(-1)
+	s.released.Add(1)
 	e := s.endpoints[endpointID]
 	wasFull := e.used >= e.limit
 	e.used--

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"net/http"
 	"strconv"
 	"strings"
 )
@@ -51,8 +51,15 @@ func Verify(body []byte, signature string, secret Secret) error {
 	return nil
 }
 
+func (m *mac) matchesClaim(body []byte, k verifierKey, c *claim) bool {
+	if c.standard.id != "" {
+		return m.matchesStandard(body, k.standard, &c.standard)
+	}
+	return m.matches(body, k.secret, &c.sum)
+}
+
 func (m *mac) matches(body []byte, secret Secret, sum *[sha256.Size]byte) bool {
-	m.sumOf(body, secret)
+	m.sumOf(secret, nil, body)
 	return subtle.ConstantTimeCompare(m.sum[:], sum[:]) == 1
 }
 
@@ -65,26 +72,28 @@ func parseSignature(signature string) (sum [sha256.Size]byte, err error) {
 	if !ok || len(digits) != 2*len(sum) {
 		return sum, ErrMalformedSignature
 	}
+	var bad byte
 	for i := range sum {
-		high, low := hexDigit(digits[2*i]), hexDigit(digits[2*i+1])
-		if high|low > 0x0f {
-			return sum, ErrMalformedSignature
-		}
+		high, low := hexDigits[digits[2*i]], hexDigits[digits[2*i+1]]
+		bad |= high | low
 		sum[i] = high<<4 | low
+	}
+	if bad > 0x0f {
+		return sum, ErrMalformedSignature
 	}
 	return sum, nil
 }
 
-// hexDigit returns 0xff for what is not a lower-case hex digit.
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
+// hexDigits has the value of each lower-case hex digit, and 0xff for other bytes.
+var hexDigits = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 0xff
 	}
-	return 0xff
-}
+	for i, c := range []byte("0123456789abcdef") {
+		t[c] = byte(i)
+	}
+	return t
+}()
 
 // Verifier verifies with several secrets at once, so that none is lost while
 // one takes the place of another. It is safe for concurrent use. A nil or zero
@@ -94,8 +103,13 @@ func hexDigit(c byte) byte {
 type Verifier struct {
 	// A function shows nothing to package fmt, which would print a slice when
 	// the Verifier is an unexported field: it cannot call Format there.
-	secrets func() []Secret
+	keys func() []verifierKey
+	// standard, if not nil, says how the headers of Standard Webhooks are taken.
+	standard *StandardConfig
 }
+
+// verifierKey is a secret, and its bytes as Standard Webhooks reads them.
+type verifierKey struct{ secret, standard Secret }
 
 // NewVerifier returns a verifier that accepts what any of the secrets signed.
 // It refuses, with a [*FieldError] that names the place, to have none, and any
@@ -115,8 +129,11 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 			return nil, &FieldError{Field: field, Problem: "has white space around it; trim the line end or the blanks"}
 		}
 	}
-	own := slices.Clone(secrets)
-	return &Verifier{secrets: func() []Secret { return own }}, nil
+	keys := make([]verifierKey, len(secrets))
+	for i, s := range secrets {
+		keys[i] = verifierKey{s, s.standardKey()}
+	}
+	return &Verifier{keys: func() []verifierKey { return keys }}, nil
 }
 
 // Verify is [Verify] with any of the secrets. It allocates nothing.
@@ -136,17 +153,56 @@ func (v *Verifier) VerifyMatch(body []byte, signature string) (index int, err er
 	if err != nil {
 		return -1, err
 	}
-	return v.match(body, &sum)
+	return v.match(body, &claim{sum: sum})
 }
 
-func (v *Verifier) ready() bool { return v != nil && v.secrets != nil }
+func (v *Verifier) ready() bool { return v != nil && v.keys != nil }
 
-func (v *Verifier) match(body []byte, sum *[sha256.Size]byte) (index int, err error) {
+// VerifyHeader is [Verifier.VerifyMatch] for what came as a body and a header,
+// such as through a queue or a function service: as [Verifier.ParseRequest] it
+// refuses a header that stands there twice, and with [Verifier.AcceptStandard]
+// it takes those of Standard Webhooks. The header's names must be in canonical
+// form, as [http.Header.Set] makes them.
+func (v *Verifier) VerifyHeader(body []byte, h http.Header) (index int, err error) {
+	c, err := v.claim(h)
+	if err != nil {
+		return -1, err
+	}
+	return v.match(body, &c)
+}
+
+// claim is what a request's header says of its signature, before there is a body.
+type claim struct {
+	sum      [sha256.Size]byte
+	standard standardClaim // in place of sum, if not zero
+}
+
+// claim refuses what the header alone condemns.
+func (v *Verifier) claim(h http.Header) (c claim, err error) {
+	if !v.ready() {
+		return c, ErrNoSecret
+	}
+	if v.standard != nil && (v.standard.Only || len(h[StandardSignatureHeader]) > 0) {
+		c.standard, err = v.standard.claim(h)
+		return c, err
+	}
+	switch signatures := h[SignatureHeader]; len(signatures) {
+	case 0:
+		return c, ErrNotSigned
+	case 1:
+		c.sum, err = parseSignature(signatures[0])
+		return c, err
+	default:
+		return c, ErrMalformedSignature
+	}
+}
+
+func (v *Verifier) match(body []byte, c *claim) (index int, err error) {
 	m := macs.Get().(*mac)
 	defer macs.Put(m)
 	index = -1
-	for i, secret := range v.secrets() {
-		if m.matches(body, secret, sum) && index < 0 {
+	for i, k := range v.keys() {
+		if m.matchesClaim(body, k, c) && index < 0 {
 			index = i
 		}
 	}
@@ -160,7 +216,7 @@ func (v *Verifier) match(body []byte, sum *[sha256.Size]byte) (index int, err er
 func (v Verifier) Format(f fmt.State, _ rune) {
 	n := 0
 	if v.ready() {
-		n = len(v.secrets())
+		n = len(v.keys())
 	}
 	_, _ = io.WriteString(f, "alotwebhook.Verifier("+strconv.Itoa(n)+" secrets)")
 }

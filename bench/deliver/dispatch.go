@@ -13,9 +13,13 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// dispatcher delivers from a store, to so many endpoints.
-func dispatcher(store string, endpoints, inFlight int) contender {
+// dispatcher delivers from a store, to so many endpoints; pinned, while a
+// transaction of another session keeps the state of before.
+func dispatcher(store string, endpoints, inFlight int, pinned bool) contender {
 	name := fmt.Sprintf("%s, %d endpoints", store, endpoints)
+	if pinned {
+		name += ", pinned"
+	}
 	return contender{name: name, prepare: func(ctx context.Context, rx *receiver, n int) (work, error) {
 		s, err := stores.New(ctx, store)
 		if err != nil {
@@ -24,6 +28,13 @@ func dispatcher(store string, endpoints, inFlight int) contender {
 		run, err := preload(ctx, s, rx.url, endpoints, inFlight, n)
 		if err != nil {
 			return work{}, errors.Join(err, s.Close())
+		}
+		if pinned {
+			unpin, err := s.Pin(ctx)
+			if err != nil {
+				return work{}, errors.Join(err, s.Close())
+			}
+			return work{run: run, close: sync.OnceValue(func() error { return errors.Join(unpin(), s.Close()) })}, nil
 		}
 		return work{run: run, close: sync.OnceValue(s.Close)}, nil
 	}}

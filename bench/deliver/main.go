@@ -9,6 +9,9 @@
 // nothing. The dispatchers run with every feature on, over events that were
 // stored before the clock starts, until the last outcome is recorded.
 //
+// With -pin, PostgreSQL has to do it also while a transaction that began before
+// is still open, so that nothing that is done with can be cleared away.
+//
 // The contenders take turns, round by round, because a machine's speed drifts.
 // The absolute figures are medians; the ratio to raw is the median of the
 // ratios within each round, and is what to compare.
@@ -62,6 +65,7 @@ type options struct {
 	inFlight   int
 	stores     []string
 	endpoints  []int
+	pin        bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -73,6 +77,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.inFlight, "inflight", 200, "`requests` in flight at once")
 	names := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
 	endpoints := fs.String("endpoints", "10,1000", "how many `endpoints` the deliveries are spread over")
+	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps a snapshot of before, as a backup does")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -103,7 +108,10 @@ func measureAll(ctx context.Context, o options, w io.Writer) error {
 	contenders := []contender{raw(o.inFlight)}
 	for _, store := range o.stores {
 		for _, n := range o.endpoints {
-			contenders = append(contenders, dispatcher(store, n, o.inFlight))
+			contenders = append(contenders, dispatcher(store, n, o.inFlight, false))
+			if o.pin && store == "postgres" {
+				contenders = append(contenders, dispatcher(store, n, o.inFlight, true))
+			}
 		}
 	}
 	rx, err := startReceiver(ctx)

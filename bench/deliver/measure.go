@@ -60,7 +60,7 @@ func measure(ctx context.Context, c contender, rx *receiver, n int) (result, err
 // printTable prints a line for each contender; the first is what the others
 // are compared with.
 func printTable(w io.Writer, contenders []contender, results [][]result) {
-	fmt.Fprintf(w, "%-24s%14s%14s%9s%7s%7s\n", "", "deliveries/s", "CPU µs each", "of raw", "from", "to")
+	fmt.Fprintf(w, "%-34s%14s%14s%9s%7s%7s\n", "", "deliveries/s", "CPU µs each", "of raw", "from", "to")
 	for i, c := range contenders {
 		var rate, ratio []float64
 		var cpu []time.Duration
@@ -69,7 +69,7 @@ func printTable(w io.Writer, contenders []contender, results [][]result) {
 			cpu = append(cpu, r.cpu)
 			ratio = append(ratio, r.perSecond/results[0][round].perSecond)
 		}
-		fmt.Fprintf(w, "%-24s%14.0f%14.1f%9.2f%7.2f%7.2f\n", c.name, median(rate),
+		fmt.Fprintf(w, "%-34s%14.0f%14.1f%9.2f%7.2f%7.2f\n", c.name, median(rate),
 			float64(median(cpu))/float64(time.Microsecond), median(ratio), slices.Min(ratio), slices.Max(ratio))
 	}
 }

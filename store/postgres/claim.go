@@ -14,12 +14,12 @@ import (
 )
 
 // claimSQL leases what the picks ask for: endpoints first, a few rows of each.
-// It joins by nested loops over indexes, see begin.
+// It joins by nested loops over indexes, see byIndex.
 const claimSQL = `
 WITH now AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
 ), free AS MATERIALIZED (
-	SELECT q.id, q.next_at, p.revision
+	SELECT q.ctid AS place, q.next_at, p.revision
 	FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
 	CROSS JOIN LATERAL (
 		SELECT p.key, p.revision, NOT p.disabled AND p.deleted_at IS NULL AS active
@@ -28,7 +28,7 @@ WITH now AS MATERIALIZED (
 		OFFSET 0 -- so that the key's index is used, and no other
 	) AS p
 	CROSS JOIN LATERAL (
-		SELECT q.id, q.next_at
+		SELECT q.ctid, q.next_at
 		FROM {s}.queue q
 		WHERE q.endpoint = p.key
 			AND q.next_at <= (SELECT at FROM now)
@@ -42,7 +42,7 @@ WITH now AS MATERIALIZED (
 UPDATE {s}.queue q
 SET next_at = (SELECT at FROM now) + $5::bigint * interval '1 microsecond', lease = $6::bigint, claims = q.claims + 1
 FROM free
-WHERE q.id = free.id
+WHERE q.ctid = free.place -- which the lock keeps in its place
 RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, free.next_at, free.revision`
 
 // row is what claimSQL returns.
@@ -162,6 +162,8 @@ func readRows(rows *[]row) func(pgx.Rows) error {
 	}
 }
 
+func byEvent(a, b row) int { return slices.Compare(a.event[:], b.event[:]) }
+
 // fill turns rows into claimed deliveries and commits.
 func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows []row, token int64) ([]alotwebhook.Claimed, error) {
 	if len(rows) == 0 {
@@ -175,9 +177,10 @@ func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows []row, token 
 			events = append(events, param(r.event))
 		}
 	}
-	steps := []step{prune, {
-		sql:  `SELECT id, payload FROM {s}.events WHERE id = ANY ($1::uuid[]) AND payload IS NOT NULL`,
-		args: []any{events},
+	steps := []step{{
+		sql: `SELECT id, payload FROM {s}.events
+			WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid AND payload IS NOT NULL`, // between: to open no other days
+		args: []any{events, param(slices.MinFunc(rows, byEvent).event), param(slices.MaxFunc(rows, byEvent).event)},
 		rows: func(result pgx.Rows) error {
 			for result.Next() {
 				var id uuid

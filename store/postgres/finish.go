@@ -13,7 +13,9 @@ import (
 )
 
 // finishSQL takes ended deliveries out of the queue and into the history. With
-// $11 it also clears failing_since where a success did not find it clear.
+// $11, when all have succeeded, it also clears failing_since where it is not clear.
+// It returns how many were taken, and which ones only if that is of interest:
+// not with $11 when it is all of them.
 const finishSQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::int[], $5::timestamptz[], $6::bigint[],
@@ -37,7 +39,9 @@ WITH o AS MATERIALIZED (
 	WHERE $11::boolean AND failing_since IS NOT NULL
 		AND key = ANY (ARRAY(SELECT DISTINCT endpoint FROM ended WHERE delivered AND number <> 0))
 )
-SELECT id, endpoint FROM ended`
+SELECT NULL::uuid, count(*) FROM ended
+UNION ALL
+SELECT id, endpoint FROM ended WHERE NOT $11::boolean OR (SELECT count(*) FROM ended) <> cardinality($1::uuid[])`
 
 // retrySQL gives unfinished deliveries back to the queue and keeps the attempts.
 const retrySQL = `
@@ -91,7 +95,7 @@ type finishing struct {
 	ids          []uuid // of the outcomes; zero for one that cannot count
 	ended, again outcomeArgs
 	failures     bool
-	endpoints    map[uuid]int64 // the endpoint of what was not lost
+	endpoints    map[uuid]int64 // the endpoint of what was not lost, or 0 if nothing depends on it
 }
 
 // outcomeArgs are the columns of finishSQL and retrySQL.
@@ -147,12 +151,30 @@ func (a *outcomeArgs) args(third any) []any {
 
 func (f *finishing) steps() (steps []step) {
 	if a := &f.ended; len(a.ids) > 0 {
-		steps = append(steps, step{sql: finishSQL, args: append(a.args(a.delivered), !f.failures), rows: f.note})
+		steps = append(steps, step{sql: finishSQL, args: append(a.args(a.delivered), !f.failures), rows: f.noteEnded})
 	}
 	if a := &f.again; len(a.ids) > 0 {
 		steps = append(steps, step{sql: retrySQL, args: a.args(a.nextIn), rows: f.note})
 	}
 	return steps
+}
+
+// noteEnded is note for what finishSQL returns.
+func (f *finishing) noteEnded(rows pgx.Rows) error {
+	var none *uuid
+	var taken int
+	if !rows.Next() {
+		return rows.Err()
+	}
+	if err := rows.Scan(&none, &taken); err != nil {
+		return err
+	}
+	if taken == len(f.ended.ids) {
+		for _, id := range f.ended.ids {
+			f.endpoints[id.Bytes] = 0 // replaced below if it is of interest
+		}
+	}
+	return f.note(rows)
 }
 
 // note remembers which outcomes counted, and for which endpoint.

@@ -98,12 +98,13 @@ func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.End
 	require.Len(t, page, 20)
 }
 
-// fillQueue puts n due deliveries into the queue, spread over the first endpoints.
+// fillQueue puts n due deliveries into the queue, spread over the first endpoints,
+// as if ten a millisecond had been emitted.
 func fillQueue(t testing.TB, pool *pgxpool.Pool, schema string, n, endpoints int) {
 	t.Helper()
 	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
 		WITH made AS MATERIALIZED (
-			SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0')
+			SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ($1 - i) / 10), 12, '0')
 				|| '7' || substr(md5(i::text), 1, 3) || '8' || substr(md5(i::text), 4, 15))::uuid AS id, i
 			FROM generate_series(1, $1::bigint) AS i
 		), events AS (

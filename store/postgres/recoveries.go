@@ -92,9 +92,9 @@ func purgeRecoveries(until time.Time, limit int) step {
 			DELETE FROM {s}.recoveries
 			WHERE endpoint_id = ANY (ARRAY(
 				SELECT r.endpoint_id FROM {s}.recoveries r
-				WHERE r.state <> $3::text AND r.updated_at <= $1::timestamptz
+				WHERE r.state IN ($3::text, $4::text) AND r.updated_at <= $1::timestamptz
 					AND NOT EXISTS (SELECT FROM {s}.endpoints p WHERE p.id = r.endpoint_id AND p.deleted_at IS NULL)
 				LIMIT $2::bigint FOR UPDATE SKIP LOCKED))`,
-		args: []any{until, int64(limit), string(alotwebhook.RecoveryRunning)},
+		args: []any{until, int64(limit), string(alotwebhook.RecoveryDone), string(alotwebhook.RecoveryStopped)},
 	}
 }

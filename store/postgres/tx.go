@@ -19,24 +19,24 @@ type step struct {
 	rows func(pgx.Rows) error
 }
 
-// begin starts a transaction with the store's own settings, which end with it.
-//
-// The planner is told to take indexes and nested loops: it cannot know how few
-// rows a LIMIT inside LATERAL lets through, and would rather hash whole tables.
-// A plan kept from when the queue was empty does no harm either, then.
-var begin = append(beginPlain[:len(beginPlain):len(beginPlain)], step{
-	sql: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-		set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`,
-})
+// The store's own settings, which end with the transaction.
+const (
+	timeouts = `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)`
+	// The planner is told to take indexes and nested loops: it cannot know how few
+	// rows a LIMIT inside LATERAL lets through, and would rather hash whole tables.
+	// One plan serves for all arguments and however the tables grow, then.
+	byIndex = timeouts + `, set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+		set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
+		set_config('plan_cache_mode', 'force_generic_plan', true)`
+)
 
-// beginPlain leaves the choice to the planner.
-var beginPlain = []step{
-	{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`},
-	{sql: `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)`},
-}
-
-// beginRead reads everything as of one moment, and waits for nobody.
-var beginRead = append([]step{{sql: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}}, begin[1:]...)
+var (
+	begin = []step{{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`}, {sql: byIndex}}
+	// beginPlain leaves the choice to the planner.
+	beginPlain = []step{begin[0], {sql: timeouts}}
+	// beginRead reads everything as of one moment, and waits for nobody.
+	beginRead = []step{{sql: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}, {sql: byIndex}}
+)
 
 var commit = step{sql: `COMMIT`}
 

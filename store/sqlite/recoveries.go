@@ -68,7 +68,7 @@ func scanRecovery(scan func(...any) error) (r alotwebhook.Recovery, err error) {
 // purgeRecoveries forgets what deleted endpoints left behind.
 func (t *txn) purgeRecoveries(until int64, limit int) error {
 	return t.exec(`DELETE FROM alotwebhook_recoveries WHERE endpoint IN (
-		SELECT endpoint FROM alotwebhook_recoveries r WHERE state <> ? AND updated_at <= ?
+		SELECT endpoint FROM alotwebhook_recoveries r WHERE state IN (?, ?) AND updated_at <= ?
 		AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints WHERE id = r.endpoint AND deleted_at IS NULL) LIMIT ?)`,
-		string(alotwebhook.RecoveryRunning), until, limit)
+		string(alotwebhook.RecoveryDone), string(alotwebhook.RecoveryStopped), until, limit)
 }

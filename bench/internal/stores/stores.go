@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
@@ -95,6 +96,21 @@ func Open(ctx context.Context, p Place, cleanUp func() error) (*Store, error) {
 		return &Store{store, p, closer}, nil
 	}
 	return nil, fmt.Errorf("no store at %+v", p)
+}
+
+// Pin has a transaction of another session keep PostgreSQL's state of now, until
+// unpin is called.
+func (s *Store) Pin(ctx context.Context) (unpin func() error, err error) {
+	conn, err := pgx.Connect(ctx, s.Place.At)
+	if err != nil {
+		return nil, err
+	}
+	unpin = func() error { return conn.Close(context.WithoutCancel(ctx)) }
+	_, err = conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM "+s.Place.Schema+".queue LIMIT 1")
+	if err != nil {
+		return nil, errors.Join(err, unpin())
+	}
+	return unpin, nil
 }
 
 func dropSchema(p Place) error {

@@ -23,6 +23,8 @@ CREATE TABLE endpoints (
 CREATE UNIQUE INDEX endpoints_id ON endpoints (id) WHERE deleted_at IS NULL;
 CREATE INDEX endpoints_gone ON endpoints (id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX endpoints_organization ON endpoints (organization_id, id);
+-- The few that a success has to clear.
+CREATE INDEX endpoints_failing ON endpoints (key) WHERE failing_since IS NOT NULL;
 
 -- The hot table: unfinished deliveries only. next_at is when a delivery falls
 -- due and, while it is leased, when the lease runs out. lease is the fencing

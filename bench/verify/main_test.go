@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Not parallel: it measures on one processor, and counts all allocations.
+func TestRun(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, run(&out, []size{{"300 B", 300}, {"1 KiB", 1024}}, 1, time.Microsecond))
+	for _, name := range []string{"bare", "alotwebhook", "go-github", "stripe-go", "svix", "standard-webhooks"} {
+		require.GreaterOrEqual(t, strings.Count(out.String(), name), 2, "%s stands in both tables", name)
+	}
+}
+
+func TestPayload(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{300, 301, 4 << 10, 256 << 10} {
+		body, err := payload(n)
+		require.NoError(t, err)
+		require.Len(t, body, n)
+	}
+	_, err := payload(10)
+	require.Error(t, err)
+}
+
+func TestCheckFindsWhatRefusesOrAccepts(t *testing.T) {
+	t.Parallel()
+	deaf := subject{body: []byte("body"), call: func([]byte) error { return nil }}
+	require.ErrorContains(t, deaf.check(), "accepted a changed body")
+	closed := subject{body: []byte("body"), call: func([]byte) error { return errRefused }}
+	require.ErrorIs(t, closed.check(), errRefused)
+}

@@ -1,0 +1,17 @@
+module github.com/alot/alotwebhook/interop
+
+go 1.26.0
+
+require (
+	github.com/alot/alotwebhook v0.0.0
+	github.com/standard-webhooks/standard-webhooks/libraries v0.0.1
+	github.com/stretchr/testify v1.12.1
+)
+
+require (
+	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)
+
+replace github.com/alot/alotwebhook => ..

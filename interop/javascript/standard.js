@@ -1,0 +1,19 @@
+// Signs and verifies with the published library: a JSON array of requests on
+// standard input, one of answers on standard output.
+import { readFileSync } from "node:fs";
+import { Webhook } from "standardwebhooks";
+
+function answer({ secret, id, timestamp, headers, body }) {
+  try {
+    const webhook = new Webhook(secret);
+    if (!headers) {
+      return { signature: webhook.sign(id, new Date(timestamp * 1000), body) };
+    }
+    webhook.verify(body, headers, { jsonParse: false });
+    return {};
+  } catch (error) {
+    return { error: String(error.message) };
+  }
+}
+
+console.log(JSON.stringify(JSON.parse(readFileSync(0, "utf8")).map(answer)));

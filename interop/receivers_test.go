@@ -1,0 +1,163 @@
+package interop_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// The receivers of examples/receiver in other languages.
+var receivers = map[string]struct{ interpreter, file, cases string }{
+	"JavaScript": {"node", "javascript/receiver.mjs", "scripts/cases.mjs"},
+	"Python":     {"python3", "python/receiver.py", "scripts/cases.py"},
+}
+
+func TestReceiversVerifyTheCases(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../testdata/signatures.json")
+	require.NoError(t, err)
+	var file struct {
+		Cases []struct {
+			Name   string
+			Accept bool
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &file))
+	require.Greater(t, len(file.Cases), 100)
+	for name, r := range receivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var accepted []bool
+			ask(t, json.RawMessage(text), &accepted, ".", program(t, r.interpreter), r.cases, example(t, r.file))
+			require.Len(t, accepted, len(file.Cases))
+			for i, c := range file.Cases {
+				require.Equal(t, c.Accept, accepted[i], c.Name)
+			}
+		})
+	}
+}
+
+func TestReceiversAnswer(t *testing.T) {
+	t.Parallel()
+	const secret = "пароль"
+	body := bodies["an event"]
+	sign := func(body string) string { return alotwebhook.Sign([]byte(body), secret) }
+	for name, r := range receivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, output := start(t, program(t, r.interpreter), example(t, r.file), secret)
+			for _, c := range []struct {
+				name, method, body string
+				header             http.Header
+				statuses           []int
+			}{
+				{"good", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}}, []int{200, 204}},
+				{"again", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}}, []int{200, 204}},
+				{"not signed", "POST", body, nil, []int{401}},
+				{"tampered", "POST", body + " ", http.Header{"X-Alot-Signature": {sign(body)}}, []int{401}},
+				{"wrong secret", "POST", body, http.Header{"X-Alot-Signature": {alotwebhook.Sign([]byte(body), "another")}}, []int{401}},
+				{"doubled", "POST", body, http.Header{"X-Alot-Signature": {sign(body), sign(body)}}, []int{401}},
+				{"not ASCII", "POST", body, http.Header{"X-Alot-Signature": {sign(body)[:70] + "é"}}, []int{401}},
+				{"gzip", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}, "Content-Encoding": {"gzip"}}, []int{415}},
+				{"not JSON", "POST", "{", http.Header{"X-Alot-Signature": {sign("{")}}, []int{400}},
+				{"no event", "POST", "null", http.Header{"X-Alot-Signature": {sign("null")}}, []int{400, 500}},
+				{"GET", "GET", "", nil, []int{405, 501}},
+				{"good after all", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}}, []int{200, 204}},
+			} {
+				require.Contains(t, c.statuses, send(t, c.method, url, c.body, c.header), c.name)
+			}
+			require.Equal(t, 413, promise(t, url, 1<<20+1))
+			require.Equal(t, "received candidate.completed "+eventID, <-output)
+			select {
+			case line := <-output:
+				t.Fatalf("handled more than once: %s", line)
+			default:
+			}
+		})
+	}
+}
+
+func send(t *testing.T, method, url, body string, h http.Header) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	if h != nil {
+		r.Header = h
+	}
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode
+}
+
+// promise sends the header of a request with a body of n bytes, and none of them.
+func promise(t *testing.T, url string, n int) int {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), time.Minute)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%s: %s\r\n\r\n",
+		n, alotwebhook.SignatureHeader, alotwebhook.Sign(nil, "secret"))
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	return resp.StatusCode
+}
+
+// start runs a receiver until the test ends, and returns its URL and the lines
+// that it prints.
+func start(t *testing.T, interpreter, file, secret string) (url string, output <-chan string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), interpreter, file)
+	cmd.Env = append(os.Environ(), "ALOT_WEBHOOK_SECRET="+secret, "PORT=0", "PYTHONUTF8=1")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context ends it
+	lines := make(chan string, 16)
+	go func() {
+		defer close(lines)
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			lines <- scanner.Text()
+		}
+	}()
+	select {
+	case line := <-lines:
+		url, ok := strings.CutPrefix(line, "listening on ")
+		require.True(t, ok, line)
+		return url, lines
+	case <-time.After(time.Minute):
+		t.Fatal("the receiver does not listen after a minute")
+		return "", nil
+	}
+}
+
+func TestReceiversNeedASecret(t *testing.T) {
+	t.Parallel()
+	for name, r := range receivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), program(t, r.interpreter), example(t, r.file))
+			cmd.Env = append(os.Environ(), "ALOT_WEBHOOK_SECRET=", "PORT=0")
+			output, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(output), "ALOT_WEBHOOK_SECRET is not set")
+		})
+	}
+}
