@@ -127,6 +127,12 @@ type Config struct {
 	// Defaults to nil: they are stored in plain.
 	Sealer Sealer
 
+	// RecoverPerSecond is how many failed deliveries a second a recovery sends
+	// again: see [Dispatcher.Recover]. They wait in line with what is new, so
+	// that more than the endpoint can take delays its new deliveries. From 1 to 10,000.
+	// Defaults to 100.
+	RecoverPerSecond int
+
 	// DisableAfter disables an endpoint that has given nothing but failures
 	// for so long. Its deliveries are parked, not lost. Negative: never.
 	// Defaults to 5 days.
@@ -197,6 +203,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.MaxResponseBody = max(0, cmp.Or(cfg.MaxResponseBody, 64*kib))
 	cfg.MaxResponseHeader = cmp.Or(cfg.MaxResponseHeader, 32*kib)
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "alotwebhook/1")
+	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
 	cfg.HistoryRetention = cmp.Or(cfg.HistoryRetention, 90*day)
@@ -260,6 +267,7 @@ func (c *Config) checkRanges() error {
 		{"MaxPayload", c.MaxPayload, kib, 16 * mib},
 		{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
 		{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},
+		{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
 		{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
 	} {
 		if f.value < f.least || f.value > f.most {

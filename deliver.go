@@ -27,7 +27,9 @@ type Dispatcher struct {
 	types  map[string]EventType
 	log    *slog.Logger
 
-	wake chan struct{} // something was emitted here
+	wake      chan struct{} // something was emitted here
+	recovered chan struct{} // a recovery was begun here
+	tallies   tallies
 	// uncommitted: what was emitted becomes due when a transaction of the
 	// host's commits, which nobody tells.
 	uncommitted atomic.Bool
@@ -51,16 +53,18 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		return nil, err
 	}
 	d := &Dispatcher{
-		cfg:     cfg,
-		store:   store,
-		sender:  newSender(cfg),
-		notify:  notifier(store),
-		types:   make(map[string]EventType, len(cfg.EventTypes)),
-		log:     cfg.Logger,
-		wake:    make(chan struct{}, 1),
-		closing: make(chan struct{}),
-		cutNow:  make(chan struct{}),
-		done:    make(chan struct{}),
+		cfg:       cfg,
+		store:     store,
+		sender:    newSender(cfg),
+		notify:    notifier(store),
+		types:     make(map[string]EventType, len(cfg.EventTypes)),
+		log:       cfg.Logger,
+		wake:      make(chan struct{}, 1),
+		recovered: make(chan struct{}, 1),
+		tallies:   tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
+		closing:   make(chan struct{}),
+		cutNow:    make(chan struct{}),
+		done:      make(chan struct{}),
 	}
 	for _, t := range cfg.EventTypes {
 		d.types[t.Name] = t
@@ -96,7 +100,7 @@ func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) er
 
 // emitted tells this process's run and the other processes'.
 func (d *Dispatcher) emitted() {
-	d.wakeUp()
+	wakeUp(d.wake)
 	if d.notify != nil {
 		d.notify.Notify()
 	}
@@ -169,9 +173,9 @@ func checkOrganization(id string) *FieldError {
 	return nil
 }
 
-func (d *Dispatcher) wakeUp() {
+func wakeUp(c chan struct{}) {
 	select {
-	case d.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -35,7 +35,7 @@ func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 	if err := checkSecret("secret", e.Secret); err != nil {
 		return Endpoint{}, err
 	}
-	if err := d.checkEndpoint(&e); err != nil {
+	if err := d.checkEndpoint(&e, &Endpoint{}); err != nil {
 		return Endpoint{}, err
 	}
 	id, err := newID(endpointPrefix)
@@ -64,13 +64,16 @@ func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 // to those of e; the rest of e but ID and Version is ignored. The version must
 // be the one that was read: [ErrConflict] when the endpoint was changed since,
 // [ErrNotFound] when there is none. Enabling sends what was parked.
+//
+// A [FieldError] names what is not valid. What stays as it was is not judged
+// again: an endpoint can be disabled although its event type has left the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
-	if err := d.checkEndpoint(&e); err != nil {
-		return Endpoint{}, err
-	}
 	return d.changeEndpoint(ctx, e.ID, func(stored *Endpoint) error {
 		if stored.Version != e.Version {
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, stored.Version, e.Version)
+		}
+		if err := d.checkEndpoint(&e, stored); err != nil {
+			return err
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
 		if e.Disabled != stored.Disabled {
@@ -113,7 +116,10 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 		}
 		return nil
 	})
-	return next, err
+	if err != nil {
+		return "", err
+	}
+	return next, nil
 }
 
 // DeleteEndpoint removes an endpoint for good; what was not yet delivered to it
@@ -134,11 +140,13 @@ func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) 
 	return e.withoutSecrets(), nil
 }
 
-// Endpoints returns the endpoints of an organization, or of all when it is "",
-// oldest first and without their secrets. An error ends the sequence.
-func (d *Dispatcher) Endpoints(ctx context.Context, organizationID string) iter.Seq2[Endpoint, error] {
-	return pages(func(cursor string) ([]Endpoint, string, error) {
-		page, next, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, Cursor: cursor})
+// Endpoints returns the endpoints that f selects, oldest first and without
+// their secrets; f.Limit is the page that is read at a time. An error ends the
+// sequence.
+func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[Endpoint, error] {
+	return pages(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
+		f.Cursor = cursor
+		page, next, err := d.store.Endpoints(ctx, f)
 		for i := range page {
 			page[i] = page[i].withoutSecrets()
 		}
@@ -212,9 +220,12 @@ func (d *Dispatcher) seal(endpointID string, secret Secret) (Secret, error) {
 	return sealed, nil
 }
 
-func (d *Dispatcher) checkEndpoint(e *Endpoint) error {
-	if _, err := checkURL(e.URL, d.cfg.urlRules()); err != nil {
-		return err
+// checkEndpoint judges what e changes of the stored one.
+func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
+	if e.URL == "" || e.URL != stored.URL {
+		if _, err := checkURL(e.URL, d.cfg.urlRules()); err != nil {
+			return err
+		}
 	}
 	if len(e.Description) > maxDescription || !plainText(e.Description) {
 		return &FieldError{Field: "description", Problem: fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", maxDescription)}
@@ -224,7 +235,7 @@ func (d *Dispatcher) checkEndpoint(e *Endpoint) error {
 	}
 	for i, name := range e.EventTypes {
 		field := fmt.Sprintf("events[%d]", i)
-		if err := d.checkType(field, name); err != nil {
+		if err := d.checkType(field, name); err != nil && !slices.Contains(stored.EventTypes, name) {
 			return err
 		}
 		if slices.Contains(e.EventTypes[:i], name) {

@@ -141,21 +141,50 @@ func TestEndpointsOfAnOrganization(t *testing.T) {
 		require.NoError(t, err)
 	}
 	count := map[string]int{}
-	for e, err := range w.Endpoints(t.Context(), "org_1") {
+	for e, err := range w.Endpoints(t.Context(), alotwebhook.EndpointFilter{OrganizationID: "org_1"}) {
 		require.NoError(t, err)
 		require.Empty(t, e.Secret)
 		count[e.OrganizationID]++
 	}
 	require.Equal(t, map[string]int{"org_1": 125}, count)
-	for range w.Endpoints(t.Context(), "") {
+	for range w.Endpoints(t.Context(), alotwebhook.EndpointFilter{}) {
 		count["all"]++
 	}
 	require.Equal(t, 250, count["all"])
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range w.Endpoints(ctx, "") {
+	for _, err := range w.Endpoints(ctx, alotwebhook.EndpointFilter{}) {
 		require.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+// What was valid when it was registered can be disabled, described and enabled
+// whatever has become of the rules.
+func TestUpdateJudgesWhatChanges(t *testing.T) {
+	t.Parallel()
+	store := alotwebhook.NewMemoryStore()
+	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.hired"})
+	w := newWorldOn(t, store, alotwebhook.Config{AllowHTTP: true, EventTypes: types}, &receivers{})
+	e := validEndpoint()
+	e.URL, e.EventTypes = "http://example.com/hook", []string{"candidate.hired"}
+	e, err := w.CreateEndpoint(t.Context(), e)
+	require.NoError(t, err)
+
+	strict := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+	e.Disabled, e.EventTypes = true, []string{"candidate.hired", "candidate.completed"}
+	e, err = strict.UpdateEndpoint(t.Context(), e)
+	require.NoError(t, err)
+	require.True(t, e.Disabled)
+	for _, change := range []func(*alotwebhook.Endpoint){
+		func(e *alotwebhook.Endpoint) { e.URL = "http://example.com/other" },
+		func(e *alotwebhook.Endpoint) { e.EventTypes = []string{"candidate.rejected"} },
+		func(e *alotwebhook.Endpoint) { e.URL = "" },
+	} {
+		bad := e
+		change(&bad)
+		_, err := strict.UpdateEndpoint(t.Context(), bad)
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
 	}
 }
 
@@ -308,22 +337,24 @@ func TestRedeliverAndRecover(t *testing.T) {
 		require.Equal(t, 4, d.AttemptCount)
 		require.Equal(t, 4, d.Attempts[3].Number)
 
-		n, err := w.Recover(t.Context(), e.ID, since)
-		require.NoError(t, err)
-		require.Equal(t, 1, n)
-		time.Sleep(time.Second)
+		recovered := func(since time.Time, want int64) {
+			t.Helper()
+			_, err := w.Recover(t.Context(), e.ID, since)
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			r, err := w.Recovery(t.Context(), e.ID)
+			require.NoError(t, err)
+			require.Equal(t, alotwebhook.RecoveryDone, r.State)
+			require.Equal(t, want, r.Recovered)
+		}
+		recovered(since, 1)
 		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, late, e).State)
-		n, err = w.Recover(t.Context(), e.ID, time.Time{})
-		require.NoError(t, err)
-		require.Equal(t, 149, n)
-		time.Sleep(time.Minute)
+		recovered(time.Time{}, 149)
 		for delivery, err := range w.Deliveries(t.Context(), alotwebhook.Filter{OrganizationID: "org_1"}) {
 			require.NoError(t, err)
 			require.Equal(t, alotwebhook.StateDelivered, delivery.State)
 		}
-		n, err = w.Recover(t.Context(), e.ID, time.Time{})
-		require.NoError(t, err)
-		require.Zero(t, n)
+		recovered(time.Time{}, 0)
 		stats, err := w.Stats(t.Context())
 		require.NoError(t, err)
 		require.Zero(t, stats)

@@ -3,26 +3,40 @@ package alotwebhook
 import (
 	"context"
 	"iter"
-	"time"
 )
 
 // Deliveries returns the deliveries that f selects, newest first and without
 // their attempts; f.Limit is the page that is read at a time. An error ends
 // the sequence.
+//
+// A filter that selects few out of very many can take long to come to the next
+// one; [Dispatcher.DeliveryPage] is for showing them to people.
 func (d *Dispatcher) Deliveries(ctx context.Context, f Filter) iter.Seq2[Delivery, error] {
-	start := f.Cursor
-	return pages(func(cursor string) ([]Delivery, string, error) {
-		if f.Cursor = cursor; cursor == "" {
-			f.Cursor = start
-		}
+	return pages(f.Cursor, func(cursor string) ([]Delivery, string, error) {
+		f.Cursor = cursor
 		return d.store.Deliveries(ctx, f)
 	})
 }
 
-// pages strings pages together; the first has the cursor "".
-func pages[T any](page func(cursor string) ([]T, string, error)) iter.Seq2[T, error] {
+// DeliveryPage returns a page of the deliveries that f selects, newest first
+// and without their attempts, and the cursor of the next; "" after the last.
+//
+// A page may hold fewer than f.Limit, even none, although others follow: with a
+// filter that selects few out of very many, it holds what was found in a stretch
+// of them. So it is quick whatever is selected, and somebody who waits can be
+// shown how far the search has come.
+func (d *Dispatcher) DeliveryPage(ctx context.Context, f Filter) (page []Delivery, next string, err error) {
+	page, next, err = d.store.Deliveries(ctx, f)
+	if err != nil {
+		return nil, "", explain(err, "list not read")
+	}
+	return page, next, nil
+}
+
+// pages strings pages together, beginning at the cursor.
+func pages[T any](cursor string, page func(cursor string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for cursor := ""; ; {
+		for cursor := cursor; ; {
 			items, next, err := page(cursor)
 			if err != nil {
 				var none T
@@ -79,33 +93,6 @@ func (d *Dispatcher) redeliver(ctx context.Context, ids []string) (int, error) {
 	}
 	d.emitted()
 	return n, nil
-}
-
-// Recover redelivers all failed deliveries to an endpoint of events since the
-// given time, newest first, and returns how many. After an error it may simply
-// be called again: what was recovered is not failed any more.
-func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.Time) (int, error) {
-	if _, err := d.Endpoint(ctx, endpointID); err != nil {
-		return 0, err
-	}
-	recovered := 0
-	f := Filter{EndpointID: endpointID, State: StateFailed, Since: since}
-	for {
-		page, next, err := d.store.Deliveries(ctx, f)
-		if err != nil {
-			return recovered, explain(err, "list not read")
-		}
-		ids := make([]string, len(page))
-		for i := range page {
-			ids[i] = page[i].ID
-		}
-		n, err := d.redeliver(ctx, ids)
-		recovered += n
-		if err != nil || next == "" {
-			return recovered, err
-		}
-		f.Cursor = next
-	}
 }
 
 // Stats counts what waits to be delivered.

@@ -88,6 +88,17 @@ func parseID(prefix, id string) (uuid.UUID, error) {
 	return u, nil
 }
 
+// idTime returns the millisecond that an id begins with.
+func idTime(prefix, id string) (t time.Time, ok bool) {
+	u, err := parseID(prefix, id)
+	if err != nil {
+		return time.Time{}, false
+	}
+	var ms [8]byte
+	copy(ms[2:], u[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:]))).UTC(), true
+}
+
 // DeliveryID returns the id of the delivery of an event to an endpoint. It
 // depends on the two alone, so that storing an event again after an ambiguous
 // commit meets the same deliveries, and it begins with the event id's

@@ -25,6 +25,8 @@ type MemoryStore struct {
 	events     map[string]*memoryEvent
 	deliveries map[string]*memoryDelivery
 	endpoints  map[string]*memoryEndpoint
+	recoveries map[string]Recovery         // by endpoint
+	tallies    map[string]map[int64]*Tally // by endpoint and hour
 
 	// turns holds the enabled endpoints that have something due, whose turn it
 	// is first; alarms those that have something waiting, soonest first.
@@ -94,6 +96,8 @@ func NewMemoryStore() *MemoryStore {
 		events:     map[string]*memoryEvent{},
 		deliveries: map[string]*memoryDelivery{},
 		endpoints:  map[string]*memoryEndpoint{},
+		recoveries: map[string]Recovery{},
+		tallies:    map[string]map[int64]*Tally{},
 		turns:      list.New(),
 		byOrg:      map[string]*memoryOrganization{},
 		byEndpoint: map[string]*idList{},

@@ -16,6 +16,10 @@ import (
 // memoryPage is the size of a page when a filter leaves it open.
 const memoryPage = 100
 
+// memoryStretch is how many deliveries that do not match a page passes over
+// before it is cut short.
+const memoryStretch = 2000
+
 // memoryPurge is how many rows a purge takes when its request leaves it open.
 const memoryPurge = 1000
 
@@ -87,12 +91,15 @@ func (s *MemoryStore) Deliveries(ctx context.Context, f Filter) (page []Delivery
 	}
 	defer s.mu.Unlock()
 	from, before := idRange(f)
-	limit := cmp.Or(f.Limit, memoryPage)
+	limit, passed := cmp.Or(f.Limit, memoryPage), 0
 	for d := range s.narrowest(f).descending(before) {
 		if d.id < from {
 			break
 		}
 		if !d.matches(f) {
+			if passed++; passed > memoryStretch {
+				return page, d.id, nil
+			}
 			continue
 		}
 		if len(page) == limit {
@@ -194,6 +201,10 @@ func (s *MemoryStore) Purge(ctx context.Context, p PurgeRequest) (PurgeResult, e
 	if p.History > 0 {
 		s.purgeDeliveries(now-p.History, limit, &r)
 		s.purgeUnheard(now-p.History, limit, &r)
+		s.purgeRecoveries(now - p.History)
+	}
+	if p.Tallies > 0 {
+		s.purgeTallies(now-p.Tallies, limit, &r)
 	}
 	if p.Payloads > 0 {
 		s.purgePayloads(now-p.Payloads, limit, &r)

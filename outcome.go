@@ -136,33 +136,37 @@ const purgeInterval = time.Hour
 
 // purge erases and deletes until ctx is done.
 func (d *Dispatcher) purge(ctx context.Context) {
-	if d.cfg.PayloadRetention < 0 && d.cfg.HistoryRetention < 0 {
+	if d.cfg.PayloadRetention < 0 && d.cfg.HistoryRetention < 0 && d.tallies.store == nil {
 		return
 	}
 	for pause(ctx, purgeInterval/2+rand.N(purgeInterval)) {
 		if result, err := d.Purge(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("alotwebhook: history not purged; trying again within the hour", "error", err)
 		} else if result != (PurgeResult{}) {
-			d.log.Info("alotwebhook: history purged", "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events)
+			d.log.Info("alotwebhook: history purged", "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events, "tallies", result.Tallies)
 		}
 	}
 }
 
 // Purge erases payloads and deletes history past Config.PayloadRetention and
-// HistoryRetention, and says how much that was. Run does it every hour or so.
+// HistoryRetention, and tallies after eight days, and says how much that was.
+// Run does it every hour or so.
 func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 	const rows = 1000
-	request := PurgeRequest{Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention), Limit: rows}
+	request := PurgeRequest{
+		Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention), Tallies: tallyRetention, Limit: rows,
+	}
 	var sum PurgeResult
 	for {
 		part, err := d.store.Purge(ctx, request)
 		sum.Payloads += part.Payloads
 		sum.Deliveries += part.Deliveries
 		sum.Events += part.Events
+		sum.Tallies += part.Tallies
 		if err != nil {
 			return sum, explain(err, "history not purged")
 		}
-		if max(part.Payloads, part.Deliveries, part.Events) < rows {
+		if max(part.Payloads, part.Deliveries, part.Events, part.Tallies) < rows {
 			return sum, nil
 		}
 	}

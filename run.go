@@ -23,7 +23,7 @@ type run struct {
 	freed chan struct{}
 	// outcomes goes to the finisher. It is full when the store does not keep
 	// up; then the senders wait, and with them the claims.
-	outcomes chan Outcome
+	outcomes chan finished
 
 	senders   int // goroutines started, by the claimer alone
 	sending   sync.WaitGroup
@@ -35,6 +35,12 @@ type run struct {
 	cutOff, giveUp   context.CancelFunc
 }
 
+// finished is an outcome on its way to the store.
+type finished struct {
+	Outcome
+	endpointID string
+}
+
 func newRun(d *Dispatcher) *run {
 	r := &run{
 		d:        d,
@@ -42,7 +48,7 @@ func newRun(d *Dispatcher) *run {
 		slots:    newSlots(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
 		jobs:     make(chan Claimed, 2*d.cfg.InFlight),
 		freed:    make(chan struct{}, 1),
-		outcomes: make(chan Outcome, d.cfg.InFlight),
+		outcomes: make(chan finished, d.cfg.InFlight),
 	}
 	// Both outlive the end of the claims.
 	r.attempts, r.cutOff = context.WithCancel(context.Background())
@@ -65,6 +71,8 @@ func (r *run) run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { r.d.purge(claims) })
 	helpers.Go(func() { r.d.listen(claims) })
+	helpers.Go(func() { r.d.recoverAll(claims) })
+	helpers.Go(func() { r.d.tallyUp(claims) })
 
 	r.claim(claims)
 	close(r.jobs)
@@ -78,6 +86,7 @@ func (r *run) run(ctx context.Context) error {
 	close(r.outcomes)
 	<-finisher
 	helpers.Wait()
+	r.d.lastTallies()
 	if r.unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", r.unwritten)
 	}
@@ -109,7 +118,7 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	episode := episode{log: d.log, what: "listen"}
 	heard := func() {
 		episode.over()
-		d.wakeUp()
+		wakeUp(d.wake)
 	}
 	for ctx.Err() == nil {
 		err := d.notify.Listen(ctx, heard)
@@ -252,7 +261,7 @@ func (r *run) send() {
 		case r.freed <- struct{}{}:
 		default:
 		}
-		r.outcomes <- outcome
+		r.outcomes <- finished{outcome, c.Endpoint.ID}
 	}
 }
 
@@ -266,22 +275,28 @@ const (
 
 // finish stores outcomes until there are no more to come.
 func (r *run) finish() {
+	gathered := make([]finished, 0, finishBatch)
 	batch := make([]Outcome, 0, finishBatch)
 	var took time.Duration
 	for outcome := range r.outcomes {
-		batch = append(batch[:0], outcome)
+		gathered = append(gathered[:0], outcome)
 		// With others under way, theirs are worth waiting for.
 		if r.slots.used() > 0 && len(r.outcomes) < finishBatch/4 {
 			pause(r.attempts, gatherFor(took))
 		}
-		batch = r.gather(batch)
+		gathered = r.gather(gathered)
+		batch = batch[:0]
+		for i := range gathered {
+			batch = append(batch, gathered[i].Outcome)
+		}
 		began := time.Now()
 		r.store(batch)
 		took = time.Since(began)
+		r.d.tallies.countAll(gathered)
 	}
 }
 
-func (r *run) gather(batch []Outcome) []Outcome {
+func (r *run) gather(batch []finished) []finished {
 	for len(batch) < finishBatch {
 		select {
 		case outcome, open := <-r.outcomes:

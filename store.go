@@ -8,10 +8,10 @@ import (
 
 // Errors that a [Store] returns, wrapped or not; callers test with [errors.Is].
 var (
-	// ErrNotFound: no endpoint, delivery or event has that id.
+	// ErrNotFound: no endpoint, delivery, event or recovery has that id.
 	ErrNotFound = errors.New("alotwebhook: not found")
-	// ErrConflict: the endpoint was changed since it was read; read it again.
-	ErrConflict = errors.New("alotwebhook: endpoint was changed meanwhile")
+	// ErrConflict: the endpoint or the recovery was changed since it was read; read it again.
+	ErrConflict = errors.New("alotwebhook: changed meanwhile")
 )
 
 // Store keeps events, endpoints, deliveries and their history. Three roles
@@ -184,13 +184,35 @@ type Endpoints interface {
 	// Its unfinished deliveries are failed with [ReasonEndpointDeleted], which is
 	// not an attempt; their history stays readable.
 	DeleteEndpoint(ctx context.Context, id string) error
+
+	// PutRecovery stores an endpoint's recovery: the first that the endpoint
+	// has (Version 0), or in place of the stored one if that is still at
+	// r.Version; otherwise [ErrConflict]. The stored version is r.Version + 1.
+	// All fields are stored as given. Deleting the endpoint changes nothing
+	// in its recovery.
+	PutRecovery(ctx context.Context, r Recovery) error
+
+	// Recoveries returns a page of the matching ones, in the order of their
+	// endpoints' ids, and the cursor of the next page; "" after the last. Its
+	// cost depends on how many match, not on how many there are.
+	Recoveries(ctx context.Context, f RecoveryFilter) (page []Recovery, next string, err error)
 }
 
-// EndpointFilter selects endpoints.
+// EndpointFilter selects endpoints; zero fields select all.
 type EndpointFilter struct {
-	// OrganizationID, when not empty, is the owner.
+	// OrganizationID is the owner.
 	OrganizationID string
-	// Cursor continues a listing; it is the last id of the page before.
+	// Cursor continues a listing behind that endpoint id.
+	Cursor string
+	// Limit is the page's size, 100 when it is 0.
+	Limit int
+}
+
+// RecoveryFilter selects recoveries; zero fields select all.
+type RecoveryFilter struct {
+	EndpointID string
+	State      RecoveryState
+	// Cursor continues a listing behind that endpoint id.
 	Cursor string
 	// Limit is the page's size, 100 when it is 0.
 	Limit int
@@ -204,6 +226,11 @@ type History interface {
 	// Deliveries returns a page of the matching ones, without their attempts,
 	// in descending order of their ids (newest first), and the cursor of the
 	// next page; "" after the last.
+	//
+	// A page may hold fewer than Limit, even none, although others follow: where
+	// a store would have to pass over more than 100 deliveries that do not
+	// match, it may give what it has found. So every page is quick, whatever is
+	// selected out of however much.
 	Deliveries(ctx context.Context, f Filter) (page []Delivery, next string, err error)
 
 	// Delivery returns one with its attempts, or [ErrNotFound].
@@ -211,6 +238,8 @@ type History interface {
 
 	// Purge erases and deletes what has passed its time, at most Limit rows
 	// of each kind, and says how much that was. Nothing unfinished is touched.
+	// Recoveries that do not run any more go, uncounted, when their endpoint is
+	// gone and History has passed since their UpdatedAt.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
 	// Stats counts the queue.
@@ -227,7 +256,8 @@ type Filter struct {
 	// Since and Until bound the creation time of the event id, from Since
 	// (inclusive) to Until (exclusive), in whole milliseconds.
 	Since, Until time.Time
-	// Cursor continues a listing; it is the last id of the page before.
+	// Cursor continues a listing below that delivery id: the last one of the
+	// page before or, if that was cut short, the last one looked at.
 	Cursor string
 	// Limit is the page's size, 100 when it is 0.
 	Limit int
@@ -240,13 +270,16 @@ type PurgeRequest struct {
 	Payloads time.Duration
 	// History is how long finished deliveries, their attempts and their events are kept.
 	History time.Duration
+	// Tallies is how long an hour's tallies are kept, counted from its beginning;
+	// nothing to a store that is no [Tallier].
+	Tallies time.Duration
 	// Limit bounds the rows of one call, so that none takes long; 1,000 when it is 0.
 	Limit int
 }
 
 // PurgeResult counts what a purge did. A host calls again while any reached Limit.
 type PurgeResult struct {
-	Payloads, Deliveries, Events int
+	Payloads, Deliveries, Events, Tallies int
 }
 
 // Stats describes the queue at one moment.

@@ -65,24 +65,21 @@ type endpointsJSON struct {
 	NextCursor string         `json:"nextCursor,omitzero"`
 }
 
-// listEndpoints reads the organization's endpoints from the first on: it has a
-// handful, and the dispatcher pages through more.
 func (a *api) listEndpoints(r *http.Request, organization string) (answer, error) {
 	q := readQuery(r, "cursor", "limit")
-	cursor, limit := q.cursor(endpointPrefix), q.limit()
+	f, limit := alotwebhook.EndpointFilter{OrganizationID: organization, Cursor: q.cursor(endpointPrefix)}, q.limit()
+	f.Limit = limit + 1 // one more tells whether there is more
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
 	list := endpointsJSON{Endpoints: []endpointJSON{}}
-	for e, err := range a.dispatcher.Endpoints(r.Context(), organization) {
-		switch {
-		case err != nil:
+	for e, err := range a.dispatcher.Endpoints(r.Context(), f) {
+		if err != nil {
 			return answer{}, err
-		case e.ID <= cursor:
-			continue
-		case len(list.Endpoints) == limit:
+		}
+		if len(list.Endpoints) == limit {
 			list.NextCursor = list.Endpoints[limit-1].ID
-			return answer{http.StatusOK, list}, nil
+			break
 		}
 		list.Endpoints = append(list.Endpoints, showEndpoint(e))
 	}

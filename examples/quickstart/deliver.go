@@ -95,7 +95,7 @@ func runUntil(ctx context.Context, d *alotwebhook.Dispatcher, idle <-chan struct
 // and moves them to where the receivers listen now.
 func register(ctx context.Context, d *alotwebhook.Dispatcher, url string, out *output) (names map[string]string, err error) {
 	existing := map[string]alotwebhook.Endpoint{}
-	for e, err := range d.Endpoints(ctx, "") {
+	for e, err := range d.Endpoints(ctx, alotwebhook.EndpointFilter{}) {
 		if err != nil {
 			return nil, err
 		}

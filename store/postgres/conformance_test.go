@@ -100,7 +100,7 @@ func (s *schemas) giveBack(t testing.TB, schema string) {
 	conn, err := pgx.Connect(context.Background(), postgrestest.DSN(t))
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	for _, table := range []string{"queue", "attempts", "deliveries", "events", "endpoints"} {
+	for _, table := range []string{"queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies"} {
 		_, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table)
 		require.NoError(t, err)
 	}
@@ -120,7 +120,10 @@ type eight struct {
 	calls  atomic.Uint64
 }
 
-var _ alotwebhook.Store = (*eight)(nil)
+var (
+	_ alotwebhook.Store   = (*eight)(nil)
+	_ alotwebhook.Tallier = (*eight)(nil)
+)
 
 func (e *eight) next() alotwebhook.Store { return e.stores[e.calls.Add(1)%uint64(len(e.stores))] }
 
@@ -179,6 +182,22 @@ func (e *eight) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]
 
 func (e *eight) DeleteEndpoint(ctx context.Context, id string) error {
 	return e.next().DeleteEndpoint(ctx, id)
+}
+
+func (e *eight) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	return e.next().PutRecovery(ctx, r)
+}
+
+func (e *eight) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	return e.next().Recoveries(ctx, f)
+}
+
+func (e *eight) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) error {
+	return e.next().(alotwebhook.Tallier).AddTallies(ctx, tallies)
+}
+
+func (e *eight) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
+	return e.next().(alotwebhook.Tallier).Tallies(ctx, endpointIDs, since)
 }
 
 func (e *eight) Event(ctx context.Context, id string) (alotwebhook.Event, error) {

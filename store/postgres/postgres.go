@@ -181,7 +181,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 
 // checkRights names the first table that the role may not use.
 func (s *Store) checkRights(ctx context.Context) error {
-	for _, table := range append([]string{"endpoints", "queue"}, partitioned[:]...) {
+	for _, table := range append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...) {
 		var may bool
 		err := s.pool.QueryRow(ctx, `
 			SELECT bool_and(has_table_privilege($1, p))

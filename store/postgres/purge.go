@@ -42,9 +42,14 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 		}
 	}
 	if p.History > 0 {
-		err = s.purgeEndpoints(ctx, now.Add(-p.History), p.Limit)
+		if err = s.purgeEndpoints(ctx, now.Add(-p.History), p.Limit); err != nil {
+			return r, s.explain("purge deleted endpoints", err)
+		}
 	}
-	return r, s.explain("purge deleted endpoints", err)
+	if p.Tallies > 0 {
+		err = s.purgeTallies(ctx, now.Add(-p.Tallies), p.Limit, &r)
+	}
+	return r, s.explain("purge tallies", err)
 }
 
 // dayTables are the partitions of one day, or the default ones.
@@ -211,9 +216,10 @@ func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *al
 	return true, nil
 }
 
-// purgeEndpoints forgets deleted endpoints that no history speaks of any more.
+// purgeEndpoints forgets deleted endpoints that no history speaks of any more,
+// and their recoveries.
 func (s *Store) purgeEndpoints(ctx context.Context, until time.Time, limit int) error {
-	return s.run(ctx, step{
+	return s.run(ctx, purgeRecoveries(until, limit), step{
 		sql: `
 			DELETE FROM {s}.endpoints
 			WHERE key = ANY (ARRAY(

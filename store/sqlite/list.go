@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/alot/alotwebhook"
@@ -23,9 +24,12 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 		if err != nil {
 			return err
 		}
-		if len(keys) > limit {
+		switch {
+		case len(keys) > limit:
 			keys = keys[:limit]
 			next = keys[limit-1].spell(deliveryPrefix)
+		case l.floor != key{}:
+			next = l.floor.spell(deliveryPrefix)
 		}
 		page, err = l.rows(keys)
 		return err
@@ -39,7 +43,8 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 // lister finds a page's keys first, in indexes alone, then reads their rows.
 // In the history, a page is merged from the groups that the filter selects:
 // each is one endpoint, state and type, and in order. The queue has no such
-// index, which every delivery would pay for; see queueKeys.
+// index, which every delivery would pay for; see queueKeys. Where neither finds
+// a page soon, it is cut short.
 type lister struct {
 	*txn
 	limit int // one more than the page, to know whether another follows
@@ -49,11 +54,20 @@ type lister struct {
 	refs         []int64 // endpoints, deleted ones too
 	event        int64   // 0: any
 	kind         int64   // event type; 0: any
+
+	floor key // down to here all was looked at; zero: to the end
 }
 
-// maxGroups is how many groups are merged; beyond it, whatever the filter
-// selects is probably not rare, and the history is read in order instead.
-const maxGroups = 1000
+const (
+	// maxGroups is how many groups are merged; beyond it, whatever the filter
+	// selects is probably not rare, and the history is read in order instead.
+	maxGroups = 200
+	// stretch is how many deliveries are read in order, at most, to find a page.
+	stretch = 5_000
+	// sortable is how many unfinished deliveries of the endpoints selected are
+	// read whole and sorted.
+	sortable = 5_000
+)
 
 // narrow turns the filter into keys and numbers; false if it selects nothing.
 func (l *lister) narrow(f alotwebhook.Filter) (bool, error) {
@@ -148,7 +162,8 @@ func (l *lister) narrowEndpoints(f alotwebhook.Filter) (bool, error) {
 	return len(l.refs) > 0, err
 }
 
-// keys merges what the queue and the history have, newest first.
+// keys merges what the queue and the history have, newest first, down to where
+// both were looked through.
 func (l *lister) keys(state alotwebhook.DeliveryState) ([]key, error) {
 	var keys []key
 	if state == "" || state == alotwebhook.StatePending || state == alotwebhook.StateParked {
@@ -159,36 +174,46 @@ func (l *lister) keys(state alotwebhook.DeliveryState) ([]key, error) {
 		keys = unfinished
 	}
 	if state == "" || state == alotwebhook.StateDelivered || state == alotwebhook.StateFailed {
-		finished, err := l.finishedKeys(state)
+		finished, err := l.finishedKeys(stateCode(state))
 		if err != nil {
 			return nil, err
 		}
 		keys = append(keys, finished...)
 	}
+	keys = slices.DeleteFunc(keys, func(k key) bool { return k.less(l.floor) })
 	slices.SortFunc(keys, func(a, b key) int { return slices.Compare(b[:], a[:]) })
 	return keys[:min(len(keys), l.limit)], nil
 }
 
-// where returns the conditions on a table's rows, apart from its endpoints.
-func (l *lister) where() (string, []any) {
-	where, args := "id >= ? AND id < ?", []any{l.from[:], l.before[:]}
-	if l.event != 0 {
-		where, args = where+" AND event = ?", append(args, l.event)
+// conditions returns those that no index knows: on the event, the type, the
+// state unless it is 0, and, if so wished, on the endpoints.
+func (l *lister) conditions(state int64, endpoints bool) (where string, args []any) {
+	for _, c := range []struct {
+		column string
+		value  int64
+	}{{"event", l.event}, {"type", l.kind}, {"state", state}} {
+		if c.value != 0 {
+			where, args = where+" AND +"+c.column+" = ?", append(args, c.value)
+		}
 	}
-	if l.kind != 0 {
-		where, args = where+" AND type = ?", append(args, l.kind)
+	if endpoints && !l.all {
+		where, args = where+" AND +endpoint "+amongRefs, append(args, l.refList())
 	}
 	return where, args
 }
 
-// among returns a condition that endpoint is one of refs; column is "endpoint"
-// or "+endpoint", which keeps the planner from its index.
-func (l *lister) among(column string) (string, []any) {
-	args := make([]any, len(l.refs))
+const amongRefs = "IN (SELECT value FROM json_each(?))"
+
+// refList is the argument of amongRefs.
+func (l *lister) refList() string {
+	b := []byte{'['}
 	for i, ref := range l.refs {
-		args[i] = ref
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, ref, 10)
 	}
-	return " AND " + column + " IN (" + repeat("?", ",", len(l.refs)) + ")", args
+	return string(append(b, ']'))
 }
 
 func (l *lister) collect(query string, args []any) (keys []key, err error) {
@@ -203,88 +228,63 @@ func (l *lister) collect(query string, args []any) (keys []key, err error) {
 	return keys, err
 }
 
-// stretch is how many of the newest unfinished deliveries are searched before
-// the endpoints' own are looked at.
-const stretch = 20_000
-
-// maxRefs bounds the endpoints named in one statement.
-const maxRefs = 1000
-
-// queueKeys finds a page in the queue. If the endpoints selected have many of
-// its rows, a stretch of it, in order, holds a page of them; if they have few,
-// reading and sorting those is quick. One of the two holds, so that the queue,
-// which all deliveries pass through, needs no index for this.
+// queueKeys finds a page in the queue. If the endpoints selected have few of its
+// rows, reading and sorting those is quick; if they have many, they are often
+// met when it is read in order. So the queue, which all deliveries pass through,
+// needs no index for this.
 func (l *lister) queueKeys() ([]key, error) {
-	where, args := l.where()
-	if l.all || len(l.refs) > maxRefs {
-		return l.filtered("alotwebhook_queue", where, args)
+	if l.all {
+		return l.inOrder("alotwebhook_queue", 0)
 	}
-	bounds, err := l.collect("SELECT id FROM alotwebhook_queue WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?", []any{l.from[:], l.before[:], stretch})
+	var queued int
+	err := l.one("SELECT count(*) FROM (SELECT 1 FROM alotwebhook_queue INDEXED BY alotwebhook_queue_due WHERE endpoint "+amongRefs+" LIMIT ?)",
+		l.refList(), sortable+1)(&queued)
 	if err != nil {
 		return nil, err
 	}
-	bound, long := l.from, len(bounds) > 0
-	if long {
-		bound = bounds[0]
+	if queued > sortable {
+		return l.inOrder("alotwebhook_queue", 0)
 	}
-	in, refs := l.among("+endpoint")
-	query := "SELECT id FROM alotwebhook_queue WHERE " + where + in
-	args = append(args, refs...)
-	keys, err := l.collect(query+" AND id >= ? ORDER BY id DESC LIMIT ?", append(slices.Clip(args), bound[:], l.limit))
-	if err != nil || len(keys) == l.limit || !long {
-		return keys, err
-	}
-	in, _ = l.among("endpoint")
-	return l.collect("SELECT id FROM alotwebhook_queue INDEXED BY alotwebhook_queue_due WHERE "+where+in+" ORDER BY id DESC LIMIT ?", append(args, l.limit))
+	where, args := l.conditions(0, false)
+	args = append([]any{l.refList(), l.from[:], l.before[:]}, append(args, l.limit)...)
+	return l.collect("SELECT id FROM alotwebhook_queue INDEXED BY alotwebhook_queue_due WHERE endpoint "+amongRefs+
+		" AND id >= ? AND id < ?"+where+" ORDER BY id DESC LIMIT ?", args)
 }
 
-// filtered searches a table in order, newest first.
-func (l *lister) filtered(table, where string, args []any) (keys []key, err error) {
-	chosen := make(map[int64]bool, len(l.refs))
-	for _, ref := range l.refs {
-		chosen[ref] = true
+// inOrder reads a table newest first. With conditions that may be rarely met it
+// reads a stretch of it, whose end is then the floor.
+func (l *lister) inOrder(table string, state int64) ([]key, error) {
+	where, args := l.conditions(state, true)
+	from := l.from
+	if where != "" {
+		end, err := l.collect("SELECT id FROM "+table+" WHERE id >= ? AND id < ? ORDER BY id DESC LIMIT 1 OFFSET ?", []any{l.from[:], l.before[:], stretch})
+		if err != nil {
+			return nil, err
+		}
+		if len(end) > 0 {
+			from = end[0]
+		}
 	}
-	err = l.each("SELECT id, endpoint FROM "+table+" WHERE "+where+" ORDER BY id DESC", args, func(scan func(...any) error) error {
-		var id key
-		var endpoint int64
-		if err := scan(&id, &endpoint); err != nil {
-			return err
-		}
-		if l.all || chosen[endpoint] {
-			keys = append(keys, id)
-		}
-		if len(keys) == l.limit {
-			return errEnough
-		}
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
+	args = append([]any{from[:], l.before[:]}, append(args, l.limit)...)
+	keys, err := l.collect("SELECT id FROM "+table+" WHERE id >= ? AND id < ?"+where+" ORDER BY id DESC LIMIT ?", args)
+	if err == nil && len(keys) < l.limit && from != l.from && l.floor.less(from) {
+		l.floor = from
 	}
 	return keys, err
 }
 
-var errEnough = errors.New("enough")
-
-// finishedKeys finds a page in the history.
-func (l *lister) finishedKeys(state alotwebhook.DeliveryState) ([]key, error) {
-	where, args := l.where()
-	code := stateCode(state)
-	if code != 0 {
-		where, args = where+" AND state = ?", append(args, code)
+// finishedKeys finds a page in the history; state 0 is any.
+func (l *lister) finishedKeys(state int64) ([]key, error) {
+	const table = "alotwebhook_deliveries"
+	if l.event != 0 || l.all && l.kind == 0 && state == 0 || len(l.refs) > maxGroups {
+		return l.inOrder(table, state)
 	}
-	if l.event != 0 || l.all && l.kind == 0 && code == 0 {
-		return l.filtered("alotwebhook_deliveries", where, args)
-	}
-	if len(l.refs) > maxGroups {
-		return l.filtered("alotwebhook_deliveries", where, args)
-	}
-	groups, few, err := l.groups(code)
-	if err != nil {
+	groups, few, err := l.groups(state)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !few {
-		return l.filtered("alotwebhook_deliveries", where, args)
+	case !few:
+		return l.inOrder(table, state)
 	}
 	return l.merge(groups)
 }

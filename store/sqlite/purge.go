@@ -26,6 +26,11 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 					return err
 				}
 			}
+			if p.Tallies > 0 {
+				if r.Tallies, err = t.purgeTallies(t.now-p.Tallies.Microseconds(), limit); err != nil {
+					return err
+				}
+			}
 			if p.Payloads > 0 {
 				erasedTo, err = t.purgePayloads(erasedTo, t.now-p.Payloads.Microseconds(), limit, &r)
 			}
@@ -47,6 +52,9 @@ func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) e
 		return err
 	}
 	if err := t.purgeEvents(until, limit, r); err != nil {
+		return err
+	}
+	if err := t.purgeRecoveries(until, limit); err != nil {
 		return err
 	}
 	return t.exec(`DELETE FROM alotwebhook_endpoints WHERE ref IN (
@@ -142,3 +150,5 @@ func (t *txn) old(query string, args []any, until int64, limit int) (refs []int6
 	}
 	return refs, settled, err
 }
+
+var errEnough = errors.New("enough")

@@ -17,6 +17,7 @@ var historyRules = []rule{
 	{"ListsAsOne", "A listed delivery is as Delivery returns it, without its attempts.", historyListsAsOne},
 	{"Order", "Deliveries returns them in descending order of their ids, whatever order they were stored in.", historyOrder},
 	{"Pages", "The cursor continues a listing: through all pages every delivery comes once; it is \"\" after the last.", historyPages},
+	{"RareInMany", "A page may be cut short where more than 100 deliveries that do not match were passed over; its cursor goes on from there.", historyRareInMany},
 	{"PagesWhileAdding", "The cursor continues a listing without gap or repetition while newer deliveries are stored.", historyPagesWhileAdding},
 	{"PageDefault", "A page has 100 deliveries when Limit is 0.", historyPageDefault},
 	{"SinceUntil", "Since (inclusive) and Until (exclusive) bound the creation time of the event id, in whole milliseconds.", historySinceUntil},
@@ -189,6 +190,57 @@ func historyPages(t *trial) {
 			require.Equal(t, want, got, "in pages of %d", limit)
 		}
 	}
+}
+
+func historyRareInMany(t *trial) {
+	const many = 4000
+	e := t.endpoint("org_1", completed, invited)
+	other := t.endpoint("org_2", completed, invited)
+	begin := time.Now().Add(-time.Hour)
+	var events, rare []alotwebhook.Event
+	for i := range many {
+		org, eventType := "org_1", completed
+		switch i {
+		case 1, 2, many - 1:
+			eventType = invited
+		case 3, 4:
+			org = "org_2"
+		}
+		event := eventAt(t, org, eventType, begin.Add(time.Duration(i)*time.Millisecond))
+		events = append(events, event)
+		if eventType == invited {
+			rare = append(rare, event)
+		}
+	}
+	t.enqueue(events...)
+	for _, f := range []alotwebhook.Filter{
+		{EventType: invited}, {OrganizationID: "org_1", EventType: invited}, {EndpointID: e.ID, EventType: invited, State: alotwebhook.StatePending},
+	} {
+		t.requirePages(f, newestFirst(idsOf(rare, e)))
+	}
+	t.requirePages(alotwebhook.Filter{OrganizationID: "org_2"}, newestFirst(idsOf(events[3:5], other)))
+	t.requirePages(alotwebhook.Filter{EventType: invited, State: alotwebhook.StateFailed}, nil)
+	t.requirePages(alotwebhook.Filter{OrganizationID: "org_3"}, nil)
+}
+
+// requirePages requires that small pages list these ids, in few of them.
+func (t *trial) requirePages(f alotwebhook.Filter, want []string) {
+	t.Helper()
+	f.Limit = 2
+	var got []string
+	for range 50 {
+		page, next, err := t.store.Deliveries(t.ctx(), f)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(page), f.Limit)
+		got = append(got, deliveryIDs(page)...)
+		if next == "" {
+			require.Equal(t, want, got, "filter %+v", f)
+			return
+		}
+		require.True(t, f.Cursor == "" || next < f.Cursor, "the cursor leads down")
+		f.Cursor = next
+	}
+	require.FailNow(t, "more pages than the deliveries passed over explain", "filter %+v", f)
 }
 
 func historyPagesWhileAdding(t *trial) {

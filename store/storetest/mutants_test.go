@@ -101,6 +101,48 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return &pageRepeats{Store: s} },
 		[]string{"History/Pages", "History/PagesWhileAdding"},
 	},
+	"RecoveryWithoutVersion": {
+		func(s alotwebhook.Store) alotwebhook.Store { return recoveryWithoutVersion{s} },
+		[]string{"Recoveries/Conflict", "Recoveries/ConcurrentWriters"},
+	},
+	"RecoveryInWholeSeconds": {
+		func(s alotwebhook.Store) alotwebhook.Store { return recoveryInWholeSeconds{s} },
+		[]string{"Recoveries/KeepsAllFields"},
+	},
+	"RecoveryStateIgnored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return recoveryStateIgnored{s} },
+		[]string{"Recoveries/Filters"},
+	},
+	"RecoveryGoesWithEndpoint": {
+		func(s alotwebhook.Store) alotwebhook.Store { return recoveryGoesWithEndpoint{s} },
+		[]string{"Recoveries/OutlivesEndpoint", "Recoveries/Purge"},
+	},
+	"TallyReplaces": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return &tallyReplaces{Store: s, Tallier: s.(alotwebhook.Tallier)}
+		},
+		[]string{"Tallies/AddUp", "Tallies/Concurrently"},
+	},
+	"TallySumsSlowest": {
+		func(s alotwebhook.Store) alotwebhook.Store { return tallySumsSlowest{s, s.(alotwebhook.Tallier)} },
+		[]string{"Tallies/AddUp", "Tallies/SameHourTwice"},
+	},
+	"TallySinceExclusive": {
+		func(s alotwebhook.Store) alotwebhook.Store { return tallySinceExclusive{s, s.(alotwebhook.Tallier)} },
+		[]string{"Tallies/Selects"},
+	},
+	"TalliesKept": {
+		func(s alotwebhook.Store) alotwebhook.Store { return talliesKept{s, s.(alotwebhook.Tallier)} },
+		[]string{"Tallies/Purge"},
+	},
+	"PageEndsEarly": {
+		func(s alotwebhook.Store) alotwebhook.Store { return pageEndsEarly{s} },
+		[]string{"History/Pages", "History/RareInMany"},
+	},
+	"PageShortWithoutCause": {
+		func(s alotwebhook.Store) alotwebhook.Store { return pageShort{s} },
+		[]string{"History/Pages"},
+	},
 	"PurgeTakesUnfinished": {
 		func(s alotwebhook.Store) alotwebhook.Store { return purgeTakesUnfinished{s} },
 		[]string{"Purge/Unfinished"},
@@ -413,4 +455,119 @@ type redeliverCountsAll struct{ alotwebhook.Store }
 func (s redeliverCountsAll) Redeliver(ctx context.Context, ids []string) (int, error) {
 	_, err := s.Store.Redeliver(ctx, ids)
 	return len(ids), err
+}
+
+// recoveryWithoutVersion lets the last writer win.
+type recoveryWithoutVersion struct{ alotwebhook.Store }
+
+func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	err := s.Store.PutRecovery(ctx, r)
+	for errors.Is(err, alotwebhook.ErrConflict) {
+		stored, _, readErr := s.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: r.EndpointID})
+		if readErr != nil {
+			return readErr
+		}
+		if r.Version = 0; len(stored) > 0 {
+			r.Version = stored[0].Version
+		}
+		err = s.Store.PutRecovery(ctx, r)
+	}
+	return err
+}
+
+type recoveryInWholeSeconds struct{ alotwebhook.Store }
+
+func (s recoveryInWholeSeconds) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	r.Until = r.Until.Truncate(time.Second)
+	return s.Store.PutRecovery(ctx, r)
+}
+
+type recoveryStateIgnored struct{ alotwebhook.Store }
+
+func (s recoveryStateIgnored) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	f.State = ""
+	return s.Store.Recoveries(ctx, f)
+}
+
+type recoveryGoesWithEndpoint struct{ alotwebhook.Store }
+
+func (s recoveryGoesWithEndpoint) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	page, next, err := s.Store.Recoveries(ctx, f)
+	return slices.DeleteFunc(page, func(r alotwebhook.Recovery) bool {
+		_, err := s.Endpoint(ctx, r.EndpointID)
+		return errors.Is(err, alotwebhook.ErrNotFound)
+	}), next, err
+}
+
+// tallyReplaces keeps what was added last.
+type tallyReplaces struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+	mu   sync.Mutex
+	last []alotwebhook.Tally
+}
+
+func (s *tallyReplaces) AddTallies(_ context.Context, tallies []alotwebhook.Tally) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = slices.Clone(tallies)
+	return nil
+}
+
+func (s *tallyReplaces) Tallies(context.Context, []string, time.Time) ([]alotwebhook.Tally, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.last), nil
+}
+
+// tallySumsSlowest takes the slowest for one more sum.
+type tallySumsSlowest struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+}
+
+func (s tallySumsSlowest) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
+	list, err := s.Tallier.Tallies(ctx, endpointIDs, since)
+	for i := range list {
+		list[i].Slowest = list[i].Duration
+	}
+	return list, err
+}
+
+type tallySinceExclusive struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+}
+
+func (s tallySinceExclusive) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
+	return s.Tallier.Tallies(ctx, endpointIDs, since.Add(1))
+}
+
+type talliesKept struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+}
+
+func (s talliesKept) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	p.Tallies = 0
+	return s.Store.Purge(ctx, p)
+}
+
+// pageEndsEarly gives no cursor with a page that is not full.
+type pageEndsEarly struct{ alotwebhook.Store }
+
+func (s pageEndsEarly) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	page, next, err := s.Store.Deliveries(ctx, f)
+	if len(page) < f.Limit || f.Limit == 1 {
+		next = ""
+	}
+	return page, next, err
+}
+
+// pageShort gives half a page at a time, for no reason.
+type pageShort struct{ alotwebhook.Store }
+
+func (s pageShort) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	f.Limit = max(f.Limit/2, 1)
+	return s.Store.Deliveries(ctx, f)
 }

@@ -51,9 +51,11 @@ var topics = []struct {
 	{"Finish", finishRules},
 	{"Redeliver", redeliverRules},
 	{"Endpoints", endpointRules},
+	{"Recoveries", recoveryRules},
 	{"History", historyRules},
 	{"Purge", purgeRules},
 	{"Stats", statsRules},
+	{"Tallies", tallyRules},
 	{"Concurrency", concurrencyRules},
 	{"Model", modelRules},
 }

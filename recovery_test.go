@@ -1,0 +1,284 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// broken is an endpoint with failed deliveries, whose receiver was mended.
+type broken struct {
+	*world
+	endpoint alotwebhook.Endpoint
+	down     atomic.Bool
+}
+
+func newBroken(t testing.TB, cfg alotwebhook.Config, failed int) *broken {
+	t.Helper()
+	b := &broken{}
+	b.down.Store(true)
+	net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
+		if b.down.Load() {
+			return status(http.StatusInternalServerError), nil
+		}
+		return status(http.StatusOK), nil
+	}}
+	cfg.Retry = alotwebhook.Schedule()
+	b.world = newWorld(t, cfg, net)
+	b.endpoint = b.world.endpoint(t, "a.example.com")
+	stop := b.run(t)
+	for range failed {
+		b.emit(t)
+		time.Sleep(time.Second)
+	}
+	stop()
+	b.down.Store(false)
+	return b
+}
+
+// restart replaces the dispatcher, as a new process would.
+func (b *broken) restart(t testing.TB, cfg alotwebhook.Config) {
+	t.Helper()
+	b.world = newWorldOn(t, b.store, cfg, b.net)
+}
+
+func (b *broken) recovery(t testing.TB) alotwebhook.Recovery {
+	t.Helper()
+	r, err := b.Recovery(t.Context(), b.endpoint.ID)
+	require.NoError(t, err)
+	return r
+}
+
+func (b *broken) recover(t testing.TB) alotwebhook.Recovery {
+	t.Helper()
+	r, err := b.Recover(t.Context(), b.endpoint.ID, time.Time{})
+	require.NoError(t, err)
+	return r
+}
+
+func TestRecoveryIsRateLimitedAndShowsProgress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{RecoverPerSecond: 10}, 100)
+		b.restart(t, alotwebhook.Config{RecoverPerSecond: 10})
+		defer b.run(t)()
+		begun := b.recover(t)
+		require.Equal(t, alotwebhook.RecoveryRunning, begun.State)
+		require.Zero(t, begun.Progress())
+		require.Equal(t, "org_1", begun.OrganizationID)
+
+		time.Sleep(4500 * time.Millisecond)
+		half := b.recovery(t)
+		require.Equal(t, alotwebhook.RecoveryRunning, half.State)
+		require.EqualValues(t, 50, half.Recovered)
+		require.InDelta(t, 0.5, half.Progress(), 0.05)
+		require.Len(t, b.net.requests(), 150)
+
+		time.Sleep(10 * time.Second)
+		done := b.recovery(t)
+		require.Equal(t, alotwebhook.RecoveryDone, done.State)
+		require.EqualValues(t, 100, done.Recovered)
+		require.EqualValues(t, 1, done.Progress())
+		require.False(t, done.FinishedAt.IsZero())
+		require.Len(t, b.net.requests(), 200)
+	})
+}
+
+func TestRecoverOneAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 3)
+		_, err := b.Recovery(t.Context(), b.endpoint.ID)
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+		_, err = b.StopRecovery(t.Context(), b.endpoint.ID)
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+		_, err = b.Recover(t.Context(), b.endpoint.ID, time.Now().Add(time.Hour))
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+
+		first := b.recover(t)
+		_, err = b.Recover(t.Context(), b.endpoint.ID, time.Time{})
+		require.ErrorIs(t, err, alotwebhook.ErrRecovering)
+		require.Equal(t, first, b.recovery(t))
+
+		stopped, err := b.StopRecovery(t.Context(), b.endpoint.ID)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.RecoveryStopped, stopped.State)
+		again, err := b.StopRecovery(t.Context(), b.endpoint.ID)
+		require.NoError(t, err)
+		require.Equal(t, stopped, again)
+
+		second := b.recover(t)
+		require.Greater(t, second.Version, stopped.Version)
+		b.restart(t, alotwebhook.Config{})
+		defer b.run(t)()
+		time.Sleep(time.Minute)
+		require.Equal(t, alotwebhook.RecoveryDone, b.recovery(t).State)
+		b.recover(t)
+	})
+}
+
+// What fails again stays failed: nobody is asked without end.
+func TestRecoverSendsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 20)
+		b.down.Store(true)
+		b.restart(t, alotwebhook.Config{Retry: alotwebhook.Schedule(), RecoverPerSecond: 2})
+		defer b.run(t)()
+		b.recover(t)
+		time.Sleep(time.Hour)
+		require.EqualValues(t, 20, b.recovery(t).Recovered)
+		require.Len(t, b.net.requests(), 40)
+	})
+}
+
+// A process that is killed leaves its recovery to the next one, and several that
+// run do the work of one.
+func TestRecoverySurvivesRestarts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := alotwebhook.Config{RecoverPerSecond: 10}
+		b := newBroken(t, cfg, 100)
+		b.restart(t, cfg)
+		stop := b.run(t)
+		b.recover(t)
+		time.Sleep(3500 * time.Millisecond)
+		stop()
+		part := b.recovery(t)
+		require.Equal(t, alotwebhook.RecoveryRunning, part.State)
+		require.EqualValues(t, 40, part.Recovered)
+		time.Sleep(time.Hour)
+		require.Equal(t, part, b.recovery(t), "nobody runs")
+
+		for range 3 {
+			b.restart(t, cfg)
+			defer b.run(t)()
+		}
+		time.Sleep(4500 * time.Millisecond)
+		require.LessOrEqual(t, b.recovery(t).Recovered, int64(40+50+2*10), "the rate is one process's")
+		time.Sleep(time.Minute)
+		done := b.recovery(t)
+		require.Equal(t, alotwebhook.RecoveryDone, done.State)
+		require.Len(t, b.net.requests(), 200, "each is sent again once")
+	})
+}
+
+// A process that hangs without ending is noticed by its recovery's standing still.
+func TestRecoveryLeftBehindIsTakenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 3)
+		other := newWorldOn(t, b.store, alotwebhook.Config{}, b.net)
+		defer other.run(t)()
+		time.Sleep(time.Minute)
+		b.recover(t) // in a process that only emits
+		time.Sleep(time.Minute)
+		require.Equal(t, alotwebhook.RecoveryDone, b.recovery(t).State)
+	})
+}
+
+func TestRecoveryOfADisabledEndpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 3)
+		b.restart(t, alotwebhook.Config{})
+		defer b.run(t)()
+		e := b.endpoint
+		e.Disabled = true
+		e, err := b.UpdateEndpoint(t.Context(), b.current(t, e))
+		require.NoError(t, err)
+		b.recover(t)
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 3, b.recovery(t).Recovered)
+		require.Len(t, b.net.requests(), 3, "parked")
+		e.Disabled = false
+		_, err = b.UpdateEndpoint(t.Context(), e)
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.Len(t, b.net.requests(), 6)
+	})
+}
+
+// current is e with the version that is stored.
+func (b *broken) current(t testing.TB, e alotwebhook.Endpoint) alotwebhook.Endpoint {
+	t.Helper()
+	stored, err := b.Endpoint(t.Context(), e.ID)
+	require.NoError(t, err)
+	e.Version = stored.Version
+	return e
+}
+
+func TestRecoveryEndsWithItsEndpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 10)
+		b.restart(t, alotwebhook.Config{RecoverPerSecond: 1})
+		defer b.run(t)()
+		b.recover(t)
+		time.Sleep(3500 * time.Millisecond)
+		require.NoError(t, b.DeleteEndpoint(t.Context(), b.endpoint.ID))
+		time.Sleep(time.Minute)
+		r := b.recovery(t)
+		require.Equal(t, alotwebhook.RecoveryStopped, r.State)
+		require.EqualValues(t, 4, r.Recovered)
+		require.False(t, r.FinishedAt.IsZero())
+	})
+}
+
+func TestStopRecovery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 10)
+		b.restart(t, alotwebhook.Config{RecoverPerSecond: 1})
+		defer b.run(t)()
+		b.recover(t)
+		time.Sleep(3500 * time.Millisecond)
+		r, err := b.StopRecovery(t.Context(), b.endpoint.ID)
+		require.NoError(t, err)
+		require.EqualValues(t, 4, r.Recovered)
+		time.Sleep(time.Minute)
+		require.Equal(t, r, b.recovery(t))
+		require.Len(t, b.net.requests(), 14)
+		b.recover(t)
+		time.Sleep(time.Minute)
+		require.EqualValues(t, 6, b.recovery(t).Recovered, "what was recovered is not failed any more")
+	})
+}
+
+// A store that fails for a while holds a recovery up, and no more.
+func TestRecoveryOutlivesFailuresOfTheStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 10)
+		failing := &failingRecoveries{Store: b.store}
+		b.world = newWorldOn(t, failing, alotwebhook.Config{RecoverPerSecond: 1}, b.net)
+		defer b.run(t)()
+		b.recover(t)
+		time.Sleep(3500 * time.Millisecond)
+		failing.broken.Store(true)
+		time.Sleep(time.Minute)
+		failing.broken.Store(false)
+		time.Sleep(time.Minute)
+		require.Equal(t, alotwebhook.RecoveryDone, b.recovery(t).State)
+		require.Len(t, b.net.requests(), 20)
+	})
+}
+
+type failingRecoveries struct {
+	alotwebhook.Store
+	broken atomic.Bool
+}
+
+func (s *failingRecoveries) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	if s.broken.Load() {
+		return context.DeadlineExceeded
+	}
+	return s.Store.PutRecovery(ctx, r)
+}

@@ -1,0 +1,366 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/alot/alotwebhook"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// stretch is how many deliveries are looked through for those that match what
+	// their index does not know, such as a type.
+	stretch = 5_000
+	// maxOwners is how many endpoints are looked at one by one, each for its part
+	// of a stretch; the deliveries of more are picked from a stretch of everybody's.
+	maxOwners = 50
+	// sortable is how many unfinished deliveries of the endpoints asked for are
+	// read whole and sorted, for want of an index that every delivery would pay for.
+	sortable = 5_000
+)
+
+// Deliveries implements [alotwebhook.History]. No index is there for it alone:
+// a page is found by those that delivering needs, or cut short.
+func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (found []alotwebhook.Delivery, next string, err error) {
+	l, err := listingOf(f)
+	if err != nil || bytes.Compare(l.from[:], l.before[:]) >= 0 {
+		return nil, "", err
+	}
+	err = s.inOneSnapshot(ctx, func(ask func(...step) error) error {
+		if l.owned {
+			if err := ask(l.findOwners(f)); err != nil || len(l.keys) == 0 {
+				return err
+			}
+		}
+		return ask(l.step())
+	})
+	if err != nil {
+		return nil, "", s.explain("list deliveries", err)
+	}
+	if len(l.found) > l.limit {
+		return l.found[:l.limit], l.found[l.limit-1].ID, nil
+	}
+	return l.found, l.next, nil
+}
+
+// inOneSnapshot is read for statements that depend on each other's results.
+func (s *Store) inOneSnapshot(ctx context.Context, fn func(ask func(...step) error) error) error {
+	return s.within(ctx, func(conn *pgxpool.Conn) error {
+		opening := join(beginRead, []step{prune})
+		ask := func(steps ...step) error {
+			all := join(opening, steps)
+			opening = nil
+			return s.send(ctx, conn, all)
+		}
+		if err := fn(ask); err != nil {
+			return err
+		}
+		return ask(commit)
+	})
+}
+
+// listing is a query for deliveries, newest first: the unfinished ones from the
+// queue and the finished ones from the history.
+type listing struct {
+	limit        int
+	from, before uuid // from ≤ id < before
+	args         []any
+	residual     []string // conditions that no index knows; {d} is the table
+	state        alotwebhook.DeliveryState
+
+	// Whose deliveries, if not everybody's: the keys of the endpoints, and of
+	// those whose unfinished deliveries are in the state.
+	owned            bool
+	keys, unfinished []int64
+	queued           int // of their unfinished deliveries, up to sortable + 1
+
+	found []alotwebhook.Delivery
+	next  string // where a page that was cut short goes on
+}
+
+func listingOf(f alotwebhook.Filter) (*listing, error) {
+	l := &listing{limit: cmp.Or(f.Limit, page), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != ""}
+	for i := range l.before {
+		l.before[i] = 0xff // never an id: the seventh byte of each begins with 7
+	}
+	if !f.Since.IsZero() {
+		l.from = firstOf(f.Since)
+	}
+	if !f.Until.IsZero() {
+		l.lower(firstOf(f.Until))
+	}
+	if f.Cursor != "" {
+		cursor, ok := decodeID(deliveryPrefix, f.Cursor)
+		if !ok {
+			return nil, &alotwebhook.FieldError{Field: "cursor", Problem: "is not one that a listing gave"}
+		}
+		l.lower(cursor)
+	}
+	if f.EventType != "" {
+		l.residual = append(l.residual, "{d}.event_type = "+l.bind("text", f.EventType))
+	}
+	if f.EventID != "" {
+		event, _ := decodeID(eventPrefix, f.EventID) // of no event, if it is none
+		l.residual = append(l.residual, "{d}.event_id = "+l.bind("uuid", param(event)))
+		l.sameInstant(event)
+	}
+	return l, nil
+}
+
+func (l *listing) lower(before uuid) {
+	if bytes.Compare(before[:], l.before[:]) < 0 {
+		l.before = before
+	}
+}
+
+// sameInstant narrows the ids to those that begin with the event's millisecond,
+// as those of its deliveries do.
+func (l *listing) sameInstant(event uuid) {
+	from, before := event, event
+	for i := 6; i < len(event); i++ {
+		from[i], before[i] = 0, 0xff
+	}
+	if bytes.Compare(from[:], l.from[:]) > 0 {
+		l.from = from
+	}
+	l.lower(before)
+}
+
+// after returns the uuid after u.
+func after(u uuid) uuid {
+	for i := len(u) - 1; i >= 0; i-- {
+		if u[i]++; u[i] != 0 {
+			break
+		}
+	}
+	return u
+}
+
+// bind returns the placeholder for an argument.
+func (l *listing) bind(as string, arg any) string {
+	l.args = append(l.args, arg)
+	return fmt.Sprintf("$%d::%s", len(l.args), as)
+}
+
+// findOwners looks up the endpoints asked for, deleted ones included, and how
+// much they have in the queue.
+func (l *listing) findOwners(f alotwebhook.Filter) step {
+	of := func(deleted string) string {
+		return `SELECT p.* FROM {s}.endpoints p WHERE p.id = $1::text AND p.deleted_at IS ` + deleted
+	}
+	owners, args := of("NULL")+` UNION ALL `+of("NOT NULL"), []any{f.EndpointID}
+	switch {
+	case f.EndpointID == "":
+		owners, args = `SELECT p.* FROM {s}.endpoints p WHERE p.organization_id = $1::text`, []any{f.OrganizationID}
+	case f.OrganizationID != "":
+		owners, args = `SELECT p.* FROM (`+owners+`) AS p WHERE p.organization_id = $2::text`, append(args, f.OrganizationID)
+	}
+	return step{
+		sql: `
+			WITH p AS MATERIALIZED (
+				SELECT key, (` + unfinishedIn(l.state) + `) AS shown FROM (` + owners + `) AS p
+			)
+			SELECT key, shown, (SELECT count(*) FROM (
+				SELECT FROM p CROSS JOIN LATERAL (
+					SELECT FROM {s}.queue q WHERE q.endpoint = p.key OFFSET 0) AS q
+				WHERE p.shown LIMIT ` + fmt.Sprint(sortable+1) + `) AS q)::int
+			FROM p`,
+		args: args,
+		rows: func(rows pgx.Rows) error {
+			var key int64
+			var shown bool
+			_, err := pgx.ForEachRow(rows, []any{&key, &shown, &l.queued}, func() error {
+				if l.keys = append(l.keys, key); shown {
+					l.unfinished = append(l.unfinished, key)
+				}
+				return nil
+			})
+			return err
+		},
+	}
+}
+
+// unfinishedIn is the condition on an endpoint p that its unfinished deliveries
+// are in the state.
+func unfinishedIn(state alotwebhook.DeliveryState) string {
+	switch state {
+	case "":
+		return "true"
+	case alotwebhook.StatePending:
+		return "p.deleted_at IS NULL AND NOT p.disabled"
+	case alotwebhook.StateParked:
+		return "p.deleted_at IS NULL AND p.disabled"
+	case alotwebhook.StateFailed:
+		return "p.deleted_at IS NOT NULL" // on their way out of the queue
+	}
+	return "false"
+}
+
+// What the two sources give, in the order that scanDelivery reads.
+const (
+	queueColumns = `q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.next_at, NULL::timestamptz AS finished_at,
+		NULL::boolean AS delivered, 0 AS number, 0 AS status_code, '' AS reason`
+	historyColumns = `h.id, h.endpoint, h.event_id, h.event_type, h.attempts, NULL::timestamptz AS next_at, h.finished_at,
+		h.delivered, h.number, h.status_code, h.reason`
+)
+
+// step returns the query: a page of each source, merged, and only then what else
+// belongs to the rows of the page. The last attempt is the row's own or, of an
+// unfinished delivery, the newest in the table.
+func (l *listing) step() step {
+	from, before := l.bind("uuid", param(l.from)), l.bind("uuid", param(l.before))
+	sources := append(l.queue(from, before), l.history(from, before)...)
+	if len(sources) == 0 {
+		return step{sql: `SELECT`}
+	}
+	return step{
+		sql: fmt.Sprintf(`
+			SELECT d.matched, d.last, d.id, d.event_id, d.event_type, p.organization_id, p.id, d.attempts,
+				d.next_at, coalesce(d.finished_at, p.deleted_at), d.delivered, p.disabled, p.deleted_at IS NOT NULL,
+				coalesce(e.created_at, d.finished_at, d.next_at),
+				CASE WHEN d.number <> 0 THEN d.status_code ELSE coalesce(a.status_code, 0) END,
+				CASE WHEN d.number <> 0 OR d.reason <> '' THEN d.reason ELSE coalesce(a.reason, '') END
+			FROM (SELECT * FROM (%s) AS u ORDER BY id DESC LIMIT %d) AS d
+			JOIN {s}.endpoints p ON p.key = d.endpoint
+			LEFT JOIN LATERAL (
+				SELECT e.created_at FROM {s}.events e WHERE e.id = d.event_id
+			) AS e ON true
+			LEFT JOIN LATERAL (
+				SELECT a.status_code, a.reason FROM {s}.attempts a
+				WHERE a.delivery_id = d.id AND d.number = 0 AND d.attempts > 0
+				ORDER BY a.number DESC LIMIT 1
+			) AS a ON true
+			ORDER BY d.id DESC`, strings.Join(sources, " UNION ALL "), l.most()),
+		args: l.args,
+		rows: l.read,
+	}
+}
+
+// most is how many rows hold a page and one more, with the ends of all stretches
+// among them.
+func (l *listing) most() int { return l.limit + 1 + min(len(l.keys), maxOwners) + 2 }
+
+// read takes the rows of the page. Below the end of the first stretch that ended,
+// some may be missing.
+func (l *listing) read(rows pgx.Rows) error {
+	for rows.Next() {
+		var matched, last bool
+		d, err := scanDelivery(rows, &matched, &last)
+		if err != nil {
+			return err
+		}
+		if matched {
+			l.found = append(l.found, d)
+		}
+		if last {
+			l.next = d.ID
+			break
+		}
+	}
+	rows.Close()
+	return rows.Err()
+}
+
+// queue returns the query for a page of the unfinished ones, or none.
+func (l *listing) queue(from, before string) []string {
+	within := "q.id >= " + from + " AND q.id < " + before
+	residual := l.conditions("q")
+	switch {
+	case unfinishedIn(l.state) == "false" || l.owned && len(l.unfinished) == 0:
+		return nil
+	case l.owned && l.queued <= sortable:
+		return []string{fmt.Sprintf(`(SELECT q.* FROM unnest(%s) AS p (key) CROSS JOIN LATERAL (
+				SELECT %s, true AS matched, false AS last FROM {s}.queue q
+				WHERE q.endpoint = p.key AND %s AND %s OFFSET 0) AS q
+			ORDER BY q.id DESC LIMIT %d)`, l.bind("bigint[]", l.unfinished), queueColumns, within, residual, l.limit+1)}
+	case l.owned:
+		residual += " AND q.endpoint = ANY (" + l.bind("bigint[]", l.unfinished) + ")"
+	case l.state != "":
+		residual += " AND (SELECT " + unfinishedIn(l.state) + " FROM {s}.endpoints p WHERE p.key = q.endpoint)"
+	}
+	return []string{l.stretch(queueColumns, "queue q", within, residual, "q.id DESC", stretch)}
+}
+
+// history returns the query for a page of the finished ones, or none.
+func (l *listing) history(from, before string) []string {
+	within := "h.id >= " + from + " AND h.id < " + before
+	residual := l.conditions("h")
+	one := l.owned && len(l.keys) <= maxOwners
+	switch {
+	case l.state == alotwebhook.StateFailed && one:
+		within += " AND NOT h.delivered" // which has an index of its own
+	case l.state == alotwebhook.StateFailed:
+		residual += " AND NOT h.delivered"
+	case l.state == alotwebhook.StateDelivered:
+		residual += " AND h.delivered"
+	case l.state != "":
+		return nil
+	}
+	if !l.owned {
+		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC", stretch)}
+	}
+	keys := l.bind("bigint[]", l.keys)
+	if !one {
+		residual += " AND h.endpoint = ANY (" + keys + ")"
+		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC", stretch)}
+	}
+	// Comparing both columns, instead of asking for an equal endpoint, keeps the
+	// planner from going through everybody's by the order of their ids.
+	within += fmt.Sprintf(" AND (h.endpoint, h.id) >= (p.key, %s) AND (h.endpoint, h.id) < (p.key, %s)", from, before)
+	return []string{fmt.Sprintf(`(SELECT h.* FROM unnest(%s) AS p (key) CROSS JOIN LATERAL %s AS h ORDER BY h.id DESC LIMIT %d)`,
+		keys, l.stretch(historyColumns, "deliveries h", within, residual, "h.endpoint DESC, h.id DESC", stretch/max(len(l.keys), 1)), l.most())}
+}
+
+// conditions returns the residual ones on a table.
+func (l *listing) conditions(table string) string {
+	return strings.ReplaceAll(strings.Join(append([]string{"true"}, l.residual...), " AND "), "{d}", table)
+}
+
+// stretch returns the query for a page of what matches, in the order of an index.
+// It looks through so many rows at most, the last of which it returns in any case.
+func (l *listing) stretch(columns, table, within, residual, order string, longest int) string {
+	if residual == "true" {
+		return fmt.Sprintf(`(SELECT %s, true AS matched, false AS last FROM {s}.%s WHERE %s ORDER BY %s LIMIT %d)`,
+			columns, table, within, order, l.limit+1)
+	}
+	return fmt.Sprintf(`(SELECT * FROM (
+			SELECT %s, (%s) IS TRUE AS matched, row_number() OVER (ORDER BY %s) = %d AS last
+			FROM {s}.%s WHERE %s ORDER BY %s LIMIT %d) AS s
+		WHERE matched OR last LIMIT %d)`, columns, residual, order, longest, table, within, order, longest, l.limit+1)
+}
+
+// scanDelivery reads a row of a listing, after before.
+func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err error) {
+	var id, event uuid
+	var nextAt, finishedAt *time.Time
+	var delivered *bool
+	var disabled, deleted bool
+	err = rows.Scan(append(before, &id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.AttemptCount,
+		&nextAt, &finishedAt, &delivered, &disabled, &deleted, &d.CreatedAt, &d.LastStatusCode, &d.LastReason)...)
+	d.ID, d.EventID = encodeID(deliveryPrefix, id), encodeID(eventPrefix, event)
+	d.CreatedAt = d.CreatedAt.UTC()
+	switch {
+	case delivered != nil && *delivered:
+		d.State = alotwebhook.StateDelivered
+	case delivered != nil:
+		d.State = alotwebhook.StateFailed
+	case deleted: // on its way out of the queue
+		d.State, d.LastReason = alotwebhook.StateFailed, alotwebhook.ReasonEndpointDeleted
+	case disabled:
+		d.State = alotwebhook.StateParked
+	default:
+		d.State = alotwebhook.StatePending
+	}
+	if d.State == alotwebhook.StatePending || d.State == alotwebhook.StateParked {
+		d.NextAttemptAt = instant(nextAt)
+	} else {
+		d.FinishedAt = instant(finishedAt)
+	}
+	return d, err
+}
