@@ -107,6 +107,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		dispatcher:   d,
 		organization: opts.Organization,
 		logger:       cmp.Or(opts.Logger, slog.Default()),
+		protection:   http.NewCrossOriginProtection(),
 	}
 	a.routes = a.table()
 	return a, nil
