@@ -5,7 +5,10 @@
 //	mux.Handle("/v1/webhooks", api)
 //	mux.Handle("/v1/webhooks/", api)
 //
-// Under a prefix of the host's own, wrap it:
+//	pages, err := settings.NewPages(dispatcher, &settings.Options{Organization: session})
+//	mux.Handle("/settings/webhooks/", pages)
+//
+// Under a prefix of the host's own, wrap them:
 //
 //	mux.Handle("/public/", http.StripPrefix("/public", api))
 //
@@ -28,6 +31,18 @@
 // (RFC 9457) whose errors name the fields. What is not understood, such as an
 // unknown key or parameter, is refused and never ignored. A secret is shown
 // once, if it was made here, and never again.
+//
+// # Pages
+//
+//	/                            the endpoints; what needs attention comes first
+//	/new                         register an endpoint
+//	/{endpoint}                  its last 24 hours and latest deliveries, test, recover
+//	/{endpoint}/edit             also rotate, delete
+//	/history                     all deliveries, by ?endpoint=, status=, type=, since=, until=, event=
+//	/deliveries/{delivery}       the payload and every attempt
+//
+// They are below wherever they are mounted, work without script, and keep
+// nothing: no session, no cookie.
 package settings
 
 import (
@@ -49,6 +64,31 @@ type Options struct {
 	// Logger hears of what failed on this side: method, path, organization and
 	// error. Defaults to [slog.Default].
 	Logger *slog.Logger
+
+	// The rest is for [NewPages] alone.
+
+	// Prefix is the path at which browsers find the pages, such as
+	// "/settings/webhooks". Defaults to what each request tells: what
+	// [http.StripPrefix] took away, and the pattern under which an
+	// [http.ServeMux] or a chi router found the handler. Give it where a proxy
+	// in front rewrites paths, or a router does not set the request's Pattern.
+	Prefix string
+
+	// Title names the pages, above them and in the window's title.
+	// Defaults to "Webhooks".
+	Title string
+
+	// Product is the host's own name, shown before the title, and HomeURL where
+	// it leads: the way back. LogoURL is an image to go with it, shown 24
+	// pixels high. The URLs are absolute, or paths that begin with a slash.
+	// Each defaults to none.
+	Product, HomeURL, LogoURL string
+
+	// Stylesheet is the URL of a style sheet of the host's, loaded after the
+	// pages' own. It may set the custom properties at the beginning of that one:
+	// --accent and the other colours, --font and --radius.
+	// Defaults to none.
+	Stylesheet string
 }
 
 // NewAPI returns the management API as a handler. It works at its own path and
@@ -67,6 +107,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		dispatcher:   d,
 		organization: opts.Organization,
 		logger:       cmp.Or(opts.Logger, slog.Default()),
+		protection:   http.NewCrossOriginProtection(),
 	}
 	a.routes = a.table()
 	return a, nil
