@@ -28,9 +28,9 @@
 // and across crashes an event can arrive twice, so its ID is the consumer's
 // idempotency key. A failed attempt is repeated by the [RetryPolicy], three
 // attempts in all by default; then the delivery has failed, which the history
-// shows with every attempt and its reason, and can be redelivered. An endpoint
-// that hangs, fails or is disabled delays no other. What is meant for a disabled
-// endpoint is parked, not lost.
+// shows with every attempt and its reason, and can be redelivered, or recovered
+// with all that failed since a time. An endpoint that hangs, fails or is disabled
+// delays no other. What is meant for a disabled endpoint is parked, not lost.
 //
 // Requests go to public addresses only, however the customer's URL or its DNS is
 // made: see [AllowedAddress].

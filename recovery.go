@@ -64,7 +64,8 @@ func (r Recovery) Progress() float64 {
 // Recover begins to send again all failed deliveries to an endpoint of events
 // since the given time, all that there are if it is zero. It stores that and
 // returns at once: whichever process runs does it, newest first and
-// [Config.RecoverPerSecond] at a time, and after a restart goes on where it was.
+// [Config.RecoverPerSecond] at a time. What a process leaves behind that ends or
+// is killed, another one goes on with, or the next, within some 20 seconds.
 // [Dispatcher.Recovery] says how far it is.
 //
 // What has failed when the recovery comes to it is sent again, once: what fails

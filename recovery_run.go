@@ -19,8 +19,7 @@ const recoveryTimeout = 30 * time.Second
 
 // recoverer works on all running recoveries, in turns. Several processes may
 // take up the same one: the store lets one of them go on, by its version, and
-// the others leave it to that one. What two of them sent again in between is
-// sent once, since it was due already.
+// the others leave it to that one.
 type recoverer struct {
 	d       *Dispatcher
 	episode episode
@@ -28,7 +27,8 @@ type recoverer struct {
 	// versions at which those were seen that another process works on.
 	jobs   map[string]*recoveryJob
 	others map[string]int64
-	look   time.Time
+	look   time.Time // when to look for those of others
+	woken  bool      // one was begun here
 }
 
 type recoveryJob struct {
@@ -52,7 +52,7 @@ func (d *Dispatcher) recoverAll(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-d.recovered:
-			w.look = time.Time{}
+			w.woken = true
 		case <-t.C:
 		}
 		t.Stop()
@@ -72,11 +72,8 @@ func (w *recoverer) idle() time.Duration {
 
 // round looks for recoveries and goes a step on with each, where it is time to.
 func (w *recoverer) round(ctx context.Context) error {
-	if !time.Now().Before(w.look) {
-		if err := w.find(ctx); err != nil {
-			return err
-		}
-		w.look = time.Now().Add(recoveryLook - rand.N(recoveryLook/8))
+	if err := w.find(ctx); err != nil {
+		return err
 	}
 	for id, j := range w.jobs {
 		if time.Now().Before(j.due) {
@@ -96,10 +93,15 @@ func (w *recoverer) round(ctx context.Context) error {
 	return nil
 }
 
-// find takes up what runs and is nobody's: new, left behind by a process that
-// ended, or not gone on with since it was seen last.
+// find takes up what runs and is nobody's, if it is time to look: new, or not
+// gone on with since the last regular look, as those are that a process left
+// behind which ended.
 func (w *recoverer) find(ctx context.Context) error {
-	seen := map[string]int64{}
+	regular := !time.Now().Before(w.look)
+	if !regular && !w.woken {
+		return nil
+	}
+	others := map[string]int64{}
 	running := func(cursor string) ([]Recovery, string, error) {
 		return w.d.store.Recoveries(ctx, RecoveryFilter{State: RecoveryRunning, Cursor: cursor})
 	}
@@ -110,13 +112,21 @@ func (w *recoverer) find(ctx context.Context) error {
 		if w.jobs[r.EndpointID] != nil {
 			continue
 		}
-		if version, ok := w.others[r.EndpointID]; ok && version != r.Version {
-			seen[r.EndpointID] = r.Version
-			continue
+		version, known := w.others[r.EndpointID]
+		stands := regular && known && version == r.Version
+		switch {
+		case r.Cursor == "" || stands:
+			w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
+		case known && !regular:
+			others[r.EndpointID] = version
+		default:
+			others[r.EndpointID] = r.Version
 		}
-		w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
 	}
-	w.others = seen
+	w.others, w.woken = others, false
+	if regular {
+		w.look = time.Now().Add(recoveryLook - rand.N(recoveryLook/8))
+	}
 	return nil
 }
 
@@ -130,18 +140,16 @@ func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 	return err
 }
 
-// step sends a page again. It is stored after that: a process that is killed in
-// between has the next one repeat the page, which finds little left to do.
+// step sends a page again. It stores the recovery before, so that nobody else
+// does the same, and after: a process that is killed in between has the next one
+// repeat the page, which finds little left to do.
 func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
 	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
 	defer cancel()
-	r, err := w.d.storedRecovery(ctx, j.EndpointID)
-	if err != nil {
+	if err := w.d.putRecovery(ctx, &j.Recovery); err != nil {
 		return err
 	}
-	if r.Version != j.Version {
-		return ErrConflict
-	}
+	r := j.Recovery
 	if err := w.d.recoverPage(ctx, &r); err != nil {
 		return err
 	}

@@ -170,8 +170,30 @@ func TestRecoverySurvivesRestarts(t *testing.T) {
 	})
 }
 
-// A process that hangs without ending is noticed by its recovery's standing still.
+// A process that is cut off from the store is noticed by its recovery's standing still.
 func TestRecoveryLeftBehindIsTakenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, alotwebhook.Config{}, 30)
+		cut := &failingRecoveries{Store: b.store}
+		first := newWorldOn(t, cut, alotwebhook.Config{RecoverPerSecond: 1}, b.net)
+		defer first.run(t)()
+		second := newWorldOn(t, b.store, alotwebhook.Config{RecoverPerSecond: 10}, b.net)
+		defer second.run(t)()
+		time.Sleep(time.Second)
+		_, err := first.Recover(t.Context(), b.endpoint.ID, time.Time{})
+		require.NoError(t, err)
+		time.Sleep(15500 * time.Millisecond)
+		require.EqualValues(t, 16, b.recovery(t).Recovered, "the first goes on with it, at its own rate")
+		cut.broken.Store(true)
+		time.Sleep(time.Minute)
+		require.Equal(t, alotwebhook.RecoveryDone, b.recovery(t).State)
+		require.EqualValues(t, 30, b.recovery(t).Recovered)
+		require.Len(t, b.net.requests(), 60)
+	})
+}
+
+func TestRecoveryBegunElsewhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroken(t, alotwebhook.Config{}, 3)

@@ -193,8 +193,9 @@ type Endpoints interface {
 	PutRecovery(ctx context.Context, r Recovery) error
 
 	// Recoveries returns a page of the matching ones, in the order of their
-	// endpoints' ids, and the cursor of the next page; "" after the last. Its
-	// cost depends on how many match, not on how many there are.
+	// endpoints' ids, and the cursor of the next page; "" after the last. That
+	// of one endpoint, and those that run, are found quickly among many others:
+	// every process looks for the latter every few seconds.
 	Recoveries(ctx context.Context, f RecoveryFilter) (page []Recovery, next string, err error)
 }
 

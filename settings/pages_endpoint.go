@@ -89,8 +89,8 @@ func (v *visit) editEndpoint() error {
 	if err != nil {
 		return err
 	}
-	f := v.newForm()
-	f.Endpoint, f.Version, f.URL, f.Description = e, e.Version, e.URL, e.Description
+	f := v.changeForm(e)
+	f.URL, f.Description = e.URL, e.Description
 	for _, name := range e.EventTypes {
 		f.Chosen[name] = true
 	}
@@ -106,9 +106,8 @@ func (v *visit) updateEndpoint() error {
 	if err != nil {
 		return err
 	}
-	f := v.newForm()
+	f := v.changeForm(e)
 	f.fill(given)
-	f.Endpoint, f.Version = e, e.Version
 	if given.get("version") != strconv.FormatInt(e.Version, 10) {
 		f.Stale = true
 		return v.showForm(http.StatusConflict, f)
@@ -142,9 +141,6 @@ func (v *visit) setDisabled(disabled bool, done string) error {
 		_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), e)
 		if errors.Is(err, alotwebhook.ErrConflict) && tries < 10 {
 			continue
-		}
-		if errors.Is(err, alotwebhook.ErrInvalid) { // its URL or events are not allowed any more
-			return &refusal{http.StatusUnprocessableEntity, "Edit it first", "The endpoint's URL or one of its events is not allowed any more. Edit the endpoint, then try again."}
 		}
 		if err != nil {
 			return err

@@ -167,6 +167,19 @@ func (v *visit) newForm() endpointForm {
 	return endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}
 }
 
+// changeForm offers what the endpoint subscribes to even if it is in no
+// catalogue any more: saving something else does not take it away.
+func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
+	f := v.newForm()
+	f.Endpoint, f.Version = e, e.Version
+	for _, name := range e.EventTypes {
+		if !slices.ContainsFunc(f.Types, func(t alotwebhook.EventType) bool { return t.Name == name }) {
+			f.Types = append(f.Types, alotwebhook.EventType{Name: name, Description: "There are no such events any more."})
+		}
+	}
+	return f
+}
+
 // fill keeps what was filled in; a secret is never sent back.
 func (f *endpointForm) fill(given *form) {
 	f.URL, f.Description, f.Problems = given.get("url"), given.get("description"), given.problems

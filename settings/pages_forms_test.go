@@ -88,6 +88,20 @@ func TestAFormOfAnOlderVersionChangesNothing(t *testing.T) {
 	require.True(t, stored.Disabled, "an edit does not enable")
 }
 
+func TestAnEventTypeThatIsNoMoreStaysChosen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.stored(s.endpoint("https://hooks.example.com/alot").ID)
+	e.EventTypes = append(e.EventTypes, "candidate.withdrew")
+	require.NoError(t, s.store.PutEndpoint(t.Context(), e))
+	form := s.get("/" + e.ID + "/edit").text
+	require.Contains(t, form, `value="candidate.withdrew" checked`)
+	fields := append(hidden(t, form), "url", e.URL, "description", "new", "events", e.EventTypes[0], "events", "candidate.withdrew")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
+	require.Equal(t, e.EventTypes, s.stored(e.ID).EventTypes)
+	require.Contains(t, s.get("/history?type=candidate.withdrew").text, "<option selected>candidate.withdrew</option>")
+}
+
 func TestActionsOnAnEndpoint(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -58,6 +58,13 @@ func (h historyView) Unlisted() bool {
 	})
 }
 
+// UnlistedType reports the same of the event type.
+func (h historyView) UnlistedType() bool {
+	return h.Filter.EventType != "" && !slices.ContainsFunc(h.Types, func(t alotwebhook.EventType) bool {
+		return t.Name == h.Filter.EventType
+	})
+}
+
 // Input is a time as a field of a form takes it.
 func (historyView) Input(t time.Time) string {
 	if t.IsZero() {

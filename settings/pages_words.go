@@ -17,6 +17,7 @@ var templateFuncs = template.FuncMap{
 	"exact":    exact,
 	"utc":      utc,
 	"took":     took,
+	"soon":     soon,
 	"site":     site,
 	"rest":     rest,
 	"answer":   lastAnswer,
@@ -40,6 +41,20 @@ func exact(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z
 
 // utc is a time for people; the page's script puts it into their own zone.
 func utc(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
+
+// soon is how long it is until a time.
+func soon(t time.Time) string {
+	switch left := time.Until(t).Round(time.Second); {
+	case left <= 0:
+		return "now"
+	case left < 2*time.Minute:
+		return fmt.Sprintf("in %d s", left/time.Second)
+	case left < 2*time.Hour:
+		return fmt.Sprintf("in %d min", left/time.Minute)
+	default:
+		return fmt.Sprintf("in %d h", left/time.Hour)
+	}
+}
 
 // took is a duration in the unit that suits it.
 func took(d time.Duration) string {

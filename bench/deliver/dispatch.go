@@ -13,38 +13,35 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// dispatcher delivers from a store, to so many endpoints; pinned, while a
-// transaction of another session keeps the state of before.
-func dispatcher(store string, endpoints, inFlight int, pinned bool) contender {
-	name := fmt.Sprintf("%s, %d endpoints", store, endpoints)
-	if pinned {
-		name += ", pinned"
-	}
+// dispatcher delivers from a store, to so many endpoints, with or without a
+// disturbance.
+func dispatcher(store string, endpoints, inFlight int, disturbed disturbance) contender {
+	name := fmt.Sprintf("%s, %d endpoints%s", store, endpoints, disturbed.name)
 	return contender{name: name, prepare: func(ctx context.Context, rx *receiver, n int) (work, error) {
 		s, err := stores.New(ctx, store)
 		if err != nil {
 			return work{}, err
 		}
-		run, err := preload(ctx, s, rx.url, endpoints, inFlight, n)
+		d, run, err := preload(ctx, s, rx.url, endpoints, inFlight, n)
 		if err != nil {
 			return work{}, errors.Join(err, s.Close())
 		}
-		if pinned {
-			unpin, err := s.Pin(ctx)
-			if err != nil {
-				return work{}, errors.Join(err, s.Close())
-			}
-			return work{run: run, close: sync.OnceValue(func() error { return errors.Join(unpin(), s.Close()) })}, nil
+		if disturbed.begin == nil {
+			return work{run: run, close: sync.OnceValue(s.Close)}, nil
 		}
-		return work{run: run, close: sync.OnceValue(s.Close)}, nil
+		end, err := disturbed.begin(ctx, s, d)
+		if err != nil {
+			return work{}, errors.Join(err, s.Close())
+		}
+		return work{run: run, close: sync.OnceValue(func() error { return errors.Join(end(), s.Close()) })}, nil
 	}}
 }
 
 // preload stores n events and returns what delivers them.
-func preload(ctx context.Context, s alotwebhook.Store, url string, endpoints, inFlight, n int) (func(context.Context) error, error) {
+func preload(ctx context.Context, s alotwebhook.Store, url string, endpoints, inFlight, n int) (d *alotwebhook.Dispatcher, run func(context.Context) error, err error) {
 	var attempts, failures atomic.Int64
 	done := make(chan struct{})
-	d, err := alotwebhook.NewDispatcher(s, &alotwebhook.Config{
+	d, err = alotwebhook.NewDispatcher(s, &alotwebhook.Config{
 		InFlight:            inFlight,
 		InFlightPerEndpoint: max(1, min(inFlight, 32)),
 		AllowHTTP:           true,
@@ -60,15 +57,15 @@ func preload(ctx context.Context, s alotwebhook.Store, url string, endpoints, in
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := createEndpoints(ctx, d, url, endpoints); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := emit(ctx, d, endpoints, n); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return func(ctx context.Context) error {
+	return d, func(ctx context.Context) error {
 		if err := runUntil(ctx, d, done); err != nil {
 			return err
 		}

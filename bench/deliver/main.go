@@ -10,7 +10,8 @@
 // stored before the clock starts, until the last outcome is recorded.
 //
 // With -pin, PostgreSQL has to do it also while a transaction that began before
-// is still open, so that nothing that is done with can be cleared away.
+// is still open; with -read, every store also while somebody pages through the
+// history, four pages a second.
 //
 // The contenders take turns, round by round, because a machine's speed drifts.
 // The absolute figures are medians; the ratio to raw is the median of the
@@ -65,7 +66,7 @@ type options struct {
 	inFlight   int
 	stores     []string
 	endpoints  []int
-	pin        bool
+	pin, read  bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -78,6 +79,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	names := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
 	endpoints := fs.String("endpoints", "10,1000", "how many `endpoints` the deliveries are spread over")
 	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps a snapshot of before, as a backup does")
+	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
@@ -108,9 +110,12 @@ func measureAll(ctx context.Context, o options, w io.Writer) error {
 	contenders := []contender{raw(o.inFlight)}
 	for _, store := range o.stores {
 		for _, n := range o.endpoints {
-			contenders = append(contenders, dispatcher(store, n, o.inFlight, false))
+			contenders = append(contenders, dispatcher(store, n, o.inFlight, disturbance{}))
 			if o.pin && store == "postgres" {
-				contenders = append(contenders, dispatcher(store, n, o.inFlight, true))
+				contenders = append(contenders, dispatcher(store, n, o.inFlight, pinned))
+			}
+			if o.read {
+				contenders = append(contenders, dispatcher(store, n, o.inFlight, read))
 			}
 		}
 	}

@@ -19,12 +19,13 @@ func TestMain(m *testing.M) {
 func TestEveryContenderDelivers(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"-n", "300", "-rounds", "2", "-endpoints", "3", "-inflight", "8"}, &stdout, &stderr)
+	code := run(t.Context(), []string{"-n", "300", "-rounds", "2", "-endpoints", "3", "-inflight", "8", "-read"}, &stdout, &stderr)
 	require.Equal(t, 0, code, stderr.String())
 	for _, line := range []string{
 		`(?m)^raw net/http +\d+ +\d+\.\d +1\.00 +1\.00 +1\.00$`,
 		`(?m)^memory, 3 endpoints +\d+ `,
 		`(?m)^sqlite, 3 endpoints +\d+ `,
+		`(?m)^sqlite, 3 endpoints, read +\d+ `,
 	} {
 		require.Regexp(t, regexp.MustCompile(line), stdout.String())
 	}

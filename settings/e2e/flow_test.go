@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -224,6 +226,49 @@ func TestHistoryUpdatesByItself(t *testing.T) {
 	b.click("#toggle")
 	b.sees("Updates by itself")
 	require.Equal(t, 1, run(b, chromedp.Evaluate[int](`window.before`)), "the page was loaded again")
+}
+
+// TestARecoveryShowsHowFarItIs, and goes on showing it.
+func TestARecoveryShowsHowFarItIs(t *testing.T) {
+	t.Parallel()
+	withAndWithoutScript(t, func(t *testing.T, script bool) {
+		h := newIdleHost(t) // nobody takes the recovery further but this test
+		e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+			OrganizationID: "org_123", URL: "https://hooks.example.test/alot", EventTypes: []string{alotwebhook.EventCandidateInvited},
+		})
+		require.NoError(t, err)
+		h.emit(t)
+		now := time.Now().UTC()
+		recovery := alotwebhook.Recovery{
+			EndpointID: e.ID, OrganizationID: "org_123", State: alotwebhook.RecoveryRunning, Recovered: 1234, Skipped: 2,
+			Oldest: now.Add(-time.Hour), Until: now.Add(time.Hour), CreatedAt: now, UpdatedAt: now,
+		}
+		page, _, err := h.dispatcher.DeliveryPage(t.Context(), alotwebhook.Filter{EndpointID: e.ID})
+		require.NoError(t, err)
+		recovery.Cursor = page[0].ID // of now: half of the way
+		require.NoError(t, h.store.PutRecovery(t.Context(), recovery))
+
+		b := open(t, h.base, script)
+		b.visit(e.ID)
+		b.sees("Recovering", "1\u202f234 deliveries sent again, 2 could not be")
+		value := run(b, chromedp.AttributeValue(chromedp.ID("progress"), "value"))
+		require.InDelta(t, 500, number(t, value.Value), 5)
+		if script {
+			b.requireAccessible("a recovery that runs")
+		}
+		b.picture("recovery-running-" + map[bool]string{true: "with", false: "without"}[script] + "-script")
+
+		recovery.Version, recovery.State, recovery.Recovered, recovery.FinishedAt = 1, alotwebhook.RecoveryDone, 2345, now
+		require.NoError(t, h.store.PutRecovery(t.Context(), recovery))
+		b.comes("Last recovery", "2\u202f345 deliveries sent again")
+	})
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return n
 }
 
 // TestTimesAreTheViewersOwn: shown in their zone, and taken in it by the filters.

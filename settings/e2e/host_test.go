@@ -17,16 +17,30 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// host is a product that mounts the pages, at work.
+// host is a product that mounts the pages.
 type host struct {
+	store      alotwebhook.Store
 	dispatcher *alotwebhook.Dispatcher
 	base       string // of the pages
 }
 
+// newHost returns one at work.
 func newHost(t testing.TB) *host {
 	t.Helper()
+	h := newIdleHost(t)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.dispatcher.Run(ctx) }()
+	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+	return h
+}
+
+// newIdleHost returns one that delivers nothing.
+func newIdleHost(t testing.TB) *host {
+	t.Helper()
+	store := alotwebhook.NewMemoryStore()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,
 		Retry: alotwebhook.Schedule(100 * time.Millisecond), Logger: logger,
 	})
@@ -40,11 +54,7 @@ func newHost(t testing.TB) *host {
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
-	return &host{d, server.URL + "/settings/webhooks/"}
+	return &host{store, d, server.URL + "/settings/webhooks/"}
 }
 
 // emit is what the product does.

@@ -73,7 +73,7 @@ func (b *bench) exec(sql string, args ...any) {
 func (b *bench) fill(n, endpoints int) {
 	b.Helper()
 	fillQueue(b, b.pool, b.schema, n, endpoints)
-	b.exec(`VACUUM ANALYZE queue`)
+	b.exec(`VACUUM ANALYZE queue, events`) // rather than while it is measured
 	b.exec(`CHECKPOINT`)
 }
 

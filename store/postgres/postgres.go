@@ -23,6 +23,11 @@
 // writes its history. Events, deliveries and attempts are partitioned by day, made
 // ahead by whichever process claims, and dropped by [Store.Purge].
 //
+// Lists have no index of their own, which every delivery would pay for. They go
+// by those that delivering needs, endpoint by endpoint, and where a filter asks
+// for something that these do not know, such as a type, a page is what was found
+// in a stretch of a few thousand deliveries.
+//
 // # What a process remembers
 //
 // A claim does not search the queue. Each Store remembers which endpoints have

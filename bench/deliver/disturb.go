@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/bench/internal/stores"
+)
+
+// disturbance is something that goes on beside the deliveries, from begin to end.
+type disturbance struct {
+	name  string
+	begin func(context.Context, *stores.Store, *alotwebhook.Dispatcher) (end func() error, err error)
+}
+
+// pinned: a transaction of another session keeps the state of before, so that
+// nothing that is done with can be cleared away.
+var pinned = disturbance{", pinned", func(ctx context.Context, s *stores.Store, _ *alotwebhook.Dispatcher) (func() error, error) {
+	return s.Pin(ctx)
+}}
+
+// turn is how often somebody turns a page who cannot wait.
+const turn = 250 * time.Millisecond
+
+// read: somebody pages through an organization's history, from the newest on
+// and again when it has come to its end.
+var read = disturbance{", read", func(ctx context.Context, _ *stores.Store, d *alotwebhook.Dispatcher) (func() error, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- readHistory(ctx, d) }()
+	return func() error { cancel(); return <-done }, nil
+}}
+
+func readHistory(ctx context.Context, d *alotwebhook.Dispatcher) error {
+	f := alotwebhook.Filter{OrganizationID: organization(0), State: alotwebhook.StateDelivered, Limit: 50}
+	for {
+		_, next, err := d.DeliveryPage(ctx, f)
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		f.Cursor = next
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(turn):
+		}
+	}
+}

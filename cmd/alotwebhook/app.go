@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, as the help documents them.
+const (
+	exitOK     = 0
+	exitFailed = 1 // refused, not verified, not answered with 2xx, or a fault found
+	exitUsage  = 2 // the command line is wrong, or there is no secret
+)
+
+// app is the program with its surroundings, so that tests run it in process.
+type app struct {
+	in         io.Reader
+	out, err   io.Writer
+	env        func(string) string
+	isTerminal func(any) bool
+
+	started bool // the command line was understood
+}
+
+// errSaid ends a command with exitFailed, where the reason is printed already.
+var errSaid = errors.New("said")
+
+// usageError is a wrong command line that is seen only by the command itself.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// run returns the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(doubleDashes(root, args))
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	cmd, err := root.ExecuteContextC(ctx)
+	wrong := usageError{}
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errSaid):
+		return exitFailed
+	case !a.started || errors.As(err, &wrong):
+		fmt.Fprintf(a.err, "alotwebhook: %s\nTry: %s --help\n", plain(err), cmd.CommandPath())
+		return exitUsage
+	}
+	fmt.Fprintf(a.err, "alotwebhook: %s\n", plain(err))
+	return exitFailed
+}
+
+// plain is an error's text without the library's prefix, which is ours, too.
+func plain(err error) string { return printable(strings.TrimPrefix(err.Error(), "alotwebhook: ")) }
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "alotwebhook",
+		Short: "Test webhooks without a tunnel: sign, verify, send, listen, check",
+		Long: `Test webhooks on your own machine: no tunnel, no account, and no network but
+the URL that you name.
+
+The signing secret comes from --secret-file, from the environment variable
+ALOT_WEBHOOK_SECRET, or from --secret, which other users of the machine can read
+in the list of processes.
+
+Exit codes: 0 all is well; 1 refused, not verified, not answered with 2xx, or a
+fault was found; 2 the command line is wrong or there is no secret.
+
+Output is coloured on a terminal only, and not when NO_COLOR is set.`,
+		Example: `  export ALOT_WEBHOOK_SECRET=your-signing-secret
+  alotwebhook send http://localhost:3000/alot/webhook
+  alotwebhook check http://localhost:3000/alot/webhook
+  alotwebhook listen --forward http://localhost:3000/alot/webhook
+  alotwebhook completion bash > /etc/bash_completion.d/alotwebhook`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
+	return root
+}
+
+// does makes a cobra function of a command's own: once it runs, the command line
+// was understood.
+func (a *app) does(run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		return run(cmd, args)
+	}
+}
+
+// doubleDashes lets "-forward" stand for "--forward", as in programs that use
+// package flag.
+func doubleDashes(root *cobra.Command, args []string) []string {
+	long := func(name string) bool {
+		return name == "help" || slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
+	}
+	fixed := make([]string, len(args))
+	for i, arg := range args {
+		if arg == "--" { // what follows is no flag
+			return append(fixed[:i], args[i:]...)
+		}
+		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
+		if strings.HasPrefix(arg, "-") && len(name) > 1 && long(name) {
+			arg = "-" + arg
+		}
+		fixed[i] = arg
+	}
+	return fixed
+}
+
+// body reads the file that an argument names; stdin without one or for "-".
+func (a *app) body(args []string) ([]byte, error) {
+	if len(args) > 0 && args[0] != "-" {
+		b, err := os.ReadFile(args[0])
+		if err != nil {
+			return nil, usagef("cannot read the body: %w", err)
+		}
+		return b, nil
+	}
+	if a.isTerminal(a.in) {
+		fmt.Fprintln(a.err, "Reading the body from the terminal; its end is Ctrl-D at the start of a line.")
+	}
+	b, err := io.ReadAll(a.in)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the body: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+const secret alotwebhook.Secret = "your-signing-secret"
+
+// The known answer that GitHub publishes for the same scheme.
+const (
+	helloSecret    = "It's a Secret to Everybody"
+	helloBody      = "Hello, World!"
+	helloSignature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+)
+
+// screen is an output that can be read while it is written.
+type screen struct {
+	mu       sync.Mutex
+	b        bytes.Buffer
+	terminal bool
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// session is a run of the program in process.
+type session struct {
+	app      *app
+	out, err *screen
+}
+
+func newSession(in io.Reader, env map[string]string) *session {
+	s := &session{out: &screen{}, err: &screen{}}
+	s.app = &app{in: in, out: s.out, err: s.err, env: func(name string) string { return env[name] }, isTerminal: func(f any) bool {
+		on, ok := f.(*screen)
+		return ok && on.terminal
+	}}
+	return s
+}
+
+var withSecret = map[string]string{secretVariable: string(secret)}
+
+// run runs a command with the secret in the environment.
+func run(t *testing.T, in string, args ...string) (code int, out, err string) {
+	t.Helper()
+	s := newSession(strings.NewReader(in), withSecret)
+	code = s.app.run(t.Context(), args)
+	return code, s.out.String(), s.err.String()
+}
+
+func file(t *testing.T, content string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
+	return name
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"unknown command":  {[]string{"sing"}, `unknown command "sing" for "alotwebhook"`},
+		"unknown flag":     {[]string{"sign", "--hader"}, "unknown flag: --hader"},
+		"no URL":           {[]string{"send"}, "give one URL, such as http://localhost:3000/alot/webhook, and not 0 arguments"},
+		"two URLs":         {[]string{"check", "http://a.test", "http://b.test"}, "not 2 arguments"},
+		"no http":          {[]string{"send", "ftp://a.test/"}, `"ftp://a.test/" is not an http or https URL`},
+		"no host":          {[]string{"check", "localhost:3000"}, `"localhost:3000" is not an http or https URL`},
+		"no file":          {[]string{"sign", "no such file"}, "cannot read the body: open no such file"},
+		"no secret file":   {[]string{"sign", "--secret-file", "no such file"}, "cannot read the secret: open no such file"},
+		"no data file":     {[]string{"send", "--data", "@no such file", "http://a.test"}, "cannot read the data: open no such file"},
+		"no JSON":          {[]string{"send", "--data", "{", "http://a.test"}, "data is not one JSON value"},
+		"no event id":      {[]string{"send", "--id", "evt_1", "http://a.test"}, `"id" has 1 characters after the prefix`},
+		"body and data":    {[]string{"send", "--data", "{}", "--body", "-", "http://a.test"}, "[body data] were all set"},
+		"two secrets":      {[]string{"sign", "--secret", "a", "--secret-file", "b"}, "[secret secret-file] were all set"},
+		"no signature":     {[]string{"verify"}, "no signature: give --signature"},
+		"forward nowhere":  {[]string{"listen", "--forward", "3000"}, `"3000" is not an http or https URL`},
+		"no such address":  {[]string{"listen", "--addr", "127.0.0.1:x"}, "cannot receive at 127.0.0.1:x"},
+		"open to control":  {[]string{"listen", "--addr", "127.0.0.1:0", "--control", "0.0.0.0:0"}, `--control is "0.0.0.0:0"; it must be an address on loopback`},
+		"keeps fewer":      {[]string{"listen", "--keep", "-1"}, "--keep must be 0 or more"},
+		"unknown check":    {[]string{"check", "--skip", "gzp", "http://a.invalid"}, `there is no check "gzp" to skip`},
+		"no such duration": {[]string{"send", "--timeout", "soon", "http://a.test"}, `invalid argument "soon" for "--timeout"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, out, err := run(t, "", c.args...)
+			require.Equal(t, exitUsage, code)
+			require.Contains(t, err, c.says)
+			require.Contains(t, err, "\nTry: alotwebhook")
+			require.Empty(t, out)
+		})
+	}
+}
+
+func TestSecretComesFrom(t *testing.T) {
+	t.Parallel()
+	right := file(t, helloSecret+"\r\n")
+	for name, c := range map[string]struct {
+		env   string
+		flags []string
+		code  int
+		err   string
+	}{
+		"the environment":               {env: helloSecret},
+		"a file, not the environment":   {env: "another", flags: []string{"--secret-file", right}},
+		"a flag, not the environment":   {env: "another", flags: []string{"--secret", helloSecret}},
+		"nowhere":                       {code: exitUsage, err: "no signing secret: set ALOT_WEBHOOK_SECRET, or give --secret-file"},
+		"an environment with a line":    {env: helloSecret + "\n", code: exitUsage, err: "the signing secret of ALOT_WEBHOOK_SECRET has white space around it"},
+		"a file with too many lines":    {flags: []string{"--secret-file", file(t, helloSecret+"\n\n")}, code: exitUsage, err: "has white space around it"},
+		"an empty file":                 {flags: []string{"--secret-file", file(t, "\n")}, code: exitUsage, err: "is empty"},
+		"a flag that is nothing but it": {flags: []string{"--secret", "  "}, code: exitUsage, err: "the signing secret of --secret is empty"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSession(strings.NewReader(helloBody), map[string]string{secretVariable: c.env})
+			require.Equal(t, c.code, s.app.run(t.Context(), append([]string{"sign"}, c.flags...)))
+			if c.code == exitOK {
+				require.Equal(t, helloSignature+"\n", s.out.String())
+			}
+			require.Contains(t, s.err.String(), c.err)
+			require.NotContains(t, s.err.String(), helloSecret)
+		})
+	}
+}
+
+func TestSign(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"-"}, {file(t, helloBody)}} {
+		code, out, _ := run(t, helloBody, append([]string{"sign", "--secret", helloSecret}, args...)...)
+		require.Equal(t, exitOK, code)
+		require.Equal(t, helloSignature+"\n", out)
+	}
+	_, out, _ := run(t, helloBody, "sign", "-secret="+helloSecret, "-header") // as package flag spells them
+	require.Equal(t, "X-Alot-Signature: "+helloSignature+"\n", out)
+	code, _, says := run(t, "", "sign", "--", "-header") // a file
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, says, "open -header")
+	_, out, _ = run(t, helloBody+"\n", "sign", "--secret", helloSecret)
+	require.NotEqual(t, helloSignature+"\n", out)
+}
+
+// Who types the body is told how it ends.
+func TestSignFromTerminal(t *testing.T) {
+	t.Parallel()
+	s := newSession(nil, withSecret)
+	typed := &typing{strings.NewReader("{}")}
+	s.app.in, s.app.isTerminal = typed, func(f any) bool { return f == io.Reader(typed) }
+	require.Equal(t, exitOK, s.app.run(t.Context(), []string{"sign"}))
+	require.Contains(t, s.err.String(), "its end is Ctrl-D")
+	require.Equal(t, alotwebhook.Sign([]byte("{}"), secret)+"\n", s.out.String())
+}
+
+type typing struct{ io.Reader }
+
+// Every command explains itself with examples, and completes in four shells.
+func TestHelpAndCompletion(t *testing.T) {
+	t.Parallel()
+	code, out, _ := run(t, "", "-h")
+	require.Equal(t, exitOK, code)
+	require.Contains(t, out, "Exit codes: 0 all is well; 1 ")
+	require.Contains(t, out, secretVariable)
+	for _, name := range []string{"sign", "verify", "send", "listen", "replay", "check"} {
+		require.Contains(t, out, "\n  "+name+" ")
+		code, help, _ := run(t, "", name, "-help")
+		require.Equal(t, exitOK, code)
+		require.Contains(t, help, "Examples:\n  alotwebhook "+name)
+		for line := range strings.Lines(help) {
+			require.Less(t, len(line), 140, "%s", line)
+		}
+	}
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		code, script, _ := run(t, "", "completion", shell)
+		require.Equal(t, exitOK, code)
+		require.Contains(t, script, "alotwebhook")
+	}
+	_, out, _ = run(t, "", "__complete", "send", "--type", "candidate.d")
+	require.Contains(t, out, "candidate.disqualified\n")
+	_, out, _ = run(t, "", "__complete", "check", "--skip", "gz")
+	require.Contains(t, out, "gzip\n")
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Jürgen\t王\n🎉":       "Jürgen\t王\n🎉",
+		"\x1b[31mred\x07":    `\u001b[31mred\u0007`,
+		"a\r\nb":             "a\\r\nb",
+		"\u009b31m":          `\u009b31m`,
+		"a\u202eb":           `a\u202eb`,
+		"\xff\xfe":           `\xff\xfe`,
+		"\ufffd is no fault": "\ufffd is no fault",
+	} {
+		require.Equal(t, want, printable(in))
+	}
+}
+
+func TestShown(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "{\n  \"a\": 1.10\n}", shown([]byte(`{"a":1.10}`)))
+	require.Equal(t, "no JSON", shown([]byte("no JSON\r\n")))
+	long := shown(bytes.Repeat([]byte("x"), maxShown+7))
+	require.True(t, strings.HasSuffix(long, "x\n… and 7 bytes more"))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/webhooktest"
+)
+
+// rightReceiver is a customer's service at work.
+func rightReceiver(t *testing.T) *httptest.Server {
+	t.Helper()
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	r := alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)})
+	alotwebhook.On(r, alotwebhook.EventCandidateCompleted, func(context.Context, alotwebhook.Event, alotwebhook.CandidateCompleted) error { return nil })
+	s := httptest.NewServer(r)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestCheckRightReceiver(t *testing.T) {
+	t.Parallel()
+	s := rightReceiver(t)
+	code, out, says := run(t, "", "check", s.URL)
+	require.Equal(t, exitOK, code, "%s", out)
+	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
+	require.Contains(t, out, "– too-old  not checked: no MaxAge is given")
+	require.Contains(t, out, "\nNo fault was found.\n")
+	require.Empty(t, says)
+	require.NotContains(t, out, string(secret))
+
+	code, out, _ = run(t, "", "check", "--json", "--skip", "gzip,oversized", "--type", "candidate.invited", "--data", `{"a":1}`, s.URL)
+	require.Equal(t, exitOK, code)
+	var names []string
+	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
+		var line struct {
+			Check, Skipped string
+			OK             bool
+		}
+		require.NoError(t, d.Decode(&line))
+		require.NotEqual(t, line.OK, line.Skipped != "")
+		names = append(names, line.Check)
+	}
+	require.Equal(t, webhooktest.Battery{}.Checks(), names)
+}
+
+func TestCheckStandardWebhooks(t *testing.T) {
+	t.Parallel()
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	s := httptest.NewServer(alotwebhook.NewReceiver(v.AcceptStandard(&alotwebhook.StandardConfig{Only: true}),
+		&alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)}))
+	defer s.Close()
+	code, out, _ := run(t, "", "check", "--standard", s.URL)
+	require.Equal(t, exitOK, code, "%s", out)
+	require.Contains(t, out, "✓ standard-stale")
+}
+
+func TestCheckWrongReceiver(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	defer s.Close()
+	code, out, _ := run(t, "", "check", s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: it answered 200 OK, not 4xx\n"+
+		"    right:  A request without a signature is refused with 401, however good it looks.\n    change: Verify the signature before anything else")
+	require.Regexp(t, `\nFaults found by \d+ of \d+ checks\.\n`, out)
+
+	code, out, _ = run(t, "", "check", "--json", s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, `"ok":false,"problem":"sent a request without a signature: it answered 200 OK, not 4xx"`)
+}
+
+func TestCheckNobody(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	code, out, _ := run(t, "", "check", s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no answer: dial tcp ")
+	require.Contains(t, out, "– unsigned  not checked: the receiver does not answer")
+}
+
+// Ctrl-C in the middle is no clean bill.
+func TestCheckCutShort(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	right := rightReceiver(t)
+	var count atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if count.Add(1) == 5 {
+			cancel()
+		}
+		right.Config.Handler.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	run := newSession(strings.NewReader(""), withSecret)
+	require.Equal(t, exitFailed, run.app.run(ctx, []string{"check", s.URL}))
+	require.Contains(t, run.out.String(), "not checked: the battery was ended")
+	require.Contains(t, run.err.String(), "ended before all checks were made")
+}

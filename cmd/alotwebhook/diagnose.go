@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/alot/alotwebhook"
+)
+
+// diagnose says what a refused signature might be: its own form, and the usual
+// mistakes with the body or the secret under which it would be right. It never
+// says what the right one is.
+func diagnose(body []byte, signature string, secret alotwebhook.Secret) (hints []string) {
+	form, repaired := signatureForm(signature)
+	hints = append(hints, form...)
+	if len(body) == 0 {
+		hints = append(hints, "The body is empty. Was it read already, or is the file the wrong one?")
+	}
+	if alotwebhook.Verify(body, repaired, secret) == nil {
+		return append(hints, "But for its form it is the right signature of this body.")
+	}
+	if len(repaired) != len("sha256=")+64 {
+		return hints // no mistake with the body can be seen from this
+	}
+	for _, b := range otherBodies(body) {
+		if alotwebhook.Verify(b.body, repaired, secret) == nil {
+			return append(hints, b.hint)
+		}
+	}
+	for _, s := range otherSecrets(secret) {
+		if alotwebhook.Verify(body, repaired, s.secret) == nil {
+			return append(hints, s.hint)
+		}
+	}
+	return append(hints, "It is the signature of another body, or made with another secret. Is it the secret of this endpoint, and not of another or of before it was rotated?")
+}
+
+// signatureForm says what is wrong with a signature's form and mends it as far
+// as its meaning is plain.
+func signatureForm(signature string) (hints []string, repaired string) {
+	say := func(hint string) { hints = append(hints, hint) }
+	repaired = strings.TrimSpace(signature)
+	if signature == "" {
+		say("The signature is empty. Did the header get lost, as in a proxy that drops unknown ones?")
+		return hints, ""
+	}
+	if repaired != signature {
+		say("There is white space around the signature.")
+	}
+	if strings.Contains(repaired, ",") {
+		say("There are several signatures; the sender sends one. A proxy joins doubled headers.")
+		return hints, ""
+	}
+	name, rest, found := strings.Cut(repaired, "=")
+	switch {
+	case !found || len(repaired) == 44: // or the padding of base64
+		say(`The signature has no "sha256=" in front.`)
+		rest = repaired
+	case name == "sha256":
+	case strings.EqualFold(name, "sha256"):
+		say("The prefix must be lower case: sha256=")
+	default:
+		say(fmt.Sprintf("The algorithm is %q; the one that is used is sha256.", printable(clip(name))))
+		return hints, ""
+	}
+	digits, problem := hexDigits(strings.TrimSpace(rest))
+	if problem != "" {
+		say(problem)
+	}
+	return hints, "sha256=" + digits
+}
+
+// hexDigits returns the 64 lower-case digits that are meant, if it can be seen.
+func hexDigits(text string) (digits, problem string) {
+	if sum, err := base64.StdEncoding.DecodeString(text); err == nil && len(sum) == 32 {
+		return hex.EncodeToString(sum), "The signature is in base64; the published form is lower-case hex."
+	}
+	_, err := hex.DecodeString(text)
+	switch {
+	case len(text) < 64:
+		return "", fmt.Sprintf("The signature has %d digits, not 64: it was cut off.", len(text))
+	case len(text) > 64:
+		return "", fmt.Sprintf("The signature has %d digits, not 64.", len(text))
+	case err != nil:
+		return "", "The signature has characters that are no hex digits."
+	case strings.ToLower(text) != text:
+		return strings.ToLower(text), "The hex is in upper case; the published form is lower case."
+	}
+	return text, ""
+}
+
+type otherBody struct {
+	body []byte
+	hint string
+}
+
+// otherBodies are what a body may have been when it was signed.
+func otherBodies(body []byte) []otherBody {
+	trimmed := bytes.TrimRight(body, "\r\n")
+	bodies := []otherBody{
+		{append(bytes.Clone(trimmed), '\n'), "It is the signature of this body with a line end behind it: something dropped the line end after it was signed (curl -d does; use --data-binary)."},
+		{append(bytes.Clone(trimmed), "\r\n"...), "It is the signature of this body with CR LF behind it: something dropped the line end after it was signed."},
+		{trimmed, "It is the signature of this body without the line end behind it: an editor or echo added one after it was signed (use printf, or echo -n)."},
+		{bytes.TrimSpace(body), "It is the signature of this body without the white space around it."},
+		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "It is the signature of this body with LF for line ends, not CR LF."},
+		{bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n")), "It is the signature of this body with CR LF for line ends, not LF."},
+		{bytes.TrimPrefix(body, []byte("\ufeff")), "It is the signature of this body without the byte order mark in front: an editor added it."},
+		{nil, "It is the signature of an empty body: the body was read, or lost, before it was signed."},
+	}
+	return append(bodies, reencoded(body)...)
+}
+
+// reencoded are spellings of the same JSON by the usual encoders.
+func reencoded(body []byte) (bodies []otherBody) {
+	var compact bytes.Buffer
+	if json.Compact(&compact, body) != nil {
+		return nil
+	}
+	add := func(b []byte, how string) {
+		hint := "It is the signature of the same JSON " + how + ": something decoded the body and encoded it again. Sign and verify the raw bytes."
+		bodies = append(bodies, otherBody{b, hint}, otherBody{append(bytes.Clone(b), '\n'), hint})
+	}
+	add(compact.Bytes(), "without white space")
+	for _, indent := range []string{"  ", "    ", "\t"} {
+		var b bytes.Buffer
+		_ = json.Indent(&b, compact.Bytes(), "", indent) // it is valid
+		add(b.Bytes(), "with indentation")
+	}
+	var escaped bytes.Buffer
+	json.HTMLEscape(&escaped, compact.Bytes())
+	add(escaped.Bytes(), "with <, > and & escaped")
+	add(spaced(compact.Bytes()), "with a blank after each colon and comma, as Python's json.dumps")
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) == nil {
+		sorted, _ := json.Marshal(v) // it was decoded
+		add(sorted, "with sorted keys")
+		if m, ok := v.(map[string]any); ok && m["data"] != nil {
+			data, _ := alotwebhook.ParseEvent(body)
+			bodies = append(bodies, otherBody{data.Data, "It is the signature of data alone, not of the whole body."})
+		}
+	}
+	return bodies
+}
+
+// spaced puts a blank behind each colon and comma outside of strings.
+func spaced(compact []byte) []byte {
+	var b bytes.Buffer
+	inString, escaped := false, false
+	for _, c := range compact {
+		b.WriteByte(c)
+		switch {
+		case escaped:
+			escaped = false
+		case inString && c == '\\':
+			escaped = true
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ':' || c == ','):
+			b.WriteByte(' ')
+		}
+	}
+	return b.Bytes()
+}
+
+type otherSecret struct {
+	secret alotwebhook.Secret
+	hint   string
+}
+
+// otherSecrets are what a secret may have become on the signing side.
+func otherSecrets(secret alotwebhook.Secret) (secrets []otherSecret) {
+	text := string(secret)
+	add := func(s, hint string) {
+		if s != "" && s != text {
+			secrets = append(secrets, otherSecret{alotwebhook.Secret(s), hint})
+		}
+	}
+	const around = "It was made with this secret and white space around it: the signing side read it with a line end or blanks, as from a file or a form."
+	for _, space := range []string{"\n", "\r\n", " ", "\t"} {
+		add(text+space, around)
+		add(space+text, around)
+		add(space+text+space, around)
+	}
+	const quotes = "It was made with this secret and other quotation marks around it: one side took those of a configuration file for a part of it."
+	add(`"`+text+`"`, quotes)
+	add("'"+text+"'", quotes)
+	add(strings.Trim(text, `"'`), quotes)
+	key, isPrefixed := strings.CutPrefix(text, "whsec_")
+	if raw, err := base64.StdEncoding.DecodeString(key); err == nil {
+		add(string(raw), "It was made with what this secret is in base64: the key is the secret's text itself, whsec_ included.")
+	}
+	if isPrefixed {
+		add(key, "It was made with this secret less its whsec_, which is a part of it.")
+	} else {
+		add("whsec_"+text, "It was made with whsec_ before this secret: that is a part of it.")
+	}
+	return secrets
+}
+
+func clip(s string) string {
+	if len(s) > 20 {
+		return s[:20] + "…"
+	}
+	return s
+}

@@ -1,0 +1,345 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/webhooktest"
+)
+
+// listening is a listen at work in this process.
+type listening struct {
+	*session
+	t            *testing.T
+	url, control string
+	keys         *io.PipeWriter
+	stop         context.CancelFunc
+	ended        chan int
+}
+
+// listen starts the command on free ports; it must end well by the test's end.
+func listen(t *testing.T, args ...string) *listening {
+	t.Helper()
+	return listenWith(t, withSecret, args...)
+}
+
+func listenWith(t *testing.T, env map[string]string, args ...string) *listening {
+	t.Helper()
+	in, keys := io.Pipe()
+	l := &listening{session: newSession(in, env), t: t, keys: keys, ended: make(chan int, 1)}
+	l.app.isTerminal = func(f any) bool { return f == io.Reader(in) }
+	ctx, stop := context.WithCancel(t.Context())
+	l.stop = stop
+	go func() {
+		l.ended <- l.app.run(ctx, append([]string{"listen", "--addr", "127.0.0.1:0", "--control", "127.0.0.1:0"}, args...))
+	}()
+	t.Cleanup(func() {
+		stop()
+		require.Equal(t, exitOK, <-l.ended)
+		l.ended <- exitOK
+		_ = keys.Close()
+	})
+	l.url = l.sees(l.err, `Receiving at (http://\S+)/`)
+	l.control = strings.TrimPrefix(l.sees(l.err, `Replaying at (http://\S+)/`), "http://")
+	l.sees(l.err, `(Keys: )`)
+	return l
+}
+
+// sees waits until a screen shows what the expression says, and returns its group.
+func (l *listening) sees(s *screen, expression string) string {
+	l.t.Helper()
+	re := regexp.MustCompile(expression)
+	var found []string
+	require.Eventually(l.t, func() bool {
+		found = re.FindStringSubmatch(s.String())
+		return found != nil
+	}, 20*time.Second, 5*time.Millisecond, "%s in %s", expression, s)
+	return found[1]
+}
+
+func (l *listening) types(line string) {
+	l.t.Helper()
+	_, err := io.WriteString(l.keys, line+"\n")
+	require.NoError(l.t, err)
+}
+
+func answerOf(t *testing.T, r *http.Request) (status int, header http.Header, body string) {
+	t.Helper()
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, resp.Header, string(b)
+}
+
+func TestListenPrints(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	event := webhooktest.NewEvent(t, alotwebhook.EventCandidateInvited, map[string]string{"candidateName": "Jane \u009b31m"})
+	status, _, _ := answerOf(t, webhooktest.NewRequest(t, l.url+"/any/path", event, secret))
+	require.Equal(t, http.StatusOK, status)
+	l.sees(l.out, `(?m)^\d\d:\d\d:\d\d  #1  candidate.invited  (`+event.ID+`)  verified\n  \{\n    "id"`)
+	require.Contains(t, l.out.String(), `"candidateName": "Jane \u009b31m"`)
+
+	wrong := webhooktest.NewRequest(t, l.url, event, secret+"\n")
+	status, _, body := answerOf(t, wrong)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Equal(t, "Unauthorized\n", body)
+	l.sees(l.out, `(signature does not match the body and the secret\n  - It was made with this secret and white space around it)`)
+
+	status, _, _ = answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte("Hello"), secret))
+	require.Equal(t, http.StatusBadRequest, status)
+	l.sees(l.out, `(#2  POST /, 5 bytes  verified\n  - malformed event: the body is not a JSON object\n  Hello\n)`)
+}
+
+// Without a receiver behind it, it is a right one itself.
+func TestListenIsRightReceiver(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	code, out, _ := run(t, "", "check", "--max-body", "1048576", "--timeout", "60s", l.url)
+	require.Equal(t, exitOK, code, "%s", out)
+}
+
+func TestListenForwards(t *testing.T) {
+	t.Parallel()
+	behind := webhooktest.NewServer(t, secret)
+	behind.Answer(webhooktest.Answer{
+		Status: http.StatusServiceUnavailable, Body: `{"error":"busy"}`, Header: http.Header{"Retry-After": {"7"}, "Content-Type": {"application/json"}},
+	})
+	l := listen(t, "-forward", behind.URL+"/alot?a=b")
+	body := []byte("{\n" + payload[1:] + "\n")
+	r := webhooktest.NewBodyRequest(t, l.url+"/x", body, secret)
+	r.Header["X-Twice"] = []string{"one", "two"}
+	r.Header.Set("User-Agent", "alotwebhook/1")
+	r.Header.Set("Connection", "x-hop, x-other")
+	r.Header.Set("X-Hop", "1")
+	status, header, answer := answerOf(t, r)
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Equal(t, "7", header.Get("Retry-After"))
+	require.Equal(t, `{"error":"busy"}`, answer)
+	l.sees(l.out, `(→ 503 Service Unavailable in )`)
+	l.sees(l.out, `(the receiver said:\n  \{\n    "error": "busy")`)
+
+	got := behind.Received()[0]
+	require.NoError(t, got.Err)
+	require.Equal(t, body, got.Body)
+	require.Equal(t, "/alot?a=b", got.URI)
+	require.Equal(t, []string{"one", "two"}, got.Header["X-Twice"])
+	require.Equal(t, "alotwebhook/1", got.Header.Get("User-Agent"))
+	require.Empty(t, got.Header.Get("Connection"))
+	require.Empty(t, got.Header.Get("X-Hop"))
+
+	// What is not verified is not passed on, unless asked.
+	unsigned := webhooktest.NewBodyRequest(t, l.url, body, "another")
+	status, _, _ = answerOf(t, unsigned)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Len(t, behind.Received(), 1)
+	lax := listen(t, "--skip-verify", "--forward", behind.URL)
+	answerOf(t, webhooktest.NewBodyRequest(t, lax.url, body, "another"))
+	require.ErrorIs(t, behind.Received()[1].Err, alotwebhook.ErrSignatureMismatch)
+	lax.sees(lax.out, `(#1  .*  signature does not match the body and the secret  → 401)`)
+}
+
+// Without a secret, too, one can see what comes.
+func TestListenWithoutSecret(t *testing.T) {
+	t.Parallel()
+	l := listenWith(t, nil, "--skip-verify")
+	status, _, _ := answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret))
+	require.Equal(t, http.StatusOK, status)
+	l.sees(l.out, `(#1  candidate.completed  evt_01jcc7wjz3e4qv8x5k2m9n6p0r  not verified: there is no secret\n)`)
+}
+
+func TestListenForwardsToNobody(t *testing.T) {
+	t.Parallel()
+	nobody := webhooktest.NewServer(t)
+	nobody.Close()
+	l := listen(t, "--forward", nobody.URL)
+	status, _, _ := answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret))
+	require.Equal(t, http.StatusBadGateway, status)
+	l.sees(l.out, `(→ no answer: dial tcp )`)
+	code, out, _ := run(t, "", "replay", "--control", l.control)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "→ no answer: dial tcp ")
+}
+
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	behind := webhooktest.NewServer(t, secret)
+	l := listen(t, "--forward", behind.URL, "--keep", "2")
+	code, _, says := run(t, "", "replay", "--control", l.control)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, says, "no event is kept yet")
+
+	var events []alotwebhook.Event
+	for range 3 {
+		events = append(events, webhooktest.NewEvent(t, alotwebhook.EventAssessmentPublished, nil))
+		answerOf(t, webhooktest.NewRequest(t, l.url, events[len(events)-1], secret))
+	}
+	for i, c := range []struct {
+		args []string
+		want alotwebhook.Event
+	}{
+		{nil, events[2]},
+		{[]string{"last"}, events[2]},
+		{[]string{"2"}, events[1]},
+		{[]string{"#2"}, events[1]},
+		{[]string{events[1].ID}, events[1]},
+	} {
+		code, out, _ := run(t, "", append([]string{"replay", "--control", l.control}, c.args...)...)
+		require.Equal(t, exitOK, code)
+		require.Contains(t, out, c.want.ID+"  → 200 OK in ")
+		got := behind.Received()[3+i]
+		require.NoError(t, got.Err)
+		require.Equal(t, c.want, got.Event)
+	}
+	code, out, _ := run(t, "", "replay", "--list", "--control", l.control)
+	require.Equal(t, exitOK, code)
+	require.NotContains(t, out, events[0].ID)
+	require.Regexp(t, `^#2 .*`+events[1].ID+`\n#3 .*`+events[2].ID+`\n$`, out)
+
+	behind.Answer(webhooktest.Answer{Status: http.StatusInternalServerError})
+	code, out, _ = run(t, "", "replay", "--control", l.control)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "→ 500 Internal Server Error")
+	for _, which := range []string{"1", events[0].ID, "a/../b"} {
+		code, _, says = run(t, "", "replay", "--control", l.control, which)
+		require.Equal(t, exitFailed, code)
+		require.Contains(t, says, "is kept; there are 2, from number 2 on")
+	}
+}
+
+func TestReplayNeedsListenAndReceiver(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret))
+	code, _, says := run(t, "", "replay", "--control", l.control)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, says, "start listen with --forward URL")
+	l.types("q") // it is gone then
+	require.Equal(t, exitOK, <-l.ended)
+	l.ended <- exitOK
+	code, _, says = run(t, "", "replay", "--control", l.control)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, says, "no listen can be asked at http://127.0.0.1:")
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	behind := webhooktest.NewServer(t, secret)
+	l := listen(t, "--forward", behind.URL)
+	l.types("r")
+	l.sees(l.err, `(no event is kept yet)`)
+	answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret))
+	for i, line := range []string{"r", "r 1", " r  #1 ", "r evt_01jcc7wjz3e4qv8x5k2m9n6p0r"} {
+		l.types(line)
+		got, err := behind.Wait(t.Context(), 2+i)
+		require.NoError(t, err)
+		require.Equal(t, payload, string(got[1+i].Body))
+	}
+	l.types("r 9")
+	l.sees(l.err, `(no event "9" is kept; there are 1, from number 1 on)`)
+	l.types("")
+	l.types("l")
+	l.sees(l.err, `#1  (candidate.completed)  evt_01jcc7wjz3e4qv8x5k2m9n6p0r\n`)
+	l.types("what?")
+	l.sees(l.err, `(r replays the last event, r 3 )`)
+	l.types("q")
+	require.Equal(t, exitOK, <-l.ended)
+	l.ended <- exitOK
+}
+
+func TestListenJSON(t *testing.T) {
+	t.Parallel()
+	behind := webhooktest.NewServer(t, secret)
+	l := listen(t, "--json", "--forward", behind.URL)
+	answerOf(t, webhooktest.NewBodyRequest(t, l.url+"/a", []byte(payload), secret))
+	answerOf(t, webhooktest.NewBodyRequest(t, l.url, []byte("\xff\x00"), "another"))
+	l.sees(l.out, `(?s)(\n.*\n)`)
+	var lines []map[string]any
+	for d := json.NewDecoder(strings.NewReader(l.out.String())); d.More(); {
+		var line map[string]any
+		require.NoError(t, d.Decode(&line))
+		lines = append(lines, line)
+	}
+	require.Len(t, lines, 2)
+	require.Equal(t, true, lines[0]["verified"])
+	require.Equal(t, 1.0, lines[0]["number"])
+	require.Equal(t, payload, lines[0]["body"])
+	require.Equal(t, "candidate.completed", lines[0]["type"])
+	require.Equal(t, "evt_01jcc7wjz3e4qv8x5k2m9n6p0r", lines[0]["id"])
+	require.Equal(t, "/a", lines[0]["uri"])
+	require.Equal(t, 200.0, lines[0]["forward"].(map[string]any)["status"])
+	require.Equal(t, false, lines[1]["verified"])
+	require.Equal(t, "signature does not match the body and the secret", lines[1]["problem"])
+	require.NotEmpty(t, lines[1]["hints"])
+	require.Equal(t, "/wA=", lines[1]["bodyBase64"])
+	require.NotContains(t, lines[1], "forward")
+}
+
+func TestListenRefuses(t *testing.T) {
+	t.Parallel()
+	l := listen(t, "--max-body", "1000")
+	get, err := http.NewRequest(http.MethodGet, l.url, nil)
+	require.NoError(t, err)
+	status, header, _ := answerOf(t, get)
+	require.Equal(t, http.StatusMethodNotAllowed, status)
+	require.Equal(t, "POST", header.Get("Allow"))
+	l.sees(l.err, `(GET / was answered with 405)`)
+	status, _, _ = answerOf(t, webhooktest.NewBodyRequest(t, l.url, make([]byte, 1001), secret))
+	require.Equal(t, http.StatusRequestEntityTooLarge, status)
+	l.sees(l.err, `(A body of more than 1000 bytes was answered with 413)`)
+	doubled := webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret)
+	doubled.Header.Add(alotwebhook.SignatureHeader, doubled.Header.Get(alotwebhook.SignatureHeader))
+	status, _, _ = answerOf(t, doubled)
+	require.Equal(t, http.StatusUnauthorized, status)
+	l.sees(l.out, `(The signature header stands there several times)`)
+}
+
+// No web page can reach the controls: not by a request that needs no leave, and
+// not under a name of its own.
+func TestControlIsForItsCommandAlone(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	for name, change := range map[string]func(*http.Request){
+		"no header":    func(r *http.Request) { r.Header.Del(controlHeader) },
+		"another name": func(r *http.Request) { r.Host = "attacker.test:4281" },
+		"a public one": func(r *http.Request) { r.Host = "192.0.2.1:4281" },
+	} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+l.control+"/events", nil)
+		require.NoError(t, err)
+		r.Header.Set(controlHeader, "1")
+		status, _, _ := answerOf(t, r)
+		require.Equal(t, http.StatusOK, status)
+		change(r)
+		status, _, body := answerOf(t, r)
+		require.Equal(t, http.StatusForbidden, status, name)
+		require.NotContains(t, body, "[")
+	}
+}
+
+func TestListenWhereSomebodyListens(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	code, _, says := run(t, "", "listen", "--addr", taken.Addr().String())
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, says, "cannot receive at "+taken.Addr().String())
+	code, _, says = run(t, "", "listen", "--addr", "127.0.0.1:0", "--control", taken.Addr().String())
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, says, "another listen?")
+	s := newSession(nil, nil)
+	require.Equal(t, exitUsage, s.app.run(t.Context(), []string{"listen", "--addr", "127.0.0.1:0"}))
+	require.Contains(t, s.err.String(), "no signing secret")
+}

@@ -1,0 +1,18 @@
+// Command alotwebhook tests webhooks without a tunnel, an account or a network:
+// it signs, verifies, sends, listens, forwards, replays, and checks a receiver.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, isTerminal: isTerminal}
+	code := a.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}

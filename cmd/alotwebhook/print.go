@@ -1,0 +1,134 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// isTerminal reports whether a file is one that a person looks at.
+func isTerminal(file any) bool {
+	f, ok := file.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull) // a character device, too
+	return err == nil && !os.SameFile(info, null)
+}
+
+// style colours words, or leaves them as they are.
+type style struct{ on bool }
+
+// styleFor follows https://no-color.org.
+func (a *app) styleFor(w io.Writer) style {
+	return style{on: a.isTerminal(w) && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb"}
+}
+
+func (s style) code(code, text string) string {
+	if !s.on {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (s style) good(text string) string { return s.code("32", text) }
+func (s style) bad(text string) string  { return s.code("31", text) }
+func (s style) dim(text string) string  { return s.code("2", text) }
+func (s style) bold(text string) string { return s.code("1", text) }
+
+// status is an HTTP status, coloured by what the sender makes of it.
+func (s style) status(code int) string {
+	text := strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
+	if code >= 200 && code < 300 {
+		return s.good(text)
+	}
+	return s.bad(text)
+}
+
+// printable shows what came from outside so that it cannot steer a terminal:
+// control characters other than line ends and tabs stand there as escapes.
+func printable(text string) string {
+	harmless := func(r rune) bool {
+		return r == '\n' || r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r)
+	}
+	if utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool { return !harmless(r) }) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case harmless(r):
+			b.WriteRune(r)
+		case r == '\r':
+			b.WriteString(`\r`)
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// maxShown bounds how much of a body is shown, in bytes.
+const maxShown = 16 << 10
+
+// shown is a body for people: JSON indented, cut short, harmless.
+func shown(body []byte) string {
+	more := ""
+	if len(body) > maxShown {
+		more = fmt.Sprintf("\n… and %d bytes more", len(body)-maxShown)
+		body = body[:maxShown]
+	}
+	var b bytes.Buffer
+	if json.Indent(&b, bytes.TrimSpace(body), "", "  ") != nil {
+		b.Reset()
+		b.Write(body)
+	}
+	return printable(strings.TrimRight(b.String(), "\r\n")) + more
+}
+
+// indented puts blanks before every line.
+func indented(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "  " + strings.ReplaceAll(text, "\n", "\n  ") + "\n"
+}
+
+// headerLines are a header's lines in the order of their names.
+func headerLines(h http.Header) string {
+	var lines []string
+	for name, values := range h {
+		for _, v := range values {
+			lines = append(lines, printable(name+": "+v)+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// took is a duration to three figures or so.
+func took(d time.Duration) string {
+	switch {
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// controlHeader is what a browser does not send to another site unasked, so that
+// no page that is open beside can replay or read events.
+const controlHeader = "X-Alot-Control"
+
+// listenLoopback listens where nobody else can ask.
+func listenLoopback(addr string) (net.Listener, error) {
+	at, err := netip.ParseAddrPort(strings.Replace(addr, "localhost:", "127.0.0.1:", 1))
+	if err != nil || !at.Addr().IsLoopback() {
+		return nil, usagef("--control is %q; it must be an address on loopback with a port, such as %s, or empty", addr, defaultControl)
+	}
+	control, err := net.Listen("tcp", at.String())
+	if err != nil {
+		return nil, usagef("cannot be asked for replays at %s (another listen? give --control another port, or none): %w", addr, err)
+	}
+	return control, nil
+}
+
+// kept is an event in the list.
+type kept struct {
+	Number int       `json:"number"`
+	At     time.Time `json:"at"`
+	ID     string    `json:"id,omitempty"`
+	Type   string    `json:"type,omitempty"`
+}
+
+// replayed is what came of a replay.
+type replayed struct {
+	kept
+	Answer *passed `json:"answer"`
+}
+
+func keptOf(rec *record) kept { return kept{rec.Number, rec.At, rec.Event.ID, rec.Event.Type} }
+
+// controls is what the command replay talks to.
+func (l *listener) controls() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, _ *http.Request) {
+		list := []kept{}
+		for _, rec := range l.records() {
+			list = append(list, keptOf(rec))
+		}
+		answerJSON(w, list)
+	})
+	mux.HandleFunc("POST /events/{which}/replay", func(w http.ResponseWriter, r *http.Request) {
+		rec, got, err := l.replay(r.Context(), r.PathValue("which"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		answerJSON(w, replayed{keptOf(rec), passedOf(&got)})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A name that somebody else's DNS points to loopback is not ours.
+		if host, err := netip.ParseAddrPort(r.Host); err != nil || !host.Addr().IsLoopback() || r.Header.Get(controlHeader) == "" {
+			http.Error(w, "Only for the command alotwebhook replay.", http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+func answerJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // who asked may be gone
+}
+
+// keys obeys what is typed, a line each.
+func (l *listener) keys(ctx context.Context, in io.Reader) {
+	for lines := bufio.NewScanner(in); lines.Scan(); {
+		word, which, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
+		switch word {
+		case "":
+		case "r":
+			if which = strings.TrimPrefix(strings.TrimSpace(which), "#"); which == "" {
+				which = "last"
+			}
+			if _, _, err := l.replay(ctx, which); err != nil {
+				fmt.Fprintln(l.app.err, plain(err))
+			}
+		case "l":
+			l.list()
+		case "q":
+			l.quit()
+			return
+		default:
+			fmt.Fprintln(l.app.err, "r replays the last event, r 3 or r evt_… that one, l lists them, q ends.")
+		}
+	}
+}
+
+func (l *listener) list() {
+	for _, rec := range l.records() {
+		fmt.Fprintf(l.app.err, "%s  %s\n", rec.At.Format(time.TimeOnly), rec.title(l.app.styleFor(l.app.err)))
+	}
+}
+
+func (a *app) replayCommand() *cobra.Command {
+	var control string
+	var list bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "replay [ID]",
+		Short: "Have a running listen send an event to your receiver again",
+		Long: `Have a running listen send an event that it keeps to your receiver again, with the
+exact bytes and headers: the last one, or the one with this number or event id.
+
+The exit code is 0 for an answer of 2xx and 1 for anything else.`,
+		Example: `  alotwebhook replay
+  alotwebhook replay 3
+  alotwebhook replay evt_01jcc7wjz3e4qv8x5k2m9n6p0r
+  alotwebhook replay --list`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.does(func(cmd *cobra.Command, args []string) error {
+			c := controlClient{base: "http://" + strings.Replace(control, "localhost:", "127.0.0.1:", 1), timeout: timeout}
+			if list {
+				return a.listKept(cmd.Context(), c)
+			}
+			which := "last"
+			if len(args) > 0 {
+				which = strings.TrimPrefix(args[0], "#")
+			}
+			return a.replay(cmd.Context(), c, which)
+		}),
+	}
+	cmd.Flags().StringVar(&control, "control", defaultControl, "the `address` that listen printed")
+	cmd.Flags().BoolVar(&list, "list", false, "list the events that are kept")
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	return cmd
+}
+
+func (a *app) listKept(ctx context.Context, c controlClient) error {
+	var list []kept
+	if err := c.ask(ctx, http.MethodGet, "/events", &list); err != nil {
+		return err
+	}
+	for _, k := range list {
+		fmt.Fprintf(a.out, "#%-4d %s  %-24s %s\n", k.Number, k.At.Format(time.TimeOnly), printable(k.Type), printable(k.ID))
+	}
+	return nil
+}
+
+func (a *app) replay(ctx context.Context, c controlClient, which string) error {
+	var r replayed
+	if err := c.ask(ctx, http.MethodPost, "/events/"+url.PathEscape(which)+"/replay", &r); err != nil {
+		return err
+	}
+	style := a.styleFor(a.out)
+	got := style.bad("no answer: " + printable(r.Answer.Error))
+	if r.Answer.Error == "" {
+		got = style.status(r.Answer.Status)
+	}
+	fmt.Fprintf(a.out, "#%d  %s  %s  → %s %s\n", r.Number, style.bold(printable(r.Type)), printable(r.ID), got,
+		style.dim("in "+took(time.Duration(r.Answer.Milliseconds*float64(time.Millisecond)))))
+	if r.Answer.Error != "" || r.Answer.Status < 200 || r.Answer.Status > 299 {
+		return errSaid
+	}
+	return nil
+}
+
+// controlClient asks a running listen.
+type controlClient struct {
+	base    string
+	timeout time.Duration
+}
+
+func (c controlClient) ask(ctx context.Context, method, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	r.Header.Set(controlHeader, "1")
+	client := (&clientFlags{}).client()
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(r)
+	if err != nil {
+		return fmt.Errorf("no listen can be asked at %s (is it running, and with this --control?): %w", c.base, cause(err))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s", strings.TrimSpace(string(body)))
+	}
+	return json.Unmarshal(body, into)
+}

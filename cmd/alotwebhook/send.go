@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/alot/alotwebhook"
+)
+
+// send is the command's flags.
+type send struct {
+	secrets secretFlags
+	client  clientFlags
+
+	eventType, organization, id, data, file string
+	unsigned, standard                      bool
+}
+
+func (a *app) sendCommand() *cobra.Command {
+	var s send
+	cmd := &cobra.Command{
+		Use:   "send URL",
+		Short: "Send a signed event to a URL and show the answer",
+		Long: `Send a signed event to a URL, as the sender would, and show the request, the
+answer and how long it took. The published types bring believable data with them:
+
+` + typesList() + `
+The exit code is 0 for an answer of 2xx and 1 for anything else.`,
+		Example: `  alotwebhook send http://localhost:3000/alot/webhook
+  alotwebhook send --type candidate.invited http://localhost:3000/alot/webhook
+  alotwebhook send --type candidate.withdrew --data '{"sessionId":"sess_9"}' http://localhost:3000/alot/webhook
+  alotwebhook send --data @data.json http://localhost:3000/alot/webhook
+  alotwebhook send --body recorded.json http://localhost:3000/alot/webhook`,
+		Args: oneURL,
+		RunE: a.does(func(cmd *cobra.Command, args []string) error {
+			if err := checkURL(args[0]); err != nil {
+				return err
+			}
+			header, body, err := a.request(&s)
+			if err != nil {
+				return err
+			}
+			return a.send(cmd, &s, args[0], header, body)
+		}),
+	}
+	s.secrets.add(cmd)
+	s.client.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&s.eventType, "type", alotwebhook.EventCandidateCompleted, "the event `type`, any")
+	f.StringVar(&s.data, "data", "", "the event's data: `JSON`, or @file")
+	f.StringVar(&s.organization, "organization", "org_123", "the event's organization `id`")
+	f.StringVar(&s.id, "id", "", "the event's `id`, to send the same one again; a new one without")
+	f.StringVar(&s.file, "body", "", "send exactly the bytes of this `file`, an event or not; - is standard input")
+	f.BoolVar(&s.standard, "standard", false, "add the headers of Standard Webhooks")
+	f.BoolVar(&s.unsigned, "unsigned", false, "send no signature, to see it refused")
+	for _, other := range []string{"type", "data", "organization", "id"} {
+		cmd.MarkFlagsMutuallyExclusive("body", other)
+	}
+	_ = cmd.MarkFlagFilename("body") // it is there
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(typeNames(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func typeNames() (names []string) {
+	for _, t := range alotwebhook.DefaultEventTypes() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+func typesList() string {
+	var b strings.Builder
+	for _, t := range alotwebhook.DefaultEventTypes() {
+		fmt.Fprintf(&b, "  %-24s %s\n", t.Name, t.Description)
+	}
+	return b.String()
+}
+
+// request makes what is to be sent.
+func (a *app) request(s *send) (http.Header, []byte, error) {
+	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"alotwebhook/1"}, alotwebhook.AttemptHeader: {"1"}}
+	var body []byte
+	if s.file != "" {
+		b, err := a.body([]string{s.file})
+		if err != nil {
+			return nil, nil, err
+		}
+		body = b
+	} else {
+		e, err := s.event()
+		if err != nil {
+			return nil, nil, err
+		}
+		body = e.Payload()
+	}
+	if e, err := alotwebhook.ParseEvent(body); err == nil {
+		header.Set(alotwebhook.EventHeader, e.Type)
+		header.Set(alotwebhook.DeliveryHeader, alotwebhook.DeliveryID(e.ID, localEndpoint))
+	}
+	if s.unsigned {
+		return header, body, nil
+	}
+	secret, err := a.secret(&s.secrets)
+	if err == nil {
+		s.sign(header, body, secret)
+	}
+	return header, body, err
+}
+
+func (s *send) sign(header http.Header, body []byte, secret alotwebhook.Secret) {
+	header.Set(alotwebhook.SignatureHeader, alotwebhook.Sign(body, secret))
+	if !s.standard {
+		return
+	}
+	id, now := "msg_0", time.Now()
+	if e, err := alotwebhook.ParseEvent(body); err == nil {
+		id = e.ID
+	}
+	header.Set(alotwebhook.StandardIDHeader, id)
+	header.Set(alotwebhook.StandardTimestampHeader, strconv.FormatInt(now.Unix(), 10))
+	header.Set(alotwebhook.StandardSignatureHeader, alotwebhook.SignStandard(body, id, now, secret))
+}
+
+// localEndpoint stands for the endpoint that a local URL is not registered as.
+const localEndpoint = "wh_00000000000000000000000000"
+
+func (s *send) event() (alotwebhook.Event, error) {
+	data, err := s.dataOf()
+	if err != nil {
+		return alotwebhook.Event{}, err
+	}
+	e, err := alotwebhook.NewEvent(s.eventType, s.organization, data)
+	if err != nil {
+		return e, usageError{err}
+	}
+	if s.id != "" {
+		e.ID = s.id
+	}
+	if _, err := alotwebhook.ParseEvent(e.Payload()); err != nil {
+		return e, usageError{err}
+	}
+	return e, nil
+}
+
+// dataOf takes the data as it is given, or from the catalogue.
+func (s *send) dataOf() (json.RawMessage, error) {
+	if data, err := dataFlag(s.data); len(data) > 0 || err != nil {
+		return data, err
+	}
+	for _, t := range alotwebhook.DefaultEventTypes() {
+		if t.Name == s.eventType {
+			return t.Example, nil
+		}
+	}
+	return json.RawMessage("{}"), nil
+}
+
+// dataFlag is JSON, or the content of a file that is named after an @.
+func dataFlag(text string) (json.RawMessage, error) {
+	name, isFile := strings.CutPrefix(text, "@")
+	if !isFile {
+		return json.RawMessage(text), nil
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, usagef("cannot read the data: %w", err)
+	}
+	return b, nil
+}
+
+func (a *app) send(cmd *cobra.Command, s *send, to string, header http.Header, body []byte) error {
+	style := a.styleFor(a.out)
+	fmt.Fprintf(a.out, "%s %s\n%s\n%s\n", style.bold("POST"), printable(to), style.dim(headerLines(header)), shown(body))
+	got := post(cmd.Context(), s.client.client(), s.client.timeout, to, header, body)
+	fmt.Fprintln(a.out)
+	if got.err != nil {
+		fmt.Fprintf(a.out, "%s %s\n", style.bad("no answer: "+printable(got.err.Error())), style.dim("after "+took(got.took)))
+		return errSaid
+	}
+	fmt.Fprintf(a.out, "%s %s\n%s", style.status(got.status), style.dim("in "+took(got.took)), style.dim(headerLines(got.header)))
+	if len(got.body) > 0 {
+		fmt.Fprintf(a.out, "\n%s\n", shown(got.body))
+	}
+	if got.ok() {
+		return nil
+	}
+	if got.status >= 300 && got.status < 400 {
+		fmt.Fprintln(a.out, "\nThe sender follows no redirect: register the URL that it leads to.")
+	}
+	return errSaid
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/webhooktest"
+)
+
+func TestSendEveryType(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	for i, et := range alotwebhook.DefaultEventTypes() {
+		code, out, _ := run(t, "", "send", "--type", et.Name, s.URL+"/alot?a=b")
+		require.Equal(t, exitOK, code)
+		require.Contains(t, out, "POST "+s.URL+"/alot?a=b\n")
+		require.Regexp(t, `(?m)^200 OK in \S+$`, out)
+
+		got := s.Received()[i]
+		require.NoError(t, got.Err)
+		require.Equal(t, et.Name, got.Event.Type)
+		require.JSONEq(t, string(et.Example), string(got.Event.Data))
+		require.Equal(t, et.Name, got.Header.Get(alotwebhook.EventHeader))
+		require.Contains(t, out, "X-Alot-Signature: "+got.Header.Get(alotwebhook.SignatureHeader)+"\n")
+		require.Contains(t, out, `  "id": "`+got.Event.ID+`",`)
+		require.Equal(t, "/alot?a=b", got.URI)
+		require.WithinDuration(t, time.Now(), got.Event.Timestamp, time.Minute)
+	}
+}
+
+func TestSendOwnData(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	const data = `{"big":9007199254740993,"html":"<b>"}`
+	for _, given := range []string{data, "@" + file(t, data)} {
+		code, _, _ := run(t, "", "send", "--type", "candidate.withdrew", "--organization", "org_9", "--id", "evt_01jcc7wjz3e4qv8x5k2m9n6p0r", "--data", given, s.URL)
+		require.Equal(t, exitOK, code)
+	}
+	code, _, _ := run(t, "", "send", "--type", "candidate.withdrew", s.URL)
+	require.Equal(t, exitOK, code)
+	got := s.Received()
+	for _, r := range got[:2] {
+		require.NoError(t, r.Err)
+		require.Equal(t, data, string(r.Event.Data))
+		require.Equal(t, "org_9", r.Event.OrganizationID)
+		require.Equal(t, "evt_01jcc7wjz3e4qv8x5k2m9n6p0r", r.Event.ID)
+	}
+	require.Equal(t, "{}", string(got[2].Event.Data))
+}
+
+// A recorded body goes out as it is, event or not.
+func TestSendExactBody(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	code, _, _ := run(t, "", "send", "--body", file(t, payload+"\r\n"), s.URL)
+	require.Equal(t, exitOK, code)
+	code, out, _ := run(t, "Hello\n", "send", "--body", "-", s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "\n400 Bad Request in ")
+	require.Equal(t, payload+"\r\n", string(s.Received()[0].Body))
+	require.NoError(t, s.Received()[0].Err)
+	require.Equal(t, "Hello\n", string(s.Received()[1].Body))
+	require.Empty(t, s.Received()[1].Header.Get(alotwebhook.EventHeader))
+}
+
+func TestSendStandardWebhooks(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	code, _, _ := run(t, "", "send", "--standard", s.URL)
+	require.Equal(t, exitOK, code)
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	got := s.Received()[0]
+	_, err = v.AcceptStandard(&alotwebhook.StandardConfig{Only: true}).VerifyHeader(got.Body, got.Header)
+	require.NoError(t, err)
+	require.Equal(t, got.Event.ID, got.Header.Get(alotwebhook.StandardIDHeader))
+	require.NoError(t, got.Err)
+}
+
+func TestSendUnsigned(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	plain := newSession(strings.NewReader(""), nil) // it needs no secret
+	require.Equal(t, exitFailed, plain.app.run(t.Context(), []string{"send", "--unsigned", s.URL}))
+	require.Contains(t, plain.out.String(), "\n401 Unauthorized in ")
+	require.ErrorIs(t, s.Received()[0].Err, alotwebhook.ErrNotSigned)
+}
+
+func TestSendShowsAnswers(t *testing.T) {
+	t.Parallel()
+	elsewhere := webhooktest.NewServer(t, secret)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for name, c := range map[string]struct {
+		answer webhooktest.Answer
+		args   []string
+		says   string
+	}{
+		"an error with its text":   {webhooktest.Answer{Status: 500, Body: `{"error":"no such table"}`}, nil, "\n500 Internal Server Error in "},
+		"what steers a terminal":   {webhooktest.Answer{Status: 500, Body: "\x1b[2Jgone"}, nil, "\n\\u001b[2Jgone\n"},
+		"a redirect, not followed": {webhooktest.Answer{Status: 307, Header: http.Header{"Location": {elsewhere.URL}}}, nil, "The sender follows no redirect"},
+		"a cut connection":         {webhooktest.Answer{Reset: true}, nil, "\nno answer: "},
+		"too long a wait":          {webhooktest.Answer{Delay: time.Hour}, []string{"--timeout", "50ms"}, "\nno answer: no answer in time after "},
+		"too slow a body":          {webhooktest.Answer{Body: strings.Repeat("x", 100), Drip: time.Hour}, []string{"--timeout", "200ms"}, "\nno answer: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := webhooktest.NewServer(t, secret)
+			s.Always(c.answer)
+			code, out, _ := run(t, "", append([]string{"send", s.URL}, c.args...)...)
+			require.Equal(t, exitFailed, code)
+			require.Contains(t, out, c.says)
+			require.NotContains(t, out, "\x1b")
+		})
+	}
+	code, out, _ := run(t, "", "send", gone.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "\nno answer: dial tcp ")
+	require.Empty(t, elsewhere.Received())
+}
+
+func TestSendOverTLS(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewTLSServer(t, secret)
+	code, out, _ := run(t, "", "send", s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, "no answer: tls: failed to verify certificate")
+	code, _, _ = run(t, "", "send", "--insecure", s.URL)
+	require.Equal(t, exitOK, code)
+}
+
+// Colours are for people who want them.
+func TestColours(t *testing.T) {
+	t.Parallel()
+	server := webhooktest.NewServer(t, secret)
+	coloured := regexp.MustCompile(`\x1b\[32m200 OK\x1b\[0m`)
+	for name, c := range map[string]struct {
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{
+		"a terminal":       {true, nil, true},
+		"a file":           {false, nil, false},
+		"NO_COLOR":         {true, map[string]string{"NO_COLOR": "1"}, false},
+		"TERM is dumb":     {true, map[string]string{"TERM": "dumb"}, false},
+		"NO_COLOR is \"\"": {true, map[string]string{"NO_COLOR": ""}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSession(strings.NewReader(""), c.env)
+			s.out.terminal = c.terminal
+			require.Equal(t, exitOK, s.app.run(t.Context(), []string{"send", "--secret", string(secret), server.URL}))
+			require.Equal(t, c.want, coloured.MatchString(s.out.String()))
+		})
+	}
+}
+
+func TestIsTerminal(t *testing.T) {
+	t.Parallel()
+	null, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	defer null.Close()
+	require.False(t, isTerminal(null))
+	require.False(t, isTerminal(strings.NewReader("")))
+	plain, err := os.Create(t.TempDir() + "/file")
+	require.NoError(t, err)
+	defer plain.Close()
+	require.False(t, isTerminal(plain))
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/alot/alotwebhook"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var secrets secretFlags
+	var signature string
+	cmd := &cobra.Command{
+		Use:   "verify --signature SIGNATURE [FILE]",
+		Short: "Tell whether a signature is that of a body, and if not, why",
+		Long: `Tell whether a signature is that of exactly the bytes of FILE, or of standard
+input. If it is not, say what it might be the signature of: the usual mistakes
+are tried one by one. The signature that would be right is never printed.`,
+		Example: `  alotwebhook verify --signature sha256=… body.json
+  alotwebhook verify --signature 'X-Alot-Signature: sha256=…' < body.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: a.does(func(cmd *cobra.Command, args []string) error {
+			if !cmd.Flags().Changed("signature") {
+				return usagef("no signature: give --signature, the value of the header %s", alotwebhook.SignatureHeader)
+			}
+			secret, err := a.secret(&secrets)
+			if err != nil {
+				return err
+			}
+			body, err := a.body(args)
+			if err != nil {
+				return err
+			}
+			return a.verify(body, withoutName(signature), secret)
+		}),
+	}
+	secrets.add(cmd)
+	cmd.Flags().StringVar(&signature, "signature", "", "the `value` of the header X-Alot-Signature, or the whole header")
+	return cmd
+}
+
+// withoutName takes the header's name off, if it stands there.
+func withoutName(signature string) string {
+	name, value, found := strings.Cut(signature, ":")
+	if found && strings.EqualFold(strings.TrimSpace(name), alotwebhook.SignatureHeader) {
+		return strings.TrimPrefix(value, " ")
+	}
+	return signature
+}
+
+func (a *app) verify(body []byte, signature string, secret alotwebhook.Secret) error {
+	style := a.styleFor(a.out)
+	err := alotwebhook.Verify(body, signature, secret)
+	if err != nil {
+		fmt.Fprintln(a.out, style.bad("refused")+": "+plain(err))
+		for _, hint := range diagnose(body, signature, secret) {
+			fmt.Fprintln(a.out, "- "+hint)
+		}
+		return errSaid
+	}
+	fmt.Fprintf(a.out, "%s: the signature is that of these %d bytes\n", style.good("verified"), len(body))
+	e, err := alotwebhook.ParseEvent(body)
+	if err != nil {
+		fmt.Fprintln(a.out, "- but they are no event: "+plain(err))
+		return nil
+	}
+	fmt.Fprintf(a.out, "- %s of %s, %s\n", printable(e.Type), printable(e.OrganizationID), e.ID)
+	return nil
+}

@@ -1,0 +1,382 @@
+package storetest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// The stores that are broken in one way each, by wrapping one that is not.
+
+type ackBeforeSend struct{ alotwebhook.Store }
+
+func (s ackBeforeSend) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := s.Store.Claim(ctx, c)
+	for _, d := range r.Deliveries {
+		_, err = s.Store.Finish(ctx, []alotwebhook.Outcome{{DeliveryID: d.DeliveryID, Lease: d.Lease, State: alotwebhook.StateDelivered}})
+	}
+	return r, err
+}
+
+func (s ackBeforeSend) Finish(context.Context, []alotwebhook.Outcome) ([]string, error) {
+	return nil, nil
+}
+
+// withoutFence takes any token for the newest.
+type withoutFence struct {
+	alotwebhook.Store
+	newest sync.Map
+}
+
+func (s *withoutFence) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := s.Store.Claim(ctx, c)
+	for _, d := range r.Deliveries {
+		s.newest.Store(d.DeliveryID, d.Lease)
+	}
+	return r, err
+}
+
+func (s *withoutFence) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	outcomes = slices.Clone(outcomes)
+	for i, o := range outcomes {
+		if lease, ok := s.newest.Load(o.DeliveryID); ok {
+			outcomes[i].Lease = lease.(int64)
+		}
+	}
+	return s.Store.Finish(ctx, outcomes)
+}
+
+type lostNotReported struct{ alotwebhook.Store }
+
+func (s lostNotReported) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	_, err := s.Store.Finish(ctx, outcomes)
+	return nil, err
+}
+
+type withoutLease struct{ alotwebhook.Store }
+
+func (s withoutLease) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	c.Lease = time.Nanosecond
+	return s.Store.Claim(ctx, c)
+}
+
+// starving serves the endpoints in the order of their ids, each to its end.
+type starving struct{ alotwebhook.Store }
+
+func (s starving) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	all, _, err := s.Endpoints(ctx, alotwebhook.EndpointFilter{Limit: 1000})
+	var sum alotwebhook.ClaimResult
+	for _, e := range all {
+		if len(sum.Deliveries) == c.Limit || err != nil {
+			break
+		}
+		one := c
+		one.Limit = c.Limit - len(sum.Deliveries)
+		one.Busy = map[string]int{}
+		for _, other := range all {
+			one.Busy[other.ID] = c.PerEndpoint
+		}
+		one.Busy[e.ID] = c.Busy[e.ID]
+		var r alotwebhook.ClaimResult
+		r, err = s.Store.Claim(ctx, one)
+		sum.Deliveries = append(sum.Deliveries, r.Deliveries...)
+		sum.NextIn = r.NextIn
+	}
+	return sum, err
+}
+
+type busyIgnored struct{ alotwebhook.Store }
+
+func (s busyIgnored) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	c.Busy = nil
+	return s.Store.Claim(ctx, c)
+}
+
+type newestFirst struct{ alotwebhook.Store }
+
+func (s newestFirst) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := s.Store.Claim(ctx, c)
+	slices.Reverse(r.Deliveries)
+	return r, err
+}
+
+type noNextIn struct{ alotwebhook.Store }
+
+func (s noNextIn) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := s.Store.Claim(ctx, c)
+	r.NextIn = 0
+	return r, err
+}
+
+type tryNeverAnew struct{ alotwebhook.Store }
+
+func (s tryNeverAnew) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := s.Store.Claim(ctx, c)
+	for i := range r.Deliveries {
+		r.Deliveries[i].Try = r.Deliveries[i].Attempt
+	}
+	return r, err
+}
+
+// duplicating stores an event again under another id.
+type duplicating struct {
+	alotwebhook.Store
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (s *duplicating) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, event := range events {
+		if s.seen[event.ID] {
+			again, err := alotwebhook.NewEvent(event.Type, event.OrganizationID, event.Data)
+			if err != nil {
+				return err
+			}
+			event.ID = again.ID
+		}
+		s.seen[event.ID] = true
+		if err := s.Store.Enqueue(ctx, []alotwebhook.Event{event}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reformatting keeps payloads as a JSON column does.
+type reformatting struct{ alotwebhook.Store }
+
+func (s reformatting) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := s.Store.Claim(ctx, c)
+	for i := range r.Deliveries {
+		var compact bytes.Buffer
+		err = errors.Join(err, json.Compact(&compact, r.Deliveries[i].Payload))
+		r.Deliveries[i].Payload = compact.Bytes()
+	}
+	return r, err
+}
+
+type releaseCounts struct{ alotwebhook.Store }
+
+func (s releaseCounts) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	outcomes = slices.Clone(outcomes)
+	for i := range outcomes {
+		if o := &outcomes[i]; o.Attempt.Number == 0 {
+			o.Attempt = alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), Reason: alotwebhook.ReasonNetwork}
+		}
+	}
+	return s.Store.Finish(ctx, outcomes)
+}
+
+type retryAtOnce struct{ alotwebhook.Store }
+
+func (s retryAtOnce) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	outcomes = slices.Clone(outcomes)
+	for i := range outcomes {
+		outcomes[i].NextAttemptIn = 0
+	}
+	return s.Store.Finish(ctx, outcomes)
+}
+
+type disabledStillSent struct{ alotwebhook.Store }
+
+func (s disabledStillSent) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	e.Disabled = false
+	return s.Store.PutEndpoint(ctx, e)
+}
+
+type lastWriterWins struct{ alotwebhook.Store }
+
+func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	err := s.Store.PutEndpoint(ctx, e)
+	for errors.Is(err, alotwebhook.ErrConflict) {
+		stored, readErr := s.Endpoint(ctx, e.ID)
+		if readErr != nil {
+			return fmt.Errorf("reading it again: %w", readErr)
+		}
+		e.Version = stored.Version
+		err = s.Store.PutEndpoint(ctx, e)
+	}
+	return err
+}
+
+type secretTrimmed struct{ alotwebhook.Store }
+
+func (s secretTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	e.Secret = alotwebhook.Secret(strings.TrimSpace(string(e.Secret)))
+	e.NextSecret = alotwebhook.Secret(strings.TrimSpace(string(e.NextSecret)))
+	return s.Store.PutEndpoint(ctx, e)
+}
+
+// pageHasGap gives the cursor of one row too far.
+type pageHasGap struct{ alotwebhook.Store }
+
+func (s pageHasGap) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	page, next, err := s.Store.Deliveries(ctx, f)
+	if next == "" {
+		return page, next, err
+	}
+	f.Cursor, f.Limit = next, 1
+	skipped, _, err := s.Store.Deliveries(ctx, f)
+	return page, skipped[0].ID, err
+}
+
+// pageRepeats pages by offset while rows come in.
+type pageRepeats struct{ alotwebhook.Store }
+
+func (s *pageRepeats) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	offset := 0
+	_, _ = fmt.Sscan(f.Cursor, &offset)
+	limit := f.Limit
+	f.Cursor, f.Limit = "", 100_000
+	all, _, err := s.Store.Deliveries(ctx, f)
+	all = all[min(offset, len(all)):]
+	if len(all) <= limit {
+		return all, "", err
+	}
+	return all[:limit], fmt.Sprint(offset + limit), err
+}
+
+type purgeTakesUnfinished struct{ alotwebhook.Store }
+
+func (s purgeTakesUnfinished) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	r, err := s.Store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 1000, PerEndpoint: 1000, Lease: time.Minute})
+	for _, d := range r.Deliveries {
+		_, err = s.Store.Finish(ctx, []alotwebhook.Outcome{{DeliveryID: d.DeliveryID, Lease: d.Lease, State: alotwebhook.StateFailed}})
+	}
+	if err != nil {
+		return alotwebhook.PurgeResult{}, err
+	}
+	return s.Store.Purge(ctx, p)
+}
+
+type redeliverCountsAll struct{ alotwebhook.Store }
+
+func (s redeliverCountsAll) Redeliver(ctx context.Context, ids []string) (int, error) {
+	_, err := s.Store.Redeliver(ctx, ids)
+	return len(ids), err
+}
+
+// recoveryWithoutVersion lets the last writer win.
+type recoveryWithoutVersion struct{ alotwebhook.Store }
+
+func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	err := s.Store.PutRecovery(ctx, r)
+	for errors.Is(err, alotwebhook.ErrConflict) {
+		stored, _, readErr := s.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: r.EndpointID})
+		if readErr != nil {
+			return readErr
+		}
+		if r.Version = 0; len(stored) > 0 {
+			r.Version = stored[0].Version
+		}
+		err = s.Store.PutRecovery(ctx, r)
+	}
+	return err
+}
+
+type recoveryInWholeSeconds struct{ alotwebhook.Store }
+
+func (s recoveryInWholeSeconds) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	r.Until = r.Until.Truncate(time.Second)
+	return s.Store.PutRecovery(ctx, r)
+}
+
+type recoveryStateIgnored struct{ alotwebhook.Store }
+
+func (s recoveryStateIgnored) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	f.State = ""
+	return s.Store.Recoveries(ctx, f)
+}
+
+type recoveryGoesWithEndpoint struct{ alotwebhook.Store }
+
+func (s recoveryGoesWithEndpoint) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	page, next, err := s.Store.Recoveries(ctx, f)
+	return slices.DeleteFunc(page, func(r alotwebhook.Recovery) bool {
+		_, err := s.Endpoint(ctx, r.EndpointID)
+		return errors.Is(err, alotwebhook.ErrNotFound)
+	}), next, err
+}
+
+// tallyReplaces keeps what was added last.
+type tallyReplaces struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+	mu   sync.Mutex
+	last []alotwebhook.Tally
+}
+
+func (s *tallyReplaces) AddTallies(_ context.Context, tallies []alotwebhook.Tally) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = slices.Clone(tallies)
+	return nil
+}
+
+func (s *tallyReplaces) Tallies(context.Context, []string, time.Time) ([]alotwebhook.Tally, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.last), nil
+}
+
+// tallySumsSlowest takes the slowest for one more sum.
+type tallySumsSlowest struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+}
+
+func (s tallySumsSlowest) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
+	list, err := s.Tallier.Tallies(ctx, endpointIDs, since)
+	for i := range list {
+		list[i].Slowest = list[i].Duration
+	}
+	return list, err
+}
+
+type tallySinceExclusive struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+}
+
+func (s tallySinceExclusive) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
+	return s.Tallier.Tallies(ctx, endpointIDs, since.Add(1))
+}
+
+type talliesKept struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+}
+
+func (s talliesKept) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	p.Tallies = 0
+	return s.Store.Purge(ctx, p)
+}
+
+// pageEndsEarly gives no cursor with a page that is not full.
+type pageEndsEarly struct{ alotwebhook.Store }
+
+func (s pageEndsEarly) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	page, next, err := s.Store.Deliveries(ctx, f)
+	if len(page) < f.Limit || f.Limit == 1 {
+		next = ""
+	}
+	return page, next, err
+}
+
+// pageShort gives half a page at a time, for no reason.
+type pageShort struct{ alotwebhook.Store }
+
+func (s pageShort) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	f.Limit = max(f.Limit/2, 1)
+	return s.Store.Deliveries(ctx, f)
+}

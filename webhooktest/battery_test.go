@@ -1,0 +1,222 @@
+package webhooktest_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/webhooktest"
+)
+
+// desk counts what was acted on, and acts once on each event.
+type desk struct {
+	mu   sync.Mutex
+	acts map[string]int
+}
+
+func (d *desk) act(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.acts == nil {
+		d.acts = map[string]int{}
+	}
+	d.acts[id]++
+}
+
+func (d *desk) actOnce(id string) {
+	if d.handled(id) == 0 {
+		d.act(id)
+	}
+}
+
+func (d *desk) handled(id string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.acts[id]
+}
+
+// rightReceiver is built with the library, as a customer would.
+func rightReceiver(t testing.TB, d *desk, cfg alotwebhook.ReceiverConfig) http.Handler {
+	t.Helper()
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	r := alotwebhook.NewReceiver(v, &cfg)
+	var one sync.Mutex
+	alotwebhook.On(r, alotwebhook.EventCandidateCompleted, func(_ context.Context, e alotwebhook.Event, _ alotwebhook.CandidateCompleted) error {
+		one.Lock()
+		defer one.Unlock()
+		d.actOnce(e.ID)
+		return nil
+	})
+	return r
+}
+
+func TestRightReceiverPasses(t *testing.T) {
+	t.Parallel()
+	t.Run("as it comes", func(t *testing.T) {
+		t.Parallel()
+		webhooktest.CheckReceiver(t, rightReceiver(t, &desk{}, alotwebhook.ReceiverConfig{}), secret)
+	})
+	t.Run("seen to act once", func(t *testing.T) {
+		t.Parallel()
+		d := &desk{}
+		webhooktest.Battery{Secret: secret, Handled: d.handled}.CheckReceiver(t, rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
+	})
+	t.Run("with its own limits", func(t *testing.T) {
+		t.Parallel()
+		d := &desk{}
+		cfg := alotwebhook.ReceiverConfig{MaxBodyBytes: 256 << 10, MaxAge: 1 << 50, OrganizationID: "org_other"}
+		mux := http.NewServeMux()
+		mux.Handle("POST /some/where", rightReceiver(t, d, cfg))
+		webhooktest.Battery{
+			Secret: secret, Handled: d.handled, URL: "http://receiver.test/some/where",
+			MaxBodyBytes: cfg.MaxBodyBytes, MaxAge: cfg.MaxAge, OrganizationID: cfg.OrganizationID,
+			Data: json.RawMessage(`{ }`),
+		}.CheckReceiver(t, mux)
+	})
+	t.Run("data that is no object", func(t *testing.T) {
+		t.Parallel()
+		v, err := alotwebhook.NewVerifier(secret)
+		require.NoError(t, err)
+		r := alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)})
+		webhooktest.Battery{Secret: secret, EventType: "candidate.withdrew", Data: json.RawMessage(`[1]`)}.CheckReceiver(t, r)
+	})
+}
+
+// A parser that minds the case of keys need not refuse what it ignores, and a
+// server that knows no PUT may say so.
+func TestRightInOtherWays(t *testing.T) {
+	t.Parallel()
+	p := rightParts()
+	p.parse = func(body []byte) (alotwebhook.Event, error) {
+		e, err := alotwebhook.ParseEvent(body)
+		if err == nil || !strings.Contains(err.Error(), "in case only") {
+			return e, err
+		}
+		var v map[string]any // as in other languages
+		if err := json.Unmarshal(body, &v); err != nil {
+			return e, err
+		}
+		id, isText := v["id"].(string)
+		eventType, isTextToo := v["type"].(string)
+		if !isText || !isTextToo {
+			return e, err
+		}
+		return alotwebhook.Event{ID: id, Type: eventType}, nil
+	}
+	webhooktest.Battery{Secret: secret, Handled: p.handled}.CheckReceiver(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			w.WriteHeader(http.StatusNotImplemented)
+			return
+		}
+		p.ServeHTTP(w, r)
+	}))
+}
+
+// Over HTTP every check says the same, but for what HTTP takes away.
+func TestRightReceiverPassesOverHTTP(t *testing.T) {
+	t.Parallel()
+	d := &desk{}
+	server := httptest.NewServer(rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
+	defer server.Close()
+	findings := webhooktest.Battery{Secret: secret, URL: server.URL, Handled: d.handled}.Check(t.Context(), server.Client().Do)
+	require.Len(t, findings, len(webhooktest.Battery{}.Checks()))
+	for i, f := range findings {
+		require.True(t, f.OK(), "%s", f)
+		require.Equal(t, webhooktest.Battery{}.Checks()[i], f.Check)
+		require.NotEmpty(t, f.About)
+		require.NotEmpty(t, f.Change)
+	}
+}
+
+func TestBatterySettings(t *testing.T) {
+	t.Parallel()
+	nobody := func(*http.Request) (*http.Response, error) { return nil, io.EOF }
+	for name, c := range map[string]struct {
+		battery webhooktest.Battery
+		problem string
+	}{
+		"no secret":    {webhooktest.Battery{}, "alotwebhook: secrets[0] is empty; is its environment variable or file set?"},
+		"no JSON":      {webhooktest.Battery{Secret: secret, Data: json.RawMessage("{")}, "alotwebhook: data is not one JSON value"},
+		"no URL":       {webhooktest.Battery{Secret: secret, URL: "http://[/"}, `parse "http://[/": missing ']' in host`},
+		"huge bodies":  {webhooktest.Battery{Secret: secret, MaxBodyBytes: 1 << 40}, "MaxBodyBytes is 1099511627776"},
+		"no patience":  {webhooktest.Battery{Secret: secret, Timeout: -1}, "Timeout is -1ns and MaxAge is 0s"},
+		"unknown skip": {webhooktest.Battery{Secret: secret, Skip: []string{"unsined"}}, `there is no check "unsined" to skip`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			findings := c.battery.Check(t.Context(), nobody)
+			require.Equal(t, c.problem, findings[0].Problem)
+			for _, f := range findings[1:] {
+				require.Equal(t, "the settings are wrong", f.Skipped)
+			}
+		})
+	}
+}
+
+// Who does not answer is asked once and not forty times.
+func TestBatteryEndsWithSilence(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	findings := webhooktest.Battery{Secret: secret}.Check(t.Context(), func(*http.Request) (*http.Response, error) {
+		asked++
+		return nil, io.EOF
+	})
+	require.Equal(t, 1, asked)
+	require.Equal(t, "sent a good event: there was no answer: EOF, not 2xx", findings[0].Problem)
+	for _, f := range findings[1:] {
+		require.Equal(t, "the receiver does not answer", f.Skipped, f.Check)
+	}
+}
+
+func TestBatterySkips(t *testing.T) {
+	t.Parallel()
+	d := &desk{}
+	findings := webhooktest.Battery{Secret: secret, Skip: []string{"gzip"}}.Check(t.Context(), func(r *http.Request) (*http.Response, error) {
+		require.Empty(t, r.Header.Get("Content-Encoding"))
+		w := httptest.NewRecorder()
+		rightReceiver(t, d, alotwebhook.ReceiverConfig{}).ServeHTTP(w, r)
+		return w.Result(), nil
+	})
+	for _, f := range findings {
+		require.Equal(t, f.Check == "gzip", f.Skipped == "as asked", f.Check)
+	}
+}
+
+func TestMaxAgeIsChecked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fresh func(age time.Duration) bool
+		found []string
+	}{
+		"both ways":          {func(age time.Duration) bool { return age.Abs() <= time.Hour }, nil},
+		"only into the past": {func(age time.Duration) bool { return age <= time.Hour }, []string{"too-new"}},
+		"never":              {func(time.Duration) bool { return true }, []string{"too-old", "too-new"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := rightParts()
+			right := p.handle
+			p.handle = func(r *http.Request, e alotwebhook.Event) int {
+				if !c.fresh(time.Since(e.Timestamp)) {
+					return http.StatusBadRequest
+				}
+				return right(r, e)
+			}
+			spy := &recorder{TB: t}
+			webhooktest.Battery{Secret: secret, Handled: p.handled, MaxAge: time.Hour}.CheckReceiver(spy, p)
+			require.Equal(t, c.found, spy.found())
+		})
+	}
+}
