@@ -37,7 +37,8 @@ const keyGrain = time.Minute
 // be kept as the secret is.
 //
 // Nothing is stored for it: the endpoint's id is made from the key. A key whose
-// endpoint was deleted makes another. [ErrKeyReused] when the key made an
+// endpoint was deleted makes another, and so may two requests at the same moment
+// in two processes, if a minute of the clock ends between them. [ErrKeyReused] when the key made an
 // endpoint that is unlike e, for as long as it was not changed.
 func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpoint) (created Endpoint, repeated bool, err error) {
 	given := e.Secret
@@ -141,7 +142,8 @@ func sameMoment(effective, at time.Time) bool {
 // SendTestOnce is [Dispatcher.SendTest] for a request that may come again: for
 // ten minutes the same key returns the event that it made for the endpoint, and
 // repeated is true. Nothing is stored for it: the event's id is made from the
-// key. [ErrKeyReused] when the key made an event of another type.
+// key, and its time is that at which the minute began. [ErrKeyReused] when the key
+// made an event of another type.
 func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventType string) (event Event, repeated bool, err error) {
 	now := time.Now()
 	for age := time.Duration(0); age <= testKeyAge; age += keyGrain {

@@ -135,17 +135,23 @@ func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
 		return answer{}, err
 	}
 	due, err := a.dispatcher.Redeliver(r.Context(), d.ID)
-	if err == nil && !due {
-		err = errNotDue
-	}
 	if err != nil {
 		return answer{}, err
 	}
 	if d, err = a.delivery(r, organization); err != nil {
 		return answer{}, err
 	}
+	if !due && !isDue(d) {
+		return answer{}, errNotDue
+	}
 	return answer{status: http.StatusAccepted, body: showWholeDelivery(d)}.
 		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
+}
+
+// isDue reports whether it is in line already: one that is being attempted is
+// not due before its lease is over.
+func isDue(d alotwebhook.Delivery) bool {
+	return d.State == alotwebhook.StatePending && !d.NextAttemptAt.After(time.Now())
 }
 
 // delivery returns the one of the path, if it is the organization's.

@@ -47,7 +47,7 @@ var (
 		fieldProblem{keyHeader, "is that of a request that is being worked on"})
 	errKeyReused  = invalid(fieldProblem{keyHeader, "came before with another request; make a new key for each"})
 	errRecovering = newProblem(http.StatusConflict, "A recovery of this endpoint is running. Wait for its end, or stop it with DELETE.")
-	errNotDue     = newProblem(http.StatusConflict, "Nothing was sent again: the delivery is being attempted at this moment, or its endpoint or payload is gone.")
+	errNotDue     = newProblem(http.StatusConflict, "Nothing was sent again: the delivery is being attempted at this moment, it waits for its disabled endpoint, or its endpoint or payload is gone.")
 	errInternal   = newProblem(http.StatusInternalServerError, "The request failed on this side; it may be repeated.")
 )
 

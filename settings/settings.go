@@ -20,17 +20,43 @@
 //
 // # Management API
 //
-//	POST /v1/webhooks                    register an endpoint
-//	GET  /v1/webhooks                    the endpoints, oldest first
-//	GET  /v1/webhooks/{id}               one endpoint
-//	GET  /v1/webhooks/{id}/deliveries    its history, newest first
-//	GET  /v1/webhooks/deliveries/{id}    one delivery with its attempts
+//	POST   /v1/webhooks                            register an endpoint
+//	GET    /v1/webhooks                            the endpoints, oldest first
+//	GET    /v1/webhooks/{id}                       one endpoint
+//	PATCH  /v1/webhooks/{id}                       change it: url, events, description, disabled
+//	DELETE /v1/webhooks/{id}                       delete it
+//	POST   /v1/webhooks/{id}/rotate-secret         give it its next secret
+//	POST   /v1/webhooks/{id}/test                  send it a test event
+//	POST   /v1/webhooks/{id}/recover               send again all that failed; GET tells how far, DELETE stops
+//	GET    /v1/webhooks/{id}/deliveries            its history, newest first
+//	GET    /v1/webhooks/deliveries/{id}            one delivery with its attempts
+//	POST   /v1/webhooks/deliveries/{id}/redeliver  send it again
+//	GET    /v1/webhooks/event-types                the catalogue
+//	GET    /v1/webhooks/openapi.json               all of this, in OpenAPI 3.1: see [OpenAPI]
 //
 // Requests and answers are JSON in camelCase. Lists have a nextCursor while
-// there is more, to be given back as ?cursor=. Refusals are problem details
-// (RFC 9457) whose errors name the fields. What is not understood, such as an
-// unknown key or parameter, is refused and never ignored. A secret is shown
-// once, if it was made here, and never again.
+// there is more, to be given back as ?cursor= with the same filters. Refusals
+// are problem details (RFC 9457) whose errors name the fields. What is not
+// understood, such as an unknown key or parameter, is refused and never ignored.
+// A secret is shown once, if it was made here, and never again.
+//
+// An endpoint has an ETag. A PATCH or DELETE with If-Match is refused with 412
+// when it was changed since; without, the change is made to whatever it is now.
+//
+// A POST with an Idempotency-Key does its work once, and refuses the key with
+// 422 for another request:
+//
+//   - Registering, rotating and testing are found again in every process and
+//     after restarts: an endpoint for 24 hours, a test event for ten minutes, a
+//     rotation for as long as its secret is the newest. The answer is the same,
+//     a secret that was made included, as long as it was not rotated since. That
+//     the key came with another body is then told by what it made, where that
+//     still shows it.
+//   - Redelivering and recovering are remembered by the process that answered,
+//     for 24 hours, and up to 1,000 keys in all.
+//
+// A request that changes something and comes from a page of another site is
+// refused, unless it has an Authorization header, which no page can add unasked.
 //
 // # Pages
 //

@@ -45,11 +45,11 @@ func TestTheDocumentDescribesThePublishedEvents(t *testing.T) {
 
 		event, err := alotwebhook.NewEvent(eventType.Name, "org_a", eventType.Example)
 		require.NoError(t, err)
-		require.NoError(t, schema.VisitJSON(decode(t, event.Payload())))
+		require.NoError(t, schema.VisitJSON(decode(t, event.Payload()), openapi3.EnableJSONSchema2020()))
 
 		other, err := alotwebhook.NewEvent("candidate.other", "org_a", eventType.Example)
 		require.NoError(t, err)
-		require.Error(t, schema.VisitJSON(decode(t, other.Payload())), "of another type")
+		require.Error(t, schema.VisitJSON(decode(t, other.Payload()), openapi3.EnableJSONSchema2020()), "of another type")
 	}
 	require.ElementsMatch(t, published, slices.Collect(maps.Keys(doc.Webhooks)))
 }

@@ -7,6 +7,7 @@ require (
 	github.com/alot/alotwebhook/store/postgres v0.0.0
 	github.com/alot/alotwebhook/store/sqlite v0.0.0
 	github.com/getkin/kin-openapi v0.153.0
+	github.com/go-chi/chi/v5 v5.5.0
 	github.com/stretchr/testify v1.12.1
 )
 
