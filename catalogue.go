@@ -3,6 +3,7 @@ package alotwebhook
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -105,6 +106,9 @@ func DefaultEventTypes() []EventType {
 		},
 	}
 }
+
+// EventTypes returns the catalogue, in the order in which the configuration gives it.
+func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventTypes) }
 
 // maxEventTypeLen bounds an event type's name, in bytes.
 const maxEventTypeLen = 128

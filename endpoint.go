@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,14 @@ const (
 // A [FieldError] names what is not valid. That the URL's host resolves to a
 // public address is judged at each attempt, not here.
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
+	id, err := newID(endpointPrefix)
+	if err != nil {
+		return Endpoint{}, err
+	}
+	return d.createEndpoint(ctx, id, e)
+}
+
+func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) (_ Endpoint, err error) {
 	if e.Secret == "" {
 		e.Secret = NewSecret()
 	}
@@ -36,10 +45,6 @@ func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 		return Endpoint{}, err
 	}
 	if err := d.checkEndpoint(&e, &Endpoint{}); err != nil {
-		return Endpoint{}, err
-	}
-	id, err := newID(endpointPrefix)
-	if err != nil {
 		return Endpoint{}, err
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
@@ -157,6 +162,11 @@ func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[
 // SendTest sends the example data of an event type to one endpoint, whatever
 // it subscribes to, and returns the event. A disabled endpoint's is parked.
 func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string) (Event, error) {
+	return d.sendTest(ctx, "", endpointID, eventType)
+}
+
+// sendTest gives the event that id, unless it is "".
+func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType string) (Event, error) {
 	if err := d.checkType("type", eventType); err != nil {
 		return Event{}, err
 	}
@@ -172,6 +182,7 @@ func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string)
 	if err != nil {
 		return Event{}, err
 	}
+	event.ID = cmp.Or(id, event.ID)
 	if err := d.store.EnqueueTo(ctx, endpointID, event); err != nil {
 		return Event{}, explain(err, "test event not stored")
 	}

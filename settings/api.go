@@ -21,6 +21,8 @@ type api struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
 	logger       *slog.Logger
+	protection   *http.CrossOriginProtection
+	repeats      repeats
 	routes       []route
 }
 
@@ -30,12 +32,30 @@ type action func(r *http.Request, organization string) (answer, error)
 // answer is what an action has to say.
 type answer struct {
 	status int
-	body   any // encoded as JSON
+	body   any // encoded as JSON; nil for none
+	header http.Header
+}
+
+func (a answer) with(header, value string) answer {
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	a.header.Set(header, value)
+	return a
+}
+
+// repeated marks an answer to a request that came before.
+func (a answer) repeated(before bool) answer {
+	if before {
+		return a.with("Idempotency-Replayed", "true")
+	}
+	return a
 }
 
 type route struct {
 	method, pattern string
 	act             action
+	repeat          repeat
 }
 
 // table lists the routes; the first that matches counts. An [http.ServeMux]
@@ -44,11 +64,21 @@ type route struct {
 // the prefix which was stripped.
 func (a *api) table() []route {
 	return []route{
-		{http.MethodPost, "/v1/webhooks", a.createEndpoint},
-		{http.MethodGet, "/v1/webhooks", a.listEndpoints},
-		{http.MethodGet, "/v1/webhooks/deliveries/{id}", a.readDelivery},
-		{http.MethodGet, "/v1/webhooks/{id}", a.readEndpoint},
-		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries},
+		{http.MethodPost, "/v1/webhooks", a.createEndpoint, actsOnce},
+		{http.MethodGet, "/v1/webhooks", a.listEndpoints, asIs},
+		{http.MethodGet, "/v1/webhooks/event-types", a.listEventTypes, asIs},
+		{http.MethodGet, "/v1/webhooks/openapi.json", a.readOpenAPI, asIs},
+		{http.MethodGet, "/v1/webhooks/deliveries/{id}", a.readDelivery, asIs},
+		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", a.redeliver, remembered},
+		{http.MethodGet, "/v1/webhooks/{id}", a.readEndpoint, asIs},
+		{http.MethodPatch, "/v1/webhooks/{id}", a.updateEndpoint, asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}", a.deleteEndpoint, asIs},
+		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", a.rotateSecret, actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/test", a.sendTest, actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/recover", a.beginRecovery, remembered},
+		{http.MethodGet, "/v1/webhooks/{id}/recover", a.readRecovery, asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}/recover", a.stopRecovery, asIs},
+		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries, asIs},
 	}
 }
 
@@ -79,7 +109,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for name, value := range p.header {
 		w.Header()[name] = value
 	}
-	write(w, "application/problem+json", answer{p.Status, p})
+	write(w, "application/problem+json", answer{p.Status, p, nil})
 }
 
 func (a *api) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
@@ -87,12 +117,15 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	if err != nil || organization == "" {
 		return answer{}, errUnauthenticated
 	}
-	act, err := a.find(r)
+	if r.Header.Get("Authorization") == "" && a.protection.Check(r) != nil {
+		return answer{}, errCrossOrigin
+	}
+	rt, err := a.find(r)
 	if err != nil {
 		return answer{}, err
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	result, err := act(r, organization)
+	result, err := a.once(rt, r, organization)
 	if err != nil {
 		return answer{}, &failure{organization, err}
 	}
@@ -108,19 +141,20 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// find returns the action for the request and sets the id of the path.
-func (a *api) find(r *http.Request) (action, error) {
+// find returns the route of the request and sets the id of the path.
+func (a *api) find(r *http.Request) (*route, error) {
 	method, path := r.Method, strings.Trim(r.URL.Path, "/")
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http leaves out the body
 	}
 	var allowed []string
-	for _, rt := range a.routes {
+	for i := range a.routes {
+		rt := &a.routes[i]
 		id, ok := rt.match(path)
 		switch {
 		case ok && rt.method == method:
 			r.SetPathValue("id", id)
-			return rt.act, nil
+			return rt, nil
 		case ok && !slices.Contains(allowed, rt.method):
 			allowed = append(allowed, rt.method)
 		}
@@ -133,16 +167,23 @@ func (a *api) find(r *http.Request) (action, error) {
 
 // write sends an answer. Secrets and personal data may be in it: no cache keeps it.
 func write(w http.ResponseWriter, contentType string, a answer) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	for name, value := range a.header {
+		h[name] = value
+	}
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
 	var body bytes.Buffer
 	enc := json.NewEncoder(&body)
 	enc.SetEscapeHTML(false) // an & in a URL stays readable; nosniff keeps it from being HTML
 	if err := enc.Encode(a.body); err != nil {
 		panic(err) // the answers of this package always encode
 	}
-	h := w.Header()
 	h.Set("Content-Type", contentType)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.status)
 	_, _ = w.Write(body.Bytes()) // nobody is left to tell
 }
@@ -158,6 +199,12 @@ func (a *api) explain(r *http.Request, err error) *problem {
 	switch {
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		return errNotFound
+	case errors.Is(err, alotwebhook.ErrConflict):
+		return errBusy
+	case errors.Is(err, alotwebhook.ErrRecovering):
+		return errRecovering
+	case errors.Is(err, alotwebhook.ErrKeyReused):
+		return errKeyReused
 	case errors.As(err, &field) && field.Field != "organizationId": // that one is the host's
 		return invalid(fieldProblem{field.Field, field.Problem})
 	case r.Context().Err() == nil: // otherwise the caller hung up
@@ -173,6 +220,13 @@ func (a *api) logFailure(r *http.Request, err error) {
 		attrs = append(attrs, "organization", f.organization)
 	}
 	a.logger.ErrorContext(r.Context(), "alotwebhook: settings request failed", attrs...)
+}
+
+// at is the path of something of this API as the caller finds it, with what
+// the host took off the beginning.
+func at(r *http.Request, path string) string {
+	stripped := strings.Join(strippedFrom(r, segments(r.URL.EscapedPath())), "/")
+	return new(pages).base(stripped) + path
 }
 
 // instant is a time in the one form that the API has: UTC, three decimals.

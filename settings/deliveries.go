@@ -44,6 +44,12 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 	}
 }
 
+func showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
+	shown := showDelivery(d)
+	shown.Attempts = showAttempts(d.Attempts)
+	return shown
+}
+
 func showAttempts(attempts []alotwebhook.Attempt) []attemptJSON {
 	shown := make([]attemptJSON, len(attempts))
 	for i, t := range attempts {
@@ -65,60 +71,98 @@ type deliveriesJSON struct {
 	NextCursor string         `json:"nextCursor,omitzero"`
 }
 
+// listDeliveries answers with a page. One that is cut short, so that it comes at
+// once, holds few or none and has a nextCursor all the same.
 func (a *api) listDeliveries(r *http.Request, organization string) (answer, error) {
-	f, limit, err := deliveryFilter(r)
+	f, list, err := deliveryFilter(r, organization)
 	if err != nil {
 		return answer{}, err
 	}
-	e, err := a.endpoint(r, organization)
+	if _, err := a.endpoint(r, organization); err != nil {
+		return answer{}, err
+	}
+	found, next, err := a.dispatcher.DeliveryPage(r.Context(), f)
 	if err != nil {
 		return answer{}, err
 	}
-	f.OrganizationID, f.EndpointID, f.Limit = organization, e.ID, limit+1 // one more tells whether there is more
-	list := deliveriesJSON{Deliveries: []deliveryJSON{}}
-	for d, err := range a.dispatcher.Deliveries(r.Context(), f) {
-		if err != nil {
-			return answer{}, err
-		}
-		if len(list.Deliveries) == limit {
-			list.NextCursor = list.Deliveries[limit-1].ID
-			break
-		}
-		list.Deliveries = append(list.Deliveries, showDelivery(d))
+	page := deliveriesJSON{Deliveries: make([]deliveryJSON, len(found)), NextCursor: list.cursor(next)}
+	for i, d := range found {
+		page.Deliveries[i] = showDelivery(d)
 	}
-	return answer{http.StatusOK, list}, nil
+	return answer{status: http.StatusOK, body: page}, nil
 }
 
-// deliveryFilter reads what the parameters select.
-func deliveryFilter(r *http.Request) (f alotwebhook.Filter, limit int, err error) {
+// deliveryFilter reads what the parameters select of the endpoint in the path.
+func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter, list listing, err error) {
 	q := readQuery(r, "status", "type", "since", "until", "cursor", "limit")
 	f = alotwebhook.Filter{
+		OrganizationID: organization, EndpointID: r.PathValue("id"),
 		State: q.state("status"), EventType: q.eventType("type"),
-		Since: q.time("since"), Until: q.time("until"), Cursor: q.cursor(deliveryPrefix),
+		Since: q.time("since"), Until: q.time("until"), Limit: q.limit(),
 	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
 		q.refuse("until", "must be later than since")
 	}
-	limit = q.limit()
-	return f, limit, q.err()
+	list = listing{deliveryPrefix, []string{
+		organization, f.EndpointID, string(f.State), f.EventType,
+		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
+	}}
+	f.Cursor = q.place(list)
+	return f, list, q.err()
 }
 
 func (a *api) readDelivery(r *http.Request, organization string) (answer, error) {
 	if err := readQuery(r).err(); err != nil {
 		return answer{}, err
 	}
-	id := r.PathValue("id")
-	if !isID(deliveryPrefix, id) {
-		return answer{}, errNotFound
-	}
-	d, err := a.dispatcher.Delivery(r.Context(), id)
+	d, err := a.delivery(r, organization)
 	if err != nil {
 		return answer{}, err
 	}
-	if d.OrganizationID != organization {
-		return answer{}, errNotFound
+	return answer{status: http.StatusOK, body: showWholeDelivery(d)}, nil
+}
+
+// redeliver answers with the delivery as it now waits.
+func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
+	if err := readQuery(r).err(); err != nil {
+		return answer{}, err
 	}
-	shown := showDelivery(d)
-	shown.Attempts = showAttempts(d.Attempts)
-	return answer{http.StatusOK, shown}, nil
+	if err := readOptionalObject(r, fields{}); err != nil {
+		return answer{}, err
+	}
+	d, err := a.delivery(r, organization)
+	if err != nil {
+		return answer{}, err
+	}
+	due, err := a.dispatcher.Redeliver(r.Context(), d.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	if d, err = a.delivery(r, organization); err != nil {
+		return answer{}, err
+	}
+	if !due && !isDue(d) {
+		return answer{}, errNotDue
+	}
+	return answer{status: http.StatusAccepted, body: showWholeDelivery(d)}.
+		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
+}
+
+// isDue reports whether it is in line already: one that is being attempted is
+// not due before its lease is over.
+func isDue(d alotwebhook.Delivery) bool {
+	return d.State == alotwebhook.StatePending && !d.NextAttemptAt.After(time.Now())
+}
+
+// delivery returns the one of the path, if it is the organization's.
+func (a *api) delivery(r *http.Request, organization string) (alotwebhook.Delivery, error) {
+	id := r.PathValue("id")
+	if !isID(deliveryPrefix, id) {
+		return alotwebhook.Delivery{}, errNotFound
+	}
+	d, err := a.dispatcher.Delivery(r.Context(), id)
+	if err == nil && d.OrganizationID != organization {
+		err = errNotFound
+	}
+	return d, err
 }

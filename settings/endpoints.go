@@ -2,6 +2,7 @@ package settings
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/alot/alotwebhook"
 )
@@ -17,6 +18,7 @@ type endpointJSON struct {
 	Disabled       bool                       `json:"disabled"`
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
 	FailingSince   instant                    `json:"failingSince,omitzero"`
+	NextSecretFrom instant                    `json:"nextSecretFrom,omitzero"` // of a rotation to come
 	CreatedAt      instant                    `json:"createdAt"`
 	UpdatedAt      instant                    `json:"updatedAt"`
 	// Secret is only there in the answer to the request that made it.
@@ -28,8 +30,21 @@ func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
 		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes,
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, FailingSince: instant(e.FailingSince),
-		CreatedAt: instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
+		NextSecretFrom: nextSecretFrom(e),
+		CreatedAt:      instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
 	}
+}
+
+func nextSecretFrom(e alotwebhook.Endpoint) instant {
+	if e.NextSecretAt.After(time.Now()) {
+		return instant(e.NextSecretAt)
+	}
+	return instant{}
+}
+
+// asAnswer is an endpoint with the version that If-Match goes by.
+func (e endpointJSON) asAnswer(status int, version int64) answer {
+	return answer{status: status, body: e}.with("ETag", etag(version))
 }
 
 // createEndpoint takes the published body. A secret of the customer's own is
@@ -40,16 +55,19 @@ func (a *api) createEndpoint(r *http.Request, organization string) (answer, erro
 	}
 	e := alotwebhook.Endpoint{OrganizationID: organization}
 	var secret *string
-	err := readObject(r, fields{"url": text(&e.URL), "events": texts(&e.EventTypes), "secret": optionalText(&secret)})
+	var disabled *bool
+	err := readObject(r, fields{
+		"url": text(&e.URL), "events": texts(&e.EventTypes), "secret": optionalText(&secret),
+		"description": text(&e.Description), "disabled": truth(&disabled),
+	})
 	if err != nil {
 		return answer{}, err
 	}
-	if secret != nil {
-		if e.Secret = alotwebhook.Secret(*secret); e.Secret == "" {
-			return answer{}, invalid(fieldProblem{"secret", "is empty; leave it out to have one made"})
-		}
+	if e.Secret, err = ownSecret(secret); err != nil {
+		return answer{}, err
 	}
-	created, err := a.dispatcher.CreateEndpoint(r.Context(), e)
+	e.Disabled = disabled != nil && *disabled
+	created, repeated, err := a.register(r, e)
 	if err != nil {
 		return answer{}, err
 	}
@@ -57,7 +75,32 @@ func (a *api) createEndpoint(r *http.Request, organization string) (answer, erro
 	if secret == nil {
 		shown.Secret = string(created.Secret)
 	}
-	return answer{http.StatusCreated, shown}, nil
+	result := shown.asAnswer(http.StatusCreated, created.Version).with("Location", at(r, "/v1/webhooks/"+created.ID))
+	return result.repeated(repeated), nil
+}
+
+// register does it once for each key.
+func (a *api) register(r *http.Request, e alotwebhook.Endpoint) (created alotwebhook.Endpoint, repeated bool, err error) {
+	key, err := readKey(r)
+	switch {
+	case err != nil:
+		return alotwebhook.Endpoint{}, false, err
+	case key != "":
+		return a.dispatcher.CreateEndpointOnce(r.Context(), key, e)
+	}
+	created, err = a.dispatcher.CreateEndpoint(r.Context(), e)
+	return created, false, err
+}
+
+// ownSecret is the customer's, or "" if one is to be made.
+func ownSecret(given *string) (alotwebhook.Secret, error) {
+	switch {
+	case given == nil:
+		return "", nil
+	case *given == "":
+		return "", invalid(fieldProblem{"secret", "is empty; leave it out to have one made"})
+	}
+	return alotwebhook.Secret(*given), nil
 }
 
 type endpointsJSON struct {
@@ -67,23 +110,24 @@ type endpointsJSON struct {
 
 func (a *api) listEndpoints(r *http.Request, organization string) (answer, error) {
 	q := readQuery(r, "cursor", "limit")
-	f, limit := alotwebhook.EndpointFilter{OrganizationID: organization, Cursor: q.cursor(endpointPrefix)}, q.limit()
-	f.Limit = limit + 1 // one more tells whether there is more
+	list := listing{endpointPrefix, []string{organization}}
+	limit := q.limit()
+	f := alotwebhook.EndpointFilter{OrganizationID: organization, Cursor: q.place(list), Limit: limit + 1}
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	list := endpointsJSON{Endpoints: []endpointJSON{}}
+	page := endpointsJSON{Endpoints: []endpointJSON{}}
 	for e, err := range a.dispatcher.Endpoints(r.Context(), f) {
 		if err != nil {
 			return answer{}, err
 		}
-		if len(list.Endpoints) == limit {
-			list.NextCursor = list.Endpoints[limit-1].ID
+		if len(page.Endpoints) == limit { // this one more tells that there is more
+			page.NextCursor = list.cursor(page.Endpoints[limit-1].ID)
 			break
 		}
-		list.Endpoints = append(list.Endpoints, showEndpoint(e))
+		page.Endpoints = append(page.Endpoints, showEndpoint(e))
 	}
-	return answer{http.StatusOK, list}, nil
+	return answer{status: http.StatusOK, body: page}, nil
 }
 
 func (a *api) readEndpoint(r *http.Request, organization string) (answer, error) {
@@ -94,7 +138,7 @@ func (a *api) readEndpoint(r *http.Request, organization string) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{http.StatusOK, showEndpoint(e)}, nil
+	return showEndpoint(e).asAnswer(http.StatusOK, e.Version), nil
 }
 
 // endpoint returns the one of the path, if it is the organization's.

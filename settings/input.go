@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"time"
 	"unicode/utf8"
 )
 
@@ -22,9 +23,27 @@ func readObject(r *http.Request, want fields) error {
 	if err != nil {
 		return err
 	}
+	return readMembers(body, want)
+}
+
+// readOptionalObject takes no body at all for an empty object.
+func readOptionalObject(r *http.Request, want fields) error {
+	body, err := readAll(r)
+	if err != nil {
+		return err
+	}
+	given := r.Header.Get("Content-Type") != ""
+	if len(body) == 0 && (!given || isJSON(r)) {
+		return nil
+	}
+	r.Body = readCloser{bytes.NewReader(body)}
+	return readObject(r, want)
+}
+
+func readMembers(body []byte, want fields) error {
 	var errs []fieldProblem
 	seen := make(map[string]bool, len(want))
-	err = members(body, func(key string, value json.RawMessage) {
+	err := members(body, func(key string, value json.RawMessage) {
 		read, known := want[key]
 		switch {
 		case !known:
@@ -46,9 +65,34 @@ func readObject(r *http.Request, want fields) error {
 // because a page of another site can make a browser send anything else without
 // being asked, with the customer's cookies.
 func readBody(r *http.Request) ([]byte, error) {
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, errNotJSONType
+	if !isJSON(r) {
+		return nil, notJSONType(r.Method)
 	}
+	body, err := readAll(r)
+	if err != nil {
+		return nil, err
+	}
+	if !utf8.Valid(body) {
+		return nil, malformed("The body is not UTF-8.")
+	}
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
+		return nil, malformed(fmt.Sprintf("The body is not JSON, as byte %d shows.", syntax.Offset))
+	}
+	return body, nil
+}
+
+// isJSON reports whether the request says that its body is JSON; a PATCH may
+// say more exactly which kind (RFC 7396).
+func isJSON(r *http.Request) bool {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && (media == "application/json" || media == mergePatchType && r.Method == http.MethodPatch)
+}
+
+const mergePatchType = "application/merge-patch+json"
+
+// readAll reads the body to its end or its limit.
+func readAll(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	switch {
@@ -56,12 +100,6 @@ func readBody(r *http.Request) ([]byte, error) {
 		return nil, errTooLarge
 	case err != nil:
 		return nil, malformed("The body broke off.")
-	case !utf8.Valid(body):
-		return nil, malformed("The body is not UTF-8.")
-	}
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
-		return nil, malformed(fmt.Sprintf("The body is not JSON, as byte %d shows.", syntax.Offset))
 	}
 	return body, nil
 }
@@ -102,6 +140,49 @@ func optionalText(into **string) func(string, json.RawMessage) []fieldProblem {
 		*into = new(string)
 		return text(*into)(name, value)
 	}
+}
+
+// removableText reads a string, or null for none.
+func removableText(into **string) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		*into = new(string)
+		if string(value) == "null" {
+			return nil
+		}
+		return text(*into)(name, value)
+	}
+}
+
+// truth reads true or false.
+func truth(into **bool) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		*into = new(bool)
+		if value[0] != 't' && value[0] != 'f' || json.Unmarshal(value, *into) != nil {
+			return []fieldProblem{{name, "must be true or false"}}
+		}
+		return nil
+	}
+}
+
+// moment reads a time.
+func moment(into *time.Time) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		var given string
+		if errs := text(&given)(name, value); errs != nil {
+			return errs
+		}
+		t, err := time.Parse(time.RFC3339, given)
+		if err != nil {
+			return []fieldProblem{{name, "must be a time such as 2026-05-25T14:23:00Z"}}
+		}
+		*into = t
+		return nil
+	}
+}
+
+// elsewhere refuses a key that is changed by another request.
+func elsewhere(detail string) func(string, json.RawMessage) []fieldProblem {
+	return func(name string, _ json.RawMessage) []fieldProblem { return []fieldProblem{{name, detail}} }
 }
 
 // texts reads an array of strings.

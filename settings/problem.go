@@ -37,11 +37,28 @@ var (
 	errUnauthenticated = newProblem(http.StatusUnauthorized, "The request is not authenticated for an organization.").
 				with("Www-Authenticate", "Bearer")
 	errNotFound    = newProblem(http.StatusNotFound, "There is nothing at this path.")
-	errNotJSONType = newProblem(http.StatusUnsupportedMediaType, "The body must be JSON, with Content-Type: application/json.").
-			with("Accept-Post", "application/json")
-	errTooLarge = newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
-	errInternal = newProblem(http.StatusInternalServerError, "The request failed on this side; it may be repeated.")
+	errTooLarge    = newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
+	errCrossOrigin = newProblem(http.StatusForbidden, "A page of another site sent this request, so nothing was done. "+
+		"A client that means it sends its token in an Authorization header.")
+	errOutdated = newProblem(http.StatusPreconditionFailed, "The endpoint was changed since, so that If-Match does not hold. "+
+		"Read it again and decide anew.", fieldProblem{"If-Match", "is not the endpoint's present ETag"})
+	errBusy       = newProblem(http.StatusConflict, "Others change the endpoint at this moment, so nothing was done. Repeat the request.")
+	errInProgress = newProblem(http.StatusConflict, "A request with this Idempotency-Key is being worked on. Repeat this one in a moment.",
+		fieldProblem{keyHeader, "is that of a request that is being worked on"})
+	errKeyReused  = invalid(fieldProblem{keyHeader, "came before with another request; make a new key for each"})
+	errRecovering = newProblem(http.StatusConflict, "A recovery of this endpoint is running. Wait for its end, or stop it with DELETE.")
+	errNotDue     = newProblem(http.StatusConflict, "Nothing was sent again: the delivery is being attempted at this moment, it waits for its disabled endpoint, or its endpoint or payload is gone.")
+	errInternal   = newProblem(http.StatusInternalServerError, "The request failed on this side; it may be repeated.")
 )
+
+// notJSONType says what a request of the method may hold (RFC 9110 and RFC 5789).
+func notJSONType(method string) *problem {
+	p := newProblem(http.StatusUnsupportedMediaType, "The body must be JSON, with Content-Type: application/json.")
+	if method == http.MethodPatch {
+		return p.with("Accept-Patch", "application/json, "+mergePatchType)
+	}
+	return p.with("Accept-Post", "application/json")
+}
 
 func methodNotAllowed(method string, allowed []string) *problem {
 	list := strings.Join(allowed, ", ")

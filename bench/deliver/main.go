@@ -9,6 +9,8 @@
 // nothing. The dispatchers run with every feature on, over events that were
 // stored before the clock starts, until the last outcome is recorded.
 //
+// With -river, a job queue does the same in the same run: River, tuned.
+//
 // With -pin, PostgreSQL has to do it also while a transaction that began before
 // is still open; with -read, every store also while somebody pages through the
 // history, four pages a second.
@@ -67,6 +69,7 @@ type options struct {
 	stores     []string
 	endpoints  []int
 	pin, read  bool
+	river      bool
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -79,6 +82,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	names := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
 	endpoints := fs.String("endpoints", "10,1000", "how many `endpoints` the deliveries are spread over")
 	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps a snapshot of before, as a backup does")
+	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, doing the same")
 	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -108,6 +112,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 // measureAll lets the contenders take turns and prints the table.
 func measureAll(ctx context.Context, o options, w io.Writer) error {
 	contenders := []contender{raw(o.inFlight)}
+	if o.river {
+		contenders = append(contenders, riverQueue(o.inFlight))
+	}
 	for _, store := range o.stores {
 		for _, n := range o.endpoints {
 			contenders = append(contenders, dispatcher(store, n, o.inFlight, disturbance{}))

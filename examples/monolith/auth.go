@@ -11,7 +11,10 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-const tokenLifetime = 12 * time.Hour
+const (
+	tokenLifetime = 12 * time.Hour
+	sessionCookie = "session"
+)
 
 // tokens makes and reads the product's bearer tokens: JWTs with HS256.
 type tokens struct{ secret []byte }
@@ -23,6 +26,7 @@ type claims struct {
 
 var (
 	errNoToken        = errors.New("there is no bearer token")
+	errNoSession      = errors.New("there is no session")
 	errNoOrganization = errors.New("the token has no organizationId")
 )
 
@@ -32,6 +36,20 @@ func (t tokens) organization(r *http.Request) (string, error) {
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return "", errNoToken
 	}
+	return t.read(token)
+}
+
+// visitor says the same of a browser. Its cookie is for the pages only, which
+// refuse what other sites make a browser send; the API takes no cookie.
+func (t tokens) visitor(r *http.Request) (string, error) {
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return "", errNoSession
+	}
+	return t.read(cookie.Value)
+}
+
+func (t tokens) read(token string) (string, error) {
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c,
 		func(*jwt.Token) (any, error) { return t.secret, nil },

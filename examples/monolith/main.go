@@ -12,7 +12,12 @@
 //	POST /v1/candidates/{sessionId}/complete   complete a candidate: 201 {"eventId": …}
 //	GET  /v1/candidates/{sessionId}            what was stored of it
 //	     /v1/webhooks…                         see package settings
+//	     /settings/webhooks/…                  the same as pages, for browsers
 //	GET  /dev/token?organization=org_123       a bearer token, with -dev only
+//	GET  /dev/login?organization=org_demo      a session for the pages, with -dev only
+//
+// With -dev the organization org_demo has endpoints and a day of history, so that
+// there is something to look at.
 //
 // A score below 0 is refused after the event was emitted: 422, and neither the
 // row nor the event is there. SIGTERM and SIGINT let requests and deliveries
@@ -84,7 +89,14 @@ func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) 
 		return err
 	}
 	o.warn(log)
-	fmt.Fprintf(stdout, "monolith: listening on http://%s\n", listener.Addr())
+	address := "http://" + listener.Addr().String()
+	if err := prepare(ctx, o, db, address); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	fmt.Fprintln(stdout, "monolith: listening on", address)
+	if o.dev {
+		fmt.Fprintf(stdout, "monolith: look at %s/dev/login?organization=%s\n", address, demo)
+	}
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -98,6 +110,19 @@ func open(ctx context.Context, o *options, log *slog.Logger) (database, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return o.open(ctx, log)
+}
+
+// prepare makes the history to look at, whether or not it is to end already.
+func prepare(ctx context.Context, o *options, db database, address string) error {
+	if !o.dev {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	if err := seed(ctx, db.store(), address); err != nil {
+		return fmt.Errorf("history of %s: %w", demo, err)
+	}
+	return nil
 }
 
 // work serves and delivers until ctx is done. Then it drains from the outside

@@ -34,7 +34,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 	fs.SetOutput(stderr)
 	fs.Usage = func() { usage(fs) }
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 takes a free one")
-	fs.BoolVar(&o.dev, "dev", false, "for development: endpoints may be plain http and on loopback, and GET /dev/token gives anybody a token")
+	fs.BoolVar(&o.dev, "dev", false, "for development: endpoints may be plain http and on loopback, GET /dev/token gives anybody a token, and org_demo has a day of history")
 	fs.Func("store", "keep everything in `KIND`: memory, sqlite:PATH or postgres:DSN (default memory)", o.setStore)
 	fs.Func("retries", "wait these `DURATIONS` before the second attempt, the third and so on, such as 300ms,900ms (default 30s,10m)", o.setRetries)
 	if err := fs.Parse(args); err != nil {
@@ -111,6 +111,7 @@ func (o *options) config(log *slog.Logger) *alotwebhook.Config {
 	c := &alotwebhook.Config{Retry: o.retries, Logger: log}
 	if o.dev {
 		c.AllowHTTP = true
+		c.KeepResponseBody = 4 << 10 // to be looked at
 		c.AllowNets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
 	return c

@@ -17,17 +17,31 @@ func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
+	pages, err := settings.NewPages(d, &settings.Options{
+		Organization: auth.visitor, Logger: log, Product: "ALOT", HomeURL: "/",
+	})
+	if err != nil {
+		return nil, err
+	}
 	c := &candidates{db: db, dispatcher: d, organization: auth.organization, log: log}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/webhooks", webhooks)
 	mux.Handle("/v1/webhooks/", webhooks)
+	mux.Handle(pagesPath, pages)
 	mux.HandleFunc("POST /v1/candidates/{sessionId}/complete", c.complete)
 	mux.HandleFunc("GET /v1/candidates/{sessionId}", c.read)
 	if o.dev {
 		mux.HandleFunc("GET /dev/token", auth.give)
+		mux.HandleFunc("GET /dev/login", auth.login)
+		mux.HandleFunc("POST /dev/receiver/{kind}", receive)
+		mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+		mux.Handle("GET /{$}", http.RedirectHandler(pagesPath, http.StatusSeeOther))
 	}
 	return mux, nil
 }
+
+// pagesPath is where the pages are mounted.
+const pagesPath = "/settings/webhooks/"
 
 // answer sends v as JSON.
 func answer(w http.ResponseWriter, status int, v any) {

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// browser has a session of the organization.
+func (p *process) browser(organization string) *http.Client {
+	p.t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(p.t, err)
+	b := &http.Client{Jar: jar}
+	page := p.page(b, "/dev/login?organization="+organization)
+	require.Contains(p.t, page, "<h1>Endpoints</h1>")
+	return b
+}
+
+func (p *process) page(b *http.Client, path string) string {
+	p.t.Helper()
+	res, err := b.Get(p.url + path)
+	require.NoError(p.t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(p.t, err)
+	require.Equal(p.t, http.StatusOK, res.StatusCode, path)
+	return string(text)
+}
+
+func TestThereIsADayOfHistoryToLookAt(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store string) {
+		p := launch(t, "-dev", "-store", store)
+		line, err := p.stdout.ReadString('\n')
+		require.NoError(t, err)
+		require.Contains(t, line, p.url+"/dev/login?organization="+demo)
+		b := p.browser(demo)
+		page := p.page(b, "/settings/webhooks/")
+		for _, want := range []string{"Needs attention", "Failing", "Disabled after failures", "Enabled", "attempts"} {
+			require.Contains(t, page, want)
+		}
+		for state, want := range map[string]int{"delivered": 50, "failed": 5, "pending": 1, "parked": 3} {
+			require.GreaterOrEqual(t, strings.Count(p.page(b, "/settings/webhooks/history?status="+state), "data-row="), want, state)
+		}
+		require.Contains(t, p.page(p.browser("org_other"), "/settings/webhooks/"), "No endpoints yet")
+	})
+}
+
+func TestTheDayIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store string) {
+		if store == "memory" {
+			t.Skip("memory keeps nothing, as it says")
+		}
+		first := launch(t, "-dev", "-store", store)
+		before := first.endpoints()
+		require.Len(t, before, 5)
+		first.stop()
+		require.Equal(t, before, launch(t, "-dev", "-store", store).endpoints())
+	})
+}
+
+// endpoints are the ids of those of the demonstration.
+func (p *process) endpoints() (ids []string) {
+	p.t.Helper()
+	status, list := p.as(demo).do("GET", "/v1/webhooks", "")
+	require.Equal(p.t, http.StatusOK, status)
+	for _, e := range list["endpoints"].([]any) {
+		ids = append(ids, e.(map[string]any)["id"].(string))
+	}
+	return ids
+}
+
+func TestThePagesTakeASessionAndTheAPIDoesNot(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "-dev")
+	b := p.browser(demo)
+	res, err := b.Get(p.url + "/v1/webhooks")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+	res, err = http.Get(p.url + "/settings/webhooks/")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusUnauthorized, res.StatusCode)
+	res, err = http.Get(p.url + "/dev/login")
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusBadRequest, res.StatusCode)
+}
+
+func TestNothingOfTheDemonstrationIsThereInProduction(t *testing.T) {
+	t.Parallel()
+	p := launch(t)
+	for _, path := range []string{"/dev/login?organization=org_demo", "/dev/token?organization=org_demo", "/dev/receiver/ats"} {
+		res, err := http.Get(p.url + path)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusNotFound, res.StatusCode, path)
+	}
+	token, err := tokens{[]byte(jwtSecret)}.sign(demo)
+	require.NoError(t, err)
+	status, list := client{p, token}.do("GET", "/v1/webhooks", "")
+	require.Equal(t, http.StatusOK, status)
+	require.Empty(t, list["endpoints"])
+}

@@ -1,0 +1,193 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+func onceEndpoint() alotwebhook.Endpoint {
+	return alotwebhook.Endpoint{OrganizationID: "org_a", URL: "https://example.com/hook", EventTypes: []string{alotwebhook.EventCandidateInvited}}
+}
+
+// sealed makes a dispatcher whose store holds sealed secrets.
+func sealed(t *testing.T, store alotwebhook.Store) *alotwebhook.Dispatcher {
+	t.Helper()
+	key := make([]byte, 32)
+	_, _ = rand.Read(key)
+	sealer, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "k", Key: key})
+	require.NoError(t, err)
+	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{Sealer: sealer})
+	require.NoError(t, err)
+	return d
+}
+
+func TestCreateEndpointOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		d := sealed(t, alotwebhook.NewMemoryStore())
+		first, repeated, err := d.CreateEndpointOnce(ctx, "k1", onceEndpoint())
+		require.NoError(t, err)
+		require.False(t, repeated)
+		require.Regexp(t, `^wh_[0-7][0-9a-z]{25}$`, first.ID)
+
+		time.Sleep(23 * time.Hour)
+		again, repeated, err := d.CreateEndpointOnce(ctx, "k1", onceEndpoint())
+		require.NoError(t, err)
+		require.True(t, repeated)
+		require.Equal(t, first, again, "with its secret")
+
+		for name, change := range map[string]func(*alotwebhook.Endpoint){
+			"url":         func(e *alotwebhook.Endpoint) { e.URL += "s" },
+			"events":      func(e *alotwebhook.Endpoint) { e.EventTypes = []string{alotwebhook.EventCandidateCompleted} },
+			"description": func(e *alotwebhook.Endpoint) { e.Description = "Berlin" },
+			"disabled":    func(e *alotwebhook.Endpoint) { e.Disabled = true },
+			"secret":      func(e *alotwebhook.Endpoint) { e.Secret = "sesame-street-123" },
+		} {
+			other := onceEndpoint()
+			change(&other)
+			_, _, err := d.CreateEndpointOnce(ctx, "k1", other)
+			require.ErrorIs(t, err, alotwebhook.ErrKeyReused, name)
+			require.NotContains(t, err.Error(), "sesame")
+		}
+		same := onceEndpoint()
+		same.Secret = first.Secret
+		_, repeated, err = d.CreateEndpointOnce(ctx, "k1", same)
+		require.NoError(t, err)
+		require.True(t, repeated)
+
+		for name, key := range map[string]string{"another key": "k2", "none": ""} {
+			e, repeated, err := d.CreateEndpointOnce(ctx, key, onceEndpoint())
+			require.NoError(t, err, name)
+			require.False(t, repeated, name)
+			require.NotEqual(t, first.ID, e.ID, name)
+		}
+		elsewhere := onceEndpoint()
+		elsewhere.OrganizationID = "org_b"
+		e, repeated, err := d.CreateEndpointOnce(ctx, "k1", elsewhere)
+		require.NoError(t, err)
+		require.False(t, repeated)
+		require.NotEqual(t, first.Secret, e.Secret)
+
+		time.Sleep(2 * time.Hour)
+		late, repeated, err := d.CreateEndpointOnce(ctx, "k1", onceEndpoint())
+		require.NoError(t, err)
+		require.False(t, repeated, "25 hours later")
+		require.Greater(t, late.ID, first.ID)
+	})
+}
+
+func TestCreateEndpointOnceFindsItAmongMany(t *testing.T) {
+	t.Parallel()
+	d := sealed(t, alotwebhook.NewMemoryStore())
+	want, _, err := d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
+	require.NoError(t, err)
+	for range 150 { // more than a page
+		_, err := d.CreateEndpoint(t.Context(), onceEndpoint())
+		require.NoError(t, err)
+	}
+	last, _, err := d.CreateEndpointOnce(t.Context(), "k2", onceEndpoint())
+	require.NoError(t, err)
+	for key, e := range map[string]alotwebhook.Endpoint{"k1": want, "k2": last} {
+		got, repeated, err := d.CreateEndpointOnce(t.Context(), key, onceEndpoint())
+		require.NoError(t, err)
+		require.True(t, repeated)
+		require.Equal(t, e, got)
+	}
+}
+
+func TestCreateEndpointOnceOfAChangedEndpoint(t *testing.T) {
+	t.Parallel()
+	d := sealed(t, alotwebhook.NewMemoryStore())
+	first, _, err := d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
+	require.NoError(t, err)
+	changed := first
+	changed.URL = "https://example.com/moved"
+	_, err = d.UpdateEndpoint(t.Context(), changed)
+	require.NoError(t, err)
+	again, repeated, err := d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
+	require.NoError(t, err)
+	require.True(t, repeated)
+	require.Equal(t, "https://example.com/moved", again.URL, "as it is now")
+	require.NoError(t, d.DeleteEndpoint(t.Context(), first.ID))
+	_, repeated, err = d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
+	require.NoError(t, err)
+	require.False(t, repeated)
+}
+
+func TestRotateSecretOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		d := sealed(t, alotwebhook.NewMemoryStore())
+		e, err := d.CreateEndpoint(ctx, onceEndpoint())
+		require.NoError(t, err)
+		at := time.Now().Add(time.Hour)
+		first, repeated, err := d.RotateSecretOnce(ctx, "k1", e.ID, "", at)
+		require.NoError(t, err)
+		require.False(t, repeated)
+		require.Regexp(t, `^whsec_.{44}$`, string(first))
+		for range 2 { // before it takes effect and after
+			again, repeated, err := d.RotateSecretOnce(ctx, "k1", e.ID, "", at)
+			require.NoError(t, err)
+			require.True(t, repeated)
+			require.Equal(t, string(first), string(again))
+			time.Sleep(2 * time.Hour)
+		}
+		_, _, err = d.RotateSecretOnce(ctx, "k1", e.ID, "", time.Now().Add(time.Hour))
+		require.ErrorIs(t, err, alotwebhook.ErrKeyReused)
+
+		second, repeated, err := d.RotateSecretOnce(ctx, "k2", e.ID, "", time.Time{})
+		require.NoError(t, err)
+		require.False(t, repeated, "another key")
+		require.NotEqual(t, string(first), string(second))
+		_, repeated, err = d.RotateSecretOnce(ctx, "k3", e.ID, second, time.Time{})
+		require.NoError(t, err)
+		require.True(t, repeated, "it is that one already")
+		_, repeated, err = d.RotateSecretOnce(ctx, "k1", e.ID, "", time.Time{})
+		require.NoError(t, err)
+		require.False(t, repeated, "no longer the newest")
+		_, _, err = d.RotateSecretOnce(ctx, "k1", "wh_00000000000000000000000000", "", time.Time{})
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+	})
+}
+
+func TestSendTestOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		store := alotwebhook.NewMemoryStore()
+		d := sealed(t, store)
+		e, err := d.CreateEndpoint(ctx, onceEndpoint())
+		require.NoError(t, err)
+		first, repeated, err := d.SendTestOnce(ctx, "k1", e.ID, alotwebhook.EventCandidateInvited)
+		require.NoError(t, err)
+		require.False(t, repeated)
+		parsed, err := alotwebhook.ParseEvent(first.Payload())
+		require.NoError(t, err)
+		require.Equal(t, first.ID, parsed.ID, "an id as any other")
+
+		time.Sleep(9 * time.Minute)
+		again, repeated, err := d.SendTestOnce(ctx, "k1", e.ID, alotwebhook.EventCandidateInvited)
+		require.NoError(t, err)
+		require.True(t, repeated)
+		require.Equal(t, first.ID, again.ID)
+		_, _, err = d.SendTestOnce(ctx, "k1", e.ID, alotwebhook.EventCandidateCompleted)
+		require.ErrorIs(t, err, alotwebhook.ErrKeyReused)
+
+		time.Sleep(3 * time.Minute)
+		_, repeated, err = d.SendTestOnce(ctx, "k1", e.ID, alotwebhook.EventCandidateInvited)
+		require.NoError(t, err)
+		require.False(t, repeated, "12 minutes later")
+		stats, err := store.Stats(ctx)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, stats.Pending)
+	})
+}

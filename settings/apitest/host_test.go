@@ -1,0 +1,204 @@
+package apitest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/postgres"
+	"github.com/alot/alotwebhook/store/postgres/postgrestest"
+	"github.com/alot/alotwebhook/store/sqlite"
+)
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
+
+// stores are those that the API is tested over.
+var stores = map[string]func(testing.TB) alotwebhook.Store{
+	"memory": func(testing.TB) alotwebhook.Store { return alotwebhook.NewMemoryStore() },
+	"sqlite": func(t testing.TB) alotwebhook.Store {
+		store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "webhooks.db"))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, store.Close()) })
+		return store
+	},
+	"postgres": func(t testing.TB) alotwebhook.Store {
+		pool := postgrestest.Pool(t)
+		store, err := postgres.New(context.Background(), pool, &postgres.Options{Schema: postgrestest.Schema(t, pool), Migrate: true})
+		require.NoError(t, err)
+		return store
+	},
+}
+
+// onEveryStore runs a test over each of them.
+func onEveryStore(t *testing.T, test func(t *testing.T, h *host)) {
+	t.Helper()
+	for name, open := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newHost(t, open(t)))
+		})
+	}
+}
+
+// host mounts the API; seen are the answers it gave, as "createEndpoint 201".
+type host struct {
+	t          testing.TB
+	store      *flaky
+	dispatcher *alotwebhook.Dispatcher
+	handler    http.Handler
+	doc        *openapi3.T
+	seen       map[string]bool
+}
+
+func newHost(t testing.TB, store alotwebhook.Store) *host {
+	h := &host{t: t, store: &flaky{Store: store}, doc: document(t), seen: map[string]bool{}}
+	h.restart()
+	return h
+}
+
+// restart is another process on the same store.
+func (h *host) restart() {
+	h.t.Helper()
+	logger := slog.New(slog.DiscardHandler)
+	var err error
+	h.dispatcher, err = alotwebhook.NewDispatcher(h.store, &alotwebhook.Config{
+		Logger: logger, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	require.NoError(h.t, err)
+	h.handler, err = settings.NewAPI(h.dispatcher, &settings.Options{Logger: logger, Organization: func(r *http.Request) (string, error) {
+		return r.Header.Get("X-Organization"), nil
+	}})
+	require.NoError(h.t, err)
+}
+
+// run has the dispatcher deliver until the test ends.
+func (h *host) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.dispatcher.Run(ctx) }()
+	h.t.Cleanup(func() {
+		cancel()
+		require.NoError(h.t, <-done)
+	})
+}
+
+// flaky is a store that can be told to fail.
+type flaky struct {
+	alotwebhook.Store
+	broken atomic.Bool
+}
+
+var errBroken = errors.New("the database is gone")
+
+func (f *flaky) err() error {
+	if f.broken.Load() {
+		return errBroken
+	}
+	return nil
+}
+
+func (f *flaky) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	if err := f.err(); err != nil {
+		return alotwebhook.Endpoint{}, err
+	}
+	return f.Store.Endpoint(ctx, id)
+}
+
+func (f *flaky) Endpoints(ctx context.Context, filter alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
+	if err := f.err(); err != nil {
+		return nil, "", err
+	}
+	return f.Store.Endpoints(ctx, filter)
+}
+
+func (f *flaky) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	return errors.Join(f.err(), f.Store.PutEndpoint(ctx, e))
+}
+
+func (f *flaky) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+	if err := f.err(); err != nil {
+		return alotwebhook.Delivery{}, err
+	}
+	return f.Store.Delivery(ctx, id)
+}
+
+// reply is an answer, as text and decoded.
+type reply struct {
+	status int
+	header http.Header
+	text   string
+	json   map[string]any
+}
+
+// do asks as org_a, unless a header says otherwise, and holds the answer to the document.
+func (h *host) do(want int, method, target, body string, header ...string) reply {
+	h.t.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("X-Organization", "org_a")
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	require.Equal(h.t, want, w.Code, "%s %s: %s", method, target, w.Body)
+	r.Body = io.NopCloser(strings.NewReader(body))
+	if body == "" {
+		r.Body = http.NoBody
+	}
+	got := reply{status: w.Code, header: w.Result().Header, text: w.Body.String()}
+	route := operation(h.t, h.doc, method, r.URL.Path)
+	hold(h.t, route, r, got.status, got.header, w.Body.Bytes())
+	h.seen[fmt.Sprint(route.Operation.OperationID, " ", got.status)] = true
+	if got.text != "" {
+		got.json = decode(h.t, w.Body.Bytes()).(map[string]any)
+	}
+	return got
+}
+
+func decode(t testing.TB, body []byte) (v any) {
+	t.Helper()
+	require.NoError(t, json.NewDecoder(bytes.NewReader(body)).Decode(&v), "%s", body)
+	return v
+}
+
+// text is a string of the answer.
+func (r reply) str(key string) string {
+	s, _ := r.json[key].(string)
+	return s
+}
+
+// fields are those that a problem names.
+func (r reply) fields() (names []string) {
+	errs, _ := r.json["errors"].([]any)
+	for _, e := range errs {
+		names = append(names, e.(map[string]any)["field"].(string))
+	}
+	return names
+}
+
+const published = `{"url": "https://yourapp.example.com/alot/webhook", "events": ["candidate.completed"], "secret": "your-signing-secret"}`
+
+// create registers an endpoint and returns its path.
+func (h *host) create(body string, header ...string) string {
+	h.t.Helper()
+	return "/v1/webhooks/" + h.do(201, "POST", "/v1/webhooks", body, header...).str("id")
+}

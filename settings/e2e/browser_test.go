@@ -1,0 +1,292 @@
+// Package e2e tests the pages Settings → Webhooks in a Chromium, with script and
+// without. What it looks at it keeps as pictures in the test's artefacts.
+package e2e
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// patience is for what takes milliseconds.
+const patience = 60 * time.Second
+
+//go:embed testdata/axe.min.js
+var axe string
+
+// chromium is the one browser of all tests; each tab has a profile of its own.
+var chromium = sync.OnceValues(func() (context.Context, error) {
+	path, err := findChromium()
+	if err != nil {
+		return nil, err
+	}
+	allocator, _ := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox, // root has none
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+	)...)
+	browser, _ := chromedp.NewContext(allocator)
+	return browser, chromedp.Do(browser)
+})
+
+func findChromium() (path string, err error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if _, err := findChromium(); err == nil {
+		if browser, err := chromium(); err == nil {
+			_ = chromedp.Cancel(browser)
+		}
+	}
+	os.Exit(code)
+}
+
+// tab is a window with a page.
+type tab struct {
+	t      testing.TB
+	ctx    context.Context
+	base   string // of the pages, with a slash at the end
+	script bool
+	// expected are parts of what the console may say.
+	expected []string
+
+	mu      sync.Mutex
+	console []string
+}
+
+// open opens a tab. Whatever its console says fails the test.
+func open(t testing.TB, base string, script bool) *tab {
+	t.Helper()
+	if _, err := findChromium(); err != nil {
+		if os.Getenv("CI") != "" {
+			require.NoError(t, err, "install chromium")
+		}
+		t.Skip("there is no chromium")
+	}
+	browser, err := chromium()
+	require.NoError(t, err)
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	require.NoError(t, chromedp.Do(ctx)) // the context of the first steps is the tab's life
+	b := &tab{t: t, ctx: ctx, base: base, script: script}
+	b.do(chromedp.EmulateViewport(1280, 900))
+	messages := chromedp.Console(ctx)
+	go b.listen(messages)
+	if !script {
+		b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+			return err
+		}))
+	}
+	t.Cleanup(b.requireQuiet)
+	return b
+}
+
+func (b *tab) listen(messages func(func(chromedp.ConsoleMessage, error) bool)) {
+	for m, err := range messages {
+		if err != nil {
+			return
+		}
+		if m.Type == chromedp.ConsoleDebug || m.Type == chromedp.ConsoleInfo {
+			continue
+		}
+		b.mu.Lock()
+		b.console = append(b.console, m.String())
+		b.mu.Unlock()
+	}
+}
+
+func (b *tab) requireQuiet() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, message := range b.console {
+		expected := slices.ContainsFunc(b.expected, func(part string) bool { return strings.Contains(message, part) })
+		require.True(b.t, expected, message)
+	}
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	require.NoError(b.t, chromedp.Do(ctx, steps...))
+}
+
+func run[T any](b *tab, a chromedp.Action[T]) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, a)
+	require.NoError(b.t, err)
+	return value
+}
+
+// visit goes to a page by its path below the mount.
+func (b *tab) visit(path string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(b.base + path))
+}
+
+func (b *tab) click(selector string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+func (b *tab) fill(selector, text string) {
+	b.t.Helper()
+	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// choose selects an option by the keys that a person would press.
+func (b *tab) choose(selector, text string) {
+	b.t.Helper()
+	b.do(chromedp.Focus(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
+}
+
+// text is what there is to read.
+func (b *tab) text() string {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	if err != nil {
+		return "" // between two pages
+	}
+	return text
+}
+
+// sees waits until the page says all of that.
+func (b *tab) sees(words ...string) {
+	b.t.Helper()
+	b.waits(false, words...)
+}
+
+// comes waits until the page says all of that; without script somebody has to
+// look again.
+func (b *tab) comes(words ...string) {
+	b.t.Helper()
+	b.waits(!b.script, words...)
+}
+
+func (b *tab) waits(reload bool, words ...string) {
+	b.t.Helper()
+	text := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		text = b.text()
+		if missing(text, words) == "" {
+			return
+		}
+		if reload {
+			b.do(chromedp.Reload())
+		}
+	}
+	require.Empty(b.t, missing(text, words), "missing on %s:\n%s", run(b, chromedp.Location()), text)
+}
+
+func missing(text string, words []string) string {
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			return word
+		}
+	}
+	return ""
+}
+
+// path is where the tab is, below the mount.
+func (b *tab) path() string {
+	b.t.Helper()
+	path, found := strings.CutPrefix(run(b, chromedp.Location()), b.base)
+	require.True(b.t, found, run(b, chromedp.Location()))
+	return path
+}
+
+// theme is how the viewer likes it: light or dark.
+func (b *tab) theme(name string) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+		})
+		return err
+	}))
+}
+
+// zone is where the viewer is.
+func (b *tab) zone(name string) {
+	b.t.Helper()
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name})
+		return err
+	}))
+}
+
+// size sets the width that the viewer has.
+func (b *tab) size(width int64) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(width, 900))
+}
+
+// requireAccessible holds the page against all rules of axe-core.
+func (b *tab) requireAccessible(what string) {
+	b.t.Helper()
+	run(b, chromedp.Evaluate[bool](axe+"; true"))
+	found := run(b, chromedp.Evaluate[string](`axe.run(document, {resultTypes: ["violations"]}).then((r) =>
+		JSON.stringify(r.violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html + " (" + n.failureSummary + ")").join("; "))))`,
+		chromedp.EvalAwaitPromise))
+	var violations []string
+	require.NoError(b.t, json.Unmarshal([]byte(found), &violations))
+	require.Empty(b.t, violations, what)
+}
+
+// requireFits fails if the page has to be scrolled sideways.
+func (b *tab) requireFits(what string) {
+	b.t.Helper()
+	wide := run(b, chromedp.Evaluate[string](`[document.documentElement.scrollWidth, document.documentElement.clientWidth].join(" of ")`))
+	require.True(b.t, run(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth <= document.documentElement.clientWidth`)), "%s: %s", what, wide)
+}
+
+// picture keeps the whole page.
+func (b *tab) picture(name string) {
+	b.t.Helper()
+	data := run(b, chromedp.FullScreenshot(100))
+	require.NoError(b.t, os.WriteFile(filepath.Join(artifacts(b.t), name+".png"), data, 0o600))
+}
+
+// artifacts is the folder of the pictures: ALOT_TEST_ARTIFACTS, or the test's own.
+func artifacts(t testing.TB) string {
+	t.Helper()
+	dir := os.Getenv("ALOT_TEST_ARTIFACTS")
+	if dir == "" {
+		return t.ArtifactDir()
+	}
+	dir = filepath.Join(dir, "pages")
+	require.NoError(t, os.MkdirAll(dir, 0o755))
+	return dir
+}
+
+// pictureName is "history-390-dark".
+func pictureName(page string, width int64, theme string) string {
+	return fmt.Sprintf("%s-%d-%s", page, width, theme)
+}

@@ -1,0 +1,323 @@
+package e2e
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// withAndWithoutScript runs a test in two tabs, one of which has no script.
+func withAndWithoutScript(t *testing.T, f func(t *testing.T, script bool)) {
+	for name, script := range map[string]bool{"with script": true, "without script": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, script)
+		})
+	}
+}
+
+// customer is somebody with a service and the pages before them.
+type customer struct {
+	*tab
+	service  *receiver
+	endpoint string // the page's path
+}
+
+// TestAnEndpointsLife is all that a customer does with an endpoint.
+func TestAnEndpointsLife(t *testing.T) {
+	t.Parallel()
+	withAndWithoutScript(t, func(t *testing.T, script bool) {
+		h := newHost(t)
+		c := &customer{tab: open(t, h.base, script), service: newReceiver(t)}
+		c.registers()
+		c.seesATestEventDelivered()
+		c.seesAFailureAndRedelivers()
+		c.recovers()
+		c.rotates()
+		c.disablesAndEnables()
+		c.deletes()
+	})
+}
+
+func (c *customer) registers() {
+	c.visit("")
+	c.sees("No endpoints yet")
+	c.click(".empty .button")
+	c.sees("Signing secret")
+	c.fill("#field-url", c.service.url)
+	c.fill("#field-description", "My service")
+	c.click("form button.primary")
+	c.sees("Endpoint registered", "shown this once")
+	secret := run(c.tab, chromedp.Text(chromedp.ID("secret")))
+	require.NotEmpty(c.t, secret)
+	c.service.set(func(r *receiver) { r.secret = alotwebhook.Secret(secret) })
+	c.do(chromedp.Reload())
+	c.sees("was registered already")
+	require.NotContains(c.t, c.text(), secret)
+	c.visit("")
+	c.sees("My service", "Enabled", "candidate.completed")
+	c.click(".lead a")
+	c.sees("Nothing was sent")
+	c.endpoint = c.path()
+}
+
+// tests sends a test event and lands on its delivery.
+func (c *customer) tests() {
+	c.visit(c.endpoint)
+	c.click(`form[action$="/test"] button`)
+	c.sees("Test event sent")
+}
+
+func (c *customer) seesATestEventDelivered() {
+	c.tests()
+	c.comes("Delivered", "on the first attempt", "Answered 200 OK", `"organizationId": "org_123"`)
+	require.Equal(c.t, 1, c.service.received())
+	c.visit("history")
+	c.sees("Delivered", "200 OK")
+}
+
+func (c *customer) seesAFailureAndRedelivers() {
+	c.service.breaks()
+	c.tests()
+	c.comes("Failed", "Given up after 2 attempts", "Answered 500 Internal Server Error", "Look for the error in your service", "<b>the database is down</b>")
+	c.visit("")
+	c.sees("Needs attention", "Failing", "500 Internal Server Error")
+	c.click(`td[data-label="Last failed"] a`)
+	c.sees("Given up after 2 attempts")
+	c.service.works()
+	c.click("#redeliver")
+	c.sees("is being sent again")
+	c.comes("Delivered", "on attempt 3")
+	require.Equal(c.t, 2, c.service.received())
+}
+
+func (c *customer) recovers() {
+	c.service.breaks()
+	c.tests()
+	c.comes("Given up after 2 attempts")
+	c.service.works()
+	c.visit(c.endpoint)
+	c.sees("Failing since", "Why attempts failed")
+	c.click(`form[action$="/recover"] button`)
+	c.sees("Recover")
+	c.comes("Last recovery", "1 delivery sent again")
+	c.comes("Delivered")
+	c.visit("history?status=failed")
+	c.comes("No delivery fits")
+	require.Equal(c.t, 3, c.service.received())
+}
+
+func (c *customer) rotates() {
+	c.visit(c.endpoint)
+	c.click(`a[href$="/rotate"]`)
+	c.sees("begins to sign")
+	c.click(`input[value="now"]`)
+	c.click("form button.primary")
+	c.sees("New secret", "From now on")
+	secret := alotwebhook.Secret(run(c.tab, chromedp.Text(chromedp.ID("secret"))))
+	c.service.set(func(r *receiver) {
+		require.NotEqual(c.t, r.secret, secret)
+		r.secret = secret
+	})
+	c.click("a.button.primary")
+	c.sees("Not shown again")
+	require.NotContains(c.t, c.text(), string(secret))
+	c.tests()
+	c.comes("Delivered", "on the first attempt")
+	require.Equal(c.t, 4, c.service.received())
+}
+
+func (c *customer) disablesAndEnables() {
+	c.visit(c.endpoint)
+	c.click(`form[action$="/disable"] button`)
+	c.sees("Endpoint disabled", "goes out when you enable it")
+	c.tests()
+	c.sees("Parked", "Waiting, because its endpoint is disabled")
+	parked := c.path()
+	c.visit(c.endpoint)
+	c.click(`form[action$="/enable"] button`)
+	c.sees("Endpoint enabled")
+	c.visit(parked)
+	c.comes("Delivered", "on the first attempt")
+	require.Equal(c.t, 5, c.service.received())
+}
+
+func (c *customer) deletes() {
+	c.visit(c.endpoint + "/edit")
+	c.fill("#field-description", "My old service")
+	c.click("form button.primary")
+	c.sees("Changes saved", "My old service")
+	c.click(".side .danger")
+	c.sees("Delete this endpoint?", "cannot be undone")
+	c.click("button.danger")
+	c.sees("Endpoint deleted", "No endpoints yet")
+	c.visit("history")
+	c.sees("deleted", "Delivered")
+}
+
+// TestHistoryIsSearched: the filters make the address, with script a short one.
+func TestHistoryIsSearched(t *testing.T) {
+	t.Parallel()
+	withAndWithoutScript(t, func(t *testing.T, script bool) {
+		h := newHost(t)
+		b := open(t, h.base, script)
+		service := newReceiver(t)
+		service.breaks()
+		_, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+			OrganizationID: "org_123", URL: service.url, EventTypes: []string{alotwebhook.EventCandidateInvited},
+		})
+		require.NoError(t, err)
+		h.emit(t)
+		b.visit("history")
+		b.comes("Failed")
+		b.choose("#status", "Delivered")
+		b.click(".filters .primary")
+		b.sees("No delivery fits")
+		if script {
+			require.Equal(t, "history?status=delivered", b.path())
+		} else {
+			require.Contains(t, b.path(), "status=delivered")
+			require.Contains(t, b.text(), "(UTC)")
+		}
+		if script { // the browser's own keys still lead back and forth
+			b.do(chromedp.NavigateBack())
+			b.sees("Failed", "candidate.invited")
+			require.Equal(t, "history", b.path())
+			b.do(chromedp.NavigateForward())
+			b.sees("No delivery fits")
+		}
+		b.click(".filters a.button")
+		b.sees("candidate.invited")
+		require.Equal(t, "history", b.path())
+		if !script {
+			require.Contains(t, b.text(), " UTC")
+		}
+	})
+}
+
+// TestHistoryUpdatesByItself, without the page being loaded again, until it is paused.
+func TestHistoryUpdatesByItself(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	b := open(t, h.base, true)
+	service := newReceiver(t)
+	_, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: service.url, EventTypes: []string{alotwebhook.EventCandidateInvited}, Secret: "x",
+	})
+	require.NoError(t, err)
+	service.set(func(r *receiver) { r.secret = "x" })
+	b.visit("history")
+	b.sees("No deliveries yet", "Updates by itself")
+	run(b, chromedp.Evaluate[int](`window.before = 1`))
+	h.emit(t)
+	b.sees("Delivered", "candidate.invited")
+	b.sees("One new delivery") // said to screen readers
+	require.Contains(t, run(b, chromedp.Evaluate[string](`document.querySelector("td.when time").title`)), "Z")
+	require.NotContains(t, run(b, chromedp.Text(chromedp.CSS("td.when"))), "UTC", "the viewer's own time")
+	b.click("#toggle")
+	b.sees("Updates are paused")
+	require.Equal(t, "history?live=off", b.path())
+	require.False(t, run(b, chromedp.Evaluate[bool](`document.getElementById("live").hasAttribute("hx-trigger")`)))
+	b.click("#toggle")
+	b.sees("Updates by itself")
+	require.Equal(t, 1, run(b, chromedp.Evaluate[int](`window.before`)), "the page was loaded again")
+}
+
+// TestARecoveryShowsHowFarItIs, and goes on showing it.
+func TestARecoveryShowsHowFarItIs(t *testing.T) {
+	t.Parallel()
+	withAndWithoutScript(t, func(t *testing.T, script bool) {
+		h := newIdleHost(t) // nobody takes the recovery further but this test
+		e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+			OrganizationID: "org_123", URL: "https://hooks.example.test/alot", EventTypes: []string{alotwebhook.EventCandidateInvited},
+		})
+		require.NoError(t, err)
+		h.emit(t)
+		now := time.Now().UTC()
+		recovery := alotwebhook.Recovery{
+			EndpointID: e.ID, OrganizationID: "org_123", State: alotwebhook.RecoveryRunning, Recovered: 1234, Skipped: 2,
+			Oldest: now.Add(-time.Hour), Until: now.Add(time.Hour), CreatedAt: now, UpdatedAt: now,
+		}
+		page, _, err := h.dispatcher.DeliveryPage(t.Context(), alotwebhook.Filter{EndpointID: e.ID})
+		require.NoError(t, err)
+		recovery.Cursor = page[0].ID // of now: half of the way
+		require.NoError(t, h.store.PutRecovery(t.Context(), recovery))
+
+		b := open(t, h.base, script)
+		b.visit(e.ID)
+		b.sees("Recovering", "1\u202f234 deliveries sent again, 2 could not be")
+		value := run(b, chromedp.AttributeValue(chromedp.ID("progress"), "value"))
+		require.InDelta(t, 500, number(t, value.Value), 5)
+		if script {
+			b.requireAccessible("a recovery that runs")
+		}
+		b.picture("recovery-running-" + map[bool]string{true: "with", false: "without"}[script] + "-script")
+
+		recovery.Version, recovery.State, recovery.Recovered, recovery.FinishedAt = 1, alotwebhook.RecoveryDone, 2345, now
+		require.NoError(t, h.store.PutRecovery(t.Context(), recovery))
+		b.comes("Last recovery", "2\u202f345 deliveries sent again")
+	})
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err)
+	return n
+}
+
+// TestTimesAreTheViewersOwn: shown in their zone, and taken in it by the filters.
+func TestTimesAreTheViewersOwn(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	b := open(t, h.base, true)
+	b.zone("Asia/Kolkata") // five and a half hours ahead
+	b.visit("history?since=2026-01-01T00:00:00")
+	b.sees("From")
+	require.NotContains(t, b.text(), "(UTC)")
+	require.Equal(t, "2026-01-01T05:30", run(b, chromedp.Evaluate[string](`document.getElementById("since").value`)))
+	b.click(".filters .primary")
+	b.sees("No delivery fits")
+	require.Equal(t, "history?since=2026-01-01T00%3A00%3A00", b.path())
+}
+
+// TestWhatIsShownCanBeCopied, or is selected where a page may not copy.
+func TestWhatIsShownCanBeCopied(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: newReceiver(t).url, EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	b := open(t, h.base, true)
+	b.visit(e.ID)
+	b.click(`[data-copy="endpoint-id"]`)
+	said := run(b, chromedp.Poll[string](`document.getElementById("announce").textContent`))
+	if said != "Copied" {
+		require.Equal(t, e.ID, run(b, chromedp.Evaluate[string](`getSelection().toString()`)))
+	}
+}
+
+// TestTheKeyboardIsEnough: the first stop is the way past the navigation, and
+// after an action the focus is on what it says.
+func TestTheKeyboardIsEnough(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	b := open(t, h.base, true)
+	e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: newReceiver(t).url, EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	b.visit(e.ID)
+	b.do(chromedp.KeyEvent("\t"))
+	require.Equal(t, "skip", run(b, chromedp.Evaluate[string](`document.activeElement.className`)))
+	b.do(chromedp.Focus(chromedp.CSS(`form[action$="/disable"] button`)), chromedp.KeyEvent("\r"))
+	b.sees("Endpoint disabled")
+	require.Equal(t, "flash", run(b, chromedp.Poll[string](`document.activeElement.id`)))
+	require.Equal(t, e.ID, b.path(), "the word of what was done stays out of the address")
+}

@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
+)
+
+// host is a product that mounts the pages.
+type host struct {
+	store      alotwebhook.Store
+	dispatcher *alotwebhook.Dispatcher
+	base       string // of the pages
+}
+
+// newHost returns one at work.
+func newHost(t testing.TB) *host {
+	t.Helper()
+	h := newIdleHost(t)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.dispatcher.Run(ctx) }()
+	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+	return h
+}
+
+// newIdleHost returns one that delivers nothing.
+func newIdleHost(t testing.TB) *host {
+	t.Helper()
+	store := alotwebhook.NewMemoryStore()
+	logger := slog.New(slog.DiscardHandler)
+	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,
+		Retry: alotwebhook.Schedule(100 * time.Millisecond), Logger: logger,
+	})
+	require.NoError(t, err)
+	pages, err := settings.NewPages(d, &settings.Options{
+		Organization: func(*http.Request) (string, error) { return "org_123", nil }, Product: "Acme", HomeURL: "/", Logger: logger,
+	})
+	require.NoError(t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/settings/webhooks/", http.StripPrefix("/settings/webhooks", pages))
+	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return &host{store, d, server.URL + "/settings/webhooks/"}
+}
+
+// emit is what the product does.
+func (h *host) emit(t testing.TB) {
+	t.Helper()
+	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateInvited, "org_123", map[string]string{"sessionId": "sess_1"})
+	require.NoError(t, err)
+	require.NoError(t, h.dispatcher.Emit(context.Background(), event))
+}
+
+// receiver is a customer's service.
+type receiver struct {
+	url string
+
+	mu      sync.Mutex
+	broken  bool
+	secret  alotwebhook.Secret
+	genuine int // events that the secret signed
+}
+
+func newReceiver(t testing.TB) *receiver {
+	r := &receiver{}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	r.url = server.URL + "/alot/webhook"
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	body, _ := io.ReadAll(req.Body)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.broken:
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = io.WriteString(w, "<b>the database is down</b>")
+	case alotwebhook.Verify(body, req.Header.Get(alotwebhook.SignatureHeader), r.secret) != nil:
+		w.WriteHeader(http.StatusUnauthorized)
+	default:
+		r.genuine++
+	}
+}
+
+func (r *receiver) set(change func(*receiver)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(r)
+}
+
+func (r *receiver) breaks() { r.set(func(r *receiver) { r.broken = true }) }
+func (r *receiver) works()  { r.set(func(r *receiver) { r.broken = false }) }
+
+func (r *receiver) received() (n int) {
+	r.set(func(r *receiver) { n = r.genuine })
+	return n
+}

@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// monolith starts examples/monolith with its day of history and returns its
+// address, and that of the session that it offers.
+func monolith(t testing.TB) (address, login string) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "monolith")
+	build := exec.Command("go", "build", "-o", program, "./monolith")
+	build.Dir = filepath.Join("..", "..", "examples")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, string(out))
+	cmd := exec.Command(program, "-dev", "-addr", "127.0.0.1:0")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		require.NoError(t, cmd.Wait())
+	})
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if _, found, ok := strings.Cut(lines.Text(), "listening on "); ok {
+			address = found
+		}
+		if _, found, ok := strings.Cut(lines.Text(), "look at "); ok {
+			return address, found
+		}
+	}
+	require.Fail(t, "it did not say where it listens")
+	return "", ""
+}
+
+// scene is a page to look at: what to do to see it.
+type scene struct {
+	name string
+	show func(*tab)
+}
+
+func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
+
+// linked goes to the page that something of a page leads to.
+func linked(path, selector string) func(*tab) {
+	return func(b *tab) {
+		b.visit(path)
+		href := run(b, chromedp.Evaluate[string](`document.querySelector(`+"`"+selector+"`"+`).href`))
+		b.do(chromedp.Navigate(href))
+	}
+}
+
+// endpointNamed goes to the page of the endpoint whose URL ends so.
+func endpointNamed(b *tab, end, below string) {
+	b.visit("")
+	href := run(b, chromedp.Evaluate[string](`[...document.querySelectorAll(".lead a")].find((a) => a.textContent.includes("`+end+`")).href`))
+	b.do(chromedp.Navigate(href + below))
+}
+
+func named(end, below string) func(*tab) { return func(b *tab) { endpointNamed(b, end, below) } }
+
+var scenes = []scene{
+	{"endpoints", at("")},
+	{"endpoint-failing", named("crm", "")},
+	{"endpoint-well", named("analytics", "")},
+	{"endpoint-disabled", named("partner.test", "")},
+	{"new", at("new")},
+	{"edit", named("partner.test", "/edit")},
+	{"rotate", named("ats", "/rotate")},
+	{"delete", named("staging", "/delete")},
+	{"history", at("history")},
+	{"history-empty", at("history?status=parked&type=candidate.completed&live=off")},
+	{"delivery-delivered", linked("history?status=delivered", ".lead a")},
+	{"delivery-failed", linked("history?status=failed", ".lead a")},
+	{"delivery-pending", linked("history?status=pending", ".lead a")},
+	{"delivery-parked", linked("history?status=parked", ".lead a")},
+	{"form-refused", func(b *tab) {
+		b.visit("new")
+		b.fill("#field-url", "http://user@localhost/x")
+		b.click("form button.primary")
+		b.sees("Nothing was saved yet")
+	}},
+	{"secret", func(b *tab) {
+		b.visit("new")
+		b.fill("#field-url", "https://new.example.test/alot")
+		b.click(`input[value="candidate.invited"]`)
+		b.click("form button.primary")
+		b.sees("Endpoint registered")
+	}},
+	{"missing", at("nothing")},
+	{"recovering", func(b *tab) {
+		endpointNamed(b, "crm", "")
+		b.click(`form[action$="/recover"] button`)
+		b.sees("Recovery started")
+	}},
+	{"no-endpoints", func(b *tab) {
+		b.do(chromedp.Navigate(strings.TrimSuffix(b.base, "settings/webhooks/") + "dev/login?organization=org_empty"))
+		b.sees("No endpoints yet")
+	}},
+}
+
+// TestEveryPageIsFitToBeSeen looks at every page in both themes, on a desk and
+// on a phone, and holds each against axe-core. The pictures are for people.
+func TestEveryPageIsFitToBeSeen(t *testing.T) {
+	t.Parallel()
+	if _, err := findChromium(); err != nil && os.Getenv("CI") == "" {
+		t.Skip("there is no chromium")
+	}
+	address, login := monolith(t)
+	b := open(t, address+"/settings/webhooks/", true)
+	b.expected = []string{"status of 404", "status of 422"} // pages that are refusals
+	b.do(chromedp.Navigate(login))
+	for _, s := range scenes {
+		b.size(1280)
+		s.show(b)
+		for _, theme := range []string{"light", "dark"} {
+			b.theme(theme)
+			for _, width := range []int64{1280, 390} {
+				name := pictureName(s.name, width, theme)
+				b.size(width)
+				b.picture(name)
+				b.requireFits(name)
+				b.requireAccessible(name)
+			}
+		}
+		b.size(360)
+		b.requireFits(s.name + " at 360")
+	}
+}
+
+// TestPagesAreWholeWithoutScript: nothing is hidden, and nothing is offered that
+// needs a script.
+func TestPagesAreWholeWithoutScript(t *testing.T) {
+	t.Parallel()
+	if _, err := findChromium(); err != nil && os.Getenv("CI") == "" {
+		t.Skip("there is no chromium")
+	}
+	address, login := monolith(t)
+	b := open(t, address+"/settings/webhooks/", false)
+	b.do(chromedp.Navigate(login))
+	b.visit("history")
+	b.sees("Look again", "Older deliveries", " UTC")
+	require.NotContains(t, b.text(), "Pause")
+	require.NotContains(t, b.text(), "Copy")
+	b.picture("history-without-script")
+	b.click("#older")
+	b.sees("Back to the newest")
+}

@@ -1,0 +1,76 @@
+package settings_test
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
+)
+
+func newDispatcher() *alotwebhook.Dispatcher {
+	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return d
+}
+
+// link is where the page at the path leads to for a new endpoint.
+func link(h http.Handler, path string) string {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return regexp.MustCompile(`/[^"]*/new`).FindString(w.Body.String())
+}
+
+// The pattern ends in a slash: everything below is the pages'.
+func ExampleNewPages() {
+	pages, err := settings.NewPages(newDispatcher(), &settings.Options{
+		Organization: func(*http.Request) (string, error) { return "org_123", nil }, // your authentication
+		Product:      "ALOT",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/settings/webhooks/", pages)
+
+	fmt.Println(link(mux, "/settings/webhooks/"))
+	// Output: /settings/webhooks/new
+}
+
+// What is stripped is found out from the request.
+func ExampleNewPages_stripPrefix() {
+	pages, err := settings.NewPages(newDispatcher(), &settings.Options{
+		Organization: func(*http.Request) (string, error) { return "org_123", nil },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	product := http.NewServeMux()
+	product.Handle("/settings/webhooks/", http.StripPrefix("/settings/webhooks", pages))
+	outer := http.NewServeMux()
+	outer.Handle("/app/", http.StripPrefix("/app", product))
+
+	fmt.Println(link(outer, "/app/settings/webhooks/"))
+	// Output: /app/settings/webhooks/new
+}
+
+// A proxy in front took "/app" off the path; only the option can tell.
+func ExampleNewPages_prefix() {
+	pages, err := settings.NewPages(newDispatcher(), &settings.Options{
+		Organization: func(*http.Request) (string, error) { return "org_123", nil },
+		Prefix:       "/app/settings/webhooks",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/settings/webhooks/", pages)
+
+	fmt.Println(link(mux, "/settings/webhooks/"))
+	// Output: /app/settings/webhooks/new
+}

@@ -1,0 +1,179 @@
+package settings
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// maxOverlap is how far ahead a rotation may be.
+const maxOverlap = 30 * 24 * time.Hour
+
+// rotateSecret gives the endpoint its next secret. One that is made here is
+// shown in this answer, and never again.
+func (a *api) rotateSecret(r *http.Request, organization string) (answer, error) {
+	secret, from, err := readRotation(r)
+	if err != nil {
+		return answer{}, err
+	}
+	own, err := ownSecret(secret)
+	if err != nil {
+		return answer{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return answer{}, err
+	}
+	next, repeated, err := a.rotate(r, e.ID, own, from)
+	if err != nil {
+		return answer{}, err
+	}
+	if e, err = a.endpoint(r, organization); err != nil {
+		return answer{}, err
+	}
+	shown := showEndpoint(e)
+	if secret == nil {
+		shown.Secret = string(next)
+	}
+	return shown.asAnswer(http.StatusOK, e.Version).repeated(repeated), nil
+}
+
+func readRotation(r *http.Request) (secret *string, from time.Time, err error) {
+	if err := readQuery(r).err(); err != nil {
+		return nil, time.Time{}, err
+	}
+	err = readOptionalObject(r, fields{"secret": optionalText(&secret), "signsFrom": moment(&from)})
+	if err == nil && time.Until(from) > maxOverlap {
+		err = invalid(fieldProblem{"signsFrom", "is more than 30 days ahead"})
+	}
+	return secret, from, err
+}
+
+// rotate does it once for each key.
+func (a *api) rotate(r *http.Request, id string, next alotwebhook.Secret, from time.Time) (alotwebhook.Secret, bool, error) {
+	key, err := readKey(r)
+	switch {
+	case err != nil:
+		return "", false, err
+	case key != "":
+		return a.dispatcher.RotateSecretOnce(r.Context(), key, id, next, from)
+	}
+	next, err = a.dispatcher.RotateSecret(r.Context(), id, next, from)
+	return next, false, err
+}
+
+// testJSON names the delivery to look at.
+type testJSON struct {
+	EventID    string `json:"eventId"`
+	Type       string `json:"type"`
+	DeliveryID string `json:"deliveryId"`
+}
+
+// sendTest sends the example of an event type, by default of the first that
+// the endpoint subscribes to.
+func (a *api) sendTest(r *http.Request, organization string) (answer, error) {
+	if err := readQuery(r).err(); err != nil {
+		return answer{}, err
+	}
+	var eventType *string
+	if err := readOptionalObject(r, fields{"type": optionalText(&eventType)}); err != nil {
+		return answer{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return answer{}, err
+	}
+	if eventType == nil {
+		eventType = &e.EventTypes[0] // never empty
+	}
+	event, repeated, err := a.test(r, e.ID, *eventType)
+	if err != nil {
+		return answer{}, err
+	}
+	sent := testJSON{event.ID, event.Type, alotwebhook.DeliveryID(event.ID, e.ID)}
+	return answer{status: http.StatusAccepted, body: sent}.
+		with("Location", at(r, "/v1/webhooks/deliveries/"+sent.DeliveryID)).repeated(repeated), nil
+}
+
+// test does it once for each key.
+func (a *api) test(r *http.Request, id, eventType string) (alotwebhook.Event, bool, error) {
+	key, err := readKey(r)
+	switch {
+	case err != nil:
+		return alotwebhook.Event{}, false, err
+	case key != "":
+		return a.dispatcher.SendTestOnce(r.Context(), key, id, eventType)
+	}
+	event, err := a.dispatcher.SendTest(r.Context(), id, eventType)
+	return event, false, err
+}
+
+// recoveryJSON is a recovery as the API shows it.
+type recoveryJSON struct {
+	EndpointID string                    `json:"endpointId"`
+	Status     alotwebhook.RecoveryState `json:"status"`
+	Since      instant                   `json:"since,omitzero"`
+	Until      instant                   `json:"until"`
+	Progress   float64                   `json:"progress"` // 0 to 1
+	Recovered  int64                     `json:"recovered"`
+	Skipped    int64                     `json:"skipped"`
+	CreatedAt  instant                   `json:"createdAt"`
+	UpdatedAt  instant                   `json:"updatedAt"`
+	FinishedAt instant                   `json:"finishedAt,omitzero"`
+}
+
+func showRecovery(r alotwebhook.Recovery) recoveryJSON {
+	return recoveryJSON{
+		EndpointID: r.EndpointID, Status: r.State, Since: instant(r.Since), Until: instant(r.Until),
+		Progress: r.Progress(), Recovered: r.Recovered, Skipped: r.Skipped,
+		CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt), FinishedAt: instant(r.FinishedAt),
+	}
+}
+
+// beginRecovery sends again, in the background, all that failed since a time.
+func (a *api) beginRecovery(r *http.Request, organization string) (answer, error) {
+	if err := readQuery(r).err(); err != nil {
+		return answer{}, err
+	}
+	var since time.Time
+	if err := readOptionalObject(r, fields{"since": moment(&since)}); err != nil {
+		return answer{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return answer{}, err
+	}
+	recovery, err := a.dispatcher.Recover(r.Context(), e.ID, since)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusAccepted, body: showRecovery(recovery)}.
+		with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
+}
+
+func (a *api) readRecovery(r *http.Request, organization string) (answer, error) {
+	return a.aboutRecovery(r, organization, a.dispatcher.Recovery)
+}
+
+func (a *api) stopRecovery(r *http.Request, organization string) (answer, error) {
+	return a.aboutRecovery(r, organization, a.dispatcher.StopRecovery)
+}
+
+type recoveryCall func(ctx context.Context, endpointID string) (alotwebhook.Recovery, error)
+
+func (a *api) aboutRecovery(r *http.Request, organization string, call recoveryCall) (answer, error) {
+	if err := readQuery(r).err(); err != nil {
+		return answer{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return answer{}, err
+	}
+	recovery, err := call(r.Context(), e.ID)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: showRecovery(recovery)}, nil
+}

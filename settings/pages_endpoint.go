@@ -1,0 +1,334 @@
+package settings
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// recentDeliveries is how many an endpoint's page shows of its history.
+const recentDeliveries = 10
+
+type endpointView struct {
+	Endpoint alotwebhook.Endpoint
+	Standing standing
+	Day      day
+	Recent   []deliveryRow
+	Types    []alotwebhook.EventType // those subscribed to first
+	Recovery *alotwebhook.Recovery
+	Failed   bool // there is something to recover, or may be
+}
+
+// Rotating reports whether a new secret is still to begin.
+func (e endpointView) Rotating() bool { return e.Endpoint.NextSecretAt.After(time.Now()) }
+
+// Busy reports whether a recovery is running.
+func (e endpointView) Busy() bool {
+	return e.Recovery != nil && e.Recovery.State == alotwebhook.RecoveryRunning
+}
+
+func (v *visit) showEndpoint() error {
+	if readQuery(v.r, flashName).err() != nil {
+		return badRequest("Its address has a part that is not understood.")
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	data := endpointView{Endpoint: e, Standing: standingOf(e), Types: v.dispatcher.EventTypes()}
+	slices.SortStableFunc(data.Types, func(a, b alotwebhook.EventType) int {
+		return boolean(slices.Contains(e.EventTypes, b.Name)) - boolean(slices.Contains(e.EventTypes, a.Name))
+	})
+	if err := v.fillEndpoint(&data); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "endpoint", view{Heading: site(e.URL), Section: "endpoints", Data: data})
+}
+
+// fillEndpoint reads what changes while one looks.
+func (v *visit) fillEndpoint(data *endpointView) error {
+	id := data.Endpoint.ID
+	days, err := v.days(data.Endpoint)
+	if err != nil {
+		return err
+	}
+	data.Day = days[id]
+	found, _, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
+		OrganizationID: v.organization, EndpointID: id, Limit: recentDeliveries,
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range found {
+		data.Recent = append(data.Recent, deliveryRow{Delivery: d})
+	}
+	failed, err := v.lastFailure(id)
+	if err != nil {
+		return err
+	}
+	data.Failed = failed.Delivery != nil || failed.Unsure
+	recovery, err := v.dispatcher.Recovery(v.r.Context(), id)
+	if errors.Is(err, alotwebhook.ErrNotFound) {
+		return nil
+	}
+	if err == nil && (recovery.FinishedAt.IsZero() || time.Since(recovery.FinishedAt) < 24*time.Hour) {
+		data.Recovery = &recovery
+	}
+	return err
+}
+
+func (v *visit) editEndpoint() error {
+	if readQuery(v.r).err() != nil {
+		return badRequest("Its address has a part that is not understood.")
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	f := v.changeForm(e)
+	f.URL, f.Description = e.URL, e.Description
+	for _, name := range e.EventTypes {
+		f.Chosen[name] = true
+	}
+	return v.showForm(http.StatusOK, f)
+}
+
+func (v *visit) updateEndpoint() error {
+	given, err := readForm(v.r, "url", "description", "events[]", "version")
+	if err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	f := v.changeForm(e)
+	f.fill(given)
+	if given.get("version") != strconv.FormatInt(e.Version, 10) {
+		f.Stale = true
+		return v.showForm(http.StatusConflict, f)
+	}
+	changed := e
+	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, given.values["events"]
+	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)
+	if err == nil {
+		return v.redirect(e.ID, "updated")
+	}
+	if err := given.refused(err, endpointLabels); err != nil {
+		return err
+	}
+	return v.showForm(http.StatusUnprocessableEntity, f)
+}
+
+func (v *visit) enableEndpoint() error  { return v.setDisabled(false, "enabled") }
+func (v *visit) disableEndpoint() error { return v.setDisabled(true, "disabled") }
+
+// setDisabled is meant whatever else was changed meanwhile.
+func (v *visit) setDisabled(disabled bool, done string) error {
+	if _, err := readForm(v.r); err != nil {
+		return err
+	}
+	for tries := 0; ; tries++ {
+		e, err := v.endpoint()
+		if err != nil {
+			return err
+		}
+		e.Disabled = disabled
+		_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), e)
+		if errors.Is(err, alotwebhook.ErrConflict) && tries < 10 {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return v.redirect(e.ID, done)
+	}
+}
+
+func (v *visit) sendTest() error {
+	given, err := readForm(v.r, "type")
+	if err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	event, err := v.dispatcher.SendTest(v.r.Context(), e.ID, given.get("type"))
+	if errors.Is(err, alotwebhook.ErrInvalid) {
+		return &refusal{http.StatusUnprocessableEntity, "No test event was sent", "Choose one of the event types that there are."}
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect("deliveries/"+alotwebhook.DeliveryID(event.ID, e.ID), "tested")
+}
+
+// beginnings are when a new secret can begin to sign, first what is proposed.
+var beginnings = []choice{
+	{"24h", "In 24 hours", 24 * time.Hour},
+	{"1h", "In an hour", time.Hour},
+	{"now", "At once", 0},
+}
+
+// choice is one of a few durations.
+type choice struct {
+	Value, Label string
+	After        time.Duration
+}
+
+func chosen(choices []choice, value string) (choice, bool) {
+	i := slices.IndexFunc(choices, func(c choice) bool { return c.Value == value })
+	if i < 0 {
+		return choice{}, false
+	}
+	return choices[i], true
+}
+
+type rotateView struct {
+	Endpoint   alotwebhook.Endpoint
+	Beginnings []choice
+	Chosen     string
+	Problems   map[string]string
+}
+
+func (v *visit) newSecret() error {
+	if readQuery(v.r).err() != nil {
+		return badRequest("Its address has a part that is not understood.")
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	return v.showRotate(http.StatusOK, rotateView{Endpoint: e, Chosen: beginnings[0].Value})
+}
+
+func (v *visit) showRotate(status int, data rotateView) error {
+	data.Beginnings = beginnings
+	return v.show(status, "rotate", view{Heading: "Rotate the secret", Section: "endpoints", Data: data})
+}
+
+var errRotated = &refusal{http.StatusConflict, "The secret was not rotated", "The endpoint was changed after this form was opened. " +
+	"If you rotated the secret just now and loaded the page again: the new secret is in force, and was shown that once."}
+
+// rotateSecret shows the new secret on its own answer. Loading that again sends
+// the form again, for a version that is over.
+func (v *visit) rotateSecret() error {
+	given, err := readForm(v.r, "secret", "when", "version")
+	if err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	when, ok := chosen(beginnings, given.get("when"))
+	switch {
+	case given.get("version") != strconv.FormatInt(e.Version, 10):
+		return errRotated
+	case !ok:
+		return badRequest("It does not say when the new secret begins.")
+	}
+	var from time.Time
+	if when.After > 0 {
+		from = time.Now().Add(when.After)
+	}
+	own := alotwebhook.Secret(given.get("secret"))
+	secret, err := v.dispatcher.RotateSecret(v.r.Context(), e.ID, own, from)
+	switch {
+	case err != nil:
+		if err := given.refused(err, endpointLabels); err != nil {
+			return err
+		}
+		return v.showRotate(http.StatusUnprocessableEntity, rotateView{Endpoint: e, Chosen: when.Value, Problems: given.problems})
+	case own != "":
+		return v.redirect(e.ID, "rotated")
+	}
+	return v.showSecret(e, secret, secretView{From: from})
+}
+
+// spans are how far back a recovery can go.
+var spans = []choice{
+	{"1h", "Failed in the last hour", time.Hour},
+	{"24h", "Failed in the last 24 hours", 24 * time.Hour},
+	{"7d", "Failed in the last 7 days", 7 * 24 * time.Hour},
+	{"all", "All that have failed", 0},
+}
+
+// Spans is for the form.
+func (endpointView) Spans() []choice { return spans }
+
+func (v *visit) recoverFailed() error {
+	given, err := readForm(v.r, "since")
+	if err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	span, ok := chosen(spans, given.get("since"))
+	if !ok {
+		return badRequest("It does not say how far back to go.")
+	}
+	var since time.Time
+	if span.After > 0 {
+		since = time.Now().Add(-span.After)
+	}
+	_, err = v.dispatcher.Recover(v.r.Context(), e.ID, since)
+	if errors.Is(err, alotwebhook.ErrRecovering) {
+		return v.redirect(e.ID, "busy")
+	}
+	if err != nil {
+		return err
+	}
+	return v.redirect(e.ID, "recovering")
+}
+
+func (v *visit) stopRecovery() error {
+	if _, err := readForm(v.r); err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	if _, err := v.dispatcher.StopRecovery(v.r.Context(), e.ID); err != nil {
+		return err
+	}
+	return v.redirect(e.ID, "stopped")
+}
+
+func (v *visit) confirmDelete() error {
+	if readQuery(v.r).err() != nil {
+		return badRequest("Its address has a part that is not understood.")
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "delete", view{Heading: "Delete " + site(e.URL) + "?", Section: "endpoints", Data: e})
+}
+
+// deleteEndpoint wants the word that the page which asks sends along.
+func (v *visit) deleteEndpoint() error {
+	given, err := readForm(v.r, "confirmed")
+	if err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	if given.get("confirmed") != "yes" {
+		return v.redirect(e.ID+"/delete", "")
+	}
+	if err := v.dispatcher.DeleteEndpoint(v.r.Context(), e.ID); err != nil {
+		return err
+	}
+	return v.redirect("", "deleted")
+}

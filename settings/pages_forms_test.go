@@ -1,0 +1,196 @@
+package settings_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+func TestWhatAFormIsRefusedFor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	url, events := []string{"url", "https://hooks.example.com"}, []string{"events", alotwebhook.EventCandidateCompleted}
+	join := func(lists ...[]string) (all []string) {
+		for _, l := range lists {
+			all = append(all, l...)
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		fields []string
+		status int
+		words  string
+	}{
+		"nothing":             {nil, http.StatusUnprocessableEntity, "The URL "},
+		"no events":           {url, http.StatusUnprocessableEntity, "The choice of events is empty"},
+		"a bad URL":           {join([]string{"url", "ftp://hooks.example.com"}, events), http.StatusUnprocessableEntity, `aria-invalid="true"`},
+		"a private URL":       {join([]string{"url", "https://10.0.0.1"}, events), http.StatusUnprocessableEntity, "The URL "},
+		"an event twice":      {join(url, events, events), http.StatusUnprocessableEntity, "stands twice"},
+		"an unknown event":    {join(url, []string{"events", "candidate.hired"}), http.StatusUnprocessableEntity, "is not in the catalogue"},
+		"a long description":  {join(url, events, []string{"description", strings.Repeat("x", 257)}), http.StatusUnprocessableEntity, "The description "},
+		"control characters":  {join(url, events, []string{"description", "a\r\nb"}), http.StatusUnprocessableEntity, "The description "},
+		"an unknown field":    {join(url, events, []string{"organizationId", "org_b"}), http.StatusBadRequest, "not known here: organizationId"},
+		"a field twice":       {join(url, url, events), http.StatusBadRequest, "a field twice: url"},
+		"a field not in UTF8": {join(url, events, []string{"description", "\xff"}), http.StatusBadRequest, "not UTF-8"},
+		"too much":            {join(url, events, []string{"description", strings.Repeat("x", 70_000)}), http.StatusRequestEntityTooLarge, "64 KiB"},
+	} {
+		got := s.post("/new", tc.fields)
+		require.Equal(t, tc.status, got.status, "%s: %s", name, got.text)
+		require.Contains(t, got.text, tc.words, name)
+	}
+	for _, contentType := range []string{"", "application/json", "multipart/form-data; boundary=x", "text/plain"} {
+		r := httptest.NewRequest(http.MethodPost, "/new", strings.NewReader("url=x"))
+		r.Header.Set("Content-Type", contentType)
+		require.Equal(t, http.StatusUnsupportedMediaType, s.do(r).status, contentType)
+	}
+	page, _, err := s.store.Endpoints(t.Context(), alotwebhook.EndpointFilter{})
+	require.NoError(t, err)
+	require.Empty(t, page)
+}
+
+func TestWhatWasFilledInComesBack(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	got := s.post("/new", []string{"url", "https://hooks.example.com/typo here", "description", "CRM & more", "events", alotwebhook.EventAssessmentPublished})
+	require.Equal(t, http.StatusUnprocessableEntity, got.status)
+	require.Contains(t, got.text, `value="https://hooks.example.com/typo here"`)
+	require.Contains(t, got.text, `value="CRM &amp; more"`)
+	require.Contains(t, got.text, `value="assessment.published" checked`)
+	require.NotContains(t, got.text, `value="candidate.invited" checked`)
+	require.Contains(t, got.text, `<a href="#field-url">`)
+}
+
+func TestAFormOfAnOlderVersionChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	form := hidden(t, s.get("/"+e.ID+"/edit").text)
+	require.Equal(t, []string{"version", "1"}, form)
+	fields := append(form, "events", alotwebhook.EventCandidateInvited, "url", "https://mine.example.com")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status) // meanwhile
+
+	got := s.post("/"+e.ID+"/edit", fields)
+	require.Equal(t, http.StatusConflict, got.status)
+	require.Contains(t, got.text, "Somebody else changed this endpoint")
+	require.Contains(t, got.text, `value="https://mine.example.com"`)
+	require.Equal(t, e.URL, s.stored(e.ID).URL)
+
+	fields = append(hidden(t, got.text), fields[2:]...) // saving it all the same
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
+	stored := s.stored(e.ID)
+	require.Equal(t, "https://mine.example.com", stored.URL)
+	require.True(t, stored.Disabled, "an edit does not enable")
+}
+
+func TestAnEventTypeThatIsNoMoreStaysChosen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.stored(s.endpoint("https://hooks.example.com/alot").ID)
+	e.EventTypes = append(e.EventTypes, "candidate.withdrew")
+	require.NoError(t, s.store.PutEndpoint(t.Context(), e))
+	form := s.get("/" + e.ID + "/edit").text
+	require.Contains(t, form, `value="candidate.withdrew" checked`)
+	fields := append(hidden(t, form), "url", e.URL, "description", "new", "events", e.EventTypes[0], "events", "candidate.withdrew")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
+	require.Equal(t, e.EventTypes, s.stored(e.ID).EventTypes)
+	require.Contains(t, s.get("/history?type=candidate.withdrew").text, "<option selected>candidate.withdrew</option>")
+}
+
+func TestActionsOnAnEndpoint(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status)
+	require.True(t, s.stored(e.ID).Disabled)
+	require.Contains(t, s.get("/"+e.ID).text, "goes out when you enable it")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/enable", nil).status)
+	require.False(t, s.stored(e.ID).Disabled)
+
+	require.Equal(t, http.StatusUnprocessableEntity, s.post("/"+e.ID+"/test", []string{"type", "candidate.hired"}).status)
+	sent := s.post("/"+e.ID+"/test", []string{"type", alotwebhook.EventAssessmentPublished})
+	require.Contains(t, s.get(sent.header.Get("Location")).text, "Test event sent")
+
+	require.Equal(t, http.StatusBadRequest, s.post("/"+e.ID+"/recover", []string{"since", "1y"}).status)
+	require.Equal(t, http.StatusBadRequest, s.post("/"+e.ID+"/rotate", []string{"version", "3", "when", "never"}).status)
+	require.Equal(t, http.StatusNotFound, s.post("/"+e.ID+"/recover/stop", nil).status, "none was begun")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/recover", []string{"since", "7d"}).status)
+	running := s.get("/" + e.ID).text
+	require.Contains(t, running, "<progress")
+	require.Contains(t, running, `hx-trigger="every 1s"`)
+
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/delete", []string{"confirmed", "no"}).status)
+	s.stored(e.ID) // is still there
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/delete", []string{"confirmed", "yes"}).status)
+	require.Equal(t, http.StatusNotFound, s.get("/"+e.ID).status)
+	require.Contains(t, s.get("/history").text, "deleted", "the history stays")
+}
+
+func TestARotationThatIsToComeIsShown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	_, err := s.dispatcher.RotateSecret(t.Context(), e.ID, "", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.Contains(t, s.get("/"+e.ID).text, "A new one signs from")
+}
+
+func TestWhatNeedsAttentionComesFirst(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.endpoint("https://a-well.example.com")
+	off := s.endpoint("https://b-off.example.com")
+	s.endpoint("https://c-well.example.com")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+off.ID+"/disable", nil).status)
+	gone, failing := s.endpoint("https://d-gone.example.com"), s.endpoint("https://e-broken.example.com")
+	for _, change := range []func(*alotwebhook.Endpoint){
+		func(e *alotwebhook.Endpoint) {
+			*e = s.stored(gone.ID)
+			e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
+		},
+		func(e *alotwebhook.Endpoint) { *e = s.stored(failing.ID); e.FailingSince = time.Now().Add(-time.Hour) },
+	} {
+		var e alotwebhook.Endpoint
+		change(&e)
+		require.NoError(t, s.store.PutEndpoint(t.Context(), e))
+	}
+	text := s.get("/").text
+	last := -1
+	for _, want := range []string{"Needs attention", "d-gone", "Disabled: gone", "e-broken", "Failing</span>", "All others", "a-well", "c-well", "b-off"} {
+		at := strings.Index(text, want)
+		require.Greater(t, at, last, want)
+		last = at
+	}
+}
+
+// plain is a store without the optional capabilities.
+type plain struct{ alotwebhook.Store }
+
+func TestAStoreThatCountsNothing(t *testing.T) {
+	t.Parallel()
+	s := newSiteOn(t, plain{alotwebhook.NewMemoryStore()}, nil)
+	e := s.endpoint("https://hooks.example.com/alot")
+	require.Contains(t, s.get("/").text, "not counted")
+	require.Contains(t, s.get("/"+e.ID).text, "does not count attempts")
+}
+
+func TestEndpointsComeInPages(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for range 101 {
+		s.endpoint("https://hooks.example.com/alot")
+	}
+	first := s.get("/").text
+	require.Equal(t, 100, strings.Count(first, `class="lead"`))
+	m := reference.FindAllStringSubmatch(first[strings.Index(first, `class="pager"`):], 1)
+	second := s.get(m[0][1]).text
+	require.Equal(t, 1, strings.Count(second, `class="lead"`))
+	require.Contains(t, second, "First page")
+	require.Equal(t, http.StatusBadRequest, s.get("/?cursor=dlv_00000000000000000000000000").status)
+	require.Equal(t, http.StatusBadRequest, s.get("/?page=2").status)
+}

@@ -1,0 +1,179 @@
+package settings_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+func rows(text string) int { return strings.Count(text, "data-row=") }
+
+func TestHistoryIsFilteredByItsAddress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	ok := s.event(e, `{}`)
+	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StatusCode: 200})
+	failed := s.event(e, `{}`)
+	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired or is not yet valid"})
+	other := s.endpoint("https://other.example.com")
+	pending := s.event(other, `{}`) // goes to both
+	delivery, err := s.dispatcher.Delivery(t.Context(), failed)
+	require.NoError(t, err)
+	now := time.Now().UTC()
+	for query, want := range map[string]int{
+		"": 4, "status=delivered": 1, "status=failed": 1, "status=pending": 2, "status=parked": 0,
+		"endpoint=" + e.ID: 3, "endpoint=" + other.ID: 1, "endpoint=" + e.ID + "&status=failed": 1,
+		"type=candidate.completed": 4, "type=candidate.invited": 0, "event=" + delivery.EventID: 1,
+		"event=%20" + delivery.EventID + "%20":                                                                                      1,
+		"since=" + url.QueryEscape(now.Add(-time.Hour).Format(time.RFC3339)):                                                        4,
+		"until=" + now.Add(-time.Hour).Format("2006-01-02T15:04"):                                                                   0,
+		"since=" + now.Add(-time.Hour).Format("2006-01-02T15:04:05") + "&until=" + now.Add(time.Hour).Format("2006-01-02T15:04:05"): 4,
+		"endpoint=&status=&type=&since=&until=&event=":                                                                              4,
+		"live=off": 4,
+	} {
+		got := s.get("/history?" + query)
+		require.Equal(t, http.StatusOK, got.status, query)
+		require.Equal(t, want, rows(got.text), query)
+	}
+	text := s.get("/history?status=failed&endpoint=" + e.ID).text
+	require.Contains(t, text, `<option value="failed" selected>Failed</option>`)
+	require.Contains(t, text, `<option value="`+e.ID+`" selected>`)
+	require.Contains(t, text, "TLS failed")
+	require.Contains(t, s.get("/deliveries/"+ok).text, "Delivered")
+	require.Contains(t, s.get("/deliveries/"+alotwebhook.DeliveryID(delivery.EventID, e.ID)).text, "Renew or correct the certificate")
+	require.Contains(t, s.get("/deliveries/"+pending).text, "On its way")
+}
+
+func TestHistoryRefusesWhatItDoesNotUnderstand(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, query := range []string{
+		"state=failed", "status=broken", "endpoint=org_b", "event=wh_00000000000000000000000000", "type=A.B", "since=yesterday",
+		"since=2026-02-01T00:00&until=2026-01-01T00:00", "cursor=x", "cursor=wh_00000000000000000000000000", "live=on", "status=failed&status=failed", "a=%zz",
+	} {
+		require.Equal(t, http.StatusBadRequest, s.get("/history?"+query).status, query)
+	}
+}
+
+func TestHistoryGoesOnBelowACursor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	for range 120 {
+		s.event(e, `{}`)
+	}
+	path, seen := "/history?status=pending", map[string]bool{}
+	for page := range 3 {
+		got := s.get(path)
+		require.Equal(t, http.StatusOK, got.status)
+		require.Equal(t, page == 0, strings.Contains(got.text, "hx-trigger"), "only the first page is live")
+		for _, part := range strings.Split(got.text, `data-row="`)[1:] {
+			id, _, _ := strings.Cut(part, `"`)
+			require.False(t, seen[id])
+			seen[id] = true
+		}
+		_, older, found := strings.Cut(got.text, `id="older" href="`)
+		require.Equal(t, page < 2, found)
+		path, _, _ = strings.Cut(older, `"`)
+		path = strings.ReplaceAll(path, "&amp;", "&")
+	}
+	require.Len(t, seen, 120)
+}
+
+func TestLiveUpdatesCanBePaused(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.event(s.endpoint("https://hooks.example.com/alot"), `{}`)
+	live := s.get("/history?status=pending").text
+	require.Contains(t, live, `hx-get="/history?status=pending" hx-trigger="every 5s"`)
+	require.Contains(t, live, `href="/history?live=off&amp;status=pending"`)
+	paused := s.get("/history?status=pending&live=off").text
+	require.NotContains(t, paused, "hx-trigger")
+	require.Contains(t, paused, `id="toggle" href="/history?status=pending"`)
+}
+
+func TestALivePartComesAlone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	d := s.event(e, `{}`)
+	for _, path := range []string{"/", "/history", "/" + e.ID, "/deliveries/" + d} {
+		whole, part := s.get(path), s.get(path, "HX-Request", "true", "HX-Target", "div#live")
+		require.True(t, strings.HasPrefix(part.text, `<div id="live"`), part.text)
+		require.NotContains(t, part.text, "<html")
+		require.Contains(t, whole.text, `<div id="live"`)
+		require.Contains(t, whole.header.Get("Vary"), "HX-Target")
+	}
+	refused := s.get("/new", "HX-Target", "div#live").text
+	require.Contains(t, refused, "<html", "a page without a live part comes whole")
+}
+
+func TestADeliveryTellsItsStory(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	d := s.event(e, `{"big":12345678901234567890,"a":1.50}`)
+	at := time.Now().Add(time.Second)
+	s.finish(alotwebhook.StatePending, alotwebhook.Attempt{StartedAt: at, Duration: 1234 * time.Millisecond, StatusCode: 503, Reason: alotwebhook.ReasonStatus, Detail: "answered 503 Service Unavailable", ResponseBody: `{"later":true}`})
+	got := s.get("/deliveries/" + d).text
+	for _, want := range []string{
+		"Not delivered yet after 1 attempt.", "Next attempt", "Send now", "Answered 503 Service Unavailable", "1.2 s", "&#34;later&#34;: true",
+		"Look for the error in your service", "12345678901234567890", "1.50", `hx-trigger="every 5s"`,
+	} {
+		require.Contains(t, got, want)
+	}
+	require.Equal(t, http.StatusSeeOther, s.post("/deliveries/"+d+"/redeliver", nil).status)
+	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StartedAt: at.Add(time.Minute), StatusCode: 204})
+	got = s.get("/deliveries/" + d).text
+	require.Contains(t, got, "after the event, on attempt 2.")
+	require.Contains(t, got, "Answered 204 No Content")
+	require.NotContains(t, got, "hx-trigger", "there is nothing to wait for")
+}
+
+func TestAPayloadWhoseTimeIsOver(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	d := s.event(e, `{"candidateName":"Jane Smith"}`)
+	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StatusCode: 200})
+	_, err := s.store.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond})
+	require.NoError(t, err)
+	got := s.get("/deliveries/" + d).text
+	require.Contains(t, got, "erased after its retention time")
+	require.NotContains(t, got, "Redeliver")
+	require.Equal(t, "/deliveries/"+d+"?done=unavailable", s.post("/deliveries/"+d+"/redeliver", nil).header.Get("Location"))
+}
+
+func TestEveryReasonSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	seen := map[string]bool{}
+	for _, a := range []alotwebhook.Attempt{
+		{Reason: alotwebhook.ReasonTimeout}, {Reason: alotwebhook.ReasonConnectionRefused}, {Reason: alotwebhook.ReasonConnectionReset},
+		{Reason: alotwebhook.ReasonTLS}, {Reason: alotwebhook.ReasonDNS}, {Reason: alotwebhook.ReasonBlockedAddress}, {Reason: alotwebhook.ReasonRedirect, StatusCode: 302},
+		{Reason: alotwebhook.ReasonResponseTooLarge}, {Reason: alotwebhook.ReasonProtocol}, {Reason: alotwebhook.ReasonNetwork}, {Reason: alotwebhook.ReasonPoison},
+		{Reason: alotwebhook.ReasonUnsendable}, {Reason: alotwebhook.ReasonStatus, StatusCode: 400}, {Reason: alotwebhook.ReasonStatus, StatusCode: 401},
+		{Reason: alotwebhook.ReasonStatus, StatusCode: 404}, {Reason: alotwebhook.ReasonStatus, StatusCode: 410}, {Reason: alotwebhook.ReasonStatus, StatusCode: 413},
+		{Reason: alotwebhook.ReasonStatus, StatusCode: 429}, {Reason: alotwebhook.ReasonStatus, StatusCode: 500},
+	} {
+		d := s.event(e, `{}`)
+		s.finish(alotwebhook.StateFailed, a)
+		text := s.get("/deliveries/" + d).text
+		_, advice, found := strings.Cut(text, `<li class="failed">`)
+		require.True(t, found)
+		_, advice, found = strings.Cut(advice, `<p class="help">`)
+		require.True(t, found, "%v", a)
+		advice, _, _ = strings.Cut(advice, "</p>")
+		require.Greater(t, len(advice), 30, "%v", a)
+		require.False(t, seen[advice], "%v has the advice of another: %s", a, advice)
+		seen[advice] = true
+	}
+}

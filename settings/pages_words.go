@@ -1,0 +1,142 @@
+package settings
+
+import (
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// templateFuncs put values into words.
+var templateFuncs = template.FuncMap{
+	"exact":    exact,
+	"utc":      utc,
+	"took":     took,
+	"soon":     soon,
+	"site":     site,
+	"rest":     rest,
+	"answer":   lastAnswer,
+	"attempts": attempts,
+	"count":    count,
+	"reason":   reasonOf,
+	"word":     stateWord,
+	"icon":     stateIcon,
+	"born":     idTime,
+	"list":     func(items ...any) []any { return items },
+
+	"number":     number,
+	"attempts64": func(n int64) string { return count(n, "attempt", "attempts") },
+	"permille":   func(share float64) int { return int(share * 1000) },
+	"statusText": status,
+	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
+}
+
+// exact is a time as machines read it, to the millisecond.
+func exact(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// utc is a time for people; the page's script puts it into their own zone.
+func utc(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
+
+// soon is how long it is until a time.
+func soon(t time.Time) string {
+	switch left := time.Until(t).Round(time.Second); {
+	case left <= 0:
+		return "now"
+	case left < 2*time.Minute:
+		return fmt.Sprintf("in %d s", left/time.Second)
+	case left < 2*time.Hour:
+		return fmt.Sprintf("in %d min", left/time.Minute)
+	default:
+		return fmt.Sprintf("in %d h", left/time.Hour)
+	}
+}
+
+// took is a duration in the unit that suits it.
+func took(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "0 ms"
+	case d < 10*time.Millisecond:
+		return strconv.FormatFloat(float64(d)/float64(time.Millisecond), 'f', 1, 64) + " ms"
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
+}
+
+// site is the part of a URL that people know an endpoint by, and rest what follows.
+func site(link string) string {
+	u, err := url.Parse(link)
+	if err != nil || u.Host == "" {
+		return link
+	}
+	if u.Scheme == "https" {
+		return u.Host
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func rest(link string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(link, "https://"), site(link))
+}
+
+// count writes a number with its noun.
+func count(n any, one, many string) string {
+	if text := number(n); text != "1" {
+		return text + " " + many
+	}
+	return "1 " + one
+}
+
+// number writes digits in groups of three.
+func number(n any) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "\u202f" + text[i:]
+	}
+	return text
+}
+
+func attempts(n int) string { return count(n, "attempt", "attempts") }
+
+// stateWord is the word for a delivery's state.
+func stateWord(s alotwebhook.DeliveryState) string {
+	switch s {
+	case alotwebhook.StateDelivered:
+		return "Delivered"
+	case alotwebhook.StateFailed:
+		return "Failed"
+	case alotwebhook.StateParked:
+		return "Parked"
+	}
+	return "Pending"
+}
+
+// stateIcon is the name of its shape, which its colour goes with.
+func stateIcon(s alotwebhook.DeliveryState) string { return strings.ToLower(stateWord(s)) }
+
+// lastAnswer is what the newest attempt came to, in a word or two.
+func lastAnswer(d alotwebhook.Delivery) string {
+	switch {
+	case d.LastReason == "" && d.LastStatusCode == 0:
+		return "–"
+	case d.LastStatusCode != 0 && (d.LastReason == "" || d.LastReason == alotwebhook.ReasonStatus || d.LastReason == alotwebhook.ReasonRedirect):
+		return status(d.LastStatusCode)
+	}
+	return reasonOf(d.LastReason, d.LastStatusCode).Word
+}
+
+func status(code int) string {
+	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
+}
