@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +23,7 @@ type api struct {
 	protection   *http.CrossOriginProtection
 	repeats      repeats
 	routes       []route
+	document     document
 }
 
 // action answers a request of an organization; the id of the path is PathValue("id").
@@ -147,17 +147,20 @@ func (a *api) find(r *http.Request) (*route, error) {
 	if method == http.MethodHead {
 		method = http.MethodGet // net/http leaves out the body
 	}
+	var pattern string // the first that fits has the path to itself
 	var allowed []string
 	for i := range a.routes {
 		rt := &a.routes[i]
 		id, ok := rt.match(path)
-		switch {
-		case ok && rt.method == method:
+		if !ok || pattern != "" && rt.pattern != pattern {
+			continue
+		}
+		if rt.method == method {
 			r.SetPathValue("id", id)
 			return rt, nil
-		case ok && !slices.Contains(allowed, rt.method):
-			allowed = append(allowed, rt.method)
 		}
+		pattern = rt.pattern
+		allowed = append(allowed, rt.method)
 	}
 	if allowed == nil {
 		return nil, errNotFound

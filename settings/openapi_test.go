@@ -33,6 +33,20 @@ func TestTheDocumentHasTheRoutesAndNoOthers(t *testing.T) {
 	require.ElementsMatch(t, settings.Routes(newHost(t).handler), operations(t))
 }
 
+func TestEveryPathTakesTheMethodsOfTheDocument(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	want := map[string][]string{}
+	for _, o := range operations(t) {
+		want[o[1]] = append(want[o[1]], o[0])
+	}
+	for path, methods := range want {
+		got := h.do("PUT", path, "") // which none takes
+		require.Equal(t, http.StatusMethodNotAllowed, got.status, path)
+		require.ElementsMatch(t, methods, strings.Split(got.header.Get("Allow"), ", "), path)
+	}
+}
+
 func TestTheDocumentNamesTheServerAsItIsMounted(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

@@ -136,5 +136,9 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		protection:   http.NewCrossOriginProtection(),
 	}
 	a.routes = a.table()
+	var err error
+	if a.document, err = describe(d.EventTypes()); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
