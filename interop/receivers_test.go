@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/webhooktest"
 )
 
 // The receivers of examples/receiver in other languages.
@@ -53,6 +54,9 @@ func TestReceiversAnswer(t *testing.T) {
 	t.Parallel()
 	const secret = "пароль"
 	body := bodies["an event"]
+	noID := strings.Replace(body, `"id":`, `"ID":`, 1)
+	noData := strings.Replace(body, `"data":`, `"Data":`, 1)
+	badType := strings.Replace(body, `"type":"candidate.completed"`, `"type":["candidate.completed"]`, 1)
 	sign := func(body string) string { return alotwebhook.Sign([]byte(body), secret) }
 	for name, r := range receivers {
 		t.Run(name, func(t *testing.T) {
@@ -72,7 +76,12 @@ func TestReceiversAnswer(t *testing.T) {
 				{"not ASCII", "POST", body, http.Header{"X-Alot-Signature": {sign(body)[:70] + "é"}}, []int{401}},
 				{"gzip", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}, "Content-Encoding": {"gzip"}}, []int{415}},
 				{"not JSON", "POST", "{", http.Header{"X-Alot-Signature": {sign("{")}}, []int{400}},
-				{"no event", "POST", "null", http.Header{"X-Alot-Signature": {sign("null")}}, []int{400, 500}},
+				{"no event", "POST", "null", http.Header{"X-Alot-Signature": {sign("null")}}, []int{400}},
+				{"a list", "POST", "[" + body + "]", http.Header{"X-Alot-Signature": {sign("[" + body + "]")}}, []int{400}},
+				{"no id", "POST", noID, http.Header{"X-Alot-Signature": {sign(noID)}}, []int{400}},
+				{"no data", "POST", noData, http.Header{"X-Alot-Signature": {sign(noData)}}, []int{400}},
+				{"no text", "POST", badType, http.Header{"X-Alot-Signature": {sign(badType)}}, []int{400}},
+				{"with a byte order mark", "POST", "\ufeff" + body, http.Header{"X-Alot-Signature": {sign("\ufeff" + body)}}, []int{400}},
 				{"GET", "GET", "", nil, []int{405, 501}},
 				{"good after all", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}}, []int{200, 204}},
 			} {
@@ -85,6 +94,39 @@ func TestReceiversAnswer(t *testing.T) {
 				t.Fatalf("handled more than once: %s", line)
 			default:
 			}
+		})
+	}
+}
+
+// They pass the battery, and act on no event twice, even on one that comes
+// several times at once.
+func TestReceiversPassTheBattery(t *testing.T) {
+	t.Parallel()
+	const secret = "your-signing-secret"
+	for name, r := range receivers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url, output := start(t, program(t, r.interpreter), example(t, r.file), secret)
+			battery := webhooktest.Battery{
+				Secret: secret, URL: url, MaxBodyBytes: 1 << 20,
+				Skip: []string{"duplicate-keys"}, // the parsers of both languages take the last
+			}
+			findings := battery.Check(t.Context(), http.DefaultClient.Do)
+			for _, f := range findings {
+				require.True(t, f.OK(), f)
+			}
+			last := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
+			body := string(last.Payload())
+			require.Contains(t, []int{200, 204}, send(t, "POST", url, body, http.Header{"X-Alot-Signature": {alotwebhook.Sign([]byte(body), secret)}}))
+			seen := map[string]bool{}
+			for line := range output {
+				require.False(t, seen[line], "handled twice: %s", line)
+				seen[line] = true
+				if strings.HasSuffix(line, last.ID) {
+					return
+				}
+			}
+			t.Fatal("the receiver ended")
 		})
 	}
 }
@@ -130,7 +172,7 @@ func start(t *testing.T, interpreter, file, secret string) (url string, output <
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context ends it
-	lines := make(chan string, 16)
+	lines := make(chan string, 256)      // more than a test has handled
 	go func() {
 		defer close(lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {

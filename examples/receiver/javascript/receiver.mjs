@@ -22,6 +22,18 @@ export function verify(body, signature, secret) {
   return got.length === want.length && timingSafeEqual(got, want);
 }
 
+/** Returns the event that a body is, or null. What else is in it is welcome: fields are added. */
+function parse(body) {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
+    const event = JSON.parse(text);
+    const fields = [event.id, event.type, event.timestamp, event.organizationId];
+    return fields.every((field) => field && typeof field === "string") && "data" in event ? event : null;
+  } catch {
+    return null; // not UTF-8, not JSON, or null
+  }
+}
+
 /** Returns the whole body, or null if it is too large. */
 async function read(request) {
   if (Number(request.headers["content-length"] ?? 0) > MAX_BODY) return null;
@@ -35,8 +47,9 @@ async function read(request) {
   return Buffer.concat(chunks);
 }
 
-// Deliveries are made at least once. Keep the ids in your database, in the same
-// transaction as what the event changes; memory is enough for this example alone.
+// Deliveries are made at least once, and sometimes two at once. Keep the ids in your
+// database, in the same transaction as what the event changes and under a unique
+// index; memory is enough for this example alone, in which nothing is awaited.
 const done = new Set();
 
 async function handle(event) {
@@ -51,12 +64,8 @@ async function answer(request, secret) {
   const body = await read(request);
   if (body === null) return 413;
   if (!verify(body, request.headers["x-alot-signature"], secret)) return 401;
-  let event;
-  try {
-    event = JSON.parse(body.toString("utf8"));
-  } catch {
-    return 400;
-  }
+  const event = parse(body);
+  if (event === null) return 400;
   await handle(event);
   return 204; // within 15 seconds; take longer work elsewhere
 }

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MAX_BODY = 1024 * 1024  # bytes
@@ -25,16 +26,31 @@ def verify(body: bytes, signature: str, secret: str) -> bool:
     return hmac.compare_digest(want.encode(), (signature or "").encode())
 
 
-# Deliveries are made at least once. Keep the ids in your database, in the same
-# transaction as what the event changes; memory is enough for this example alone.
+def parse(body: bytes) -> dict:
+    """Returns the event that a body is; a ValueError says that it is none. What
+    else is in it is welcome: fields are added."""
+    event = json.loads(body.decode())  # decoded here: json.loads takes UTF-16, too
+    if not isinstance(event, dict) or "data" not in event:
+        raise ValueError("not an event")
+    fields = [event.get(key) for key in ("id", "type", "timestamp", "organizationId")]
+    if not all(field and isinstance(field, str) for field in fields):
+        raise ValueError("not an event")
+    return event
+
+
+# Deliveries are made at least once, and sometimes two at once. Keep the ids in your
+# database, in the same transaction as what the event changes and under a unique
+# index; memory and a lock are enough for this example alone.
 done = set()
+lock = threading.Lock()
 
 
 def handle(event: dict) -> None:
-    if event["id"] in done:
-        return
-    print("received", event["type"], event["id"], flush=True)
-    done.add(event["id"])
+    with lock:
+        if event["id"] in done:
+            return
+        print("received", event["type"], event["id"], flush=True)
+        done.add(event["id"])
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -66,7 +82,7 @@ class Receiver(BaseHTTPRequestHandler):
         if len(signatures) != 1 or not verify(body, signatures[0], self.secret):
             return 401
         try:
-            event = json.loads(body)
+            event = parse(body)
         except ValueError:
             return 400
         handle(event)
