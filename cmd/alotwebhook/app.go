@@ -44,6 +44,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	mendOwn(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	wrong := usageError{}
 	switch {
@@ -87,6 +88,24 @@ Output is coloured on a terminal only, and not when NO_COLOR is set.`,
 	}
 	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
 	return root
+}
+
+// mendOwn has cobra's own commands refuse a name that they do not know: they
+// would print their help as if all were well. The output must be set before.
+func mendOwn(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				_, _, err := root.Find(args)
+				return err
+			}
+		case "completion":
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() } // its arguments are checked before
+		}
+	}
 }
 
 // does makes a cobra function of a command's own: once it runs, the command line

@@ -99,6 +99,10 @@ func TestUsage(t *testing.T) {
 		"open to control":  {[]string{"listen", "--addr", "127.0.0.1:0", "--control", "0.0.0.0:0"}, `--control is "0.0.0.0:0"; it must be an address on loopback`},
 		"keeps fewer":      {[]string{"listen", "--keep", "-1"}, "--keep must be 0 or more"},
 		"unknown check":    {[]string{"check", "--skip", "gzp", "http://a.invalid"}, `there is no check "gzp" to skip`},
+		"no duration":      {[]string{"send", "--timeout", "0", "http://a.test"}, `invalid argument "0" for "--timeout" flag: it must be more than 0`},
+		"a negative one":   {[]string{"replay", "--timeout", "-1s"}, "it must be more than 0"},
+		"unknown shell":    {[]string{"completion", "tcsh"}, `unknown command "tcsh" for "alotwebhook completion"`},
+		"unknown topic":    {[]string{"help", "sing"}, `unknown command "sing" for "alotwebhook"`},
 		"no such duration": {[]string{"send", "--timeout", "soon", "http://a.test"}, `invalid argument "soon" for "--timeout"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -128,6 +132,8 @@ func TestSecretComesFrom(t *testing.T) {
 		"an environment with a line":    {env: helloSecret + "\n", code: exitUsage, err: "the signing secret of ALOT_WEBHOOK_SECRET has white space around it"},
 		"a file with too many lines":    {flags: []string{"--secret-file", file(t, helloSecret+"\n\n")}, code: exitUsage, err: "has white space around it"},
 		"an empty file":                 {flags: []string{"--secret-file", file(t, "\n")}, code: exitUsage, err: "is empty"},
+		"an empty flag":                 {env: helloSecret, flags: []string{"--secret", ""}, code: exitUsage, err: "the signing secret of --secret is empty"},
+		"a file without a name":         {env: helloSecret, flags: []string{"--secret-file="}, code: exitUsage, err: "cannot read the secret: open : no such file"},
 		"a flag that is nothing but it": {flags: []string{"--secret", "  "}, code: exitUsage, err: "the signing secret of --secret is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,6 +203,13 @@ func TestHelpAndCompletion(t *testing.T) {
 	require.Contains(t, out, "candidate.disqualified\n")
 	_, out, _ = run(t, "", "__complete", "check", "--skip", "gz")
 	require.Contains(t, out, "gzip\n")
+	_, out, _ = run(t, "", "__complete", "check", "--skip", "gzip,dupl")
+	require.Contains(t, out, "gzip,duplicate\n")
+	for _, own := range []string{"help", "completion"} {
+		code, out, _ := run(t, "", own)
+		require.Equal(t, exitOK, code)
+		require.Contains(t, out, "Usage:")
+	}
 }
 
 func TestPrintable(t *testing.T) {

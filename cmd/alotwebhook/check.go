@@ -57,8 +57,18 @@ The exit code is 0 when no fault was found, 1 when one was.`,
 	f.BoolVar(&c.standard, "standard", false, "sign with the headers of Standard Webhooks, and try forgeries of those")
 	f.BoolVar(&c.asJSON, "json", false, "print one JSON object for each check")
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(typeNames(), cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("skip", cobra.FixedCompletions(webhooktest.Battery{}.Checks(), cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("skip", completeChecks)
 	return cmd
+}
+
+// completeChecks completes the last name of a list with commas.
+func completeChecks(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	before := typed[:strings.LastIndex(typed, ",")+1]
+	names := webhooktest.Battery{}.Checks()
+	for i, name := range names {
+		names[i] = before + name
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // checksList is the names of the checks, in lines that fit.

@@ -21,9 +21,31 @@ type clientFlags struct {
 }
 
 func (c *clientFlags) add(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&c.timeout, "timeout", 15*time.Second, "how long an answer may take; the sender waits 15s")
+	timeoutFlag(cmd, &c.timeout, 15*time.Second, "how long an answer may take; the sender waits 15s")
 	cmd.Flags().BoolVar(&c.insecure, "insecure", false, "accept any certificate, for https on your own machine")
 }
+
+// timeoutFlag adds --timeout, in which nothing but a time makes sense.
+func timeoutFlag(cmd *cobra.Command, d *time.Duration, byDefault time.Duration, usage string) {
+	*d = byDefault
+	cmd.Flags().Var((*positive)(d), "timeout", usage)
+}
+
+// positive is the value of a flag: a duration of more than 0.
+type positive time.Duration
+
+func (p *positive) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err == nil && d <= 0 {
+		err = errors.New("it must be more than 0")
+	}
+	*p = positive(d)
+	return err
+}
+
+func (p *positive) String() string { return time.Duration(*p).String() }
+
+func (p *positive) Type() string { return "duration" }
 
 // client connects to the URL that it is given and to nothing else: it follows no
 // redirect, as the sender follows none, and uses no proxy.

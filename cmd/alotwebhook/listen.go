@@ -111,7 +111,7 @@ func (a *app) newListener(f *listenFlags) (*listener, error) {
 	}
 	l := &listener{app: a, flags: f, client: f.client.client(), style: a.styleFor(a.out)}
 	secret, err := a.secret(&f.secrets)
-	if f.skipVerify && f.secrets == (secretFlags{}) && a.env(secretVariable) == "" {
+	if f.skipVerify && a.none(&f.secrets) {
 		return l, nil
 	}
 	l.secret = secret

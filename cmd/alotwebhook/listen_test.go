@@ -215,7 +215,7 @@ func TestReplay(t *testing.T) {
 	for _, which := range []string{"1", events[0].ID, "a/../b"} {
 		code, _, says = run(t, "", "replay", "--control", l.control, which)
 		require.Equal(t, exitFailed, code)
-		require.Contains(t, says, "is kept; there are 2, from number 2 on")
+		require.Contains(t, says, "is kept; the oldest that is has number 2")
 	}
 }
 
@@ -248,7 +248,7 @@ func TestKeys(t *testing.T) {
 		require.Equal(t, payload, string(got[1+i].Body))
 	}
 	l.types("r 9")
-	l.sees(l.err, `(no event "9" is kept; there are 1, from number 1 on)`)
+	l.sees(l.err, `(no event "9" is kept; the oldest that is has number 1)`)
 	l.types("")
 	l.types("l")
 	l.sees(l.err, `#1  (candidate.completed)  evt_01jcc7wjz3e4qv8x5k2m9n6p0r\n`)

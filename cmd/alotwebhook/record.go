@@ -66,7 +66,7 @@ func (l *listener) find(which string) (*record, error) {
 	if len(l.kept) == 0 {
 		return nil, fmt.Errorf("no event is kept yet")
 	}
-	return nil, fmt.Errorf("no event %q is kept; there are %d, from number %d on", which, len(l.kept), l.kept[0].Number)
+	return nil, fmt.Errorf("no event %q is kept; the oldest that is has number %d", which, l.kept[0].Number)
 }
 
 // records returns those kept, oldest first.

@@ -142,7 +142,7 @@ The exit code is 0 for an answer of 2xx and 1 for anything else.`,
 	}
 	cmd.Flags().StringVar(&control, "control", defaultControl, "the `address` that listen printed")
 	cmd.Flags().BoolVar(&list, "list", false, "list the events that are kept")
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait")
+	timeoutFlag(cmd, &timeout, time.Minute, "how long to wait")
 	return cmd
 }
 

@@ -12,23 +12,32 @@ import (
 const secretVariable = "ALOT_WEBHOOK_SECRET"
 
 // secretFlags are where a command takes its secret from.
-type secretFlags struct{ text, file string }
+type secretFlags struct {
+	text, file string
+	given      func(flag string) bool // an empty one is given, too: its variable was not set
+}
 
 func (s *secretFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.file, "secret-file", "", "take the signing secret from this `file`; a line end behind it is left out")
 	f.StringVar(&s.text, "secret", "", "the signing `secret` itself; other users can read it in the list of processes")
+	s.given = f.Changed
 	cmd.MarkFlagsMutuallyExclusive("secret", "secret-file")
 	_ = cmd.MarkFlagFilename("secret-file") // it is there
+}
+
+// none: nothing names a secret, the environment included.
+func (a *app) none(s *secretFlags) bool {
+	return !s.given("secret") && !s.given("secret-file") && a.env(secretVariable) == ""
 }
 
 // secret returns one that can be used.
 func (a *app) secret(s *secretFlags) (alotwebhook.Secret, error) {
 	text, from := a.env(secretVariable), secretVariable
 	switch {
-	case s.text != "":
+	case s.given("secret"):
 		text, from = s.text, "--secret"
-	case s.file != "":
+	case s.given("secret-file"):
 		b, err := os.ReadFile(s.file)
 		if err != nil {
 			return "", usagef("cannot read the secret: %w", err)
