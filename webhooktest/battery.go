@@ -163,6 +163,10 @@ func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 		f := Finding{Check: c.name, About: c.about, Change: c.change, Skipped: p.skips(c)}
 		if f.Skipped == "" {
 			f.Problem = c.run(p)
+			if f.Problem != "" && ctx.Err() != nil { // no fault of the receiver, and yet no success
+				f.Problem = "the battery was ended in the middle of this check: " + ctx.Err().Error()
+				f.Change = "Run it again, and let it come to its end."
+			}
 			p.refused = p.refused || c.name == firstCheck && f.Problem != ""
 		}
 		findings = append(findings, f)

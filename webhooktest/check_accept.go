@@ -16,7 +16,7 @@ var acceptChecks = []check{
 	{
 		name:   firstCheck,
 		about:  "An event signed with the secret is answered with 2xx.",
-		change: "See the receiver's own log. Is the secret the same on both sides, without a line end? Is the raw body verified, before anything parses it? Is the handler mounted at this path, and does it take this event type and data? Both are settings of the battery.",
+		change: "See the receiver's own log. Does it run at this URL, and is the handler mounted at exactly this path (a redirect is not followed)? Does something in front turn the request away, such as a login or a guard against CSRF? Is the secret the same on both sides, without a line end? Is the raw body verified, before anything parses it? Does the handler take this event type and data? URL, type and data are settings of the battery.",
 		run: func(p *probe) string {
 			a := p.send(p.good())
 			p.first, p.silent = a.took, a.err != nil && !a.isPanic()

@@ -3,7 +3,7 @@
 //
 // # A receiver
 //
-// [CheckReceiver] runs a battery of some forty good, forged, odd and repeated
+// [CheckReceiver] runs a battery of some ninety good, forged, odd and repeated
 // requests against your own [http.Handler], whatever it is built with, and says
 // for each that is answered wrongly what to change:
 //

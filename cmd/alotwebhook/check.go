@@ -138,12 +138,18 @@ func (a *app) battery(c *check, url string) (webhooktest.Battery, error) {
 
 func (a *app) report(findings []webhooktest.Finding, faults int) {
 	style := a.styleFor(a.out)
-	skipped := 0
-	for _, f := range findings {
+	made := 0
+	for len(findings) > 0 {
+		f, n := findings[0], together(findings)
+		findings = findings[n:]
+		if f.Skipped == "" {
+			made++
+		}
 		switch {
+		case n > 1:
+			fmt.Fprintf(a.out, "%s\n", style.dim(fmt.Sprintf("– %d checks  not made: %s", n, f.Skipped)))
 		case f.Skipped != "":
-			skipped++
-			fmt.Fprintf(a.out, "%s\n", style.dim("– "+f.Check+"  not checked: "+f.Skipped))
+			fmt.Fprintf(a.out, "%s\n", style.dim("– "+f.Check+"  not made: "+f.Skipped))
 		case f.OK():
 			fmt.Fprintf(a.out, "%s %s  %s\n", style.good("✓"), f.Check, style.dim(f.About))
 		default:
@@ -153,9 +159,22 @@ func (a *app) report(findings []webhooktest.Finding, faults int) {
 	}
 	verdict := style.good("No fault was found.")
 	if faults > 0 {
-		verdict = style.bad(fmt.Sprintf("Faults found by %d of %d checks.", faults, len(findings)-skipped))
+		verdict = style.bad(fmt.Sprintf("Faults found by %d of %d checks.", faults, made))
 	}
 	fmt.Fprintf(a.out, "\n%s\n%s\n", verdict, style.dim("What it acted on, and how often, cannot be seen from outside: in Go, webhooktest.Battery sees it."))
+}
+
+// together returns how many findings one line tells of: a long run of checks that
+// were skipped for one reason would hide the fault above it.
+func together(findings []webhooktest.Finding) int {
+	n := 0
+	for n < len(findings) && findings[n].Skipped != "" && findings[n].Skipped == findings[0].Skipped {
+		n++
+	}
+	if n < 4 {
+		return 1
+	}
+	return n
 }
 
 func (a *app) findingLines(findings []webhooktest.Finding) error {

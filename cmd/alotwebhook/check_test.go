@@ -35,7 +35,7 @@ func TestCheckRightReceiver(t *testing.T) {
 	code, out, says := run(t, "", "check", s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
-	require.Contains(t, out, "– too-old  not checked: no MaxAge is given")
+	require.Contains(t, out, "– too-old  not made: no MaxAge is given")
 	require.Contains(t, out, "\nNo fault was found.\n")
 	require.Empty(t, says)
 	require.NotContains(t, out, string(secret))
@@ -89,7 +89,9 @@ func TestCheckNobody(t *testing.T) {
 	code, out, _ := run(t, "", "check", s.URL)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no answer: dial tcp ")
-	require.Contains(t, out, "– unsigned  not checked: the receiver does not answer")
+	require.Contains(t, out, "Does it run at this URL")
+	require.Contains(t, out, "\n– 38 checks  not made: the receiver does not answer\n", "one line, under which the fault does not get lost")
+	require.NotContains(t, out, "– unsigned")
 }
 
 // Ctrl-C in the middle is no clean bill.
@@ -107,6 +109,8 @@ func TestCheckCutShort(t *testing.T) {
 	defer s.Close()
 	run := newSession(strings.NewReader(""), withSecret)
 	require.Equal(t, exitFailed, run.app.run(ctx, []string{"check", s.URL}))
-	require.Contains(t, run.out.String(), "not checked: the battery was ended")
+	require.Contains(t, run.out.String(), "not made: the battery was ended")
+	require.Contains(t, run.out.String(), "found:  the battery was ended in the middle of this check: context canceled")
+	require.NotContains(t, run.out.String(), "Verify the raw bytes", "what is no fault of the receiver")
 	require.Contains(t, run.err.String(), "ended before all checks were made")
 }
