@@ -228,6 +228,8 @@ func (p *probe) skips(c check) string {
 		return "the battery was ended: " + p.ctx.Err().Error()
 	case p.silent && !c.anyway:
 		return "the receiver does not answer"
+	case p.elsewhere:
+		return "the receiver redirects, see " + firstCheck
 	case c.good && p.refused:
 		return "no good event gets through, see " + firstCheck
 	case c.skip != nil:

@@ -20,6 +20,7 @@ var acceptChecks = []check{
 		run: func(p *probe) string {
 			a := p.send(p.good())
 			p.first, p.silent = a.took, a.err != nil && !a.isPanic()
+			p.elsewhere = a.status >= 300 && a.status < 400
 			if !a.ok() {
 				return "sent a good event: " + a.String() + ", not 2xx"
 			}

@@ -24,10 +24,11 @@ type probe struct {
 	do    doer
 	local bool // the handler is in this process
 
-	first    time.Duration // how long the first answer took
-	refused  bool          // the first good event was refused
-	silent   bool          // the first got no answer at all
-	unusable bool
+	first     time.Duration // how long the first answer took
+	refused   bool          // the first good event was refused
+	silent    bool          // the first got no answer at all
+	elsewhere bool          // the first was redirected
+	unusable  bool
 }
 
 // shot is one request to be sent.

@@ -469,6 +469,16 @@ func TestRightPartsPass(t *testing.T) {
 	webhooktest.Battery{Secret: secret, Handled: p.handled}.CheckReceiver(t, p)
 }
 
+// Of a login, or another path, in front of a receiver nothing else can be learnt.
+func TestRedirectIsFound(t *testing.T) {
+	t.Parallel()
+	spy := &recorder{TB: t}
+	webhooktest.CheckReceiver(spy, http.RedirectHandler("/login", http.StatusFound), secret)
+	require.Equal(t, []string{"signed"}, spy.found())
+	require.Contains(t, spy.errors[0], "it answered 302 Found, not 2xx")
+	require.Contains(t, spy.errors[0], "a redirect is not followed")
+}
+
 // A receiver that never answers costs one wait, and is told so.
 func TestHangingReceiverIsFound(t *testing.T) {
 	t.Parallel()

@@ -82,7 +82,7 @@ func hexDigits(text string) (digits, problem string) {
 	_, err := hex.DecodeString(text)
 	switch {
 	case len(text) < 64:
-		return "", fmt.Sprintf("The signature has %d digits, not 64: it was cut off.", len(text))
+		return "", fmt.Sprintf("The signature has %d of 64 digits: it was cut off.", len(text))
 	case len(text) > 64:
 		return "", fmt.Sprintf("The signature has %d digits, not 64.", len(text))
 	case err != nil:

@@ -49,7 +49,7 @@ func TestVerifySaysWhy(t *testing.T) {
 		"another algorithm": {payload, "sha1=" + digits[:40], []string{`The algorithm is "sha1"; the one that is used is sha256.`}},
 		"base64":            {payload, base64.StdEncoding.EncodeToString(sum), []string{"The signature is in base64", "But for its form"}},
 		"several":           {payload, right + ",sha256=00", []string{"There are several signatures"}},
-		"truncated":         {payload, right[:30], []string{"The signature has 23 digits, not 64: it was cut off."}},
+		"truncated":         {payload, right[:30], []string{"The signature has 23 of 64 digits: it was cut off."}},
 		"too long":          {payload, right + "00", []string{"The signature has 66 digits, not 64."}},
 		"no hex":            {payload, "sha256=" + strings.Repeat("xy", 32), []string{"characters that are no hex digits"}},
 		"line end dropped":  {payload, sign(payload + "\n"), []string{"signature does not match", "this body with a line end behind it", "--data-binary"}},
