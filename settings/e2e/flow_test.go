@@ -282,8 +282,8 @@ func TestTimesAreTheViewersOwn(t *testing.T) {
 	require.NotContains(t, b.text(), "(UTC)")
 	require.Equal(t, "2026-01-01T05:30", run(b, chromedp.Evaluate[string](`document.getElementById("since").value`)))
 	b.click(".filters .primary")
+	run(b, chromedp.Poll[bool](`location.search === "?since=2026-01-01T00%3A00%3A00"`)) // encoded by the form
 	b.sees("No delivery fits")
-	require.Equal(t, "history?since=2026-01-01T00%3A00%3A00", b.path())
 }
 
 // TestWhatIsShownCanBeCopied, or is selected where a page may not copy.
