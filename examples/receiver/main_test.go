@@ -144,6 +144,7 @@ func TestRun(t *testing.T) {
 	body, rest := io.Pipe()
 	r := webhooktest.NewRequest(t, url+"/alot/webhook", e, secret)
 	r.Body = body
+	r.Header.Set("Expect", "100-continue") // so that the body begins once its handler waits for it
 	answered := make(chan int, 1)
 	go func() {
 		resp, err := http.DefaultClient.Do(r)
