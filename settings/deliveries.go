@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -24,6 +25,9 @@ type deliveryJSON struct {
 	LastReason     alotwebhook.FailureReason `json:"lastReason,omitzero"`
 	// Attempts are only there when one delivery is read.
 	Attempts []attemptJSON `json:"attempts,omitzero"`
+	// Payload is the exact bytes that are sent: only when one delivery is read,
+	// and until they are erased.
+	Payload string `json:"payload,omitzero"`
 }
 
 type attemptJSON struct {
@@ -119,10 +123,19 @@ func (a *api) readDelivery(r *http.Request, organization string) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: showWholeDelivery(d)}, nil
+	shown := showWholeDelivery(d)
+	event, err := a.dispatcher.Event(r.Context(), d.EventID)
+	switch {
+	case err == nil:
+		shown.Payload = string(event.Payload())
+	case !errors.Is(err, alotwebhook.ErrNotFound):
+		return answer{}, err
+	}
+	return answer{status: http.StatusOK, body: shown}, nil
 }
 
-// redeliver answers with the delivery as it now waits.
+// redeliver answers with the delivery as it now waits, without its payload: the
+// answer may be kept with its key.
 func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
 	if err := readQuery(r).err(); err != nil {
 		return answer{}, err

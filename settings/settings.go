@@ -29,7 +29,7 @@
 //	POST   /v1/webhooks/{id}/test                  send it a test event
 //	POST   /v1/webhooks/{id}/recover               send again all that failed; GET tells how far, DELETE stops
 //	GET    /v1/webhooks/{id}/deliveries            its history, newest first
-//	GET    /v1/webhooks/deliveries/{id}            one delivery with its attempts
+//	GET    /v1/webhooks/deliveries/{id}            one delivery with its attempts and payload
 //	POST   /v1/webhooks/deliveries/{id}/redeliver  send it again
 //	GET    /v1/webhooks/event-types                the catalogue
 //	GET    /v1/webhooks/openapi.json               all of this, in OpenAPI 3.1: see [OpenAPI]
