@@ -41,6 +41,9 @@ type attemptJSON struct {
 }
 
 func showDelivery(d alotwebhook.Delivery) deliveryJSON {
+	if d.State != alotwebhook.StatePending { // a parked one keeps its time, but waits for its endpoint
+		d.NextAttemptAt = time.Time{}
+	}
 	return deliveryJSON{
 		ID: d.ID, EventID: d.EventID, Type: d.EventType, EndpointID: d.EndpointID, Status: d.State,
 		CreatedAt: instant(d.CreatedAt), NextAttemptAt: instant(d.NextAttemptAt), FinishedAt: instant(d.FinishedAt),
