@@ -64,21 +64,31 @@ type route struct {
 // the prefix which was stripped.
 func (a *api) table() []route {
 	return []route{
-		{http.MethodPost, "/v1/webhooks", a.createEndpoint, actsOnce},
+		{http.MethodPost, "/v1/webhooks", plain(a.createEndpoint), actsOnce},
 		{http.MethodGet, "/v1/webhooks", a.listEndpoints, asIs},
-		{http.MethodGet, "/v1/webhooks/event-types", a.listEventTypes, asIs},
-		{http.MethodGet, "/v1/webhooks/openapi.json", a.readOpenAPI, asIs},
-		{http.MethodGet, "/v1/webhooks/deliveries/{id}", a.readDelivery, asIs},
-		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", a.redeliver, remembered},
-		{http.MethodGet, "/v1/webhooks/{id}", a.readEndpoint, asIs},
-		{http.MethodPatch, "/v1/webhooks/{id}", a.updateEndpoint, asIs},
-		{http.MethodDelete, "/v1/webhooks/{id}", a.deleteEndpoint, asIs},
-		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", a.rotateSecret, actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/test", a.sendTest, actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/recover", a.beginRecovery, remembered},
-		{http.MethodGet, "/v1/webhooks/{id}/recover", a.readRecovery, asIs},
-		{http.MethodDelete, "/v1/webhooks/{id}/recover", a.stopRecovery, asIs},
+		{http.MethodGet, "/v1/webhooks/event-types", plain(a.listEventTypes), asIs},
+		{http.MethodGet, "/v1/webhooks/openapi.json", plain(a.readOpenAPI), asIs},
+		{http.MethodGet, "/v1/webhooks/deliveries/{id}", plain(a.readDelivery), asIs},
+		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", plain(a.redeliver), remembered},
+		{http.MethodGet, "/v1/webhooks/{id}", plain(a.readEndpoint), asIs},
+		{http.MethodPatch, "/v1/webhooks/{id}", plain(a.updateEndpoint), asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}", plain(a.deleteEndpoint), asIs},
+		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", plain(a.rotateSecret), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/test", plain(a.sendTest), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/recover", plain(a.beginRecovery), remembered},
+		{http.MethodGet, "/v1/webhooks/{id}/recover", plain(a.readRecovery), asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}/recover", plain(a.stopRecovery), asIs},
 		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries, asIs},
+	}
+}
+
+// plain is an action without parameters in the query.
+func plain(act action) action {
+	return func(r *http.Request, organization string) (answer, error) {
+		if err := readQuery(r).err(); err != nil {
+			return answer{}, err
+		}
+		return act(r, organization)
 	}
 }
 
@@ -229,7 +239,7 @@ func (a *api) logFailure(r *http.Request, err error) {
 // the host took off the beginning.
 func at(r *http.Request, path string) string {
 	stripped := strings.Join(strippedFrom(r, segments(r.URL.EscapedPath())), "/")
-	return new(pages).base(stripped) + path
+	return rooted(stripped) + path
 }
 
 // instant is a time in the one form that the API has: UTC, three decimals.

@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -119,30 +118,22 @@ func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter,
 }
 
 func (a *api) readDelivery(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	d, err := a.delivery(r, organization)
 	if err != nil {
 		return answer{}, err
 	}
 	shown := showWholeDelivery(d)
-	event, err := a.dispatcher.Event(r.Context(), d.EventID)
-	switch {
-	case err == nil:
-		shown.Payload = string(event.Payload())
-	case !errors.Is(err, alotwebhook.ErrNotFound):
+	payload, err := payloadOf(r.Context(), a.dispatcher, d)
+	if err != nil {
 		return answer{}, err
 	}
+	shown.Payload = string(payload)
 	return answer{status: http.StatusOK, body: shown}, nil
 }
 
 // redeliver answers with the delivery as it now waits, without its payload: the
 // answer may be kept with its key.
 func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	if err := readOptionalObject(r, fields{}); err != nil {
 		return answer{}, err
 	}
@@ -172,13 +163,5 @@ func isDue(d alotwebhook.Delivery) bool {
 
 // delivery returns the one of the path, if it is the organization's.
 func (a *api) delivery(r *http.Request, organization string) (alotwebhook.Delivery, error) {
-	id := r.PathValue("id")
-	if !isID(deliveryPrefix, id) {
-		return alotwebhook.Delivery{}, errNotFound
-	}
-	d, err := a.dispatcher.Delivery(r.Context(), id)
-	if err == nil && d.OrganizationID != organization {
-		err = errNotFound
-	}
-	return d, err
+	return deliveryOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
 }

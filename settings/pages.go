@@ -41,11 +41,8 @@ type look struct {
 //
 // The error is a [alotwebhook.FieldError] that names what of opts is wrong.
 func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
-	if d == nil {
-		return nil, &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
-	}
-	if opts == nil || opts.Organization == nil {
-		return nil, &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	if err := checkHost(d, opts); err != nil {
+		return nil, err
 	}
 	if err := checkLook(opts); err != nil {
 		return nil, err
@@ -190,28 +187,12 @@ func matchPath(pattern, path string) (id string, ok bool) {
 
 // endpoint returns the one of the path, if it is the organization's.
 func (v *visit) endpoint() (alotwebhook.Endpoint, error) {
-	id := v.r.PathValue("id")
-	if !isID(endpointPrefix, id) {
-		return alotwebhook.Endpoint{}, errNoPage
-	}
-	e, err := v.dispatcher.Endpoint(v.r.Context(), id)
-	if err == nil && e.OrganizationID != v.organization {
-		err = errNoPage
-	}
-	return e, err
+	return endpointOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
 }
 
 // delivery returns the one of the path, if it is the organization's.
 func (v *visit) delivery() (alotwebhook.Delivery, error) {
-	id := v.r.PathValue("id")
-	if !isID(deliveryPrefix, id) {
-		return alotwebhook.Delivery{}, errNoPage
-	}
-	d, err := v.dispatcher.Delivery(v.r.Context(), id)
-	if err == nil && d.OrganizationID != v.organization {
-		err = errNoPage
-	}
-	return d, err
+	return deliveryOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
 }
 
 // refusal is an error as the visitor reads it.
@@ -228,6 +209,7 @@ var (
 	errMethod      = &refusal{http.StatusMethodNotAllowed, "That cannot be done here", "Go back to the endpoints and try from there."}
 	errCrossSite   = &refusal{http.StatusForbidden, "This did not come from these pages", "The form was sent by another site, so nothing was done."}
 	errStale       = &refusal{http.StatusConflict, "It was changed meanwhile", "Somebody changed this endpoint after you opened the form, so nothing was done. Look at it again."}
+	errAddress     = badRequest("Its address has a part that is not understood.")
 	errFormLarge   = &refusal{http.StatusRequestEntityTooLarge, "That is too much", "The form is larger than 64 KiB, so nothing was done."}
 	errFailed      = &refusal{http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you had saved is lost."}
 )

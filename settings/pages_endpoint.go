@@ -33,7 +33,7 @@ func (e endpointView) Busy() bool {
 
 func (v *visit) showEndpoint() error {
 	if readQuery(v.r, flashName).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	e, err := v.endpoint()
 	if err != nil {
@@ -83,7 +83,7 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 
 func (v *visit) editEndpoint() error {
 	if readQuery(v.r).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	e, err := v.endpoint()
 	if err != nil {
@@ -139,7 +139,7 @@ func (v *visit) setDisabled(disabled bool, done string) error {
 		}
 		e.Disabled = disabled
 		_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), e)
-		if errors.Is(err, alotwebhook.ErrConflict) && tries < 10 {
+		if errors.Is(err, alotwebhook.ErrConflict) && tries < maxTries {
 			continue
 		}
 		if err != nil {
@@ -198,7 +198,7 @@ type rotateView struct {
 
 func (v *visit) newSecret() error {
 	if readQuery(v.r).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	e, err := v.endpoint()
 	if err != nil {
@@ -305,7 +305,7 @@ func (v *visit) stopRecovery() error {
 
 func (v *visit) confirmDelete() error {
 	if readQuery(v.r).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	e, err := v.endpoint()
 	if err != nil {

@@ -55,7 +55,7 @@ func (v *visit) listEndpoints() error {
 	q := readQuery(v.r, "cursor", flashName)
 	cursor := q.cursor(endpointPrefix)
 	if q.err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	found, next, err := v.endpoints(cursor, endpointsPage)
 	if err != nil {
@@ -95,17 +95,7 @@ func boolean(b bool) int {
 
 // endpoints returns the organization's, at most limit, and where the next page begins.
 func (v *visit) endpoints(cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	f := alotwebhook.EndpointFilter{OrganizationID: v.organization, Cursor: cursor, Limit: limit + 1}
-	for e, err := range v.dispatcher.Endpoints(v.r.Context(), f) {
-		if err != nil {
-			return nil, "", err
-		}
-		if len(found) == limit {
-			return found, found[limit-1].ID, nil
-		}
-		found = append(found, e)
-	}
-	return found, "", nil
+	return endpointsOf(v.r.Context(), v.dispatcher, v.organization, cursor, limit)
 }
 
 // days returns the last 24 hours of endpoints, by their ids.
@@ -196,7 +186,7 @@ var endpointLabels = map[string]string{
 
 func (v *visit) newEndpoint() error {
 	if readQuery(v.r, flashName).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	f := v.newForm()
 	f.Chosen = nil // all of them

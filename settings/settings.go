@@ -123,11 +123,8 @@ type Options struct {
 // The error is a [alotwebhook.FieldError]: without a dispatcher or without
 // [Options.Organization] there is nothing that could be answered safely.
 func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
-	if d == nil {
-		return nil, &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
-	}
-	if opts == nil || opts.Organization == nil {
-		return nil, &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	if err := checkHost(d, opts); err != nil {
+		return nil, err
 	}
 	a := &api{
 		dispatcher:   d,
@@ -141,4 +138,15 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// checkHost refuses what could not be answered with safely.
+func checkHost(d *alotwebhook.Dispatcher, opts *Options) error {
+	switch {
+	case d == nil:
+		return &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
+	case opts == nil || opts.Organization == nil:
+		return &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	}
+	return nil
 }
