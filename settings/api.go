@@ -58,10 +58,10 @@ type route struct {
 	repeat          repeat
 }
 
-// table lists the routes; the first that matches counts. An [http.ServeMux]
-// cannot hold them: of "deliveries/{id}" and "{id}/deliveries" it takes neither
-// for the more special one. It would redirect, too, and so to a path that lacks
-// the prefix which was stripped.
+// table lists the routes. An [http.ServeMux] cannot hold them: of
+// "deliveries/{id}" and "{id}/deliveries" it takes neither for the more special
+// one. It would redirect, too, and so to a path that lacks the prefix which was
+// stripped.
 func (a *api) table() []route {
 	return []route{
 		{http.MethodPost, "/v1/webhooks", plain(a.createEndpoint), actsOnce},
@@ -90,22 +90,6 @@ func plain(act action) action {
 		}
 		return act(r, organization)
 	}
-}
-
-// match reports whether the path fits, and what stands for {id} in it.
-func (rt route) match(path string) (id string, ok bool) {
-	want, got := strings.Split(rt.pattern[1:], "/"), strings.Split(path, "/")
-	if len(want) != len(got) {
-		return "", false
-	}
-	for i, segment := range want {
-		if segment == "{id}" {
-			id = got[i]
-		} else if segment != got[i] {
-			return "", false
-		}
-	}
-	return id, true
 }
 
 // ServeHTTP implements [http.Handler].
@@ -153,24 +137,18 @@ func (f *failure) Unwrap() error { return f.err }
 
 // find returns the route of the request and sets the id of the path.
 func (a *api) find(r *http.Request) (*route, error) {
-	method, path := r.Method, strings.Trim(r.URL.Path, "/")
-	if method == http.MethodHead {
-		method = http.MethodGet // net/http leaves out the body
-	}
-	var pattern string // the first that fits has the path to itself
+	path := strings.Trim(r.URL.Path, "/")
 	var allowed []string
 	for i := range a.routes {
 		rt := &a.routes[i]
-		id, ok := rt.match(path)
-		if !ok || pattern != "" && rt.pattern != pattern {
-			continue
-		}
-		if rt.method == method {
+		id, ok := matchPath(rt.pattern, path)
+		if ok && rt.method == methodOf(r) {
 			r.SetPathValue("id", id)
 			return rt, nil
 		}
-		pattern = rt.pattern
-		allowed = append(allowed, rt.method)
+		if ok {
+			allowed = append(allowed, rt.method)
+		}
 	}
 	if allowed == nil {
 		return nil, errNotFound

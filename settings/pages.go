@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook"
@@ -145,18 +144,14 @@ func (v *visit) serve() (err error) {
 
 // find returns the page at the path and sets the id in it.
 func (v *visit) find() (page, error) {
-	method := v.r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
 	var allowed []string
 	for _, rt := range v.routes {
 		id, ok := matchPath(rt.pattern, v.path)
-		if ok && rt.method == method {
+		if ok && rt.method == methodOf(v.r) {
 			v.r.SetPathValue("id", id)
 			return rt.show, nil
 		}
-		if ok && !slices.Contains(allowed, rt.method) {
+		if ok {
 			allowed = append(allowed, rt.method)
 		}
 	}
@@ -165,24 +160,6 @@ func (v *visit) find() (page, error) {
 	}
 	v.w.Header().Set("Allow", strings.Join(allowed, ", "))
 	return nil, errMethod
-}
-
-// matchPath reports whether the path fits, and what stands for {id} in it. Only
-// a well-formed id does: that keeps /{id} and /new apart.
-func matchPath(pattern, path string) (id string, ok bool) {
-	want, got := strings.Split(pattern[1:], "/"), strings.Split(path, "/")
-	if len(want) != len(got) {
-		return "", false
-	}
-	for i, segment := range want {
-		switch {
-		case segment == "{id}" && idForm.MatchString(got[i]):
-			id = got[i]
-		case segment != got[i]:
-			return "", false
-		}
-	}
-	return id, true
 }
 
 // endpoint returns the one of the path, if it is the organization's.
