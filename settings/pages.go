@@ -202,7 +202,7 @@ func (v *visit) fail(err error) {
 	case errors.As(err, &r):
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		r = errNoPage
-	case errors.Is(err, alotwebhook.ErrConflict):
+	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):
 		r = errStale
 	default:
 		if v.r.Context().Err() == nil { // otherwise the visitor left

@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"cmp"
+	"encoding/hex"
 	"net/http"
 	"slices"
 	"strconv"
@@ -88,7 +90,7 @@ func (v *visit) createEndpoint() error {
 		return v.redirect(existing, "existing")
 	}
 	secret := alotwebhook.Secret(given.get("secret"))
-	created, err := v.dispatcher.CreateEndpoint(v.r.Context(), alotwebhook.Endpoint{
+	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
 		OrganizationID: v.organization, URL: f.URL, Description: f.Description,
 		EventTypes: given.values["events"], Secret: secret,
 	})
@@ -98,13 +100,22 @@ func (v *visit) createEndpoint() error {
 			return err
 		}
 		return v.showForm(http.StatusUnprocessableEntity, f)
+	case repeated:
+		return v.redirect(created.ID, "existing")
 	case secret != "":
 		return v.redirect(created.ID, "created")
 	}
 	return v.showSecret(created, created.Secret, secretView{New: true})
 }
 
-// sentBefore returns the endpoint that the same form made already.
+// key is the form's own, as it was filled in: of two clicks at the same moment,
+// which do not find each other's endpoint, one makes it.
+func (f *endpointForm) key() string {
+	sum := hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description)
+	return "form " + hex.EncodeToString(sum[:])
+}
+
+// sentBefore returns the endpoint that the same form made already, however long ago.
 func (v *visit) sentBefore(f endpointForm) (id string, err error) {
 	if f.Issued == 0 {
 		return "", nil
