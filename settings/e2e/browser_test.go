@@ -222,6 +222,22 @@ func (b *tab) path() string {
 	return path
 }
 
+// at waits until the tab's address, below the mount, is as wanted: it may change
+// after the text.
+func (b *tab) at(wanted func(path string) bool, message ...any) {
+	b.t.Helper()
+	address := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		address = run(b, chromedp.Location())
+		if path, found := strings.CutPrefix(address, b.base); found && wanted(path) {
+			return
+		}
+	}
+	require.Fail(b.t, "the tab is elsewhere: "+address, message...)
+}
+
+func is(want string) func(string) bool { return func(path string) bool { return path == want } }
+
 // theme is how the viewer likes it: light or dark.
 func (b *tab) theme(name string) {
 	b.t.Helper()
