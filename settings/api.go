@@ -58,44 +58,38 @@ type route struct {
 	repeat          repeat
 }
 
-// table lists the routes; the first that matches counts. An [http.ServeMux]
-// cannot hold them: of "deliveries/{id}" and "{id}/deliveries" it takes neither
-// for the more special one. It would redirect, too, and so to a path that lacks
-// the prefix which was stripped.
+// table lists the routes. An [http.ServeMux] cannot hold them: of
+// "deliveries/{id}" and "{id}/deliveries" it takes neither for the more special
+// one. It would redirect, too, and so to a path that lacks the prefix which was
+// stripped.
 func (a *api) table() []route {
 	return []route{
-		{http.MethodPost, "/v1/webhooks", a.createEndpoint, actsOnce},
+		{http.MethodPost, "/v1/webhooks", plain(a.createEndpoint), actsOnce},
 		{http.MethodGet, "/v1/webhooks", a.listEndpoints, asIs},
-		{http.MethodGet, "/v1/webhooks/event-types", a.listEventTypes, asIs},
-		{http.MethodGet, "/v1/webhooks/openapi.json", a.readOpenAPI, asIs},
-		{http.MethodGet, "/v1/webhooks/deliveries/{id}", a.readDelivery, asIs},
-		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", a.redeliver, remembered},
-		{http.MethodGet, "/v1/webhooks/{id}", a.readEndpoint, asIs},
-		{http.MethodPatch, "/v1/webhooks/{id}", a.updateEndpoint, asIs},
-		{http.MethodDelete, "/v1/webhooks/{id}", a.deleteEndpoint, asIs},
-		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", a.rotateSecret, actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/test", a.sendTest, actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/recover", a.beginRecovery, remembered},
-		{http.MethodGet, "/v1/webhooks/{id}/recover", a.readRecovery, asIs},
-		{http.MethodDelete, "/v1/webhooks/{id}/recover", a.stopRecovery, asIs},
+		{http.MethodGet, "/v1/webhooks/event-types", plain(a.listEventTypes), asIs},
+		{http.MethodGet, "/v1/webhooks/openapi.json", plain(a.readOpenAPI), asIs},
+		{http.MethodGet, "/v1/webhooks/deliveries/{id}", plain(a.readDelivery), asIs},
+		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", plain(a.redeliver), remembered},
+		{http.MethodGet, "/v1/webhooks/{id}", plain(a.readEndpoint), asIs},
+		{http.MethodPatch, "/v1/webhooks/{id}", plain(a.updateEndpoint), asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}", plain(a.deleteEndpoint), asIs},
+		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", plain(a.rotateSecret), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/test", plain(a.sendTest), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/recover", plain(a.beginRecovery), remembered},
+		{http.MethodGet, "/v1/webhooks/{id}/recover", plain(a.readRecovery), asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}/recover", plain(a.stopRecovery), asIs},
 		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries, asIs},
 	}
 }
 
-// match reports whether the path fits, and what stands for {id} in it.
-func (rt route) match(path string) (id string, ok bool) {
-	want, got := strings.Split(rt.pattern[1:], "/"), strings.Split(path, "/")
-	if len(want) != len(got) {
-		return "", false
-	}
-	for i, segment := range want {
-		if segment == "{id}" {
-			id = got[i]
-		} else if segment != got[i] {
-			return "", false
+// plain is an action without parameters in the query.
+func plain(act action) action {
+	return func(r *http.Request, organization string) (answer, error) {
+		if err := readQuery(r).err(); err != nil {
+			return answer{}, err
 		}
+		return act(r, organization)
 	}
-	return id, true
 }
 
 // ServeHTTP implements [http.Handler].
@@ -143,24 +137,18 @@ func (f *failure) Unwrap() error { return f.err }
 
 // find returns the route of the request and sets the id of the path.
 func (a *api) find(r *http.Request) (*route, error) {
-	method, path := r.Method, strings.Trim(r.URL.Path, "/")
-	if method == http.MethodHead {
-		method = http.MethodGet // net/http leaves out the body
-	}
-	var pattern string // the first that fits has the path to itself
+	path := strings.Trim(r.URL.Path, "/")
 	var allowed []string
 	for i := range a.routes {
 		rt := &a.routes[i]
-		id, ok := rt.match(path)
-		if !ok || pattern != "" && rt.pattern != pattern {
-			continue
-		}
-		if rt.method == method {
+		id, ok := matchPath(rt.pattern, path)
+		if ok && rt.method == methodOf(r) {
 			r.SetPathValue("id", id)
 			return rt, nil
 		}
-		pattern = rt.pattern
-		allowed = append(allowed, rt.method)
+		if ok {
+			allowed = append(allowed, rt.method)
+		}
 	}
 	if allowed == nil {
 		return nil, errNotFound
@@ -229,7 +217,7 @@ func (a *api) logFailure(r *http.Request, err error) {
 // the host took off the beginning.
 func at(r *http.Request, path string) string {
 	stripped := strings.Join(strippedFrom(r, segments(r.URL.EscapedPath())), "/")
-	return new(pages).base(stripped) + path
+	return rooted(stripped) + path
 }
 
 // instant is a time in the one form that the API has: UTC, three decimals.

@@ -71,9 +71,6 @@ const maxTries = 10
 // updateEndpoint changes what the patch names. Without If-Match that is meant
 // whatever else was changed meanwhile.
 func (a *api) updateEndpoint(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	patch, err := readPatch(r)
 	if err != nil {
 		return answer{}, err
@@ -102,9 +99,6 @@ func (a *api) updateEndpoint(r *http.Request, organization string) (answer, erro
 
 // deleteEndpoint looks at If-Match just before; a change in between goes with the rest.
 func (a *api) deleteEndpoint(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	e, err := a.endpoint(r, organization)
 	if err != nil {
 		return answer{}, err

@@ -1,9 +1,7 @@
 package settings
 
 import (
-	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
 	"strings"
 )
 
@@ -30,11 +28,8 @@ func (l listing) cursor(id string) string {
 // check ties an id to the list. It keeps mistakes out, not forgers: those gain
 // nothing, since the list is theirs from any place on.
 func (l listing) check(id string) string {
-	h := sha256.New()
-	for _, part := range append([]string{id}, l.by...) {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
-	}
-	return cursorDigits.EncodeToString(h.Sum(nil)[:5])
+	sum := hash(append([]string{id}, l.by...)...)
+	return cursorDigits.EncodeToString(sum[:5])
 }
 
 // place returns the id behind which the list goes on; "" at its beginning.

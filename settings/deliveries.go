@@ -24,6 +24,9 @@ type deliveryJSON struct {
 	LastReason     alotwebhook.FailureReason `json:"lastReason,omitzero"`
 	// Attempts are only there when one delivery is read.
 	Attempts []attemptJSON `json:"attempts,omitzero"`
+	// Payload is the exact bytes that are sent: only when one delivery is read,
+	// and until they are erased.
+	Payload string `json:"payload,omitzero"`
 }
 
 type attemptJSON struct {
@@ -37,6 +40,9 @@ type attemptJSON struct {
 }
 
 func showDelivery(d alotwebhook.Delivery) deliveryJSON {
+	if d.State != alotwebhook.StatePending { // a parked one keeps its time, but waits for its endpoint
+		d.NextAttemptAt = time.Time{}
+	}
 	return deliveryJSON{
 		ID: d.ID, EventID: d.EventID, Type: d.EventType, EndpointID: d.EndpointID, Status: d.State,
 		CreatedAt: instant(d.CreatedAt), NextAttemptAt: instant(d.NextAttemptAt), FinishedAt: instant(d.FinishedAt),
@@ -112,21 +118,22 @@ func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter,
 }
 
 func (a *api) readDelivery(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	d, err := a.delivery(r, organization)
 	if err != nil {
 		return answer{}, err
 	}
-	return answer{status: http.StatusOK, body: showWholeDelivery(d)}, nil
-}
-
-// redeliver answers with the delivery as it now waits.
-func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
+	shown := showWholeDelivery(d)
+	payload, err := payloadOf(r.Context(), a.dispatcher, d)
+	if err != nil {
 		return answer{}, err
 	}
+	shown.Payload = string(payload)
+	return answer{status: http.StatusOK, body: shown}, nil
+}
+
+// redeliver answers with the delivery as it now waits, without its payload: the
+// answer may be kept with its key.
+func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
 	if err := readOptionalObject(r, fields{}); err != nil {
 		return answer{}, err
 	}
@@ -156,13 +163,5 @@ func isDue(d alotwebhook.Delivery) bool {
 
 // delivery returns the one of the path, if it is the organization's.
 func (a *api) delivery(r *http.Request, organization string) (alotwebhook.Delivery, error) {
-	id := r.PathValue("id")
-	if !isID(deliveryPrefix, id) {
-		return alotwebhook.Delivery{}, errNotFound
-	}
-	d, err := a.dispatcher.Delivery(r.Context(), id)
-	if err == nil && d.OrganizationID != organization {
-		err = errNotFound
-	}
-	return d, err
+	return deliveryOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
 }

@@ -66,6 +66,9 @@ func TestADeliveryIsShownWithItsAttempts(t *testing.T) {
 	require.Equal(t, "pending", fresh.json["status"])
 	require.Equal(t, []any{}, fresh.json["attempts"])
 	require.NotContains(t, fresh.json, "lastStatusCode")
+	sent, err := h.dispatcher.Event(t.Context(), event)
+	require.NoError(t, err)
+	require.Equal(t, string(sent.Payload()), fresh.json["payload"], "the exact bytes, to be verified with the secret")
 
 	h.attempt(alotwebhook.Outcome{Attempt: refused(1), State: alotwebhook.StatePending})
 	h.attempt(alotwebhook.Outcome{
@@ -97,11 +100,33 @@ func TestADeliveryIsShownWithItsAttempts(t *testing.T) {
 	list := h.do("GET", "/v1/webhooks/"+endpoint+"/deliveries", "")
 	require.Equal(t, []string{event}, list.eventIDs(t))
 	require.NotContains(t, list.text, `"attempts"`)
+	require.NotContains(t, list.text, `"payload"`)
 	require.NotContains(t, list.text, "Jane Smith")
 
 	for _, foreign := range []string{path, "/v1/webhooks/" + endpoint + "/deliveries"} {
 		require.Equal(t, http.StatusNotFound, h.do("GET", foreign, "", "X-Organization", "org_b").status)
 	}
+}
+
+// TestThePayloadOfADeliveryIsLeftOut where it is erased, and of what is sent
+// again: that answer is remembered with its key.
+func TestThePayloadOfADeliveryIsLeftOut(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	endpoint := h.create(published)
+	path := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(h.emit(alotwebhook.EventCandidateCompleted, 1)[0], endpoint)
+	h.attempt(alotwebhook.Outcome{Attempt: refused(1), State: alotwebhook.StateFailed})
+	again := h.do("POST", path+"/redeliver", "", "Idempotency-Key", "one")
+	require.Equal(t, http.StatusAccepted, again.status, again.text)
+	require.NotContains(t, again.text, "Jane Smith")
+
+	h.attempt(alotwebhook.Outcome{Attempt: refused(2), State: alotwebhook.StateFailed})
+	_, err := h.store.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond})
+	require.NoError(t, err)
+	erased := h.do("GET", path, "")
+	require.Equal(t, http.StatusOK, erased.status)
+	require.NotContains(t, erased.json, "payload")
+	require.Len(t, erased.json["attempts"], 2)
 }
 
 func TestDeliveriesAreFiltered(t *testing.T) {

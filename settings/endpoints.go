@@ -50,9 +50,6 @@ func (e endpointJSON) asAnswer(status int, version int64) answer {
 // createEndpoint takes the published body. A secret of the customer's own is
 // not repeated; one that is made here can be shown this once.
 func (a *api) createEndpoint(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	e := alotwebhook.Endpoint{OrganizationID: organization}
 	var secret *string
 	var disabled *bool
@@ -112,28 +109,22 @@ func (a *api) listEndpoints(r *http.Request, organization string) (answer, error
 	q := readQuery(r, "cursor", "limit")
 	list := listing{endpointPrefix, []string{organization}}
 	limit := q.limit()
-	f := alotwebhook.EndpointFilter{OrganizationID: organization, Cursor: q.place(list), Limit: limit + 1}
+	cursor := q.place(list)
 	if err := q.err(); err != nil {
 		return answer{}, err
 	}
-	page := endpointsJSON{Endpoints: []endpointJSON{}}
-	for e, err := range a.dispatcher.Endpoints(r.Context(), f) {
-		if err != nil {
-			return answer{}, err
-		}
-		if len(page.Endpoints) == limit { // this one more tells that there is more
-			page.NextCursor = list.cursor(page.Endpoints[limit-1].ID)
-			break
-		}
-		page.Endpoints = append(page.Endpoints, showEndpoint(e))
+	found, next, err := endpointsOf(r.Context(), a.dispatcher, organization, cursor, limit)
+	if err != nil {
+		return answer{}, err
+	}
+	page := endpointsJSON{Endpoints: make([]endpointJSON, len(found)), NextCursor: list.cursor(next)}
+	for i, e := range found {
+		page.Endpoints[i] = showEndpoint(e)
 	}
 	return answer{status: http.StatusOK, body: page}, nil
 }
 
 func (a *api) readEndpoint(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	e, err := a.endpoint(r, organization)
 	if err != nil {
 		return answer{}, err
@@ -143,13 +134,5 @@ func (a *api) readEndpoint(r *http.Request, organization string) (answer, error)
 
 // endpoint returns the one of the path, if it is the organization's.
 func (a *api) endpoint(r *http.Request, organization string) (alotwebhook.Endpoint, error) {
-	id := r.PathValue("id")
-	if !isID(endpointPrefix, id) {
-		return alotwebhook.Endpoint{}, errNotFound
-	}
-	e, err := a.dispatcher.Endpoint(r.Context(), id)
-	if err == nil && e.OrganizationID != organization {
-		err = errNotFound
-	}
-	return e, err
+	return endpointOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
 }

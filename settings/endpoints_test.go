@@ -61,6 +61,8 @@ func TestBadEndpoints(t *testing.T) {
 		{`{`, 400, nil, "not JSON"},
 		{`{"url":"https://example.com/"} {}`, 400, nil, "not JSON"},
 		{"{\"url\":\"\xff\"}", 400, nil, "not UTF-8"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"secret":"` + secret + `\ud800"}`, 400, []string{"secret"}, "half of a surrogate pair"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"description":"` + "\ufffd" + `"}`, 400, []string{"description"}, "U+FFFD"},
 		{`null`, 400, nil, "not a JSON object"},
 		{`[]`, 400, nil, "not a JSON object"},
 		{`"url"`, 400, nil, "not a JSON object"},
@@ -102,6 +104,13 @@ func TestBadEndpoints(t *testing.T) {
 	}
 	require.Empty(t, h.do("GET", "/v1/webhooks", "").json["endpoints"])
 	require.NotContains(t, h.log.String(), secret)
+}
+
+func TestAnEmptyBodyIsCalledSo(t *testing.T) {
+	t.Parallel()
+	got := newHost(t).do("POST", "/v1/webhooks", "", "Content-Type", "application/json")
+	require.Equal(t, http.StatusBadRequest, got.status)
+	require.Equal(t, "The body is empty; send a JSON object.", got.json["detail"])
 }
 
 func TestOnlyJSONIsTaken(t *testing.T) {

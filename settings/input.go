@@ -8,6 +8,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -72,7 +73,10 @@ func readBody(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !utf8.Valid(body) {
+	switch {
+	case len(body) == 0:
+		return nil, malformed("The body is empty; send a JSON object.")
+	case !utf8.Valid(body):
 		return nil, malformed("The body is not UTF-8.")
 	}
 	var syntax *json.SyntaxError
@@ -124,11 +128,15 @@ func members(body []byte, member func(key string, value json.RawMessage)) error 
 	return nil
 }
 
-// text reads a string.
+// text reads a string. encoding/json puts U+FFFD in the place of half a surrogate
+// pair: a secret would become another one.
 func text(into *string) func(string, json.RawMessage) []fieldProblem {
 	return func(name string, value json.RawMessage) []fieldProblem {
-		if value[0] != '"' || json.Unmarshal(value, into) != nil {
+		switch {
+		case value[0] != '"' || json.Unmarshal(value, into) != nil:
 			return []fieldProblem{{name, "must be a string"}}
+		case strings.ContainsRune(*into, utf8.RuneError):
+			return []fieldProblem{{name, "has half of a surrogate pair or U+FFFD; send the text that was meant"}}
 		}
 		return nil
 	}

@@ -41,7 +41,7 @@ func TestEveryPathTakesTheMethodsOfTheDocument(t *testing.T) {
 		want[o[1]] = append(want[o[1]], o[0])
 	}
 	for path, methods := range want {
-		got := h.do("PUT", path, "") // which none takes
+		got := h.do("PUT", strings.Replace(path, "{id}", "wh_00000000000000000000000000", 1), "") // which none takes
 		require.Equal(t, http.StatusMethodNotAllowed, got.status, path)
 		require.ElementsMatch(t, methods, strings.Split(got.header.Get("Allow"), ", "), path)
 	}

@@ -41,9 +41,6 @@ func (a *api) rotateSecret(r *http.Request, organization string) (answer, error)
 }
 
 func readRotation(r *http.Request) (secret *string, from time.Time, err error) {
-	if err := readQuery(r).err(); err != nil {
-		return nil, time.Time{}, err
-	}
 	err = readOptionalObject(r, fields{"secret": optionalText(&secret), "signsFrom": moment(&from)})
 	if err == nil && time.Until(from) > maxOverlap {
 		err = invalid(fieldProblem{"signsFrom", "is more than 30 days ahead"})
@@ -74,9 +71,6 @@ type testJSON struct {
 // sendTest sends the example of an event type, by default of the first that
 // the endpoint subscribes to.
 func (a *api) sendTest(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	var eventType *string
 	if err := readOptionalObject(r, fields{"type": optionalText(&eventType)}); err != nil {
 		return answer{}, err
@@ -134,9 +128,6 @@ func showRecovery(r alotwebhook.Recovery) recoveryJSON {
 
 // beginRecovery sends again, in the background, all that failed since a time.
 func (a *api) beginRecovery(r *http.Request, organization string) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	var since time.Time
 	if err := readOptionalObject(r, fields{"since": moment(&since)}); err != nil {
 		return answer{}, err
@@ -164,9 +155,6 @@ func (a *api) stopRecovery(r *http.Request, organization string) (answer, error)
 type recoveryCall func(ctx context.Context, endpointID string) (alotwebhook.Recovery, error)
 
 func (a *api) aboutRecovery(r *http.Request, organization string, call recoveryCall) (answer, error) {
-	if err := readQuery(r).err(); err != nil {
-		return answer{}, err
-	}
 	e, err := a.endpoint(r, organization)
 	if err != nil {
 		return answer{}, err

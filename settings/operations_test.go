@@ -110,7 +110,9 @@ func TestDisablingParksAndEnablingSends(t *testing.T) {
 	h.do("PATCH", path, `{"disabled":true}`)
 	event := h.emit(alotwebhook.EventCandidateCompleted, 1)[0]
 	delivery := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(event, endpoint)
-	require.Equal(t, "parked", h.do("GET", delivery, "").json["status"])
+	parked := h.do("GET", delivery, "").json
+	require.Equal(t, "parked", parked["status"])
+	require.NotContains(t, parked, "nextAttemptAt", "there is none before it is enabled")
 	require.Equal(t, http.StatusConflict, h.do("POST", delivery+"/redeliver", "").status)
 	h.do("PATCH", path, `{"disabled":false}`)
 	require.Equal(t, "pending", h.do("GET", delivery, "").json["status"])

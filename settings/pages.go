@@ -6,7 +6,6 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook"
@@ -41,11 +40,8 @@ type look struct {
 //
 // The error is a [alotwebhook.FieldError] that names what of opts is wrong.
 func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
-	if d == nil {
-		return nil, &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
-	}
-	if opts == nil || opts.Organization == nil {
-		return nil, &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	if err := checkHost(d, opts); err != nil {
+		return nil, err
 	}
 	if err := checkLook(opts); err != nil {
 		return nil, err
@@ -148,18 +144,14 @@ func (v *visit) serve() (err error) {
 
 // find returns the page at the path and sets the id in it.
 func (v *visit) find() (page, error) {
-	method := v.r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
 	var allowed []string
 	for _, rt := range v.routes {
 		id, ok := matchPath(rt.pattern, v.path)
-		if ok && rt.method == method {
+		if ok && rt.method == methodOf(v.r) {
 			v.r.SetPathValue("id", id)
 			return rt.show, nil
 		}
-		if ok && !slices.Contains(allowed, rt.method) {
+		if ok {
 			allowed = append(allowed, rt.method)
 		}
 	}
@@ -170,48 +162,14 @@ func (v *visit) find() (page, error) {
 	return nil, errMethod
 }
 
-// matchPath reports whether the path fits, and what stands for {id} in it. Only
-// a well-formed id does: that keeps /{id} and /new apart.
-func matchPath(pattern, path string) (id string, ok bool) {
-	want, got := strings.Split(pattern[1:], "/"), strings.Split(path, "/")
-	if len(want) != len(got) {
-		return "", false
-	}
-	for i, segment := range want {
-		switch {
-		case segment == "{id}" && idForm.MatchString(got[i]):
-			id = got[i]
-		case segment != got[i]:
-			return "", false
-		}
-	}
-	return id, true
-}
-
 // endpoint returns the one of the path, if it is the organization's.
 func (v *visit) endpoint() (alotwebhook.Endpoint, error) {
-	id := v.r.PathValue("id")
-	if !isID(endpointPrefix, id) {
-		return alotwebhook.Endpoint{}, errNoPage
-	}
-	e, err := v.dispatcher.Endpoint(v.r.Context(), id)
-	if err == nil && e.OrganizationID != v.organization {
-		err = errNoPage
-	}
-	return e, err
+	return endpointOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
 }
 
 // delivery returns the one of the path, if it is the organization's.
 func (v *visit) delivery() (alotwebhook.Delivery, error) {
-	id := v.r.PathValue("id")
-	if !isID(deliveryPrefix, id) {
-		return alotwebhook.Delivery{}, errNoPage
-	}
-	d, err := v.dispatcher.Delivery(v.r.Context(), id)
-	if err == nil && d.OrganizationID != v.organization {
-		err = errNoPage
-	}
-	return d, err
+	return deliveryOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
 }
 
 // refusal is an error as the visitor reads it.
@@ -228,6 +186,7 @@ var (
 	errMethod      = &refusal{http.StatusMethodNotAllowed, "That cannot be done here", "Go back to the endpoints and try from there."}
 	errCrossSite   = &refusal{http.StatusForbidden, "This did not come from these pages", "The form was sent by another site, so nothing was done."}
 	errStale       = &refusal{http.StatusConflict, "It was changed meanwhile", "Somebody changed this endpoint after you opened the form, so nothing was done. Look at it again."}
+	errAddress     = badRequest("Its address has a part that is not understood.")
 	errFormLarge   = &refusal{http.StatusRequestEntityTooLarge, "That is too much", "The form is larger than 64 KiB, so nothing was done."}
 	errFailed      = &refusal{http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you had saved is lost."}
 )
@@ -243,7 +202,7 @@ func (v *visit) fail(err error) {
 	case errors.As(err, &r):
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		r = errNoPage
-	case errors.Is(err, alotwebhook.ErrConflict):
+	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):
 		r = errStale
 	default:
 		if v.r.Context().Err() == nil { // otherwise the visitor left

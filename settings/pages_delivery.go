@@ -55,7 +55,7 @@ func (a attemptView) Succeeded() bool { return a.Reason == "" }
 
 func (v *visit) showDelivery() error {
 	if readQuery(v.r, flashName).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	d, err := v.delivery()
 	if err != nil {
@@ -74,13 +74,11 @@ func (v *visit) showDelivery() error {
 	if data.Endpoint, err = v.dispatcher.Endpoint(v.r.Context(), d.EndpointID); err != nil && !errors.Is(err, alotwebhook.ErrNotFound) {
 		return err
 	}
-	event, err := v.dispatcher.Event(v.r.Context(), d.EventID)
-	switch {
-	case err == nil:
-		data.Payload = pretty(event.Payload())
-	case !errors.Is(err, alotwebhook.ErrNotFound):
+	payload, err := payloadOf(v.r.Context(), v.dispatcher, d)
+	if err != nil {
 		return err
 	}
+	data.Payload = pretty(payload)
 	return v.show(http.StatusOK, "delivery", view{Heading: d.EventType, Section: "history", Data: data})
 }
 

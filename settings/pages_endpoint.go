@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -33,7 +32,7 @@ func (e endpointView) Busy() bool {
 
 func (v *visit) showEndpoint() error {
 	if readQuery(v.r, flashName).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	e, err := v.endpoint()
 	if err != nil {
@@ -81,49 +80,6 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 	return err
 }
 
-func (v *visit) editEndpoint() error {
-	if readQuery(v.r).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
-	}
-	e, err := v.endpoint()
-	if err != nil {
-		return err
-	}
-	f := v.changeForm(e)
-	f.URL, f.Description = e.URL, e.Description
-	for _, name := range e.EventTypes {
-		f.Chosen[name] = true
-	}
-	return v.showForm(http.StatusOK, f)
-}
-
-func (v *visit) updateEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "version")
-	if err != nil {
-		return err
-	}
-	e, err := v.endpoint()
-	if err != nil {
-		return err
-	}
-	f := v.changeForm(e)
-	f.fill(given)
-	if given.get("version") != strconv.FormatInt(e.Version, 10) {
-		f.Stale = true
-		return v.showForm(http.StatusConflict, f)
-	}
-	changed := e
-	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, given.values["events"]
-	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)
-	if err == nil {
-		return v.redirect(e.ID, "updated")
-	}
-	if err := given.refused(err, endpointLabels); err != nil {
-		return err
-	}
-	return v.showForm(http.StatusUnprocessableEntity, f)
-}
-
 func (v *visit) enableEndpoint() error  { return v.setDisabled(false, "enabled") }
 func (v *visit) disableEndpoint() error { return v.setDisabled(true, "disabled") }
 
@@ -139,7 +95,7 @@ func (v *visit) setDisabled(disabled bool, done string) error {
 		}
 		e.Disabled = disabled
 		_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), e)
-		if errors.Is(err, alotwebhook.ErrConflict) && tries < 10 {
+		if errors.Is(err, alotwebhook.ErrConflict) && tries < maxTries {
 			continue
 		}
 		if err != nil {
@@ -168,13 +124,6 @@ func (v *visit) sendTest() error {
 	return v.redirect("deliveries/"+alotwebhook.DeliveryID(event.ID, e.ID), "tested")
 }
 
-// beginnings are when a new secret can begin to sign, first what is proposed.
-var beginnings = []choice{
-	{"24h", "In 24 hours", 24 * time.Hour},
-	{"1h", "In an hour", time.Hour},
-	{"now", "At once", 0},
-}
-
 // choice is one of a few durations.
 type choice struct {
 	Value, Label string
@@ -187,68 +136,6 @@ func chosen(choices []choice, value string) (choice, bool) {
 		return choice{}, false
 	}
 	return choices[i], true
-}
-
-type rotateView struct {
-	Endpoint   alotwebhook.Endpoint
-	Beginnings []choice
-	Chosen     string
-	Problems   map[string]string
-}
-
-func (v *visit) newSecret() error {
-	if readQuery(v.r).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
-	}
-	e, err := v.endpoint()
-	if err != nil {
-		return err
-	}
-	return v.showRotate(http.StatusOK, rotateView{Endpoint: e, Chosen: beginnings[0].Value})
-}
-
-func (v *visit) showRotate(status int, data rotateView) error {
-	data.Beginnings = beginnings
-	return v.show(status, "rotate", view{Heading: "Rotate the secret", Section: "endpoints", Data: data})
-}
-
-var errRotated = &refusal{http.StatusConflict, "The secret was not rotated", "The endpoint was changed after this form was opened. " +
-	"If you rotated the secret just now and loaded the page again: the new secret is in force, and was shown that once."}
-
-// rotateSecret shows the new secret on its own answer. Loading that again sends
-// the form again, for a version that is over.
-func (v *visit) rotateSecret() error {
-	given, err := readForm(v.r, "secret", "when", "version")
-	if err != nil {
-		return err
-	}
-	e, err := v.endpoint()
-	if err != nil {
-		return err
-	}
-	when, ok := chosen(beginnings, given.get("when"))
-	switch {
-	case given.get("version") != strconv.FormatInt(e.Version, 10):
-		return errRotated
-	case !ok:
-		return badRequest("It does not say when the new secret begins.")
-	}
-	var from time.Time
-	if when.After > 0 {
-		from = time.Now().Add(when.After)
-	}
-	own := alotwebhook.Secret(given.get("secret"))
-	secret, err := v.dispatcher.RotateSecret(v.r.Context(), e.ID, own, from)
-	switch {
-	case err != nil:
-		if err := given.refused(err, endpointLabels); err != nil {
-			return err
-		}
-		return v.showRotate(http.StatusUnprocessableEntity, rotateView{Endpoint: e, Chosen: when.Value, Problems: given.problems})
-	case own != "":
-		return v.redirect(e.ID, "rotated")
-	}
-	return v.showSecret(e, secret, secretView{From: from})
 }
 
 // spans are how far back a recovery can go.
@@ -305,7 +192,7 @@ func (v *visit) stopRecovery() error {
 
 func (v *visit) confirmDelete() error {
 	if readQuery(v.r).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	e, err := v.endpoint()
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -55,7 +54,7 @@ func (v *visit) listEndpoints() error {
 	q := readQuery(v.r, "cursor", flashName)
 	cursor := q.cursor(endpointPrefix)
 	if q.err() != nil {
-		return badRequest("Its address has a part that is not understood.")
+		return errAddress
 	}
 	found, next, err := v.endpoints(cursor, endpointsPage)
 	if err != nil {
@@ -95,17 +94,7 @@ func boolean(b bool) int {
 
 // endpoints returns the organization's, at most limit, and where the next page begins.
 func (v *visit) endpoints(cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	f := alotwebhook.EndpointFilter{OrganizationID: v.organization, Cursor: cursor, Limit: limit + 1}
-	for e, err := range v.dispatcher.Endpoints(v.r.Context(), f) {
-		if err != nil {
-			return nil, "", err
-		}
-		if len(found) == limit {
-			return found, found[limit-1].ID, nil
-		}
-		found = append(found, e)
-	}
-	return found, "", nil
+	return endpointsOf(v.r.Context(), v.dispatcher, v.organization, cursor, limit)
 }
 
 // days returns the last 24 hours of endpoints, by their ids.
@@ -147,133 +136,4 @@ func (v *visit) lastFailure(endpointID string) (newestFailure, error) {
 		return newestFailure{Unsure: next != ""}, err
 	}
 	return newestFailure{Delivery: &found[0]}, nil
-}
-
-// endpointForm is the form for a new endpoint, and for a change of one.
-type endpointForm struct {
-	Endpoint    alotwebhook.Endpoint // none if it is new
-	URL         string
-	Description string
-	Chosen      map[string]bool
-	Types       []alotwebhook.EventType
-	Problems    map[string]string
-	Stale       bool
-	// Version is that of the endpoint which the form shows, Issued when the
-	// form was made: what tells a form that is sent twice from two forms.
-	Version, Issued int64
-}
-
-func (v *visit) newForm() endpointForm {
-	return endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}
-}
-
-// changeForm offers what the endpoint subscribes to even if it is in no
-// catalogue any more: saving something else does not take it away.
-func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
-	f := v.newForm()
-	f.Endpoint, f.Version = e, e.Version
-	for _, name := range e.EventTypes {
-		if !slices.ContainsFunc(f.Types, func(t alotwebhook.EventType) bool { return t.Name == name }) {
-			f.Types = append(f.Types, alotwebhook.EventType{Name: name, Description: "There are no such events any more."})
-		}
-	}
-	return f
-}
-
-// fill keeps what was filled in; a secret is never sent back.
-func (f *endpointForm) fill(given *form) {
-	f.URL, f.Description, f.Problems = given.get("url"), given.get("description"), given.problems
-	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
-	f.Chosen = map[string]bool{}
-	for _, name := range given.values["events"] {
-		f.Chosen[name] = true
-	}
-}
-
-var endpointLabels = map[string]string{
-	"url": "The URL", "description": "The description", "events": "The choice of events", "secret": "The secret",
-}
-
-func (v *visit) newEndpoint() error {
-	if readQuery(v.r, flashName).err() != nil {
-		return badRequest("Its address has a part that is not understood.")
-	}
-	f := v.newForm()
-	f.Chosen = nil // all of them
-	return v.showForm(http.StatusOK, f)
-}
-
-func (v *visit) showForm(status int, f endpointForm) error {
-	heading := "Add an endpoint"
-	if f.Endpoint.ID != "" {
-		heading = "Edit " + site(f.Endpoint.URL)
-	}
-	return v.show(status, "form", view{Heading: heading, Section: "endpoints", Data: f})
-}
-
-// createEndpoint shows the secret on its own answer, the one time. Whoever
-// loads that again sends the form again, and gets no second endpoint.
-func (v *visit) createEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "secret", "issued")
-	if err != nil {
-		return err
-	}
-	f := v.newForm()
-	f.fill(given)
-	existing, err := v.sentBefore(f)
-	if err != nil {
-		return err
-	}
-	if existing != "" {
-		return v.redirect(existing, "existing")
-	}
-	secret := alotwebhook.Secret(given.get("secret"))
-	created, err := v.dispatcher.CreateEndpoint(v.r.Context(), alotwebhook.Endpoint{
-		OrganizationID: v.organization, URL: f.URL, Description: f.Description,
-		EventTypes: given.values["events"], Secret: secret,
-	})
-	switch {
-	case err != nil:
-		if err := given.refused(err, endpointLabels); err != nil {
-			return err
-		}
-		return v.showForm(http.StatusUnprocessableEntity, f)
-	case secret != "":
-		return v.redirect(created.ID, "created")
-	}
-	return v.showSecret(created, created.Secret, secretView{New: true})
-}
-
-// sentBefore returns the endpoint that the same form made already.
-func (v *visit) sentBefore(f endpointForm) (id string, err error) {
-	if f.Issued == 0 {
-		return "", nil
-	}
-	filter := alotwebhook.EndpointFilter{OrganizationID: v.organization}
-	for e, err := range v.dispatcher.Endpoints(v.r.Context(), filter) {
-		if err != nil {
-			return "", err
-		}
-		if e.CreatedAt.UnixMicro() >= f.Issued && e.URL == f.URL && e.Description == f.Description {
-			return e.ID, nil
-		}
-	}
-	return "", nil
-}
-
-type secretView struct {
-	Endpoint alotwebhook.Endpoint
-	Secret   string
-	New      bool
-	From     time.Time // when it begins to sign; zero for now
-}
-
-// showSecret shows a secret that was just made, in plain this once.
-func (v *visit) showSecret(e alotwebhook.Endpoint, s alotwebhook.Secret, data secretView) error {
-	data.Endpoint, data.Secret = e, string(s)
-	heading := "New secret"
-	if data.New {
-		heading = "Endpoint registered"
-	}
-	return v.show(http.StatusOK, "secret", view{Heading: heading, Section: "endpoints", Secret: true, Data: data})
 }

@@ -1,9 +1,12 @@
 package settings_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +67,39 @@ func TestWhatWasFilledInComesBack(t *testing.T) {
 	require.Contains(t, got.text, `value="assessment.published" checked`)
 	require.NotContains(t, got.text, `value="candidate.invited" checked`)
 	require.Contains(t, got.text, `<a href="#field-url">`)
+}
+
+// together holds up the first two lists of endpoints until both are asked for.
+type together struct {
+	alotwebhook.Store
+	asked sync.WaitGroup
+	left  atomic.Int32
+}
+
+func (s *together) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
+	found, next, err := s.Store.Endpoints(ctx, f)
+	if s.left.Add(-1) >= 0 {
+		s.asked.Done()
+		s.asked.Wait()
+	}
+	return found, next, err
+}
+
+func TestAButtonClickedTwiceRegistersOneEndpoint(t *testing.T) {
+	t.Parallel()
+	store := &together{Store: alotwebhook.NewMemoryStore()}
+	s := newSiteOn(t, store, nil)
+	fields := append(hidden(t, s.get("/new").text), "url", "https://a.example.com/", "events", alotwebhook.EventCandidateCompleted)
+	store.asked.Add(2)
+	store.left.Store(2)
+	statuses := make(chan int, 2)
+	for range 2 {
+		go func() { statuses <- s.post("/new", fields).status }()
+	}
+	require.ElementsMatch(t, []int{http.StatusOK, http.StatusSeeOther}, []int{<-statuses, <-statuses}, "one shows the secret, one leads to the endpoint")
+	found, _, err := store.Endpoints(t.Context(), alotwebhook.EndpointFilter{OrganizationID: "org_a"})
+	require.NoError(t, err)
+	require.Len(t, found, 1)
 }
 
 func TestAFormOfAnOlderVersionChangesNothing(t *testing.T) {

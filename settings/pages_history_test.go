@@ -126,6 +126,7 @@ func TestADeliveryTellsItsStory(t *testing.T) {
 	for _, want := range []string{
 		"Not delivered yet after 1 attempt.", "Next attempt", "Send now", "Answered 503 Service Unavailable", "1.2 s", "&#34;later&#34;: true",
 		"Look for the error in your service", "12345678901234567890", "1.50", `hx-trigger="every 5s"`,
+		`data-copy="payload"`, `data-copy="response-1"`, `id="response-1"`,
 	} {
 		require.Contains(t, got, want)
 	}

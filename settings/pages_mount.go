@@ -17,17 +17,17 @@ func (p *pages) locate(r *http.Request) (base, path string) {
 	if p.prefix != "" {
 		n := len(segments(p.prefix))
 		if hasPrefix(seen, segments(p.prefix)) {
-			return p.base(p.prefix), unescape(seen[n:])
+			return rooted(p.prefix), unescape(seen[n:])
 		}
-		return p.base(p.prefix), unescape(seen[patternLength(r.Pattern, nil, seen):])
+		return rooted(p.prefix), unescape(seen[patternLength(r.Pattern, nil, seen):])
 	}
 	stripped := strippedFrom(r, seen)
 	n := patternLength(r.Pattern, stripped, seen)
-	return p.base(strings.Join(append(stripped, seen[:n]...), "/")), unescape(seen[n:])
+	return rooted(strings.Join(append(stripped, seen[:n]...), "/")), unescape(seen[n:])
 }
 
-// base makes one slash of however many, so that a link is never one to a host.
-func (*pages) base(path string) string {
+// rooted makes one slash of however many, so that a link is never one to a host.
+func rooted(path string) string {
 	if path = strings.Trim(path, "/"); path == "" {
 		return ""
 	}

@@ -1,15 +1,11 @@
 package settings
 
 import (
-	"regexp"
 	"strings"
 	"time"
 )
 
 const eventPrefix = "evt_"
-
-// idForm is any of ours: what stands for {id} in the address of a page.
-var idForm = regexp.MustCompile(`^(wh|dlv)_[0-7][0-9a-hjkmnp-tv-z]{25}$`)
 
 // id reads an id of one kind.
 func (q *query) id(name, prefix string) string {

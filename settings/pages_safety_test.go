@@ -183,7 +183,7 @@ func TestWhatACustomerControlsIsText(t *testing.T) {
 	require.Equal(t, 2, strings.Count(delivery, "hx-ignore"), "payload and response are out of htmx's sight")
 }
 
-// TestWhatACustomerNamesIsNoAddressOfAScript: a link is made of the scheme too.
+// TestNoAddressIsAScript: a link is made of the scheme too.
 func TestNoAddressIsAScript(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

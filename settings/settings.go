@@ -29,7 +29,7 @@
 //	POST   /v1/webhooks/{id}/test                  send it a test event
 //	POST   /v1/webhooks/{id}/recover               send again all that failed; GET tells how far, DELETE stops
 //	GET    /v1/webhooks/{id}/deliveries            its history, newest first
-//	GET    /v1/webhooks/deliveries/{id}            one delivery with its attempts
+//	GET    /v1/webhooks/deliveries/{id}            one delivery with its attempts and payload
 //	POST   /v1/webhooks/deliveries/{id}/redeliver  send it again
 //	GET    /v1/webhooks/event-types                the catalogue
 //	GET    /v1/webhooks/openapi.json               all of this, in OpenAPI 3.1: see [OpenAPI]
@@ -123,11 +123,8 @@ type Options struct {
 // The error is a [alotwebhook.FieldError]: without a dispatcher or without
 // [Options.Organization] there is nothing that could be answered safely.
 func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
-	if d == nil {
-		return nil, &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
-	}
-	if opts == nil || opts.Organization == nil {
-		return nil, &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	if err := checkHost(d, opts); err != nil {
+		return nil, err
 	}
 	a := &api{
 		dispatcher:   d,
@@ -141,4 +138,15 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// checkHost refuses what could not be answered with safely.
+func checkHost(d *alotwebhook.Dispatcher, opts *Options) error {
+	switch {
+	case d == nil:
+		return &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
+	case opts == nil || opts.Organization == nil:
+		return &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+	}
+	return nil
 }

@@ -323,3 +323,29 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	require.Equal(t, "flash", run(b, chromedp.Poll[string](`document.activeElement.id`)))
 	b.at(is(e.ID), "the word of what was done stays out of the address")
 }
+
+// TestASecondClickLosesNoSecret: the browser would show the answer to the last
+// form that it sent, which has no secret. Coming back, it can be sent again.
+func TestASecondClickLosesNoSecret(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: newReceiver(t).url, EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	b := open(t, h.base, true)
+	for _, path := range []string{"new", e.ID + "/rotate"} {
+		b.visit(path)
+		require.Equal(t, "sent,kept,sent", run(b, chromedp.Evaluate[string](`
+			const form = document.querySelector("form.form"), clicks = [];
+			addEventListener("submit", (event) => {
+				clicks.push(event.defaultPrevented ? "kept" : "sent");
+				event.preventDefault();
+			});
+			form.requestSubmit();
+			form.requestSubmit();
+			dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }));
+			form.requestSubmit();
+			clicks.join()`)), path)
+	}
+}

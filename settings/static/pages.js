@@ -77,6 +77,17 @@
 		}
 	});
 
+	// A form whose answer shows a secret is sent once: the browser would show the
+	// answer to a second click, which has none. All others are htmx's.
+	const sent = new Set();
+	document.addEventListener("submit", (event) => {
+		const form = event.target;
+		if (form.method !== "post" || form.hasAttribute("hx-boost")) return;
+		if (sent.has(form)) event.preventDefault();
+		sent.add(form);
+	});
+	addEventListener("pageshow", () => sent.clear()); // come back to
+
 	// What a live part holds, to tell what is new in the next.
 	function holds() {
 		const live = document.getElementById("live");
