@@ -26,6 +26,11 @@ const (
 	// go on between two pages.
 	lookPage = 5000
 	pageTime = 50 * time.Millisecond
+	// One index scan for several deliveries costs little more than for one. So a
+	// large claim takes up to maxDepth in a turn, where backlogs are that long, but
+	// no more than leave turns for leastTurns endpoints.
+	maxDepth   = 4
+	leastTurns = 50
 )
 
 // place is a position in an endpoint's part of the queue.
@@ -48,6 +53,9 @@ type lane struct {
 	// start is where a claim begins to search: nothing before it is waiting,
 	// as far as the process knows.
 	start place
+	// depth is how many it is likely to give at once: twice what it gave when
+	// that was all that was asked for, up to maxDepth, or else 1.
+	depth int
 	// turn is its element among those that have something due, or nil.
 	turn *list.Element
 	// next is when, by this process's clock, something more falls due: zero if
@@ -85,7 +93,7 @@ func newLanes() *lanes {
 func (ls *lanes) get(key int64, id string, start place) *lane {
 	l := ls.byKey[key]
 	if l == nil {
-		l = &lane{key: key, id: id, start: start, index: -1}
+		l = &lane{key: key, id: id, start: start, depth: 1, index: -1}
 		ls.byKey[key] = l
 	}
 	return l
@@ -164,10 +172,12 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 	defer ls.mu.Unlock()
 	ls.wake(time.Now())
 	var picks []pick
-	for e := ls.turns.Front(); e != nil && len(picks) < room; e = e.Next() {
+	most := max(1, room/leastTurns)
+	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
 		if free := c.PerEndpoint - c.Busy[l.id] - taken[l.key]; free > 0 {
 			picks = append(picks, pick{l, l.start, free})
+			expected += min(free, l.depth, most)
 		}
 	}
 	for i := range picks { // what the first leave, the later ones may take
@@ -207,7 +217,9 @@ func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
 	if n > 0 && (l.next.IsZero() || until.Before(l.next)) {
 		ls.setNext(l, until)
 	}
+	l.depth = 1
 	if l.turn != nil && n == p.n {
+		l.depth = min(2*n, maxDepth)
 		ls.turns.MoveToBack(l.turn)
 		return
 	}
