@@ -67,8 +67,19 @@
 package alotwebhook
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/typeid"
+)
+
+// The prefixes of ids.
+const (
+	eventPrefix    = "evt"
+	endpointPrefix = "wh"
+	deliveryPrefix = "dlv"
 )
 
 // Event is something that happened, told to every [Endpoint] of its
@@ -209,3 +220,27 @@ const (
 	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint went away first
 	ReasonUnsendable        FailureReason = "unsendable"         // payload erased, or secret or URL not usable
 )
+
+func newID(prefix string) (string, error) {
+	id, err := typeid.New(prefix)
+	if err != nil {
+		return "", fmt.Errorf("alotwebhook: %w", err)
+	}
+	return id, nil
+}
+
+// DeliveryID returns the id of the delivery of an event to an endpoint. It depends
+// on the two alone: an event that is stored again after an ambiguous commit gets the
+// same deliveries. It begins with the event id's millisecond: order by id is order
+// by age.
+//
+// The ids must be well formed, as those in a [Store] are. Other ids give an id
+// without meaning.
+func DeliveryID(eventID, endpointID string) string {
+	delivery, _ := typeid.Parse(eventPrefix, eventID)
+	// Both ids have a fixed length, so that no other pair joins to the same text.
+	sum := sha256.Sum256([]byte(eventID + endpointID))
+	copy(delivery[6:], sum[:])
+	typeid.SetV7(&delivery)
+	return typeid.Format(deliveryPrefix, delivery)
+}

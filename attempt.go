@@ -3,19 +3,15 @@ package alotwebhook
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/guard"
 )
 
 // The unsigned headers that come with a request, for people and for routing.
@@ -49,7 +45,7 @@ type target struct {
 const maxTargets = 16_384
 
 func newSender(cfg *Config) *sender {
-	base := newTransport(transportConfig{
+	base := guard.NewTransport(guard.TransportConfig{
 		Guard:          cfg.guard(),
 		Resolver:       cfg.Resolver,
 		RootCAs:        cfg.RootCAs,
@@ -117,7 +113,7 @@ func (s *sender) target(e *Endpoint) *target {
 		return t
 	}
 	t = &target{version: e.Version, nextAt: e.NextSecretAt}
-	if t.url, t.err = checkURL(e.URL, s.cfg.urlRules()); t.err == nil {
+	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
 		t.secret, t.err = s.open(e.ID, e.Secret)
 	}
 	if t.err == nil && e.NextSecret != "" {
@@ -210,113 +206,16 @@ func (s *sender) readBody(resp *http.Response) (kept string, err error) {
 	return strings.ToValidUTF8(keep.String(), "\uFFFD"), err
 }
 
-// judge tells what a status means: any 2xx is success, all else a failure.
-func judge(status int) (FailureReason, string) {
-	switch {
-	case status >= 200 && status < 300:
-		return "", ""
-	case status >= 300 && status < 400:
-		return ReasonRedirect, "answered " + statusText(status) + "; redirects are not followed: register the URL that it leads to"
-	default:
-		return ReasonStatus, "answered " + statusText(status)
+// addStandardHeaders signs with the secret in force and, while another is to
+// take its place, with that one too: a receiver whose library takes one secret
+// can then change to the new one at any moment before.
+func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
+	signature := SignStandard(c.Payload, c.EventID, now, t.signingSecret(now))
+	if t.next != "" && now.Before(t.nextAt) {
+		signature += " " + SignStandard(c.Payload, c.EventID, now, t.next)
 	}
-}
-
-func statusText(status int) string {
-	text := strconv.Itoa(status)
-	if name := http.StatusText(status); name != "" {
-		text += " " + name
-	}
-	return text
-}
-
-func unsendable(err error) (FailureReason, string) {
-	if errors.Is(err, ErrBlockedAddress) {
-		return ReasonBlockedAddress, blockedDetail
-	}
-	return ReasonUnsendable, clipDetail(strings.TrimPrefix(err.Error(), errorPrefix))
-}
-
-const blockedDetail = "the URL leads to an address that is not on the public internet"
-
-// classify gives an error of the transport its reason and a sentence without
-// addresses: whoever registers an endpoint reads it.
-func classify(err error) (FailureReason, string) {
-	var (
-		dns     *net.DNSError
-		timeout net.Error
-	)
-	switch {
-	case errors.Is(err, ErrBlockedAddress):
-		return ReasonBlockedAddress, blockedDetail
-	case errors.As(err, &dns):
-		if dns.IsNotFound {
-			return ReasonDNS, "the host name has no address"
-		}
-		return ReasonDNS, "the host name could not be looked up"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return ReasonTimeout, "no complete answer in time"
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, wsaECONNREFUSED):
-		return ReasonConnectionRefused, "nothing accepts connections at that host and port"
-	}
-	if detail, ok := tlsDetail(err); ok {
-		return ReasonTLS, detail
-	}
-	switch text := err.Error(); {
-	case containsAny(text, "server response headers exceeded", "too many 1xx"):
-		return ReasonResponseTooLarge, "the answer's headers are longer than is read"
-	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
-		return ReasonProtocol, "the answer is not HTTP"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),
-		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "connection broken"), strings.Contains(text, "server closed"):
-		return ReasonConnectionReset, "the connection was closed before the answer was complete"
-	default:
-		return ReasonNetwork, "the connection failed"
-	}
-}
-
-func containsAny(text string, parts ...string) bool {
-	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
-}
-
-// Windows has error numbers of its own for sockets.
-const (
-	wsaECONNRESET   = syscall.Errno(10054)
-	wsaECONNREFUSED = syscall.Errno(10061)
-)
-
-func tlsDetail(err error) (string, bool) {
-	var (
-		verification *tls.CertificateVerificationError
-		header       tls.RecordHeaderError
-		alert        tls.AlertError
-		host         x509.HostnameError
-		authority    x509.UnknownAuthorityError
-		invalid      x509.CertificateInvalidError
-	)
-	switch {
-	case errors.As(err, &host):
-		return "the certificate is for another host name", true
-	case errors.As(err, &authority):
-		return "the certificate is signed by an authority that is not known; is an intermediate certificate missing?", true
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate has expired or is not yet valid", true
-	case errors.As(err, &verification), errors.As(err, &invalid):
-		return "the certificate does not hold", true
-	case errors.As(err, &header):
-		return "the answer to the TLS handshake is not TLS; is this a plain http port?", true
-	case errors.As(err, &alert), strings.Contains(err.Error(), "tls: "):
-		return "the TLS handshake failed", true
-	}
-	return "", false
-}
-
-// maxDetail bounds Attempt.Detail, in bytes.
-const maxDetail = 256
-
-func clipDetail(s string) string {
-	if len(s) > maxDetail {
-		return strings.ToValidUTF8(s[:maxDetail-3], "") + "…"
-	}
-	return s
+	values := [...]string{c.EventID, strconv.FormatInt(now.Unix(), 10), signature}
+	h[StandardIDHeader] = values[0:1:1]
+	h[StandardTimestampHeader] = values[1:2:2]
+	h[StandardSignatureHeader] = values[2:3:3]
 }

@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func TestDefaultEventTypes(t *testing.T) {
 	t.Parallel()
 	types := alotwebhook.DefaultEventTypes()
-	require.NoError(t, alotwebhook.CheckEventTypes(types))
+	require.NoError(t, checkCatalogue(types...))
 	data := map[string]any{
 		alotwebhook.EventCandidateInvited:      &alotwebhook.CandidateInvited{},
 		alotwebhook.EventCandidateCompleted:    &alotwebhook.CandidateCompleted{},
@@ -35,16 +36,22 @@ func TestDefaultEventTypes(t *testing.T) {
 	require.Equal(t, "candidate.invited", alotwebhook.DefaultEventTypes()[0].Name)
 }
 
-func TestCheckEventTypes(t *testing.T) {
+// checkCatalogue is the verdict on a catalogue.
+func checkCatalogue(types ...alotwebhook.EventType) error {
+	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{EventTypes: types})
+	return err
+}
+
+func TestCatalogueIsChecked(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"ping", "a.b", "candidate.stage_2.passed", strings.Repeat("x", 128)} {
-		require.NoError(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: name}}), name)
+		require.NoError(t, checkCatalogue(alotwebhook.EventType{Name: name}), name)
 	}
 	for _, name := range []string{"", ".", "a.", ".a", "a..b", "A.b", "a b", "a-b", "a.*", "é", "a\n", strings.Repeat("x", 129)} {
-		requireField(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: "ok"}, {Name: name}}), "eventTypes[1].name")
+		requireField(t, checkCatalogue(alotwebhook.EventType{Name: "ok"}, alotwebhook.EventType{Name: name}), "eventTypes[1].name")
 	}
-	requireField(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: "a"}, {Name: "b"}, {Name: "a"}}), "eventTypes[2].name")
-	requireField(t, alotwebhook.CheckEventTypes([]alotwebhook.EventType{{Name: "a", Example: json.RawMessage("{")}}), "eventTypes[0].example")
+	requireField(t, checkCatalogue(alotwebhook.EventType{Name: "a"}, alotwebhook.EventType{Name: "b"}, alotwebhook.EventType{Name: "a"}), "eventTypes[2].name")
+	requireField(t, checkCatalogue(alotwebhook.EventType{Name: "a", Example: json.RawMessage("{")}), "eventTypes[0].example")
 }
 
 func requireField(t *testing.T, err error, field string) {

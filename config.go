@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/guard"
 )
 
 // Config says how a [Dispatcher] works. Nil and every zero field stand for the
@@ -231,16 +233,12 @@ func (c *Config) check() error {
 	if c.HistoryRetention >= 0 && (c.PayloadRetention < 0 || c.PayloadRetention > c.HistoryRetention) {
 		return &FieldError{Field: "HistoryRetention", Problem: fmt.Sprintf("is %v; it must not be less than PayloadRetention", c.HistoryRetention)}
 	}
-	return c.guard().check()
+	return fieldError(c.guard().Check())
 }
 
-// guard is the part of the configuration that says what may be dialled.
-func (c *Config) guard() *addressGuard {
-	return &addressGuard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64}
-}
-
-func (c *Config) urlRules() urlRules {
-	return urlRules{AllowHTTP: c.AllowHTTP, Guard: c.guard()}
+// guard judges addresses as the configuration says.
+func (c *Config) guard() *guard.Guard {
+	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64}
 }
 
 func (c *Config) checkRanges() error {

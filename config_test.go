@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func TestConfigIsCheckedAtTheStart(t *testing.T) {
@@ -38,7 +39,7 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &c.cfg)
+			_, err := alotwebhook.NewDispatcher(memory.New(), &c.cfg)
 			var field *alotwebhook.FieldError
 			require.ErrorAs(t, err, &field)
 			require.Equal(t, c.field, field.Field)
@@ -47,9 +48,9 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 	}
 	_, err := alotwebhook.NewDispatcher(nil, nil)
 	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
-	_, err = alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	_, err = alotwebhook.NewDispatcher(memory.New(), nil)
 	require.NoError(t, err)
-	_, err = alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+	_, err = alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		Timeout: time.Minute, InFlight: 4, DisableAfter: -1, PayloadRetention: -1, HistoryRetention: -1, MaxResponseBody: -1,
 	})
 	require.NoError(t, err, "defaults follow the fields that they depend on")

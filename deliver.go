@@ -7,7 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"github.com/alot/alotwebhook/internal/pace"
 )
 
 // ErrDispatcherClosed is returned by [Dispatcher.Run] when it runs or ran
@@ -46,7 +47,7 @@ type Dispatcher struct {
 // defaults. The error, a [FieldError], names the field of cfg that is wrong.
 func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 	if store == nil {
-		return nil, &FieldError{Field: "store", Problem: "is nil; give NewMemoryStore() or an opened database store"}
+		return nil, &FieldError{Field: "store", Problem: "is nil; open one: sqlite.Open, postgres.New, or memory.New for tests"}
 	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -100,7 +101,7 @@ func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) er
 
 // emitted tells this process's run and the other processes'.
 func (d *Dispatcher) emitted() {
-	wakeUp(d.wake)
+	pace.Wake(d.wake)
 	if d.notify != nil {
 		d.notify.Notify()
 	}
@@ -111,7 +112,7 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) er
 		return nil
 	}
 	for i := range events {
-		if err := d.checkEvent(&events[i]); err != nil {
+		if err := events[i].check(d.types, d.cfg.MaxPayload); err != nil {
 			if len(events) > 1 {
 				err.Field = fmt.Sprintf("events[%d].%s", i, err.Field)
 			}
@@ -122,62 +123,6 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) er
 		return explain(err, "events not stored")
 	}
 	return nil
-}
-
-func (d *Dispatcher) checkEvent(e *Event) *FieldError {
-	if u, err := parseID(eventPrefix, e.ID); err != nil {
-		return &FieldError{Field: "id", Problem: fmt.Sprintf("%q %v; make events with NewEvent", clip(e.ID), err)}
-	} else if u.Version() != 7 {
-		return &FieldError{Field: "id", Problem: fmt.Sprintf("%q is not over a UUIDv7; make events with NewEvent", e.ID)}
-	}
-	if err := d.checkType("type", e.Type); err != nil {
-		return err
-	}
-	if year := e.Timestamp.UTC().Year(); e.Timestamp.IsZero() || year < 0 || year > 9999 {
-		return &FieldError{Field: "timestamp", Problem: "is missing or not in the years 0 to 9999; say when the event happened"}
-	}
-	if err := checkOrganization(e.OrganizationID); err != nil {
-		return err
-	}
-	if err := checkData(e.Data); err != nil {
-		return err
-	}
-	if n := len(e.Payload()); n > d.cfg.MaxPayload {
-		return &FieldError{Field: "data", Problem: fmt.Sprintf("makes a payload of %d bytes, more than the %d allowed; send ids and let the receiver fetch the rest", n, d.cfg.MaxPayload)}
-	}
-	return nil
-}
-
-func (d *Dispatcher) checkType(field, name string) *FieldError {
-	if name == "" {
-		return &FieldError{Field: field, Problem: "is missing; give an event type of the catalogue"}
-	}
-	if _, ok := d.types[name]; !ok {
-		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", clip(name))}
-	}
-	return nil
-}
-
-// maxOrganizationID is the longest organization id, in bytes.
-const maxOrganizationID = 255
-
-func checkOrganization(id string) *FieldError {
-	switch {
-	case id == "":
-		return &FieldError{Field: "organizationId", Problem: "is missing; say whose endpoints are meant"}
-	case len(id) > maxOrganizationID:
-		return &FieldError{Field: "organizationId", Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(id), maxOrganizationID)}
-	case !plainText(id):
-		return &FieldError{Field: "organizationId", Problem: "has control characters or is not UTF-8"}
-	}
-	return nil
-}
-
-func wakeUp(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // Run delivers until ctx is done or [Dispatcher.Shutdown] is called, then stops
@@ -219,17 +164,5 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		d.cutOne.Do(func() { close(d.cutNow) })
 		<-d.done // bounded by finishTimeout
 		return ctx.Err()
-	}
-}
-
-// pause waits, unless ctx ends first; it reports whether it waited to the end.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

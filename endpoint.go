@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/alot/alotwebhook/internal/guard"
 )
 
 const (
@@ -167,7 +170,7 @@ func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string)
 
 // sendTest gives the event that id, unless it is "".
 func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType string) (Event, error) {
-	if err := d.checkType("type", eventType); err != nil {
+	if err := checkType("type", eventType, d.types); err != nil {
 		return Event{}, err
 	}
 	endpoint, err := d.Endpoint(ctx, endpointID)
@@ -234,7 +237,7 @@ func (d *Dispatcher) seal(endpointID string, secret Secret) (Secret, error) {
 // checkEndpoint judges what e changes of the stored one.
 func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	if e.URL == "" || e.URL != stored.URL {
-		if _, err := checkURL(e.URL, d.cfg.urlRules()); err != nil {
+		if _, err := checkURL(e.URL, d.cfg); err != nil {
 			return err
 		}
 	}
@@ -246,7 +249,7 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	}
 	for i, name := range e.EventTypes {
 		field := fmt.Sprintf("events[%d]", i)
-		if err := d.checkType(field, name); err != nil && !slices.Contains(stored.EventTypes, name) {
+		if err := checkType(field, name, d.types); err != nil && !slices.Contains(stored.EventTypes, name) {
 			return err
 		}
 		if slices.Contains(e.EventTypes[:i], name) {
@@ -272,6 +275,73 @@ func checkSecret(field string, s Secret) error {
 	return nil
 }
 
-func plainText(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+// disableIfDue disables an endpoint that is gone or has failed for too long.
+func (r *run) disableIfDue(c *Claimed, a *Attempt) {
+	var reason DisabledReason
+	failing := c.Endpoint.FailingSince
+	switch {
+	case a.StatusCode == http.StatusGone:
+		reason = DisabledGone
+	case a.Reason != "" && !failing.IsZero() && r.cfg.DisableAfter > 0 && a.StartedAt.Sub(failing) >= r.cfg.DisableAfter:
+		reason = DisabledFailing
+	default:
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.attempts, finishTimeout)
+	defer cancel()
+	done := false
+	e, err := r.d.changeEndpoint(ctx, c.Endpoint.ID, func(e *Endpoint) error {
+		// Somebody who changed the endpoint since may have mended it.
+		if e.Disabled || e.Version != c.Endpoint.Version {
+			return errAlreadyChanged
+		}
+		e.setDisabled(true, reason)
+		done = true
+		return nil
+	})
+	switch {
+	case err == nil && done:
+		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
+		if r.cfg.OnDisabled != nil {
+			r.cfg.OnDisabled(e)
+		}
+	case err != nil && !errors.Is(err, errAlreadyChanged) && !errors.Is(err, ErrNotFound):
+		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", c.Endpoint.ID, "reason", reason, "error", err)
+	}
 }
+
+var errAlreadyChanged = errors.New("alotwebhook: endpoint was changed meanwhile")
+
+// ErrBlockedAddress says that an address may not be dialled. A customer is told no
+// more than that: which address it was would answer a port scan.
+var ErrBlockedAddress = guard.ErrBlocked
+
+// AllowedAddress judges an address as the dispatcher does that has no AllowNets,
+// DenyNets or NAT64 in its [Config]: nil for an address of the public internet,
+// [ErrBlockedAddress] for every other, the zero [netip.Addr] included.
+func AllowedAddress(addr netip.Addr) error { return new(guard.Guard).Judge(addr) }
+
+// checkURL returns the URL in its one spelling. The error is a [FieldError] of "url",
+// and an [ErrBlockedAddress] as well when the address in it is the reason.
+func checkURL(raw string, cfg *Config) (*url.URL, error) {
+	u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: cfg.AllowHTTP, Guard: cfg.guard()})
+	return u, fieldError(err)
+}
+
+// fieldError makes a [FieldError] of what package guard refuses.
+func fieldError(err error) error {
+	var refusal *guard.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	field := &FieldError{Field: refusal.Field, Problem: refusal.Problem}
+	if refusal.Blocked {
+		return blockedURL{field}
+	}
+	return field
+}
+
+// blockedURL refuses a URL for the address in it.
+type blockedURL struct{ *FieldError }
+
+func (e blockedURL) Unwrap() []error { return []error{e.FieldError, ErrBlockedAddress} }

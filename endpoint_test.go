@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func validEndpoint() alotwebhook.Endpoint {
@@ -51,7 +52,7 @@ func TestCreateEndpoint(t *testing.T) {
 
 func TestCreateEndpointRefuses(t *testing.T) {
 	t.Parallel()
-	store := alotwebhook.NewMemoryStore()
+	store := memory.New()
 	w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
 	for name, c := range map[string]struct {
 		change func(*alotwebhook.Endpoint)
@@ -163,7 +164,7 @@ func TestEndpointsOfAnOrganization(t *testing.T) {
 // whatever has become of the rules.
 func TestUpdateJudgesWhatChanges(t *testing.T) {
 	t.Parallel()
-	store := alotwebhook.NewMemoryStore()
+	store := memory.New()
 	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.hired"})
 	w := newWorldOn(t, store, alotwebhook.Config{AllowHTTP: true, EventTypes: types}, &receivers{})
 	e := validEndpoint()
@@ -276,7 +277,7 @@ func TestSealer(t *testing.T) {
 		require.NotContains(t, err.Error(), "hunter2", name)
 	}
 
-	store := alotwebhook.NewMemoryStore()
+	store := memory.New()
 	w := newWorldOn(t, store, alotwebhook.Config{Sealer: before}, &receivers{})
 	e := w.endpoint(t, "a.example.com")
 	stored, err := store.Endpoint(t.Context(), e.ID)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 const errorPrefix = "alotwebhook: "
@@ -58,3 +59,17 @@ func (e *twoErrors) Error() string {
 }
 
 func (e *twoErrors) Unwrap() []error { return []error{e.first, e.second} }
+
+// clip shortens a value that an error quotes to about 40 bytes.
+func clip(s string) string { return clipTo(s, 40) }
+
+// clipTo cuts s to at most n bytes and an ellipsis, between two characters.
+func clipTo(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}

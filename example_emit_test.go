@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // A producer registers an endpoint, emits an event and reads back how it went.
@@ -28,7 +29,7 @@ func ExampleDispatcher() {
 	}))
 	defer customer.Close()
 
-	dispatcher, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+	dispatcher, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		// Without these two only https URLs on the public internet are sent to.
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},

@@ -7,6 +7,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // A retry policy of one's own: any backoff.BackOff plugs in. This one waits
@@ -22,7 +23,7 @@ func ExampleRetryPolicy() {
 		)
 		return backoff.WithMaxRetries(exponential, 4)
 	}
-	_, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{Retry: policy})
+	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{Retry: policy})
 	check(err)
 
 	waits := policy()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // countingStore is a store of one's own on top of another: it embeds one and
@@ -27,7 +28,7 @@ func (s *countingStore) Enqueue(ctx context.Context, events []alotwebhook.Event)
 
 func ExampleStore() {
 	ctx := context.Background()
-	store := &countingStore{Store: alotwebhook.NewMemoryStore()}
+	store := &countingStore{Store: memory.New()}
 	dispatcher, err := alotwebhook.NewDispatcher(store, nil)
 	check(err)
 	for _, eventType := range []string{"candidate.invited", "candidate.completed"} {

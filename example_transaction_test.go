@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // unitOfWork is a transaction of the host's own making: it gathers what is to
@@ -44,7 +45,7 @@ func complete(ctx context.Context, d *alotwebhook.Dispatcher, u *unitOfWork, sco
 
 func ExampleDispatcher_EmitTo() {
 	ctx := context.Background()
-	store := alotwebhook.NewMemoryStore()
+	store := memory.New()
 	dispatcher, err := alotwebhook.NewDispatcher(store, nil)
 	check(err)
 	for _, score := range []int{82, -1} {

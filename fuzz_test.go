@@ -21,25 +21,11 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// shortTexts leaves out the very deep ones, which would slow a fuzzer down.
-func shortTexts() []string {
-	return slices.DeleteFunc(slices.Clone(jsonTexts), func(s string) bool { return len(s) > 1000 })
-}
-
-func FuzzValidJSON(f *testing.F) {
-	for _, text := range shortTexts() {
-		f.Add([]byte(text))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		require.Equal(t, utf8.Valid(text) && json.Valid(text), alotwebhook.ValidJSON(text))
-	})
-}
-
 // What is accepted, encoding/json sees the same way, it comes back the same, and
 // a slow reading of the rules accepts it too.
 func FuzzParseEvent(f *testing.F) {
 	f.Add([]byte(payload))
-	for _, text := range shortTexts() {
+	for _, text := range []string{``, ` `, `{}`, `[]`, `null`, `"\u00e9"`, `{"a":{"b":[null,1]},"a":""}`, `[1,]`, `01`, `"\x"`, "\"\x1f\"", "[1]\x00"} {
 		f.Add([]byte(text))
 		f.Add([]byte(with("data", text)))
 		f.Add([]byte(with("type", text)))
@@ -62,7 +48,7 @@ func FuzzParseEvent(f *testing.F) {
 		require.NoError(t, json.Unmarshal(body, &other))
 		require.Equal(t, alotwebhook.Event(other), e)
 		require.True(t, utf8.Valid(body))
-		require.Regexp(t, eventIDForm, e.ID)
+		require.Regexp(t, `\Aevt_[0-7][0-9a-hjkmnp-tv-z]{25}\z`, e.ID)
 		require.NotEmpty(t, e.Type)
 		require.NotEmpty(t, e.OrganizationID)
 		requireNoKeyTwice(t, body)

@@ -3,6 +3,10 @@ package alotwebhook
 import (
 	"context"
 	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/alot/alotwebhook/internal/pace"
 )
 
 // Deliveries returns the deliveries that f selects, newest first and without
@@ -102,4 +106,45 @@ func (d *Dispatcher) Stats(ctx context.Context) (Stats, error) {
 		return Stats{}, explain(err, "queue not counted")
 	}
 	return s, nil
+}
+
+// purgeInterval is how often each process looks for what has passed its time.
+const purgeInterval = time.Hour
+
+// purge erases and deletes until ctx is done.
+func (d *Dispatcher) purge(ctx context.Context) {
+	if d.cfg.PayloadRetention < 0 && d.cfg.HistoryRetention < 0 && d.tallies.store == nil {
+		return
+	}
+	for pace.Pause(ctx, purgeInterval/2+rand.N(purgeInterval)) {
+		if result, err := d.Purge(ctx); err != nil && ctx.Err() == nil {
+			d.log.Error("alotwebhook: history not purged; trying again within the hour", "error", err)
+		} else if result != (PurgeResult{}) {
+			d.log.Info("alotwebhook: history purged", "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events, "tallies", result.Tallies)
+		}
+	}
+}
+
+// Purge erases payloads and deletes history past Config.PayloadRetention and
+// HistoryRetention, and tallies after eight days, and says how much that was.
+// Run does it every hour or so.
+func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
+	const rows = 1000
+	request := PurgeRequest{
+		Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention), Tallies: tallyRetention, Limit: rows,
+	}
+	var sum PurgeResult
+	for {
+		part, err := d.store.Purge(ctx, request)
+		sum.Payloads += part.Payloads
+		sum.Deliveries += part.Deliveries
+		sum.Events += part.Events
+		sum.Tallies += part.Tallies
+		if err != nil {
+			return sum, explain(err, "history not purged")
+		}
+		if max(part.Payloads, part.Deliveries, part.Events, part.Tallies) < rows {
+			return sum, nil
+		}
+	}
 }

@@ -292,20 +292,3 @@ func TestDecodeData(t *testing.T) {
 	var fit *json.UnmarshalTypeError
 	require.True(t, errors.As(err, &fit))
 }
-
-var jsonTexts = []string{
-	``, ` `, `{}`, `[]`, `[1,-2.5e+3,0,0.0,1E-2,-0]`, `{"a":{"b":[null,true,false]},"c":""}`, `"\"\\\/\b\f\n\r\t\u00e9"`,
-	`[1,]`, `[,1]`, `{"a":1,}`, `{"a"}`, `{a:1}`, `{"a":}`, `01`, `1.`, `.1`, `-`, `+1`, `1e`, `1e+`, `tru`, `truee`, `nul`,
-	`"`, `"\`, `"\x"`, `"\u12"`, `"\u12g4"`, "\"\x1f\"", "\"\x7f\"", `[`, `]`, `{`, `}`, `[}`, `{]`, `1 2`, ` [ 1 ] `, "[1]\x00",
-	strings.Repeat("[", 10000) + strings.Repeat("]", 10000), strings.Repeat("[", 10001) + strings.Repeat("]", 10001),
-	strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000), payload,
-}
-
-func TestValidJSON(t *testing.T) {
-	t.Parallel()
-	for _, text := range jsonTexts {
-		require.Equal(t, json.Valid([]byte(text)), alotwebhook.ValidJSON([]byte(text)), "%.40q", text)
-	}
-	require.True(t, json.Valid([]byte("\"\xff\"")))
-	require.False(t, alotwebhook.ValidJSON([]byte("\"\xff\"")), "and it is UTF-8")
-}

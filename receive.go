@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/bodybuf"
 )
 
 // ReceiverConfig is what a [Receiver] can be told; nil works. NewReceiver
@@ -122,7 +124,7 @@ type ReceiverConfig struct {
 type Receiver struct {
 	verifier *Verifier
 	config   ReceiverConfig
-	memory   *bodyBudget
+	memory   *bodybuf.Budget
 
 	mu       sync.RWMutex
 	handlers map[string]eventHandler
@@ -131,6 +133,9 @@ type Receiver struct {
 type eventHandler func(ctx context.Context, e Event) error
 
 const defaultBodyTimeout = 15 * time.Second
+
+// DefaultMaxBodyMemory is how much memory large bodies take at once, in bytes: 64 MiB.
+const DefaultMaxBodyMemory = 64 << 20
 
 // NewReceiver returns a receiver without handlers; [On] adds them. With a nil
 // or zero Verifier, every request is answered with 500 and an error is logged:
@@ -146,10 +151,13 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 	if r.config.BodyTimeout == 0 {
 		r.config.BodyTimeout = defaultBodyTimeout
 	}
-	r.memory = newBodyBudget(r.config.MaxBodyMemory)
-	if m := r.config.MaxBodyBytes; m < math.MaxInt64/8 { // room for the largest, whatever else is asked for
-		r.memory.limit = max(r.memory.limit, 8*m)
+	if r.config.MaxBodyMemory <= 0 {
+		r.config.MaxBodyMemory = DefaultMaxBodyMemory
 	}
+	if m := r.config.MaxBodyBytes; m < math.MaxInt64/8 { // room for the largest body, whatever MaxBodyMemory is
+		r.config.MaxBodyMemory = max(r.config.MaxBodyMemory, 8*m)
+	}
+	r.memory = bodybuf.NewBudget(r.config.MaxBodyMemory)
 	return r
 }
 
@@ -236,12 +244,12 @@ func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error)
 	if err != nil {
 		return Event{}, err
 	}
-	defer buf.free()
-	return r.accept(buf.b, index)
+	defer buf.Free()
+	return r.accept(buf.Bytes(), index)
 }
 
 // read returns the verified body of a request.
-func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodyBuffer, index int, err error) {
+func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.Buffer, index int, err error) {
 	if req.Method != http.MethodPost {
 		return nil, -1, errNotPost
 	}

@@ -1,9 +1,14 @@
 package alotwebhook
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
+
+	"github.com/alot/alotwebhook/internal/bodybuf"
 )
 
 // DefaultMaxBodyBytes is how large a body a receiver takes, in bytes: 1 MiB.
@@ -13,7 +18,7 @@ const DefaultMaxBodyBytes = 1 << 20
 var (
 	// ErrBodyTooLarge: the body is larger than the receiver takes. It wraps an
 	// [*http.MaxBytesError] that tells the limit.
-	ErrBodyTooLarge = errors.New("alotwebhook: body too large")
+	ErrBodyTooLarge = bodybuf.ErrTooLarge
 	// ErrEncodedBody: the request has a Content-Encoding other than identity,
 	// while signatures are over the plain bytes.
 	ErrEncodedBody = errors.New("alotwebhook: body is encoded: it has a Content-Encoding")
@@ -25,15 +30,15 @@ var (
 	ErrTooNew = errors.New("alotwebhook: event from the future")
 	// ErrBodyMemory: the bodies of all requests at once would take more memory than
 	// [ReceiverConfig.MaxBodyMemory].
-	ErrBodyMemory = errors.New("alotwebhook: too many large bodies at once")
+	ErrBodyMemory = bodybuf.ErrMemory
 	// ErrBodyTimeout: the body took longer than [ReceiverConfig.BodyTimeout] or
 	// the server's ReadTimeout.
-	ErrBodyTimeout = errors.New("alotwebhook: body did not arrive in time")
+	ErrBodyTimeout = bodybuf.ErrTimeout
 )
 
 var (
 	errNotPost    = errors.New("alotwebhook: method is not POST")
-	errUnreadable = errors.New("alotwebhook: cannot read the body")
+	errUnreadable = bodybuf.ErrUnreadable
 )
 
 // ParseRequest returns a request's event once its signature is verified: for a
@@ -56,8 +61,8 @@ func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 	if err != nil {
 		return Event{}, err
 	}
-	defer buf.free()
-	return ParseEvent(buf.b)
+	defer buf.Free()
+	return ParseEvent(buf.Bytes())
 }
 
 // ParseBody is [Verifier.ParseRequest] apart from HTTP: for what comes out of a
@@ -73,16 +78,16 @@ func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
 
 // openRequest reads a body and verifies it. The caller frees the buffer, if
 // there is no error.
-func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodyBudget) (buf *bodyBuffer, index int, err error) {
+func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodybuf.Budget) (buf *bodybuf.Buffer, index int, err error) {
 	c, err := v.checkHeader(r.Header, r.ContentLength, maxBytes)
 	if err != nil {
 		return nil, -1, err
 	}
-	if buf, err = readBody(r.Body, maxBytes, budget); err != nil {
+	if buf, err = bodybuf.Read(r.Body, maxBytes, budget); err != nil {
 		return nil, -1, err
 	}
-	if index, err = v.match(buf.b, &c); err != nil {
-		buf.free()
+	if index, err = v.match(buf.Bytes(), &c); err != nil {
+		buf.Free()
 		return nil, -1, err
 	}
 	return buf, index, nil
@@ -108,7 +113,68 @@ func (v *Verifier) checkHeader(h http.Header, length, maxBytes int64) (c claim, 
 		}
 	}
 	if length > maxBytes {
-		return c, tooLarge(&http.MaxBytesError{Limit: maxBytes})
+		return c, bodybuf.TooLarge(maxBytes)
 	}
 	return c, nil
+}
+
+// Received is a verified request, as [Receiver.Middleware] hands it on.
+type Received struct {
+	// Event is parsed strictly, and aliases nothing.
+	Event Event
+	// SecretIndex is the place, in [NewVerifier], of the secret that signed it.
+	SecretIndex int
+}
+
+type receivedKey struct{}
+
+// FromContext returns what [Receiver.Middleware] verified; ok is false where it
+// does not stand in front.
+func FromContext(ctx context.Context) (received Received, ok bool) {
+	received, ok = ctx.Value(receivedKey{}).(Received)
+	return received, ok
+}
+
+// Middleware puts the receiver's checks before a handler of your own: next is
+// called for requests that are verified, and only for those, with the same bytes
+// in r.Body again and the event in [FromContext]. Everything else is answered as
+// [Receiver] does, reported to OnError and logged. It has the form that routers
+// take:
+//
+//	mux.Handle("POST /alot/webhook", receiver.Middleware(next))       // net/http
+//	router.With(receiver.Middleware).Post("/alot/webhook", next)      // chi
+//	e.POST("/alot/webhook", next, echo.WrapMiddleware(receiver.Middleware))
+//
+// The answer is next's alone: handlers added by [On], Unknown and Deduper are
+// not used. [Once] keeps next from doing twice what it does, and [StatusCode]
+// gives its errors their status.
+//
+// It must stand before anything that reads, decodes or rewrites the body.
+func (r *Receiver) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		received, body, err := r.receive(w, req)
+		if err != nil {
+			r.fail(w, req, Event{}, refusal(err))
+			return
+		}
+		verified := req.WithContext(context.WithValue(req.Context(), receivedKey{}, received))
+		verified.Body = io.NopCloser(bytes.NewReader(body))
+		verified.ContentLength = int64(len(body))
+		verified.TransferEncoding = nil
+		next.ServeHTTP(w, verified)
+	})
+}
+
+// receive returns a request's event and a copy of its body, which next may keep.
+func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) (received Received, body []byte, err error) {
+	buf, index, err := r.read(w, req)
+	if err != nil {
+		return Received{}, nil, err
+	}
+	defer buf.Free()
+	received.SecretIndex = index
+	if received.Event, err = r.accept(buf.Bytes(), index); err != nil {
+		return Received{}, nil, err
+	}
+	return received, bytes.Clone(buf.Bytes()), nil
 }

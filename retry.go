@@ -93,3 +93,15 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	return 0
 }
+
+// next says what becomes of a delivery after an attempt.
+func (r *run) next(c *Claimed, result *result) (DeliveryState, time.Duration) {
+	if result.attempt.Reason == "" {
+		return StateDelivered, 0
+	}
+	wait, more := r.cfg.Retry.wait(c.Try)
+	if !more || result.final {
+		return StateFailed, 0
+	}
+	return StatePending, max(wait, result.retryAfter)
+}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/slots"
 )
 
 // run is one run of a dispatcher: one claimer, many senders, one finisher.
@@ -17,7 +19,7 @@ type run struct {
 	d   *Dispatcher
 	cfg *Config
 
-	slots *slots
+	slots *slots.Slots
 	jobs  chan Claimed // to the senders; never full, since slots are taken first
 	ahead int          // how many to claim beyond InFlight; the claimer's own
 	freed chan struct{}
@@ -45,7 +47,7 @@ func newRun(d *Dispatcher) *run {
 	r := &run{
 		d:        d,
 		cfg:      d.cfg,
-		slots:    newSlots(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
+		slots:    slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
 		jobs:     make(chan Claimed, 2*d.cfg.InFlight),
 		freed:    make(chan struct{}, 1),
 		outcomes: make(chan finished, d.cfg.InFlight),
@@ -115,17 +117,17 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	if d.notify == nil {
 		return
 	}
-	episode := episode{log: d.log, what: "listen"}
+	episode := pace.Episode{Log: d.log, Operation: "listen"}
 	heard := func() {
-		episode.over()
-		wakeUp(d.wake)
+		episode.Over()
+		pace.Wake(d.wake)
 	}
 	for ctx.Err() == nil {
 		err := d.notify.Listen(ctx, heard)
 		if ctx.Err() != nil {
 			return
 		}
-		pause(ctx, episode.failed(err))
+		pace.Pause(ctx, episode.Failed(err))
 	}
 }
 
@@ -144,29 +146,29 @@ func gatherFor(took time.Duration) time.Duration {
 
 // claim leases deliveries and hands them to the senders until ctx is done.
 func (r *run) claim(ctx context.Context) {
-	poll := newPoller(r.cfg.PollInterval)
-	episode := episode{log: r.d.log, what: "claim"}
+	poll := pace.NewPoller(r.cfg.PollInterval)
+	episode := pace.Episode{Log: r.d.log, Operation: "claim"}
 	var took time.Duration
 	for r.awaitRoom(ctx, gatherFor(took)) {
 		if r.d.uncommitted.Swap(false) {
-			poll.soon()
+			poll.Soon()
 		}
 		began := time.Now()
 		got, err := r.claimOnce()
 		took = time.Since(began)
 		if err != nil {
-			pause(ctx, episode.failed(err))
+			pace.Pause(ctx, episode.Failed(err))
 			continue
 		}
-		episode.over()
+		episode.Over()
 		for i := range got.Deliveries {
 			r.start(&got.Deliveries[i])
 		}
 		if len(got.Deliveries) > 0 {
-			poll.reset()
+			poll.Reset()
 			continue
 		}
-		r.idle(ctx, poll.wait(got.NextIn))
+		r.idle(ctx, poll.Wait(got.NextIn))
 	}
 }
 
@@ -181,12 +183,12 @@ const claimTimeout = 10 * time.Second
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
-	room, busy := r.slots.free(time.Now())
-	released := r.slots.released.Load()
+	room, busy := r.slots.Free()
+	released := r.slots.Released()
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
 		Limit: room + r.ahead, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
 	})
-	r.ahead = min(2*int(r.slots.released.Load()-released), r.cfg.InFlight)
+	r.ahead = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	return got, err
 }
 
@@ -194,13 +196,13 @@ func (r *run) claimOnce() (ClaimResult, error) {
 // under way, when half of what may be claimed is done, or when it has gathered
 // long enough. It returns false when ctx is done.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
-	if r.slots.used() > 0 && !pause(ctx, leastGather) {
+	if r.slots.Used() > 0 && !pace.Pause(ctx, leastGather) {
 		return false
 	}
 	var timer *time.Timer
 	most := r.cfg.InFlight + r.ahead
 	for {
-		used := r.slots.used()
+		used := r.slots.Used()
 		if used <= most/2 {
 			return ctx.Err() == nil
 		}
@@ -233,7 +235,7 @@ func (r *run) idle(ctx context.Context, wait time.Duration) {
 		case <-t.C:
 		case <-r.freed:
 			// Only an endpoint that had no slot left can have more to send now.
-			if !r.slots.reopened() {
+			if !r.slots.Reopened() {
 				continue
 			}
 		}
@@ -242,7 +244,7 @@ func (r *run) idle(ctx context.Context, wait time.Duration) {
 }
 
 func (r *run) start(c *Claimed) {
-	used := r.slots.take(c.Endpoint.ID)
+	used := r.slots.Take(c.Endpoint.ID)
 	if used > r.senders && r.senders < r.cfg.InFlight {
 		r.senders++
 		r.sending.Add(1)
@@ -256,13 +258,75 @@ func (r *run) send() {
 	defer r.sending.Done()
 	for c := range r.jobs {
 		outcome, effect := r.attempt(&c)
-		r.slots.release(c.Endpoint.ID, effect)
+		r.slots.Release(c.Endpoint.ID, effect)
 		select {
 		case r.freed <- struct{}{}:
 		default:
 		}
 		r.outcomes <- finished{outcome, c.Endpoint.ID}
 	}
+}
+
+// maxClaims is how often a delivery is claimed without any outcome before it
+// is taken for poison: something about it ends the process each time.
+const maxClaims = 5
+
+// attempt makes one attempt and decides how the delivery goes on.
+func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
+	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
+	if c.Claims > maxClaims {
+		outcome.State = StateFailed
+		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
+			Detail: fmt.Sprintf("claimed %d times without an outcome; no request was made", maxClaims)}
+		r.report(c, &outcome)
+		return outcome, slots.Effect{}
+	}
+	result, ok := r.d.sender.attempt(r.attempts, c)
+	if !ok {
+		outcome.State = StatePending // cut off: released
+		return outcome, slots.Effect{}
+	}
+	outcome.Attempt = result.attempt
+	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
+	r.report(c, &outcome)
+	r.disableIfDue(c, &result.attempt)
+	return outcome, slots.Effect{
+		Succeeded:  outcome.State == StateDelivered,
+		Overloaded: isOverload(&result.attempt),
+		Pause:      result.retryAfter,
+	}
+}
+
+// report tells the host's log and callback of an attempt.
+func (r *run) report(c *Claimed, o *Outcome) {
+	if r.cfg.OnAttempt != nil {
+		r.cfg.OnAttempt(AttemptInfo{
+			DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, EndpointID: c.Endpoint.ID,
+			OrganizationID: c.Endpoint.OrganizationID, Attempt: o.Attempt, State: o.State,
+		})
+	}
+	level := slog.LevelDebug
+	switch {
+	case o.State == StateFailed:
+		level = slog.LevelWarn
+	case o.Attempt.Reason != "":
+		level = slog.LevelInfo
+	}
+	ctx := context.Background()
+	if !r.d.log.Enabled(ctx, level) {
+		return
+	}
+	r.d.log.LogAttrs(ctx, level, "alotwebhook: attempt",
+		slog.String("delivery", c.DeliveryID),
+		slog.String("event", c.EventID),
+		slog.String("endpoint", c.Endpoint.ID),
+		slog.String("host", r.d.sender.target(c.Endpoint).host()),
+		slog.Int("attempt", o.Attempt.Number),
+		slog.Int("status", o.Attempt.StatusCode),
+		slog.String("reason", string(o.Attempt.Reason)),
+		slog.Int64("ms", o.Attempt.Duration.Milliseconds()),
+		slog.String("state", string(o.State)),
+	)
 }
 
 // Finishing: outcomes are stored in batches, since one transaction of many
@@ -281,8 +345,8 @@ func (r *run) finish() {
 	for outcome := range r.outcomes {
 		gathered = append(gathered[:0], outcome)
 		// With others under way, theirs are worth waiting for.
-		if r.slots.used() > 0 && len(r.outcomes) < finishBatch/4 {
-			pause(r.attempts, gatherFor(took))
+		if r.slots.Used() > 0 && len(r.outcomes) < finishBatch/4 {
+			pace.Pause(r.attempts, gatherFor(took))
 		}
 		gathered = r.gather(gathered)
 		batch = batch[:0]
@@ -314,75 +378,19 @@ func (r *run) gather(batch []finished) []finished {
 // store stores a batch, again and again while the store fails. Only the end of
 // the run bounds that: what is not stored is sent again when its lease is over.
 func (r *run) store(batch []Outcome) {
-	episode := episode{log: r.d.log, what: "finish"}
+	episode := pace.Episode{Log: r.d.log, Operation: "finish"}
 	for first := true; ; first = false {
 		lost, err := r.d.store.Finish(r.writes, batch)
 		if err == nil {
-			episode.over()
+			episode.Over()
 			if len(lost) > 0 && first { // later it may be that a try did store them, whose answer was lost
 				r.d.log.Warn("alotwebhook: leases were lost: another process took over while this one was held up", "deliveries", len(lost), "first", lost[0])
 			}
 			return
 		}
-		if !pause(r.writes, episode.failed(err)) {
+		if !pace.Pause(r.writes, episode.Failed(err)) {
 			r.unwritten += len(batch)
 			return
 		}
-	}
-}
-
-// poller says how long to wait for what nobody tells of.
-type poller struct {
-	interval time.Duration
-	next     time.Duration
-}
-
-func newPoller(interval time.Duration) *poller { return &poller{interval: interval, next: interval} }
-
-// soon: a transaction of this process is about to commit. Look after 1 ms, 2 ms, 4 ms and so on.
-func (p *poller) soon() { p.next = time.Millisecond }
-
-func (p *poller) reset() { p.next = p.interval }
-
-// wait returns how long until the next look, less if something falls due
-// before; a little less at random, so that processes do not poll in step.
-func (p *poller) wait(nextIn time.Duration) time.Duration {
-	wait := p.next - rand.N(p.next/8+1)
-	p.next = min(2*p.next, p.interval)
-	if nextIn > 0 {
-		wait = min(wait, nextIn)
-	}
-	return wait
-}
-
-// episode is a row of failures of the store: logged at its start and its end,
-// retried ever more slowly.
-type episode struct {
-	log   *slog.Logger
-	what  string
-	began time.Time
-	wait  time.Duration
-}
-
-const (
-	firstStoreRetry = 50 * time.Millisecond
-	lastStoreRetry  = 5 * time.Second
-)
-
-// failed returns how long to wait before the next try.
-func (e *episode) failed(err error) time.Duration {
-	if e.began.IsZero() {
-		e.began, e.wait = time.Now(), firstStoreRetry
-		e.log.Error("alotwebhook: the store fails; retrying until it recovers", "operation", e.what, "error", err)
-	}
-	wait := e.wait
-	e.wait = min(2*e.wait, lastStoreRetry)
-	return wait/2 + rand.N(wait/2+1)
-}
-
-func (e *episode) over() {
-	if !e.began.IsZero() {
-		e.log.Info("alotwebhook: the store has recovered", "operation", e.what, "after", time.Since(e.began).Round(time.Millisecond))
-		e.began = time.Time{}
 	}
 }

@@ -2,16 +2,11 @@ package alotwebhook
 
 import (
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding"
-	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"hash"
-	"io"
-	"log/slog"
 	"sync"
 )
 
@@ -23,39 +18,6 @@ const signaturePrefix = "sha256="
 
 // signatureLen is the length of every signature: the prefix and 64 hex digits.
 const signatureLen = len(signaturePrefix) + 2*sha256.Size
-
-const redacted = "[REDACTED]"
-
-// Secret is what an endpoint's signatures are made with: its UTF-8 bytes are
-// the key. However it is printed, logged or encoded as JSON or text, it shows
-// as [REDACTED]; string(s) is the one way to its text.
-type Secret string
-
-// NewSecret makes a secret of 32 random bytes, as "whsec_" and base64.
-func NewSecret() Secret {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(b[:]))
-}
-
-// Format prints [REDACTED], whatever the verb: package fmt would show the text
-// for one that a string does not have, such as %d.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
-// String returns [REDACTED].
-func (Secret) String() string { return redacted }
-
-// GoString returns [REDACTED].
-func (Secret) GoString() string { return redacted }
-
-// LogValue returns [REDACTED].
-func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON returns "[REDACTED]".
-func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// MarshalText returns [REDACTED].
-func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Sign returns the value of [SignatureHeader] for a body: "sha256=" and the
 // lower-case hex HMAC-SHA256 of exactly these bytes.

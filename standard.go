@@ -108,20 +108,6 @@ func (m *mac) standardSum(body []byte, key Secret) (text [standardSumLen]byte) {
 	return text
 }
 
-// addStandardHeaders signs with the secret in force and, while another is to
-// take its place, with that one too: a receiver whose library takes one secret
-// can then change to the new one at any moment before.
-func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
-	signature := SignStandard(c.Payload, c.EventID, now, t.signingSecret(now))
-	if t.next != "" && now.Before(t.nextAt) {
-		signature += " " + SignStandard(c.Payload, c.EventID, now, t.next)
-	}
-	values := [...]string{c.EventID, strconv.FormatInt(now.Unix(), 10), signature}
-	h[StandardIDHeader] = values[0:1:1]
-	h[StandardTimestampHeader] = values[1:2:2]
-	h[StandardSignatureHeader] = values[2:3:3]
-}
-
 // StandardConfig says how a [Verifier] takes the headers of Standard Webhooks;
 // nil works.
 type StandardConfig struct {

@@ -76,17 +76,17 @@ type Queue interface {
 	//     whoever did not fit into this claim comes first in the next.
 	//   - Each is leased: not due again before Lease has passed. When it has
 	//     passed without a Finish, the delivery is due again by itself.
-	//   - Each carries a fencing token, Lease, that no other claim of the same
-	//     delivery carried.
+	//   - Each carries a fencing Token that no other claim of the same delivery
+	//     carried.
 	//   - The cost depends on the batch, not on the backlog, on the history or
 	//     on what disabled and busy endpoints have waiting.
 	Claim(ctx context.Context, c ClaimRequest) (ClaimResult, error)
 
 	// Finish records outcomes: the attempt goes into the history and the
 	// delivery takes its next state, all in one transaction. An outcome whose
-	// Lease is not the delivery's newest any more changes nothing, and the
-	// delivery's id is returned in lost; the others of the batch count. A
-	// lease that ran out but that nobody else took is still the newest.
+	// Token is not that of the delivery's newest claim changes nothing, and the
+	// delivery's id is returned in lost; the others of the batch count. A claim
+	// whose lease ran out is still the newest until somebody else claims.
 	//
 	//   - [StateDelivered] and [StateFailed] end the delivery.
 	//   - [StatePending] makes it due again in NextAttemptIn, and visible for
@@ -133,8 +133,8 @@ type ClaimResult struct {
 // Claimed is a delivery under lease, with all that an attempt needs.
 type Claimed struct {
 	DeliveryID string
-	// Lease is the fencing token to give back in [Outcome]; never 0.
-	Lease int64
+	// Token fences: it is given back in [Outcome]. It is never 0.
+	Token int64
 	// Attempt is the number that the attempt to come will bear, from 1.
 	Attempt int
 	// Try is the same counted from the last redelivery: what the schedule goes by.
@@ -153,8 +153,8 @@ type Claimed struct {
 // Outcome is how a claimed delivery goes on.
 type Outcome struct {
 	DeliveryID string
-	// Lease is the token from [Claimed].
-	Lease int64
+	// Token is that of [Claimed].
+	Token int64
 	// Attempt is what was tried; Number 0 if nothing was.
 	Attempt Attempt
 	// State is the delivery's next one: pending, delivered or failed.

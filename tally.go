@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/pace"
 )
 
 // Tally counts the attempts of an hour that were made to an endpoint.
@@ -170,12 +172,12 @@ func (d *Dispatcher) tallyUp(ctx context.Context) {
 	if d.tallies.store == nil {
 		return
 	}
-	episode := episode{log: d.log, what: "tally"}
-	for pause(ctx, tallyInterval-rand.N(tallyInterval/4)) {
+	episode := pace.Episode{Log: d.log, Operation: "tally"}
+	for pace.Pause(ctx, tallyInterval-rand.N(tallyInterval/4)) {
 		if err := d.flushTallies(); err != nil {
-			episode.failed(err)
+			episode.Failed(err)
 		} else {
-			episode.over()
+			episode.Over()
 		}
 	}
 }

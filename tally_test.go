@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func TestTallies(t *testing.T) {
@@ -75,7 +76,7 @@ type noTallies struct{ alotwebhook.Store }
 func TestTalliesNeedATallier(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorldOn(t, noTallies{alotwebhook.NewMemoryStore()}, alotwebhook.Config{}, &receivers{})
+		w := newWorldOn(t, noTallies{memory.New()}, alotwebhook.Config{}, &receivers{})
 		e := w.endpoint(t, "a.example.com")
 		defer w.run(t)()
 		w.emit(t)
@@ -90,7 +91,7 @@ func TestTalliesNeedATallier(t *testing.T) {
 func TestTalliesOutliveFailuresOfTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		memory := alotwebhook.NewMemoryStore()
+		memory := memory.New()
 		store := &failingTallies{Store: memory, Tallier: memory}
 		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
 		e := w.endpoint(t, "a.example.com")

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/alot/alotwebhook/internal/bodybuf"
 )
 
 // Why a signature is refused. None of these carries a MAC or a secret, and the
@@ -106,7 +108,7 @@ type Verifier struct {
 	keys func() []verifierKey
 	// standard, if not nil, says how the headers of Standard Webhooks are taken.
 	standard *StandardConfig
-	memory   *bodyBudget // of ParseRequest
+	memory   *bodybuf.Budget // of ParseRequest
 }
 
 // verifierKey is a secret, and its bytes as Standard Webhooks reads them.
@@ -134,7 +136,7 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 	for i, s := range secrets {
 		keys[i] = verifierKey{s, s.standardKey()}
 	}
-	return &Verifier{keys: func() []verifierKey { return keys }, memory: newBodyBudget(0)}, nil
+	return &Verifier{keys: func() []verifierKey { return keys }, memory: bodybuf.NewBudget(DefaultMaxBodyMemory)}, nil
 }
 
 // Verify is [Verify] with any of the secrets. It allocates nothing.

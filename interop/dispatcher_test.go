@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // received is a request as it came over the wire.
@@ -32,7 +33,7 @@ func deliver(t *testing.T, secret alotwebhook.Secret) received {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	t.Cleanup(receiver.Close)
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		StandardWebhooks: true, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // host is what mounts the API: a dispatcher, and an authentication that takes
@@ -48,7 +49,7 @@ func (l *logged) String() string {
 }
 
 func newHost(t testing.TB) *host {
-	return newHostOn(t, alotwebhook.NewMemoryStore())
+	return newHostOn(t, memory.New())
 }
 
 func newHostOn(t testing.TB, store alotwebhook.Store) *host {
@@ -139,7 +140,7 @@ const published = `{"url": "https://yourapp.example.com/alot/webhook", "events":
 
 func TestWhatCannotBeAnsweredSafelyIsRefused(t *testing.T) {
 	t.Parallel()
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	d, err := alotwebhook.NewDispatcher(memory.New(), nil)
 	require.NoError(t, err)
 	for name, tc := range map[string]struct {
 		d     *alotwebhook.Dispatcher

@@ -31,7 +31,7 @@ func (h *host) attempt(o alotwebhook.Outcome) {
 	require.NoError(h.t, err)
 	require.NotEmpty(h.t, got.Deliveries)
 	for _, c := range got.Deliveries {
-		o.DeliveryID, o.Lease = c.DeliveryID, c.Lease
+		o.DeliveryID, o.Token = c.DeliveryID, c.Token
 		lost, err := h.store.Finish(h.t.Context(), []alotwebhook.Outcome{o})
 		require.NoError(h.t, err)
 		require.Empty(h.t, lost)

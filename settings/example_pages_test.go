@@ -9,10 +9,11 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func newDispatcher() *alotwebhook.Dispatcher {
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	d, err := alotwebhook.NewDispatcher(memory.New(), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func TestKeys(t *testing.T) {
@@ -77,7 +78,7 @@ func (s *slow) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 
 func TestARequestThatIsWorkedOnIsNotBegunAgain(t *testing.T) {
 	t.Parallel()
-	store := &slow{alotwebhook.NewMemoryStore(), make(chan struct{}), make(chan struct{})}
+	store := &slow{memory.New(), make(chan struct{}), make(chan struct{})}
 	h := newHostOn(t, store)
 	first := make(chan reply, 1)
 	go func() { first <- h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1") }()
@@ -94,7 +95,7 @@ func TestARequestThatIsWorkedOnIsNotBegunAgain(t *testing.T) {
 // In two processes nobody sees the other at work: the store takes one of them.
 func TestTwoProcessesRegisterOne(t *testing.T) {
 	t.Parallel()
-	store := alotwebhook.NewMemoryStore()
+	store := memory.New()
 	hosts := []*host{newHostOn(t, store), newHostOn(t, store)}
 	var made [2]reply
 	var both sync.WaitGroup

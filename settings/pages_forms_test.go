@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func TestWhatAFormIsRefusedFor(t *testing.T) {
@@ -87,7 +88,7 @@ func (s *together) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) 
 
 func TestAButtonClickedTwiceRegistersOneEndpoint(t *testing.T) {
 	t.Parallel()
-	store := &together{Store: alotwebhook.NewMemoryStore()}
+	store := &together{Store: memory.New()}
 	s := newSiteOn(t, store, nil)
 	fields := append(hidden(t, s.get("/new").text), "url", "https://a.example.com/", "events", alotwebhook.EventCandidateCompleted)
 	store.asked.Add(2)
@@ -209,7 +210,7 @@ type plain struct{ alotwebhook.Store }
 
 func TestAStoreThatCountsNothing(t *testing.T) {
 	t.Parallel()
-	s := newSiteOn(t, plain{alotwebhook.NewMemoryStore()}, nil)
+	s := newSiteOn(t, plain{memory.New()}, nil)
 	e := s.endpoint("https://hooks.example.com/alot")
 	require.Contains(t, s.get("/").text, "not counted")
 	require.Contains(t, s.get("/"+e.ID).text, "does not count attempts")

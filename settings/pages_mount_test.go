@@ -11,6 +11,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // mount is a way in which a host can mount the pages.
@@ -93,7 +94,7 @@ func TestLinksAndRedirectsLandWhereverThePagesAreMounted(t *testing.T) {
 	for name, m := range mounts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSiteOn(t, alotwebhook.NewMemoryStore(), &m.opts)
+			s := newSiteOn(t, memory.New(), &m.opts)
 			s.handler = m.wrap(s.handler)
 			e := s.endpoint("https://hooks.example.com/alot")
 			d := s.event(e, `{}`)
@@ -158,7 +159,7 @@ func TestWithoutItsSlashTheMountIsThePageItself(t *testing.T) {
 		if m.base == "" || strings.Contains(name, "on a mux") || strings.Contains(name, "around a mux") || strings.Contains(name, "twice") || strings.Contains(name, "named") {
 			continue // a mux redirects to the slash by itself
 		}
-		s := newSiteOn(t, alotwebhook.NewMemoryStore(), &m.opts)
+		s := newSiteOn(t, memory.New(), &m.opts)
 		if strings.HasSuffix(name, "with the slash") {
 			continue // that prefix has one
 		}

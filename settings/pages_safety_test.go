@@ -12,6 +12,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // routes are all pages and actions that have an id, with a form that fits.
@@ -272,7 +273,7 @@ func (s *site) stored(id string) alotwebhook.Endpoint {
 
 func TestTheHostsLookIsAllowedExactly(t *testing.T) {
 	t.Parallel()
-	s := newSiteOn(t, alotwebhook.NewMemoryStore(), &settings.Options{
+	s := newSiteOn(t, memory.New(), &settings.Options{
 		Title: "Hooks <b>", Product: "Acme & Sons", HomeURL: "/app", LogoURL: "https://cdn.example.com/a;b,c.svg?v=1", Stylesheet: "https://css.example.com:8443/acme.css",
 	})
 	got := s.get("/")
@@ -286,7 +287,7 @@ func TestTheHostsLookIsAllowedExactly(t *testing.T) {
 
 func TestOptionsThatCannotBeMeantAreRefused(t *testing.T) {
 	t.Parallel()
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	d, err := alotwebhook.NewDispatcher(memory.New(), nil)
 	require.NoError(t, err)
 	for field, opts := range map[string]*settings.Options{
 		"Organization": {},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // site is what mounts the pages.
@@ -28,7 +29,7 @@ type site struct {
 	log        *logged
 }
 
-func newSite(t testing.TB) *site { return newSiteOn(t, alotwebhook.NewMemoryStore(), nil) }
+func newSite(t testing.TB) *site { return newSiteOn(t, memory.New(), nil) }
 
 func newSiteOn(t testing.TB, store alotwebhook.Store, opts *settings.Options) *site {
 	s := &site{t: t, store: store, log: &logged{}}
@@ -118,7 +119,7 @@ func (s *site) finish(state alotwebhook.DeliveryState, a alotwebhook.Attempt) {
 	var outcomes []alotwebhook.Outcome
 	for _, c := range claimed.Deliveries {
 		a.Number = c.Attempt
-		outcomes = append(outcomes, alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, Attempt: a, State: state, NextAttemptIn: 1e11})
+		outcomes = append(outcomes, alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, Attempt: a, State: state, NextAttemptIn: 1e11})
 	}
 	_, err = s.store.Finish(context.Background(), outcomes)
 	require.NoError(s.t, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
@@ -149,7 +150,7 @@ func TestServerHearsDispatcher(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t)
 	s.Answer(webhooktest.Answer{Status: http.StatusServiceUnavailable})
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Retry:     alotwebhook.Schedule(0, time.Millisecond),

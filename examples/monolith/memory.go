@@ -7,19 +7,20 @@ import (
 	"sync"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // memoryDatabase forgets everything at the end. A map has no transactions:
 // what is to be written is gathered, and written at the end or never.
 type memoryDatabase struct {
-	events *alotwebhook.MemoryStore
+	events *memory.Store
 
 	mu         sync.Mutex
 	candidates map[[2]string]candidate // by organization and session
 }
 
 func openMemory(context.Context, *slog.Logger) (database, error) {
-	return &memoryDatabase{events: alotwebhook.NewMemoryStore(), candidates: map[[2]string]candidate{}}, nil
+	return &memoryDatabase{events: memory.New(), candidates: map[[2]string]candidate{}}, nil
 }
 
 func (db *memoryDatabase) store() alotwebhook.Store { return db.events }

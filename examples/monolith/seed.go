@@ -148,7 +148,7 @@ func (s *seeding) round(ctx context.Context) (more bool, err error) {
 	}
 	outcomes := make([]alotwebhook.Outcome, 0, len(claim.Deliveries))
 	for _, c := range claim.Deliveries {
-		o := alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StatePending}
+		o := alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StatePending}
 		if p := s.plans[c.DeliveryID]; p != nil && c.Attempt <= len(p.attempts) {
 			s.record(&o, p, c.Attempt)
 			more = true

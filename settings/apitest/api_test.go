@@ -32,7 +32,7 @@ func (h *host) fail(n int) (ids []string) {
 		var outcomes []alotwebhook.Outcome
 		for _, c := range got.Deliveries {
 			outcomes = append(outcomes, alotwebhook.Outcome{
-				DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateFailed,
+				DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateFailed,
 				Attempt: alotwebhook.Attempt{
 					Number: c.Attempt, StartedAt: time.Now(), Duration: 84 * time.Millisecond,
 					StatusCode: 503, Reason: alotwebhook.ReasonStatus, Detail: "The endpoint answered 503.",

@@ -21,6 +21,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 	"github.com/alot/alotwebhook/store/postgres"
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 	"github.com/alot/alotwebhook/store/sqlite"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 // stores are those that the API is tested over.
 var stores = map[string]func(testing.TB) alotwebhook.Store{
-	"memory": func(testing.TB) alotwebhook.Store { return alotwebhook.NewMemoryStore() },
+	"memory": func(testing.TB) alotwebhook.Store { return memory.New() },
 	"sqlite": func(t testing.TB) alotwebhook.Store {
 		store, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "webhooks.db"))
 		require.NoError(t, err)

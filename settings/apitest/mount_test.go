@@ -8,12 +8,12 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func TestTheAPIWorksInARouter(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, alotwebhook.NewMemoryStore())
+	h := newHost(t, memory.New())
 	router := chi.NewRouter()
 	router.Mount("/v1/webhooks", h.handler)
 	router.Mount("/public", http.StripPrefix("/public", h.handler))

@@ -19,6 +19,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // catalogue is that of a host with types of its own, one of them with nothing but a name.
@@ -36,7 +37,7 @@ func catalogue() []alotwebhook.EventType {
 func sender(t *testing.T, standard bool) (*alotwebhook.Dispatcher, []byte) {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		EventTypes: catalogue(), StandardWebhooks: standard, Logger: logger,
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})

@@ -12,12 +12,13 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // TestPagesInChi: Mount leaves the request's path as it is.
 func TestPagesInChi(t *testing.T) {
 	t.Parallel()
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
+	d, err := alotwebhook.NewDispatcher(memory.New(), nil)
 	require.NoError(t, err)
 	e, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
 		OrganizationID: "org_123", URL: "https://hooks.example.com/alot", EventTypes: []string{alotwebhook.EventCandidateInvited},

@@ -15,6 +15,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // host is a product that mounts the pages.
@@ -38,7 +39,7 @@ func newHost(t testing.TB) *host {
 // newIdleHost returns one that delivers nothing.
 func newIdleHost(t testing.TB) *host {
 	t.Helper()
-	store := alotwebhook.NewMemoryStore()
+	store := memory.New()
 	logger := slog.New(slog.DiscardHandler)
 	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,

@@ -7,10 +7,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/alot/alotwebhook"
 )
 
 // claimSQL leases what the picks ask for: endpoints first, a few rows of each.
@@ -207,7 +208,7 @@ func (s *Store) assemble(rows []row, payloads map[uuid][]byte, token int64) []al
 	for i, r := range rows {
 		claimed[i] = alotwebhook.Claimed{
 			DeliveryID: encodeID(deliveryPrefix, r.id),
-			Lease:      token,
+			Token:      token,
 			Attempt:    r.attempts + 1,
 			Try:        r.attempts - r.tried + 1,
 			Claims:     r.count,

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/alot/alotwebhook"
 )
 
 // page is the size of a page when a filter leaves it open.

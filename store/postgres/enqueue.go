@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/alot/alotwebhook"
 )
 
 // enqueueSQL stores events and fans them out. The delivery's id is

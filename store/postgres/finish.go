@@ -6,10 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/alot/alotwebhook"
 )
 
 // finishSQL takes ended deliveries out of the queue and into the history. With
@@ -116,7 +117,7 @@ func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 	seen := make(map[uuid]bool, len(outcomes))
 	for i, o := range outcomes {
 		id, ok := decodeID(deliveryPrefix, o.DeliveryID)
-		if !ok || o.Lease == 0 || seen[id] {
+		if !ok || o.Token == 0 || seen[id] {
 			continue
 		}
 		f.ids[i], seen[id] = id, true
@@ -134,7 +135,7 @@ func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 
 func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome) {
 	a.ids = append(a.ids, param(id))
-	a.leases = append(a.leases, o.Lease)
+	a.leases = append(a.leases, o.Token)
 	a.numbers = append(a.numbers, int32(o.Attempt.Number))
 	a.started = append(a.started, nullable(o.Attempt.StartedAt))
 	a.durations = append(a.durations, int64(o.Attempt.Duration))

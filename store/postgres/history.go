@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/alot/alotwebhook"
 )
 
 // Event implements [alotwebhook.History].

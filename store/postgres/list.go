@@ -8,9 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/alot/alotwebhook"
 )
 
 const (

@@ -61,7 +61,7 @@ func newEvent(t testing.TB, organization string) alotwebhook.Event {
 func outcomesOf(claimed []alotwebhook.Claimed) []alotwebhook.Outcome {
 	outcomes := make([]alotwebhook.Outcome, len(claimed))
 	for i, c := range claimed {
-		outcomes[i] = alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateDelivered,
+		outcomes[i] = alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateDelivered,
 			Attempt: alotwebhook.Attempt{Number: c.Attempt, StartedAt: time.Now(), Duration: time.Millisecond, StatusCode: 204}}
 	}
 	return outcomes

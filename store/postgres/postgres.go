@@ -49,8 +49,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/alot/alotwebhook"
 )
 
 // DefaultSchema is the schema used when [Options.Schema] is empty.

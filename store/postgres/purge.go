@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/alot/alotwebhook"
 )
 
 // dropFrom is how many deliveries a day must have left to be dropped as a whole.

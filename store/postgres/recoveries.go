@@ -7,8 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/alot/alotwebhook"
 )
 
 // PutRecovery implements [alotwebhook.Endpoints].

@@ -4,8 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/alot/alotwebhook"
 )
 
 var _ alotwebhook.Tallier = (*Store)(nil)

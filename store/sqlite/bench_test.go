@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/sqlite"
-	"github.com/stretchr/testify/require"
 )
 
 // enqueue stores n events for organizations from to before, taking turns.

@@ -262,7 +262,7 @@ func (c *claim) takeRow(by map[int64]*taker, scan func(...any) error) (err error
 	var event key
 	var tried int
 	q := queued{lease: c.token}
-	d := alotwebhook.Claimed{Lease: c.token}
+	d := alotwebhook.Claimed{Token: c.token}
 	err = scan(&q.endpoint, &q.key, &d.Claims, &q.attempts, &tried, &q.event, &q.kind, &q.createdAt, &event, &d.Payload)
 	if err != nil {
 		return err

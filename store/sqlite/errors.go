@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/alot/alotwebhook"
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
+
+	"github.com/alot/alotwebhook"
 )
 
 // advice says, by primary result code, what is wrong and what to do.

@@ -90,7 +90,7 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		o := &outcomes[i]
 		k, _ := parseKey(deliveryPrefix, o.DeliveryID)
 		q := rows[k]
-		if q == nil || q.lease == 0 || q.lease != o.Lease {
+		if q == nil || q.lease == 0 || q.lease != o.Token {
 			lost = append(lost, o.DeliveryID)
 			continue
 		}
@@ -103,11 +103,11 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 			heed(health, q.endpoint, o)
 		}
 		if o.State != alotwebhook.StatePending {
-			done = append(done, ending{q, o.Lease, o.State})
+			done = append(done, ending{q, o.Token, o.State})
 			continue
 		}
 		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
-		err := t.expect(1)(t.affected(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Lease, k[:]))
+		err := t.expect(1)(t.affected(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Token, k[:]))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -137,7 +137,7 @@ func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queue
 		if !ok {
 			continue
 		}
-		if q, ok := t.s.leased[k]; trust && ok && q.lease == outcomes[i].Lease {
+		if q, ok := t.s.leased[k]; trust && ok && q.lease == outcomes[i].Token {
 			rows[k] = &q
 		} else {
 			unknown = append(unknown, k)

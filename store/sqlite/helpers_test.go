@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alot/alotwebhook"
 	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
 )
 
 const completed = "candidate.completed"
@@ -63,7 +64,7 @@ func finishAs(tb testing.TB, s alotwebhook.Store, claimed []alotwebhook.Claimed,
 	outcomes := make([]alotwebhook.Outcome, len(claimed))
 	for i, c := range claimed {
 		outcomes[i] = alotwebhook.Outcome{
-			DeliveryID: c.DeliveryID, Lease: c.Lease, State: state(i),
+			DeliveryID: c.DeliveryID, Token: c.Token, State: state(i),
 			Attempt: alotwebhook.Attempt{Number: c.Attempt, StartedAt: time.Now(), Duration: time.Millisecond, StatusCode: 204},
 		}
 	}

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/sqlite"
-	"github.com/stretchr/testify/require"
 )
 
 func TestOpenRefuses(t *testing.T) {
@@ -21,7 +22,7 @@ func TestOpenRefuses(t *testing.T) {
 	file := filepath.Join(dir, "text.db")
 	require.NoError(t, os.WriteFile(file, slices.Repeat([]byte("not a database\n"), 1000), 0o600))
 	for _, c := range []struct{ name, path, says string }{
-		{"memory", ":memory:", "NewMemoryStore"},
+		{"memory", ":memory:", "store/memory"},
 		{"nothing", "", "needs a file"},
 		{"a directory", dir, "it is a directory"},
 		{"no directory", filepath.Join(dir, "missing", "webhooks.db"), "create it first"},

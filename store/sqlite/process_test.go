@@ -10,9 +10,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/sqlite"
-	"github.com/stretchr/testify/require"
 )
 
 // The test binary is its own second process: with this set it does what it
@@ -73,7 +74,7 @@ func drain(s alotwebhook.Store, had func(id string)) error {
 		var outcomes []alotwebhook.Outcome
 		for _, c := range r.Deliveries {
 			had(c.DeliveryID)
-			outcomes = append(outcomes, alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateDelivered,
+			outcomes = append(outcomes, alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateDelivered,
 				Attempt: alotwebhook.Attempt{Number: c.Attempt, StatusCode: 204}})
 		}
 		lost, err := s.Finish(ctx, outcomes)

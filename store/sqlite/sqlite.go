@@ -41,8 +41,9 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/alot/alotwebhook"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/alot/alotwebhook"
 )
 
 // Store is an [alotwebhook.Store] in a SQLite database. All methods may be
@@ -130,7 +131,7 @@ func dsn(path string, extra url.Values) string {
 // personal data. SQLite gives its companions the same permissions.
 func checkPath(path string) error {
 	if path == "" || path == ":memory:" {
-		return sayf("open %q: a durable store needs a file; alotwebhook.NewMemoryStore keeps everything in memory", path)
+		return sayf("open %q: a durable store needs a file; memory.New keeps everything in memory", path)
 	}
 	switch info, err := os.Stat(path); {
 	case err == nil && info.IsDir():

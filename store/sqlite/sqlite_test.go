@@ -6,10 +6,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/sqlite"
 	"github.com/alot/alotwebhook/store/storetest"
-	"github.com/stretchr/testify/require"
 )
 
 func TestContract(t *testing.T) {

@@ -5,9 +5,10 @@ import (
 	"database/sql"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/sqlite"
-	"github.com/stretchr/testify/require"
 )
 
 // inTx begins a transaction on the host's handle.

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/sqlite"
-	"github.com/stretchr/testify/require"
 )
 
 // commits counts the transactions in a write-ahead log. Source:
@@ -103,7 +104,7 @@ func TestPlansScanNothing(t *testing.T) {
 	enqueue(t, s, 300, 0, 20)
 	claimed := claim(t, s, 200, nil)
 	finish(t, s, claimed[:100])
-	fail := alotwebhook.Outcome{DeliveryID: claimed[100].DeliveryID, Lease: claimed[100].Lease, State: alotwebhook.StatePending, NextAttemptIn: time.Hour,
+	fail := alotwebhook.Outcome{DeliveryID: claimed[100].DeliveryID, Token: claimed[100].Token, State: alotwebhook.StatePending, NextAttemptIn: time.Hour,
 		Attempt: alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: 500, Reason: alotwebhook.ReasonStatus}}
 	_, err = s.Finish(t.Context(), []alotwebhook.Outcome{fail})
 	require.NoError(t, err)

@@ -21,7 +21,7 @@ type ackBeforeSend struct{ alotwebhook.Store }
 func (s ackBeforeSend) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
 	r, err := s.Store.Claim(ctx, c)
 	for _, d := range r.Deliveries {
-		_, err = s.Store.Finish(ctx, []alotwebhook.Outcome{{DeliveryID: d.DeliveryID, Lease: d.Lease, State: alotwebhook.StateDelivered}})
+		_, err = s.Store.Finish(ctx, []alotwebhook.Outcome{{DeliveryID: d.DeliveryID, Token: d.Token, State: alotwebhook.StateDelivered}})
 	}
 	return r, err
 }
@@ -39,7 +39,7 @@ type withoutFence struct {
 func (s *withoutFence) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
 	r, err := s.Store.Claim(ctx, c)
 	for _, d := range r.Deliveries {
-		s.newest.Store(d.DeliveryID, d.Lease)
+		s.newest.Store(d.DeliveryID, d.Token)
 	}
 	return r, err
 }
@@ -48,7 +48,7 @@ func (s *withoutFence) Finish(ctx context.Context, outcomes []alotwebhook.Outcom
 	outcomes = slices.Clone(outcomes)
 	for i, o := range outcomes {
 		if lease, ok := s.newest.Load(o.DeliveryID); ok {
-			outcomes[i].Lease = lease.(int64)
+			outcomes[i].Token = lease.(int64)
 		}
 	}
 	return s.Store.Finish(ctx, outcomes)
@@ -251,7 +251,7 @@ type purgeTakesUnfinished struct{ alotwebhook.Store }
 func (s purgeTakesUnfinished) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
 	r, err := s.Store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 1000, PerEndpoint: 1000, Lease: time.Minute})
 	for _, d := range r.Deliveries {
-		_, err = s.Store.Finish(ctx, []alotwebhook.Outcome{{DeliveryID: d.DeliveryID, Lease: d.Lease, State: alotwebhook.StateFailed}})
+		_, err = s.Store.Finish(ctx, []alotwebhook.Outcome{{DeliveryID: d.DeliveryID, Token: d.Token, State: alotwebhook.StateFailed}})
 	}
 	if err != nil {
 		return alotwebhook.PurgeResult{}, err

@@ -32,9 +32,9 @@ func carriesAll(t *trial) {
 	event := newEvent(t, "org_1", completed)
 	t.enqueue(event)
 	c := t.claimOne()
-	require.NotZero(t, c.Lease)
+	require.NotZero(t, c.Token)
 	require.Equal(t, alotwebhook.Claimed{
-		DeliveryID: alotwebhook.DeliveryID(event.ID, e.ID), Lease: c.Lease,
+		DeliveryID: alotwebhook.DeliveryID(event.ID, e.ID), Token: c.Token,
 		Attempt: 1, Try: 1, Claims: 1,
 		EventID: event.ID, EventType: completed, Payload: event.Payload(), Endpoint: c.Endpoint,
 	}, c)

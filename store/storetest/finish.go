@@ -100,8 +100,8 @@ func finishRelease(t *trial) {
 	require.Empty(t, d.Attempts, "a release adds nothing to the history")
 	require.Zero(t, d.AttemptCount)
 	again := t.claimOne()
-	require.NotEqual(t, first.Lease, again.Lease)
-	again.Lease = first.Lease
+	require.NotEqual(t, first.Token, again.Token)
+	again.Token = first.Token
 	require.Equal(t, withoutEndpoint(first), withoutEndpoint(again), "the delivery is as if it had not been claimed")
 }
 
@@ -124,7 +124,7 @@ func finishFailsWithoutAttempt(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
 	c := t.claimOne()
-	t.finish(alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StateFailed})
+	t.finish(alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateFailed})
 	d := t.delivery(c.DeliveryID)
 	require.Equal(t, alotwebhook.StateFailed, d.State)
 	require.Empty(t, d.Attempts)
@@ -173,7 +173,7 @@ func finishWrongToken(t *trial) {
 	require.Equal(t, []string{unclaimed}, t.lost(delivered(zero)), "it was never claimed")
 	c := t.claimOne()
 	wrong := c
-	wrong.Lease++
+	wrong.Token++
 	require.Equal(t, []string{unclaimed}, t.lost(delivered(wrong), delivered(zero))[:1])
 	t.requireState(unclaimed, alotwebhook.StatePending)
 	t.finish(delivered(c))
@@ -198,7 +198,7 @@ func finishKeepsAttempts(t *trial) {
 		c := t.claimOne()
 		id = c.DeliveryID
 		require.Equal(t, a.Number, c.Attempt)
-		o := alotwebhook.Outcome{DeliveryID: id, Lease: c.Lease, Attempt: a, State: alotwebhook.StatePending}
+		o := alotwebhook.Outcome{DeliveryID: id, Token: c.Token, Attempt: a, State: alotwebhook.StatePending}
 		if i == len(want)-1 {
 			o.State = alotwebhook.StateDelivered
 		}

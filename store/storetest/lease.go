@@ -50,9 +50,9 @@ func leaseToken(t *trial) {
 	seen := map[int64]bool{}
 	for i := range 8 {
 		c := t.claimOne()
-		require.NotZero(t, c.Lease)
-		require.False(t, seen[c.Lease], "claim %d carries a token that was given before", i+1)
-		seen[c.Lease] = true
+		require.NotZero(t, c.Token)
+		require.False(t, seen[c.Token], "claim %d carries a token that was given before", i+1)
+		seen[c.Token] = true
 		if i%2 == 0 {
 			t.finish(release(c))
 			continue

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 	"github.com/alot/alotwebhook/store/storetest"
 )
 
@@ -155,9 +156,9 @@ func TestMutant(t *testing.T) {
 	broken := mutants[name].broken
 	storetest.Run(t, func(testing.TB) alotwebhook.Store {
 		if broken == nil {
-			return alotwebhook.NewMemoryStore()
+			return memory.New()
 		}
-		return broken(alotwebhook.NewMemoryStore())
+		return broken(memory.New())
 	})
 }
 

@@ -193,13 +193,13 @@ func retry(c alotwebhook.Claimed, in time.Duration) alotwebhook.Outcome {
 }
 
 func release(c alotwebhook.Claimed) alotwebhook.Outcome {
-	return alotwebhook.Outcome{DeliveryID: c.DeliveryID, Lease: c.Lease, State: alotwebhook.StatePending}
+	return alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StatePending}
 }
 
 func outcome(c alotwebhook.Claimed, state alotwebhook.DeliveryState, status int, reason alotwebhook.FailureReason) alotwebhook.Outcome {
 	return alotwebhook.Outcome{
 		DeliveryID: c.DeliveryID,
-		Lease:      c.Lease,
+		Token:      c.Token,
 		State:      state,
 		Attempt: alotwebhook.Attempt{
 			Number:     c.Attempt,

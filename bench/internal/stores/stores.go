@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 	"github.com/alot/alotwebhook/store/postgres"
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 	"github.com/alot/alotwebhook/store/sqlite"
@@ -46,7 +47,7 @@ type Place struct {
 func New(ctx context.Context, name string) (*Store, error) {
 	switch name {
 	case "memory":
-		return &Store{Store: alotwebhook.NewMemoryStore(), close: func() error { return nil }}, nil
+		return &Store{Store: memory.New(), close: func() error { return nil }}, nil
 	case "sqlite":
 		dir, err := os.MkdirTemp("", "alotwebhook-bench-")
 		if err != nil {

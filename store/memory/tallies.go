@@ -1,4 +1,4 @@
-package alotwebhook
+package memory
 
 import (
 	"cmp"
@@ -7,25 +7,27 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/alot/alotwebhook"
 )
 
-// PutRecovery implements [Endpoints].
-func (s *MemoryStore) PutRecovery(ctx context.Context, r Recovery) error {
+// PutRecovery implements [alotwebhook.Endpoints].
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
 	if stored := s.recoveries[r.EndpointID].Version; stored != r.Version {
-		return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", ErrConflict, r.EndpointID, stored, r.Version)
+		return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", alotwebhook.ErrConflict, r.EndpointID, stored, r.Version)
 	}
 	r.Version++
 	s.recoveries[r.EndpointID] = r
 	return nil
 }
 
-// Recoveries implements [Endpoints]. It looks at all of them: one for each
+// Recoveries implements [alotwebhook.Endpoints]. It looks at all of them: one for each
 // endpoint that ever had one.
-func (s *MemoryStore) Recoveries(ctx context.Context, f RecoveryFilter) (page []Recovery, next string, err error) {
+func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, "", err
 	}
@@ -35,24 +37,24 @@ func (s *MemoryStore) Recoveries(ctx context.Context, f RecoveryFilter) (page []
 			page = append(page, r)
 		}
 	}
-	slices.SortFunc(page, func(a, b Recovery) int { return cmp.Compare(a.EndpointID, b.EndpointID) })
-	if limit := cmp.Or(f.Limit, memoryPage); len(page) > limit {
+	slices.SortFunc(page, func(a, b alotwebhook.Recovery) int { return cmp.Compare(a.EndpointID, b.EndpointID) })
+	if limit := cmp.Or(f.Limit, defaultPage); len(page) > limit {
 		return page[:limit], page[limit-1].EndpointID, nil
 	}
 	return page, "", nil
 }
 
 // purgeRecoveries deletes what deleted endpoints left behind.
-func (s *MemoryStore) purgeRecoveries(until time.Duration) {
+func (s *Store) purgeRecoveries(until time.Duration) {
 	for id, r := range s.recoveries {
-		if r.State != RecoveryRunning && s.endpoints[id] == nil && !r.UpdatedAt.After(s.instant(until)) {
+		if r.State != alotwebhook.RecoveryRunning && s.endpoints[id] == nil && !r.UpdatedAt.After(s.instant(until)) {
 			delete(s.recoveries, id)
 		}
 	}
 }
 
-// AddTallies implements [Tallier].
-func (s *MemoryStore) AddTallies(ctx context.Context, list []Tally) error {
+// AddTallies implements [alotwebhook.Tallier].
+func (s *Store) AddTallies(ctx context.Context, list []alotwebhook.Tally) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -60,25 +62,29 @@ func (s *MemoryStore) AddTallies(ctx context.Context, list []Tally) error {
 	for _, t := range list {
 		of := s.tallies[t.EndpointID]
 		if of == nil {
-			of = map[int64]*Tally{}
+			of = map[int64]*alotwebhook.Tally{}
 			s.tallies[t.EndpointID] = of
 		}
 		if sum := of[t.Hour.Unix()]; sum != nil {
 			sum.Add(t)
 		} else {
-			of[t.Hour.Unix()] = t.clone()
+			of[t.Hour.Unix()] = clone(t)
 		}
 	}
 	return nil
 }
 
-func (t Tally) clone() *Tally {
+func clone(t alotwebhook.Tally) *alotwebhook.Tally {
 	t.Reasons = maps.Clone(t.Reasons)
 	return &t
 }
 
-// Tallies implements [Tallier].
-func (s *MemoryStore) Tallies(ctx context.Context, endpointIDs []string, since time.Time) (list []Tally, err error) {
+func byEndpointAndHour(a, b alotwebhook.Tally) int {
+	return cmp.Or(cmp.Compare(a.EndpointID, b.EndpointID), a.Hour.Compare(b.Hour))
+}
+
+// Tallies implements [alotwebhook.Tallier].
+func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Time) (list []alotwebhook.Tally, err error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
@@ -86,7 +92,7 @@ func (s *MemoryStore) Tallies(ctx context.Context, endpointIDs []string, since t
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(endpointIDs))) {
 		for _, t := range s.tallies[id] {
 			if !t.Hour.Before(since) {
-				list = append(list, *t.clone())
+				list = append(list, *clone(*t))
 			}
 		}
 	}
@@ -95,7 +101,7 @@ func (s *MemoryStore) Tallies(ctx context.Context, endpointIDs []string, since t
 }
 
 // purgeTallies deletes the tallies of hours that began until then.
-func (s *MemoryStore) purgeTallies(until time.Duration, limit int, r *PurgeResult) {
+func (s *Store) purgeTallies(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
 	for id, of := range s.tallies {
 		for hour, t := range of {
 			if r.Tallies == limit {

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 func onceEndpoint() alotwebhook.Endpoint {
@@ -32,7 +33,7 @@ func TestCreateEndpointOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		d := sealed(t, alotwebhook.NewMemoryStore())
+		d := sealed(t, memory.New())
 		first, repeated, err := d.CreateEndpointOnce(ctx, "k1", onceEndpoint())
 		require.NoError(t, err)
 		require.False(t, repeated)
@@ -86,7 +87,7 @@ func TestCreateEndpointOnce(t *testing.T) {
 
 func TestCreateEndpointOnceFindsItAmongMany(t *testing.T) {
 	t.Parallel()
-	d := sealed(t, alotwebhook.NewMemoryStore())
+	d := sealed(t, memory.New())
 	want, _, err := d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
 	require.NoError(t, err)
 	for range 150 { // more than a page
@@ -105,7 +106,7 @@ func TestCreateEndpointOnceFindsItAmongMany(t *testing.T) {
 
 func TestCreateEndpointOnceOfAChangedEndpoint(t *testing.T) {
 	t.Parallel()
-	d := sealed(t, alotwebhook.NewMemoryStore())
+	d := sealed(t, memory.New())
 	first, _, err := d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
 	require.NoError(t, err)
 	changed := first
@@ -126,7 +127,7 @@ func TestRotateSecretOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		d := sealed(t, alotwebhook.NewMemoryStore())
+		d := sealed(t, memory.New())
 		e, err := d.CreateEndpoint(ctx, onceEndpoint())
 		require.NoError(t, err)
 		at := time.Now().Add(time.Hour)
@@ -163,7 +164,7 @@ func TestSendTestOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
-		store := alotwebhook.NewMemoryStore()
+		store := memory.New()
 		d := sealed(t, store)
 		e, err := d.CreateEndpoint(ctx, onceEndpoint())
 		require.NoError(t, err)

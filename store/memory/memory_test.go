@@ -1,4 +1,4 @@
-package alotwebhook_test
+package memory_test
 
 import (
 	"context"
@@ -10,18 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 	"github.com/alot/alotwebhook/store/storetest"
 )
 
-func TestMemoryStore(t *testing.T) {
+func TestContract(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(testing.TB) alotwebhook.Store { return alotwebhook.NewMemoryStore() })
+	storetest.Run(t, func(testing.TB) alotwebhook.Store { return memory.New() })
 }
 
 // listed is a store with one endpoint and n deliveries to it.
-func listed(tb testing.TB, n int) (*alotwebhook.MemoryStore, alotwebhook.Endpoint) {
+func listed(tb testing.TB, n int) (*memory.Store, alotwebhook.Endpoint) {
 	tb.Helper()
-	store, e := alotwebhook.NewMemoryStore(), benchEndpoint(0)
+	store, e := memory.New(), benchEndpoint(0)
 	require.NoError(tb, store.PutEndpoint(tb.Context(), e))
 	require.NoError(tb, store.Enqueue(tb.Context(), benchEvents(tb, n)))
 	return store, e
@@ -50,7 +51,7 @@ func benchEvents(tb testing.TB, n int) []alotwebhook.Event {
 }
 
 // What a delivery costs the store once it is queued, per delivery.
-func BenchmarkMemoryStoreClaimFinish(b *testing.B) {
+func BenchmarkClaimFinish(b *testing.B) {
 	for _, backlog := range []int{1_000, 100_000, 1_000_000} {
 		for _, endpoints := range []int{1, 1_000} {
 			b.Run(fmt.Sprintf("backlog=%d/endpoints=%d", backlog, endpoints), func(b *testing.B) {
@@ -61,7 +62,7 @@ func BenchmarkMemoryStoreClaimFinish(b *testing.B) {
 }
 
 func benchmarkClaimFinish(b *testing.B, backlog, endpoints int) {
-	ctx, store := b.Context(), alotwebhook.NewMemoryStore()
+	ctx, store := b.Context(), memory.New()
 	fill := func(n int) {
 		for i, event := range benchEvents(b, n) {
 			require.NoError(b, store.EnqueueTo(ctx, benchEndpoint(i%endpoints).ID, event))
@@ -92,7 +93,7 @@ func claimFinish(tb testing.TB, store alotwebhook.Store) int {
 	for i, d := range claim.Deliveries {
 		outcomes[i] = alotwebhook.Outcome{
 			DeliveryID: d.DeliveryID,
-			Lease:      d.Lease,
+			Token:      d.Token,
 			Attempt:    alotwebhook.Attempt{Number: d.Attempt, StartedAt: time.Now(), Duration: time.Millisecond, StatusCode: 204},
 			State:      alotwebhook.StateDelivered,
 		}
@@ -103,7 +104,7 @@ func claimFinish(tb testing.TB, store alotwebhook.Store) int {
 	return len(outcomes)
 }
 
-func BenchmarkMemoryStoreEnqueue(b *testing.B) {
+func BenchmarkEnqueue(b *testing.B) {
 	store, _ := listed(b, 0)
 	events := benchEvents(b, b.N)
 	b.ReportAllocs()
@@ -114,7 +115,7 @@ func BenchmarkMemoryStoreEnqueue(b *testing.B) {
 }
 
 // A page of the newest, and one from the middle, of 100,000 deliveries.
-func BenchmarkMemoryStoreDeliveries(b *testing.B) {
+func BenchmarkDeliveries(b *testing.B) {
 	store, e := listed(b, 100_000)
 	middle := ""
 	for range 500 {

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // ErrKeyReused is returned for a key that came before with another request.
@@ -196,12 +197,9 @@ func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
 func idOfKey(prefix string, at time.Time, scope, key string) string {
 	sum := keySum(prefix, scope, key)
 	u := uuid.UUID(sum[:16])
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(at.Truncate(keyGrain).UnixMilli()))
-	copy(u[:6], ms[2:])
-	u[6] = u[6]&0x0f | 0x70 // UUID version 7
-	u[8] = u[8]&0x3f | 0x80 // RFC 9562 variant
-	return formatID(prefix, u)
+	typeid.SetTime(&u, at.Truncate(keyGrain))
+	typeid.SetV7(&u)
+	return typeid.Format(prefix, u)
 }
 
 // keyPart is the end of an id that does not depend on the time: the last 16

@@ -1,21 +1,23 @@
-package alotwebhook
+package memory
 
 import (
 	"context"
 	"time"
+
+	"github.com/alot/alotwebhook"
 )
 
-// Claim implements [Queue].
-func (s *MemoryStore) Claim(ctx context.Context, c ClaimRequest) (ClaimResult, error) {
+// Claim implements [alotwebhook.Queue].
+func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
 	if err := s.lock(ctx); err != nil {
-		return ClaimResult{}, err
+		return alotwebhook.ClaimResult{}, err
 	}
 	defer s.mu.Unlock()
 	now := s.now()
 	s.wake(now)
 
 	takers, expected := s.takers(c)
-	claimed := make([]Claimed, 0, expected)
+	claimed := make([]alotwebhook.Claimed, 0, expected)
 	for len(claimed) < c.Limit && len(takers) > 0 {
 		t := takers[0]
 		takers = takers[1:]
@@ -26,7 +28,7 @@ func (s *MemoryStore) Claim(ctx context.Context, c ClaimRequest) (ClaimResult, e
 		}
 	}
 
-	result := ClaimResult{Deliveries: claimed}
+	result := alotwebhook.ClaimResult{Deliveries: claimed}
 	if len(s.alarms) > 0 {
 		result.NextIn = s.alarms[0].due() - now
 	}
@@ -34,7 +36,7 @@ func (s *MemoryStore) Claim(ctx context.Context, c ClaimRequest) (ClaimResult, e
 }
 
 // wake moves what has fallen due, leases that ran out included, into its turn.
-func (s *MemoryStore) wake(now time.Duration) {
+func (s *Store) wake(now time.Duration) {
 	for len(s.alarms) > 0 && s.alarms[0].due() <= now {
 		e := s.alarms[0]
 		e.drain(now)
@@ -44,16 +46,16 @@ func (s *MemoryStore) wake(now time.Duration) {
 
 // taker is an endpoint that a claim takes from.
 type taker struct {
-	endpoint *memoryEndpoint
+	endpoint *storedEndpoint
 	free     int
 }
 
 // takers returns the endpoints whose turn it is, at most one for each delivery
 // wanted, and how many deliveries that will give. Busy ones keep their turn.
-func (s *MemoryStore) takers(c ClaimRequest) (takers []taker, expected int) {
+func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int) {
 	takers = make([]taker, 0, min(c.Limit, s.turns.Len()))
 	for elem := s.turns.Front(); elem != nil && len(takers) < c.Limit; elem = elem.Next() {
-		e := elem.Value.(*memoryEndpoint)
+		e := elem.Value.(*storedEndpoint)
 		if free := c.PerEndpoint - c.Busy[e.ID]; free > 0 {
 			takers = append(takers, taker{e, free})
 			expected += min(free, e.dueNow.Len())
@@ -63,8 +65,8 @@ func (s *MemoryStore) takers(c ClaimRequest) (takers []taker, expected int) {
 }
 
 // lease takes the delivery of e that has been due longest.
-func (s *MemoryStore) lease(e *memoryEndpoint, until time.Duration) Claimed {
-	d := e.dueNow.Front().Value.(*memoryDelivery)
+func (s *Store) lease(e *storedEndpoint, until time.Duration) alotwebhook.Claimed {
+	d := e.dueNow.Front().Value.(*storedDelivery)
 	e.unqueue(d)
 	s.lastLease++
 	d.lease = s.lastLease
@@ -72,9 +74,9 @@ func (s *MemoryStore) lease(e *memoryEndpoint, until time.Duration) Claimed {
 	d.dueAt = until
 	e.waiting.set(d, true)
 	s.reseat(e)
-	return Claimed{
+	return alotwebhook.Claimed{
 		DeliveryID: d.id,
-		Lease:      d.lease,
+		Token:      d.lease,
 		Attempt:    len(d.attempts) + 1,
 		Try:        len(d.attempts) - d.tried + 1,
 		Claims:     d.claims,
@@ -85,8 +87,8 @@ func (s *MemoryStore) lease(e *memoryEndpoint, until time.Duration) Claimed {
 	}
 }
 
-// Finish implements [Queue].
-func (s *MemoryStore) Finish(ctx context.Context, outcomes []Outcome) (lost []string, err error) {
+// Finish implements [alotwebhook.Queue].
+func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func (s *MemoryStore) Finish(ctx context.Context, outcomes []Outcome) (lost []st
 	now := s.now()
 	for _, o := range outcomes {
 		d := s.deliveries[o.DeliveryID]
-		if d == nil || d.lease == 0 || d.lease != o.Lease {
+		if d == nil || d.lease == 0 || d.lease != o.Token {
 			lost = append(lost, o.DeliveryID)
 			continue
 		}
@@ -103,7 +105,7 @@ func (s *MemoryStore) Finish(ctx context.Context, outcomes []Outcome) (lost []st
 	return lost, nil
 }
 
-func (s *MemoryStore) finish(d *memoryDelivery, o Outcome, now time.Duration) {
+func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Duration) {
 	d.endpoint.unqueue(d) // also where a lease that ran out has put it
 	d.lease, d.claims = 0, 0
 	if o.Attempt.Number != 0 {
@@ -111,7 +113,7 @@ func (s *MemoryStore) finish(d *memoryDelivery, o Outcome, now time.Duration) {
 		d.lastReason = o.Attempt.Reason
 		d.endpoint.heed(o)
 	}
-	if o.State == StatePending {
+	if o.State == alotwebhook.StatePending {
 		d.endpoint.queue(d, now+max(o.NextAttemptIn, 0), now)
 		s.reseat(d.endpoint)
 		return
@@ -120,9 +122,9 @@ func (s *MemoryStore) finish(d *memoryDelivery, o Outcome, now time.Duration) {
 }
 
 // heed keeps FailingSince after an attempt.
-func (e *memoryEndpoint) heed(o Outcome) {
+func (e *storedEndpoint) heed(o alotwebhook.Outcome) {
 	since := e.FailingSince
-	switch failed := o.State != StateDelivered; {
+	switch failed := o.State != alotwebhook.StateDelivered; {
 	case !failed:
 		since = time.Time{}
 	case since.IsZero():
@@ -135,8 +137,8 @@ func (e *memoryEndpoint) heed(o Outcome) {
 	}
 }
 
-// Redeliver implements [Queue].
-func (s *MemoryStore) Redeliver(ctx context.Context, deliveryIDs []string) (int, error) {
+// Redeliver implements [alotwebhook.Queue].
+func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (int, error) {
 	if err := s.lock(ctx); err != nil {
 		return 0, err
 	}
@@ -150,13 +152,13 @@ func (s *MemoryStore) Redeliver(ctx context.Context, deliveryIDs []string) (int,
 	return n, nil
 }
 
-func (s *MemoryStore) redeliver(d *memoryDelivery, now time.Duration) bool {
+func (s *Store) redeliver(d *storedDelivery, now time.Duration) bool {
 	if d.endpoint.gone || d.event.payload == nil {
 		return false
 	}
 	d.endpoint.drain(now)
 	switch {
-	case d.state != StatePending:
+	case d.state != alotwebhook.StatePending:
 		d.tried = len(d.attempts)
 		s.finished.Remove(d.elem)
 		s.begin(d, now)
@@ -172,8 +174,8 @@ func (s *MemoryStore) redeliver(d *memoryDelivery, now time.Duration) bool {
 }
 
 // begin makes a new or a finished delivery pending and due.
-func (s *MemoryStore) begin(d *memoryDelivery, now time.Duration) {
-	d.state, d.finishedAt = StatePending, 0
+func (s *Store) begin(d *storedDelivery, now time.Duration) {
+	d.state, d.finishedAt = alotwebhook.StatePending, 0
 	d.endpoint.unfinished++
 	d.event.unfinished++
 	s.unsettle(d.event)
@@ -182,7 +184,7 @@ func (s *MemoryStore) begin(d *memoryDelivery, now time.Duration) {
 }
 
 // end finishes a delivery that has left its queue.
-func (s *MemoryStore) end(d *memoryDelivery, state DeliveryState, now time.Duration) {
+func (s *Store) end(d *storedDelivery, state alotwebhook.DeliveryState, now time.Duration) {
 	d.state, d.finishedAt, d.lease, d.claims = state, now, 0, 0
 	d.endpoint.unfinished--
 	d.elem = s.finished.PushBack(d)
@@ -194,7 +196,7 @@ func (s *MemoryStore) end(d *memoryDelivery, state DeliveryState, now time.Durat
 
 // queue puts d where its due time belongs. Whatever fell due before goes
 // first, so that dueNow stays in order.
-func (e *memoryEndpoint) queue(d *memoryDelivery, due, now time.Duration) {
+func (e *storedEndpoint) queue(d *storedDelivery, due, now time.Duration) {
 	d.dueAt = due
 	if due > now {
 		e.waiting.set(d, true)
@@ -204,7 +206,7 @@ func (e *memoryEndpoint) queue(d *memoryDelivery, due, now time.Duration) {
 	d.elem = e.dueNow.PushBack(d)
 }
 
-func (e *memoryEndpoint) unqueue(d *memoryDelivery) {
+func (e *storedEndpoint) unqueue(d *storedDelivery) {
 	if d.elem != nil {
 		e.dueNow.Remove(d.elem)
 		d.elem = nil
@@ -213,7 +215,7 @@ func (e *memoryEndpoint) unqueue(d *memoryDelivery) {
 }
 
 // drain moves what has fallen due out of waiting.
-func (e *memoryEndpoint) drain(now time.Duration) {
+func (e *storedEndpoint) drain(now time.Duration) {
 	for len(e.waiting) > 0 && e.waiting[0].dueAt <= now {
 		d := e.waiting[0]
 		e.waiting.set(d, false)
@@ -222,7 +224,7 @@ func (e *memoryEndpoint) drain(now time.Duration) {
 }
 
 // reseat gives e its places among turns and alarms after its queue changed.
-func (s *MemoryStore) reseat(e *memoryEndpoint) {
+func (s *Store) reseat(e *storedEndpoint) {
 	active := !e.Disabled && !e.gone
 	switch due := active && e.dueNow.Len() > 0; {
 	case due && e.turn == nil:

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // request is what a fake receiver saw.
@@ -83,7 +84,7 @@ type world struct {
 
 func newWorld(t testing.TB, cfg alotwebhook.Config, net *receivers) *world {
 	t.Helper()
-	return newWorldOn(t, alotwebhook.NewMemoryStore(), cfg, net)
+	return newWorldOn(t, memory.New(), cfg, net)
 }
 
 func newWorldOn(t testing.TB, store alotwebhook.Store, cfg alotwebhook.Config, net *receivers) *world {
@@ -422,7 +423,7 @@ func (w *wire) Listen(ctx context.Context, heard func()) error {
 func TestNotifierWakesOtherProcesses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := &wire{Store: alotwebhook.NewMemoryStore(), words: make(chan struct{}, 10), fails: 3}
+		store := &wire{Store: memory.New(), words: make(chan struct{}, 10), fails: 3}
 		var mu sync.Mutex
 		var log bytes.Buffer
 		logger := slog.New(slog.NewTextHandler(&lockedWriter{mu: &mu, w: &log}, nil))

@@ -1,4 +1,4 @@
-package alotwebhook_test
+package typeid_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 type typeIDVector struct{ Name, TypeID, Prefix, UUID, Description string }
@@ -27,9 +27,9 @@ func loadTypeIDs(t testing.TB, path string) []typeIDVector {
 	return vectors
 }
 
-func TestTypeIDVectors(t *testing.T) {
+func TestVectors(t *testing.T) {
 	t.Parallel()
-	for _, v := range loadTypeIDs(t, "testdata/typeid/valid.json") {
+	for _, v := range loadTypeIDs(t, "../../testdata/typeid/valid.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
 			// A prefix is optional there; here every id has one.
@@ -38,81 +38,80 @@ func TestTypeIDVectors(t *testing.T) {
 				prefix, id = "evt", "evt_"+id
 			}
 			want := uuid.MustParse(v.UUID)
-			require.Equal(t, id, alotwebhook.FormatID(prefix, want))
-			got, err := alotwebhook.ParseID(prefix, id)
+			require.Equal(t, id, typeid.Format(prefix, want))
+			got, err := typeid.Parse(prefix, id)
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		})
 	}
 }
 
-func TestInvalidTypeIDVectors(t *testing.T) {
+func TestInvalidVectors(t *testing.T) {
 	t.Parallel()
-	for _, v := range loadTypeIDs(t, "testdata/typeid/invalid.json") {
+	for _, v := range loadTypeIDs(t, "../../testdata/typeid/invalid.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
-			_, err := alotwebhook.ParseID("evt", v.TypeID)
+			_, err := typeid.Parse("evt", v.TypeID)
 			require.Error(t, err, v.Description)
 			// What is wrong with the suffix is wrong under our own prefix, too.
 			if suffix, ok := strings.CutPrefix(v.TypeID, "prefix_"); ok {
-				_, err := alotwebhook.ParseID("evt", "evt_"+suffix)
+				_, err := typeid.Parse("evt", "evt_"+suffix)
 				require.Error(t, err, v.Description)
 			}
 		})
 	}
 }
 
-func TestNewIDHoldsItsMillisecond(t *testing.T) {
+func TestNewHoldsItsMillisecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for range 3 {
-			e, err := alotwebhook.NewEvent("a.b", "org_1", nil)
+			id, err := typeid.New("evt")
 			require.NoError(t, err)
-			u, err := alotwebhook.ParseID("evt", e.ID)
+			u, err := typeid.Parse("evt", id)
 			require.NoError(t, err)
 			require.EqualValues(t, 7, u.Version())
 			require.Equal(t, uuid.RFC4122, u.Variant())
-			seconds, nanos := u.Time().UnixTime()
-			require.WithinDuration(t, e.Timestamp, time.Unix(seconds, nanos), time.Second)
+			at, ok := typeid.Time("evt", id)
+			require.True(t, ok)
+			require.WithinDuration(t, time.Now(), at, time.Second)
 			time.Sleep(time.Hour) // faked
 		}
 	})
 }
 
-func TestDeliveryID(t *testing.T) {
+func TestTimeOfWhatIsNoID(t *testing.T) {
 	t.Parallel()
-	const (
-		event    = "evt_01jcc7wjz3e4qv8x5k2m9n6p0r"
-		endpoint = "wh_01jcc7wjz3e4qv8x5k2m9n6p0r"
-		other    = "wh_01jcc7wjz3e4qv8x5k2m9n6p0s"
-	)
-	id := alotwebhook.DeliveryID(event, endpoint)
-	require.Equal(t, id, alotwebhook.DeliveryID(event, endpoint))
-	require.NotEqual(t, id, alotwebhook.DeliveryID(event, other))
+	_, ok := typeid.Time("evt", "wh_01jcc7wjz3e4qv8x5k2m9n6p0r")
+	require.False(t, ok)
+}
 
-	u, err := alotwebhook.ParseID("dlv", id)
-	require.NoError(t, err)
-	of, err := alotwebhook.ParseID("evt", event)
-	require.NoError(t, err)
-	require.Equal(t, of[:6], u[:6], "begins with the event's millisecond")
-	require.EqualValues(t, 7, u.Version())
-	require.Equal(t, uuid.RFC4122, u.Variant())
+func TestFirst(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 25, 14, 23, 0, 123_456_789, time.UTC)
+	first := typeid.First("dlv", at)
+	got, ok := typeid.Time("dlv", first)
+	require.True(t, ok)
+	require.Equal(t, at.Truncate(time.Millisecond), got)
+	require.Less(t, typeid.First("dlv", at.Add(-time.Millisecond)), first)
+	require.Equal(t, "dlv_00000000000000000000000000", typeid.First("dlv", time.Time{}))
+	require.Equal(t, typeid.First("dlv", time.UnixMilli(1<<48-1)), typeid.First("dlv", time.UnixMilli(1<<50)))
 }
 
 // eventIDForm is what a TypeID is, written another way.
 var eventIDForm = regexp.MustCompile(`\Aevt_[0-7][0-9a-hjkmnp-tv-z]{25}\z`)
 
-func FuzzParseID(f *testing.F) {
-	for _, path := range []string{"testdata/typeid/valid.json", "testdata/typeid/invalid.json"} {
+func FuzzParse(f *testing.F) {
+	for _, path := range []string{"../../testdata/typeid/valid.json", "../../testdata/typeid/invalid.json"} {
 		for _, v := range loadTypeIDs(f, path) {
 			f.Add("evt_" + v.TypeID[max(0, len(v.TypeID)-26):])
 		}
 	}
 	f.Fuzz(func(t *testing.T, id string) {
-		u, err := alotwebhook.ParseID("evt", id)
+		u, err := typeid.Parse("evt", id)
 		require.Equal(t, eventIDForm.MatchString(id), err == nil)
 		if err == nil {
-			require.Equal(t, id, alotwebhook.FormatID("evt", u), "one spelling only")
+			require.Equal(t, id, typeid.Format("evt", u), "one spelling only")
 		}
 	})
 }

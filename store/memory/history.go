@@ -1,52 +1,52 @@
-package alotwebhook
+package memory
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"iter"
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // memoryPage is the size of a page when a filter leaves it open.
-const memoryPage = 100
+const defaultPage = 100
 
 // memoryStretch is how many deliveries that do not match a page passes over
 // before it is cut short.
-const memoryStretch = 2000
+const maxStretch = 2000
 
 // memoryPurge is how many rows a purge takes when its request leaves it open.
-const memoryPurge = 1000
+const defaultPurge = 1000
 
-// Event implements [History].
-func (s *MemoryStore) Event(ctx context.Context, id string) (Event, error) {
+// Event implements [alotwebhook.History].
+func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
 	if err := s.lock(ctx); err != nil {
-		return Event{}, err
+		return alotwebhook.Event{}, err
 	}
 	defer s.mu.Unlock()
 	stored := s.events[id]
 	if stored == nil || stored.payload == nil {
-		return Event{}, fmt.Errorf("%w: event %q", ErrNotFound, id)
+		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
 	}
 	event := stored.Event
 	event.Data = bytes.Clone(event.Data)
 	return event, nil
 }
 
-// Delivery implements [History].
-func (s *MemoryStore) Delivery(ctx context.Context, id string) (Delivery, error) {
+// Delivery implements [alotwebhook.History].
+func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
 	if err := s.lock(ctx); err != nil {
-		return Delivery{}, err
+		return alotwebhook.Delivery{}, err
 	}
 	defer s.mu.Unlock()
 	d := s.deliveries[id]
 	if d == nil {
-		return Delivery{}, fmt.Errorf("%w: delivery %q", ErrNotFound, id)
+		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %q", alotwebhook.ErrNotFound, id)
 	}
 	row := s.row(d)
 	row.Attempts = slices.Clone(d.attempts)
@@ -54,8 +54,8 @@ func (s *MemoryStore) Delivery(ctx context.Context, id string) (Delivery, error)
 }
 
 // row is what a list shows of d.
-func (s *MemoryStore) row(d *memoryDelivery) Delivery {
-	row := Delivery{
+func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
+	row := alotwebhook.Delivery{
 		ID:             d.id,
 		EventID:        d.event.ID,
 		EventType:      d.event.Type,
@@ -69,7 +69,7 @@ func (s *MemoryStore) row(d *memoryDelivery) Delivery {
 	if n := len(d.attempts); n > 0 {
 		row.LastStatusCode = d.attempts[n-1].StatusCode
 	}
-	if d.state == StatePending {
+	if d.state == alotwebhook.StatePending {
 		row.NextAttemptAt = s.instant(d.dueAt)
 	} else {
 		row.FinishedAt = s.instant(d.finishedAt)
@@ -77,27 +77,27 @@ func (s *MemoryStore) row(d *memoryDelivery) Delivery {
 	return row
 }
 
-func (d *memoryDelivery) shownState() DeliveryState {
-	if d.state == StatePending && d.endpoint.Disabled {
-		return StateParked
+func (d *storedDelivery) shownState() alotwebhook.DeliveryState {
+	if d.state == alotwebhook.StatePending && d.endpoint.Disabled {
+		return alotwebhook.StateParked
 	}
 	return d.state
 }
 
-// Deliveries implements [History].
-func (s *MemoryStore) Deliveries(ctx context.Context, f Filter) (page []Delivery, next string, err error) {
+// Deliveries implements [alotwebhook.History].
+func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []alotwebhook.Delivery, next string, err error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, "", err
 	}
 	defer s.mu.Unlock()
 	from, before := idRange(f)
-	limit, passed := cmp.Or(f.Limit, memoryPage), 0
+	limit, passed := cmp.Or(f.Limit, defaultPage), 0
 	for d := range s.narrowest(f).descending(before) {
 		if d.id < from {
 			break
 		}
 		if !d.matches(f) {
-			if passed++; passed > memoryStretch {
+			if passed++; passed > maxStretch {
 				return page, d.id, nil
 			}
 			continue
@@ -111,7 +111,7 @@ func (s *MemoryStore) Deliveries(ctx context.Context, f Filter) (page []Delivery
 }
 
 // narrowest returns the shortest list that holds all that f selects.
-func (s *MemoryStore) narrowest(f Filter) *idList {
+func (s *Store) narrowest(f alotwebhook.Filter) *idList {
 	switch {
 	case f.EventID != "":
 		if event := s.events[f.EventID]; event != nil {
@@ -132,7 +132,7 @@ func (s *MemoryStore) narrowest(f Filter) *idList {
 	return &s.all
 }
 
-func (d *memoryDelivery) matches(f Filter) bool {
+func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
 	return matchesText(f.OrganizationID, d.event.OrganizationID) &&
 		matchesText(f.EndpointID, d.endpoint.ID) &&
 		matchesText(f.EventID, d.event.ID) &&
@@ -144,35 +144,27 @@ func matchesText[T ~string](wanted, got T) bool { return wanted == "" || wanted 
 
 // idRange turns a filter's times and cursor into the ids selected: at least
 // from, and below before unless that is "".
-func idRange(f Filter) (from, before string) {
+func idRange(f alotwebhook.Filter) (from, before string) {
 	if !f.Since.IsZero() {
-		from = firstID(f.Since)
+		from = typeid.First("dlv", f.Since)
 	}
 	before = f.Cursor
 	if !f.Until.IsZero() {
-		if until := firstID(f.Until); before == "" || until < before {
+		if until := typeid.First("dlv", f.Until); before == "" || until < before {
 			before = until
 		}
 	}
 	return from, before
 }
 
-// firstID is the least delivery id of a millisecond, which a UUIDv7 begins with.
-func firstID(t time.Time) string {
-	var u uuid.UUID
-	ms := min(max(t.UnixMilli(), 0), 1<<48-1)
-	binary.BigEndian.PutUint64(u[:], uint64(ms)<<16)
-	return formatID(deliveryPrefix, u)
-}
-
-// Stats implements [History].
-func (s *MemoryStore) Stats(ctx context.Context) (Stats, error) {
+// Stats implements [alotwebhook.History].
+func (s *Store) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 	if err := s.lock(ctx); err != nil {
-		return Stats{}, err
+		return alotwebhook.Stats{}, err
 	}
 	defer s.mu.Unlock()
 	now := s.now()
-	var st Stats
+	var st alotwebhook.Stats
 	for _, e := range s.endpoints {
 		if e.Disabled {
 			st.Parked += e.unfinished
@@ -180,7 +172,7 @@ func (s *MemoryStore) Stats(ctx context.Context) (Stats, error) {
 		}
 		st.Pending += e.unfinished
 		if front := e.dueNow.Front(); front != nil {
-			st.OldestDue = max(st.OldestDue, now-front.Value.(*memoryDelivery).dueAt)
+			st.OldestDue = max(st.OldestDue, now-front.Value.(*storedDelivery).dueAt)
 		}
 		if len(e.waiting) > 0 {
 			st.OldestDue = max(st.OldestDue, now-e.waiting[0].dueAt)
@@ -189,15 +181,15 @@ func (s *MemoryStore) Stats(ctx context.Context) (Stats, error) {
 	return st, nil
 }
 
-// Purge implements [History].
-func (s *MemoryStore) Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error) {
+// Purge implements [alotwebhook.History].
+func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
 	if err := s.lock(ctx); err != nil {
-		return PurgeResult{}, err
+		return alotwebhook.PurgeResult{}, err
 	}
 	defer s.mu.Unlock()
-	var r PurgeResult
+	var r alotwebhook.PurgeResult
 	now := s.now()
-	limit := cmp.Or(p.Limit, memoryPurge)
+	limit := cmp.Or(p.Limit, defaultPurge)
 	if p.History > 0 {
 		s.purgeDeliveries(now-p.History, limit, &r)
 		s.purgeUnheard(now-p.History, limit, &r)
@@ -214,9 +206,9 @@ func (s *MemoryStore) Purge(ctx context.Context, p PurgeRequest) (PurgeResult, e
 
 // purgeDeliveries deletes what was finished until then; an event goes with its
 // last delivery.
-func (s *MemoryStore) purgeDeliveries(until time.Duration, limit int, r *PurgeResult) {
+func (s *Store) purgeDeliveries(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
 	for r.Deliveries < limit && s.finished.Len() > 0 {
-		d := s.finished.Front().Value.(*memoryDelivery)
+		d := s.finished.Front().Value.(*storedDelivery)
 		if d.finishedAt > until {
 			return
 		}
@@ -237,9 +229,9 @@ func (s *MemoryStore) purgeDeliveries(until time.Duration, limit int, r *PurgeRe
 }
 
 // purgeUnheard deletes events without deliveries that were stored until then.
-func (s *MemoryStore) purgeUnheard(until time.Duration, limit int, r *PurgeResult) {
+func (s *Store) purgeUnheard(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
 	for r.Events < limit && s.unheard.Len() > 0 {
-		event := s.unheard.Front().Value.(*memoryEvent)
+		event := s.unheard.Front().Value.(*storedEvent)
 		if event.settledAt > until {
 			return
 		}
@@ -249,9 +241,9 @@ func (s *MemoryStore) purgeUnheard(until time.Duration, limit int, r *PurgeResul
 }
 
 // purgePayloads erases the payloads of events whose last delivery was finished until then.
-func (s *MemoryStore) purgePayloads(until time.Duration, limit int, r *PurgeResult) {
+func (s *Store) purgePayloads(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
 	for r.Payloads < limit && s.settled.Len() > 0 {
-		event := s.settled.Front().Value.(*memoryEvent)
+		event := s.settled.Front().Value.(*storedEvent)
 		if event.settledAt > until {
 			return
 		}
@@ -261,7 +253,7 @@ func (s *MemoryStore) purgePayloads(until time.Duration, limit int, r *PurgeResu
 	}
 }
 
-func (s *MemoryStore) forget(event *memoryEvent) {
+func (s *Store) forget(event *storedEvent) {
 	s.unsettle(event)
 	if event.unheard != nil {
 		s.unheard.Remove(event.unheard)
@@ -270,14 +262,14 @@ func (s *MemoryStore) forget(event *memoryEvent) {
 }
 
 // settle notes that nothing of the event is unfinished any more.
-func (s *MemoryStore) settle(event *memoryEvent, now time.Duration) {
+func (s *Store) settle(event *storedEvent, now time.Duration) {
 	event.settledAt = now
 	if event.payload != nil {
 		event.settled = s.settled.PushBack(event)
 	}
 }
 
-func (s *MemoryStore) unsettle(event *memoryEvent) {
+func (s *Store) unsettle(event *storedEvent) {
 	if event.settled != nil {
 		s.settled.Remove(event.settled)
 		event.settled = nil
@@ -285,7 +277,7 @@ func (s *MemoryStore) unsettle(event *memoryEvent) {
 }
 
 // listsOf returns every list that d belongs to.
-func (s *MemoryStore) listsOf(d *memoryDelivery) [4]*idList {
+func (s *Store) listsOf(d *storedDelivery) [4]*idList {
 	of := s.byEndpoint[d.endpoint.ID]
 	if of == nil {
 		of = &idList{}
@@ -296,7 +288,7 @@ func (s *MemoryStore) listsOf(d *memoryDelivery) [4]*idList {
 
 // idList holds deliveries in the order of their ids, in chunks. Most ids come
 // in ascending order and are appended; any other place costs one chunk's move.
-type idList struct{ chunks [][]*memoryDelivery }
+type idList struct{ chunks [][]*storedDelivery }
 
 const maxChunk = 512
 
@@ -304,24 +296,24 @@ func (l *idList) empty() bool { return len(l.chunks) == 0 }
 
 // find returns where id is or belongs.
 func (l *idList) find(id string) (chunk, i int) {
-	chunk, _ = slices.BinarySearchFunc(l.chunks, id, func(c []*memoryDelivery, id string) int {
+	chunk, _ = slices.BinarySearchFunc(l.chunks, id, func(c []*storedDelivery, id string) int {
 		return cmp.Compare(c[len(c)-1].id, id)
 	})
 	if chunk < len(l.chunks) {
-		i, _ = slices.BinarySearchFunc(l.chunks[chunk], id, func(d *memoryDelivery, id string) int {
+		i, _ = slices.BinarySearchFunc(l.chunks[chunk], id, func(d *storedDelivery, id string) int {
 			return cmp.Compare(d.id, id)
 		})
 	}
 	return chunk, i
 }
 
-func (l *idList) insert(d *memoryDelivery) {
+func (l *idList) insert(d *storedDelivery) {
 	chunk, i := l.find(d.id)
 	if chunk == len(l.chunks) { // behind all others
 		if last := chunk - 1; last >= 0 && len(l.chunks[last]) < maxChunk {
 			l.chunks[last] = append(l.chunks[last], d)
 		} else {
-			l.chunks = append(l.chunks, []*memoryDelivery{d})
+			l.chunks = append(l.chunks, []*storedDelivery{d})
 		}
 		return
 	}
@@ -345,8 +337,8 @@ func (l *idList) remove(id string) {
 }
 
 // descending yields the deliveries with ids below before, or all if that is "".
-func (l *idList) descending(before string) iter.Seq[*memoryDelivery] {
-	return func(yield func(*memoryDelivery) bool) {
+func (l *idList) descending(before string) iter.Seq[*storedDelivery] {
+	return func(yield func(*storedDelivery) bool) {
 		chunk, i := len(l.chunks), 0
 		if before != "" {
 			chunk, i = l.find(before)

@@ -1,4 +1,4 @@
-package alotwebhook_test
+package guard_test
 
 import (
 	"context"
@@ -18,20 +18,22 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/guard"
 )
 
 // errGivenUp stands for a connection that the guard allowed: no test makes it.
 var errGivenUp = errors.New("allowed, and given up")
 
-// watch wraps the guard's verdict: it keeps the addresses that were allowed,
-// and gives the dial up before the connection.
+type dialControl = func(ctx context.Context, network, address string, c syscall.RawConn) error
+
+// watch wraps the guard's verdict: it keeps the addresses that were allowed, and
+// gives the dial up before the connection.
 type watch struct {
 	mu      sync.Mutex
 	allowed []netip.Addr
 }
 
-func (w *watch) wrap(verdict alotwebhook.DialControl) alotwebhook.DialControl {
+func (w *watch) wrap(verdict dialControl) dialControl {
 	return func(ctx context.Context, network, address string, c syscall.RawConn) error {
 		if err := verdict(ctx, network, address, c); err != nil {
 			return err
@@ -43,8 +45,17 @@ func (w *watch) wrap(verdict alotwebhook.DialControl) alotwebhook.DialControl {
 	}
 }
 
-func transportConfig(g *alotwebhook.AddressGuard, r *net.Resolver) alotwebhook.TransportConfig {
-	return alotwebhook.TransportConfig{
+// transport is guard.NewTransport with the dialer's verdict wrapped.
+func (w *watch) transport(c guard.TransportConfig) *http.Transport {
+	dialer := c.Dialer()
+	dialer.ControlContext = w.wrap(dialer.ControlContext)
+	transport := guard.NewTransport(c)
+	transport.DialContext = dialer.DialContext
+	return transport
+}
+
+func transportConfig(g *guard.Guard, r *net.Resolver) guard.TransportConfig {
+	return guard.TransportConfig{
 		Guard: g, Resolver: r,
 		ConnectTimeout: 5 * time.Second, TLSTimeout: 5 * time.Second,
 		MaxInFlight: 4, MaxHeaderBytes: 32 << 10,
@@ -52,9 +63,9 @@ func transportConfig(g *alotwebhook.AddressGuard, r *net.Resolver) alotwebhook.T
 }
 
 // send goes the way of an attempt as far as the connection.
-func send(t testing.TB, rawURL string, g *alotwebhook.AddressGuard, dns *fakeDNS) (allowed []netip.Addr, err error) {
+func send(t testing.TB, rawURL string, g *guard.Guard, dns *fakeDNS) (allowed []netip.Addr, err error) {
 	w := new(watch)
-	transport := alotwebhook.NewWatchedTransport(transportConfig(g, dns.resolver()), w.wrap)
+	transport := w.transport(transportConfig(g, dns.resolver()))
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport}).Post(rawURL, "application/json", strings.NewReader("{}"))
 	if err == nil {
@@ -69,7 +80,7 @@ type ssrfCase struct{ url, verdict, comment string }
 var unescape = strings.NewReplacer(`\\`, `\`, `\r`, "\r", `\n`, "\n")
 
 func loadCases(t testing.TB) []ssrfCase {
-	text, err := os.ReadFile("testdata/ssrf_cases.tsv")
+	text, err := os.ReadFile("../../testdata/ssrf_cases.tsv")
 	require.NoError(t, err)
 	var cases []ssrfCase
 	for line := range strings.Lines(string(text)) {
@@ -87,26 +98,26 @@ func TestSSRFCases(t *testing.T) {
 	for _, c := range loadCases(t) {
 		t.Run(c.url, func(t *testing.T) {
 			t.Parallel()
-			dns, guard := loadDNS(t, "testdata/ssrf_dns.tsv"), new(alotwebhook.AddressGuard)
-			u, err := alotwebhook.CheckURL(c.url, false, guard)
+			dns, own := loadDNS(t, "../../testdata/ssrf_dns.tsv"), new(guard.Guard)
+			u, err := guard.CheckURL(c.url, guard.URLRules{Guard: own})
 			isDialled := strings.HasPrefix(c.comment, "[dns]") && u != nil && strings.HasSuffix(u.Hostname(), ".test")
 			if c.verdict == "deny" && !isDialled {
-				require.ErrorIs(t, err, alotwebhook.ErrInvalid, c.comment)
+				require.ErrorAs(t, err, new(*guard.Refusal), c.comment)
 				return // before any look-up
 			}
 			require.NoError(t, err, c.comment)
 			if u.Hostname() == "rebind.test" {
 				requirePublic(t, dns.resolver(), u.Hostname()) // as it was when it was registered
 			}
-			allowed, err := send(t, u.String(), guard, dns)
+			allowed, err := send(t, u.String(), own, dns)
 			for _, addr := range allowed {
-				require.NoError(t, alotwebhook.AllowedAddress(addr), c.comment)
+				require.NoError(t, new(guard.Guard).Judge(addr), c.comment)
 			}
 			if c.verdict == "allow" {
 				require.NotEmpty(t, allowed, c.comment)
 				return
 			}
-			require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress, c.comment)
+			require.ErrorIs(t, err, guard.ErrBlocked, c.comment)
 			require.Empty(t, allowed, c.comment)
 		})
 	}
@@ -117,7 +128,7 @@ func requirePublic(t *testing.T, r *net.Resolver, host string) {
 	require.NoError(t, err)
 	require.NotEmpty(t, addrs)
 	for _, addr := range addrs {
-		require.NoError(t, alotwebhook.AllowedAddress(addr))
+		require.NoError(t, new(guard.Guard).Judge(addr))
 	}
 }
 
@@ -130,8 +141,8 @@ func TestDialRefusesLiterals(t *testing.T) {
 			continue
 		}
 		tried++
-		allowed, err := send(t, c.url, new(alotwebhook.AddressGuard), newDNS(nil))
-		require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress, c.url)
+		allowed, err := send(t, c.url, new(guard.Guard), newDNS(nil))
+		require.ErrorIs(t, err, guard.ErrBlocked, c.url)
 		require.Empty(t, allowed, c.url)
 	}
 	require.Equal(t, 67, tried)
@@ -144,11 +155,11 @@ func TestNamesRefusedBeforeLookup(t *testing.T) {
 		"127.1", "2130706433", "0x7f.1", "a.0x", "a.0xfg.1", "1.2.3.08", "8.8.8.8.", "a..test", ".test", "a.test..",
 		"a b.test", "a%2fb.test", "a,b.test", "a_b.7", strings.Repeat("a", 64) + ".test", strings.Repeat("a.", 125) + "test",
 	} {
-		_, err := alotwebhook.CheckURL("https://"+host+"/", false, new(alotwebhook.AddressGuard))
-		var field *alotwebhook.FieldError
+		_, err := guard.CheckURL("https://"+host+"/", guard.URLRules{Guard: new(guard.Guard)})
+		var field *guard.Refusal
 		require.ErrorAs(t, err, &field, host)
 		require.Equal(t, "url", field.Field)
-		require.NotErrorIs(t, err, alotwebhook.ErrBlockedAddress, host)
+		require.NotErrorIs(t, err, guard.ErrBlocked, host)
 	}
 }
 
@@ -163,7 +174,7 @@ func TestMixedAnswersReachThePublicOne(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dns := newDNS(map[string][]string{"mixed.test": {records}})
-			allowed, _ := send(t, "https://mixed.test/", new(alotwebhook.AddressGuard), dns)
+			allowed, _ := send(t, "https://mixed.test/", new(guard.Guard), dns)
 			require.Equal(t, []netip.Addr{public}, allowed)
 		})
 	}
@@ -175,9 +186,9 @@ func TestBlockedShowsThroughEveryWrapping(t *testing.T) {
 		"A 127.0.0.1", "AAAA ::1", "A 10.0.0.1,A 10.0.0.2", "AAAA ::1,A 127.0.0.1", // the last: two races
 	} {
 		dns := newDNS(map[string][]string{"private.test": {records}})
-		allowed, err := send(t, "https://private.test/", new(alotwebhook.AddressGuard), dns)
+		allowed, err := send(t, "https://private.test/", new(guard.Guard), dns)
 		require.Empty(t, allowed)
-		require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress, records)
+		require.ErrorIs(t, err, guard.ErrBlocked, records)
 		require.ErrorAs(t, err, new(*net.OpError))
 		require.ErrorAs(t, err, new(*url.Error))
 	}
@@ -185,38 +196,36 @@ func TestBlockedShowsThroughEveryWrapping(t *testing.T) {
 
 func TestBlockedTellsNoAddress(t *testing.T) {
 	t.Parallel()
-	_, err := alotwebhook.CheckURL("https://10.1.2.3/", false, new(alotwebhook.AddressGuard))
-	require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
-	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
-	var field *alotwebhook.FieldError
-	require.ErrorAs(t, err, &field)
-	require.Equal(t, "url", field.Field)
+	_, err := guard.CheckURL("https://10.1.2.3/", guard.URLRules{Guard: new(guard.Guard)})
+	require.ErrorIs(t, err, guard.ErrBlocked)
+	var refusal *guard.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "url", refusal.Field)
 	require.NotContains(t, err.Error(), "10.1.2.3")
-	require.Equal(t, 1, strings.Count(err.Error(), "alotwebhook: "))
 }
 
 func TestControlFailsClosed(t *testing.T) {
 	t.Parallel()
-	control := alotwebhook.Control(&alotwebhook.AddressGuard{AllowNets: nets("0.0.0.0/0", "::/0")})
+	control := (&guard.Guard{AllowNets: nets("0.0.0.0/0", "::/0")}).Control
 	require.NoError(t, control(t.Context(), "tcp4", "8.8.8.8:443", nil))
 	for _, c := range [][2]string{
 		{"tcp4", ""}, {"tcp4", "8.8.8.8"}, {"tcp4", "example.com:443"}, {"tcp6", "[fe80::1%eth0]:443"},
 		{"tcp", "8.8.8.8:443"}, {"udp4", "8.8.8.8:443"}, {"unix", "/run/docker.sock"}, {"", "8.8.8.8:443"},
 	} {
-		require.ErrorIs(t, control(t.Context(), c[0], c[1], nil), alotwebhook.ErrBlockedAddress, c)
+		require.ErrorIs(t, control(t.Context(), c[0], c[1], nil), guard.ErrBlocked, c)
 	}
-	require.ErrorIs(t, alotwebhook.AllowedAddress(netip.Addr{}), alotwebhook.ErrBlockedAddress)
+	require.ErrorIs(t, new(guard.Guard).Judge(netip.Addr{}), guard.ErrBlocked)
 	zoned := netip.MustParseAddr("::ffff:8.8.8.8%eth0") // its zone is lost where it is unmapped
-	require.ErrorIs(t, alotwebhook.AllowedAddress(zoned), alotwebhook.ErrBlockedAddress)
+	require.ErrorIs(t, new(guard.Guard).Judge(zoned), guard.ErrBlocked)
 }
 
 func TestOperatorsNets(t *testing.T) {
 	t.Parallel()
-	guard := &alotwebhook.AddressGuard{
+	own := &guard.Guard{
 		AllowNets: nets("10.0.0.0/8", "fd00::/8", "64:ff9b::/96", "64:ff9b:1::/48"),
 		DenyNets:  nets("10.6.0.0/16", "93.184.216.0/24", "2606:4700::/32"),
 	}
-	open := *guard
+	open := *own
 	open.AllowNAT64 = true
 	for _, c := range []struct {
 		addr         string
@@ -240,27 +249,27 @@ func TestOperatorsNets(t *testing.T) {
 		{"64:ff9b:1::8.8.8.8", false, false},
 	} {
 		addr := netip.MustParseAddr(c.addr)
-		require.Equal(t, c.plain, alotwebhook.JudgeAddress(guard, addr) == nil, c.addr)
-		require.Equal(t, c.nat64, alotwebhook.JudgeAddress(&open, addr) == nil, c.addr)
+		require.Equal(t, c.plain, own.Judge(addr) == nil, c.addr)
+		require.Equal(t, c.nat64, open.Judge(addr) == nil, c.addr)
 	}
 }
 
 func TestNetsThatMatchNothingAreRefused(t *testing.T) {
 	t.Parallel()
-	require.NoError(t, alotwebhook.CheckGuard(&alotwebhook.AddressGuard{AllowNets: nets("127.0.0.0/8"), DenyNets: nets("::/0")}))
-	for field, g := range map[string]*alotwebhook.AddressGuard{
+	require.NoError(t, (&guard.Guard{AllowNets: nets("127.0.0.0/8"), DenyNets: nets("::/0")}).Check())
+	for field, g := range map[string]*guard.Guard{
 		"AllowNets[1]": {AllowNets: append(nets("10.0.0.0/8"), netip.Prefix{})},
 		"DenyNets[0]":  {DenyNets: nets("::ffff:10.0.0.0/104")},
 	} {
-		var fieldErr *alotwebhook.FieldError
-		require.ErrorAs(t, alotwebhook.CheckGuard(g), &fieldErr)
+		var fieldErr *guard.Refusal
+		require.ErrorAs(t, g.Check(), &fieldErr)
 		require.Equal(t, field, fieldErr.Field)
 	}
 }
 
 func TestURLSpelling(t *testing.T) {
 	t.Parallel()
-	guard := &alotwebhook.AddressGuard{AllowNets: nets("127.0.0.0/8")}
+	own := &guard.Guard{AllowNets: nets("127.0.0.0/8")}
 	for _, c := range []struct{ raw, https, http string }{ // what is accepted becomes, without and with http allowed
 		{"https://Example.COM./Hook?Q=1", "https://example.com/Hook?Q=1", "https://example.com/Hook?Q=1"},
 		{"HTTPS://example.com:443", "https://example.com", "https://example.com"},
@@ -292,14 +301,43 @@ func TestURLSpelling(t *testing.T) {
 		{"https://example.com/" + strings.Repeat("a", 2029), "", ""},
 	} {
 		for allowHTTP, want := range map[bool]string{false: c.https, true: c.http} {
-			u, err := alotwebhook.CheckURL(c.raw, allowHTTP, guard)
+			u, err := guard.CheckURL(c.raw, guard.URLRules{AllowHTTP: allowHTTP, Guard: own})
 			if want == "" {
-				require.ErrorIs(t, err, alotwebhook.ErrInvalid, c.raw)
+				require.ErrorAs(t, err, new(*guard.Refusal), c.raw)
 				continue
 			}
 			require.NoError(t, err, c.raw)
 			require.Equal(t, want, u.String())
 		}
+	}
+}
+
+// Each refusal says what is wrong with this URL, in words of its own.
+func TestURLRefusalsAreTold(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		raw, says   string
+		development bool
+	}{
+		{"", "is missing", false},
+		{" https://example.com/hook", "begins or ends with a space", false},
+		{"https://example.com/hook\n", "begins or ends with a space or a line break", false},
+		{"https://example.com/my hook", "has a space in it; write %20", false},
+		{"https://example.com/\thook", "a tab", false},
+		{"https://exämple.com/hook", "xn--", false},
+		{"https://https://example.com/hook", "begins with https:// twice", false},
+		{"https://http://example.com/hook", "begins with http:// twice", false},
+		{"http://example.com/hook", "does not begin with https://", false},
+		{"https://localhost:3000/hook", "has a host that is not public", false},
+		{"https://127.0.0.1:3000/hook", "reachable from the public internet", false},
+		{"http://localhost:3000/hook", "write 127.0.0.1, and allow 127.0.0.0/8 by Config.AllowNets", true},
+		{"http://api.localhost/hook", "write 127.0.0.1", true},
+		{"http://127.0.0.1:3000/hook", "in development, allow it by Config.AllowNets", true},
+		{"http://[::1]:3000/hook", "in development, allow it by Config.AllowNets", true},
+		{"http://10.1.2.3/hook", "reachable from the public internet", true},
+	} {
+		_, err := guard.CheckURL(c.raw, guard.URLRules{AllowHTTP: c.development, Guard: new(guard.Guard)})
+		require.ErrorContains(t, err, c.says, "%q", c.raw)
 	}
 }
 
@@ -320,15 +358,15 @@ func TestTransport(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 
-	config := transportConfig(new(alotwebhook.AddressGuard), nil)
+	config := transportConfig(new(guard.Guard), nil)
 	config.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	shut := alotwebhook.NewTransport(config)
+	shut := guard.NewTransport(config)
 	_, err := (&http.Client{Transport: shut}).Get(server.URL)
-	require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
+	require.ErrorIs(t, err, guard.ErrBlocked)
 	require.Zero(t, connections.Load())
 
-	config.Guard = &alotwebhook.AddressGuard{AllowNets: nets("127.0.0.0/8")}
-	open := alotwebhook.NewTransport(config)
+	config.Guard = &guard.Guard{AllowNets: nets("127.0.0.0/8")}
+	open := guard.NewTransport(config)
 	defer open.CloseIdleConnections()
 	require.Nil(t, open.Proxy)
 	for range 3 {
@@ -353,11 +391,11 @@ func FuzzCheckURL(f *testing.F) {
 		f.Add(c.url, false)
 	}
 	f.Add("http://127.0.0.1:8080/x", true)
-	guard := new(alotwebhook.AddressGuard)
+	own := new(guard.Guard)
 	f.Fuzz(func(t *testing.T, raw string, allowHTTP bool) {
-		u, err := alotwebhook.CheckURL(raw, allowHTTP, guard)
+		u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: allowHTTP, Guard: own})
 		if err != nil {
-			require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+			require.ErrorAs(t, err, new(*guard.Refusal))
 			require.Nil(t, u)
 			return
 		}
@@ -370,12 +408,12 @@ func FuzzCheckURL(f *testing.F) {
 			require.GreaterOrEqual(t, ap.Port(), uint16(1024))
 		}
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-			require.NoError(t, alotwebhook.AllowedAddress(addr))
+			require.NoError(t, new(guard.Guard).Judge(addr))
 		}
 		if len(u.String()) > 2048 { // a path can grow when it is escaped
 			return
 		}
-		again, err := alotwebhook.CheckURL(u.String(), allowHTTP, guard)
+		again, err := guard.CheckURL(u.String(), guard.URLRules{AllowHTTP: allowHTTP, Guard: own})
 		require.NoError(t, err, "%q", u.String())
 		require.Equal(t, u.String(), again.String())
 	})
@@ -389,18 +427,18 @@ func FuzzGuard(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte, zone string) {
 		addr, ok := netip.AddrFromSlice(raw)
 		if !ok {
-			require.Error(t, alotwebhook.AllowedAddress(addr))
+			require.Error(t, new(guard.Guard).Judge(addr))
 			return
 		}
 		addr = addr.WithZone(zone)
-		err := alotwebhook.AllowedAddress(addr)
+		err := new(guard.Guard).Judge(addr)
 		if err != nil {
-			require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
+			require.ErrorIs(t, err, guard.ErrBlocked)
 			return
 		}
 		require.Empty(t, addr.Zone())
 		addr = addr.Unmap()
-		require.NoError(t, alotwebhook.AllowedAddress(addr))
+		require.NoError(t, new(guard.Guard).Judge(addr))
 		require.True(t, addr.IsGlobalUnicast() && !addr.IsPrivate(), addr)
 		require.True(t, addr.Is4() || addr.AsSlice()[0]>>5 == 1, addr)
 	})

@@ -1,4 +1,4 @@
-package alotwebhook_test
+package guard_test
 
 import (
 	"context"

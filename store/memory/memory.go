@@ -1,4 +1,4 @@
-package alotwebhook
+package memory
 
 import (
 	"cmp"
@@ -9,34 +9,36 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook"
 )
 
-// MemoryStore is a [Store] in the memory of one process, for tests and for
+// Store is a [alotwebhook.Store] in the memory of one process, for tests and for
 // hosts that can afford to lose what is queued. It is not durable: everything
 // it holds is gone when the process ends, and nothing is erased before
-// [MemoryStore.Purge] is called.
+// [Store.Purge] is called.
 //
-// It keeps every rule of [Store] and may be read as an example of them. The
+// It keeps every rule of [alotwebhook.Store] and may be read as an example of them. The
 // cost of a claim does not depend on what is queued.
-type MemoryStore struct {
+type Store struct {
 	mu    sync.Mutex
 	begun time.Time // every time inside is counted from here, by the monotonic clock
 
-	events     map[string]*memoryEvent
-	deliveries map[string]*memoryDelivery
-	endpoints  map[string]*memoryEndpoint
-	recoveries map[string]Recovery         // by endpoint
-	tallies    map[string]map[int64]*Tally // by endpoint and hour
+	events     map[string]*storedEvent
+	deliveries map[string]*storedDelivery
+	endpoints  map[string]*storedEndpoint
+	recoveries map[string]alotwebhook.Recovery         // by endpoint
+	tallies    map[string]map[int64]*alotwebhook.Tally // by endpoint and hour
 
 	// turns holds the enabled endpoints that have something due, whose turn it
 	// is first; alarms those that have something waiting, soonest first.
 	turns     *list.List
-	alarms    dueHeap[*memoryEndpoint]
+	alarms    dueHeap[*storedEndpoint]
 	lastLease int64
 
 	// What people read, by id.
 	all        idList
-	byOrg      map[string]*memoryOrganization
+	byOrg      map[string]*storedOrganization
 	byEndpoint map[string]*idList // outlives the endpoint
 
 	// What purging goes by, longest ago first.
@@ -45,37 +47,37 @@ type MemoryStore struct {
 	unheard  *list.List // events that nobody subscribed to
 }
 
-type memoryOrganization struct {
-	endpoints  []*memoryEndpoint // by id
+type storedOrganization struct {
+	endpoints  []*storedEndpoint // by id
 	deliveries idList
 }
 
-type memoryEvent struct {
-	Event            // Data is a part of payload
-	payload          []byte
-	deliveries       idList
-	unfinished       int
-	settledAt        time.Duration
-	settled, unheard *list.Element // places in the lists of these names, or nil
+type storedEvent struct {
+	alotwebhook.Event // Data is a part of payload
+	payload           []byte
+	deliveries        idList
+	unfinished        int
+	settledAt         time.Duration
+	settled, unheard  *list.Element // places in the lists of these names, or nil
 }
 
 // memoryEndpoint is an endpoint with its queue. Disabling changes nothing in
 // the queue: it only takes the endpoint out of turns and alarms.
-type memoryEndpoint struct {
-	*Endpoint  // replaced as a whole, never changed: claims share it
-	gone       bool
-	unfinished int64
-	dueNow     *list.List               // deliveries due, longest first
-	waiting    dueHeap[*memoryDelivery] // deliveries due later, or leased
-	turn       *list.Element            // place in turns, or nil
-	alarm      int                      // place in alarms, or -1
+type storedEndpoint struct {
+	*alotwebhook.Endpoint // replaced as a whole, never changed: claims share it
+	gone                  bool
+	unfinished            int64
+	dueNow                *list.List               // deliveries due, longest first
+	waiting               dueHeap[*storedDelivery] // deliveries due later, or leased
+	turn                  *list.Element            // place in turns, or nil
+	alarm                 int                      // place in alarms, or -1
 }
 
-type memoryDelivery struct {
+type storedDelivery struct {
 	id       string
-	event    *memoryEvent
-	endpoint *memoryEndpoint
-	state    DeliveryState // pending stands for parked, too
+	event    *storedEvent
+	endpoint *storedEndpoint
+	state    alotwebhook.DeliveryState // pending stands for parked, too
 
 	createdAt, dueAt, finishedAt time.Duration
 
@@ -85,21 +87,21 @@ type memoryDelivery struct {
 	claims  int
 	tried   int // attempts before the last redelivery
 
-	attempts   []Attempt
-	lastReason FailureReason
+	attempts   []alotwebhook.Attempt
+	lastReason alotwebhook.FailureReason
 }
 
-// NewMemoryStore returns an empty store.
-func NewMemoryStore() *MemoryStore {
-	return &MemoryStore{
+// NewStore returns an empty store.
+func New() *Store {
+	return &Store{
 		begun:      time.Now(),
-		events:     map[string]*memoryEvent{},
-		deliveries: map[string]*memoryDelivery{},
-		endpoints:  map[string]*memoryEndpoint{},
-		recoveries: map[string]Recovery{},
-		tallies:    map[string]map[int64]*Tally{},
+		events:     map[string]*storedEvent{},
+		deliveries: map[string]*storedDelivery{},
+		endpoints:  map[string]*storedEndpoint{},
+		recoveries: map[string]alotwebhook.Recovery{},
+		tallies:    map[string]map[int64]*alotwebhook.Tally{},
 		turns:      list.New(),
-		byOrg:      map[string]*memoryOrganization{},
+		byOrg:      map[string]*storedOrganization{},
 		byEndpoint: map[string]*idList{},
 		finished:   list.New(),
 		settled:    list.New(),
@@ -108,7 +110,7 @@ func NewMemoryStore() *MemoryStore {
 }
 
 // lock is the way into every method; the caller unlocks.
-func (s *MemoryStore) lock(ctx context.Context) error {
+func (s *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("alotwebhook: memory store: %w", err)
 	}
@@ -116,24 +118,24 @@ func (s *MemoryStore) lock(ctx context.Context) error {
 	return nil
 }
 
-func (s *MemoryStore) now() time.Duration { return time.Since(s.begun) }
+func (s *Store) now() time.Duration { return time.Since(s.begun) }
 
 // instant turns a time of the store into one for people.
-func (s *MemoryStore) instant(t time.Duration) time.Time {
+func (s *Store) instant(t time.Duration) time.Time {
 	return s.begun.Add(t).Round(0).UTC() // Round drops the monotonic reading
 }
 
-func (s *MemoryStore) organization(id string) *memoryOrganization {
+func (s *Store) organization(id string) *storedOrganization {
 	org := s.byOrg[id]
 	if org == nil {
-		org = &memoryOrganization{}
+		org = &storedOrganization{}
 		s.byOrg[id] = org
 	}
 	return org
 }
 
-// Enqueue implements [Enqueuer].
-func (s *MemoryStore) Enqueue(ctx context.Context, events []Event) error {
+// Enqueue implements [alotwebhook.Enqueuer].
+func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -157,15 +159,15 @@ func (s *MemoryStore) Enqueue(ctx context.Context, events []Event) error {
 	return nil
 }
 
-// EnqueueTo implements [Queue].
-func (s *MemoryStore) EnqueueTo(ctx context.Context, endpointID string, event Event) error {
+// EnqueueTo implements [alotwebhook.Queue].
+func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebhook.Event) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
 	e := s.endpoints[endpointID]
 	if e == nil {
-		return fmt.Errorf("%w: endpoint %q", ErrNotFound, endpointID)
+		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
 	}
 	if s.events[event.ID] == nil {
 		s.addDelivery(s.addEvent(event), e, s.now())
@@ -173,18 +175,18 @@ func (s *MemoryStore) EnqueueTo(ctx context.Context, endpointID string, event Ev
 	return nil
 }
 
-func (s *MemoryStore) addEvent(event Event) *memoryEvent {
+func (s *Store) addEvent(event alotwebhook.Event) *storedEvent {
 	payload := event.Payload()
 	end := len(payload) - 1 // the closing brace
 	event.Data = payload[end-len(event.Data) : end : end]
-	stored := &memoryEvent{Event: event, payload: payload}
+	stored := &storedEvent{Event: event, payload: payload}
 	s.events[event.ID] = stored
 	return stored
 }
 
-func (s *MemoryStore) addDelivery(event *memoryEvent, e *memoryEndpoint, now time.Duration) {
-	d := &memoryDelivery{
-		id:        DeliveryID(event.ID, e.ID),
+func (s *Store) addDelivery(event *storedEvent, e *storedEndpoint, now time.Duration) {
+	d := &storedDelivery{
+		id:        alotwebhook.DeliveryID(event.ID, e.ID),
 		event:     event,
 		endpoint:  e,
 		createdAt: now,
@@ -197,8 +199,8 @@ func (s *MemoryStore) addDelivery(event *memoryEvent, e *memoryEndpoint, now tim
 	s.begin(d, now)
 }
 
-// PutEndpoint implements [Endpoints].
-func (s *MemoryStore) PutEndpoint(ctx context.Context, next Endpoint) error {
+// PutEndpoint implements [alotwebhook.Endpoints].
+func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -206,14 +208,14 @@ func (s *MemoryStore) PutEndpoint(ctx context.Context, next Endpoint) error {
 	e := s.endpoints[next.ID]
 	switch {
 	case e == nil && next.Version != 0:
-		return fmt.Errorf("%w: endpoint %q", ErrNotFound, next.ID)
+		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, next.ID)
 	case e != nil && next.Version != e.Version:
-		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", ErrConflict, next.ID, e.Version, next.Version)
+		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, e.Version, next.Version)
 	}
 	next.EventTypes = slices.Clone(next.EventTypes)
 	next.Version++
 	if e == nil {
-		e = &memoryEndpoint{dueNow: list.New(), alarm: -1}
+		e = &storedEndpoint{dueNow: list.New(), alarm: -1}
 		s.endpoints[next.ID] = e
 		org := s.organization(next.OrganizationID)
 		i, _ := slices.BinarySearchFunc(org.endpoints, next.ID, byEndpointID)
@@ -224,29 +226,29 @@ func (s *MemoryStore) PutEndpoint(ctx context.Context, next Endpoint) error {
 	return nil
 }
 
-func byEndpointID(e *memoryEndpoint, id string) int { return cmp.Compare(e.ID, id) }
+func byEndpointID(e *storedEndpoint, id string) int { return cmp.Compare(e.ID, id) }
 
-// Endpoint implements [Endpoints].
-func (s *MemoryStore) Endpoint(ctx context.Context, id string) (Endpoint, error) {
+// Endpoint implements [alotwebhook.Endpoints].
+func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
 	if err := s.lock(ctx); err != nil {
-		return Endpoint{}, err
+		return alotwebhook.Endpoint{}, err
 	}
 	defer s.mu.Unlock()
 	e := s.endpoints[id]
 	if e == nil {
-		return Endpoint{}, fmt.Errorf("%w: endpoint %q", ErrNotFound, id)
+		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
 	}
 	return e.copy(), nil
 }
 
-func (e *memoryEndpoint) copy() Endpoint {
+func (e *storedEndpoint) copy() alotwebhook.Endpoint {
 	c := *e.Endpoint
 	c.EventTypes = slices.Clone(c.EventTypes)
 	return c
 }
 
-// Endpoints implements [Endpoints].
-func (s *MemoryStore) Endpoints(ctx context.Context, f EndpointFilter) (page []Endpoint, next string, err error) {
+// Endpoints implements [alotwebhook.Endpoints].
+func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page []alotwebhook.Endpoint, next string, err error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, "", err
 	}
@@ -256,7 +258,7 @@ func (s *MemoryStore) Endpoints(ctx context.Context, f EndpointFilter) (page []E
 	if found {
 		i++
 	}
-	limit := cmp.Or(f.Limit, memoryPage)
+	limit := cmp.Or(f.Limit, defaultPage)
 	for _, e := range matching[i:] {
 		if len(page) == limit {
 			return page, page[limit-1].ID, nil
@@ -268,48 +270,48 @@ func (s *MemoryStore) Endpoints(ctx context.Context, f EndpointFilter) (page []E
 
 // endpointsOf returns an organization's endpoints by id, or everybody's. The
 // latter is for tools: it is sorted for the occasion.
-func (s *MemoryStore) endpointsOf(organizationID string) []*memoryEndpoint {
+func (s *Store) endpointsOf(organizationID string) []*storedEndpoint {
 	if organizationID != "" {
 		if org := s.byOrg[organizationID]; org != nil {
 			return org.endpoints
 		}
 		return nil
 	}
-	all := make([]*memoryEndpoint, 0, len(s.endpoints))
+	all := make([]*storedEndpoint, 0, len(s.endpoints))
 	for _, e := range s.endpoints {
 		all = append(all, e)
 	}
-	slices.SortFunc(all, func(a, b *memoryEndpoint) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(all, func(a, b *storedEndpoint) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
-// DeleteEndpoint implements [Endpoints].
-func (s *MemoryStore) DeleteEndpoint(ctx context.Context, id string) error {
+// DeleteEndpoint implements [alotwebhook.Endpoints].
+func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
 	e := s.endpoints[id]
 	if e == nil {
-		return fmt.Errorf("%w: endpoint %q", ErrNotFound, id)
+		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
 	}
 	delete(s.endpoints, id)
 	org := s.byOrg[e.OrganizationID]
-	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *memoryEndpoint) bool { return other == e })
+	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
 	e.gone = true
 	for now := s.now(); e.unfinished > 0; {
 		d := e.anyUnfinished()
 		e.unqueue(d)
-		d.lastReason = ReasonEndpointDeleted
-		s.end(d, StateFailed, now)
+		d.lastReason = alotwebhook.ReasonEndpointDeleted
+		s.end(d, alotwebhook.StateFailed, now)
 	}
 	s.reseat(e)
 	return nil
 }
 
-func (e *memoryEndpoint) anyUnfinished() *memoryDelivery {
+func (e *storedEndpoint) anyUnfinished() *storedDelivery {
 	if front := e.dueNow.Front(); front != nil {
-		return front.Value.(*memoryDelivery)
+		return front.Value.(*storedDelivery)
 	}
 	return e.waiting[len(e.waiting)-1] // the cheapest to remove
 }
@@ -364,8 +366,8 @@ func (h *dueHeap[T]) set(x T, in bool) {
 	}
 }
 
-func (d *memoryDelivery) due() time.Duration { return d.dueAt }
-func (d *memoryDelivery) place() *int        { return &d.waiting }
+func (d *storedDelivery) due() time.Duration { return d.dueAt }
+func (d *storedDelivery) place() *int        { return &d.waiting }
 
-func (e *memoryEndpoint) due() time.Duration { return e.waiting[0].dueAt }
-func (e *memoryEndpoint) place() *int        { return &e.alarm }
+func (e *storedEndpoint) due() time.Duration { return e.waiting[0].dueAt }
+func (e *storedEndpoint) place() *int        { return &e.alarm }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 // hostile is a receiver that misbehaves in one way, and what the history says of it.
@@ -244,8 +246,8 @@ func attackDispatcher(t *testing.T) (attempts int) {
 	defer healthy.Close()
 
 	results := make(chan alotwebhook.AttemptInfo, hostileRounds*(len(hostiles)+1))
-	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), &alotwebhook.Config{
-		AllowHTTP: true, AllowNets: nets("127.0.0.0/8"), Logger: slog.New(slog.DiscardHandler),
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
+		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: slog.New(slog.DiscardHandler),
 		Timeout: hostileTimeout, Retry: alotwebhook.Schedule(), InFlightPerEndpoint: 2, KeepResponseBody: 16,
 		OnAttempt: func(a alotwebhook.AttemptInfo) { results <- a },
 	})

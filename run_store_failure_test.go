@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 var errDown = errors.New("the database is away")
@@ -73,7 +74,7 @@ func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
 			t.Parallel()
 			for nth := int64(1); nth <= 12; nth++ {
 				synctest.Test(t, func(t *testing.T) {
-					store := &faulty{Store: alotwebhook.NewMemoryStore()}
+					store := &faulty{Store: memory.New()}
 					when(store, nth)
 					w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
 					endpoint := w.endpoint(t, "a.example.com")
@@ -105,7 +106,7 @@ func TestStoreAwayForTenMinutes(t *testing.T) {
 		var mu sync.Mutex
 		var log bytes.Buffer
 		var away atomic.Bool
-		store := &faulty{Store: alotwebhook.NewMemoryStore(), before: func(int64) bool { return away.Load() }}
+		store := &faulty{Store: memory.New(), before: func(int64) bool { return away.Load() }}
 		w := newWorldOn(t, store, alotwebhook.Config{Logger: slog.New(slog.NewTextHandler(&lockedWriter{mu: &mu, w: &log}, nil))},
 			&receivers{answer: slowly(5 * time.Second)})
 		endpoint := w.endpoint(t, "a.example.com")
@@ -132,7 +133,7 @@ func TestRunEndsThoughTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
-		store := &faulty{Store: alotwebhook.NewMemoryStore(), before: func(int64) bool { return away.Load() }}
+		store := &faulty{Store: memory.New(), before: func(int64) bool { return away.Load() }}
 		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{answer: slowly(time.Second)})
 		w.endpoint(t, "a.example.com")
 		ctx, cancel := context.WithCancel(t.Context())
@@ -159,7 +160,7 @@ func (neverFinishing) Finish(context.Context, []alotwebhook.Outcome) ([]string, 
 func TestPoisonIsFailedAfterFiveClaims(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := alotwebhook.NewMemoryStore()
+		store := memory.New()
 		dying := newWorldOn(t, neverFinishing{store}, alotwebhook.Config{}, &receivers{})
 		endpoint := dying.endpoint(t, "a.example.com")
 		stop := dying.run(t)
@@ -184,7 +185,7 @@ func TestPoisonIsFailedAfterFiveClaims(t *testing.T) {
 func TestLostLeaseChangesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := alotwebhook.NewMemoryStore()
+		store := memory.New()
 		release := make(chan struct{})
 		held := newWorldOn(t, &holding{Store: store, release: release}, alotwebhook.Config{}, failing(500))
 		endpoint := held.endpoint(t, "a.example.com")

@@ -1,0 +1,154 @@
+package alotwebhook
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/alot/alotwebhook/internal/strictjson"
+	"github.com/alot/alotwebhook/internal/typeid"
+)
+
+// NewEvent makes an event that happens now, with a new id.
+//
+// Data that is a [json.RawMessage], a pointer to one, or a []byte is taken as
+// JSON, byte for byte. Any other value is encoded as by [json.Marshal], but without
+// escaping <, > and &; white space inside a RawMessage further down is lost.
+//
+// The error says why data could not be encoded. The event type is checked later,
+// by [Dispatcher.Emit].
+func NewEvent(eventType, organizationID string, data any) (Event, error) {
+	raw, err := encodeData(data)
+	if err != nil {
+		return Event{}, err
+	}
+	id, err := newID(eventPrefix)
+	if err != nil {
+		return Event{}, err
+	}
+	return Event{
+		ID:             id,
+		Type:           eventType,
+		Timestamp:      time.Now().UTC().Truncate(time.Millisecond),
+		OrganizationID: organizationID,
+		Data:           raw,
+	}, nil
+}
+
+func encodeData(data any) (json.RawMessage, error) {
+	raw, ok := rawData(data)
+	if !ok {
+		var buf bytes.Buffer
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(data); err != nil {
+			return nil, &FieldError{Field: "data", Problem: "cannot be encoded as JSON: " + err.Error()}
+		}
+		raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	}
+	// The encoded form is checked as well: a Marshaler may write bytes that are not UTF-8.
+	if err := checkData(raw); err != nil {
+		return nil, err
+	}
+	return raw, nil
+}
+
+// rawData returns a copy of data that is JSON already.
+func rawData(data any) (raw json.RawMessage, ok bool) {
+	switch d := data.(type) {
+	case json.RawMessage:
+		return bytes.Clone(d), true
+	case []byte: // encoding/json would make a base64 string of it
+		return bytes.Clone(d), true
+	case *json.RawMessage:
+		if d != nil {
+			raw = bytes.Clone(*d)
+		}
+		return raw, true
+	}
+	return nil, false
+}
+
+// check tells whether the event may be emitted: its own fields first, then its
+// payload's size in bytes.
+func (e *Event) check(types map[string]EventType, maxPayload int) *FieldError {
+	for _, err := range [...]*FieldError{
+		checkEventID(e.ID),
+		checkType("type", e.Type, types),
+		checkTimestamp(e.Timestamp),
+		checkOrganization(e.OrganizationID),
+		checkData(e.Data),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if n := e.payloadLen(); n > maxPayload {
+		return &FieldError{Field: "data", Problem: fmt.Sprintf("makes a payload of %d bytes, more than the %d allowed; send ids and let the receiver fetch the rest", n, maxPayload)}
+	}
+	return nil
+}
+
+func checkEventID(id string) *FieldError {
+	u, err := typeid.Parse(eventPrefix, id)
+	switch {
+	case err != nil:
+		return &FieldError{Field: "id", Problem: fmt.Sprintf("%q %v; make events with NewEvent", clip(id), err)}
+	case u.Version() != 7:
+		return &FieldError{Field: "id", Problem: fmt.Sprintf("%q is not over a UUIDv7; make events with NewEvent", id)}
+	}
+	return nil
+}
+
+func checkType(field, name string, types map[string]EventType) *FieldError {
+	if name == "" {
+		return &FieldError{Field: field, Problem: "is missing; give an event type of the catalogue"}
+	}
+	if _, ok := types[name]; !ok {
+		return &FieldError{Field: field, Problem: fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", clip(name))}
+	}
+	return nil
+}
+
+func checkTimestamp(at time.Time) *FieldError {
+	if year := at.UTC().Year(); at.IsZero() || year < 0 || year > 9999 {
+		return &FieldError{Field: "timestamp", Problem: "is missing or not in the years 0 to 9999; say when the event happened"}
+	}
+	return nil
+}
+
+// maxOrganizationID is the longest organization id, in bytes.
+const maxOrganizationID = 255
+
+func checkOrganization(id string) *FieldError {
+	switch {
+	case id == "":
+		return &FieldError{Field: "organizationId", Problem: "is missing; say whose endpoints are meant"}
+	case len(id) > maxOrganizationID:
+		return &FieldError{Field: "organizationId", Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(id), maxOrganizationID)}
+	case !plainText(id):
+		return &FieldError{Field: "organizationId", Problem: "has control characters or is not UTF-8"}
+	}
+	return nil
+}
+
+func checkData(data json.RawMessage) *FieldError {
+	switch {
+	case len(data) == 0:
+		return &FieldError{Field: "data", Problem: "is missing; give a JSON value"}
+	case !utf8.Valid(data):
+		return &FieldError{Field: "data", Problem: "is not UTF-8"}
+	case !strictjson.Valid(data):
+		return &FieldError{Field: "data", Problem: "is not one JSON value"}
+	}
+	return nil
+}
+
+// plainText reports whether s is UTF-8 without control characters.
+func plainText(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}
