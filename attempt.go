@@ -44,7 +44,7 @@ type target struct {
 // maxTargets bounds the memory of endpoints that are not sent to any more.
 const maxTargets = 16_384
 
-func newSender(cfg *Config) *sender {
+func newSender(cfg *Config) (*sender, error) {
 	base := guard.NewTransport(guard.TransportConfig{
 		Guard:          cfg.guard(),
 		Resolver:       cfg.Resolver,
@@ -58,7 +58,10 @@ func newSender(cfg *Config) *sender {
 	if cfg.WrapTransport != nil {
 		s.transport = cfg.WrapTransport(base)
 	}
-	return s
+	if isNil(s.transport) {
+		return nil, &FieldError{Field: "WrapTransport", Problem: "returned nil; return a transport that sends through the one it was given"}
+	}
+	return s, nil
 }
 
 // result is an attempt with what it asks of the dispatcher.

@@ -22,7 +22,8 @@ type Config struct {
 	EventTypes []EventType
 
 	// Retry makes the schedule of the attempts.
-	// Defaults to [DefaultSchedule]: three attempts, at 0, 30 s and 10 min.
+	// Defaults to [DefaultSchedule]: three attempts, the second after 30 s,
+	// the third after another 10 min.
 	Retry RetryPolicy
 
 	// Timeout bounds an attempt as a whole, from looking up the name to the
@@ -226,6 +227,12 @@ func (c *Config) check() error {
 	}
 	if err := c.checkRanges(); err != nil {
 		return err
+	}
+	if err := c.Retry.check(); err != nil {
+		return err
+	}
+	if c.Sealer != nil && isNil(c.Sealer) {
+		return &FieldError{Field: "Sealer", Problem: "holds a nil pointer; make it with NewSealer, or leave the field nil"}
 	}
 	if c.Lease < c.minLease() {
 		return &FieldError{Field: "Lease", Problem: fmt.Sprintf("is %v; with a Timeout of %v it must be at least %v, or deliveries are sent twice", c.Lease, c.Timeout, c.minLease())}

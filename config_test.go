@@ -1,10 +1,12 @@
 package alotwebhook_test
 
 import (
+	"net/http"
 	"net/netip"
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
@@ -31,6 +33,13 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 		"payload":                    {alotwebhook.Config{MaxPayload: 10}, "MaxPayload"},
 		"response headers":           {alotwebhook.Config{MaxResponseHeader: 10}, "MaxResponseHeader"},
 		"kept more than read":        {alotwebhook.Config{MaxResponseBody: 1024, KeepResponseBody: 2048}, "KeepResponseBody"},
+		"no wait at first":           {alotwebhook.Config{Retry: alotwebhook.Schedule(0, 30*time.Second, 10*time.Minute)}, "Retry"},
+		"no wait between":            {alotwebhook.Config{Retry: alotwebhook.Schedule(30*time.Second, 0)}, "Retry"},
+		"negative wait":              {alotwebhook.Config{Retry: alotwebhook.Schedule(-time.Second)}, "Retry"},
+		"policy without a schedule":  {alotwebhook.Config{Retry: func() backoff.BackOff { return nil }}, "Retry"},
+		"policy with a nil schedule": {alotwebhook.Config{Retry: func() backoff.BackOff { return (*backoff.ExponentialBackOff)(nil) }}, "Retry"},
+		"nil sealer":                 {alotwebhook.Config{Sealer: (*nilSealer)(nil)}, "Sealer"},
+		"wrapper without transport":  {alotwebhook.Config{WrapTransport: func(http.RoundTripper) http.RoundTripper { return nil }}, "WrapTransport"},
 		"user agent":                 {alotwebhook.Config{UserAgent: "a\r\nX-Evil: 1"}, "UserAgent"},
 		"allowed net":                {alotwebhook.Config{AllowNets: []netip.Prefix{{}}}, "AllowNets[0]"},
 		"denied net":                 {alotwebhook.Config{DenyNets: []netip.Prefix{{}}}, "DenyNets[0]"},
@@ -48,6 +57,8 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 	}
 	_, err := alotwebhook.NewDispatcher(nil, nil)
 	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	_, err = alotwebhook.NewDispatcher((*memory.Store)(nil), nil)
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid, "a nil pointer in the interface is nil, too")
 	_, err = alotwebhook.NewDispatcher(memory.New(), nil)
 	require.NoError(t, err)
 	_, err = alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
@@ -55,3 +66,16 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 	})
 	require.NoError(t, err, "defaults follow the fields that they depend on")
 }
+
+// Schedule's arguments are the waits between attempts: who writes "at 0, 30 s and
+// 10 min" is told the right call.
+func TestScheduleThatBeginsWithZeroIsExplained(t *testing.T) {
+	t.Parallel()
+	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{Retry: alotwebhook.Schedule(0, 30*time.Second, 10*time.Minute)})
+	require.ErrorContains(t, err, "Schedule(30s, 10m0s)")
+	_, err = alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{Retry: alotwebhook.Schedule()})
+	require.NoError(t, err, "one attempt")
+}
+
+// nilSealer would panic if it were called.
+type nilSealer struct{ alotwebhook.Sealer }

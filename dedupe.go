@@ -105,6 +105,9 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	if d == nil {
 		return fn(ctx)
 	}
+	if isNil(d) {
+		return &FieldError{Field: "d", Problem: "holds a nil pointer; give an opened Deduper, or nil for none"}
+	}
 	if key == "" {
 		return &FieldError{Field: "key", Problem: "is empty; give the event's id"}
 	}

@@ -292,6 +292,16 @@ func TestDeduperIsNotAskedAboutUnknownTypes(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
+func TestOnceRefusesANilPointer(t *testing.T) {
+	t.Parallel()
+	var none *struct{ alotwebhook.Deduper }
+	err := alotwebhook.Once(t.Context(), none, eventID, 0, func(context.Context) error {
+		t.Error("handled without the Deduper that was meant")
+		return nil
+	})
+	requireField(t, err, "d")
+}
+
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	calls := 0

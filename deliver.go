@@ -46,17 +46,21 @@ type Dispatcher struct {
 // NewDispatcher makes a dispatcher over a store. A nil cfg stands for all
 // defaults. The error, a [FieldError], names the field of cfg that is wrong.
 func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
-	if store == nil {
+	if isNil(store) {
 		return nil, &FieldError{Field: "store", Problem: "is nil; open one: sqlite.Open, postgres.New, or memory.New for tests"}
 	}
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
+	sender, err := newSender(cfg)
+	if err != nil {
+		return nil, err
+	}
 	d := &Dispatcher{
 		cfg:       cfg,
 		store:     store,
-		sender:    newSender(cfg),
+		sender:    sender,
 		notify:    notifier(store),
 		types:     make(map[string]EventType, len(cfg.EventTypes)),
 		log:       cfg.Logger,
@@ -90,7 +94,16 @@ func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
 // Tx method gives for it. The events are stored if the transaction commits, and
 // never existed if it does not. They are sent within milliseconds of the commit
 // by this process, within Config.PollInterval by others.
+//
+// A [FieldError] refuses a q that is nil, and one that is a [Store]: it would store
+// outside the transaction, so that a rollback would change nothing.
 func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) error {
+	if isNil(q) {
+		return &FieldError{Field: "q", Problem: "is nil; give store.Tx(tx) for your transaction tx"}
+	}
+	if _, ok := q.(Store); ok {
+		return &FieldError{Field: "q", Problem: "is a store, not a transaction: a rollback would not undo the event; give store.Tx(tx), or call Emit"}
+	}
 	if err := d.enqueue(ctx, q, events); err != nil {
 		return err
 	}

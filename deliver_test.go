@@ -224,6 +224,33 @@ func (tx *transaction) commit(t testing.TB) {
 	require.NoError(t, tx.store.Enqueue(t.Context(), tx.events))
 }
 
+// A store stores outside every transaction, whatever becomes of the host's.
+func TestEmitToRefusesWhatIsNoTransaction(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	d, err := alotwebhook.NewDispatcher(store, nil)
+	require.NoError(t, err)
+	for name, q := range map[string]alotwebhook.Enqueuer{
+		"the dispatcher's store": store,
+		"another store":          memory.New(),
+		"a store in a wrapper":   struct{ alotwebhook.Store }{store},
+		"nil":                    nil,
+		"a nil store":            (*memory.Store)(nil),
+		"a nil transaction":      (*transaction)(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			event := newEvent(t)
+			err := d.EmitTo(t.Context(), q, event)
+			requireField(t, err, "q")
+			require.ErrorContains(t, err, "store.Tx(tx)")
+			require.ErrorIs(t, d.EmitTo(t.Context(), q), alotwebhook.ErrInvalid, "also without an event")
+			_, err = d.Event(t.Context(), event.ID)
+			require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+		})
+	}
+}
+
 func TestEmitToIsSentSoonAfterTheCommit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

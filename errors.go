@@ -3,6 +3,7 @@ package alotwebhook
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 )
@@ -59,6 +60,18 @@ func (e *twoErrors) Error() string {
 }
 
 func (e *twoErrors) Unwrap() []error { return []error{e.first, e.second} }
+
+// isNil reports whether v is nil or holds a nil pointer, map or function, on which a
+// method call would panic.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Invalid:
+		return true
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Chan, reflect.Slice, reflect.Interface:
+		return r.IsNil()
+	}
+	return false
+}
 
 // clip shortens a value that an error quotes to about 40 bytes.
 func clip(s string) string { return clipTo(s, 40) }

@@ -1,10 +1,12 @@
 package alotwebhook
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -37,7 +39,12 @@ func StandardSchedule() RetryPolicy {
 }
 
 // Schedule waits these times, each ± 20 % at random, before the second attempt,
-// the third and so on. Without any there is one attempt.
+// the third and so on. Without any there is one attempt. The first attempt has no
+// wait, so the attempts "at 0, 30 s and 10 min" are
+//
+//	Schedule(30*time.Second, 10*time.Minute)
+//
+// [NewDispatcher] refuses a schedule with a wait of zero or less.
 func Schedule(waits ...time.Duration) RetryPolicy {
 	waits = slices.Clone(waits)
 	return func() backoff.BackOff { return &schedule{waits: waits} }
@@ -57,6 +64,37 @@ func (s *schedule) NextBackOff() time.Duration {
 	wait := s.waits[s.used]
 	s.used++
 	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
+}
+
+// check refuses a policy that cannot be meant, with a [FieldError] of "Retry".
+func (p RetryPolicy) check() error {
+	b := p()
+	if isNil(b) {
+		return &FieldError{Field: "Retry", Problem: "returns nil instead of a BackOff; return one whose NextBackOff is backoff.Stop for a single attempt"}
+	}
+	s, ok := b.(*schedule)
+	if !ok {
+		return nil
+	}
+	for i, wait := range s.waits {
+		if wait > 0 {
+			continue
+		}
+		if i == 0 && wait == 0 && len(s.waits) > 1 {
+			return &FieldError{Field: "Retry", Problem: "begins with a wait of 0; the first attempt is made at once and has no wait: write " + spell(s.waits[1:])}
+		}
+		return &FieldError{Field: "Retry", Problem: fmt.Sprintf("has a wait of %v before attempt %d; give a wait of more than 0", wait, i+2)}
+	}
+	return nil
+}
+
+// spell writes the call of Schedule with these waits.
+func spell(waits []time.Duration) string {
+	texts := make([]string, len(waits))
+	for i, wait := range waits {
+		texts[i] = wait.String()
+	}
+	return "Schedule(" + strings.Join(texts, ", ") + ")"
 }
 
 // wait returns how long to wait after the try-th failed attempt; ok is false
