@@ -1,0 +1,253 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// conn is a connection. One request uses it at a time.
+type conn struct {
+	net.Conn          // for reading and writing: TLS, if the host has it
+	raw      net.Conn // beneath TLS
+	tls      *tls.ConnectionState
+	host     host
+	born     time.Time
+	kept     bool // it was used before
+
+	// in is there while a response is read.
+	in *bufio.Reader
+	// left is how many bytes may still be read as a header; negative for any number.
+	left int
+	// writing is open while a large request is being written beside the reading.
+	writing chan struct{}
+}
+
+// readers holds buffers for responses.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
+
+// Read reads for c.in, within the bounds of a header.
+func (c *conn) Read(p []byte) (int, error) {
+	switch {
+	case c.left == 0:
+		return 0, ErrHeaderTooLarge
+	case c.left > 0:
+		p = p[:min(len(p), c.left)]
+	}
+	n, err := c.Conn.Read(p)
+	if c.left > 0 {
+		c.left -= n
+	}
+	return n, err
+}
+
+// longAgo is a deadline that ends what is under way.
+var longAgo = time.Unix(1, 0)
+
+// exchange sends a request over a connection and reads the header of its response. It
+// keeps, or closes, the connection and frees the request in the end.
+func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
+	trace := httptrace.ContextClientTrace(r.ctx)
+	if trace != nil && trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{Conn: c.Conn, Reused: c.kept})
+	}
+	deadline, _ := r.ctx.Deadline() // zero for none
+	_ = c.SetDeadline(deadline)
+	stop := context.AfterFunc(r.ctx, func() { _ = c.SetDeadline(longAgo) })
+	b := &body{transport: t, conn: c, request: r, stop: stop}
+
+	written := c.send(r)
+	if trace != nil && trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{Err: written})
+	}
+	resp, err := c.receive(r.Request, t.MaxHeaderBytes, trace)
+	if err != nil {
+		stale := c.kept && errors.As(err, new(noResponse))
+		b.repeat = stale
+		b.end(false)
+		return nil, c.failure(err, written, stale)
+	}
+	b.keep = written == nil && c.mayBeKept(resp)
+	if resp.Body == http.NoBody {
+		b.end(b.keep)
+		return resp, nil
+	}
+	b.ReadCloser, resp.Body = resp.Body, b
+	return resp, nil
+}
+
+// failure chooses the error that says most.
+func (c *conn) failure(read, written error, stale bool) error {
+	err := read
+	if written != nil && errors.As(read, new(noResponse)) {
+		err = written
+	}
+	if stale {
+		return staleError{err}
+	}
+	return err
+}
+
+// atOnce is the size of a request that any connection takes without waiting for the
+// server to read.
+const atOnce = 16 << 10
+
+// send writes a request. An error is no reason not to read: the server may have
+// responded and closed the connection before it had read everything. A large request is
+// written beside the reading, since a server that does not read on may have responded.
+func (c *conn) send(r *request) error {
+	if r.bytes.Len() <= atOnce {
+		_, err := c.Conn.Write(r.bytes.Bytes())
+		return err
+	}
+	c.writing = make(chan struct{})
+	done, text := c.writing, r.bytes.Bytes()
+	go func() {
+		defer close(done)
+		_, _ = c.Conn.Write(text) // an error shows itself to the reader
+	}()
+	return nil
+}
+
+// sent reports whether the whole request was written.
+func (c *conn) sent() bool {
+	if c.writing == nil {
+		return true
+	}
+	select {
+	case <-c.writing:
+		return true
+	default:
+		return false
+	}
+}
+
+// noResponse is an error before any byte of a response.
+type noResponse struct{ error }
+
+func (e noResponse) Unwrap() error { return e.error }
+
+// receive reads the header of the response, behind any informational ones.
+func (c *conn) receive(r *http.Request, maxHeader int, trace *httptrace.ClientTrace) (*http.Response, error) {
+	c.in, c.left = readers.Get().(*bufio.Reader), maxHeader
+	c.in.Reset(c)
+	if _, err := c.in.Peek(1); err != nil {
+		if err == io.EOF {
+			err = errNoResponse
+		}
+		return nil, noResponse{err}
+	}
+	if trace != nil && trace.GotFirstResponseByte != nil {
+		trace.GotFirstResponseByte()
+	}
+	if c.kept && !c.beginsResponse() {
+		// The server sent it behind the response before: it is none to this request.
+		return nil, noResponse{errors.New("malformed HTTP response: the server sent more than its response before")}
+	}
+	for {
+		resp, err := http.ReadResponse(c.in, r)
+		switch {
+		case err != nil && c.left == 0: // package bufio may have given a part of a line for a whole one
+			return nil, ErrHeaderTooLarge
+		case err != nil:
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			c.left = -1
+			resp.TLS = c.tls
+			return resp, nil
+		}
+	}
+}
+
+// beginsResponse reports whether the next bytes can be a status line, as far as they
+// are there.
+func (c *conn) beginsResponse() bool {
+	const begin = "HTTP/"
+	n := min(c.in.Buffered(), len(begin))
+	there, _ := c.in.Peek(n)
+	return string(there) == begin[:n]
+}
+
+// mayBeKept reports whether a further request may follow once the body was read.
+func (c *conn) mayBeKept(resp *http.Response) bool {
+	if resp.Close || resp.StatusCode == http.StatusSwitchingProtocols {
+		return false
+	}
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusNotModified {
+		// These have no body, yet some servers announce one and send it.
+		length := resp.Header.Get("Content-Length")
+		return (length == "" || length == "0") && len(resp.TransferEncoding) == 0 && resp.Header.Get("Transfer-Encoding") == ""
+	}
+	return true
+}
+
+// body is a response's body. Its end keeps the connection, or closes it.
+type body struct {
+	io.ReadCloser
+	transport *Transport
+	conn      *conn
+	request   *request
+	stop      func() bool // ends the watch over the request's context
+	keep      bool        // the connection may be kept after the end of the body
+	repeat    bool        // the request is still needed
+	ended     bool
+}
+
+// Read reads the body. Its end ends the use of the connection.
+func (b *body) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		ctx := b.request.ctx
+		b.end(err == io.EOF && b.keep)
+		if err != io.EOF && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+	}
+	return n, err
+}
+
+// Close gives up what was not read yet.
+func (b *body) Close() error {
+	b.end(false)
+	return nil
+}
+
+// end gives the connection back, or closes it. It acts once.
+func (b *body) end(keep bool) {
+	if b.ended {
+		return
+	}
+	b.ended = true
+	c := b.conn
+	// Once the context has ended, its deadline is on the connection.
+	keep = b.stop() && keep && c.sent() && c.in.Buffered() == 0
+	if c.in != nil {
+		c.in.Reset(nil)
+		readers.Put(c.in)
+		c.in = nil
+	}
+	if keep {
+		c.writing = nil
+		c.kept = true
+		b.transport.idle.put(c, b.transport.MaxAge)
+	} else {
+		_ = c.Close()
+		if c.writing != nil {
+			<-c.writing
+		}
+	}
+	if !b.repeat {
+		b.request.free()
+	}
+}

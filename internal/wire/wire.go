@@ -1,0 +1,261 @@
+// Package wire is the HTTP/1.1 client of a dispatcher: an [http.RoundTripper] for
+// small POST requests to servers that nobody here controls.
+//
+// It differs from [http.Transport] where a sender of webhooks must be certain:
+//
+//   - A request is repeated at most once, at once and on a fresh connection, and only
+//     when a kept connection ended before any byte of the response, whatever the size
+//     of the payload. [http.Transport] repeats on one kept connection after the other,
+//     and not at all once a large payload is under way.
+//   - Bytes that a server sends unasked, behind a complete response, are neither taken
+//     for the next response nor printed.
+//   - A response is read even if the server closed the connection before it had read
+//     the whole request.
+//   - A kept connection has an age limit, so that a changed DNS record is followed.
+//   - An idle connection costs no goroutine, a request no more than its own.
+//
+// It follows no redirects, uses no proxy and decompresses nothing. Requests are written
+// by [http.Request.Write] and responses are parsed by [http.ReadResponse].
+package wire
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// ErrHeaderTooLarge says that a response's header, with all informational responses
+// before it, has more bytes than Config.MaxHeaderBytes.
+var ErrHeaderTooLarge = errors.New("the response's header is too large")
+
+// Config configures a [Transport]. There are no defaults but those named.
+type Config struct {
+	// Dial opens a connection to an address such as "example.com:443".
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// RootCAs are the trusted authorities; nil is the system's.
+	RootCAs *x509.CertPool
+	// TLSTimeout bounds a TLS handshake.
+	TLSTimeout time.Duration
+	// MaxHeaderBytes bounds the header of a response.
+	MaxHeaderBytes int
+	// MaxIdle is how many idle connections are kept for all hosts together.
+	MaxIdle int
+	// IdleTimeout is how long an idle connection is kept.
+	IdleTimeout time.Duration
+	// MaxAge is how long after its handshake a connection is used for new requests.
+	MaxAge time.Duration
+}
+
+// Transport is an [http.RoundTripper]. Any number of goroutines may use it at once.
+type Transport struct {
+	Config
+	idle idleConns
+}
+
+// New makes a transport.
+func New(c Config) *Transport {
+	return &Transport{Config: c, idle: newIdleConns(c.MaxIdle, c.IdleTimeout)}
+}
+
+// CloseIdleConnections closes the connections that no request uses.
+func (t *Transport) CloseIdleConnections() { t.idle.closeAll() }
+
+// RoundTrip sends a request and returns its response. The request's context bounds
+// all of it, as far as the end of the response's body.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := newRequest(r)
+	if err := sent.encode(); err != nil {
+		return nil, err
+	}
+	host := hostOf(r)
+	if c := t.idle.take(host, t.MaxAge); c != nil {
+		resp, err := t.exchange(c, sent)
+		if err == nil || !isStale(err) || sent.ctx.Err() != nil {
+			return resp, sent.explain(err)
+		}
+		countRepeat(sent.ctx)
+	}
+	c, err := t.dial(sent.ctx, host)
+	if err != nil {
+		sent.free()
+		return nil, sent.explain(err)
+	}
+	resp, err := t.exchange(c, sent)
+	return resp, sent.explain(err)
+}
+
+// host is where a connection leads to.
+type host struct{ scheme, name string }
+
+func hostOf(r *http.Request) host { return host{r.URL.Scheme, r.URL.Host} }
+
+func (h host) isTLS() bool { return h.scheme == "https" }
+
+// address is the host with its port, for dialling.
+func (h host) address() string {
+	name, port, err := net.SplitHostPort(h.name)
+	if err == nil && port != "" {
+		return h.name
+	}
+	if err != nil { // there is no port
+		name = trimBrackets(h.name)
+	}
+	if h.isTLS() {
+		return net.JoinHostPort(name, "443")
+	}
+	return net.JoinHostPort(name, "80")
+}
+
+// serverName is the name that a certificate must be for.
+func (h host) serverName() string {
+	name, _, err := net.SplitHostPort(h.address())
+	if err != nil {
+		return h.name
+	}
+	return name
+}
+
+func trimBrackets(name string) string {
+	if n := len(name); n > 1 && name[0] == '[' && name[n-1] == ']' {
+		return name[1 : n-1]
+	}
+	return name
+}
+
+// dial opens a connection, with its TLS handshake.
+func (t *Transport) dial(ctx context.Context, h host) (*conn, error) {
+	raw, err := t.Dial(ctx, "tcp", h.address())
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: raw, raw: raw, host: h, born: time.Now()}
+	if !h.isTLS() {
+		return c, nil
+	}
+	if err := t.handshake(ctx, c); err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (t *Transport) handshake(ctx context.Context, c *conn) error {
+	ctx, cancel := context.WithTimeout(ctx, t.TLSTimeout)
+	defer cancel()
+	secure := tls.Client(c.raw, &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		RootCAs:    t.RootCAs,
+		ServerName: c.host.serverName(),
+		NextProtos: []string{"http/1.1"},
+	})
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.TLSHandshakeStart != nil {
+		trace.TLSHandshakeStart()
+	}
+	err := secure.HandshakeContext(ctx)
+	if err == nil {
+		state := secure.ConnectionState()
+		c.Conn, c.tls = secure, &state
+	}
+	if trace != nil && trace.TLSHandshakeDone != nil {
+		trace.TLSHandshakeDone(secure.ConnectionState(), err)
+	}
+	return err
+}
+
+// request is an encoded request.
+type request struct {
+	*http.Request
+	ctx   context.Context
+	bytes *bytes.Buffer // the whole request, header and body
+}
+
+func newRequest(r *http.Request) *request { return &request{Request: r, ctx: r.Context()} }
+
+// buffers holds those for requests of a usual size.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled is the size of the largest buffer that is kept for later requests.
+const maxPooled = 64 << 10
+
+// encode writes the request into a buffer, and so ends its Body. A request is sent by
+// one Write of the connection, also when the host's wrapper hides the kind of Body.
+func (r *request) encode() error {
+	if err := r.check(); err != nil {
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
+		return err
+	}
+	r.bytes = buffers.Get().(*bytes.Buffer)
+	if err := r.Request.Write(r.bytes); err != nil {
+		r.free()
+		return fmt.Errorf("cannot write the request: %w", err)
+	}
+	return nil
+}
+
+func (r *request) check() error {
+	switch {
+	case r.URL == nil || r.URL.Host == "":
+		return errors.New("the request has no host")
+	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
+		return fmt.Errorf("unsupported scheme %q", r.URL.Scheme)
+	}
+	return nil
+}
+
+// free gives the buffer back. No Write may be using it.
+func (r *request) free() {
+	if r.bytes == nil {
+		return
+	}
+	if r.bytes.Cap() <= maxPooled {
+		r.bytes.Reset()
+		buffers.Put(r.bytes)
+	}
+	r.bytes = nil
+}
+
+// explain prefers the reason why the context ended to the error that followed from it.
+func (r *request) explain(err error) error {
+	if err == nil || r.ctx.Err() == nil {
+		return err
+	}
+	return context.Cause(r.ctx)
+}
+
+// repeats counts the repeats of a request.
+type repeats struct{}
+
+// CountRepeats returns a context whose requests add to *n when they are repeated.
+func CountRepeats(ctx context.Context, n *int) context.Context {
+	return context.WithValue(ctx, repeats{}, n)
+}
+
+func countRepeat(ctx context.Context) {
+	if n, ok := ctx.Value(repeats{}).(*int); ok {
+		*n++
+	}
+}
+
+// staleError is the end of a kept connection before any byte of the response.
+type staleError struct{ error }
+
+func (e staleError) Unwrap() error { return e.error }
+
+func isStale(err error) bool {
+	var stale staleError
+	return errors.As(err, &stale)
+}
+
+var errNoResponse = fmt.Errorf("the server closed the connection before it responded: %w", io.ErrUnexpectedEOF)
