@@ -1,113 +1,214 @@
-// Package slots says how many attempts a dispatcher may make at once: in all, to
-// each endpoint, and fewer to an endpoint that shows signs of overload.
+// Package slots says how many attempts a dispatcher may make at once: in all, for each
+// organization and to each endpoint.
+//
+// An attempt holds a slot. Most attempts are over within milliseconds; one that hangs
+// takes many seconds, and a few hundred of those would leave no slot to anybody else. So
+// an attempt that is not over after [Patience] becomes a waiting one, and its slot is
+// free for the next. Waiting attempts are bounded as well, and shared out by three rules:
+//
+//   - An organization gets nothing more while it has as many attempts under way as there
+//     is room left for all others. One alone may take half of the room, two a third each.
+//   - When the room is nearly used up, only endpoints get more that were quick lately.
+//   - An endpoint begins with a few attempts at once, and earns more by successes.
 package slots
 
 import (
+	"container/list"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Slots counts the attempts under way. All methods may be called from many
-// goroutines at once.
+// Patience is how long an attempt holds a slot before it counts as waiting.
+const Patience = 50 * time.Millisecond
+
+const (
+	// firstLimit is how many attempts at once an endpoint begins with.
+	firstLimit = 4
+	// quickAttempt is how long an attempt to a quick endpoint takes at most.
+	quickAttempt = time.Second
+	// maxPause bounds how long one response holds up an endpoint's other deliveries.
+	maxPause = time.Hour
+	// forgetAfter is how long an endpoint is remembered that nothing is sent to.
+	forgetAfter = 10 * time.Minute
+	// maxKnown bounds how many endpoints are remembered that nothing is sent to now.
+	maxKnown = 10_000
+)
+
+// Slots counts the attempts under way. All methods may be called from many goroutines
+// at once.
 type Slots struct {
-	all, each int
+	inFlight, waiting, perEndpoint int
 
-	inUse, released atomic.Int64
+	used, released atomic.Int64 // attempts: under way, and over
 
-	mu        sync.Mutex
-	endpoints map[string]*endpoint // those with attempts under way or restricted
-	swept     time.Time
-	// opened is set when an endpoint that had no free slot gets one.
-	opened bool
+	mu            sync.Mutex
+	working       list.List // of *Slot: attempts that hold a slot, the oldest first
+	organizations map[string]int
+	active        map[string]*endpoint // with attempts under way, or held back
+	known         map[string]*endpoint // the others that are remembered
+	swept         time.Time
+
+	refused bool // the last Free refused somebody
+	opened  bool // somebody who was refused may get a slot now
 }
 
+// endpoint is what is known of an endpoint.
 type endpoint struct {
 	used int
-	// limit is at least 1. A sign of overload halves it, a success adds one.
+	// limit is how many attempts at once it may have, from 1.
 	limit int
-	// until is when a pause ends that the receiver asked for.
+	// overloaded is set by the first sign of overload. From then on a success adds one
+	// to the limit, where before it doubled it.
+	overloaded bool
+	// quick is set while the last attempt took no longer than quickAttempt.
+	quick bool
+	// until is the end of a pause that the receiver asked for.
 	until time.Time
-	// last is when limit last changed.
-	last time.Time
+	last  time.Time // when the last attempt was over
 }
 
-// forgetAfter is how long a restriction lasts that no attempt confirms.
-const forgetAfter = 10 * time.Minute
-
-// New returns slots for so many attempts in all, and so many to each endpoint.
-func New(all, each int) *Slots {
-	return &Slots{all: all, each: each, endpoints: map[string]*endpoint{}, swept: time.Now()}
+// New returns slots for inFlight attempts, for perEndpoint of them to each endpoint, and
+// for so many more that wait.
+func New(inFlight, perEndpoint, waiting int) *Slots {
+	return &Slots{
+		inFlight: inFlight, perEndpoint: perEndpoint, waiting: waiting,
+		organizations: map[string]int{}, active: map[string]*endpoint{}, known: map[string]*endpoint{}, swept: time.Now(),
+	}
 }
 
-// Used returns how many slots are in use in all.
-func (s *Slots) Used() int { return int(s.inUse.Load()) }
+// capacity is how many attempts may be under way in all.
+func (s *Slots) capacity() int { return s.inFlight + s.waiting }
 
-// Released returns how many slots were given back since the beginning.
+// reserve is the room that only quick endpoints may use.
+func (s *Slots) reserve() int { return min(s.inFlight, s.capacity()/4) }
+
+// Used returns how many attempts are under way, waiting ones included.
+func (s *Slots) Used() int { return int(s.used.Load()) }
+
+// Released returns how many attempts are over since the beginning.
 func (s *Slots) Released() int { return int(s.released.Load()) }
 
-// Take uses a slot of an endpoint, whether or not one is free, and returns how many
-// are in use in all. Who claims by [Slots.Free] never takes too many.
-func (s *Slots) Take(endpointID string) int {
+// Working returns how many attempts hold a slot, and when the next of them becomes a
+// waiting one; 0 for never.
+func (s *Slots) Working() (n int, next time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.endpoints[endpointID]
-	if e == nil {
-		e = &endpoint{limit: s.each}
-		s.endpoints[endpointID] = e
+	now := time.Now()
+	s.age(now)
+	if oldest := s.working.Front(); oldest != nil && s.waitingNow() < s.waiting {
+		next = max(Patience-now.Sub(oldest.Value.(*Slot).taken), time.Millisecond)
 	}
-	e.used++
-	return int(s.inUse.Add(1))
+	return s.working.Len(), next
 }
 
-// Effect is what the end of an attempt says about its endpoint. The zero Effect
-// says nothing: the attempt failed in a way that is no overload, or was cut off.
+func (s *Slots) waitingNow() int { return s.Used() - s.working.Len() }
+
+// age makes waiting attempts of those that have held their slots for too long.
+func (s *Slots) age(now time.Time) {
+	for s.waitingNow() < s.waiting {
+		front := s.working.Front()
+		if front == nil || now.Sub(front.Value.(*Slot).taken) < Patience {
+			return
+		}
+		s.working.Remove(front).(*Slot).elem = nil
+	}
+}
+
+// Slot is held by one attempt.
+type Slot struct {
+	organizationID, endpointID string
+	taken                      time.Time
+	elem                       *list.Element // in working, or nil
+}
+
+// Take takes a slot, whether or not one is free. Who claims by [Slots.Free] never takes
+// too many.
+func (s *Slots) Take(organizationID, endpointID string) *Slot {
+	slot := &Slot{organizationID: organizationID, endpointID: endpointID, taken: time.Now()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.active[endpointID]
+	if e == nil {
+		if e = s.known[endpointID]; e == nil {
+			e = &endpoint{limit: min(firstLimit, s.perEndpoint)}
+		}
+		delete(s.known, endpointID)
+		s.active[endpointID] = e
+	}
+	e.used++
+	s.organizations[organizationID]++
+	s.used.Add(1)
+	slot.elem = s.working.PushBack(slot)
+	return slot
+}
+
+// Effect is what the end of an attempt says about its endpoint. The zero Effect says
+// nothing: the attempt failed in a way that is no overload, or was cut off.
 type Effect struct {
 	Succeeded  bool
 	Overloaded bool
-	// Pause is how long the receiver asked to be left alone. It counts with
-	// Overloaded only, and for an hour at most.
+	// Pause is how long the receiver asked to be left alone. It counts with Overloaded
+	// only, and for an hour at most.
 	Pause time.Duration
 }
 
-// maxPause bounds how long one response holds up an endpoint's other deliveries.
-const maxPause = time.Hour
-
-// Release gives back a slot that was taken.
-func (s *Slots) Release(endpointID string, f Effect) {
+// Release gives back what an attempt held.
+func (s *Slots) Release(slot *Slot, f Effect) {
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inUse.Add(-1)
+	if slot.elem != nil {
+		s.working.Remove(slot.elem)
+	}
+	s.used.Add(-1)
 	s.released.Add(1)
-	e := s.endpoints[endpointID]
+	if s.organizations[slot.organizationID]--; s.organizations[slot.organizationID] == 0 {
+		delete(s.organizations, slot.organizationID)
+	}
+	e := s.active[slot.endpointID]
 	wasFull := e.used >= e.limit
 	e.used--
-	e.heed(f, s.each)
-	if wasFull && e.used < e.limit {
-		s.opened = true
-	}
-	if e.used == 0 && e.limit == s.each && e.until.IsZero() {
-		delete(s.endpoints, endpointID)
+	e.heed(f, s.perEndpoint, now.Sub(slot.taken), now)
+	s.opened = s.opened || s.refused || wasFull && e.used < e.limit
+	if e.used == 0 && !e.isHeldBack(now, s.perEndpoint) {
+		s.rest(slot.endpointID, e)
 	}
 }
 
-// heed changes the limit of an endpoint after an attempt.
-func (e *endpoint) heed(f Effect, each int) {
+// heed changes what is known of an endpoint after an attempt that took so long.
+func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
+	e.last, e.quick = now, took <= quickAttempt
 	switch {
 	case f.Overloaded:
-		e.limit = max(1, e.limit/2)
-		now := time.Now()
-		if e.last = now; f.Pause > 0 {
+		e.limit, e.overloaded = max(1, e.limit/2), true
+		if f.Pause > 0 {
 			e.until = now.Add(min(f.Pause, maxPause))
 		}
-	case f.Succeeded && e.limit < each:
-		e.limit++
-		e.last = time.Now()
+	case f.Succeeded && e.overloaded:
+		e.limit = min(e.limit+1, most)
+		e.overloaded = e.limit < most
+	case f.Succeeded:
+		e.limit = min(2*e.limit, most)
 	}
 }
 
-// Reopened reports whether an endpoint without a free slot got one since Reopened
-// or Free was last called.
+// isHeldBack reports whether an endpoint may get less than one that nothing is known of.
+func (e *endpoint) isHeldBack(now time.Time, most int) bool {
+	return e.limit < min(firstLimit, most) || now.Before(e.until)
+}
+
+// rest remembers an endpoint that nothing is sent to now.
+func (s *Slots) rest(id string, e *endpoint) {
+	delete(s.active, id)
+	if len(s.known) >= maxKnown {
+		clear(s.known)
+	}
+	s.known[id] = e
+}
+
+// Reopened reports whether somebody who was refused a slot may get one since Reopened or
+// Free was last called.
 func (s *Slots) Reopened() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,38 +217,74 @@ func (s *Slots) Reopened() bool {
 	return opened
 }
 
-// Free returns how many slots are free in all and, by endpoint, how many of its
-// slots are in use or withheld; an endpoint that is absent has all of them free.
-func (s *Slots) Free() (room int, busy map[string]int) {
+// Room is what may be claimed.
+type Room struct {
+	// Limit is how many attempts may begin in all.
+	Limit int
+	// PerEndpoint is how many attempts may begin to an endpoint that Endpoints lacks.
+	PerEndpoint int
+	// Endpoints has the attempts that may begin by endpoint, 0 included.
+	Endpoints map[string]int
+	// Organizations has those that get nothing now.
+	Organizations map[string]bool
+}
+
+// Free returns the room for further attempts, with ahead more than that in all.
+func (s *Slots) Free(ahead int) Room {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.opened = false
+	s.age(now)
 	if now.Sub(s.swept) > time.Minute {
 		s.sweep(now)
 	}
-	busy = make(map[string]int, len(s.endpoints))
-	for id, e := range s.endpoints {
-		switch {
-		case now.Before(e.until):
-			busy[id] = s.each
-		case s.each-e.limit+e.used > 0:
-			busy[id] = s.each - e.limit + e.used
+	left := s.capacity() - s.Used()
+	r := Room{
+		Limit:         max(min(s.inFlight+ahead-s.working.Len(), left+ahead), 0),
+		PerEndpoint:   min(firstLimit, s.perEndpoint),
+		Endpoints:     make(map[string]int, len(s.active)),
+		Organizations: map[string]bool{},
+	}
+	scarce := left <= s.reserve()
+	for id, e := range s.active {
+		r.Endpoints[id] = e.free(now, scarce)
+	}
+	if scarce {
+		r.PerEndpoint = 0
+		for id, e := range s.known {
+			r.Endpoints[id] = e.free(now, scarce)
 		}
 	}
-	return s.all - s.Used(), busy
+	for id, used := range s.organizations {
+		if used >= left {
+			r.Organizations[id] = true
+		}
+	}
+	s.opened, s.refused = false, scarce || len(r.Organizations) > 0
+	return r
 }
 
-// sweep forgets pauses that are over and restrictions that nothing has confirmed
-// for long.
+func (e *endpoint) free(now time.Time, scarce bool) int {
+	if now.Before(e.until) || scarce && !e.quick {
+		return 0
+	}
+	return max(e.limit-e.used, 0)
+}
+
+// sweep forgets pauses that are over, and endpoints that nothing was sent to for long.
 func (s *Slots) sweep(now time.Time) {
 	s.swept = now
-	for id, e := range s.endpoints {
+	for id, e := range s.active {
 		if now.After(e.until) {
 			e.until = time.Time{}
 		}
-		if e.used == 0 && e.until.IsZero() && now.Sub(e.last) > forgetAfter {
-			delete(s.endpoints, id)
+		if e.used == 0 && now.Sub(e.last) > forgetAfter {
+			delete(s.active, id)
+		}
+	}
+	for id, e := range s.known {
+		if now.Sub(e.last) > forgetAfter {
+			delete(s.known, id)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package slots_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,108 +11,267 @@ import (
 	"github.com/alot/alotwebhook/internal/slots"
 )
 
-// requireFree asserts on the free slots in all and on the busy ones by endpoint.
-func requireFree(t *testing.T, s *slots.Slots, room int, busy map[string]int) {
-	t.Helper()
-	gotRoom, gotBusy := s.Free()
-	require.Equal(t, room, gotRoom)
-	require.Equal(t, busy, gotBusy)
-}
-
-// attempt takes a slot and gives it back.
-func attempt(s *slots.Slots, endpoint string, effect slots.Effect) {
-	s.Take(endpoint)
-	s.Release(endpoint, effect)
-}
-
 var (
 	success  = slots.Effect{Succeeded: true}
 	overload = slots.Effect{Overloaded: true}
 )
 
+// attempt takes a slot and gives it back.
+func attempt(s *slots.Slots, endpoint string, effect slots.Effect) {
+	s.Release(s.Take("org", endpoint), effect)
+}
+
+// take takes n slots.
+func take(s *slots.Slots, organization, endpoint string, n int) []*slots.Slot {
+	taken := make([]*slots.Slot, n)
+	for i := range taken {
+		taken[i] = s.Take(organization, endpoint)
+	}
+	return taken
+}
+
+// free is how many more attempts an endpoint may have.
+func free(s *slots.Slots, endpoint string) int {
+	r := s.Free(0)
+	if n, ok := r.Endpoints[endpoint]; ok {
+		return n
+	}
+	return r.PerEndpoint
+}
+
+// prove makes an endpoint one with many quick successes.
+func prove(s *slots.Slots, endpoints ...string) {
+	for _, e := range endpoints {
+		for range 10 {
+			attempt(s, e, success)
+		}
+	}
+}
+
 func TestSlotsAreCounted(t *testing.T) {
 	t.Parallel()
-	s := slots.New(8, 4)
-	requireFree(t, s, 8, map[string]int{})
-	require.Equal(t, 1, s.Take("a"))
-	require.Equal(t, 2, s.Take("a"))
-	require.Equal(t, 3, s.Take("b"))
+	s := slots.New(8, 4, 100)
+	a := take(s, "org", "a", 2)
+	take(s, "org", "b", 1)
 	require.Equal(t, 3, s.Used())
-	requireFree(t, s, 5, map[string]int{"a": 2, "b": 1})
+	require.Equal(t, slots.Room{
+		Limit: 5, PerEndpoint: 4, Endpoints: map[string]int{"a": 2, "b": 3}, Organizations: map[string]bool{},
+	}, s.Free(0))
+	require.Equal(t, 7, s.Free(2).Limit, "claimed ahead")
+	s.Release(a[0], success)
+	require.Equal(t, 2, s.Used())
+	require.Equal(t, 1, s.Released())
+}
 
-	s.Release("a", success)
-	s.Release("b", slots.Effect{})
-	require.Equal(t, 1, s.Used())
-	require.Equal(t, 2, s.Released())
-	requireFree(t, s, 7, map[string]int{"a": 1})
+func TestEndpointsEarnTheirSlots(t *testing.T) {
+	t.Parallel()
+	s := slots.New(100, 32, 100)
+	for _, limit := range []int{4, 8, 16, 32, 32} {
+		slot := s.Take("org", "a")
+		require.Equal(t, limit-1, free(s, "a"))
+		s.Release(slot, success)
+	}
+	small := slots.New(100, 3, 100)
+	require.Equal(t, 3, free(small, "a"), "never more than each endpoint may have")
 }
 
 func TestOverloadHalvesAndSuccessGivesBack(t *testing.T) {
 	t.Parallel()
-	s := slots.New(100, 32)
-	for _, withheld := range []int{16, 24, 28, 30, 31, 31} {
-		attempt(s, "a", overload)
-		requireFree(t, s, 100, map[string]int{"a": withheld})
+	s := slots.New(100, 32, 100)
+	prove(s, "a")
+	limit := func() int {
+		slot := s.Take("org", "a")
+		defer s.Release(slot, slots.Effect{})
+		return free(s, "a") + 1
 	}
-	for withheld := 30; withheld > 0; withheld-- {
+	for _, want := range []int{16, 8, 4, 2, 1, 1} {
+		attempt(s, "a", overload)
+		require.Equal(t, want, limit())
+	}
+	for want := 2; want <= 32; want++ {
 		attempt(s, "a", success)
-		requireFree(t, s, 100, map[string]int{"a": withheld})
+		require.Equal(t, want, limit())
 	}
 	attempt(s, "a", success)
-	requireFree(t, s, 100, map[string]int{})
-}
-
-func TestOtherFailuresChangeNoLimit(t *testing.T) {
-	t.Parallel()
-	s := slots.New(100, 32)
-	attempt(s, "a", slots.Effect{})
-	requireFree(t, s, 100, map[string]int{})
-	attempt(s, "a", overload)
-	attempt(s, "a", slots.Effect{})
-	requireFree(t, s, 100, map[string]int{"a": 16})
+	require.Equal(t, 32, limit())
 }
 
 func TestPauseWithholdsAllSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(100, 32)
+		s := slots.New(100, 32, 100)
+		prove(s, "a")
 		attempt(s, "a", slots.Effect{Overloaded: true, Pause: 30 * time.Second})
-		requireFree(t, s, 100, map[string]int{"a": 32})
-		time.Sleep(30 * time.Second) // faked
-		requireFree(t, s, 100, map[string]int{"a": 16})
+		require.Zero(t, free(s, "a"))
+		time.Sleep(30*time.Second + 1) // faked
+		require.Equal(t, 16, free(s, "a"))
 
 		attempt(s, "a", slots.Effect{Overloaded: true, Pause: 24 * time.Hour})
-		time.Sleep(time.Hour)
-		requireFree(t, s, 100, map[string]int{"a": 24}) // an hour at most
+		time.Sleep(time.Hour + 1)
+		require.NotZero(t, free(s, "a"), "an hour at most")
 	})
 }
 
-func TestRestrictionsAreForgotten(t *testing.T) {
+func TestEndpointsAreForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(100, 32)
-		attempt(s, "idle", overload)
-		s.Take("busy")
-		attempt(s, "busy", overload)
+		s := slots.New(100, 32, 100)
+		for range 5 {
+			attempt(s, "idle", overload)
+			attempt(s, "busy", overload)
+		}
+		s.Take("org", "busy")
 		time.Sleep(11 * time.Minute)
-		requireFree(t, s, 99, map[string]int{"busy": 17}) // an attempt is under way there
+		require.Equal(t, 4, free(s, "idle"))
+		require.Zero(t, free(s, "busy"), "an attempt is under way there")
 	})
+}
+
+// An attempt that hangs gives its slot back to the others, and not its organization's.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(8, 8, 100)
+		hanging := take(s, "org", "a", 8)
+		working, next := s.Working()
+		require.Equal(t, 8, working)
+		require.Equal(t, slots.Patience, next)
+		require.Zero(t, s.Free(0).Limit)
+
+		time.Sleep(slots.Patience)
+		working, next = s.Working()
+		require.Zero(t, working)
+		require.Zero(t, next)
+		require.Equal(t, 8, s.Free(0).Limit)
+		require.Equal(t, 8, s.Used())
+		for _, slot := range hanging {
+			s.Release(slot, slots.Effect{})
+		}
+		require.Equal(t, 8, s.Free(0).Limit)
+		require.Zero(t, s.Used())
+	})
+}
+
+// fill takes slots as a dispatcher does, for endpoints that all hang and always have
+// more, until it gets none for a while.
+func fill(s *slots.Slots, organization string, endpoints int) (taken int) {
+	for idle := 0; idle < 20; idle++ {
+		room := s.Free(0)
+		for i := 0; i < endpoints && room.Limit > 0 && !room.Organizations[organization]; i++ {
+			id := fmt.Sprint(organization, "-", i)
+			n, ok := room.Endpoints[id]
+			if !ok {
+				n = room.PerEndpoint
+			}
+			if n > 0 {
+				s.Take(organization, id)
+				room.Limit--
+				taken++
+				idle = 0
+			}
+		}
+		time.Sleep(slots.Patience / 10) // faked
+	}
+	return taken
+}
+
+// Whatever an organization's endpoints do, the room that it leaves is as large as what
+// it has; and the first of another one finds a slot at once.
+func TestAnOrganizationLeavesRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(256, 32, 4096)
+		const capacity = 256 + 4096
+		first := fill(s, "bad", 3_000)
+		require.InDelta(t, capacity/2, first, 256)
+		room := s.Free(0)
+		require.Equal(t, 256, room.Limit, "all slots are free again")
+		require.True(t, room.Organizations["bad"])
+		require.Equal(t, 4, room.PerEndpoint, "for endpoints that nothing is known of, too")
+
+		second := fill(s, "worse", 3_000)
+		require.InDelta(t, (capacity-first)/2, second, 256)
+		require.Equal(t, 256, s.Free(0).Limit)
+	})
+}
+
+// Many organizations that hang at once use up the room between them. The rest of it is
+// for those who were quick lately.
+func TestQuickEndpointsKeepAReserve(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(256, 32, 4096)
+		prove(s, "quick-1", "quick-2")
+		for i := range 4096 {
+			if room := s.Free(0); room.Limit == 0 {
+				time.Sleep(slots.Patience) // faked
+			}
+			s.Take(fmt.Sprint("org-", i), fmt.Sprint("hangs-", i))
+		}
+		time.Sleep(slots.Patience)
+		room := s.Free(0)
+		require.Equal(t, 256, room.Limit)
+		require.Zero(t, room.PerEndpoint)
+		require.Equal(t, 32, room.Endpoints["quick-1"])
+		require.Equal(t, 32, room.Endpoints["quick-2"])
+		require.False(t, room.Organizations["org-of-quick"])
+
+		for range 100 { // for as long as they are quick
+			taken := take(s, "org-of-quick", "quick-1", 32)
+			time.Sleep(10 * time.Millisecond)
+			for _, slot := range taken {
+				s.Release(slot, success)
+			}
+			require.Equal(t, 32, free(s, "quick-1"))
+		}
+		s.Release(slowed(s, "quick-1"), success)
+		require.Zero(t, free(s, "quick-1"))
+	})
+}
+
+// slowed is an attempt that took long.
+func slowed(s *slots.Slots, endpoint string) *slots.Slot {
+	slot := s.Take("org", endpoint)
+	time.Sleep(2 * time.Second) // faked
+	return slot
+}
+
+// One organization alone has the whole process, whether its receivers take long or not.
+func TestAnOrganizationAloneFillsTheProcess(t *testing.T) {
+	t.Parallel()
+	s := slots.New(256, 32, 4096)
+	for i := range 8 {
+		prove(s, fmt.Sprint("a-", i))
+		take(s, "org", fmt.Sprint("a-", i), 32)
+	}
+	require.Equal(t, 256, s.Used())
+	require.Zero(t, s.Free(0).Limit)
+	require.Empty(t, s.Free(0).Organizations)
 }
 
 func TestReopened(t *testing.T) {
 	t.Parallel()
-	s := slots.New(8, 2)
-	s.Take("a")
-	s.Take("a")
-	s.Take("b")
+	s := slots.New(8, 2, 100)
+	a, b := take(s, "org", "a", 2), take(s, "org", "b", 1)
 	require.False(t, s.Reopened())
-	s.Release("b", success)
+	s.Release(b[0], success)
 	require.False(t, s.Reopened(), "b had a free slot before")
-	s.Release("a", success)
+	s.Release(a[0], success)
 	require.True(t, s.Reopened())
 	require.False(t, s.Reopened(), "it reports once")
 
-	s.Take("a")
-	s.Release("a", overload)
+	s.Take("org", "a")
+	s.Release(a[1], overload)
 	require.False(t, s.Reopened(), "the limit went down with it")
+}
+
+// Whoever was refused for the sake of others is asked again when anybody ends.
+func TestReopenedAfterARefusal(t *testing.T) {
+	t.Parallel()
+	s := slots.New(4, 4, 0)
+	taken := append(take(s, "org", "a", 2), take(s, "other", "b", 1)...)
+	require.True(t, s.Free(0).Organizations["org"])
+	require.False(t, s.Reopened())
+	s.Release(taken[2], success)
+	require.True(t, s.Reopened())
 }
