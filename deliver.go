@@ -108,7 +108,7 @@ func (d *Dispatcher) emitted() {
 	}
 }
 
-// listen wakes this process's claimer each time that another process notifies.
+// listen wakes the claimer of this process at each notification, until ctx is done.
 func (d *Dispatcher) listen(ctx context.Context) {
 	if d.notify == nil {
 		return

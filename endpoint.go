@@ -72,9 +72,9 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 }
 
 // UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID
-// and returns it without its secrets. It ignores all other fields of e but Version, the
-// version that was read. Enabling an endpoint sends its parked deliveries and forgets
-// FailingSince.
+// and returns it without its secrets. e.Version must be the version that was read; all
+// other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
+// clears FailingSince.
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
 // [ErrNotFound] if there is none. A [FieldError] names the field that is not valid. A

@@ -28,8 +28,8 @@ const (
 	testKeyAge     = 10 * time.Minute
 )
 
-// keyGrain is what the time in an id made from a key is rounded down to. So two requests
-// at the same moment make the same id, and the store takes only one of them.
+// keyGrain is the precision of the time in an id that is made from a key. It is coarse, so
+// that two requests at the same moment make the same id and the store takes only one.
 const keyGrain = time.Minute
 
 // CreateEndpointOnce is [Dispatcher.CreateEndpoint] for a request that may come again.
