@@ -254,8 +254,8 @@ type Attempt struct {
 	// Detail is a sentence for people, at most 256 bytes. It holds no payload, no secret
 	// and no address.
 	Detail string
-	// ResponseBody is the beginning of the response's body, at most
-	// [Config.KeepResponseBody] bytes of it.
+	// ResponseBody is the first [Config.KeepResponseBody] bytes of the response's body,
+	// made valid UTF-8.
 	ResponseBody string
 }
 
@@ -290,7 +290,7 @@ func newID(prefix string) (string, error) {
 // DeliveryID returns the id of the delivery of an event to an endpoint: "dlv_" and 26
 // characters of base32 over a UUIDv7 (RFC 9562). It depends on the two ids alone, so that
 // an event that is stored again after an ambiguous commit gets the same deliveries. It
-// begins with the time of the event's id, so that ids in order are events by age.
+// begins with the time in the event's id, so that the order of ids is the order by age.
 //
 // The ids must be well formed, as those in a [Store] are. Other ids give an id without
 // meaning.

@@ -199,6 +199,7 @@ func (s *sender) target(e *Endpoint) *target {
 	return t
 }
 
+// open returns a secret that the store kept as its plain text.
 func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
 	if s.cfg.Sealer == nil {
 		return secret, nil
@@ -225,9 +226,9 @@ func (t *target) signingSecret(now time.Time) Secret {
 
 var (
 	contentTypeJSON = []string{"application/json"}
-	// repeatable is the value of an Idempotency-Key header. net/http sends no header
-	// without values, but repeats a request that has one on another connection, if a
-	// kept one turns out to be closed.
+	// repeatable is the value of the header Idempotency-Key. net/http does not send a
+	// header without values. But it takes a request with this one for repeatable, and
+	// makes it again on a new connection if a kept one turns out to be closed.
 	repeatable = []string{}
 )
 

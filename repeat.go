@@ -21,8 +21,8 @@ import (
 // each request, and the same key only to repeat one.
 var ErrKeyReused = errors.New("alotwebhook: the key came before with another request")
 
-// A key is found again for this long after its request. A test event's time is the
-// shorter: finding it takes one look at the store for each minute.
+// A key is found again for this long after its request. For a test event it is shorter,
+// because the search reads the store once for each minute.
 const (
 	endpointKeyAge = 24 * time.Hour
 	testKeyAge     = 10 * time.Minute
@@ -42,7 +42,7 @@ const keyGrain = time.Minute
 // make two, if the clock comes to a full minute between them.
 //
 // The error is [ErrKeyReused] if the key made an endpoint that differs from e and was
-// not changed since.
+// not changed since; other errors are those of CreateEndpoint.
 func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpoint) (created Endpoint, repeated bool, err error) {
 	given := e.Secret
 	for range 3 { // after ErrConflict the next round finds the faster one's endpoint
@@ -113,7 +113,8 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 // Nothing is stored for the key: a secret made here has 192 random bits and a trace of
 // its key, which nobody can see without both.
 //
-// The error is [ErrKeyReused] if the rotation was ordered for another time than at.
+// The error is [ErrKeyReused] if the rotation was ordered for another time than at; other
+// errors are those of RotateSecret.
 func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID string, next Secret, at time.Time) (secret Secret, repeated bool, err error) {
 	stored, err := d.store.Endpoint(ctx, endpointID)
 	if err != nil {
@@ -136,8 +137,8 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	return secret, false, err
 }
 
-// sameMoment reports whether two orders of a rotation mean the same time. All times that
-// have come mean at once.
+// sameMoment reports whether two orders of a rotation are for the same time. Any time
+// that has come already stands for now.
 func sameMoment(effective, at time.Time) bool {
 	now := time.Now()
 	if !at.After(now) {
@@ -151,7 +152,8 @@ func sameMoment(effective, at time.Time) bool {
 // then. Nothing is stored for the key: the event's id is made from it and from the minute
 // in which the first request came, so that the time in the id is the minute's beginning.
 //
-// The error is [ErrKeyReused] if the key made an event of another type.
+// The error is [ErrKeyReused] if the key made an event of another type; other errors are
+// those of SendTest.
 func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventType string) (event Event, repeated bool, err error) {
 	now := time.Now()
 	for age := time.Duration(0); age <= testKeyAge; age += keyGrain {
@@ -179,8 +181,8 @@ func (d *Dispatcher) signingSecret(e *Endpoint) (Secret, error) {
 	return d.open(e.ID, e.Secret)
 }
 
-// newestSecret opens the secret that was ordered last. It returns the time from which
-// that one signs; zero if it is the only one, because its time has long come.
+// newestSecret opens the secret that was ordered last. It also returns the time from which
+// this secret signs; zero if it is the only one.
 func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 	if e.NextSecret == "" {
 		secret, err := d.open(e.ID, e.Secret)
