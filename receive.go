@@ -128,6 +128,7 @@ type Receiver struct {
 
 	mu       sync.RWMutex
 	handlers map[string]eventHandler
+	warned   map[string]struct{} // event types of [Receiver.warnOnce]
 }
 
 type eventHandler func(ctx context.Context, e Event) error
@@ -141,7 +142,7 @@ const DefaultMaxBodyMemory = 64 << 20
 // or zero Verifier, every request is answered with 500 and an error is logged:
 // nothing is ever handled unverified.
 func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
-	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler)}
+	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler), warned: make(map[string]struct{})}
 	if cfg != nil {
 		r.config = *cfg
 	}
@@ -286,19 +287,24 @@ func (r *Receiver) accept(body []byte, index int) (Event, error) {
 
 // handle runs the handler of the event's type, once if there is a Deduper.
 func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) {
-	r.mu.RLock()
-	h := r.handlers[e.Type]
-	r.mu.RUnlock()
-	status = http.StatusOK
+	h, status := r.handler(e.Type), http.StatusOK
 	if h == nil {
 		h, status = r.config.Unknown, http.StatusNoContent
 	}
 	if h == nil {
+		r.warnOnce(ctx, e, msgNoHandler)
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
 		return call(ctx, h, e)
 	})
+}
+
+// handler returns the handler that [On] registered for an event type, or nil.
+func (r *Receiver) handler(eventType string) eventHandler {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.handlers[eventType]
 }
 
 func (r *Receiver) key(e Event) string {

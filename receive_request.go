@@ -157,6 +157,9 @@ func (r *Receiver) Middleware(next http.Handler) http.Handler {
 			r.fail(w, req, Event{}, refusal(err))
 			return
 		}
+		if r.handler(received.Event.Type) != nil {
+			r.warnOnce(req.Context(), received.Event, msgHandlerUnused)
+		}
 		verified := req.WithContext(context.WithValue(req.Context(), receivedKey{}, received))
 		verified.Body = io.NopCloser(bytes.NewReader(body))
 		verified.ContentLength = int64(len(body))

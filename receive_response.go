@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -147,11 +150,14 @@ func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, a *an
 	http.Error(w, http.StatusText(a.status), a.status)
 }
 
-func (r *Receiver) log(ctx context.Context, e Event, a *answer) {
-	logger := r.config.Logger
-	if logger == nil {
-		logger = slog.Default()
+func (r *Receiver) logger() *slog.Logger {
+	if r.config.Logger != nil {
+		return r.config.Logger
 	}
+	return slog.Default()
+}
+
+func (r *Receiver) log(ctx context.Context, e Event, a *answer) {
 	level := slog.LevelWarn
 	if a.status >= 500 || a.cause == causePermanent || a.cause == causeNotMarked {
 		level = slog.LevelError
@@ -168,7 +174,58 @@ func (r *Receiver) log(ctx context.Context, e Event, a *answer) {
 	if a.cause == causeNotMarked {
 		what = "alotwebhook: event handled, but not marked as done"
 	}
-	logger.LogAttrs(ctx, level, what, attrs...)
+	r.logger().LogAttrs(ctx, level, what, attrs...)
+}
+
+const (
+	msgNoHandler     = "alotwebhook: no handler for this event type"
+	msgHandlerUnused = "alotwebhook: Middleware does not call the handler of this event type"
+)
+
+const (
+	// maxWarned bounds how many event types are remembered by warnOnce: a
+	// sender could invent new ones without end.
+	maxWarned = 64
+	// maxHandlersText bounds the names of handlers in one log line, in bytes.
+	maxHandlersText = 500
+)
+
+// warnOnce logs that an event does not reach any handler, with the names of the
+// handlers there are, so that a typo shows. It logs each event type once: the
+// cause is in the program, and each further event would only repeat it.
+func (r *Receiver) warnOnce(ctx context.Context, e Event, msg string) {
+	eventType := clipTo(e.Type, maxEventTypeLen) // no handler has a longer one
+	n := r.warn(eventType)
+	if n == 0 {
+		return
+	}
+	if n == maxWarned {
+		msg += "; further types are not logged"
+	}
+	r.logger().LogAttrs(ctx, slog.LevelWarn, msg,
+		slog.String("type", eventType), slog.String("event", e.ID), slog.String("handlers", r.handlerNames()))
+}
+
+// warn remembers an event type and returns how many are remembered now, or zero
+// if it is known already or there is no room for it.
+func (r *Receiver) warn(eventType string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.warned[eventType]; known || len(r.warned) >= maxWarned {
+		return 0
+	}
+	r.warned[strings.Clone(eventType)] = struct{}{} // an event's strings share memory
+	return len(r.warned)
+}
+
+// handlerNames returns the event types with a handler, in alphabetical order.
+func (r *Receiver) handlerNames() string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.handlers) == 0 {
+		return "none"
+	}
+	return clipTo(strings.Join(slices.Sorted(maps.Keys(r.handlers)), ", "), maxHandlersText)
 }
 
 // panicError is a handler's panic. Its stack holds no values, so it may be logged.
