@@ -182,7 +182,7 @@ func unknownKeys(n int) string {
 	return "{" + b.String()[1:]
 }
 
-// with returns the payload with one member's value replaced.
+// with returns the payload with another value for one member.
 func with(member, value string) string {
 	from := strings.Index(payload, `"`+member+`":`) + len(member) + 3
 	to := from + strings.IndexAny(payload[from:], ",}")

@@ -65,8 +65,8 @@ func TestReceiverWithUnknownLogsNoTypeWithoutHandler(t *testing.T) {
 	require.Empty(t, d.log.String())
 }
 
-// A sender may invent types without end, and long ones. Each type that was
-// logged is remembered, so their number and their length have a bound.
+// A sender may invent any number of types, and long ones. The receiver remembers the types
+// that it has logged, so both their number and their length must be bounded.
 func TestReceiverLogsABoundedNumberOfTypesWithoutHandler(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, alotwebhook.ReceiverConfig{})
@@ -81,14 +81,14 @@ func TestReceiverLogsABoundedNumberOfTypesWithoutHandler(t *testing.T) {
 	require.Equal(t, "alotwebhook: no handler for this event type; further types are not logged", lines[63]["msg"])
 
 	d = newDesk(t, alotwebhook.ReceiverConfig{})
-	for i := range 3 { // they differ far behind the longest name that a handler can have
+	for i := range 3 { // they differ only after the longest name that a handler can have
 		require.Equal(t, 204, statusOf(d, with("type", fmt.Sprintf(`"%s.%d"`, strings.Repeat("x", 100_000), i))))
 	}
 	require.Len(t, logLines(t, d), 1)
 	require.Less(t, len(d.log.String()), 1000)
 }
 
-// A program with hundreds of handlers gets a line of ordinary length.
+// The log line of a program with hundreds of handlers has an ordinary length.
 func TestReceiverNamesABoundedNumberOfHandlers(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, alotwebhook.ReceiverConfig{})
@@ -112,15 +112,15 @@ func TestReceiverLogsATypeWithoutHandlerOnceUnderConcurrency(t *testing.T) {
 	require.Len(t, logLines(t, d), 1)
 }
 
-// Middleware calls next alone. A handler that On registered for the same
-// receiver would wait in vain, and next may well do nothing but say 200.
+// Middleware calls next only. A program may expect that it also calls the handlers of On,
+// and let next do nothing but respond with 200: then events would be lost in silence.
 func TestMiddlewareLogsAHandlerThatItDoesNotCall(t *testing.T) {
 	t.Parallel()
 	d := newHandler(t, alotwebhook.ReceiverConfig{})
 	h := d.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for range 3 {
 		require.Equal(t, 200, statusOf(h, payload))
-		require.Equal(t, 200, statusOf(h, with("type", `"candidate.invited"`)), "no handler is in vain here")
+		require.Equal(t, 200, statusOf(h, with("type", `"candidate.invited"`)), "no handler is registered for this type")
 	}
 	lines := logLines(t, d)
 	require.Len(t, lines, 1)
