@@ -22,7 +22,7 @@ func gaps(w *world) (waits []time.Duration) {
 }
 
 func failing(code int, header ...string) *receivers {
-	return &receivers{answer: func(*http.Request, int) (*http.Response, error) { return status(code, header...), nil }}
+	return &receivers{respond: func(*http.Request, int) (*http.Response, error) { return status(code, header...), nil }}
 }
 
 func TestThreeAttemptsByDefault(t *testing.T) {

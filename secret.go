@@ -15,20 +15,21 @@ import (
 
 const redacted = "[REDACTED]"
 
-// Secret is what an endpoint's signatures are made with: its UTF-8 bytes are
-// the key. However it is printed, logged or encoded as JSON or text, it shows
-// as [REDACTED]; string(s) is the one way to its text.
+// Secret is the key of an endpoint's signatures, as its UTF-8 bytes. Printed,
+// logged, or encoded as JSON or text, it appears as [REDACTED]. Only the
+// conversion string(s) returns its text.
 type Secret string
 
-// NewSecret makes a secret of 32 random bytes, as "whsec_" and base64.
+// NewSecret returns a new secret: "whsec_" and the base64 of 32 random bytes.
 func NewSecret() Secret {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(b[:]))
 }
 
-// Format prints [REDACTED], whatever the verb: package fmt would show the text
-// for one that a string does not have, such as %d.
+// Format implements [fmt.Formatter]: every verb prints [REDACTED]. String alone
+// would not do, because package fmt shows a string's text for verbs that a string
+// does not have, such as %d.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns [REDACTED].
@@ -46,24 +47,28 @@ func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`
 // MarshalText returns [REDACTED].
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Sealer encrypts secrets before a [Store] gets them and decrypts what comes
-// back, so that every store holds them sealed. It must be safe for concurrent use.
+// Sealer encrypts secrets before a [Store] gets them and decrypts them when the
+// store returns them, so that every store holds them encrypted. It must be safe
+// for concurrent use.
 type Sealer interface {
 	// Seal encrypts the secret of an endpoint.
 	Seal(endpointID string, secret Secret) (sealed Secret, err error)
-	// Open decrypts what Seal returned for the same endpoint.
+	// Open decrypts a secret that Seal encrypted for the same endpoint. It
+	// returns an error if it cannot.
 	Open(endpointID string, sealed Secret) (Secret, error)
 }
 
-// SealingKey is a key of [NewSealer].
+// SealingKey is an encryption key for [NewSealer].
 type SealingKey struct {
-	// ID goes into what is sealed, to find the key again: 1 to 32 letters, digits, "-" or "_".
+	// ID names the key: 1 to 32 letters, digits, "-" or "_". Every sealed
+	// secret begins with it, so that Open finds the key.
 	ID string
-	// Key is 32 random bytes for AES-256.
+	// Key is the key of AES-256: 32 random bytes.
 	Key []byte
 }
 
-// sealedPrefix tells sealed secrets apart from plain ones and from later forms.
+// sealedPrefix distinguishes sealed secrets from plain ones, and the number in it
+// this form from later ones.
 const sealedPrefix = "sealed1:"
 
 type sealer struct {
@@ -71,13 +76,16 @@ type sealer struct {
 	keys    map[string]cipher.AEAD
 }
 
-// NewSealer seals with the first key, by AES-256-GCM with a random nonce and the
-// endpoint's id as additional data, so that a sealed secret moved to another
-// endpoint does not open. It opens with any of the keys: to change keys, put the
-// new one in front and keep the old one until all secrets were rotated. What was
-// stored in plain before there was a Sealer is taken as it is.
+// NewSealer returns a [Sealer] that encrypts by AES-256-GCM with a random nonce.
+// The endpoint's id is the additional data, so that a sealed secret that somebody
+// copies to another endpoint does not open.
 //
-// The error says which key is not usable.
+// It seals with the first key and opens with any of them. To change keys, put the
+// new one in front, and keep the old one until every secret has been rotated. Open
+// returns a secret unchanged that was stored in plain text before there was a
+// Sealer.
+//
+// The error names the key that cannot be used, by its index or its id.
 func NewSealer(keys ...SealingKey) (Sealer, error) {
 	if len(keys) == 0 {
 		return nil, errors.New("alotwebhook: a sealer needs at least one key")
@@ -88,7 +96,7 @@ func NewSealer(keys ...SealingKey) (Sealer, error) {
 			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q is not 1 to 32 letters, digits, \"-\" or \"_\"", i, k.ID)
 		}
 		if s.keys[k.ID] != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q stands twice", i, k.ID)
+			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q appears twice", i, k.ID)
 		}
 		if len(k.Key) != 32 {
 			return nil, fmt.Errorf("alotwebhook: sealing key %q has %d bytes, AES-256 needs 32", k.ID, len(k.Key))

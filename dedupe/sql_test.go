@@ -9,7 +9,7 @@ import (
 	"github.com/alot/alotwebhook/dedupe"
 )
 
-// What needs a database is in module dedupe/sqltest.
+// The tests that need a database are in the module dedupe/sqltest.
 
 func TestNewSQLRefuses(t *testing.T) {
 	t.Parallel()

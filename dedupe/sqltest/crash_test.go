@@ -15,13 +15,15 @@ import (
 	"github.com/alot/alotwebhook/dedupe"
 )
 
-// childVariable tells a re-executed test binary at which point to be killed.
+// childVariable names the environment variable that tells a child process at which
+// point to kill itself.
 const childVariable = "ALOTWEBHOOK_SQLTEST_KILL"
 
+// crashLease is the lease that a killed process leaves behind.
 const crashLease = 300 * time.Millisecond
 
-// A process that is killed while it handles an event leaves the event to be
-// handled again, or done if its transaction was committed.
+// A process is killed while it handles an event. If its transaction was committed, the
+// event is done; otherwise the next process handles it.
 func TestKilledHandler(t *testing.T) {
 	t.Parallel()
 	for point, rows := range map[string]int{"before the work": 0, "before the commit": 0, "after the commit": 1} {
@@ -38,7 +40,7 @@ func TestKilledHandler(t *testing.T) {
 			db := openSQLite(t, path)
 			s := newSQL(t, db, dedupe.SQLite, nil)
 			require.Equal(t, rows, count(t, db, "business"))
-			for { // as the sender does, if not as patiently
+			for { // as the sender does, only without its pauses
 				err = alotwebhook.Once(t.Context(), s, "evt", time.Minute, func(ctx context.Context) error {
 					return business(ctx, db, s, nil)
 				})
@@ -47,16 +49,16 @@ func TestKilledHandler(t *testing.T) {
 				}
 			}
 			require.NoError(t, err)
-			require.Equal(t, 1, count(t, db, "business"), "handled once, whenever it was killed")
+			require.Equal(t, 1, count(t, db, "business"), "handled once, at whatever point the process was killed")
 		})
 	}
 }
 
-// TestChild is the process that is killed.
+// TestChild is the process that kills itself.
 func TestChild(t *testing.T) {
 	point := os.Getenv(childVariable)
 	if point == "" {
-		t.Skip("run by TestKilledHandler")
+		t.Skip("TestKilledHandler runs this in a child process")
 	}
 	db := openSQLite(t, os.Getenv(childVariable+"_FILE"))
 	s := newSQL(t, db, dedupe.SQLite, nil)
@@ -84,5 +86,5 @@ func kill(t *testing.T) {
 	self, err := os.FindProcess(os.Getpid())
 	require.NoError(t, err)
 	require.NoError(t, self.Kill())
-	select {} // until it takes effect
+	select {} // until the signal has ended the process
 }

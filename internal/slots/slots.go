@@ -1,5 +1,6 @@
-// Package slots says how many attempts a dispatcher may make at once: in all, to
-// each endpoint, and fewer to an endpoint that shows signs of overload.
+// Package slots counts the attempts that a dispatcher makes at the same time, and
+// bounds them: in all, and to each endpoint. An endpoint that shows signs of overload
+// gets fewer.
 package slots
 
 import (
@@ -8,34 +9,32 @@ import (
 	"time"
 )
 
-// Slots counts the attempts under way. All methods may be called from many
-// goroutines at once.
+// Slots counts the attempts under way: each uses one slot. All methods may be called
+// by many goroutines at the same time.
 type Slots struct {
 	all, each int
 
 	inUse, released atomic.Int64
 
 	mu        sync.Mutex
-	endpoints map[string]*endpoint // those with attempts under way or restricted
-	swept     time.Time
-	// opened is set when an endpoint that had no free slot gets one.
-	opened bool
+	endpoints map[string]*endpoint // only those with an attempt under way or a restriction
+	swept     time.Time            // the last time that sweep ran
+	opened    bool                 // the next result of Reopened
 }
 
+// endpoint holds the slots of one endpoint.
 type endpoint struct {
-	used int
-	// limit is at least 1. A sign of overload halves it, a success adds one.
-	limit int
-	// until is when a pause ends that the receiver asked for.
-	until time.Time
-	// last is when limit last changed.
-	last time.Time
+	used  int       // its attempts under way
+	limit int       // how many it may have: at least 1, at most Slots.each
+	until time.Time // the end of a pause that its receiver asked for; zero for none
+	last  time.Time // the last change of limit
 }
 
-// forgetAfter is how long a restriction lasts that no attempt confirms.
+// forgetAfter is how long a lower limit lasts if no attempt changes it.
 const forgetAfter = 10 * time.Minute
 
-// New returns slots for so many attempts in all, and so many to each endpoint.
+// New returns Slots that allow the given number of attempts in all, and to each
+// endpoint.
 func New(all, each int) *Slots {
 	return &Slots{all: all, each: each, endpoints: map[string]*endpoint{}, swept: time.Now()}
 }
@@ -43,11 +42,12 @@ func New(all, each int) *Slots {
 // Used returns how many slots are in use in all.
 func (s *Slots) Used() int { return int(s.inUse.Load()) }
 
-// Released returns how many slots were given back since the beginning.
+// Released returns how many slots have been given back since New.
 func (s *Slots) Released() int { return int(s.released.Load()) }
 
-// Take uses a slot of an endpoint, whether or not one is free, and returns how many
-// are in use in all. Who claims by [Slots.Free] never takes too many.
+// Take uses a slot of an endpoint, even if none is free, and returns how many slots
+// are in use in all. A caller that claims no more deliveries than [Slots.Free] says
+// never exceeds a limit.
 func (s *Slots) Take(endpointID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,20 +60,21 @@ func (s *Slots) Take(endpointID string) int {
 	return int(s.inUse.Add(1))
 }
 
-// Effect is what the end of an attempt says about its endpoint. The zero Effect
-// says nothing: the attempt failed in a way that is no overload, or was cut off.
+// Effect is how the end of an attempt changes the limit of its endpoint. The zero
+// Effect changes nothing: the attempt was cut off, or failed without a sign of
+// overload.
 type Effect struct {
-	Succeeded  bool
-	Overloaded bool
-	// Pause is how long the receiver asked to be left alone. It counts with
+	Succeeded  bool // adds one slot to a limit that was lowered
+	Overloaded bool // halves the limit, down to one slot
+	// Pause is how long the receiver asked to get no request. It has an effect with
 	// Overloaded only, and for an hour at most.
 	Pause time.Duration
 }
 
-// maxPause bounds how long one response holds up an endpoint's other deliveries.
+// maxPause bounds how long one response can hold up the endpoint's other deliveries.
 const maxPause = time.Hour
 
-// Release gives back a slot that was taken.
+// Release gives back a slot that Take took, and applies the attempt's effect.
 func (s *Slots) Release(endpointID string, f Effect) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,7 +92,7 @@ func (s *Slots) Release(endpointID string, f Effect) {
 	}
 }
 
-// heed changes the limit of an endpoint after an attempt.
+// heed applies the effect of an attempt to an endpoint.
 func (e *endpoint) heed(f Effect, each int) {
 	switch {
 	case f.Overloaded:
@@ -106,8 +107,8 @@ func (e *endpoint) heed(f Effect, each int) {
 	}
 }
 
-// Reopened reports whether an endpoint without a free slot got one since Reopened
-// or Free was last called.
+// Reopened reports whether an endpoint got a free slot that had none. It reports what
+// happened since the last call of Reopened or Free.
 func (s *Slots) Reopened() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,8 +117,9 @@ func (s *Slots) Reopened() bool {
 	return opened
 }
 
-// Free returns how many slots are free in all and, by endpoint, how many of its
-// slots are in use or withheld; an endpoint that is absent has all of them free.
+// Free returns how many slots are free in all, and, for each endpoint, how many of its
+// slots are in use or withheld. All slots of an endpoint that is missing in busy are
+// free.
 func (s *Slots) Free() (room int, busy map[string]int) {
 	now := time.Now()
 	s.mu.Lock()
@@ -138,8 +140,8 @@ func (s *Slots) Free() (room int, busy map[string]int) {
 	return s.all - s.Used(), busy
 }
 
-// sweep forgets pauses that are over and restrictions that nothing has confirmed
-// for long.
+// sweep ends the pauses that are over. It forgets endpoints without attempts whose
+// limit has not changed for forgetAfter.
 func (s *Slots) sweep(now time.Time) {
 	s.swept = now
 	for id, e := range s.endpoints {

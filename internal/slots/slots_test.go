@@ -10,7 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/slots"
 )
 
-// requireFree asserts on the free slots in all and on the busy ones by endpoint.
+// requireFree asserts on both results of Free.
 func requireFree(t *testing.T, s *slots.Slots, room int, busy map[string]int) {
 	t.Helper()
 	gotRoom, gotBusy := s.Free()
@@ -18,7 +18,7 @@ func requireFree(t *testing.T, s *slots.Slots, room int, busy map[string]int) {
 	require.Equal(t, busy, gotBusy)
 }
 
-// attempt takes a slot and gives it back.
+// attempt takes a slot and gives it back with an effect.
 func attempt(s *slots.Slots, endpoint string, effect slots.Effect) {
 	s.Take(endpoint)
 	s.Release(endpoint, effect)
@@ -77,12 +77,12 @@ func TestPauseWithholdsAllSlots(t *testing.T) {
 		s := slots.New(100, 32)
 		attempt(s, "a", slots.Effect{Overloaded: true, Pause: 30 * time.Second})
 		requireFree(t, s, 100, map[string]int{"a": 32})
-		time.Sleep(30 * time.Second) // faked
+		time.Sleep(30 * time.Second) // of faked time
 		requireFree(t, s, 100, map[string]int{"a": 16})
 
 		attempt(s, "a", slots.Effect{Overloaded: true, Pause: 24 * time.Hour})
 		time.Sleep(time.Hour)
-		requireFree(t, s, 100, map[string]int{"a": 24}) // an hour at most
+		requireFree(t, s, 100, map[string]int{"a": 24}) // a pause lasts an hour at most
 	})
 }
 
@@ -94,7 +94,7 @@ func TestRestrictionsAreForgotten(t *testing.T) {
 		s.Take("busy")
 		attempt(s, "busy", overload)
 		time.Sleep(11 * time.Minute)
-		requireFree(t, s, 99, map[string]int{"busy": 17}) // an attempt is under way there
+		requireFree(t, s, 99, map[string]int{"busy": 17}) // kept, because an attempt is under way
 	})
 }
 
@@ -113,5 +113,5 @@ func TestReopened(t *testing.T) {
 
 	s.Take("a")
 	s.Release("a", overload)
-	require.False(t, s.Reopened(), "the limit went down with it")
+	require.False(t, s.Reopened(), "the limit went down together with the use")
 }
