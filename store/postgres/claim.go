@@ -23,9 +23,8 @@ import (
 //	$5       the lease in µs
 //	$6       the claim's fencing token
 //
-// Each row of the result is a leased delivery, with the next_at that it had
-// before and the revision of its endpoint: the cached endpoint holds if it has
-// the same one.
+// Each row of the result is a leased delivery, with the next_at that it had before
+// and the revision of its endpoint's row. A cached endpoint of that revision holds.
 //
 // All joins are nested loops over indexes; byIndex in tx.go says why and how.
 const claimSQL = `
@@ -91,7 +90,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (claimed []alotwebhook.Claimed, err error) {
 	began := time.Now()
 	taken := map[int64]int{}
-	surveyed := false // to the end, by this claim
+	surveyed := false // true once this claim has nothing more to survey
 	if s.lanes.surveyOverdue() {
 		if surveyed, err = s.survey(ctx, 0); err != nil {
 			return nil, err
@@ -134,7 +133,8 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
 		rows = rows[:0]
 		err := s.send(ctx, conn, join(begin, []step{
-			// The clock before the claim: what falls due meanwhile lies behind it.
+			// The clock is read before the claim: the next search has to begin before
+			// anything that falls due while this one runs.
 			{sql: `SELECT clock_timestamp()`, rows: one(new(bool), &now)},
 			{sql: claimSQL, args: claimArgs(picks, c.Lease, token), rows: readRows(&rows)},
 		}))

@@ -12,12 +12,12 @@ import (
 
 const (
 	// lateness is how long after its emit a delivery may be committed and still be
-	// found without a survey: each claim begins its search that long before the
-	// claim before it.
+	// found without a survey: a claim begins its search at least that long before
+	// the time of the previous claim.
 	lateness = time.Second
 	// A large claim takes up to maxDepth deliveries in an endpoint's turn where the
-	// backlog is that long: an index scan for several costs little more than for one.
-	// But it takes no more than leaves a turn for leastTurns endpoints.
+	// backlog is that long, since an index scan for several costs little more than for
+	// one. But it leaves room for the turns of leastTurns endpoints.
 	maxDepth   = 4
 	leastTurns = 50
 )
