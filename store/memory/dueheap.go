@@ -9,8 +9,8 @@ import (
 // knows its own index in it, so that it can be moved or removed without a search.
 type dueHeap[T dueMember] []T
 
-// dueMember is a member of a dueHeap: a delivery among those of its endpoint
-// that wait, or an endpoint among those that have a delivery waiting.
+// dueMember is a member of a dueHeap: a delivery in its endpoint's heap waiting, or an
+// endpoint in the store's heap alarms.
 type dueMember interface {
 	comparable
 	due() time.Duration

@@ -4,9 +4,8 @@
 //
 //	dispatcher, err := alotwebhook.NewDispatcher(memory.New(), nil)
 //
-// It keeps every rule of [alotwebhook.Store], and package storetest proves it.
-// Because it has no database to talk to, it also shows the rules in the least
-// code to whoever writes a store of their own.
+// It keeps every rule of [alotwebhook.Store], and package storetest proves it. It is
+// also the shortest example for those who write a store of their own.
 //
 // # What it costs
 //

@@ -124,8 +124,8 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 
 // claimPicks is one round of a claim: one transaction of two round trips. The
 // first leases the deliveries. The second reads their payloads, and the endpoints
-// of which the cache has no copy or an old one, and commits. taken counts, by
-// endpoint key, the deliveries that the whole claim has taken.
+// that the cache does not have in their present revision, and commits. taken counts,
+// by endpoint key, the deliveries that the whole claim has taken.
 func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, picks []pick, taken map[int64]int) (claimed []alotwebhook.Claimed, err error) {
 	token := rand.Int64N(1<<63-1) + 1
 	var rows []row
@@ -186,8 +186,8 @@ func readRows(rows *[]row) func(pgx.Rows) error {
 
 func byEvent(a, b row) int { return slices.Compare(a.event[:], b.event[:]) }
 
-// fill reads what the rows need beside themselves, commits, and returns them as
-// claimed deliveries.
+// fill reads the payloads and the endpoints that belong to the rows, commits, and
+// returns the rows as claimed deliveries.
 func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows []row, token int64) ([]alotwebhook.Claimed, error) {
 	if len(rows) == 0 {
 		return nil, s.send(ctx, conn, []step{commit})

@@ -7,8 +7,8 @@ import (
 )
 
 // endpointCache holds copies of endpoints by key. A copy holds as long as the
-// endpoint's row has the same revision, which claimSQL returns with each row: so
-// a claim need not read the endpoints again that it knows.
+// endpoint's row has the same revision, which claimSQL returns with each delivery:
+// so a claim reads only endpoints that are new or changed.
 type endpointCache map[int64]cachedEndpoint
 
 type cachedEndpoint struct {
@@ -20,8 +20,8 @@ type cachedEndpoint struct {
 // about ten megabytes.
 const maxCachedEndpoints = 10_000
 
-// missing returns the keys of the rows' endpoints of which the cache has no copy,
-// or one of another revision.
+// missing returns the keys of the rows' endpoints that the cache does not have in
+// their present revision.
 func (c endpointCache) missing(rows []row) (keys []int64) {
 	if len(c) > maxCachedEndpoints {
 		clear(c)

@@ -64,8 +64,8 @@ FROM (SELECT DISTINCT endpoint FROM queued) AS q
 CROSS JOIN LATERAL (SELECT p.id, p.disabled FROM {s}.endpoints p WHERE p.key = q.endpoint OFFSET 0) AS p
 WHERE NOT p.disabled`
 
-// Enqueue implements [alotwebhook.Enqueuer] with one round trip and one commit. An
-// event costs a fraction of it where many are given at once.
+// Enqueue implements [alotwebhook.Enqueuer] with one round trip and one commit. One
+// event among many costs a fraction of one event alone.
 func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	return s.enqueue(ctx, events, func(chunks []enqueueArgs) ([]lane, error) {
 		var found []lane
@@ -124,8 +124,8 @@ type enqueueArgs struct {
 	names, types, organizations, payload []string
 }
 
-// One statement takes at most chunkEvents events, and no more events once their
-// payloads have chunkBytes bytes.
+// One statement takes at most chunkEvents events, and ends with the event whose
+// payload brings it over chunkBytes bytes.
 const (
 	chunkEvents = 5000
 	chunkBytes  = 8 << 20

@@ -29,7 +29,7 @@ import (
 //	$11  true when no attempt of this Finish has failed
 //
 // With $11 the statement also clears failing_since of the endpoints that have it
-// set. Without, updateFailingSince has to weigh the failures and does it instead.
+// set. Without it, updateFailingSince weighs successes and failures instead.
 //
 // The first row of the result is the number of rows moved. The ids and endpoints
 // of these rows follow, but not if $11 is set and all of them were moved: then
@@ -61,10 +61,10 @@ SELECT NULL::uuid, count(*) FROM ended
 UNION ALL
 SELECT id, endpoint FROM ended WHERE NOT $11::boolean OR (SELECT count(*) FROM ended) <> cardinality($1::uuid[])`
 
-// retrySQL makes deliveries that are not finished due again and keeps their
-// attempts. It takes the arguments of finishSQL, but for two: $3 is in how many µs
-// each falls due, and there is no $11. It returns the ids and endpoints of the
-// rows that it changed.
+// retrySQL makes unfinished deliveries due again and keeps their attempts. It takes
+// the arguments of finishSQL with two differences: $3 holds the µs until each falls
+// due, and there is no $11. It returns the ids and endpoints of the rows that it
+// changed.
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
@@ -87,7 +87,7 @@ SELECT id, endpoint FROM again`
 
 // Finish implements [alotwebhook.Queue] in one transaction of one round trip: a
 // statement for the deliveries that have ended, and one for those that are due
-// again. A failed attempt costs a second round trip for failing_since.
+// again. If an attempt has failed, failing_since takes a second round trip.
 func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, ctx.Err()
@@ -295,7 +295,8 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err
 	if len(ids) == 0 {
 		return 0, ctx.Err()
 	}
-	// In one order, so that two calls at the same time wait and do not deadlock.
+	// All calls take the ids in one order, so that they wait for each other and do not
+	// deadlock.
 	slices.SortFunc(ids, func(a, b pgtype.UUID) int { return slices.Compare(a.Bytes[:], b.Bytes[:]) })
 	for part := range slices.Chunk(slices.Compact(ids), chunkEvents) {
 		moved, err := s.redeliver(ctx, part)

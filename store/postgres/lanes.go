@@ -56,7 +56,8 @@ type lane struct {
 	index int
 	// seen and noted are numbers of surveys: seen of the last one that found the
 	// lane, noted of the one that was the newest when this process last added work
-	// to the lane. A survey forgets the lanes for which both are older than itself.
+	// to the lane. A complete survey forgets the lanes where both are less than its
+	// own number.
 	seen, noted int
 }
 
@@ -159,7 +160,7 @@ type pick struct {
 	n     int   // how many deliveries to take at most
 }
 
-// pick shares out room, which is how many deliveries the claim still wants, among
+// pick shares out room, the number of deliveries that the claim still wants, among
 // the lanes whose turn it is and whose endpoints have free slots. taken counts, by
 // endpoint key, what the claim has taken in the rounds before.
 func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int) []pick {

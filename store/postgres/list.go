@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	// stretch is how many deliveries one page reads through at most for those that
-	// match a condition which no index covers, such as an event type.
+	// stretch is how many deliveries are read at most to find a page, where no index
+	// covers a condition, such as one on the event type.
 	stretch = 5_000
-	// maxOwners is for how many endpoints a page reads the history of each by its
-	// index, with its share of a stretch. For more endpoints it reads through a
-	// stretch of all deliveries.
+	// Up to maxOwners endpoints, a page reads the history of each by the endpoint's
+	// index, and reads its share of a stretch there. For more endpoints it reads a
+	// stretch of the deliveries of all.
 	maxOwners = 50
 	// sortable is how many unfinished deliveries of the selected endpoints are all
 	// read and sorted. The queue has no index by endpoint and id that would give
@@ -79,13 +79,14 @@ type listing struct {
 	residual     []string                  // conditions that no index covers; {d} stands for the table
 	state        alotwebhook.DeliveryState // "" for any
 
-	// owned says that the deliveries of certain endpoints are wanted. keys holds the
-	// keys of these endpoints, deleted ones among them; unfinished those of them
-	// whose unfinished deliveries are in the state that is wanted; queued how many
-	// unfinished deliveries the latter have, counted up to sortable + 1.
-	owned            bool
-	keys, unfinished []int64
-	queued           int
+	// owned says that the deliveries of certain endpoints are wanted: of those with
+	// these keys, deleted ones among them.
+	owned bool
+	keys  []int64
+	// unfinished are the keys of those of the endpoints whose unfinished deliveries
+	// are in the wanted state. queued counts these deliveries, up to sortable + 1.
+	unfinished []int64
+	queued     int
 
 	found []alotwebhook.Delivery
 	next  string // the cursor of a page that was cut short

@@ -29,9 +29,9 @@ type notifications struct {
 	due, again bool
 }
 
-// Notify implements [alotwebhook.Notifier]. It has a notification sent at once,
-// or 100 ms after the one before, and a second one 100 ms later: what was emitted
-// in a transaction may not be committed when the first one arrives. Without
+// Notify implements [alotwebhook.Notifier]. It has a notification sent at once, or
+// 100 ms after the one before, and a second one 100 ms later: an emit in a
+// transaction may not be committed yet when the first one arrives. Without
 // [Options.Notify] it does nothing.
 func (s *Store) Notify() {
 	if !s.notifies {

@@ -15,7 +15,7 @@ import (
 // go by the id of their delivery.
 
 const (
-	// daysAhead is for how many days after today partitions are made.
+	// daysAhead is the number of days after today for which partitions are made.
 	daysAhead = 2
 	day       = 24 * time.Hour
 	// partitionsEvery is how often a process checks whether a partition is missing.

@@ -145,8 +145,9 @@ func count(n *int) func(pgx.Rows) error {
 	}
 }
 
-// ofEvent is a condition on the id of a delivery that those of an event e all meet:
-// they begin with the event's millisecond. It lets the primary key find them.
+// ofEvent is a condition on the id of a delivery. All deliveries of an event e meet
+// it, since their ids begin with the event's millisecond. It lets the primary key
+// find them.
 const ofEvent = `BETWEEN (left(e.id::text, 13) || '-0000-0000-000000000000')::uuid AND (left(e.id::text, 13) || '-ffff-ffff-ffffffffffff')::uuid`
 
 // purgeEvents deletes events that were stored at until ($1) or before and have no
@@ -170,9 +171,9 @@ func (s *Store) purgeEvents(ctx context.Context, d dayTables, until time.Time, l
 	})
 }
 
-// purgePayloads erases the payloads of events that were stored before the retention
-// of payloads ($1) and whose deliveries were all finished before it, up to what the
-// limit leaves ($2).
+// purgePayloads erases the payloads of events that were stored, and whose deliveries
+// were all finished, at $1 or before: that is now less the time for which payloads
+// are kept. $2 is how many the limit leaves.
 func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) error {
 	return s.run(ctx, step{
 		sql: d.on(`

@@ -8,8 +8,8 @@ import (
 )
 
 // A survey goes through the endpoints that have unfinished deliveries, and brings
-// the lanes up to date with them: this is how a process hears of what others have
-// emitted, released, redelivered or left behind.
+// the lanes up to date with them. By surveys, a process hears of deliveries that
+// others have emitted, released or redelivered, or left leased when they ended.
 
 const (
 	// A claim that would return nothing surveys the queue first as long as that is
@@ -193,9 +193,9 @@ func (ls *lanes) beginPage() (cursor int64, size int) {
 	return ls.survey.cursor, ls.survey.pageSize
 }
 
-// endPage takes over what a page showed, and reports whether the survey goes on.
-// When it is complete, the lanes are forgotten in which neither it nor this
-// process has found work since it began.
+// endPage brings the lanes up to date with a page, and reports whether the survey
+// goes on. A complete survey forgets the lanes in which neither it nor this process
+// has found work since it began.
 func (ls *lanes) endPage(seen []sighting, took time.Duration) (more bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

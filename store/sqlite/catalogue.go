@@ -16,7 +16,7 @@ type catalogue struct {
 	endpoints   map[int64]*alotwebhook.Endpoint // by ref; never changed, since claims share them
 	subscribers map[subject][]subscriber
 	types       map[string]int64        // the refs of event types, by name
-	typeNames   map[int64]string        // and the reverse
+	typeNames   map[int64]string        // the names of event types, by ref
 	failing     map[int64]sql.NullInt64 // failing_since by ref; emptied when another process has written
 }
 
@@ -45,7 +45,8 @@ func newCatalogue(changes int64) *catalogue {
 }
 
 // known returns the catalogue that holds in this transaction. The writer's
-// transactions share the store's, those of a host begin an empty one each.
+// transactions share the store's catalogue. Each transaction of a host begins with
+// an empty one.
 func (t *txn) known() (*catalogue, error) {
 	if t.catalogue != nil {
 		return t.catalogue, nil

@@ -64,14 +64,14 @@ type taker struct {
 	endpoint *alotwebhook.Endpoint
 	free     int // its free slots
 	had      int // how many deliveries it has had in this claim
-	ask      int // how many it gets next; after take, how many of these were not there
+	ask      int // how many it is to get next; after take, how many of these were not due
 }
 
-// A claim serves the endpoints in groups of maxServed or a few more. The step into
-// an endpoint's rows has its cost, whether it finds one row or many. So while there
-// are more endpoints than that, each gets at least a maxServed'th of the claim's
-// limit in its turn, and the claim comes to fewer of them; but maxQuantum deliveries
-// are worth the step in any case.
+// A claim serves endpoints in groups of maxServed or somewhat more. To step into an
+// endpoint's rows has its cost, whether the claim reads one row or many. So where
+// more endpoints wait, each one served gets at least a maxServed'th of the claim's
+// limit, and the claim serves fewer of them. maxQuantum deliveries are worth the step
+// in any case.
 const (
 	maxServed  = 16
 	maxQuantum = 16
@@ -219,8 +219,9 @@ func (c *claim) later(at sql.NullInt64) {
 	}
 }
 
-// serve gives each taker up to quantum deliveries while there is room, and returns
-// those that got as many and could take more. turn says that this is their turn.
+// serve gives each taker up to quantum deliveries while there is room. It returns the
+// takers that got as many and have free slots left. turn says that this is their
+// turn: the next claim then begins behind the last of them.
 func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker, err error) {
 	for len(takers) > 0 && c.room() > 0 {
 		var some []*taker

@@ -89,8 +89,8 @@ func (t *txn) closeStatements() {
 	}
 }
 
-// insertEvents and insertQueue insert rows; a row of an event whose id is stored
-// already is left out.
+// insertEvents inserts events, but none whose id is stored already. insertQueue
+// inserts deliveries.
 var (
 	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?)")
 	insertQueue  = batchOf("INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history) VALUES %",
@@ -161,8 +161,8 @@ func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 	return t.onlyStored(list)
 }
 
-// number turns events into rows with refs behind those of the table. It leaves out
-// an event whose id stands further in front already.
+// number gives the events refs, which go on behind those of the table. Of several
+// events with one id it keeps the first.
 func (t *txn) number(events []alotwebhook.Event) ([]fresh, error) {
 	var last int64
 	if err := t.one("SELECT coalesce(max(ref), 0) FROM alotwebhook_events")(&last); err != nil {

@@ -61,14 +61,14 @@ type queued struct {
 	kind, createdAt int64 // kind is the ref of the event type
 	attempts        int
 	status          int    // the newest attempt's HTTP status code
-	reason          string // and its failure reason
+	reason          string // the newest attempt's failure reason
 	history         string // the attempts; see appendAttempt
 }
 
 // ending is a row that leaves the queue for the history.
 type ending struct {
 	*queued
-	outcomeToken int64 // of the outcome; that of the row is 0 by then
+	outcomeToken int64 // the outcome's; the row's own is 0 by then
 	state        alotwebhook.DeliveryState
 }
 
@@ -210,7 +210,7 @@ func (t *txn) move(done []ending) error {
 // health is what the attempts of a batch say about an endpoint.
 type health struct {
 	succeeded bool      // at least one attempt has
-	since     time.Time // the start of the first failure, or of the first after the last success; zero for none
+	since     time.Time // when the first failure began, reset by each success; zero for none
 }
 
 // addToHealth counts an outcome's attempt.

@@ -40,8 +40,8 @@ func (l *lister) groups(state int64) (groups []*group, few bool, err error) {
 	return groups, true, nil
 }
 
-// endpointsWithHistory yields the selected endpoints, or, if all are, those that have
-// a finished delivery.
+// endpointsWithHistory yields the selected endpoints. If all are selected, it yields
+// those that have a finished delivery.
 func (l *lister) endpointsWithHistory() iter.Seq2[int64, error] {
 	return func(yield func(int64, error) bool) {
 		if !l.all {

@@ -55,8 +55,8 @@ type lister struct {
 	event        int64   // the ref of the selected event; 0 for any
 	kind         int64   // the ref of the selected event type; 0 for any
 
-	// floor is the key down to which everything was read through, if that is not
-	// the end: the page stops there, and the next one goes on below it.
+	// floor is the key down to which everything was read; zero if that is the end.
+	// The page stops there, and the next one goes on below it.
 	floor key
 }
 
@@ -192,9 +192,9 @@ func (l *lister) keys(state alotwebhook.DeliveryState) ([]key, error) {
 	return keys[:min(len(keys), l.limit)], nil
 }
 
-// conditions returns the conditions that no index covers: on the event, on the type,
-// on the state unless it is 0, and with endpoints on those. The + in front of a
-// column keeps SQLite from using an index on it, which would lose the order.
+// conditions returns the conditions that no index covers: on the event, the type, the
+// state unless it is 0, and the endpoints if endpoints is true. The + in front of a
+// column keeps SQLite from choosing an index on it, and so from losing the order.
 func (l *lister) conditions(state int64, endpoints bool) (where string, args []any) {
 	for _, c := range []struct {
 		column string
