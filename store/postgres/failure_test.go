@@ -49,8 +49,8 @@ func TestTerminatedSessions(t *testing.T) {
 	requireDelivered(t, store, n)
 }
 
-// An immediate stop is a crash of the server: what it said it had stored is
-// there when it is back, and the same Store goes on by itself.
+// An immediate stop is like a crash of the server. When the server is back,
+// everything that it had confirmed is there, and the same Store goes on by itself.
 func TestServerCrashes(t *testing.T) {
 	t.Parallel()
 	cluster := postgrestest.New(t)
@@ -74,7 +74,7 @@ func TestServerCrashes(t *testing.T) {
 	requireDelivered(t, store, n)
 }
 
-// Fail-over: the primary is gone in an instant, its standby is promoted. What
+// The primary is gone in an instant, and its standby is promoted. Everything that
 // was committed is there, since the standby was synchronous, and the same Store
 // finds the new primary by its pool's connection string.
 func TestFailOver(t *testing.T) {
@@ -158,8 +158,8 @@ func TestClaimDoesNotWait(t *testing.T) {
 	require.Len(t, claim(t, store), 2)
 }
 
-// A role whose sessions are serializable by default, which would make claims of several
-// processes fail against each other.
+// The sessions of a role may be serializable by default. The store's transactions
+// must not be, or the claims of several processes would make each other fail.
 func TestSerializableByDefault(t *testing.T) {
 	t.Parallel()
 	store, _ := openAt(t, postgrestest.DSN(t), func(c *pgxpool.Config) {
@@ -254,7 +254,7 @@ func pause(ctx context.Context) {
 	}
 }
 
-// eventually repeats what fails while a server comes back.
+// eventually repeats do until it succeeds, as it will once the server is back.
 func eventually[T any](t testing.TB, do func() (T, error)) T {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

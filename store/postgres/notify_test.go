@@ -82,7 +82,7 @@ func TestNotify(t *testing.T) {
 	arrives("an emit after the connection was cut")
 }
 
-// Many emits make few words, the last of them after the last emit.
+// Many calls of Notify send few notifications, and one comes after the last call.
 func TestNotifyPutsWordsTogether(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.Pool(t)

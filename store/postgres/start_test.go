@@ -35,7 +35,8 @@ func TestMigrateFromManyProcesses(t *testing.T) {
 	require.Equal(t, postgres.SchemaVersion, applied)
 }
 
-// A host with a migration tool of its own, and a role that owns nothing.
+// A host may migrate with a tool of its own, and run its process with a role that
+// owns nothing. Each right that the role lacks is named.
 func TestPlainSQLAndPlainRole(t *testing.T) {
 	t.Parallel()
 	admin := postgrestest.Pool(t)
@@ -86,7 +87,7 @@ func TestRefusedAtStart(t *testing.T) {
 	schema := postgrestest.Schema(t, pool)
 
 	_, err := postgres.New(t.Context(), nil, nil)
-	require.EqualError(t, err, "alotwebhook: postgres: the pool is nil")
+	require.ErrorContains(t, err, "alotwebhook: postgres: the pool is nil; give the one")
 
 	_, err = postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
 	require.ErrorContains(t, err, "has no tables: call postgres.Migrate")

@@ -9,19 +9,21 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// attempt is how one is stored: in its delivery's row, since it is only ever
-// read with it, and a row of its own would cost a third more to write.
+// attempt is an attempt as JSON. The attempts of a delivery stand in its own row:
+// they are only ever read with it, and rows of their own would cost a third more to
+// write.
 type attempt struct {
 	Number   int    `json:"n"`
 	Started  int64  `json:"at"` // microseconds since 1970
-	Duration int64  `json:"ns"`
+	Duration int64  `json:"ns"` // nanoseconds
 	Status   int    `json:"status,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Detail   string `json:"detail,omitempty"`
-	Body     []byte `json:"body,omitempty"` // base64: it may not be text
+	Body     []byte `json:"body,omitempty"` // as base64, since a body need not be text
 }
 
-// appendAttempt adds one to a history: JSON objects with commas between.
+// appendAttempt adds an attempt to a history, which is JSON objects with commas
+// between.
 func appendAttempt(history string, a *alotwebhook.Attempt) (string, error) {
 	b := make([]byte, 0, len(history)+96)
 	if b = append(b, history...); len(b) > 0 {
@@ -42,7 +44,8 @@ func appendAttempt(history string, a *alotwebhook.Attempt) (string, error) {
 	return string(append(b, more...)), err
 }
 
-// appendSuccess is the same for what nearly all attempts are, without reflection.
+// appendSuccess appends an attempt without a reason, detail and body, as nearly all
+// are. It writes the JSON by hand, which is faster than by reflection.
 func appendSuccess(b []byte, a *alotwebhook.Attempt) []byte {
 	b = strconv.AppendInt(append(b, `{"n":`...), int64(a.Number), 10)
 	b = strconv.AppendInt(append(b, `,"at":`...), a.StartedAt.UnixMicro(), 10)
@@ -53,10 +56,11 @@ func appendSuccess(b []byte, a *alotwebhook.Attempt) []byte {
 	return append(b, '}')
 }
 
+// parseAttempts reads a history.
 func parseAttempts(history string) ([]alotwebhook.Attempt, error) {
 	var stored []attempt
 	if err := json.Unmarshal([]byte("["+history+"]"), &stored); err != nil {
-		return nil, fmt.Errorf("the attempts stored are damaged: %w", err)
+		return nil, fmt.Errorf("the stored attempts are damaged, restore the file from a backup: %w", err)
 	}
 	var list []alotwebhook.Attempt
 	for _, a := range stored {

@@ -7,26 +7,30 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// catalogue is a copy of what the hot paths need to know of endpoints and
-// types. It holds for one value of alotwebhook_changes, which every process
-// that changes an endpoint counts up: comparing that is all a transaction pays.
+// catalogue is a copy in memory of the endpoints and event types that enqueue, claim
+// and finish need. Every process that changes an endpoint counts up the number in
+// the table alotwebhook_changes. A catalogue holds as long as that number is its
+// own, so a transaction reads one number instead of the endpoints.
 type catalogue struct {
-	changes     int64
-	endpoints   map[int64]*alotwebhook.Endpoint // by ref; shared with those who claimed
+	changes     int64                           // the number; 0 for a catalogue that never holds
+	endpoints   map[int64]*alotwebhook.Endpoint // by ref; never changed, since claims share them
 	subscribers map[subject][]subscriber
-	types       map[string]int64
-	typeNames   map[int64]string
-	failing     map[int64]sql.NullInt64 // FailingSince by ref, while nobody else writes
+	types       map[string]int64        // the refs of event types, by name
+	typeNames   map[int64]string        // the names of event types, by ref
+	failing     map[int64]sql.NullInt64 // failing_since by ref; emptied when another process has written
 }
 
+// subject is a question to the subscriptions: which endpoints of the organization
+// are to get events of this type?
 type subject struct{ organization, eventType string }
 
+// subscriber is an endpoint with a subscription.
 type subscriber struct {
 	ref int64
 	id  string
 }
 
-// maxCached bounds each part of a catalogue; beyond it, the part is begun anew.
+// maxCached is how many entries a cache holds before it is emptied.
 const maxCached = 20_000
 
 func newCatalogue(changes int64) *catalogue {
@@ -40,7 +44,9 @@ func newCatalogue(changes int64) *catalogue {
 	}
 }
 
-// known returns the catalogue as of this transaction.
+// known returns the catalogue that holds in this transaction. The writer's
+// transactions share the store's catalogue. Each transaction of a host begins with
+// an empty one.
 func (t *txn) known() (*catalogue, error) {
 	if t.catalogue != nil {
 		return t.catalogue, nil
@@ -69,9 +75,10 @@ func (t *txn) known() (*catalogue, error) {
 	return t.catalogue, nil
 }
 
-// alone reports whether nobody but this store has written since its last
-// transaction, so that all it knows still holds. SQLite tells that of a
-// connection that stays the same, which only the store's own does.
+// alone reports whether nobody but this store has written since its previous
+// transaction: then the whole catalogue holds, failing included. SQLite's
+// data_version says so of one connection. On a host's handle the connection may be
+// another one each time, so the answer is no.
 func (t *txn) alone() (bool, error) {
 	if t.s == nil || !t.s.owned {
 		return false, nil
@@ -85,7 +92,7 @@ func (t *txn) alone() (bool, error) {
 	return alone, nil
 }
 
-// failingSince returns an endpoint's, NULL also when it is deleted.
+// failingSince returns an endpoint's failing_since; NULL also if its row is gone.
 func (t *txn) failingSince(ref int64) (since sql.NullInt64, err error) {
 	c, err := t.known()
 	if err != nil {
@@ -101,7 +108,7 @@ func (t *txn) failingSince(ref int64) (since sql.NullInt64, err error) {
 	return since, err
 }
 
-// subscribers returns who hears of the subject.
+// subscribers returns the endpoints that are to get events of the subject.
 func (t *txn) subscribers(of subject) ([]subscriber, error) {
 	c, err := t.known()
 	if err != nil {
@@ -125,6 +132,7 @@ func (t *txn) subscribers(of subject) ([]subscriber, error) {
 	return list, nil
 }
 
+// put adds an entry to a map that is a cache, and empties the map first if it is full.
 func put[K comparable, V any](m map[K]V, k K, v V) {
 	if len(m) >= maxCached {
 		clear(m)
@@ -132,7 +140,7 @@ func put[K comparable, V any](m map[K]V, k K, v V) {
 	m[k] = v
 }
 
-// typeRef returns a type's number, and gives it one if it has none.
+// typeRef returns the ref of an event type, and stores the type if it is new.
 func (t *txn) typeRef(name string) (int64, error) {
 	c, err := t.known()
 	if err != nil {
@@ -152,6 +160,7 @@ func (t *txn) typeRef(name string) (int64, error) {
 	return ref, err
 }
 
+// typeName returns the name of an event type by its ref.
 func (t *txn) typeName(ref int64) (string, error) {
 	c, err := t.known()
 	if err != nil {
@@ -167,8 +176,8 @@ func (t *txn) typeName(ref int64) (string, error) {
 	return name, err
 }
 
-// endpoint returns the endpoint behind ref, whose row has this FailingSince
-// now: that changes without the catalogue's being told.
+// endpoint returns an endpoint by its ref. failing is its failing_since in this
+// transaction, which changes without counting up the number of changes.
 func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint, error) {
 	c, err := t.known()
 	if err != nil {
@@ -187,7 +196,7 @@ func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint,
 		}
 		e = &read
 	} else {
-		changed := *e // the old one is in claimants' hands
+		changed := *e // earlier claims share the old one
 		e = &changed
 	}
 	e.FailingSince = since
@@ -195,7 +204,8 @@ func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint,
 	return e, nil
 }
 
-// forget drops the catalogue after a change to an endpoint.
+// forget drops the catalogue, of this transaction and of the store, after an endpoint
+// was changed.
 func (t *txn) forget() {
 	t.catalogue = nil
 	if t.s != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Claim implements [alotwebhook.Queue]. A claim that got all it asked for does
-// not look at every endpoint's next delivery for NextIn: its caller is to claim
-// again as soon as it has room.
+// Claim implements [alotwebhook.Queue]. If a claim fills its Limit, its NextIn covers
+// the endpoints that it passed, not all of them: its caller claims again as soon as
+// it has room anyway.
 func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
 	var cl *claim
 	err := s.submit(&job{
@@ -30,12 +30,12 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	return cl.result(), nil
 }
 
-// newToken makes a fencing token for a whole claim. A random one needs no
-// counter that processes would have to share.
+// newToken returns a fencing token for all deliveries of one claim. A random one
+// needs no counter that all processes share.
 func newToken() int64 { return 1 + rand.Int64N(1<<62) }
 
-// remember keeps what Finish will need of the rows, so that it need not read
-// them again. Those tried before are few, and have more to keep.
+// remember keeps the claimed rows in memory, so that Finish need not read them again.
+// It leaves out those with earlier attempts: they are few, and hold a history.
 func (s *Store) remember(c *claim) {
 	for _, q := range c.rows {
 		if q.attempts == 0 {
@@ -46,40 +46,45 @@ func (s *Store) remember(c *claim) {
 	}
 }
 
-// claim is one claim on its way: endpoints first, then a few rows each.
+// claim is a claim under way. It finds endpoints with due deliveries, reads a few
+// rows of each, and leases all of them at the end.
 type claim struct {
 	*txn
 	alotwebhook.ClaimRequest
-	turn  int64 // the endpoint that had the last turn
-	token int64
+	turn  int64 // the ref of the endpoint that had the last turn
+	token int64 // the fencing token of this claim
 	got   []alotwebhook.Claimed
-	rows  []queued // those of got
-	next  int64    // when the next delivery falls due that is not due yet; 0 for none
+	rows  []queued // the rows of got
+	next  int64    // when the next delivery falls due that is not due yet, in µs since 1970; 0 if none was met
 }
 
-// taker is an endpoint with something due and a free slot.
+// taker is an endpoint that has due deliveries and free slots.
 type taker struct {
 	ref      int64
 	endpoint *alotwebhook.Endpoint
-	free     int // slots
-	had      int // in this claim
-	ask      int // how many it is to get next
+	free     int // its free slots
+	had      int // how many deliveries it has had in this claim
+	ask      int // how many it is to get next; after take, how many of these were not due
 }
 
-// A claim looks at so many endpoints at a time, and touches no more of them if
-// each has enough due: it serves them in turns that are worth the step into
-// each one's rows, rather than very many of them with very little. At
-// maxQuantum a turn is worth it in any case.
+// A claim serves endpoints in groups of maxServed or somewhat more. To step into an
+// endpoint's rows has its cost, whether the claim reads one row or many. So where
+// more endpoints wait, each one served gets at least a maxServed'th of the claim's
+// limit, and the claim serves fewer of them. maxQuantum deliveries are worth the step
+// in any case.
 const (
 	maxServed  = 16
 	maxQuantum = 16
 )
 
+// run serves the endpoints in the order of their turns until the claim is full or
+// all had their turn. Then it shares out the room that is left among those that can
+// take more.
 func (c *claim) run() error {
 	walk := walk{from: c.turn, pos: c.turn}
 	var hungry []*taker
 	for c.room() > 0 {
-		takers, more, err := c.look(&walk)
+		takers, more, err := c.nextTakers(&walk)
 		if err != nil {
 			return err
 		}
@@ -92,7 +97,7 @@ func (c *claim) run() error {
 			break
 		}
 	}
-	for c.room() > 0 && len(hungry) > 0 { // all had their turn: share what is left
+	for c.room() > 0 && len(hungry) > 0 {
 		var err error
 		if hungry, err = c.serve(hungry, c.quantum(len(hungry), false), false); err != nil {
 			return err
@@ -101,10 +106,12 @@ func (c *claim) run() error {
 	return c.lease()
 }
 
+// room is how many deliveries the claim still wants.
 func (c *claim) room() int { return c.Limit - len(c.got) }
 
-// quantum is how many deliveries each gets in its turn: an equal share of the
-// room, or more if there are very many to share it.
+// quantum is how many deliveries each taker may get in a turn: an equal share of the
+// room, or more where there are so many takers that a share is not worth the step.
+// more says that other takers follow.
 func (c *claim) quantum(takers int, more bool) int {
 	share := ceil(c.room(), max(takers, 1))
 	if more || takers > maxServed {
@@ -113,18 +120,21 @@ func (c *claim) quantum(takers int, more bool) int {
 	return share
 }
 
+// ceil is a divided by b, rounded up.
 func ceil(a, b int) int { return (a + b - 1) / b }
 
-// walk is a way round all endpoints with something in the queue, from the one
-// behind the last turn.
+// walk is a way round all endpoints that have rows in the queue, in the order of
+// their refs. It begins behind the endpoint that had the last turn and ends with it.
 type walk struct {
-	from, pos int64
-	wrapped   bool
+	from, pos int64 // the ref where it begins, and the ref that it has come to
+	wrapped   bool  // it has gone on at the least ref
 }
 
-// The next endpoints in the queue's index, each found by one step into it
-// however much the endpoint has waiting, with what is due and what is not yet.
-const lookAround = `WITH RECURSIVE turn(ref, n) AS (
+// nextEndpoints returns the endpoints that follow ?1 in the queue, up to ?3 of them.
+// One step into the index alotwebhook_queue_due finds each, however many rows it has.
+// Of an active one, the result says whether it has deliveries due at ?2 (µs since
+// 1970), and when the first one falls due that is not due then.
+const nextEndpoints = `WITH RECURSIVE turn(ref, n) AS (
 	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > ?1 ORDER BY endpoint LIMIT 1), 1
 	UNION ALL
 	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > turn.ref ORDER BY endpoint LIMIT 1), n + 1
@@ -135,9 +145,9 @@ SELECT turn.ref, e.active, e.failing_since,
 	CASE WHEN e.active THEN (SELECT next_at FROM alotwebhook_queue WHERE endpoint = turn.ref AND next_at > ?2 ORDER BY next_at LIMIT 1) END
 FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref`
 
-// look returns those of the next endpoints that can take something, and
-// whether there are more endpoints to look at.
-func (c *claim) look(w *walk) (takers []*taker, more bool, err error) {
+// nextTakers goes on with the walk until it has maxServed takers or the walk is over.
+// more reports whether the walk goes on.
+func (c *claim) nextTakers(w *walk) (takers []*taker, more bool, err error) {
 	type found struct {
 		ref           int64
 		active        bool
@@ -146,7 +156,7 @@ func (c *claim) look(w *walk) (takers []*taker, more bool, err error) {
 	}
 	for len(takers) < maxServed && !w.done() {
 		var page []found
-		err := c.each(lookAround, []any{w.pos, c.now, maxServed}, func(scan func(...any) error) error {
+		err := c.each(nextEndpoints, []any{w.pos, c.now, maxServed}, func(scan func(...any) error) error {
 			var f found
 			err := scan(&f.ref, &f.active, &f.failing, &f.due, &f.next)
 			page = append(page, f)
@@ -178,9 +188,11 @@ func (c *claim) look(w *walk) (takers []*taker, more bool, err error) {
 	return takers, !w.done(), nil
 }
 
+// done reports whether the walk has come round.
 func (w *walk) done() bool { return w.wrapped && w.pos >= w.from }
 
-// reach notes that the walk has come to ref; false if it is round.
+// reach moves the walk to ref. It returns false if ref lies behind the end of the
+// walk, which is over then.
 func (w *walk) reach(ref int64) bool {
 	if w.wrapped && ref > w.from {
 		w.pos = w.from
@@ -190,7 +202,8 @@ func (w *walk) reach(ref int64) bool {
 	return true
 }
 
-// wrap begins again at the first endpoint, or ends the walk.
+// wrap goes on at the least ref after the walk has come to the greatest. The second
+// time, it ends the walk.
 func (w *walk) wrap() {
 	if w.wrapped {
 		w.pos = w.from
@@ -199,15 +212,16 @@ func (w *walk) wrap() {
 	w.wrapped, w.pos = true, 0
 }
 
-// later notes when something falls due.
+// later notes when a delivery falls due.
 func (c *claim) later(at sql.NullInt64) {
 	if at.Valid && (c.next == 0 || at.Int64 < c.next) {
 		c.next = at.Int64
 	}
 }
 
-// serve gives each taker up to quantum deliveries and returns those who could
-// take more.
+// serve gives each taker up to quantum deliveries while there is room. It returns the
+// takers that got as many and have free slots left. turn says that this is their
+// turn: the next claim then begins behind the last of them.
 func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker, err error) {
 	for len(takers) > 0 && c.room() > 0 {
 		var some []*taker
@@ -233,9 +247,11 @@ func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker,
 	return hungry, nil
 }
 
-// dueRows reads several endpoints' next due deliveries. SQLite's
-// planner looks into bare parameters after "=" and LIMIT, and would compile
-// the statement anew for every value.
+// dueRows reads the next due deliveries of 16, 4 or 1 endpoints. It takes four
+// arguments for each: the endpoint's ref, the clock, how many rows to read, and how
+// many to skip because this claim has read them already. It says 0+? because
+// SQLite's planner looks at the value of a bare parameter after "=" and LIMIT and
+// compiles the statement again for each value.
 var dueRows = sized([]int{16, 4, 1}, func(n int) string {
 	return repeat(`SELECT * FROM (
 		SELECT q.endpoint, q.id, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
@@ -243,7 +259,8 @@ var dueRows = sized([]int{16, 4, 1}, func(n int) string {
 		WHERE q.endpoint = 0+? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+? OFFSET 0+?)`, " UNION ALL ", n)
 })
 
-// take reads what the takers have asked for, and leaves in ask what was not there.
+// take reads up to ask deliveries for each taker, and subtracts from ask those that
+// it found.
 func (c *claim) take(takers []*taker) error {
 	by := make(map[int64]*taker, len(takers))
 	for _, k := range takers {
@@ -258,10 +275,11 @@ func (c *claim) take(takers []*taker) error {
 	})
 }
 
+// takeRow reads a row of dueRows, for one of the takers by ref.
 func (c *claim) takeRow(by map[int64]*taker, scan func(...any) error) (err error) {
 	var event key
 	var tried int
-	q := queued{lease: c.token}
+	q := queued{token: c.token}
 	d := alotwebhook.Claimed{Token: c.token}
 	err = scan(&q.endpoint, &q.key, &d.Claims, &q.attempts, &tried, &q.event, &q.kind, &q.createdAt, &event, &d.Payload)
 	if err != nil {
@@ -284,9 +302,10 @@ func (c *claim) takeRow(by map[int64]*taker, scan func(...any) error) (err error
 	return nil
 }
 
+// leaseRows leases rows: until (µs since 1970), the token, and the keys.
 var leaseRows = batchOf("UPDATE alotwebhook_queue SET next_at = ?, lease = ?, claims = claims + 1 WHERE id IN (%)", "?")
 
-// lease takes what was read out of others' sight.
+// lease leases all rows that the claim has read.
 func (c *claim) lease() error {
 	if len(c.rows) == 0 {
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
+// defaultPage is how many entries a page holds when its filter sets no limit.
 const defaultPage = 100
 
 // PutEndpoint implements [alotwebhook.Endpoints].
@@ -35,15 +36,17 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	})
 }
 
+// liveEndpoint finds an endpoint that is not deleted, by its id.
 const liveEndpoint = "SELECT ref, version FROM alotwebhook_endpoints WHERE id = ? AND deleted_at IS NULL"
 
-// putEndpoint writes the row; ref is 0 for a new one.
+// putEndpoint inserts or replaces an endpoint's row and returns its ref. The ref
+// given is 0 for a new endpoint.
 func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 	types, err := json.Marshal(e.EventTypes)
 	if err != nil {
 		return 0, err
 	}
-	var old any // NULL has the row numbered
+	var old any // for NULL, SQLite chooses the ref of a new row
 	if ref != 0 {
 		old = ref
 	}
@@ -63,6 +66,7 @@ func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 	return ref, err
 }
 
+// subscribe replaces the subscriptions of an endpoint.
 func (t *txn) subscribe(ref int64, e alotwebhook.Endpoint) error {
 	if err := t.unsubscribe(ref); err != nil {
 		return err
@@ -76,7 +80,8 @@ func (t *txn) subscribe(ref int64, e alotwebhook.Endpoint) error {
 	return nil
 }
 
-// unsubscribe also tells everybody that an endpoint was changed.
+// unsubscribe deletes the subscriptions of an endpoint. Every change of an endpoint
+// passes here, so it also makes the catalogues of all processes out of date.
 func (t *txn) unsubscribe(ref int64) error {
 	t.forget()
 	if err := t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1); err != nil {
@@ -85,6 +90,7 @@ func (t *txn) unsubscribe(ref int64) error {
 	return t.exec("DELETE FROM alotwebhook_subscriptions WHERE endpoint = ?", ref)
 }
 
+// endpointColumns are the columns that scanEndpoint reads.
 const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
 	next_secret, next_secret_at, disabled, disabled_reason, created_at, updated_at`
 
@@ -102,6 +108,7 @@ func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	return e, json.Unmarshal(types, &e.EventTypes)
 }
 
+// optional turns a stored time into a time, and NULL into the zero time.
 func optional(micros sql.NullInt64) time.Time {
 	if !micros.Valid {
 		return time.Time{}
@@ -146,13 +153,13 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 	return page, next, nil
 }
 
-// chunk bounds the rows of one transaction where there may be very many.
+// chunk is how many deliveries of a deleted endpoint one transaction fails.
 const chunk = 1000
 
-// DeleteEndpoint implements [alotwebhook.Endpoints]. The endpoint is gone at
-// once; a long backlog is then failed in several transactions, so that
-// everything else goes on in between. Should the process end before that is
-// done, the next one to open the database does the rest.
+// DeleteEndpoint implements [alotwebhook.Endpoints]. The endpoint is gone at once. Its
+// unfinished deliveries are then failed, 1,000 in a transaction, so that everything
+// else goes on in between. If the process ends before that is done, the next one
+// that opens the database does the rest.
 func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	var ref int64
 	err := s.write(ctx, "delete endpoint", func(t *txn) error {
@@ -176,7 +183,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	return s.failBacklog(ctx, ref)
 }
 
-// failBacklog ends what a deleted endpoint has left unfinished.
+// failBacklog fails all unfinished deliveries of a deleted endpoint.
 func (s *Store) failBacklog(ctx context.Context, ref int64) error {
 	for moved := int64(chunk); moved == chunk; {
 		err := s.write(ctx, "fail the deleted endpoint's deliveries", func(t *txn) (err error) {
@@ -190,6 +197,7 @@ func (s *Store) failBacklog(ctx context.Context, ref int64) error {
 	return nil
 }
 
+// failBacklog fails up to limit of them and returns how many.
 func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
 	const some = "(SELECT id FROM alotwebhook_queue WHERE endpoint = ? ORDER BY next_at, id LIMIT ?)"
 	err := t.exec(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
@@ -201,7 +209,8 @@ func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
 	return t.affected("DELETE FROM alotwebhook_queue WHERE id IN "+some, ref, limit)
 }
 
-// failOrphans finishes deletions that a process did not live to finish.
+// failOrphans fails the unfinished deliveries of endpoints that an earlier process
+// deleted without coming to the end of them.
 func (s *Store) failOrphans(ctx context.Context) error {
 	var refs []int64
 	err := s.read(ctx, "look for unfinished deletions", func(t *txn) error {

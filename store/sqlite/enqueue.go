@@ -89,28 +89,32 @@ func (t *txn) closeStatements() {
 	}
 }
 
+// insertEvents inserts events, but none whose id is stored already. insertQueue
+// inserts deliveries.
 var (
 	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?)")
 	insertQueue  = batchOf("INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history) VALUES %",
 		"(?,?,?,0,0,0,0,?,?,?,0,'','')")
 )
 
-// fresh is an event about to be stored.
+// fresh is an event that is about to be stored.
 type fresh struct {
 	event *alotwebhook.Event
 	key   key
-	ref   int64
-	kind  int64
+	ref   int64 // its number in the table
+	kind  int64 // the ref of its type
 }
 
-// due is a delivery about to be stored.
+// due is a delivery that is about to be stored.
 type due struct {
 	key      key
 	endpoint int64
 	of       *fresh
 }
 
-func (t *txn) enqueue(events []alotwebhook.Event, takers func(subject) ([]subscriber, error)) error {
+// enqueue stores the events that are new, and a delivery of each to every endpoint
+// that subscribers returns for it.
+func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]subscriber, error)) error {
 	stored, err := t.storeEvents(events)
 	if err != nil {
 		return err
@@ -118,7 +122,7 @@ func (t *txn) enqueue(events []alotwebhook.Event, takers func(subject) ([]subscr
 	var deliveries []due
 	for i := range stored {
 		f := &stored[i]
-		list, err := takers(subject{f.event.OrganizationID, f.event.Type})
+		list, err := subscribers(subject{f.event.OrganizationID, f.event.Type})
 		if err != nil {
 			return err
 		}
@@ -133,7 +137,7 @@ func (t *txn) enqueue(events []alotwebhook.Event, takers func(subject) ([]subscr
 	})
 }
 
-// storeEvents stores those that are new and returns them.
+// storeEvents stores the events that are new and returns them.
 func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 	list, err := t.number(events)
 	if err != nil || len(list) == 0 {
@@ -157,7 +161,8 @@ func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 	return t.onlyStored(list)
 }
 
-// number reads the ids, drops what stands twice, and numbers the rest.
+// number gives the events refs, which go on behind those of the table. Of several
+// events with one id it keeps the first.
 func (t *txn) number(events []alotwebhook.Event) ([]fresh, error) {
 	var last int64
 	if err := t.one("SELECT coalesce(max(ref), 0) FROM alotwebhook_events")(&last); err != nil {
@@ -184,7 +189,8 @@ func (t *txn) number(events []alotwebhook.Event) ([]fresh, error) {
 	return list, nil
 }
 
-// onlyStored drops the events whose ids were stored before: their new numbers are not there.
+// onlyStored returns the events of the list that were inserted. The others' ids were
+// stored before, so the table has no row with their new refs.
 func (t *txn) onlyStored(list []fresh) ([]fresh, error) {
 	there := make(map[int64]bool, len(list))
 	err := t.each("SELECT ref FROM alotwebhook_events WHERE ref >= ?", []any{list[0].ref}, func(scan func(...any) error) error {

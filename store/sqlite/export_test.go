@@ -2,7 +2,7 @@ package sqlite
 
 import "maps"
 
-// Statements returns what a closed store's writer has prepared.
+// Statements returns the statements that the writer of a closed store has prepared.
 func (s *Store) Statements() []string {
 	var list []string
 	for query := range maps.Keys(s.prepared) {

@@ -9,18 +9,21 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// The states of finished deliveries, as they are stored.
+// The states of finished deliveries, as the column state holds them.
 const (
 	delivered = 1
 	failed    = 2
 )
 
-// Finish implements [alotwebhook.Queue].
+// Finish implements [alotwebhook.Queue]. It trusts the rows that the store remembers
+// from its claims. Where one turns out to be out of date, because its lease ran out
+// and another process claimed the delivery, everything is undone and done again with
+// rows from the database.
 func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, nil
 	}
-	trust := true // in what is remembered of the claims, until that proves wrong
+	trust := true // until a remembered row turns out to be out of date
 	var done []key
 	run := func(t *txn) error {
 		lost, done, err = t.finish(outcomes, trust)
@@ -39,46 +42,52 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	return lost, nil
 }
 
-// errOvertaken says that a row is not any more what the store remembered.
-var errOvertaken = sayf("a lease was overtaken")
+// errOvertaken says that a row is not any more as the store remembered it. Finish
+// repeats its work then, so that no caller meets this error.
+var errOvertaken = sayf("finish: a delivery was claimed by another process meanwhile; finish again")
 
+// forget drops rows that the store has remembered.
 func (s *Store) forget(keys []key) {
 	for _, k := range keys {
 		delete(s.leased, k)
 	}
 }
 
-// queued is a row of the queue, as far as its next state needs it.
+// queued is a row of the queue, as far as Finish needs it.
 type queued struct {
 	key             key
-	lease           int64
+	token           int64 // the column lease: the token of the newest claim, or 0
 	endpoint, event int64
-	kind, createdAt int64
+	kind, createdAt int64 // kind is the ref of the event type
 	attempts        int
-	status          int
-	reason          string
-	history         string
+	status          int    // the newest attempt's HTTP status code
+	reason          string // the newest attempt's failure reason
+	history         string // the attempts; see appendAttempt
 }
 
-// ending is a row of the queue with what became of it.
+// ending is a row that leaves the queue for the history.
 type ending struct {
 	*queued
-	token int64
-	state alotwebhook.DeliveryState
+	outcomeToken int64 // the outcome's; the row's own is 0 by then
+	state        alotwebhook.DeliveryState
 }
 
+// readQueue takes keys. deleteQueue takes the token that the rows must have, then
+// their keys.
 var (
 	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
 	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE lease = ? AND id IN (%)", "?")
 	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
 )
 
+// returnToQueue makes a delivery due again at next_at, if it has the token still.
 const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = 0, claims = 0, attempts = ?, status = ?, reason = ?, history = ?
 	WHERE lease = ? AND id = ?`
 
-// finish applies the outcomes. With trust, it spares itself reading the rows
-// that this store has claimed: it remembers them. The statements that write
-// are fenced as well, and tell if that was wrong.
+// finish applies the outcomes. With trust it does not read the rows that the store
+// remembers. The statements that write are fenced by the token as well: if they
+// change fewer rows than expected, a remembered row was out of date. keys are those
+// of the deliveries whose outcomes counted.
 func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, keys []key, err error) {
 	rows, err := t.rowsOf(outcomes, trust)
 	if err != nil {
@@ -90,17 +99,17 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		o := &outcomes[i]
 		k, _ := parseKey(deliveryPrefix, o.DeliveryID)
 		q := rows[k]
-		if q == nil || q.lease == 0 || q.lease != o.Token {
+		if q == nil || q.token == 0 || q.token != o.Token {
 			lost = append(lost, o.DeliveryID)
 			continue
 		}
 		keys = append(keys, k)
-		q.lease = 0 // the same outcome twice in a batch counts once
+		q.token = 0 // a second outcome of the delivery in this batch is lost
 		if err := q.record(o); err != nil {
 			return nil, nil, err
 		}
 		if o.Attempt.Number != 0 {
-			heed(health, q.endpoint, o)
+			addToHealth(health, q.endpoint, o)
 		}
 		if o.State != alotwebhook.StatePending {
 			done = append(done, ending{q, o.Token, o.State})
@@ -118,7 +127,8 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 	return lost, keys, t.keepHealth(health)
 }
 
-// expect makes an error of a number of changed rows that is not n.
+// expect returns a function that returns errOvertaken unless a statement changed n
+// rows.
 func (t *txn) expect(n int) func(changed int64, err error) error {
 	return func(changed int64, err error) error {
 		if err == nil && changed != int64(n) {
@@ -128,7 +138,8 @@ func (t *txn) expect(n int) func(changed int64, err error) error {
 	}
 }
 
-// rowsOf returns the rows that the outcomes are about, from memory or the database.
+// rowsOf returns the rows of the outcomes' deliveries by key: with trust those that
+// the store remembers from the same claim, and all others from the database.
 func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queued, error) {
 	rows := make(map[key]*queued, len(outcomes))
 	var unknown []key
@@ -137,7 +148,7 @@ func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queue
 		if !ok {
 			continue
 		}
-		if q, ok := t.s.leased[k]; trust && ok && q.lease == outcomes[i].Token {
+		if q, ok := t.s.leased[k]; trust && ok && q.token == outcomes[i].Token {
 			rows[k] = &q
 		} else {
 			unknown = append(unknown, k)
@@ -146,19 +157,20 @@ func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queue
 	return rows, t.readQueued(unknown, rows)
 }
 
+// readQueued reads the rows of these keys, as far as there are any, into rows.
 func (t *txn) readQueued(keys []key, rows map[key]*queued) error {
 	return readQueue.keys(nil, keys, func(query string, args []any) error {
 		return t.each(query, args, func(scan func(...any) error) error {
 			var q queued
-			err := scan(&q.key, &q.lease, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
+			err := scan(&q.key, &q.token, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
 			rows[q.key] = &q
 			return err
 		})
 	})
 }
 
-// record adds the outcome's attempt. A failure without one, such as a poisoned
-// delivery's, leaves its reason all the same.
+// record adds the outcome's attempt to the row. A delivery that fails without an
+// attempt, as a poisoned one does, takes over the reason alone.
 func (q *queued) record(o *alotwebhook.Outcome) (err error) {
 	if o.Attempt.Number != 0 {
 		q.attempts++
@@ -171,11 +183,11 @@ func (q *queued) record(o *alotwebhook.Outcome) (err error) {
 	return err
 }
 
-// move takes rows from the queue into the history.
+// move moves rows from the queue into the history.
 func (t *txn) move(done []ending) error {
 	byToken := map[int64][]key{}
 	for i := range done {
-		byToken[done[i].token] = append(byToken[done[i].token], done[i].key)
+		byToken[done[i].outcomeToken] = append(byToken[done[i].outcomeToken], done[i].key)
 	}
 	for token, keys := range byToken {
 		err := deleteQueue.keys([]any{token}, keys, func(query string, args []any) error {
@@ -195,14 +207,14 @@ func (t *txn) move(done []ending) error {
 	})
 }
 
-// health is what a batch's attempts say of an endpoint: whether the last one
-// failed, and since when attempts have failed without a success between.
+// health is what the attempts of a batch say about an endpoint.
 type health struct {
-	succeeded bool      // once at least
-	since     time.Time // the first failure after the last success, or at all; zero for none
+	succeeded bool      // at least one attempt has
+	since     time.Time // when the first failure began, reset by each success; zero for none
 }
 
-func heed(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) {
+// addToHealth counts an outcome's attempt.
+func addToHealth(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) {
 	h := all[endpoint]
 	if h == nil {
 		h = &health{}
@@ -216,7 +228,7 @@ func heed(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) {
 	}
 }
 
-// keepHealth updates FailingSince where it changes, which is seldom.
+// keepHealth writes failing_since of the endpoints where it changes, which is seldom.
 func (t *txn) keepHealth(all map[int64]*health) error {
 	for ref, h := range all {
 		was, err := t.failingSince(ref)
@@ -264,8 +276,10 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (made int, 
 	return made, nil
 }
 
-// redeliver makes one due. The statements say which: waiting, not leased nor
-// due; or finished, with its endpoint and its payload still there.
+// redeliver makes a delivery due now, and returns 1, or 0 if it may not be. It brings
+// forward one that waits for its next attempt. It moves a finished one back into the
+// queue if its endpoint and payload are still there. One that is leased or due is
+// left alone.
 func (t *txn) redeliver(k key) (int64, error) {
 	n, err := t.affected("UPDATE alotwebhook_queue SET next_at = ?1 WHERE id = ?2 AND lease = 0 AND next_at > ?1", t.now, k[:])
 	if err != nil || n > 0 {

@@ -2,18 +2,19 @@ package sqlite
 
 import "iter"
 
-// group is a run of the history's index: one endpoint, state and type, in the
-// order of the keys.
+// group is the finished deliveries of one endpoint, state and event type. They stand
+// together in the index alotwebhook_deliveries_group, in the order of their keys.
 type group struct {
 	endpoint, state, kind int64
 
 	keys   []key // read ahead, newest first
-	before key   // where to read on
-	done   bool  // nothing more behind keys
+	before key   // the next read goes on below this key
+	done   bool  // no keys follow those read
 }
 
-// groups finds those that the filter selects, by a step into the index for
-// each, however many deliveries they have; false if they are very many.
+// groups returns the groups that the filter selects. It finds each by one step into
+// the index, however many deliveries it has. few is false if there are more than
+// maxGroups; then no groups are returned.
 func (l *lister) groups(state int64) (groups []*group, few bool, err error) {
 	states := []int64{delivered, failed}
 	if state != 0 {
@@ -39,8 +40,8 @@ func (l *lister) groups(state int64) (groups []*group, few bool, err error) {
 	return groups, true, nil
 }
 
-// endpointsWithHistory yields the endpoints selected, or all that have a
-// finished delivery.
+// endpointsWithHistory yields the selected endpoints. If all are selected, it yields
+// those that have a finished delivery.
 func (l *lister) endpointsWithHistory() iter.Seq2[int64, error] {
 	return func(yield func(int64, error) bool) {
 		if !l.all {
@@ -60,7 +61,8 @@ func (l *lister) endpointsWithHistory() iter.Seq2[int64, error] {
 	}
 }
 
-// kinds returns the event types that an endpoint has finished deliveries of in a state.
+// kinds returns the types of the endpoint's finished deliveries in a state, or the
+// selected one.
 func (l *lister) kinds(endpoint, state int64) (kinds []int64, err error) {
 	if l.kind != 0 {
 		return []int64{l.kind}, nil
@@ -75,7 +77,7 @@ func (l *lister) kinds(endpoint, state int64) (kinds []int64, err error) {
 	}
 }
 
-// merge takes the newest keys of all groups.
+// merge returns the newest keys of all groups, as many as the lister's limit.
 func (l *lister) merge(groups []*group) (keys []key, err error) {
 	ahead := min(max(2*l.limit/max(len(groups), 1), 4), l.limit)
 	for len(keys) < l.limit {
@@ -97,7 +99,7 @@ func (l *lister) merge(groups []*group) (keys []key, err error) {
 	return keys, nil
 }
 
-// refill reads a group's next keys when none are left.
+// refill reads the next keys of a group, up to ahead, when it has none left.
 func (l *lister) refill(g *group, ahead int) (err error) {
 	if len(g.keys) > 0 || g.done {
 		return nil

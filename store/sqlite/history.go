@@ -28,9 +28,9 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 			return err
 		}
 		e.ID, e.Timestamp = id, instant(happened)
-		before := len(e.Payload()) - 1 // the data stands in front of the closing brace
+		before := len(e.Payload()) - 1 // e has no data yet; the data stands in front of the closing brace
 		if len(payload) <= before {
-			return errors.New("the payload stored is damaged")
+			return errors.New("the stored payload is damaged, restore the file from a backup")
 		}
 		e.Data = payload[before : len(payload)-1]
 		return nil
@@ -38,8 +38,10 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 	return e, err
 }
 
-// The columns of a delivery, from the queue (q) and from the history (d). A
-// finished one has no time to come, an unfinished one no end.
+// unfinishedRows and finishedRows read deliveries from the queue (q) and from the
+// history (d), for scanDelivery. The first % stands for the attempts, or for an
+// empty text where they are not wanted; the second one for keys. An unfinished
+// delivery has no time at which it was finished, a finished one no next attempt.
 const (
 	unfinishedRows = `SELECT q.id, e.id, y.name, p.organization, p.id, CASE WHEN p.active THEN 'pending' ELSE 'parked' END,
 		q.created_at, q.next_at, NULL, q.attempts, q.status, q.reason, %
@@ -53,6 +55,7 @@ const (
 		WHERE d.id IN (%)`
 )
 
+// scanDelivery reads a row of unfinishedRows or finishedRows.
 func scanDelivery(scan func(...any) error) (k key, d alotwebhook.Delivery, history string, err error) {
 	var event key
 	var created int64
@@ -117,6 +120,9 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	return st, err
 }
 
+// oldestDue returns the least next_at in the queue of an active endpoint. It steps from
+// endpoint to endpoint through the index
+// alotwebhook_queue_due instead of reading all rows.
 const oldestDue = `WITH RECURSIVE turn(ref) AS (
 	SELECT (SELECT endpoint FROM alotwebhook_queue ORDER BY endpoint LIMIT 1)
 	UNION ALL

@@ -40,38 +40,41 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 	return page, next, nil
 }
 
-// lister finds a page's keys first, in indexes alone, then reads their rows.
-// In the history, a page is merged from the groups that the filter selects:
-// each is one endpoint, state and type, and in order. The queue has no such
-// index, which every delivery would pay for; see queueKeys. Where neither finds
-// a page soon, it is cut short.
+// lister finds the keys of a page in the indexes, and then reads the rows of these
+// keys alone. From the history it merges the groups that the filter selects: each is
+// one endpoint, state and type, in the order of the keys. The queue has no index
+// that gives such groups, since each delivery would pay for it; queueKeys does
+// without. Where neither finds a full page soon, the page is cut short.
 type lister struct {
 	*txn
-	limit int // one more than the page, to know whether another follows
+	limit int // one more than the page holds, to tell whether another page follows
 
-	from, before key     // keys of the page: from ≤ key < before
-	all          bool    // every endpoint; refs says which otherwise
-	refs         []int64 // endpoints, deleted ones too
-	event        int64   // 0: any
-	kind         int64   // event type; 0: any
+	from, before key     // the bounds of the keys: from ≤ key < before
+	all          bool    // every endpoint is selected, and refs is empty
+	refs         []int64 // the selected endpoints, deleted ones among them
+	event        int64   // the ref of the selected event; 0 for any
+	kind         int64   // the ref of the selected event type; 0 for any
 
-	floor key // down to here all was looked at; zero: to the end
+	// floor is the key down to which everything was read; zero if that is the end.
+	// The page stops there, and the next one goes on below it.
+	floor key
 }
 
 const (
-	// maxGroups is how many groups are merged; beyond it, whatever the filter
-	// selects is probably not rare, and the history is read in order instead.
+	// maxGroups is how many groups are merged at most. Where a filter selects more,
+	// its deliveries are probably many, and the history is read in order instead.
 	maxGroups = 200
-	// stretch is how many deliveries are read in order, at most, to find a page.
+	// stretch is how many deliveries are read in order at most to find a page.
 	stretch = 5_000
-	// sortable is how many unfinished deliveries of the endpoints selected are
-	// read whole and sorted.
+	// sortable is how many unfinished deliveries of the selected endpoints are all
+	// read and sorted.
 	sortable = 5_000
 )
 
-// narrow turns the filter into keys and numbers; false if it selects nothing.
+// narrow turns the filter into the lister's keys and refs. It returns false if the
+// filter selects nothing.
 func (l *lister) narrow(f alotwebhook.Filter) (bool, error) {
-	l.before = key{0: 0xff} // after every key: an id's first bits are a time's
+	l.before = key{0: 0xff} // above every key: keys begin with a time, and this is the year 10854
 	if !f.Since.IsZero() {
 		l.from = firstKey(f.Since)
 	}
@@ -81,7 +84,7 @@ func (l *lister) narrow(f alotwebhook.Filter) (bool, error) {
 	if f.Cursor != "" {
 		k, ok := parseKey(deliveryPrefix, f.Cursor)
 		if !ok {
-			return false, sayf("list deliveries: the cursor %q is not the id of a delivery", f.Cursor)
+			return false, sayf("list deliveries: the cursor %.64q is not the id of a delivery; give the cursor that came with the page before", f.Cursor)
 		}
 		l.lower(k)
 	}
@@ -93,6 +96,7 @@ func (l *lister) narrow(f alotwebhook.Filter) (bool, error) {
 	return l.from.less(l.before), nil
 }
 
+// lower lowers the upper bound of the keys, unless it is lower already.
 func (l *lister) lower(k key) {
 	if k.less(l.before) {
 		l.before = k
@@ -101,6 +105,7 @@ func (l *lister) lower(k key) {
 
 func (k key) less(other key) bool { return slices.Compare(k[:], other[:]) < 0 }
 
+// narrowEvent selects the deliveries of one event.
 func (l *lister) narrowEvent(f alotwebhook.Filter) (bool, error) {
 	if f.EventID == "" {
 		return true, nil
@@ -117,6 +122,7 @@ func (l *lister) narrowEvent(f alotwebhook.Filter) (bool, error) {
 	return found(l.one("SELECT ref FROM alotwebhook_events WHERE id = ?", k[:])(&l.event))
 }
 
+// narrowType selects the deliveries of one event type.
 func (l *lister) narrowType(f alotwebhook.Filter) (bool, error) {
 	if f.EventType == "" {
 		return true, nil
@@ -124,6 +130,7 @@ func (l *lister) narrowType(f alotwebhook.Filter) (bool, error) {
 	return found(l.one("SELECT ref FROM alotwebhook_types WHERE name = ?", f.EventType)(&l.kind))
 }
 
+// found tells an error from a query that found no row.
 func found(err error) (bool, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -131,8 +138,8 @@ func found(err error) (bool, error) {
 	return err == nil, err
 }
 
-// narrowEndpoints finds the endpoints selected. Parked and pending are states
-// of endpoints as much as of deliveries.
+// narrowEndpoints finds the selected endpoints. The state selects endpoints, too: an
+// unfinished delivery is parked if its endpoint is not active, and pending if it is.
 func (l *lister) narrowEndpoints(f alotwebhook.Filter) (bool, error) {
 	var where []string
 	var args []any
@@ -162,8 +169,8 @@ func (l *lister) narrowEndpoints(f alotwebhook.Filter) (bool, error) {
 	return len(l.refs) > 0, err
 }
 
-// keys merges what the queue and the history have, newest first, down to where
-// both were looked through.
+// keys returns the keys of the page, newest first, from the queue and the history.
+// It leaves out keys below the floor: one of the two may have more there.
 func (l *lister) keys(state alotwebhook.DeliveryState) ([]key, error) {
 	var keys []key
 	if state == "" || state == alotwebhook.StatePending || state == alotwebhook.StateParked {
@@ -185,8 +192,9 @@ func (l *lister) keys(state alotwebhook.DeliveryState) ([]key, error) {
 	return keys[:min(len(keys), l.limit)], nil
 }
 
-// conditions returns those that no index knows: on the event, the type, the
-// state unless it is 0, and, if so wished, on the endpoints.
+// conditions returns the conditions that no index covers: on the event, the type, the
+// state unless it is 0, and the endpoints if endpoints is true. The + in front of a
+// column keeps SQLite from choosing an index on it, and so from losing the order.
 func (l *lister) conditions(state int64, endpoints bool) (where string, args []any) {
 	for _, c := range []struct {
 		column string
@@ -202,9 +210,10 @@ func (l *lister) conditions(state int64, endpoints bool) (where string, args []a
 	return where, args
 }
 
+// amongRefs is the rest of a condition that a column is one of refs.
 const amongRefs = "IN (SELECT value FROM json_each(?))"
 
-// refList is the argument of amongRefs.
+// refList returns refs as the argument of amongRefs: a JSON array.
 func (l *lister) refList() string {
 	b := []byte{'['}
 	for i, ref := range l.refs {
@@ -216,6 +225,7 @@ func (l *lister) refList() string {
 	return string(append(b, ']'))
 }
 
+// collect returns the keys that a query finds.
 func (l *lister) collect(query string, args []any) (keys []key, err error) {
 	err = l.each(query, args, func(scan func(...any) error) error {
 		var id key
@@ -228,10 +238,10 @@ func (l *lister) collect(query string, args []any) (keys []key, err error) {
 	return keys, err
 }
 
-// queueKeys finds a page in the queue. If the endpoints selected have few of its
-// rows, reading and sorting those is quick; if they have many, they are often
-// met when it is read in order. So the queue, which all deliveries pass through,
-// needs no index for this.
+// queueKeys finds a page in the queue. If the selected endpoints have at most sortable
+// rows there, it reads and sorts them all, which is quick. If they have more, it
+// meets many of them when it reads the queue in order. So the queue needs no index
+// for this, for which every delivery would pay.
 func (l *lister) queueKeys() ([]key, error) {
 	if l.all {
 		return l.inOrder("alotwebhook_queue", 0)
@@ -251,8 +261,9 @@ func (l *lister) queueKeys() ([]key, error) {
 		" AND id >= ? AND id < ?"+where+" ORDER BY id DESC LIMIT ?", args)
 }
 
-// inOrder reads a table newest first. With conditions that may be rarely met it
-// reads a stretch of it, whose end is then the floor.
+// inOrder finds a page by reading a table, newest first. Rows that meet the conditions
+// may be rare, so it reads through a stretch of the table at most. If it comes to the
+// end of the stretch without a full page, that is the floor.
 func (l *lister) inOrder(table string, state int64) ([]key, error) {
 	where, args := l.conditions(state, true)
 	from := l.from
@@ -273,7 +284,7 @@ func (l *lister) inOrder(table string, state int64) ([]key, error) {
 	return keys, err
 }
 
-// finishedKeys finds a page in the history; state 0 is any.
+// finishedKeys finds a page in the history. State 0 stands for any.
 func (l *lister) finishedKeys(state int64) ([]key, error) {
 	const table = "alotwebhook_deliveries"
 	if l.event != 0 || l.all && l.kind == 0 && state == 0 || len(l.refs) > maxGroups {
@@ -289,6 +300,7 @@ func (l *lister) finishedKeys(state int64) ([]key, error) {
 	return l.merge(groups)
 }
 
+// stateCode returns a state as the history holds it; 0 for any other.
 func stateCode(state alotwebhook.DeliveryState) int64 {
 	switch state {
 	case alotwebhook.StateDelivered:
@@ -299,7 +311,7 @@ func stateCode(state alotwebhook.DeliveryState) int64 {
 	return 0
 }
 
-// rows reads the page's deliveries, in the order of their keys.
+// rows reads the deliveries with these keys and returns them in the same order.
 func (l *lister) rows(keys []key) ([]alotwebhook.Delivery, error) {
 	byKey := make(map[key]alotwebhook.Delivery, len(keys))
 	for _, b := range []*batch{&listUnfinished, &listFinished} {
@@ -321,12 +333,13 @@ func (l *lister) rows(keys []key) ([]alotwebhook.Delivery, error) {
 	return page, nil
 }
 
+// listUnfinished and listFinished read deliveries without their attempts.
 var (
 	listUnfinished = batchOf(fill(unfinishedRows, "''", "%"), "?")
 	listFinished   = batchOf(fill(finishedRows, "''", "%"), "?")
 )
 
-// fill puts the values where query has a %, in their order.
+// fill puts the values into a query, the first one where it says % first, and so on.
 func fill(query string, values ...string) string {
 	parts := strings.SplitN(query, "%", len(values)+1)
 	for i, v := range values {

@@ -50,7 +50,7 @@ func TestOpenRefusesWhatCannotBeWritten(t *testing.T) {
 	require.ErrorContains(t, err, "write permission")
 }
 
-// A handle that may only read is what root meets, too.
+// Permissions do not hold for root. A read-only handle refuses writes to any user.
 func TestNewRefusesReadOnly(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -10,6 +10,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
+// defaultPurge is how many rows of each kind a purge removes at most when its request
+// sets no limit.
 const defaultPurge = 1000
 
 // Purge implements [alotwebhook.History].
@@ -45,8 +47,9 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 	return r, nil
 }
 
-// purgeHistory deletes deliveries finished until then, then events and deleted
-// endpoints that nothing refers to any more.
+// purgeHistory deletes deliveries that were finished at until (µs since 1970) or
+// before, and then the events, recoveries and deleted endpoints that are as old and
+// to which nothing refers any more.
 func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) error {
 	if err := t.purgeDeliveries(until, limit, r); err != nil {
 		return err
@@ -63,11 +66,11 @@ func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) e
 		AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE endpoint = p.ref) LIMIT ?)`, until, limit)
 }
 
-// purgeDeliveries finds them without an index on the time they were finished,
-// which every delivery would pay for. One that was finished until then is of
-// an event whose id was made by then: it is among the oldest keys. Ids from
-// the future, of clocks that are wrong or of hosts that make them up, are
-// looked through as well.
+// purgeDeliveries deletes deliveries that were finished at until or before. No index
+// knows when a delivery was finished, since each delivery would pay for it. But one
+// that was finished by then has an event whose id was made by then: so it is among
+// the least keys. The keys of the future are searched as well. They come from wrong
+// clocks, or from hosts that make up ids.
 func (t *txn) purgeDeliveries(until int64, limit int, r *alotwebhook.PurgeResult) error {
 	made := firstKey(instant(until).Add(time.Millisecond))
 	future := firstKey(instant(t.now).Add(time.Millisecond))
@@ -83,10 +86,14 @@ func (t *txn) purgeDeliveries(until int64, limit int, r *alotwebhook.PurgeResult
 	return nil
 }
 
-// An event's deliveries are among the keys that begin with its own millisecond.
+// ofEvent is a condition that the deliveries of an event e meet. Their keys all begin
+// with the event's millisecond, which lets the primary key find them.
 const ofEvent = `id >= substr(e.id, 1, 6) AND id < CAST(substr(e.id, 1, 6) || x'ff' AS BLOB) AND event = e.ref`
 
-// Events are numbered in the order that they were stored in: the oldest first.
+// oldEvents and oldPayloads are the queries for old. They go through the events behind
+// a ref, in the order in which they were stored. Each row holds the event's ref, when
+// it was stored, and whether it may be purged: true, false for not yet, or NULL if
+// nothing is left to purge.
 const (
 	oldEvents = `SELECT ref, stored_at, NOT EXISTS (SELECT 1 FROM alotwebhook_queue WHERE ` + ofEvent + `)
 			AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE ` + ofEvent + `)
@@ -97,6 +104,7 @@ const (
 		FROM alotwebhook_events e WHERE ref > ?1 ORDER BY ref`
 )
 
+// purgeEvents deletes events that were stored at until or before and have no delivery.
 func (t *txn) purgeEvents(until int64, limit int, r *alotwebhook.PurgeResult) error {
 	refs, _, err := t.old(oldEvents, []any{int64(0)}, until, limit)
 	for _, ref := range refs {
@@ -108,8 +116,9 @@ func (t *txn) purgeEvents(until int64, limit int, r *alotwebhook.PurgeResult) er
 	return err
 }
 
-// purgePayloads goes on behind the event up to which all are erased, and
-// returns how far that is now.
+// purgePayloads erases the payloads of events that were stored, and whose deliveries
+// were all finished, at until or before. Up to the event erasedTo, all payloads are
+// erased: it begins behind that one, and returns how far they are erased now.
 func (t *txn) purgePayloads(erasedTo, until int64, limit int, r *alotwebhook.PurgeResult) (int64, error) {
 	refs, erasedTo, err := t.old(oldPayloads, []any{erasedTo, until}, until, limit)
 	for _, ref := range refs {
@@ -121,25 +130,26 @@ func (t *txn) purgePayloads(erasedTo, until int64, limit int, r *alotwebhook.Pur
 	return erasedTo, err
 }
 
-// old returns the events stored until then whose time has come, by a query
-// that says so of each: true, false, or NULL for one that has nothing to
-// purge. Up to settled, none is left that has.
+// old returns the refs of the events that were stored at until or before and that the
+// query says may be purged, up to limit. args are the query's, the first of which is
+// the ref behind which it begins. settled is the event up to which nothing more can
+// become due for purging, once these are purged: the next purge may begin behind it.
 func (t *txn) old(query string, args []any, until int64, limit int) (refs []int64, settled int64, err error) {
 	settled = args[0].(int64)
-	kept := false
+	kept := false // an event was met that has to be kept for now
 	err = t.each(query, args, func(scan func(...any) error) error {
 		var ref, stored int64
-		var over sql.NullBool
-		if err := scan(&ref, &stored, &over); err != nil {
+		var purgeable sql.NullBool
+		if err := scan(&ref, &stored, &purgeable); err != nil {
 			return err
 		}
 		if stored > until || len(refs) == limit {
 			return errEnough
 		}
-		if over.Bool {
+		if purgeable.Bool {
 			refs = append(refs, ref)
 		}
-		kept = kept || over.Valid && !over.Bool
+		kept = kept || purgeable.Valid && !purgeable.Bool
 		if !kept {
 			settled = ref
 		}
@@ -151,4 +161,5 @@ func (t *txn) old(query string, args []any, until int64, limit int) (refs []int6
 	return refs, settled, err
 }
 
+// errEnough ends a query early.
 var errEnough = errors.New("enough")

@@ -56,6 +56,7 @@ func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (p
 	return page, "", nil
 }
 
+// scanRecovery reads a row of Recoveries.
 func scanRecovery(scan func(...any) error) (r alotwebhook.Recovery, err error) {
 	var since, until, oldest, created, updated, finished sql.NullInt64
 	err = scan(&r.EndpointID, &r.OrganizationID, &r.State, &since, &until, &oldest, &r.Recovered, &r.Skipped,
@@ -65,7 +66,8 @@ func scanRecovery(scan func(...any) error) (r alotwebhook.Recovery, err error) {
 	return r, err
 }
 
-// purgeRecoveries forgets what deleted endpoints left behind.
+// purgeRecoveries deletes the recoveries of deleted endpoints that do not run any more
+// and were changed at until or before.
 func (t *txn) purgeRecoveries(until int64, limit int) error {
 	return t.exec(`DELETE FROM alotwebhook_recoveries WHERE endpoint IN (
 		SELECT endpoint FROM alotwebhook_recoveries r WHERE state IN (?, ?) AND updated_at <= ?

@@ -22,18 +22,21 @@ func (s *Store) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) err
 	})
 }
 
+// addTally adds a tally to the rows of its hour: one for the successes, which also
+// has the durations of all attempts, and one for each reason of failures.
 func (t *txn) addTally(of *alotwebhook.Tally) error {
 	hour := of.Hour.UnixMicro()
-	err := t.exec(addTally, of.EndpointID, hour, "", of.Succeeded, int64(of.Duration), int64(of.Slowest))
+	err := t.exec(addToTally, of.EndpointID, hour, "", of.Succeeded, int64(of.Duration), int64(of.Slowest))
 	for reason, n := range of.Reasons {
 		if err == nil {
-			err = t.exec(addTally, of.EndpointID, hour, string(reason), n, 0, 0)
+			err = t.exec(addToTally, of.EndpointID, hour, string(reason), n, 0, 0)
 		}
 	}
 	return err
 }
 
-const addTally = `INSERT INTO alotwebhook_tallies (endpoint, hour, reason, attempts, duration, slowest) VALUES (?, ?, ?, ?, ?, ?)
+// addToTally inserts a row, or adds to the one that is there.
+const addToTally = `INSERT INTO alotwebhook_tallies (endpoint, hour, reason, attempts, duration, slowest) VALUES (?, ?, ?, ?, ?, ?)
 	ON CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts, duration = duration + excluded.duration,
 		slowest = max(slowest, excluded.slowest)`
 
@@ -55,13 +58,16 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 	if err != nil {
 		return nil, err
 	}
-	return list, nil // in order, since the ids were
+	return list, nil // in the order of the ids, since these were sorted
 }
 
-// An hour's rows follow each other, that of no reason first.
+// talliesOf reads the rows of endpoints since an hour. The rows of an hour follow each
+// other, the one without a reason first.
 var talliesOf = batchOf(`SELECT endpoint, hour, reason, attempts, duration, slowest FROM alotwebhook_tallies
 	WHERE hour >= ? AND endpoint IN (%) ORDER BY endpoint, hour, reason`, "?")
 
+// appendTally reads a row into a tally of list. The row without a reason begins a new
+// tally; those with one add it to the last tally.
 func appendTally(list []alotwebhook.Tally, scan func(...any) error) ([]alotwebhook.Tally, error) {
 	var endpoint string
 	var reason alotwebhook.FailureReason
@@ -83,7 +89,8 @@ func appendTally(list []alotwebhook.Tally, scan func(...any) error) ([]alotwebho
 	return list, nil
 }
 
-// purgeTallies deletes the hours that began until then.
+// purgeTallies deletes the tallies of hours that began at until or before, up to limit
+// of them, and returns how many.
 func (t *txn) purgeTallies(until int64, limit int) (hours int, err error) {
 	err = t.each(`DELETE FROM alotwebhook_tallies WHERE (endpoint, hour) IN (
 			SELECT endpoint, hour FROM alotwebhook_tallies WHERE hour <= ? AND reason = '' LIMIT ?)

@@ -12,32 +12,33 @@ import (
 // maxGroup is how many calls share one transaction at most.
 const maxGroup = 128
 
-// patience is how long the writer waits for a connection and for the lock
-// that other processes and the host's transactions compete for.
+// patience is how long the writer waits for a connection and for the write lock,
+// which other processes and the host's transactions hold at times.
 const patience = 10 * time.Second
 
-// job is one call's part of a transaction.
+// job is what one call has the writer do. Several jobs share a transaction.
 type job struct {
 	ctx   context.Context
-	doing string
-	// run does the work. It may be called twice, so it keeps nothing but what
-	// it overwrites. What it refuses as not found or in conflict it refuses
-	// before it writes.
+	doing string // for errors
+	// run does the work. It may be called twice: every variable that it sets, it must
+	// set anew. It may return ErrNotFound and ErrConflict only before it has written
+	// anything, since the transaction is then committed all the same.
 	run       func(*txn) error
-	committed func() // what to keep in memory once it is stored; may be nil
+	committed func() // brings the store's memory up to date after the commit; may be nil
 
-	taken atomic.Bool // by the writer, or by a caller who gave up
-	err   error
+	taken atomic.Bool // set by the writer that takes the job, or by the caller that gives it up
+	err   error       // valid once done is closed
 	done  chan struct{}
 }
 
-// write has the writer run a job and waits until it is committed. A caller
-// whose context ends leaves only before the writer has begun with the job: it
-// would otherwise take back arguments that are still being read.
+// write has the writer do a job and waits until it is committed. A caller whose
+// context ends leaves only if the writer has not begun with the job: the job may
+// read the caller's arguments, which the caller is free to change once it has left.
 func (s *Store) write(ctx context.Context, doing string, run func(*txn) error) error {
 	return s.submit(&job{ctx: ctx, doing: doing, run: run, done: make(chan struct{})})
 }
 
+// submit is write for a job that the caller has made.
 func (s *Store) submit(j *job) error {
 	if err := j.ctx.Err(); err != nil {
 		return ended(j.ctx)
@@ -71,7 +72,7 @@ func (s *Store) submit(j *job) error {
 	return explain(j.doing, j.err)
 }
 
-// writer runs jobs until Close: all that wait are one group.
+// writer does jobs until Close. The jobs that wait at one time are a group.
 func (s *Store) writer() {
 	defer close(s.stopped)
 	for {
@@ -79,7 +80,7 @@ func (s *Store) writer() {
 		case j := <-s.jobs:
 			s.commit(s.gather(j))
 		case <-s.quit:
-			for { // what was accepted before Close is still done
+			for { // the jobs that were accepted before Close
 				select {
 				case j := <-s.jobs:
 					s.commit(s.gather(j))
@@ -91,6 +92,7 @@ func (s *Store) writer() {
 	}
 }
 
+// gather returns a group: the first job and those that wait behind it.
 func (s *Store) gather(first *job) []*job {
 	group := take(nil, first)
 	for len(group) < maxGroup {
@@ -104,6 +106,7 @@ func (s *Store) gather(first *job) []*job {
 	return group
 }
 
+// take adds a job to the group unless its caller has given it up.
 func take(group []*job, j *job) []*job {
 	if j.taken.CompareAndSwap(false, true) {
 		return append(group, j)
@@ -111,10 +114,10 @@ func take(group []*job, j *job) []*job {
 	return group
 }
 
-// commit runs a group in one transaction. If one of several fails, all are
-// undone and each runs in a transaction of its own, so that only that one
-// fails: dearer than savepoints when it happens, but it hardly ever does, and
-// savepoints would cost every time.
+// commit does a group of jobs in one transaction. If one of several fails, all are
+// undone, and each is done in a transaction of its own, so that the failing one
+// fails alone. Savepoints would spare that, but they cost something each time, and
+// hardly any job fails.
 func (s *Store) commit(group []*job) {
 	if len(group) == 0 {
 		return
@@ -135,8 +138,9 @@ func (s *Store) commit(group []*job) {
 	s.prepareWanted()
 }
 
-// transact runs the group's jobs and commits. A job that is refused gets its
-// own error; any other error undoes everything and is returned.
+// transact does the group's jobs in a transaction and commits it. A job that is
+// refused gets its own error, and the others go on. Any other error undoes all of
+// them and is returned.
 func (s *Store) transact(group []*job) (err error) {
 	t, err := s.begin()
 	if err != nil {
@@ -145,7 +149,7 @@ func (s *Store) transact(group []*job) (err error) {
 	defer func() {
 		err = errors.Join(err, t.end())
 		if err != nil {
-			s.catalogue = newCatalogue(0) // it may hold what was undone
+			s.catalogue = newCatalogue(0) // the old one may have entries that were undone
 		}
 	}()
 	for _, j := range group {
@@ -165,9 +169,9 @@ func (s *Store) transact(group []*job) (err error) {
 	return nil
 }
 
-// begin waits for a connection and for the write lock, by short and
-// irregular pauses: SQLite's own waiting, up to a tenth of a second at a time,
-// starves beside a process that writes all the time.
+// begin begins a transaction. It waits for a connection, and for the write lock with
+// short and irregular pauses. SQLite's own busy timeout pauses for up to 100 ms, and
+// hardly ever gets the lock beside a process that writes all the time.
 func (s *Store) begin() (*txn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -189,18 +193,19 @@ func (s *Store) begin() (*txn, error) {
 	return t, nil
 }
 
-// patiently repeats f while another connection is in its way.
+// patiently repeats f while another connection holds the lock, until ctx ends.
 func patiently(ctx context.Context, f func() error) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 2*time.Millisecond) {
 		if err := f(); !busy(err) || ctx.Err() != nil {
 			return err
 		}
-		time.Sleep(pause/2 + rand.N(pause)) // the only sign that a lock is free is to get it
+		time.Sleep(pause/2 + rand.N(pause)) // SQLite tells nobody that a lock is free; one has to try
 	}
 }
 
-// lock begins a transaction and makes sure of the write lock, which a host's
-// handle may take only with the first statement that could write.
+// lock begins a transaction that holds the write lock. The handle of a host may begin
+// transactions that take the lock only with the first statement that could write;
+// the DELETE is such a statement, and deletes nothing.
 func (s *Store) lock(conn *sql.Conn) (*txn, error) {
 	tx, err := conn.BeginTx(context.Background(), nil)
 	if err != nil {
@@ -232,6 +237,8 @@ type txn struct {
 	catalogue *catalogue // as of this transaction; nil until asked for
 }
 
+// end rolls the transaction back unless it was committed, and gives back its
+// connection.
 func (t *txn) end() error {
 	if err := t.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
 		return errors.Join(err, t.conn.Close())
@@ -239,9 +246,9 @@ func (t *txn) end() error {
 	return t.conn.Close()
 }
 
-// stmt returns a prepared statement. One that is new is prepared for this
-// transaction alone; the writer prepares it for good afterwards, because a
-// handle with a single connection could not do so in between.
+// stmt returns a prepared statement. A new one is prepared for this transaction
+// alone, on its connection: a handle that has no other connection could not prepare
+// it for good meanwhile. The writer does so after the transaction.
 func (t *txn) stmt(query string) (*sql.Stmt, error) {
 	if stmt := t.stmts[query]; stmt != nil {
 		return stmt, nil
@@ -255,7 +262,7 @@ func (t *txn) stmt(query string) (*sql.Stmt, error) {
 			return nil, err
 		}
 		if t.s != nil {
-			t.s.prepared[query] = nil // wanted
+			t.s.prepared[query] = nil // prepareWanted will prepare it
 		}
 	}
 	if t.stmts == nil {
@@ -265,6 +272,8 @@ func (t *txn) stmt(query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
+// prepareWanted prepares the statements for good that the last transaction was the
+// first to use.
 func (s *Store) prepareWanted() {
 	for query, stmt := range s.prepared {
 		if stmt != nil {
@@ -279,12 +288,13 @@ func (s *Store) prepareWanted() {
 	}
 }
 
+// exec executes a statement.
 func (t *txn) exec(query string, args ...any) error {
 	_, err := t.affected(query, args...)
 	return err
 }
 
-// affected executes and returns how many rows that changed.
+// affected executes a statement and returns how many rows it changed.
 func (t *txn) affected(query string, args ...any) (int64, error) {
 	var result sql.Result
 	var err error
@@ -331,7 +341,8 @@ func (t *txn) each(query string, args []any, row func(scan func(...any) error) e
 	return rows.Err()
 }
 
-// read runs f in a transaction that sees one state of the database and writes nothing.
+// read calls f with a transaction that sees the database as of one moment and does not
+// write.
 func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err error) {
 	select {
 	case <-s.quit:

@@ -34,8 +34,8 @@ func commits(t *testing.T, path string) (n int) {
 	return n
 }
 
-// While the lock is held elsewhere, calls gather; then they share a commit,
-// and one that fails fails alone.
+// While another connection holds the write lock, calls gather; then they share
+// commits.
 func TestGroupCommit(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -63,6 +63,7 @@ func TestGroupCommit(t *testing.T) {
 	require.Len(t, claim(t, s, 100, nil), calls)
 }
 
+// One call of a group fails, and fails alone.
 func TestOneOfAGroupFails(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

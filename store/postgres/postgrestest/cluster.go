@@ -21,7 +21,7 @@ type Cluster struct {
 	bin, dir, data string
 	port           int
 	credential     *syscall.Credential
-	primary        *Cluster // of a standby
+	primary        *Cluster // nil unless this one is its standby
 	watchdog       *exec.Cmd
 	lifeline       io.Closer
 }
@@ -109,8 +109,8 @@ func (c *Cluster) configure(settings []string) error {
 	return errors.Join(err, conf.Close())
 }
 
-// watch starts a shell that ends the server when this process does: its
-// standard input then ends.
+// watch starts a shell that stops the server when this process ends, even by a
+// kill: the shell reads from a pipe, which ends then.
 func (c *Cluster) watch() (err error) {
 	c.watchdog = exec.Command("sh", "-c", `read _; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"`, "sh", c.tool("pg_ctl"), c.dir)
 	c.watchdog.Dir = c.dir
@@ -201,7 +201,8 @@ func version(path string) int {
 	return n
 }
 
-// unprivileged is whom to run the server as: the server refuses root.
+// unprivileged returns the user to run the server as if this process is root's,
+// since the server refuses root; nil otherwise.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -230,8 +231,8 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// CPU returns the processor time that the server's processes have used, on
-// systems that tell it in /proc; the ended ones' is in the first process's.
+// CPU returns the processor time that the server's processes have used, read from
+// /proc. The time of those that have ended is counted with the first process.
 func (c *Cluster) CPU() (time.Duration, error) {
 	pidFile, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
 	if err != nil {
@@ -248,12 +249,13 @@ func (c *Cluster) CPU() (time.Duration, error) {
 		if err != nil {
 			continue // ended meanwhile
 		}
-		// Behind the command in parentheses: the fields from the third on.
+		// The second field is the command in parentheses, which may have blanks in it.
+		// fields begins with the third.
 		pid, rest, _ := strings.Cut(string(stat), " ")
 		fields := strings.Fields(rest[strings.LastIndex(rest, ")")+1:])
 		switch {
 		case pid == first:
-			ticks += sum(fields[11:15]) // with its ended children
+			ticks += sum(fields[11:15]) // its own, and that of children that have ended
 		case fields[1] == first:
 			ticks += sum(fields[11:13])
 		}

@@ -6,16 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// No test can start a PostgreSQL 13 or a standby in a moment, so what the
-// server says is checked apart from asking it.
-func TestCheckServer(t *testing.T) {
-	t.Parallel()
-	require.NoError(t, server{version: 140000, encoding: "UTF8"}.check())
-	require.ErrorContains(t, server{version: 130014, encoding: "UTF8"}.check(), "the server is PostgreSQL 13: 14 or later is needed")
-	require.ErrorContains(t, server{version: 150002, standby: true, encoding: "UTF8"}.check(), "standby")
-	require.ErrorContains(t, server{version: 150002, encoding: "LATIN1"}.check(), "encoded as LATIN1")
-}
-
 func TestIDs(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{

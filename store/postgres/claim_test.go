@@ -10,8 +10,8 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// A large claim takes several deliveries where backlogs are long, and still no
-// endpoint has its second turn before every other has had its first.
+// A large claim takes several deliveries in a turn where backlogs are long, and
+// still no endpoint has its second turn before every other has had its first.
 func TestLongBacklogsTakeTurnsOfSeveral(t *testing.T) {
 	t.Parallel()
 	const endpoints, each, limit = 100, 20, 200
