@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // ErrKeyReused is returned for a key that came before with another request.
@@ -194,7 +196,7 @@ func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
 
 // idOfKey makes an id of the minute, the scope and the key, in the form of a UUIDv7.
 func idOfKey(prefix string, at time.Time, scope, key string) string {
-	sum := keySum(prefix, scope, key)
+	sum := text.Hash(prefix, scope, key)
 	u := uuid.UUID(sum[:16])
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(at.Truncate(keyGrain).UnixMilli()))
@@ -208,15 +210,6 @@ func idOfKey(prefix string, at time.Time, scope, key string) string {
 // of its 26 digits, 80 bits.
 func keyPart(id string) string { return id[len(id)-16:] }
 
-// keySum is the hash of texts that cannot be confused, whatever is in them.
-func keySum(parts ...string) [sha256.Size]byte {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
 // secretOfKey makes a secret of 24 random bytes and 8 that say from which key.
 func secretOfKey(endpointID, key string) Secret {
 	b := make([]byte, 24, 32)
@@ -225,7 +218,7 @@ func secretOfKey(endpointID, key string) Secret {
 }
 
 func keyTrace(random []byte, endpointID, key string) []byte {
-	sum := keySum(endpointID, key)
+	sum := text.Hash(endpointID, key)
 	mac := hmac.New(sha256.New, random)
 	mac.Write(sum[:])
 	return mac.Sum(nil)[:8]

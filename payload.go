@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // ErrMalformedEvent: the body is signed, but it is not an event as published.
@@ -308,13 +310,8 @@ func parseTimestamp(b []byte) (at time.Time, ok bool) {
 	return at, ok && hour < 24 && minute < 60 && second < 60 && at.Day() == day && at.Month() == month
 }
 
-// clip shortens what is quoted in an error.
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
-}
+// clip shortens a value that an error quotes to 40 bytes.
+func clip(s string) string { return text.Clip(s, 40) }
 
 // DecodeData decodes the event's data into a T as [json.Unmarshal] does:
 // unknown fields are ignored, missing ones left zero. The error is an [ErrMalformedEvent].
