@@ -33,7 +33,7 @@ func TestBadChanges(t *testing.T) {
 		{"PATCH", path, `{"secret":"sesame-street-123"}`, 400, "secret", "use rotate-secret"},
 		{"PATCH", path, `{"id":"wh_1"}`, 400, "id", "not known"},
 		{"PATCH", path, `{"Disabled":true}`, 400, "Disabled", "not known"},
-		{"PATCH", path, `{"disabled":true,"disabled":true}`, 400, "disabled", "stands twice"},
+		{"PATCH", path, `{"disabled":true,"disabled":true}`, 400, "disabled", "given twice"},
 		{"PATCH", path, `{"url":""}`, 422, "url", "missing"},
 		{"PATCH", path, `{"url":"https://example.com/\r\nX-A: b"}`, 422, "url", ""},
 		{"PATCH", path, `{"url":"https://10.0.0.1/"}`, 422, "url", "blocked"},

@@ -3,21 +3,26 @@ package settings
 import (
 	"encoding/base32"
 	"strings"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// A listing is a list that is read in pages: of what, for whom, by which
-// filters. Its cursors belong to it alone: on another list one would skip
-// things without a word.
+// listing is a list of the API that is read in pages. Its cursors are valid for
+// this list alone: in another list, a cursor would skip items unnoticed.
 type listing struct {
-	prefix string   // of the ids in it
+	prefix string   // of the ids in the list
 	by     []string // organization and filters
 }
 
-// cursorDigits spell the check at the end of a cursor.
+// cursorDigits are the digits of the check at the end of a cursor, which has
+// checkLength of them.
 var cursorDigits = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
 
-// cursor names the place behind an id: the id without its prefix, and a check.
-// It does not expire: it is a place in an order, and what stood there may be gone.
+const checkLength = 8
+
+// cursor returns the cursor of the place behind the item with this id: the id
+// without its prefix, then a check. It never expires, because it is a place in the
+// order of the ids; the item itself may be gone.
 func (l listing) cursor(id string) string {
 	if id == "" {
 		return ""
@@ -25,22 +30,23 @@ func (l listing) cursor(id string) string {
 	return strings.TrimPrefix(id, l.prefix) + l.check(id)
 }
 
-// check ties an id to the list. It keeps mistakes out, not forgers: those gain
-// nothing, since the list is theirs from any place on.
+// check returns digits that depend on the id and the list. They detect mistakes, and
+// need not stop forgery: a client may read its list from any place.
 func (l listing) check(id string) string {
-	sum := hash(append([]string{id}, l.by...)...)
+	sum := text.Hash(append([]string{id}, l.by...)...)
 	return cursorDigits.EncodeToString(sum[:5])
 }
 
-// place returns the id behind which the list goes on; "" at its beginning.
+// place reads the cursor of the request and returns the id behind which the page
+// begins; "" for the first page.
 func (q *query) place(l listing) string {
 	cursor := q.values.Get("cursor")
 	if cursor == "" {
 		return ""
 	}
-	id := l.prefix + cursor[:max(0, len(cursor)-8)]
+	id := l.prefix + cursor[:max(0, len(cursor)-checkLength)]
 	if !isID(l.prefix, id) || l.cursor(id) != cursor {
-		q.refuse("cursor", "is not a nextCursor of this list with these filters; begin again without one")
+		q.refuse("cursor", "is not a nextCursor of this list with these filters; start again without a cursor")
 		return ""
 	}
 	return id

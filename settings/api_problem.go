@@ -5,27 +5,10 @@ import (
 	"strings"
 )
 
-// problem is a refusal as the customer reads it: problem details (RFC 9457).
-// Its type is about:blank, so that its title is the status's own phrase.
-type problem struct {
-	Title  string         `json:"title"`
-	Status int            `json:"status"`
-	Detail string         `json:"detail"`
-	Errors []fieldProblem `json:"errors,omitempty"`
-
-	header http.Header
-}
-
-// fieldProblem says what is wrong with one key or parameter of the request.
-type fieldProblem struct {
-	Field  string `json:"field"` // as the request spells it, such as "events[1]"
-	Detail string `json:"detail"`
-}
-
-func (p *problem) Error() string { return p.Detail }
-
-func newProblem(status int, detail string, errs ...fieldProblem) *problem {
-	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: errs}
+// newProblem returns a problem of the API. Its type is about:blank, for which RFC
+// 9457 wants the words of the status as the title.
+func newProblem(status int, detail string, fields ...fieldProblem) *problem {
+	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
 }
 
 func (p *problem) with(header, value string) *problem {
@@ -34,24 +17,25 @@ func (p *problem) with(header, value string) *problem {
 }
 
 var (
-	errUnauthenticated = newProblem(http.StatusUnauthorized, "The request is not authenticated for an organization.").
+	errUnauthenticated = newProblem(http.StatusUnauthorized, "The request is not authenticated. Send valid credentials, such as a bearer token.").
 				with("Www-Authenticate", "Bearer")
-	errNotFound    = newProblem(http.StatusNotFound, "There is nothing at this path.")
+	errNotFound    = newProblem(http.StatusNotFound, "Nothing was found at this path.")
 	errTooLarge    = newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 	errCrossOrigin = newProblem(http.StatusForbidden, "A page of another site sent this request, so nothing was done. "+
-		"A client that means it sends its token in an Authorization header.")
-	errOutdated = newProblem(http.StatusPreconditionFailed, "The endpoint was changed since, so that If-Match does not hold. "+
-		"Read it again and decide anew.", fieldProblem{"If-Match", "is not the endpoint's present ETag"})
-	errBusy       = newProblem(http.StatusConflict, "Others change the endpoint at this moment, so nothing was done. Repeat the request.")
-	errInProgress = newProblem(http.StatusConflict, "A request with this Idempotency-Key is being worked on. Repeat this one in a moment.",
-		fieldProblem{keyHeader, "is that of a request that is being worked on"})
-	errKeyReused  = invalid(fieldProblem{keyHeader, "came before with another request; make a new key for each"})
-	errRecovering = newProblem(http.StatusConflict, "A recovery of this endpoint is running. Wait for its end, or stop it with DELETE.")
-	errNotDue     = newProblem(http.StatusConflict, "Nothing was sent again: the delivery is being attempted at this moment, it waits for its disabled endpoint, or its endpoint or payload is gone.")
-	errInternal   = newProblem(http.StatusInternalServerError, "The request failed on this side; it may be repeated.")
+		"To call the API from such a page, send a token in the Authorization header.")
+	errOutdated = newProblem(http.StatusPreconditionFailed, "The endpoint was changed, so nothing was done. "+
+		"Read it again, then repeat the request with its current ETag.", fieldProblem{"If-Match", "is not the endpoint's current ETag"})
+	errBusy       = newProblem(http.StatusConflict, "Other requests changed the endpoint at the same moment, so nothing was done. Repeat the request.")
+	errInProgress = newProblem(http.StatusConflict, "The first request with this Idempotency-Key is still being processed. Repeat this request in a moment.",
+		fieldProblem{keyHeader, "belongs to a request that is still being processed"})
+	errKeyReused  = invalid(fieldProblem{keyHeader, "was used before for a different request; use a new key for each request"})
+	errRecovering = newProblem(http.StatusConflict, "A recovery of this endpoint is already running. Wait until it ends, or stop it with DELETE.")
+	errNotDue     = newProblem(http.StatusConflict, "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.")
+	errInternal   = newProblem(http.StatusInternalServerError, "The request failed because of an error of this server. Repeat it later.")
 )
 
-// notJSONType says what a request of the method may hold (RFC 9110 and RFC 5789).
+// notJSONType refuses a content type. The header of the problem lists the types
+// that a request with the method may have (RFC 9110 and RFC 5789).
 func notJSONType(method string) *problem {
 	p := newProblem(http.StatusUnsupportedMediaType, "The body must be JSON, with Content-Type: application/json.")
 	if method == http.MethodPatch {
@@ -60,26 +44,17 @@ func notJSONType(method string) *problem {
 	return p.with("Accept-Post", "application/json")
 }
 
-func methodNotAllowed(method string, allowed []string) *problem {
+func methodNotAllowed(allowed []string) *problem {
 	list := strings.Join(allowed, ", ")
-	return newProblem(http.StatusMethodNotAllowed, "This path takes "+list+".").with("Allow", list)
+	return newProblem(http.StatusMethodNotAllowed, "This path accepts only "+list+".").with("Allow", list)
 }
 
-// malformed refuses what cannot be read as what it should be.
-func malformed(detail string, errs ...fieldProblem) *problem {
-	return newProblem(http.StatusBadRequest, detail, errs...)
+// malformed refuses a request that cannot be read.
+func malformed(detail string, fields ...fieldProblem) *problem {
+	return newProblem(http.StatusBadRequest, detail, fields...)
 }
 
-// invalid refuses what can be read, but not accepted.
-func invalid(errs ...fieldProblem) *problem {
-	return newProblem(http.StatusUnprocessableEntity, summary(errs), errs...)
-}
-
-// summary says it in a sentence each, for who reads only the detail.
-func summary(errs []fieldProblem) string {
-	parts := make([]string, len(errs))
-	for i, e := range errs {
-		parts[i] = e.Field + " " + e.Detail
-	}
-	return strings.Join(parts, ". ") + "."
+// invalid refuses a request that can be read, but whose values are not accepted.
+func invalid(fields ...fieldProblem) *problem {
+	return newProblem(http.StatusUnprocessableEntity, summary(fields), fields...)
 }

@@ -8,73 +8,80 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// keyHeader makes a POST that may come again do its work once. Source:
-// draft-ietf-httpapi-idempotency-key-header.
+// keyHeader is the header with which a client repeats a POST without repeating its
+// work. Source: draft-ietf-httpapi-idempotency-key-header.
 const keyHeader = "Idempotency-Key"
 
 // maxKey is the longest key, in bytes.
 const maxKey = 255
 
-// repeat says what a route does about a request that comes again with its key.
+// repeat is what a route does about a repeated request, one with a key that came
+// before.
 type repeat int
 
 const (
-	// asIs: the method is idempotent by itself.
+	// asIs runs the action again. It is for methods that are idempotent, for which a
+	// key makes no difference.
 	asIs repeat = iota
-	// actsOnce: the dispatcher finds what the key made, in every process and
-	// after restarts. The answer may hold a secret, so it is not kept here.
+	// actsOnce runs the action again, and the dispatcher finds what the key made
+	// before: in every process, also after a restart. No response is kept, because
+	// it may hold a secret.
 	actsOnce
-	// remembered: the answer is kept here, in this process. What comes again
-	// elsewhere sends deliveries again, which receivers are made for.
+	// remembered keeps the response in this process and sends it again. In another
+	// process, or after a restart, a repeated request does its work again: receivers
+	// have to expect an event twice anyway.
 	remembered
 )
 
-// Bounds of what is remembered in a process.
+// Bounds of what a process remembers.
 const (
 	maxRepeats = 1000
 	repeatAge  = 24 * time.Hour
 )
 
-// repeats remembers the keys of late and what was asked with them.
+// repeats remembers the requests with a key that came lately.
 type repeats struct {
 	mu    sync.Mutex
-	known map[[sha256.Size]byte]*asked
-	order [][sha256.Size]byte // oldest first
+	known map[[sha256.Size]byte]*keyed // by the hash of key, route, path's id and organization
+	order [][sha256.Size]byte          // the keys of known, oldest first
 }
 
-// asked is a request that came with a key.
-type asked struct {
-	print  [sha256.Size]byte // of the request; the body may hold a secret
-	at     time.Time
-	answer *answer // nil while it is worked on, or if it is not kept
-	done   bool
+// keyed is a request that came with a key.
+type keyed struct {
+	print    [sha256.Size]byte // hash of the request, whose body may hold a secret
+	at       time.Time
+	response *response // nil if the request is not done, or its response is not kept
+	done     bool
 }
 
-// once runs the route's action, unless the key says that it ran.
-func (a *api) once(rt *route, r *http.Request, organization string) (answer, error) {
+// once runs the action of the route. If the request is a repeated one and its
+// response was kept, once returns that response instead.
+func (a *api) once(rt *route, r *http.Request, organization string) (response, error) {
 	key, err := readKey(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if rt.repeat == asIs || key == "" {
 		return rt.act(r, organization)
 	}
 	body, err := readAll(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	r.Body = http.NoBody
-	if len(body) > 0 {
-		r.Body = readCloser{bytes.NewReader(body)}
+	setBody(r, body)
+	id := text.Hash(organization, rt.pattern, r.PathValue("id"), key)
+	before, err := a.repeats.begin(id, text.Hash(r.URL.RawQuery, string(body)))
+	if err != nil {
+		return response{}, err
 	}
-	id := hash(organization, rt.pattern, r.PathValue("id"), key)
-	before, err := a.repeats.begin(id, hash(r.URL.RawQuery, string(body)))
-	if err != nil || before != nil {
-		return replayed(before), err
+	if before != nil {
+		return response{before.status, before.body, before.header.Clone()}.repeated(true), nil
 	}
-	var result answer
+	var result response
 	ok := false
 	defer func() { a.repeats.end(id, result, ok, rt.repeat == remembered) }() // after a panic, too
 	result, err = rt.act(r, organization)
@@ -82,20 +89,20 @@ func (a *api) once(rt *route, r *http.Request, organization string) (answer, err
 	return result, err
 }
 
-// readCloser is a body that was read before.
+// setBody gives the request a body that was read from it before.
+func setBody(r *http.Request, body []byte) {
+	r.Body = http.NoBody
+	if len(body) > 0 {
+		r.Body = readCloser{bytes.NewReader(body)}
+	}
+}
+
 type readCloser struct{ *bytes.Reader }
 
 func (readCloser) Close() error { return nil }
 
-// replayed marks an answer that was given before.
-func replayed(a *answer) answer {
-	if a == nil {
-		return answer{}
-	}
-	return answer{status: a.status, body: a.body, header: a.header.Clone()}.repeated(true)
-}
-
-// readKey returns the key, with or without the quotation marks that the draft wants.
+// readKey returns the key of the request; "" if it has none. The key may stand in
+// quotation marks, as the draft wants, or without them.
 func readKey(r *http.Request) (string, error) {
 	given := r.Header.Values(keyHeader)
 	if len(given) == 0 {
@@ -107,36 +114,37 @@ func readKey(r *http.Request) (string, error) {
 	}
 	outside := strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' })
 	if len(given) > 1 || key == "" || len(key) > maxKey || outside {
-		p := fieldProblem{keyHeader, fmt.Sprintf("must be one of 1 to %d visible ASCII characters, such as a UUID", maxKey)}
+		p := fieldProblem{keyHeader, fmt.Sprintf("must be one key of 1 to %d visible ASCII characters, such as a UUID", maxKey)}
 		return "", malformed(summary([]fieldProblem{p}), p)
 	}
 	return key, nil
 }
 
-// begin returns the answer that is kept for the key, or notes that it is worked on.
-func (m *repeats) begin(id, print [sha256.Size]byte) (*answer, error) {
+// begin notes that a request with the key is being processed. It returns the kept
+// response if there is one; then the request is not to be processed again.
+func (m *repeats) begin(id, print [sha256.Size]byte) (*response, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	before := m.known[id]
 	switch {
 	case before == nil || time.Since(before.at) > repeatAge:
-		m.note(id, &asked{print: print, at: time.Now()})
+		m.note(id, &keyed{print: print, at: time.Now()})
 		return nil, nil
 	case before.print != print:
 		return nil, errKeyReused
 	case !before.done:
 		return nil, errInProgress
 	}
-	if before.answer == nil {
+	if before.response == nil {
 		before.done = false
 	}
-	return before.answer, nil
+	return before.response, nil
 }
 
-// note remembers a key and forgets the oldest, if they are many.
-func (m *repeats) note(id [sha256.Size]byte, q *asked) {
+// note remembers a request, and forgets the oldest one if there are too many.
+func (m *repeats) note(id [sha256.Size]byte, q *keyed) {
 	if m.known == nil {
-		m.known = map[[sha256.Size]byte]*asked{}
+		m.known = map[[sha256.Size]byte]*keyed{}
 	}
 	if m.known[id] == nil {
 		m.order = append(m.order, id)
@@ -148,28 +156,20 @@ func (m *repeats) note(id [sha256.Size]byte, q *asked) {
 	}
 }
 
-// end notes how it went. What failed changed nothing and is not remembered.
-func (m *repeats) end(id [sha256.Size]byte, a answer, ok, keep bool) {
+// end notes that a request was processed, and its response if keep is true. A
+// request that failed changed nothing, so its key is free for any other request.
+func (m *repeats) end(id [sha256.Size]byte, s response, ok, keep bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	q := m.known[id]
 	switch {
-	case q == nil: // so many came meanwhile that it was forgotten
+	case q == nil: // forgotten already, because many other requests came
 	case !ok:
 		q.at, q.done = time.Time{}, true
 	default:
 		q.done = true
 		if keep {
-			q.answer = &a
+			q.response = &s
 		}
 	}
-}
-
-// hash is of texts that cannot be confused, whatever is in them.
-func hash(parts ...string) [sha256.Size]byte {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
 }

@@ -31,7 +31,7 @@ func TestWhatAFormIsRefusedFor(t *testing.T) {
 		words  string
 	}{
 		"nothing":             {nil, http.StatusUnprocessableEntity, "The URL "},
-		"no events":           {url, http.StatusUnprocessableEntity, "The choice of events is empty"},
+		"no events":           {url, http.StatusUnprocessableEntity, "Choose at least one event."},
 		"a bad URL":           {join([]string{"url", "ftp://hooks.example.com"}, events), http.StatusUnprocessableEntity, `aria-invalid="true"`},
 		"a private URL":       {join([]string{"url", "https://10.0.0.1"}, events), http.StatusUnprocessableEntity, "The URL "},
 		"an event twice":      {join(url, events, events), http.StatusUnprocessableEntity, "stands twice"},
@@ -113,7 +113,7 @@ func TestAFormOfAnOlderVersionChangesNothing(t *testing.T) {
 
 	got := s.post("/"+e.ID+"/edit", fields)
 	require.Equal(t, http.StatusConflict, got.status)
-	require.Contains(t, got.text, "Somebody else changed this endpoint")
+	require.Contains(t, got.text, "changed after you opened this form")
 	require.Contains(t, got.text, `value="https://mine.example.com"`)
 	require.Equal(t, e.URL, s.stored(e.ID).URL)
 
@@ -144,7 +144,7 @@ func TestActionsOnAnEndpoint(t *testing.T) {
 	e := s.endpoint("https://hooks.example.com/alot")
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status)
 	require.True(t, s.stored(e.ID).Disabled)
-	require.Contains(t, s.get("/"+e.ID).text, "goes out when you enable it")
+	require.Contains(t, s.get("/"+e.ID).text, "sent when you enable the endpoint")
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/enable", nil).status)
 	require.False(t, s.stored(e.ID).Disabled)
 
@@ -173,7 +173,7 @@ func TestARotationThatIsToComeIsShown(t *testing.T) {
 	e := s.endpoint("https://hooks.example.com/alot")
 	_, err := s.dispatcher.RotateSecret(t.Context(), e.ID, "", time.Now().Add(time.Hour))
 	require.NoError(t, err)
-	require.Contains(t, s.get("/"+e.ID).text, "A new one signs from")
+	require.Contains(t, s.get("/"+e.ID).text, "A new secret signs from")
 }
 
 func TestWhatNeedsAttentionComesFirst(t *testing.T) {
@@ -197,7 +197,7 @@ func TestWhatNeedsAttentionComesFirst(t *testing.T) {
 	}
 	text := s.get("/").text
 	last := -1
-	for _, want := range []string{"Needs attention", "d-gone", "Disabled: gone", "e-broken", "Failing</span>", "All others", "a-well", "c-well", "b-off"} {
+	for _, want := range []string{"Needs attention", "d-gone", "Disabled after 410 Gone", "e-broken", "Failing</span>", "All others", "a-well", "c-well", "b-off"} {
 		at := strings.Index(text, want)
 		require.Greater(t, at, last, want)
 		last = at
@@ -212,7 +212,7 @@ func TestAStoreThatCountsNothing(t *testing.T) {
 	s := newSiteOn(t, plain{alotwebhook.NewMemoryStore()}, nil)
 	e := s.endpoint("https://hooks.example.com/alot")
 	require.Contains(t, s.get("/").text, "not counted")
-	require.Contains(t, s.get("/"+e.ID).text, "does not count attempts")
+	require.Contains(t, s.get("/"+e.ID).text, "not counted here")
 }
 
 func TestEndpointsComeInPages(t *testing.T) {
