@@ -17,13 +17,16 @@ type endpointForm struct {
 	Endpoint    alotwebhook.Endpoint // zero in the form to add one
 	URL         string
 	Description string
-	Chosen      map[string]bool // the event types that are ticked; nil for all
+	Chosen      map[string]bool // event types; nil for all
 	Types       []alotwebhook.EventType
 	Problems    map[string]string // by field
 	Stale       bool              // the endpoint was changed after the form was opened
 	Version     int64             // of the endpoint that the form shows
 	Issued      int64             // when the form was made, in microseconds since 1970
 }
+
+// Ticked reports whether the form shows an event type as chosen.
+func (f endpointForm) Ticked(eventType string) bool { return f.Chosen == nil || f.Chosen[eventType] }
 
 func (v *visit) newForm() endpointForm {
 	return endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}

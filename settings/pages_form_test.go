@@ -67,6 +67,11 @@ func TestWhatWasFilledInComesBack(t *testing.T) {
 	require.Contains(t, got.text, `value="assessment.published" checked`)
 	require.NotContains(t, got.text, `value="candidate.invited" checked`)
 	require.Contains(t, got.text, `<a href="#field-url">`)
+
+	require.Equal(t, 4, strings.Count(s.get("/new").text, " checked>"), "a new form offers all events")
+	none := s.post("/new", []string{"url", "https://hooks.example.com"})
+	require.Contains(t, none.text, `<a href="#field-events">Choose at least one event.</a>`)
+	require.NotContains(t, none.text, " checked>", "none was ticked")
 }
 
 // together holds up the first two lists of endpoints until both are asked for.
