@@ -14,7 +14,7 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// TestPagesInChi: Mount leaves the request's path as it is.
+// chi's Mount leaves the path of a request as it is, unlike http.StripPrefix.
 func TestPagesInChi(t *testing.T) {
 	t.Parallel()
 	d, err := alotwebhook.NewDispatcher(alotwebhook.NewMemoryStore(), nil)
