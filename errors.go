@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 const errorPrefix = "alotwebhook: "
@@ -99,15 +99,4 @@ func isNil(v any) bool {
 }
 
 // clip shortens a value that an error quotes to about 40 bytes.
-func clip(s string) string { return clipTo(s, 40) }
-
-// clipTo shortens s to at most n bytes and an ellipsis. It never cuts a character in two.
-func clipTo(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}
+func clip(s string) string { return text.Clip(s, 40) }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // judge returns the reason and the detail that a status stands for. Both are empty
@@ -43,7 +45,7 @@ func unsendable(err error) (FailureReason, string) {
 	if errors.Is(err, ErrBlockedAddress) {
 		return ReasonBlockedAddress, blockedDetail
 	}
-	return ReasonUnsendable, clipTo(strings.TrimPrefix(err.Error(), errorPrefix), maxDetail-len("…"))
+	return ReasonUnsendable, text.Clip(strings.TrimPrefix(err.Error(), errorPrefix), maxDetail-len("…"))
 }
 
 // blockedDetail does not name the address: whoever can register endpoints could

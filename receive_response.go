@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // statusError is an error together with the response that it leads to.
@@ -200,7 +202,7 @@ const (
 // exist, so that a typo shows. It logs each event type once: the mistake is in the
 // program, and a line for every further event would only repeat it.
 func (r *Receiver) warnOnce(ctx context.Context, e Event, msg string) {
-	eventType := clipTo(e.Type, maxEventTypeLen) // no handler has a longer one
+	eventType := text.Clip(e.Type, maxEventTypeLen) // no handler has a longer one
 	n := r.warn(eventType)
 	if n == 0 {
 		return
@@ -231,7 +233,7 @@ func (r *Receiver) handlerNames() string {
 	if len(r.handlers) == 0 {
 		return "none"
 	}
-	return clipTo(strings.Join(slices.Sorted(maps.Keys(r.handlers)), ", "), maxHandlersText)
+	return text.Clip(strings.Join(slices.Sorted(maps.Keys(r.handlers)), ", "), maxHandlersText)
 }
 
 // panicError is a handler's panic. The stack holds no values of variables, so it

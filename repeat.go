@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -207,7 +208,7 @@ func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
 // idOfKey makes an id from the minute of at, the scope and the key, in the form of a
 // UUIDv7 (RFC 9562). The same three always make the same id.
 func idOfKey(prefix string, at time.Time, scope, key string) string {
-	sum := keySum(prefix, scope, key)
+	sum := text.Hash(prefix, scope, key)
 	u := uuid.UUID(sum[:16])
 	typeid.SetTime(&u, at.Truncate(keyGrain))
 	typeid.SetV7(&u)
@@ -217,16 +218,6 @@ func idOfKey(prefix string, at time.Time, scope, key string) string {
 // keyPart returns the part of an id that does not depend on the time: the last 16 of its
 // 26 digits, 80 bits.
 func keyPart(id string) string { return id[len(id)-16:] }
-
-// keySum returns a hash of the parts. Each part is hashed with its length in front, so
-// that no other parts join to the same text.
-func keySum(parts ...string) [sha256.Size]byte {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
 
 // secretOfKey makes a secret of 24 random bytes and the 8 bytes of the key's trace.
 func secretOfKey(endpointID, key string) Secret {
@@ -238,7 +229,7 @@ func secretOfKey(endpointID, key string) Secret {
 // keyTrace returns 8 bytes that nobody can make or recognize without both the random
 // bytes and the key: an HMAC-SHA256 (RFC 2104) of the key, cut short.
 func keyTrace(random []byte, endpointID, key string) []byte {
-	sum := keySum(endpointID, key)
+	sum := text.Hash(endpointID, key)
 	mac := hmac.New(sha256.New, random)
 	mac.Write(sum[:])
 	return mac.Sum(nil)[:8]

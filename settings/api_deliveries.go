@@ -7,8 +7,6 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-const deliveryPrefix = "dlv_"
-
 // deliveryJSON is a delivery as the API shows it.
 type deliveryJSON struct {
 	ID             string                    `json:"id"`
@@ -22,13 +20,14 @@ type deliveryJSON struct {
 	AttemptCount   int                       `json:"attemptCount"`
 	LastStatusCode int                       `json:"lastStatusCode,omitzero"`
 	LastReason     alotwebhook.FailureReason `json:"lastReason,omitzero"`
-	// Attempts are only there when one delivery is read.
+	// Attempts are in the response for one delivery, not in lists.
 	Attempts []attemptJSON `json:"attempts,omitzero"`
-	// Payload is the exact bytes that are sent: only when one delivery is read,
-	// and until they are erased.
+	// Payload is the exact body of the requests. It is only in the response to
+	// the reading of one delivery, and only until it is erased.
 	Payload string `json:"payload,omitzero"`
 }
 
+// attemptJSON is an attempt as the API shows it.
 type attemptJSON struct {
 	Number       int                       `json:"number"`
 	StartedAt    instant                   `json:"startedAt"`
@@ -39,8 +38,9 @@ type attemptJSON struct {
 	ResponseBody string                    `json:"responseBody,omitzero"`
 }
 
+// showDelivery returns d as the lists of the API show it.
 func showDelivery(d alotwebhook.Delivery) deliveryJSON {
-	if d.State != alotwebhook.StatePending { // a parked one keeps its time, but waits for its endpoint
+	if d.State != alotwebhook.StatePending { // a parked delivery has a time too, but it waits for its endpoint
 		d.NextAttemptAt = time.Time{}
 	}
 	return deliveryJSON{
@@ -50,6 +50,7 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 	}
 }
 
+// showWholeDelivery returns d as lists show it, and with its attempts.
 func showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
 	shown := showDelivery(d)
 	shown.Attempts = showAttempts(d.Attempts)
@@ -67,48 +68,46 @@ func showAttempts(attempts []alotwebhook.Attempt) []attemptJSON {
 	return shown
 }
 
-// milliseconds keeps three decimals: an attempt on loopback takes less than one.
+// milliseconds returns d in milliseconds with three decimals, since some attempts
+// take less than one millisecond.
 func milliseconds(d time.Duration) float64 {
 	return float64(d.Round(time.Microsecond).Microseconds()) / 1000
 }
 
+// deliveriesJSON is a page of the list of deliveries.
 type deliveriesJSON struct {
 	Deliveries []deliveryJSON `json:"deliveries"`
 	NextCursor string         `json:"nextCursor,omitzero"`
 }
 
-// listDeliveries answers with a page. One that is cut short, so that it comes at
-// once, holds few or none and has a nextCursor all the same.
-func (a *api) listDeliveries(r *http.Request, organization string) (answer, error) {
+// listDeliveries responds with a page of an endpoint's deliveries. A search that
+// takes long is cut short: its page has few deliveries or none, and a nextCursor
+// from which the client goes on.
+func (a *api) listDeliveries(r *http.Request, organization string) (response, error) {
 	f, list, err := deliveryFilter(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if _, err := a.endpoint(r, organization); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	found, next, err := a.dispatcher.DeliveryPage(r.Context(), f)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	page := deliveriesJSON{Deliveries: make([]deliveryJSON, len(found)), NextCursor: list.cursor(next)}
 	for i, d := range found {
 		page.Deliveries[i] = showDelivery(d)
 	}
-	return answer{status: http.StatusOK, body: page}, nil
+	return response{status: http.StatusOK, body: page}, nil
 }
 
-// deliveryFilter reads what the parameters select of the endpoint in the path.
+// deliveryFilter reads the parameters of a request for the deliveries of the
+// endpoint in the path. The list is what its cursors belong to.
 func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter, list listing, err error) {
 	q := readQuery(r, "status", "type", "since", "until", "cursor", "limit")
-	f = alotwebhook.Filter{
-		OrganizationID: organization, EndpointID: r.PathValue("id"),
-		State: q.state("status"), EventType: q.eventType("type"),
-		Since: q.time("since"), Until: q.time("until"), Limit: q.limit(),
-	}
-	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		q.refuse("until", "must be later than since")
-	}
+	f = q.filter(time.RFC3339)
+	f.OrganizationID, f.EndpointID, f.Limit = organization, r.PathValue("id"), q.limit()
 	list = listing{deliveryPrefix, []string{
 		organization, f.EndpointID, string(f.State), f.EventType,
 		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
@@ -117,51 +116,51 @@ func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter,
 	return f, list, q.err()
 }
 
-func (a *api) readDelivery(r *http.Request, organization string) (answer, error) {
+func (a *api) readDelivery(r *http.Request, organization string) (response, error) {
 	d, err := a.delivery(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	shown := showWholeDelivery(d)
 	payload, err := payloadOf(r.Context(), a.dispatcher, d)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	shown.Payload = string(payload)
-	return answer{status: http.StatusOK, body: shown}, nil
+	return response{status: http.StatusOK, body: shown}, nil
 }
 
-// redeliver answers with the delivery as it now waits, without its payload: the
-// answer may be kept with its key.
-func (a *api) redeliver(r *http.Request, organization string) (answer, error) {
+// redeliver sends a delivery again and responds with it. The response has no
+// payload, because it is kept in memory if the request has a key.
+func (a *api) redeliver(r *http.Request, organization string) (response, error) {
 	if err := readOptionalObject(r, fields{}); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	d, err := a.delivery(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	due, err := a.dispatcher.Redeliver(r.Context(), d.ID)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if d, err = a.delivery(r, organization); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if !due && !isDue(d) {
-		return answer{}, errNotDue
+		return response{}, errNotDue
 	}
-	return answer{status: http.StatusAccepted, body: showWholeDelivery(d)}.
+	return response{status: http.StatusAccepted, body: showWholeDelivery(d)}.
 		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
 }
 
-// isDue reports whether it is in line already: one that is being attempted is
-// not due before its lease is over.
+// isDue reports whether d waits for an attempt that can begin now. A delivery that
+// is being attempted is not due: its next attempt is at the end of its lease.
 func isDue(d alotwebhook.Delivery) bool {
 	return d.State == alotwebhook.StatePending && !d.NextAttemptAt.After(time.Now())
 }
 
-// delivery returns the one of the path, if it is the organization's.
+// delivery returns the delivery whose id is in the path, if the organization owns it.
 func (a *api) delivery(r *http.Request, organization string) (alotwebhook.Delivery, error) {
 	return deliveryOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-const endpointPrefix = "wh_"
-
 // endpointJSON is an endpoint as the API shows it.
 type endpointJSON struct {
 	ID             string                     `json:"id"`
@@ -18,14 +16,14 @@ type endpointJSON struct {
 	Disabled       bool                       `json:"disabled"`
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
 	FailingSince   instant                    `json:"failingSince,omitzero"`
-	NextSecretFrom instant                    `json:"nextSecretFrom,omitzero"` // of a rotation to come
+	NextSecretFrom instant                    `json:"nextSecretFrom,omitzero"` // only while a rotation is still to come
 	CreatedAt      instant                    `json:"createdAt"`
 	UpdatedAt      instant                    `json:"updatedAt"`
-	// Secret is only there in the answer to the request that made it.
+	// Secret is only in the response to the request that had it generated.
 	Secret string `json:"secret,omitzero"`
 }
 
-// showEndpoint leaves out the secret, whatever e holds.
+// showEndpoint returns e as the API shows it, without its secret.
 func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
 		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes,
@@ -35,6 +33,8 @@ func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	}
 }
 
+// nextSecretFrom returns when a rotation that is still to come takes effect; zero
+// if there is none.
 func nextSecretFrom(e alotwebhook.Endpoint) instant {
 	if e.NextSecretAt.After(time.Now()) {
 		return instant(e.NextSecretAt)
@@ -42,41 +42,42 @@ func nextSecretFrom(e alotwebhook.Endpoint) instant {
 	return instant{}
 }
 
-// asAnswer is an endpoint with the version that If-Match goes by.
-func (e endpointJSON) asAnswer(status int, version int64) answer {
-	return answer{status: status, body: e}.with("ETag", etag(version))
+// asResponse returns a response with the endpoint and the ETag of its version.
+func (e endpointJSON) asResponse(status int, version int64) response {
+	return response{status: status, body: e}.with("ETag", etag(version))
 }
 
-// createEndpoint takes the published body. A secret of the customer's own is
-// not repeated; one that is made here can be shown this once.
-func (a *api) createEndpoint(r *http.Request, organization string) (answer, error) {
+// createEndpoint registers an endpoint. The response has the secret only if it was
+// generated: a secret that the customer gave is not sent back.
+func (a *api) createEndpoint(r *http.Request, organization string) (response, error) {
 	e := alotwebhook.Endpoint{OrganizationID: organization}
 	var secret *string
 	var disabled *bool
 	err := readObject(r, fields{
-		"url": text(&e.URL), "events": texts(&e.EventTypes), "secret": optionalText(&secret),
-		"description": text(&e.Description), "disabled": truth(&disabled),
+		"url": stringInto(&e.URL), "events": stringsInto(&e.EventTypes), "secret": optionalInto(&secret),
+		"description": stringInto(&e.Description), "disabled": boolInto(&disabled),
 	})
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if e.Secret, err = ownSecret(secret); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	e.Disabled = disabled != nil && *disabled
 	created, repeated, err := a.register(r, e)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	shown := showEndpoint(created)
 	if secret == nil {
 		shown.Secret = string(created.Secret)
 	}
-	result := shown.asAnswer(http.StatusCreated, created.Version).with("Location", at(r, "/v1/webhooks/"+created.ID))
+	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", at(r, "/v1/webhooks/"+created.ID))
 	return result.repeated(repeated), nil
 }
 
-// register does it once for each key.
+// register stores a new endpoint. If the request has a key that made an endpoint
+// before, it returns that endpoint, and repeated is true.
 func (a *api) register(r *http.Request, e alotwebhook.Endpoint) (created alotwebhook.Endpoint, repeated bool, err error) {
 	key, err := readKey(r)
 	switch {
@@ -89,50 +90,52 @@ func (a *api) register(r *http.Request, e alotwebhook.Endpoint) (created alotweb
 	return created, false, err
 }
 
-// ownSecret is the customer's, or "" if one is to be made.
+// ownSecret returns the secret that the customer gave, or "" if none was given and
+// one is to be generated.
 func ownSecret(given *string) (alotwebhook.Secret, error) {
 	switch {
 	case given == nil:
 		return "", nil
 	case *given == "":
-		return "", invalid(fieldProblem{"secret", "is empty; leave it out to have one made"})
+		return "", invalid(fieldProblem{"secret", "is empty; leave it out to have a secret generated"})
 	}
 	return alotwebhook.Secret(*given), nil
 }
 
+// endpointsJSON is a page of the list of endpoints.
 type endpointsJSON struct {
 	Endpoints  []endpointJSON `json:"endpoints"`
 	NextCursor string         `json:"nextCursor,omitzero"`
 }
 
-func (a *api) listEndpoints(r *http.Request, organization string) (answer, error) {
+func (a *api) listEndpoints(r *http.Request, organization string) (response, error) {
 	q := readQuery(r, "cursor", "limit")
 	list := listing{endpointPrefix, []string{organization}}
 	limit := q.limit()
 	cursor := q.place(list)
 	if err := q.err(); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	found, next, err := endpointsOf(r.Context(), a.dispatcher, organization, cursor, limit)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	page := endpointsJSON{Endpoints: make([]endpointJSON, len(found)), NextCursor: list.cursor(next)}
 	for i, e := range found {
 		page.Endpoints[i] = showEndpoint(e)
 	}
-	return answer{status: http.StatusOK, body: page}, nil
+	return response{status: http.StatusOK, body: page}, nil
 }
 
-func (a *api) readEndpoint(r *http.Request, organization string) (answer, error) {
+func (a *api) readEndpoint(r *http.Request, organization string) (response, error) {
 	e, err := a.endpoint(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return showEndpoint(e).asAnswer(http.StatusOK, e.Version), nil
+	return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
 }
 
-// endpoint returns the one of the path, if it is the organization's.
+// endpoint returns the endpoint whose id is in the path, if the organization owns it.
 func (a *api) endpoint(r *http.Request, organization string) (alotwebhook.Endpoint, error) {
 	return endpointOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
 }

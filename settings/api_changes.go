@@ -10,12 +10,12 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// etag is an endpoint's version as HTTP has it. It changes with what customers
-// can change, and not with failingSince.
+// etag returns the ETag of an endpoint's version. The version changes when a
+// customer changes the endpoint, and not when the dispatcher sets failingSince.
 func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// ifMatch reports whether a change may be made to that version: always if the
-// request does not say.
+// ifMatch reports whether the request allows a change to an endpoint of this
+// version. A request without If-Match allows it for every version.
 func ifMatch(r *http.Request, version int64) bool {
 	given := r.Header.Values("If-Match")
 	if len(given) == 0 {
@@ -29,8 +29,8 @@ func ifMatch(r *http.Request, version int64) bool {
 	return false
 }
 
-// endpointPatch is a change to an endpoint, as a JSON merge patch (RFC 7396)
-// has it: nil is left alone.
+// endpointPatch is a change to an endpoint: a JSON merge patch (RFC 7396). A field
+// that is nil is not changed.
 type endpointPatch struct {
 	url, description *string
 	events           []string
@@ -39,14 +39,14 @@ type endpointPatch struct {
 
 func readPatch(r *http.Request) (p endpointPatch, err error) {
 	err = readObject(r, fields{
-		"url": optionalText(&p.url), "description": removableText(&p.description),
-		"events": texts(&p.events), "disabled": truth(&p.disabled),
-		"secret": elsewhere("is not changed here; use rotate-secret"),
+		"url": optionalInto(&p.url), "description": removableInto(&p.description),
+		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled),
+		"secret": elsewhere("cannot be changed here; use rotate-secret"),
 	})
 	return p, err
 }
 
-// apply changes e, and reports whether that makes a difference.
+// apply makes the change to e, and reports whether it made a difference.
 func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 	before := *e
 	if p.url != nil {
@@ -65,23 +65,25 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 
-// maxTries bounds how often a change is made anew because others were faster.
+// maxTries is how often a change to an endpoint is tried while other requests keep
+// changing the endpoint.
 const maxTries = 10
 
-// updateEndpoint changes what the patch names. Without If-Match that is meant
-// whatever else was changed meanwhile.
-func (a *api) updateEndpoint(r *http.Request, organization string) (answer, error) {
+// updateEndpoint changes the fields that the patch names. If another request changes
+// the endpoint at the same moment, the change is tried on the new version, unless
+// If-Match forbids it.
+func (a *api) updateEndpoint(r *http.Request, organization string) (response, error) {
 	patch, err := readPatch(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for range maxTries {
 		e, err := a.endpoint(r, organization)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		if !ifMatch(r, e.Version) {
-			return answer{}, errOutdated
+			return response{}, errOutdated
 		}
 		if patch.apply(&e) {
 			e, err = a.dispatcher.UpdateEndpoint(r.Context(), e)
@@ -90,24 +92,25 @@ func (a *api) updateEndpoint(r *http.Request, organization string) (answer, erro
 			continue
 		}
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
-		return showEndpoint(e).asAnswer(http.StatusOK, e.Version), nil
+		return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
 	}
-	return answer{}, errBusy
+	return response{}, errBusy
 }
 
-// deleteEndpoint looks at If-Match just before; a change in between goes with the rest.
-func (a *api) deleteEndpoint(r *http.Request, organization string) (answer, error) {
+// deleteEndpoint deletes an endpoint. It checks If-Match first; the endpoint is also
+// deleted if another request changes it between the check and the deletion.
+func (a *api) deleteEndpoint(r *http.Request, organization string) (response, error) {
 	e, err := a.endpoint(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if !ifMatch(r, e.Version) {
-		return answer{}, errOutdated
+		return response{}, errOutdated
 	}
 	if err := a.dispatcher.DeleteEndpoint(r.Context(), e.ID); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{status: http.StatusNoContent}, nil
+	return response{status: http.StatusNoContent}, nil
 }

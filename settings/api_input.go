@@ -11,14 +11,22 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// fields maps the keys that an object may have to what reads their values.
-type fields map[string]func(name string, value json.RawMessage) []fieldProblem
+// fields are the keys that an object may have, each with the function that reads
+// its value.
+type fields map[string]readValue
 
-// readObject reads the body as one JSON object. encoding/json alone would take
-// the last of two equal keys, any case of a key and null for a string; here
-// each of these is refused, and all of them at once.
+// readValue stores the value of the field called name, or returns what is wrong
+// with it. The value is valid JSON without white space around it.
+type readValue func(name string, value json.RawMessage) []fieldProblem
+
+// readObject reads the body as one JSON object. It refuses a key that is not in
+// want, a key that is given twice, and a value of the wrong type, all in one
+// problem. encoding/json alone would take the last of two equal keys, a key in any
+// case, and null for a string.
 func readObject(r *http.Request, want fields) error {
 	body, err := readBody(r)
 	if err != nil {
@@ -27,7 +35,8 @@ func readObject(r *http.Request, want fields) error {
 	return readMembers(body, want)
 }
 
-// readOptionalObject takes no body at all for an empty object.
+// readOptionalObject reads a body that may be left out. No body counts as an empty
+// object.
 func readOptionalObject(r *http.Request, want fields) error {
 	body, err := readAll(r)
 	if err != nil {
@@ -37,10 +46,11 @@ func readOptionalObject(r *http.Request, want fields) error {
 	if len(body) == 0 && (!given || isJSON(r)) {
 		return nil
 	}
-	r.Body = readCloser{bytes.NewReader(body)}
+	setBody(r, body)
 	return readObject(r, want)
 }
 
+// readMembers reads the members of the object that body holds.
 func readMembers(body []byte, want fields) error {
 	var errs []fieldProblem
 	seen := make(map[string]bool, len(want))
@@ -48,9 +58,9 @@ func readMembers(body []byte, want fields) error {
 		read, known := want[key]
 		switch {
 		case !known:
-			errs = append(errs, fieldProblem{clip(key), "is not known here; correct it or leave it out"})
+			errs = append(errs, fieldProblem{text.Clip(key, maxQuoted), "is not known here; correct it or leave it out"})
 		case seen[key]:
-			errs = append(errs, fieldProblem{key, "stands twice"})
+			errs = append(errs, fieldProblem{key, "is given twice"})
 		default:
 			errs = append(errs, read(key, value)...)
 		}
@@ -62,9 +72,9 @@ func readMembers(body []byte, want fields) error {
 	return err
 }
 
-// readBody returns a body that is valid JSON. The content type is asked for
-// because a page of another site can make a browser send anything else without
-// being asked, with the customer's cookies.
+// readBody returns the body if it is valid JSON. The content type must say so: a
+// page of another site can make a browser send a form or plain text with the
+// customer's cookies, but not JSON.
 func readBody(r *http.Request) ([]byte, error) {
 	if !isJSON(r) {
 		return nil, notJSONType(r.Method)
@@ -81,13 +91,13 @@ func readBody(r *http.Request) ([]byte, error) {
 	}
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(body, new(json.RawMessage)); errors.As(err, &syntax) {
-		return nil, malformed(fmt.Sprintf("The body is not JSON, as byte %d shows.", syntax.Offset))
+		return nil, malformed(fmt.Sprintf("The body is not JSON: the error is at byte %d.", syntax.Offset))
 	}
 	return body, nil
 }
 
-// isJSON reports whether the request says that its body is JSON; a PATCH may
-// say more exactly which kind (RFC 7396).
+// isJSON reports whether the content type of the request is JSON. That of a PATCH
+// may also be a JSON merge patch (RFC 7396).
 func isJSON(r *http.Request) bool {
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return err == nil && (media == "application/json" || media == mergePatchType && r.Method == http.MethodPatch)
@@ -95,7 +105,7 @@ func isJSON(r *http.Request) bool {
 
 const mergePatchType = "application/merge-patch+json"
 
-// readAll reads the body to its end or its limit.
+// readAll returns the whole body. It refuses a body that is larger than maxBody.
 func readAll(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
@@ -103,16 +113,16 @@ func readAll(r *http.Request) ([]byte, error) {
 	case errors.As(err, &large):
 		return nil, errTooLarge
 	case err != nil:
-		return nil, malformed("The body broke off.")
+		return nil, malformed("The body could not be read to its end.")
 	}
 	return body, nil
 }
 
-// members shows each member of the object that body is.
+// members calls member for each member of the object that body holds, in order.
 func members(body []byte, member func(key string, value json.RawMessage)) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
-		return malformed("The body is not a JSON object.")
+		return malformed("The body is not a JSON object; send one.")
 	}
 	for dec.More() {
 		key, err := dec.Token()
@@ -123,46 +133,47 @@ func members(body []byte, member func(key string, value json.RawMessage)) error 
 		if err := dec.Decode(&value); err != nil {
 			return malformed("The body is not JSON.")
 		}
-		member(key.(string), value) // the grammar lets nothing else be a key
+		member(key.(string), value) // a key of JSON is always a string
 	}
 	return nil
 }
 
-// text reads a string. encoding/json puts U+FFFD in the place of half a surrogate
-// pair: a secret would become another one.
-func text(into *string) func(string, json.RawMessage) []fieldProblem {
+// stringInto reads a string. It refuses U+FFFD, because encoding/json puts it in the
+// place of half a surrogate pair: a secret would become a different one unnoticed.
+func stringInto(into *string) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		switch {
 		case value[0] != '"' || json.Unmarshal(value, into) != nil:
 			return []fieldProblem{{name, "must be a string"}}
 		case strings.ContainsRune(*into, utf8.RuneError):
-			return []fieldProblem{{name, "has half of a surrogate pair or U+FFFD; send the text that was meant"}}
+			return []fieldProblem{{name, "contains half of a surrogate pair or U+FFFD, the sign of damaged text; send the undamaged text"}}
 		}
 		return nil
 	}
 }
 
-// optionalText reads a string and tells an empty one from none.
-func optionalText(into **string) func(string, json.RawMessage) []fieldProblem {
+// optionalInto reads a string. The pointer stays nil if the key is absent, so that
+// an empty string differs from none.
+func optionalInto(into **string) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		*into = new(string)
-		return text(*into)(name, value)
+		return stringInto(*into)(name, value)
 	}
 }
 
-// removableText reads a string, or null for none.
-func removableText(into **string) func(string, json.RawMessage) []fieldProblem {
+// removableInto reads a string, or null, which counts as an empty string.
+func removableInto(into **string) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		*into = new(string)
 		if string(value) == "null" {
 			return nil
 		}
-		return text(*into)(name, value)
+		return stringInto(*into)(name, value)
 	}
 }
 
-// truth reads true or false.
-func truth(into **bool) func(string, json.RawMessage) []fieldProblem {
+// boolInto reads true or false. The pointer stays nil if the key is absent.
+func boolInto(into **bool) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		*into = new(bool)
 		if value[0] != 't' && value[0] != 'f' || json.Unmarshal(value, *into) != nil {
@@ -172,11 +183,11 @@ func truth(into **bool) func(string, json.RawMessage) []fieldProblem {
 	}
 }
 
-// moment reads a time.
-func moment(into *time.Time) func(string, json.RawMessage) []fieldProblem {
+// timeInto reads a time in the form of RFC 3339.
+func timeInto(into *time.Time) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		var given string
-		if errs := text(&given)(name, value); errs != nil {
+		if errs := stringInto(&given)(name, value); errs != nil {
 			return errs
 		}
 		t, err := time.Parse(time.RFC3339, given)
@@ -188,13 +199,14 @@ func moment(into *time.Time) func(string, json.RawMessage) []fieldProblem {
 	}
 }
 
-// elsewhere refuses a key that is changed by another request.
-func elsewhere(detail string) func(string, json.RawMessage) []fieldProblem {
+// elsewhere refuses a key whose value is changed by another request. The detail names
+// that request.
+func elsewhere(detail string) readValue {
 	return func(name string, _ json.RawMessage) []fieldProblem { return []fieldProblem{{name, detail}} }
 }
 
-// texts reads an array of strings.
-func texts(into *[]string) func(string, json.RawMessage) []fieldProblem {
+// stringsInto reads an array of strings.
+func stringsInto(into *[]string) readValue {
 	return func(name string, value json.RawMessage) (errs []fieldProblem) {
 		var items []json.RawMessage
 		if value[0] != '[' || json.Unmarshal(value, &items) != nil {
@@ -202,21 +214,8 @@ func texts(into *[]string) func(string, json.RawMessage) []fieldProblem {
 		}
 		*into = make([]string, len(items))
 		for i, item := range items {
-			errs = append(errs, text(&(*into)[i])(fmt.Sprintf("%s[%d]", name, i), item)...)
+			errs = append(errs, stringInto(&(*into)[i])(fmt.Sprintf("%s[%d]", name, i), item)...)
 		}
 		return errs
-	}
-}
-
-// clip keeps a key that somebody else chose from filling the answer.
-func clip(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	for cut := most; ; cut-- {
-		if utf8.RuneStart(s[cut]) {
-			return s[:cut] + "…"
-		}
 	}
 }

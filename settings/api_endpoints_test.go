@@ -35,7 +35,7 @@ func TestASecretMadeHereIsShownOnce(t *testing.T) {
 	require.Equal(t, http.StatusCreated, got.status)
 	secret := got.json["secret"].(string)
 	require.Regexp(t, `^whsec_.{44}$`, secret)
-	require.Contains(t, got.text, "?a=1&b=2") // not escaped
+	require.Contains(t, got.text, "?a=1&b=2") // as it was given, not as \u0026
 
 	stored, err := h.store.Endpoint(t.Context(), got.json["id"].(string))
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func TestBadEndpoints(t *testing.T) {
 		fields []string
 		detail string
 	}{
-		// What cannot be read.
+		// These bodies cannot be read.
 		{``, 415, nil, "Content-Type"},
 		{` `, 400, nil, "not JSON"},
 		{`{`, 400, nil, "not JSON"},
@@ -74,13 +74,13 @@ func TestBadEndpoints(t *testing.T) {
 		{`{"url":"https://example.com/","events":["candidate.invited"],"secret":["` + secret + `"]}`, 400, []string{"secret"}, "secret must be a string"},
 		{`{"url":"https://example.com/","events":["candidate.invited"],"secret":null}`, 400, []string{"secret"}, "secret must be a string"},
 		{`{"url":"https://example.com/","URL":"https://example.com/","events":["candidate.invited"]}`, 400, []string{"URL"}, "URL is not known"},
-		{`{"url":"https://example.com/","url":"https://example.com/","events":["candidate.invited"]}`, 400, []string{"url"}, "url stands twice"},
-		{`{"url":"https://example.com/","\u0075rl":"https://example.com/","events":["candidate.invited"]}`, 400, []string{"url"}, "url stands twice"},
+		{`{"url":"https://example.com/","url":"https://example.com/","events":["candidate.invited"]}`, 400, []string{"url"}, "url is given twice"},
+		{`{"url":"https://example.com/","\u0075rl":"https://example.com/","events":["candidate.invited"]}`, 400, []string{"url"}, "url is given twice"},
 		{`{"organizationId":"org_b","secrets":"` + secret + `","events":{}}`, 400, []string{"organizationId", "secrets", "events"}, "organizationId is not known"},
 		{`{"` + strings.Repeat("é", 100) + `":1}`, 400, []string{strings.Repeat("é", 32) + "…"}, "is not known"},
 		{`{"url":"https://example.com/` + strings.Repeat("x", 64<<10) + `"}`, 413, nil, "64 KiB"},
 
-		// What cannot be accepted.
+		// These bodies can be read, but a value is not accepted.
 		{`{}`, 422, []string{"url"}, "url is missing"},
 		{`{"url":"","events":["candidate.invited"]}`, 422, []string{"url"}, "url is missing"},
 		{`{"url":"http://example.com/","events":["candidate.invited"]}`, 422, []string{"url"}, "only https"},
@@ -178,4 +178,14 @@ func TestADisabledEndpointSaysWhy(t *testing.T) {
 	require.Equal(t, true, got.json["disabled"])
 	require.EqualValues(t, alotwebhook.DisabledByUser, got.json["disabledReason"])
 	require.Equal(t, "Candidates <Berlin>", got.json["description"])
+}
+
+func TestAnEndpointWithoutMoreIsDescribedAndDisabledAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	got := h.do("POST", "/v1/webhooks", `{"url":"https://example.com/","events":["candidate.invited"],"description":"Berlin","disabled":true}`)
+	require.Equal(t, http.StatusCreated, got.status)
+	require.Equal(t, "Berlin", got.json["description"])
+	require.Equal(t, true, got.json["disabled"])
+	require.Equal(t, "user", got.json["disabledReason"])
 }

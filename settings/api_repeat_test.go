@@ -64,7 +64,8 @@ func TestOldKeysMakeRoom(t *testing.T) {
 	require.Equal(t, "true", h.do("POST", path, "", "Idempotency-Key", "k1000").header.Get("Idempotency-Replayed"))
 }
 
-// slow is a store that stores an endpoint when it is told to.
+// slow is a store that says when it begins to store an endpoint, and then waits until
+// it is told to go on.
 type slow struct {
 	alotwebhook.Store
 	begun, goOn chan struct{}
@@ -92,7 +93,8 @@ func TestARequestThatIsWorkedOnIsNotBegunAgain(t *testing.T) {
 	require.Equal(t, made.text, h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1").text)
 }
 
-// In two processes nobody sees the other at work: the store takes one of them.
+// Two processes do not know of each other's requests, so the store has to accept only
+// one of the two endpoints.
 func TestTwoProcessesRegisterOne(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
@@ -107,7 +109,7 @@ func TestTwoProcessesRegisterOne(t *testing.T) {
 	require.Len(t, hosts[0].do("GET", "/v1/webhooks", "").json["endpoints"], 1)
 }
 
-// contested is a store in which others are always faster.
+// contested is a store in which somebody else always changes the endpoint first.
 type contested struct {
 	alotwebhook.Store
 	reads *atomic.Int64

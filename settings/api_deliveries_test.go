@@ -11,7 +11,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// emit stores n events of the type for org_a and returns their ids, oldest first.
+// emit emits n events of the type for org_a, and returns their ids, oldest first.
 func (h *host) emit(eventType string, n int) (ids []string) {
 	h.t.Helper()
 	for range n {
@@ -19,12 +19,12 @@ func (h *host) emit(eventType string, n int) (ids []string) {
 		require.NoError(h.t, err)
 		require.NoError(h.t, h.dispatcher.Emit(h.t.Context(), event))
 		ids = append(ids, event.ID)
-		time.Sleep(time.Millisecond) // within one, ids are in no order
+		time.Sleep(time.Millisecond) // ids of the same millisecond are in random order
 	}
 	return ids
 }
 
-// attempt claims what is due and finishes all of it in the same way.
+// attempt claims all deliveries that are due, and finishes each with the outcome o.
 func (h *host) attempt(o alotwebhook.Outcome) {
 	h.t.Helper()
 	got, err := h.store.Claim(h.t.Context(), alotwebhook.ClaimRequest{Limit: 100, PerEndpoint: 100, Lease: time.Minute})
@@ -45,7 +45,7 @@ func refused(number int) alotwebhook.Attempt {
 	}
 }
 
-// eventIDs are those of a page of deliveries.
+// eventIDs returns the ids of the events in a page of deliveries.
 func (r reply) eventIDs(t testing.TB) (ids []string) {
 	t.Helper()
 	require.Equal(t, http.StatusOK, r.status, r.text)
@@ -108,8 +108,8 @@ func TestADeliveryIsShownWithItsAttempts(t *testing.T) {
 	}
 }
 
-// TestThePayloadOfADeliveryIsLeftOut where it is erased, and of what is sent
-// again: that answer is remembered with its key.
+// The payload is absent once it is erased. It is also absent in the response to a
+// redelivery, because that response is remembered with its key.
 func TestThePayloadOfADeliveryIsLeftOut(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -152,7 +152,7 @@ func TestDeliveriesAreFiltered(t *testing.T) {
 		"type=candidate.completed&status=failed": failed,
 		"since=" + before:                        both,
 		"since=" + before + "&until=" + url.QueryEscape(after): both,
-		"since=" + after:  nil, // with a + that was not percent-encoded
+		"since=" + after:  nil, // has a + that is not percent-encoded
 		"until=" + before: nil,
 	} {
 		got := h.do("GET", "/v1/webhooks/"+endpoint+"/deliveries?"+query, "")
@@ -164,7 +164,7 @@ func TestDeliveriesAreListedInPages(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	endpoint := h.create(published)
-	h.create(published) // has as many of its own
+	h.create(published) // gets the same events, in deliveries of its own
 	emitted := h.emit(alotwebhook.EventCandidateCompleted, 7)
 	seen := map[string]bool{}
 	path := "/v1/webhooks/" + endpoint + "/deliveries?status=pending&limit=3"
@@ -178,7 +178,7 @@ func TestDeliveriesAreListedInPages(t *testing.T) {
 		}
 		if cursor, more := page.json["nextCursor"].(string); more {
 			path = "/v1/webhooks/" + endpoint + "/deliveries?status=pending&limit=3&cursor=" + cursor
-			h.emit(alotwebhook.EventCandidateCompleted, 1) // newer ones do not move the pages
+			h.emit(alotwebhook.EventCandidateCompleted, 1) // newer deliveries do not move the pages
 		} else {
 			require.Equal(t, 2, size)
 		}

@@ -8,47 +8,50 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// maxOverlap is how far ahead a rotation may be.
+// maxOverlap is how long before it takes effect a rotation can be ordered.
 const maxOverlap = 30 * 24 * time.Hour
 
-// rotateSecret gives the endpoint its next secret. One that is made here is
-// shown in this answer, and never again.
-func (a *api) rotateSecret(r *http.Request, organization string) (answer, error) {
+// rotateSecret gives the endpoint its next secret. If the secret was generated, it is
+// in this response and in no later one.
+func (a *api) rotateSecret(r *http.Request, organization string) (response, error) {
 	secret, from, err := readRotation(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	own, err := ownSecret(secret)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	e, err := a.endpoint(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	next, repeated, err := a.rotate(r, e.ID, own, from)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if e, err = a.endpoint(r, organization); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	shown := showEndpoint(e)
 	if secret == nil {
 		shown.Secret = string(next)
 	}
-	return shown.asAnswer(http.StatusOK, e.Version).repeated(repeated), nil
+	return shown.asResponse(http.StatusOK, e.Version).repeated(repeated), nil
 }
 
+// readRotation reads the secret, nil if one is to be generated, and the time from
+// which it signs, zero for at once.
 func readRotation(r *http.Request) (secret *string, from time.Time, err error) {
-	err = readOptionalObject(r, fields{"secret": optionalText(&secret), "signsFrom": moment(&from)})
+	err = readOptionalObject(r, fields{"secret": optionalInto(&secret), "signsFrom": timeInto(&from)})
 	if err == nil && time.Until(from) > maxOverlap {
 		err = invalid(fieldProblem{"signsFrom", "is more than 30 days ahead"})
 	}
 	return secret, from, err
 }
 
-// rotate does it once for each key.
+// rotate rotates the secret and returns the new one. If the request has a key that
+// rotated it before, rotate returns that secret, and true.
 func (a *api) rotate(r *http.Request, id string, next alotwebhook.Secret, from time.Time) (alotwebhook.Secret, bool, error) {
 	key, err := readKey(r)
 	switch {
@@ -61,37 +64,38 @@ func (a *api) rotate(r *http.Request, id string, next alotwebhook.Secret, from t
 	return next, false, err
 }
 
-// testJSON names the delivery to look at.
+// testJSON names a test event and its delivery.
 type testJSON struct {
 	EventID    string `json:"eventId"`
 	Type       string `json:"type"`
 	DeliveryID string `json:"deliveryId"`
 }
 
-// sendTest sends the example of an event type, by default of the first that
-// the endpoint subscribes to.
-func (a *api) sendTest(r *http.Request, organization string) (answer, error) {
+// sendTest sends the example of an event type. By default that is the first type
+// that the endpoint subscribes to.
+func (a *api) sendTest(r *http.Request, organization string) (response, error) {
 	var eventType *string
-	if err := readOptionalObject(r, fields{"type": optionalText(&eventType)}); err != nil {
-		return answer{}, err
+	if err := readOptionalObject(r, fields{"type": optionalInto(&eventType)}); err != nil {
+		return response{}, err
 	}
 	e, err := a.endpoint(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if eventType == nil {
-		eventType = &e.EventTypes[0] // never empty
+		eventType = &e.EventTypes[0] // an endpoint has at least one
 	}
 	event, repeated, err := a.test(r, e.ID, *eventType)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	sent := testJSON{event.ID, event.Type, alotwebhook.DeliveryID(event.ID, e.ID)}
-	return answer{status: http.StatusAccepted, body: sent}.
+	return response{status: http.StatusAccepted, body: sent}.
 		with("Location", at(r, "/v1/webhooks/deliveries/"+sent.DeliveryID)).repeated(repeated), nil
 }
 
-// test does it once for each key.
+// test emits a test event. If the request has a key that emitted one before, test
+// returns that event, and true.
 func (a *api) test(r *http.Request, id, eventType string) (alotwebhook.Event, bool, error) {
 	key, err := readKey(r)
 	switch {
@@ -126,42 +130,45 @@ func showRecovery(r alotwebhook.Recovery) recoveryJSON {
 	}
 }
 
-// beginRecovery sends again, in the background, all that failed since a time.
-func (a *api) beginRecovery(r *http.Request, organization string) (answer, error) {
+// beginRecovery starts a recovery in the background: the endpoint's deliveries that
+// failed since a time are sent again.
+func (a *api) beginRecovery(r *http.Request, organization string) (response, error) {
 	var since time.Time
-	if err := readOptionalObject(r, fields{"since": moment(&since)}); err != nil {
-		return answer{}, err
+	if err := readOptionalObject(r, fields{"since": timeInto(&since)}); err != nil {
+		return response{}, err
 	}
 	e, err := a.endpoint(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	recovery, err := a.dispatcher.Recover(r.Context(), e.ID, since)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{status: http.StatusAccepted, body: showRecovery(recovery)}.
+	return response{status: http.StatusAccepted, body: showRecovery(recovery)}.
 		with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
 }
 
-func (a *api) readRecovery(r *http.Request, organization string) (answer, error) {
+func (a *api) readRecovery(r *http.Request, organization string) (response, error) {
 	return a.aboutRecovery(r, organization, a.dispatcher.Recovery)
 }
 
-func (a *api) stopRecovery(r *http.Request, organization string) (answer, error) {
+func (a *api) stopRecovery(r *http.Request, organization string) (response, error) {
 	return a.aboutRecovery(r, organization, a.dispatcher.StopRecovery)
 }
 
+// recoveryCall reads the endpoint's recovery, or changes it and then reads it.
 type recoveryCall func(ctx context.Context, endpointID string) (alotwebhook.Recovery, error)
 
-func (a *api) aboutRecovery(r *http.Request, organization string, call recoveryCall) (answer, error) {
+// aboutRecovery responds with the recovery that the call returns.
+func (a *api) aboutRecovery(r *http.Request, organization string, call recoveryCall) (response, error) {
 	e, err := a.endpoint(r, organization)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	recovery, err := call(r.Context(), e.ID)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{status: http.StatusOK, body: showRecovery(recovery)}, nil
+	return response{status: http.StatusOK, body: showRecovery(recovery)}, nil
 }

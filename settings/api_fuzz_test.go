@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever is asked, the API answers with JSON and never with a fault of its own.
+// FuzzAPI checks that the response to any request is JSON, and never a server error.
 func FuzzAPI(f *testing.F) {
 	const create = `{"url":"https://example.com/webhook","events":["candidate.completed"],"secret":"your-signing-secret"}`
 	h := newHost(f)
@@ -37,7 +37,7 @@ func FuzzAPI(f *testing.F) {
 			require.Empty(t, w.Body.String())
 			return
 		}
-		if w.Code >= 300 && w.Code < 400 { // of net/http's multiplexer, for a path that is not clean
+		if w.Code >= 300 && w.Code < 400 { // a redirect of http.ServeMux from a path that is not clean
 			return
 		}
 		want := "application/json"

@@ -15,13 +15,15 @@ import (
 var openAPI []byte
 
 // OpenAPI returns the OpenAPI 3.1 document of the management API and of the
-// outgoing webhooks, as JSON: to be published, or to make clients from. It has
-// the four published event types under webhooks; what the API itself serves at
-// GET /v1/webhooks/openapi.json has those of the host's catalogue, and wants
-// authentication like every route.
+// outgoing webhooks, as JSON. It is there to be published, and to generate clients
+// from. Its webhooks are the four published event types. The document that the API
+// serves at GET /v1/webhooks/openapi.json has the event types of the host's
+// catalogue instead, and is only for authenticated requests. The caller may change
+// the returned bytes.
 func OpenAPI() []byte { return slices.Clone(openAPI) }
 
-// document is the OpenAPI document, in the order in which it is read.
+// document is the OpenAPI document. Its fields are in the order in which people
+// read them.
 type document struct {
 	OpenAPI    json.RawMessage `json:"openapi"`
 	Info       json.RawMessage `json:"info"`
@@ -33,10 +35,10 @@ type document struct {
 	Components json.RawMessage `json:"components"`
 }
 
-// object is one of JSON.
+// object is a JSON object.
 type object map[string]any
 
-// describe makes the document of a host with this catalogue.
+// describe returns the document for a catalogue of event types.
 func describe(types []alotwebhook.EventType) (d document, err error) {
 	if err := json.Unmarshal(openAPI, &d); err != nil {
 		return d, err
@@ -48,21 +50,22 @@ func describe(types []alotwebhook.EventType) (d document, err error) {
 	return d, nil
 }
 
-// readOpenAPI names the server as the caller finds it: below what the host
-// took off the path.
-func (a *api) readOpenAPI(r *http.Request, _ string) (answer, error) {
+// readOpenAPI responds with the document. The server in it is the path below which
+// the client found the API, if the host stripped a prefix.
+func (a *api) readOpenAPI(r *http.Request, _ string) (response, error) {
 	d := a.document
 	if mounted := at(r, ""); mounted != "" {
 		servers, err := json.Marshal([]object{{"url": mounted}})
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		d.Servers = servers
 	}
-	return answer{status: http.StatusOK, body: d}, nil
+	return response{status: http.StatusOK, body: d}, nil
 }
 
-// publishedData names the schemas of the data of the published types.
+// publishedData are the names of the schemas for the data of the published event
+// types.
 var publishedData = map[string]string{
 	alotwebhook.EventCandidateInvited:      "CandidateInvited",
 	alotwebhook.EventCandidateCompleted:    "CandidateCompleted",
@@ -70,8 +73,9 @@ var publishedData = map[string]string{
 	alotwebhook.EventAssessmentPublished:   "AssessmentPublished",
 }
 
-// describeWebhook describes the request that an endpoint gets for an event of
-// the type. Its operation's id begins with "on.", as no operation of the API does.
+// describeWebhook describes the request that an endpoint gets for an event of the
+// type. The id of its operation begins with "on." so that it differs from that of
+// every operation of the API.
 func describeWebhook(t alotwebhook.EventType) object {
 	return object{
 		"parameters": components("parameters",
@@ -81,7 +85,7 @@ func describeWebhook(t alotwebhook.EventType) object {
 			"operationId": "on." + t.Name,
 			"tags":        []string{"Events"},
 			"summary":     cmp.Or(t.Description, t.Name),
-			"description": "Answer with any 2xx once it is stored; anything else, or no answer in time, is a failure and is tried again. The same event can arrive more than once.",
+			"description": "Respond with any 2xx status once the event is stored. Any other status, or no response in time, is a failed attempt, and the event is sent again later. The same event can arrive more than once.",
 			"security":    []object{},
 			"requestBody": object{"required": true, "content": object{"application/json": describePayload(t)}},
 			"responses": object{
@@ -93,7 +97,8 @@ func describeWebhook(t alotwebhook.EventType) object {
 	}
 }
 
-// describePayload shows an example as it would be sent, byte for byte.
+// describePayload describes the body of that request. Its example is what would be
+// sent for the example data of the type, byte for byte.
 func describePayload(t alotwebhook.EventType) object {
 	properties := object{"type": object{"const": t.Name}}
 	if name, ok := publishedData[t.Name]; ok {
@@ -112,11 +117,12 @@ func describePayload(t alotwebhook.EventType) object {
 	}
 }
 
-// component refers to a part of the document that several have in common.
+// component returns a reference to a component of the document.
 func component(kind, name string) object {
 	return object{"$ref": "#/components/" + kind + "/" + name}
 }
 
+// components returns references to components of one kind.
 func components(kind string, names ...string) []object {
 	list := make([]object, len(names))
 	for i, name := range names {
@@ -125,7 +131,7 @@ func components(kind string, names ...string) []object {
 	return list
 }
 
-// eventTypeJSON is an entry of the catalogue.
+// eventTypeJSON is an event type of the catalogue as the API shows it.
 type eventTypeJSON struct {
 	Name        string          `json:"name"`
 	Description string          `json:"description,omitzero"`
@@ -136,10 +142,10 @@ type eventTypesJSON struct {
 	EventTypes []eventTypeJSON `json:"eventTypes"`
 }
 
-func (a *api) listEventTypes(r *http.Request, _ string) (answer, error) {
+func (a *api) listEventTypes(r *http.Request, _ string) (response, error) {
 	list := eventTypesJSON{EventTypes: []eventTypeJSON{}}
 	for _, t := range a.dispatcher.EventTypes() {
 		list.EventTypes = append(list.EventTypes, eventTypeJSON{t.Name, t.Description, t.Example})
 	}
-	return answer{status: http.StatusOK, body: list}, nil
+	return response{status: http.StatusOK, body: list}, nil
 }

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,7 +31,7 @@ func TestWhatAFormIsRefusedFor(t *testing.T) {
 		words  string
 	}{
 		"nothing":             {nil, http.StatusUnprocessableEntity, "The URL "},
-		"no events":           {url, http.StatusUnprocessableEntity, "The choice of events is empty"},
+		"no events":           {url, http.StatusUnprocessableEntity, "Choose at least one event."},
 		"a bad URL":           {join([]string{"url", "ftp://hooks.example.com"}, events), http.StatusUnprocessableEntity, `aria-invalid="true"`},
 		"a private URL":       {join([]string{"url", "https://10.0.0.1"}, events), http.StatusUnprocessableEntity, "The URL "},
 		"an event twice":      {join(url, events, events), http.StatusUnprocessableEntity, "stands twice"},
@@ -68,9 +67,14 @@ func TestWhatWasFilledInComesBack(t *testing.T) {
 	require.Contains(t, got.text, `value="assessment.published" checked`)
 	require.NotContains(t, got.text, `value="candidate.invited" checked`)
 	require.Contains(t, got.text, `<a href="#field-url">`)
+
+	require.Equal(t, 4, strings.Count(s.get("/new").text, " checked>"), "a new form offers all events")
+	none := s.post("/new", []string{"url", "https://hooks.example.com"})
+	require.Contains(t, none.text, `<a href="#field-events">Choose at least one event.</a>`)
+	require.NotContains(t, none.text, " checked>", "none was ticked")
 }
 
-// together holds up the first two lists of endpoints until both are asked for.
+// together is a store that holds two lists of endpoints back until both were asked for.
 type together struct {
 	alotwebhook.Store
 	asked sync.WaitGroup
@@ -110,15 +114,15 @@ func TestAFormOfAnOlderVersionChangesNothing(t *testing.T) {
 	form := hidden(t, s.get("/"+e.ID+"/edit").text)
 	require.Equal(t, []string{"version", "1"}, form)
 	fields := append(form, "events", alotwebhook.EventCandidateInvited, "url", "https://mine.example.com")
-	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status) // meanwhile
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status) // changes the endpoint
 
 	got := s.post("/"+e.ID+"/edit", fields)
 	require.Equal(t, http.StatusConflict, got.status)
-	require.Contains(t, got.text, "Somebody else changed this endpoint")
+	require.Contains(t, got.text, "changed after you opened this form")
 	require.Contains(t, got.text, `value="https://mine.example.com"`)
 	require.Equal(t, e.URL, s.stored(e.ID).URL)
 
-	fields = append(hidden(t, got.text), fields[2:]...) // saving it all the same
+	fields = append(hidden(t, got.text), fields[2:]...) // saves the form once more
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
 	stored := s.stored(e.ID)
 	require.Equal(t, "https://mine.example.com", stored.URL)
@@ -137,97 +141,4 @@ func TestAnEventTypeThatIsNoMoreStaysChosen(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
 	require.Equal(t, e.EventTypes, s.stored(e.ID).EventTypes)
 	require.Contains(t, s.get("/history?type=candidate.withdrew").text, "<option selected>candidate.withdrew</option>")
-}
-
-func TestActionsOnAnEndpoint(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	e := s.endpoint("https://hooks.example.com/alot")
-	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status)
-	require.True(t, s.stored(e.ID).Disabled)
-	require.Contains(t, s.get("/"+e.ID).text, "goes out when you enable it")
-	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/enable", nil).status)
-	require.False(t, s.stored(e.ID).Disabled)
-
-	require.Equal(t, http.StatusUnprocessableEntity, s.post("/"+e.ID+"/test", []string{"type", "candidate.hired"}).status)
-	sent := s.post("/"+e.ID+"/test", []string{"type", alotwebhook.EventAssessmentPublished})
-	require.Contains(t, s.get(sent.header.Get("Location")).text, "Test event sent")
-
-	require.Equal(t, http.StatusBadRequest, s.post("/"+e.ID+"/recover", []string{"since", "1y"}).status)
-	require.Equal(t, http.StatusBadRequest, s.post("/"+e.ID+"/rotate", []string{"version", "3", "when", "never"}).status)
-	require.Equal(t, http.StatusNotFound, s.post("/"+e.ID+"/recover/stop", nil).status, "none was begun")
-	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/recover", []string{"since", "7d"}).status)
-	running := s.get("/" + e.ID).text
-	require.Contains(t, running, "<progress")
-	require.Contains(t, running, `hx-trigger="every 1s"`)
-
-	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/delete", []string{"confirmed", "no"}).status)
-	s.stored(e.ID) // is still there
-	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/delete", []string{"confirmed", "yes"}).status)
-	require.Equal(t, http.StatusNotFound, s.get("/"+e.ID).status)
-	require.Contains(t, s.get("/history").text, "deleted", "the history stays")
-}
-
-func TestARotationThatIsToComeIsShown(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	e := s.endpoint("https://hooks.example.com/alot")
-	_, err := s.dispatcher.RotateSecret(t.Context(), e.ID, "", time.Now().Add(time.Hour))
-	require.NoError(t, err)
-	require.Contains(t, s.get("/"+e.ID).text, "A new one signs from")
-}
-
-func TestWhatNeedsAttentionComesFirst(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	s.endpoint("https://a-well.example.com")
-	off := s.endpoint("https://b-off.example.com")
-	s.endpoint("https://c-well.example.com")
-	require.Equal(t, http.StatusSeeOther, s.post("/"+off.ID+"/disable", nil).status)
-	gone, failing := s.endpoint("https://d-gone.example.com"), s.endpoint("https://e-broken.example.com")
-	for _, change := range []func(*alotwebhook.Endpoint){
-		func(e *alotwebhook.Endpoint) {
-			*e = s.stored(gone.ID)
-			e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
-		},
-		func(e *alotwebhook.Endpoint) { *e = s.stored(failing.ID); e.FailingSince = time.Now().Add(-time.Hour) },
-	} {
-		var e alotwebhook.Endpoint
-		change(&e)
-		require.NoError(t, s.store.PutEndpoint(t.Context(), e))
-	}
-	text := s.get("/").text
-	last := -1
-	for _, want := range []string{"Needs attention", "d-gone", "Disabled: gone", "e-broken", "Failing</span>", "All others", "a-well", "c-well", "b-off"} {
-		at := strings.Index(text, want)
-		require.Greater(t, at, last, want)
-		last = at
-	}
-}
-
-// plain is a store without the optional capabilities.
-type plain struct{ alotwebhook.Store }
-
-func TestAStoreThatCountsNothing(t *testing.T) {
-	t.Parallel()
-	s := newSiteOn(t, plain{memory.New()}, nil)
-	e := s.endpoint("https://hooks.example.com/alot")
-	require.Contains(t, s.get("/").text, "not counted")
-	require.Contains(t, s.get("/"+e.ID).text, "does not count attempts")
-}
-
-func TestEndpointsComeInPages(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	for range 101 {
-		s.endpoint("https://hooks.example.com/alot")
-	}
-	first := s.get("/").text
-	require.Equal(t, 100, strings.Count(first, `class="lead"`))
-	m := reference.FindAllStringSubmatch(first[strings.Index(first, `class="pager"`):], 1)
-	second := s.get(m[0][1]).text
-	require.Equal(t, 1, strings.Count(second, `class="lead"`))
-	require.Contains(t, second, "First page")
-	require.Equal(t, http.StatusBadRequest, s.get("/?cursor=dlv_00000000000000000000000000").status)
-	require.Equal(t, http.StatusBadRequest, s.get("/?page=2").status)
 }

@@ -11,10 +11,11 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// call is a request that a route takes.
+// call is a request that a route accepts.
 type call struct{ method, path, body string }
 
-// calls fills the ids in and gives each route a body that it takes.
+// calls returns a call for each route, with the ids in its path and a body that it
+// accepts.
 func calls(h *host, endpoint, delivery string) (list []call) {
 	for _, rt := range settings.Routes(h.handler) {
 		id := endpoint
@@ -33,7 +34,7 @@ func calls(h *host, endpoint, delivery string) (list []call) {
 	return list
 }
 
-// withDelivery registers an endpoint of org_a and fails a delivery to it.
+// withDelivery registers an endpoint of org_a and makes a delivery to it fail.
 func (h *host) withDelivery() (endpoint, delivery string) {
 	endpoint = h.create(published)
 	event := h.emit(alotwebhook.EventCandidateCompleted, 1)[0]
@@ -49,7 +50,7 @@ func TestWhatIsAnotherOrganizationsDoesNotExistInAnyRoute(t *testing.T) {
 	absent := calls(h, "wh_00000000000000000000000000", "dlv_00000000000000000000000000")
 	tried := 0
 	for i, c := range calls(h, endpoint, delivery) {
-		if c.path == absent[i].path { // has no id
+		if c.path == absent[i].path { // the path has no id
 			continue
 		}
 		tried++
@@ -121,7 +122,7 @@ func TestNoRouteTakesWhatAnotherSiteSends(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, got.status, c)
 		}
 	}
-	h.create(published, "Sec-Fetch-Site", "cross-site", "Authorization", "Bearer x") // no page can add that unasked
+	h.create(published, "Sec-Fetch-Site", "cross-site", "Authorization", "Bearer x") // a page of another site cannot add that header without permission
 	h.create(published, "Sec-Fetch-Site", "same-origin")
 }
 
@@ -134,7 +135,7 @@ func TestEveryRouteTakesASlashAtItsEndAndAPrefix(t *testing.T) {
 	h.handler = http.StripPrefix("/public", bare)
 	for _, c := range list {
 		for _, path := range []string{"/public" + c.path, "/public" + c.path + "/"} {
-			got := h.do(c.method, path+"?zzz=1", c.body) // found, and without an effect
+			got := h.do(c.method, path+"?zzz=1", c.body) // the route is found, but does nothing
 			require.Equal(t, http.StatusBadRequest, got.status, path)
 		}
 		got := h.do("TRACE", "/public"+c.path, "")

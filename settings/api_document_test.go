@@ -11,7 +11,7 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// operations are the methods and paths of the document.
+// operations returns the methods and paths of the document.
 func operations(t *testing.T) (list [][2]string) {
 	t.Helper()
 	var doc struct {
@@ -41,7 +41,7 @@ func TestEveryPathTakesTheMethodsOfTheDocument(t *testing.T) {
 		want[o[1]] = append(want[o[1]], o[0])
 	}
 	for path, methods := range want {
-		got := h.do("PUT", strings.Replace(path, "{id}", "wh_00000000000000000000000000", 1), "") // which none takes
+		got := h.do("PUT", strings.Replace(path, "{id}", "wh_00000000000000000000000000", 1), "") // no path accepts PUT
 		require.Equal(t, http.StatusMethodNotAllowed, got.status, path)
 		require.ElementsMatch(t, methods, strings.Split(got.header.Get("Allow"), ", "), path)
 	}
@@ -61,4 +61,15 @@ func TestTheDocumentIsTheCallers(t *testing.T) {
 	t.Parallel()
 	settings.OpenAPI()[0] = 'x'
 	require.True(t, json.Valid(settings.OpenAPI()))
+}
+
+func TestEventTypesAreTheCatalogue(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	list := h.do("GET", "/v1/webhooks/event-types", "").json["eventTypes"].([]any)
+	require.Len(t, list, 4)
+	completed := list[1].(map[string]any)
+	require.Equal(t, "candidate.completed", completed["name"])
+	require.NotEmpty(t, completed["description"])
+	require.Equal(t, 82.0, completed["example"].(map[string]any)["score"])
 }
