@@ -83,7 +83,6 @@ func TestPolicies(t *testing.T) {
 		"exponential": {exponential, []time.Duration{time.Second, 3 * time.Second, 9 * time.Second}, 0},
 		"constant":    {func() backoff.BackOff { return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Hour), 1) }, []time.Duration{time.Hour}, 0},
 		"stop":        {func() backoff.BackOff { return &backoff.StopBackOff{} }, nil, 0},
-		"nil":         {func() backoff.BackOff { return nil }, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
