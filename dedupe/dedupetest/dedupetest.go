@@ -60,12 +60,12 @@ const (
 )
 
 // patience bounds every wait, so that a slow machine passes and a broken Deduper
-// ends: half of the time that the tests still have, and at most a minute.
+// ends: half of the time that the tests still have, and at most ten minutes.
 func (t *trial) patience() time.Duration {
 	if deadline, ok := t.Deadline(); ok {
-		return min(time.Minute, time.Until(deadline)/2)
+		return min(10*time.Minute, time.Until(deadline)/2)
 	}
-	return time.Minute
+	return 10 * time.Minute
 }
 
 // trial is one rule on trial: a test with its Deduper.

@@ -72,9 +72,9 @@ func TestUnbrokenPasses(t *testing.T) {
 // runMutant runs a part of the suite on a broken Deduper in a process of its own.
 func runMutant(t *testing.T, name, pattern string) (output string, err error) {
 	t.Helper()
-	timeout := "-test.timeout=120s"
+	timeout := "-test.timeout=10m"
 	if name == "LeaseForEver" {
-		timeout = "-test.timeout=8s" // it is waited for half of that, in vain
+		timeout = "-test.timeout=30s" // it is waited for half of that, in vain
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMutant$"+pattern, "-test.v", timeout)
 	cmd.Env = append(os.Environ(), mutantVariable+"="+name)
