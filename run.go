@@ -271,6 +271,9 @@ const (
 	finishBatch = 512
 	// finishTimeout bounds how long the end of a run waits for a store that fails.
 	finishTimeout = 10 * time.Second
+	// writeTimeout bounds one try to store outcomes. Without it, a connection that
+	// is dead and does not say so would hold up all outcomes for many minutes.
+	writeTimeout = 30 * time.Second
 )
 
 // finish stores outcomes until there are no more to come.
@@ -316,7 +319,7 @@ func (r *run) gather(batch []finished) []finished {
 func (r *run) store(batch []Outcome) {
 	episode := episode{log: r.d.log, what: "finish"}
 	for first := true; ; first = false {
-		lost, err := r.d.store.Finish(r.writes, batch)
+		lost, err := r.finishOnce(batch)
 		if err == nil {
 			episode.over()
 			if len(lost) > 0 && first { // later it may be that a try did store them, whose answer was lost
@@ -329,6 +332,12 @@ func (r *run) store(batch []Outcome) {
 			return
 		}
 	}
+}
+
+func (r *run) finishOnce(batch []Outcome) (lost []string, err error) {
+	ctx, cancel := context.WithTimeout(r.writes, writeTimeout)
+	defer cancel()
+	return r.d.store.Finish(ctx, batch)
 }
 
 // poller says how long to wait for what nobody tells of.

@@ -111,13 +111,14 @@ func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
 	f, _ := newFailing(t, func(c *pgxpool.Config) { c.MaxConns = 4 })
 	rounds, since := 0, time.Now()
-	for f.host.store.of("finish").failed == 0 { // the lock may come when nothing is under way that will have an outcome
+	// The lock may come when nothing is under way that will have an outcome, or
+	// when a connection still prepares its statements, which the server does not bound.
+	for f.host.store.of("finish").failed == 0 || !f.host.store.failedWith("57014") {
 		rounds++
-		require.LessOrEqual(t, rounds, 20, "no finish gave up")
+		require.LessOrEqual(t, rounds, 20, "no finish gave up, or no statement was ended by the server's own timeout")
 		f.lockQueue()
 		f.awaitMore()
 	}
-	require.True(t, f.host.store.failedWith("57014"), "the server's own timeout ended a statement")
 	f.finish(rounds, 3*rounds+triesIn(time.Since(since)))
 }
 
