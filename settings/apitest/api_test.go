@@ -127,22 +127,27 @@ func TestATestEventIsDelivered(t *testing.T) {
 
 		again := h.do(202, "POST", delivery+"/redeliver", "")
 		require.Equal(t, sent.str("eventId"), again.str("eventId"))
-		require.Eventually(t, func() bool {
-			got := h.do(200, "GET", delivery, "")
-			return got.json["attemptCount"] == 2.0 && got.str("status") == "delivered"
-		}, 20*time.Second, 10*time.Millisecond)
+		h.waitFor(delivery, func(got reply) bool { return got.json["attemptCount"] == 2.0 && got.str("status") == "delivered" })
 		require.Equal(t, "candidate.completed", h.do(202, "POST", path+"/test", "").str("type"), "the endpoint's first")
 	})
 }
 
 // wait reads until the thing has the status.
-func (h *host) wait(path, status string) (got reply) {
+func (h *host) wait(path, status string) reply {
 	h.t.Helper()
-	require.Eventually(h.t, func() bool {
-		got = h.do(200, "GET", path, "")
-		return got.str("status") == status
-	}, 20*time.Second, 10*time.Millisecond)
-	return got
+	return h.waitFor(path, func(got reply) bool { return got.str("status") == status })
+}
+
+// waitFor reads until the thing is as wanted.
+func (h *host) waitFor(path string, wanted func(reply) bool) reply {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		got := h.do(200, "GET", path, "")
+		if wanted(got) {
+			return got
+		}
+		require.True(h.t, time.Now().Before(deadline), got.text)
+	}
 }
 
 func TestWhatHasFailedIsRecovered(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,10 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 	"github.com/alot/alotwebhook/store/sqlite"
 )
+
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
 
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
