@@ -266,6 +266,9 @@ const (
 	finishBatch = 512
 	// finishTimeout bounds how long the end of a run waits for a store that fails.
 	finishTimeout = 10 * time.Second
+	// writeTimeout bounds one try to store outcomes. Without it, a connection that
+	// is dead and does not say so would hold up all outcomes for many minutes.
+	writeTimeout = 30 * time.Second
 )
 
 // finish stores outcomes in batches until no more can come.
@@ -313,7 +316,7 @@ func (r *run) gather(batch []endpointOutcome) []endpointOutcome {
 func (r *run) store(batch []Outcome) {
 	episode := pace.Episode{Log: r.d.log, Operation: "finish"}
 	for first := true; ; first = false {
-		lost, err := r.d.store.Finish(r.writesCtx, batch)
+		lost, err := r.finishOnce(batch)
 		if err == nil {
 			episode.Over()
 			// After a failed try, a lease may only seem lost: the store may have kept
@@ -328,4 +331,12 @@ func (r *run) store(batch []Outcome) {
 			return
 		}
 	}
+}
+
+// finishOnce makes one try, which is bounded: a connection that is dead and does not
+// say so would hold up all outcomes.
+func (r *run) finishOnce(batch []Outcome) (lost []string, err error) {
+	ctx, cancel := context.WithTimeout(r.writesCtx, writeTimeout)
+	defer cancel()
+	return r.d.store.Finish(ctx, batch)
 }

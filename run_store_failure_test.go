@@ -152,6 +152,35 @@ func TestRunEndsThoughTheStoreIsAway(t *testing.T) {
 	})
 }
 
+// mute is a store whose first Finish gets no response, as over a connection that
+// is dead and does not say so.
+type mute struct {
+	alotwebhook.Store
+	asked atomic.Bool
+}
+
+func (m *mute) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	if !m.asked.Swap(true) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return m.Store.Finish(ctx, outcomes)
+}
+
+// Outcomes are stored within the lease although a try to store them hangs.
+func TestAFinishThatHangsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOn(t, &mute{Store: memory.New()}, alotwebhook.Config{}, &receivers{})
+		endpoint := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		event := w.emit(t)
+		time.Sleep(39 * time.Second) // its lease is 40 s
+		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+		require.Len(t, w.net.requests(), 1)
+	})
+}
+
 // neverFinishing is a store that drops all outcomes, as if the process always crashed before
 // it could store one.
 type neverFinishing struct{ alotwebhook.Store }

@@ -32,7 +32,7 @@ func rightReceiver(t *testing.T) *httptest.Server {
 func TestCheckRightReceiver(t *testing.T) {
 	t.Parallel()
 	s := rightReceiver(t)
-	code, out, says := run(t, "", "check", s.URL)
+	code, out, says := run(t, "", "check", "--timeout", "10m", s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
 	require.Contains(t, out, "– too-old  not made: no MaxAge is given")
@@ -40,7 +40,7 @@ func TestCheckRightReceiver(t *testing.T) {
 	require.Empty(t, says)
 	require.NotContains(t, out, string(secret))
 
-	code, out, _ = run(t, "", "check", "--json", "--skip", "gzip,oversized", "--type", "candidate.invited", "--data", `{"a":1}`, s.URL)
+	code, out, _ = run(t, "", "check", "--json", "--timeout", "10m", "--skip", "gzip,oversized", "--type", "candidate.invited", "--data", `{"a":1}`, s.URL)
 	require.Equal(t, exitOK, code)
 	var names []string
 	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
@@ -62,7 +62,7 @@ func TestCheckStandardWebhooks(t *testing.T) {
 	s := httptest.NewServer(alotwebhook.NewReceiver(v.AcceptStandard(&alotwebhook.StandardConfig{Only: true}),
 		&alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)}))
 	defer s.Close()
-	code, out, _ := run(t, "", "check", "--standard", s.URL)
+	code, out, _ := run(t, "", "check", "--standard", "--timeout", "10m", s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ standard-stale")
 }

@@ -63,7 +63,7 @@ func (l *listening) sees(s *screen, expression string) string {
 	require.Eventually(l.t, func() bool {
 		found = re.FindStringSubmatch(s.String())
 		return found != nil
-	}, 20*time.Second, 5*time.Millisecond, "%s in %s", expression, s)
+	}, 10*time.Minute, 5*time.Millisecond, "%s in %s", expression, s)
 	return found[1]
 }
 
@@ -107,7 +107,7 @@ func TestListenPrints(t *testing.T) {
 func TestListenIsRightReceiver(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
-	code, out, _ := run(t, "", "check", "--max-body", "1048576", "--timeout", "60s", l.url)
+	code, out, _ := run(t, "", "check", "--max-body", "1048576", "--timeout", "10m", l.url)
 	require.Equal(t, exitOK, code, "%s", out)
 }
 

@@ -61,14 +61,14 @@ const (
 )
 
 // patience returns how long a test waits for a lease to run out: half of the time
-// that is left before the test binary's timeout, and at most a minute. It is long, so
+// that is left before the test binary's timeout, and at most ten minutes. It is long, so
 // that a slow machine passes; it is bounded, so that a Deduper whose leases never run
 // out fails.
 func (t *trial) patience() time.Duration {
 	if deadline, ok := t.Deadline(); ok {
-		return min(time.Minute, time.Until(deadline)/2)
+		return min(10*time.Minute, time.Until(deadline)/2)
 	}
-	return time.Minute
+	return 10 * time.Minute
 }
 
 // trial is the test of one rule, with its Deduper.

@@ -73,9 +73,9 @@ func TestUnbrokenPasses(t *testing.T) {
 // runMutant runs a part of the suite on a broken Deduper, in a child process.
 func runMutant(t *testing.T, name, pattern string) (output string, err error) {
 	t.Helper()
-	timeout := "-test.timeout=120s"
+	timeout := "-test.timeout=10m"
 	if name == "LeaseForEver" {
-		timeout = "-test.timeout=8s" // the suite waits for half of it until it gives the lease up
+		timeout = "-test.timeout=30s" // the suite waits for half of it until it gives the lease up
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMutant$"+pattern, "-test.v", timeout)
 	cmd.Env = append(os.Environ(), mutantVariable+"="+name)

@@ -43,7 +43,7 @@ var databases = []struct {
 
 func openSQLite(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	return handle(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+	return handle(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(600000)&_pragma=journal_mode(WAL)&_txlock=immediate")
 }
 
 func openPostgres(t testing.TB, driver string) func() *sql.DB {

@@ -27,10 +27,7 @@ func TestATestEventIsDelivered(t *testing.T) {
 
 		again := h.do(202, "POST", delivery+"/redeliver", "")
 		require.Equal(t, sent.str("eventId"), again.str("eventId"))
-		require.Eventually(t, func() bool {
-			got := h.do(200, "GET", delivery, "")
-			return got.json["attemptCount"] == 2.0 && got.str("status") == "delivered"
-		}, 20*time.Second, 10*time.Millisecond)
+		h.waitFor(delivery, func(got reply) bool { return got.json["attemptCount"] == 2.0 && got.str("status") == "delivered" })
 		require.Equal(t, "candidate.completed", h.do(202, "POST", path+"/test", "").str("type"), "the endpoint's first")
 	})
 }

@@ -28,6 +28,10 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 // stores are the stores that the tests run over.
@@ -241,11 +245,19 @@ func (h *host) fail(n int) (ids []string) {
 }
 
 // wait reads a delivery or a recovery until it has the status.
-func (h *host) wait(path, status string) (got reply) {
+func (h *host) wait(path, status string) reply {
 	h.t.Helper()
-	require.Eventually(h.t, func() bool {
-		got = h.do(200, "GET", path, "")
-		return got.str("status") == status
-	}, 20*time.Second, 10*time.Millisecond)
-	return got
+	return h.waitFor(path, func(got reply) bool { return got.str("status") == status })
+}
+
+// waitFor reads until the thing is as wanted.
+func (h *host) waitFor(path string, wanted func(reply) bool) reply {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		got := h.do(200, "GET", path, "")
+		if wanted(got) {
+			return got
+		}
+		require.True(h.t, time.Now().Before(deadline), got.text)
+	}
 }

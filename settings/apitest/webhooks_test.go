@@ -118,7 +118,7 @@ func deliver(t *testing.T, d *alotwebhook.Dispatcher) map[string]received {
 		select {
 		case r := <-requests:
 			byType[r.header.Get(alotwebhook.EventHeader)] = r
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			require.FailNow(t, "not everything was delivered", "%d of %d", len(byType), len(catalogue()))
 		}
 	}

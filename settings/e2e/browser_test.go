@@ -22,8 +22,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a step may take that usually takes milliseconds.
-const patience = 60 * time.Second
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
 
 //go:embed testdata/axe.min.js
 var axe string
@@ -168,13 +169,32 @@ func (b *tab) choose(selector, text string) {
 
 // text returns the text that the page shows.
 func (b *tab) text() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	return b.value(`document.body?.innerText ?? ""`)
+}
+
+// value is that of an expression now, and nothing between two pages.
+func (b *tab) value(expression string) string {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression))
 	if err != nil {
-		return "" // the tab is between two pages
+		require.NoError(b.t, ctx.Err(), expression)
+		return ""
 	}
-	return text
+	return value
+}
+
+// becomes waits until an expression has a value that is wanted. It looks from
+// outside: a page that nobody sees draws no frames in which to look.
+func (b *tab) becomes(expression string, wanted func(value string) bool) (value string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if value = b.value(expression); wanted(value) {
+			return value
+		}
+	}
+	require.Fail(b.t, "it did not become what is wanted", "%s is %q in:\n%s", expression, value, b.text())
+	return ""
 }
 
 // sees waits until the page shows all of the words.

@@ -301,7 +301,7 @@ func TestWhatIsShownCanBeCopied(t *testing.T) {
 	b := open(t, h.base, true)
 	b.visit(e.ID)
 	b.click(`[data-copy="endpoint-id"]`)
-	said := run(b, chromedp.Poll[string](`document.getElementById("announce").textContent`))
+	said := b.becomes(`document.getElementById("announce").textContent`, func(said string) bool { return said != "" })
 	if said != "Copied" {
 		require.Equal(t, e.ID, run(b, chromedp.Evaluate[string](`getSelection().toString()`)))
 	}
@@ -322,7 +322,7 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	require.Equal(t, "skip", run(b, chromedp.Evaluate[string](`document.activeElement.className`)))
 	b.do(chromedp.Focus(chromedp.CSS(`form[action$="/disable"] button`)), chromedp.KeyEvent("\r"))
 	b.sees("Endpoint disabled")
-	require.Equal(t, "flash", run(b, chromedp.Poll[string](`document.activeElement.id`)))
+	b.becomes(`document.activeElement.id`, is("flash"))
 	b.at(is(e.ID), "the parameter that says what was done is removed from the address")
 }
 

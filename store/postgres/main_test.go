@@ -14,6 +14,10 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 // open returns an empty store in a schema of its own.

@@ -15,6 +15,10 @@ import (
 
 const completed = "candidate.completed"
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 var data = json.RawMessage(`{"sessionId":"sess_123","text":"` + strings.Repeat("x", 120) + `"}`)
 
 func newEvent(tb testing.TB, organization string) alotwebhook.Event {

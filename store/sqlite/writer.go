@@ -354,8 +354,9 @@ func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err
 		return explain(doing, err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	if err := f(&txn{ctx: ctx, tx: tx, now: time.Now().UnixMicro()}); err != nil {
-		return explain(doing, err)
+	err = f(&txn{ctx: ctx, tx: tx, now: time.Now().UnixMicro()})
+	if err != nil && ctx.Err() != nil && !passes(err) {
+		return ended(ctx) // its end has closed the statements, of which the error may speak
 	}
-	return nil
+	return explain(doing, err)
 }

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/binary"
 	"os"
 	"regexp"
@@ -47,23 +48,33 @@ func TestGroupCommit(t *testing.T) {
 	require.NoError(t, err)
 
 	const calls = 60
-	errs := make([]error, calls)
-	var wg sync.WaitGroup
-	for i := range calls {
-		event := newEvent(t, "org_1")
-		wg.Go(func() { errs[i] = s.Enqueue(t.Context(), []alotwebhook.Event{event}) })
-	}
-	time.Sleep(50 * time.Millisecond) // nothing shows that a call waits; those that come later only add commits
-	require.NoError(t, lock.Rollback())
-	wg.Wait()
-	for _, err := range errs {
+	for _, err := range enqueueTogether(t, s, lock, calls, func(*alotwebhook.Event, int) {}) {
 		require.NoError(t, err)
 	}
 	require.Less(t, commits(t, path)-before, calls/2)
 	require.Len(t, claim(t, s, 100, nil), calls)
 }
 
-// One call of a group fails, and fails alone.
+// enqueueTogether makes calls of one event each while the lock is held. All but
+// the first wait for the writer when the lock is given up.
+func enqueueTogether(t *testing.T, s *sqlite.Store, lock *sql.Tx, calls int, change func(e *alotwebhook.Event, i int)) []error {
+	t.Helper()
+	errs := make([]error, calls)
+	var wg sync.WaitGroup
+	for i := range calls {
+		event := newEvent(t, "org_1")
+		change(&event, i)
+		wg.Go(func() { errs[i] = s.Enqueue(t.Context(), []alotwebhook.Event{event}) })
+		if i == 0 {
+			require.Eventually(t, s.Writing, patience, time.Millisecond)
+		}
+	}
+	require.Eventually(t, func() bool { return s.Waiting() == calls-1 }, patience, time.Millisecond)
+	require.NoError(t, lock.Rollback())
+	wg.Wait()
+	return errs
+}
+
 func TestOneOfAGroupFails(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -73,18 +84,11 @@ func TestOneOfAGroupFails(t *testing.T) {
 	_, err := lock.Exec("DELETE FROM alotwebhook_migrations WHERE 0")
 	require.NoError(t, err)
 	const calls = 20
-	errs := make([]error, calls)
-	var wg sync.WaitGroup
-	for i := range calls {
-		event := newEvent(t, "org_1")
+	errs := enqueueTogether(t, s, lock, calls, func(e *alotwebhook.Event, i int) {
 		if i%5 == 0 {
-			event.ID = "evt_short"
+			e.ID = "evt_short"
 		}
-		wg.Go(func() { errs[i] = s.Enqueue(t.Context(), []alotwebhook.Event{event}) })
-	}
-	time.Sleep(50 * time.Millisecond) // so that they gather; the result is the same if they do not
-	require.NoError(t, lock.Rollback())
-	wg.Wait()
+	})
 	for i, err := range errs {
 		if i%5 == 0 {
 			require.ErrorContains(t, err, "evt_short")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,10 @@ import (
 	"syscall"
 	"time"
 )
+
+// patience is for how many seconds pg_ctl waits: a last resort for a server that
+// hangs, and no measure of how fast the machine is.
+const patience = "600"
 
 // Cluster is a temporary PostgreSQL server.
 type Cluster struct {
@@ -53,7 +58,7 @@ func (c *Cluster) Standby(settings ...string) (*Cluster, error) {
 
 // Promote makes a standby take writes, and waits until it does.
 func (c *Cluster) Promote() error {
-	return c.run("pg_ctl", "-D", c.data, "-w", "-t", "60", "promote")
+	return c.run("pg_ctl", "-D", c.data, "-w", "-t", patience, "promote")
 }
 
 func (c *Cluster) create(settings []string) (err error) {
@@ -69,9 +74,6 @@ func (c *Cluster) create(settings []string) (err error) {
 		}
 	}
 	c.data = filepath.Join(c.dir, "data")
-	if c.port, err = freePort(); err != nil {
-		return err
-	}
 	if err := c.makeData(); err != nil {
 		return err
 	}
@@ -81,7 +83,24 @@ func (c *Cluster) create(settings []string) (err error) {
 	if err := c.watch(); err != nil {
 		return err
 	}
-	return c.Start()
+	return c.startOnFreePort()
+}
+
+// startOnFreePort tries another port where somebody else took the first one
+// before the server could.
+func (c *Cluster) startOnFreePort() (err error) {
+	for range 5 {
+		if c.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = c.set(fmt.Sprintf("port = %d", c.port)); err != nil {
+			return err
+		}
+		if err = c.Start(); err == nil || !strings.Contains(c.Log(), "Address already in use") {
+			return err
+		}
+	}
+	return err
 }
 
 func (c *Cluster) makeData() error {
@@ -92,15 +111,18 @@ func (c *Cluster) makeData() error {
 }
 
 func (c *Cluster) configure(settings []string) error {
-	lines := append([]string{
+	return c.set(append([]string{
 		"listen_addresses = '127.0.0.1'",
-		fmt.Sprintf("port = %d", c.port),
 		fmt.Sprintf("unix_socket_directories = '%s'", c.dir),
 		"max_connections = 200",
 		"shared_buffers = 512MB",
 		"max_wal_size = 4GB",
 		"log_min_messages = warning",
-	}, settings...)
+	}, settings...)...)
+}
+
+// set adds lines to the configuration; the last one of a name holds.
+func (c *Cluster) set(lines ...string) error {
 	conf, err := os.OpenFile(filepath.Join(c.data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -123,12 +145,12 @@ func (c *Cluster) watch() (err error) {
 
 // Start starts the server after a [Cluster.Stop] and waits until it answers.
 func (c *Cluster) Start() error {
-	return c.run("pg_ctl", "-D", c.data, "-l", filepath.Join(c.dir, "log"), "-w", "-t", "60", "start")
+	return c.run("pg_ctl", "-D", c.data, "-l", filepath.Join(c.dir, "log"), "-w", "-t", patience, "start")
 }
 
 // Stop stops the server: mode is smart, fast or immediate, the last like a crash.
 func (c *Cluster) Stop(mode string) error {
-	return c.run("pg_ctl", "-D", c.data, "-m", mode, "-w", "-t", "60", "stop")
+	return c.run("pg_ctl", "-D", c.data, "-m", mode, "-w", "-t", patience, "stop")
 }
 
 // Close stops the server and removes its files.
@@ -222,13 +244,24 @@ func unprivileged() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort draws a port on which nobody listens, below those that the system
+// gives to connections: one of these could be taken while a server is stopped.
+func freePort() (port int, err error) {
+	const first = 10_000
+	end := 32_768
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		if _, err := fmt.Sscan(string(text), &end); err != nil || end <= first {
+			end = 32_768
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	for range 100 {
+		port = first + rand.IntN(end-first)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
 
 // CPU returns the processor time that the server's processes have used, read from

@@ -84,7 +84,7 @@ func bouncerConfig(server *pgx.ConnConfig, port int) string {
 // awaitAnswer waits until PgBouncer takes connections.
 func awaitAnswer(t testing.TB, dsn string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, dsn)

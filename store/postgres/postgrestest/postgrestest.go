@@ -113,7 +113,7 @@ func Schema(t testing.TB, pool *pgxpool.Pool) string {
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1))
 	dsn := pool.Config().ConnString()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		cleaner, err := pgxpool.New(ctx, dsn)
 		if err != nil {
