@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -83,9 +84,11 @@ Output is coloured on a terminal only, and not when NO_COLOR is set.`,
   alotwebhook check http://localhost:3000/alot/webhook
   alotwebhook listen --forward http://localhost:3000/alot/webhook
   alotwebhook completion bash > /etc/bash_completion.d/alotwebhook`,
+		Version:       version(debug.ReadBuildInfo()),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
 	return root
 }
@@ -121,7 +124,7 @@ func (a *app) does(run func(cmd *cobra.Command, args []string) error) func(*cobr
 // package flag.
 func doubleDashes(root *cobra.Command, args []string) []string {
 	long := func(name string) bool {
-		return name == "help" || slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
+		return name == "help" || name == "version" || slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
 	}
 	fixed := make([]string, len(args))
 	for i, arg := range args {

@@ -52,9 +52,13 @@ func TestProcess(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 
+	out, err := command(t, program, "--version").Output()
+	require.NoError(t, err)
+	require.Regexp(t, `^alotwebhook (v\d\S+|\(devel\)) go\S+ \w+/\w+\n$`, string(out))
+
 	sign := command(t, program, "sign", "--secret", helloSecret)
 	sign.Stdin = strings.NewReader(helloBody)
-	out, err := sign.Output()
+	out, err = sign.Output()
 	require.NoError(t, err)
 	require.Equal(t, helloSignature+"\n", string(out))
 
