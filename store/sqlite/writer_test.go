@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
-	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/alot/alotwebhook"
-	"github.com/alot/alotwebhook/store/sqlite"
 	"github.com/stretchr/testify/require"
 )
 
@@ -91,46 +88,4 @@ func TestOneOfAGroupFails(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Len(t, claim(t, s, 100, nil), calls*4/5)
-}
-
-// Nothing that the writer does reads a whole table that grows.
-func TestPlansScanNothing(t *testing.T) {
-	t.Parallel()
-	path := newPath(t)
-	s, err := sqlite.Open(t.Context(), path)
-	require.NoError(t, err)
-	fleet(t, s, 20)
-	enqueue(t, s, 300, 0, 20)
-	claimed := claim(t, s, 200, nil)
-	finish(t, s, claimed[:100])
-	fail := alotwebhook.Outcome{DeliveryID: claimed[100].DeliveryID, Lease: claimed[100].Lease, State: alotwebhook.StatePending, NextAttemptIn: time.Hour,
-		Attempt: alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: 500, Reason: alotwebhook.ReasonStatus}}
-	_, err = s.Finish(t.Context(), []alotwebhook.Outcome{fail})
-	require.NoError(t, err)
-	_, err = s.Redeliver(t.Context(), []string{claimed[0].DeliveryID, fail.DeliveryID})
-	require.NoError(t, err)
-	require.NoError(t, s.EnqueueTo(t.Context(), endpointID(1), newEvent(t, "org_1")))
-	require.NoError(t, s.DeleteEndpoint(t.Context(), endpointID(2)))
-	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond, History: time.Nanosecond})
-	require.NoError(t, err)
-	require.NoError(t, s.Close())
-
-	scan := regexp.MustCompile(`^SCAN (alotwebhook_\w+|[a-z])\b`)
-	db := hostHandle(t, path)
-	statements := s.Statements()
-	require.Greater(t, len(statements), 20)
-	for _, query := range statements {
-		args := make([]any, strings.Count(query, "?")) // more than it needs where they are numbered
-		plan, err := db.Query("EXPLAIN QUERY PLAN "+query, args...)
-		require.NoError(t, err, query)
-		for plan.Next() {
-			var id, parent, unused int
-			var detail string
-			require.NoError(t, plan.Scan(&id, &parent, &unused, &detail))
-			if !strings.Contains(query, "alotwebhook_changes") { // one row
-				require.False(t, scan.MatchString(detail), "%s\nin %s", detail, query)
-			}
-		}
-		require.NoError(t, plan.Close())
-	}
 }
