@@ -91,6 +91,9 @@ func migrationSQL(schema string, version int, create bool) string {
 //
 // All happens in one transaction, also through PgBouncer in transaction mode.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
+	if err := checkPool(pool); err != nil {
+		return err
+	}
 	s := newStore(pool, opts)
 	if err := s.migrate(ctx); err != nil {
 		return s.explain("migrate the schema", err)

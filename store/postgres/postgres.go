@@ -100,10 +100,10 @@ var _ alotwebhook.Store = (*Store)(nil)
 // New returns a store on the pool. It checks what can be known now: that the
 // server answers, is PostgreSQL 14 or later, takes writes and keeps UTF-8, that
 // the schema is there and of the version this code knows, and that the role may
-// use it.
+// use it. A nil pool is an [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
-	if pool == nil {
-		return nil, errors.New("alotwebhook: postgres: the pool is nil")
+	if err := checkPool(pool); err != nil {
+		return nil, err
 	}
 	s := newStore(pool, opts)
 	if err := s.checkServer(ctx); err != nil {
@@ -118,6 +118,13 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 		return nil, s.explain("check the schema", err)
 	}
 	return s, nil
+}
+
+func checkPool(pool *pgxpool.Pool) error {
+	if pool == nil {
+		return &alotwebhook.FieldError{Field: "pool", Problem: "is nil; give the pool that pgxpool.New returned, after a look at its error"}
+	}
+	return nil
 }
 
 func newStore(pool *pgxpool.Pool, opts *Options) *Store {
