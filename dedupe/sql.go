@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
 // SQLConfig says how an [SQL] works; nil works.
@@ -166,17 +167,23 @@ func (s *SQL) Release(ctx context.Context, c alotwebhook.DedupeClaim) error {
 // Tx completes claims inside a transaction of yours.
 type Tx struct {
 	s  *SQL
-	tx *sql.Tx
+	tx sqltx.Tx
 }
 
-// Tx returns what completes claims inside tx, on the database of s.
-func (s *SQL) Tx(tx *sql.Tx) *Tx { return &Tx{s, tx} }
+// Tx returns what completes claims inside tx, on the database of s. tx is a
+// [*sql.Tx], or what a library above database/sql has for one; package sqltx
+// says what that is in GORM, sqlx and others.
+func (s *SQL) Tx(tx sqltx.Tx) *Tx { return &Tx{s, tx} }
 
 // Complete marks the claim's event as handled if tx commits, and not otherwise.
 // A handler gets its claim by [alotwebhook.ClaimFromContext]. On an error, above
 // all [alotwebhook.ErrClaimLost], roll back: somebody else has handled the event
-// or is about to.
+// or is about to. What is no transaction, nil and *sql.DB among it, is an
+// [*alotwebhook.FieldError].
 func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if err := sqltx.Check(t.tx); err != nil {
+		return err
+	}
 	return t.s.complete(ctx, t.tx, c)
 }
 
@@ -191,13 +198,7 @@ func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args [
 	return s.sql.complete, []any{c.Key, c.Token, s.retention}, nil
 }
 
-// execer is an *sql.DB or an *sql.Tx.
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim) error {
+func (s *SQL) complete(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) error {
 	query, args, err := s.CompleteStatement(c)
 	if err != nil {
 		return err
@@ -205,7 +206,7 @@ func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim)
 	n, err := affected(q.ExecContext(ctx, query, args...))
 	if err == nil && n == 0 {
 		// Most often it was completed in the handler's transaction.
-		err = q.QueryRowContext(ctx, s.sql.own, c.Key, c.Token).Scan(&n)
+		n, err = s.own(ctx, q, c)
 	}
 	switch {
 	case err != nil:
@@ -214,6 +215,21 @@ func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim)
 		return lost(c)
 	}
 	return nil
+}
+
+// own counts the rows that are the claim's still: 0 or 1.
+func (s *SQL) own(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) (n int64, err error) {
+	rows, err := q.QueryContext(ctx, s.sql.own, c.Key, c.Token)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&n); err != nil {
+			return 0, err
+		}
+	}
+	return n, rows.Err()
 }
 
 const (
