@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
 // SQLConfig configures an [SQL]. A nil *SQLConfig stands for the defaults.
@@ -168,18 +169,23 @@ func (s *SQL) Release(ctx context.Context, c alotwebhook.DedupeClaim) error {
 // Tx completes claims inside your own transaction; see [SQL.Tx].
 type Tx struct {
 	s  *SQL
-	tx *sql.Tx
+	tx sqltx.Tx
 }
 
 // Tx returns a [Tx] that completes claims inside tx. The transaction must be on the
-// database of s.
-func (s *SQL) Tx(tx *sql.Tx) *Tx { return &Tx{s, tx} }
+// database of s. It is a [*sql.Tx], or the transaction of a library above database/sql:
+// package sqltx lists them.
+func (s *SQL) Tx(tx sqltx.Tx) *Tx { return &Tx{s, tx} }
 
 // Complete marks the claim's event as handled once the transaction commits. A handler
 // gets its claim from [alotwebhook.ClaimFromContext]. If Complete returns an error,
 // roll back: after [alotwebhook.ErrClaimLost], another handler has handled the event
-// or is about to.
+// or is about to. An [*alotwebhook.FieldError] refuses a tx that is nil or no
+// transaction, such as a *sql.DB.
 func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if err := sqltx.Check(t.tx); err != nil {
+		return err
+	}
 	return t.s.complete(ctx, t.tx, c)
 }
 
@@ -194,13 +200,7 @@ func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args [
 	return s.sql.complete, []any{c.Key, c.Token, s.retention}, nil
 }
 
-// execer is an *sql.DB or an *sql.Tx.
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim) error {
+func (s *SQL) complete(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) error {
 	query, args, err := s.CompleteStatement(c)
 	if err != nil {
 		return err
@@ -209,7 +209,7 @@ func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim)
 	if err == nil && n == 0 {
 		// No row changed. Most often, that is because the handler's transaction
 		// has completed the claim already.
-		err = q.QueryRowContext(ctx, s.sql.own, c.Key, c.Token).Scan(&n)
+		n, err = s.own(ctx, q, c)
 	}
 	switch {
 	case err != nil:
@@ -218,6 +218,21 @@ func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim)
 		return lost(c)
 	}
 	return nil
+}
+
+// own counts the rows that are the claim's still: 0 or 1.
+func (s *SQL) own(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) (n int64, err error) {
+	rows, err := q.QueryContext(ctx, s.sql.own, c.Key, c.Token)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&n); err != nil {
+			return 0, err
+		}
+	}
+	return n, rows.Err()
 }
 
 const (

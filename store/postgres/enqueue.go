@@ -3,8 +3,8 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
 // enqueueSQL stores the events that are new and, for each, a delivery to every
@@ -202,8 +203,9 @@ func arrayLiteral(values []string) string {
 
 // Tx returns an Enqueuer inside the host's transaction: what it stores commits
 // or rolls back with it, in one round trip per call. Neither settings nor
-// savepoints are left in the transaction. After an error the transaction is
-// aborted, as after any failed statement.
+// savepoints are left in the transaction. After an error of the database the transaction is
+// aborted, as after any failed statement. A nil tx is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
 //
 // Enqueue late in the transaction, and commit soon: see the package comment on
 // deliveries that commit more than a second after they were emitted.
@@ -214,50 +216,58 @@ type pgxEnqueuer struct {
 	tx    pgx.Tx
 }
 
+// Enqueue implements [alotwebhook.Enqueuer].
 func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	return q.store.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
-		for _, c := range chunks {
-			rows, err := q.tx.Query(ctx, q.store.sql(enqueueSQL), c.pgx()...)
-			if err != nil {
-				return nil, err
-			}
-			found, err = appendLanes(found, rows)
-			rows.Close()
-			if err != nil {
-				return nil, err
-			}
+	if v := reflect.ValueOf(q.tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
+	}
+	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
+		rows, err := q.tx.Query(ctx, q.store.sql(enqueueSQL), c.pgx()...)
+		if err != nil {
+			return nil, err
 		}
-		return found, nil
+		defer rows.Close()
+		return appendLanes(found, rows)
 	})
 }
 
 // SQLTx is [Store.Tx] for hosts on database/sql, whatever their driver for
-// PostgreSQL and whatever stands on top of it.
-func (s *Store) SQLTx(tx *sql.Tx) alotwebhook.Enqueuer { return sqlEnqueuer{s, tx} }
+// PostgreSQL and whatever stands on top of it: tx is a [*sql.Tx], or what a
+// library has for one; package sqltx says what that is in GORM, sqlx and others. What
+// is no transaction, nil and *sql.DB among it, is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
+func (s *Store) SQLTx(tx sqltx.Tx) alotwebhook.Enqueuer { return sqlEnqueuer{s, tx} }
 
 type sqlEnqueuer struct {
 	store *Store
-	tx    *sql.Tx
+	tx    sqltx.Tx
 }
 
+// Enqueue implements [alotwebhook.Enqueuer].
 func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	return q.store.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
+	if err := sqltx.Check(q.tx); err != nil {
+		return err
+	}
+	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
+		rows, err := q.tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		return appendLanes(found, rows)
+	})
+}
+
+// enqueueInTx stores chunk by chunk in a transaction of the host's.
+func (s *Store) enqueueInTx(ctx context.Context, events []alotwebhook.Event, store func(enqueueArgs, []lane) ([]lane, error)) error {
+	return s.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
 		for _, c := range chunks {
-			if found, err = q.enqueueChunk(ctx, c, found); err != nil {
-				return nil, err
+			if found, err = store(c, found); err != nil {
+				return nil, inHostTx{err}
 			}
 		}
 		return found, nil
 	})
-}
-
-func (q sqlEnqueuer) enqueueChunk(ctx context.Context, c enqueueArgs, found []lane) ([]lane, error) {
-	rows, err := q.tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	return appendLanes(found, rows)
 }
 
 // EnqueueTo implements [alotwebhook.Queue].

@@ -108,10 +108,11 @@ var _ alotwebhook.Store = (*Store)(nil)
 // New returns a store on the pool. It returns an error if the server does not
 // respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8; if
 // the schema is missing or its version is not the one that this code knows; and if
-// the role may not use it. The error says what to do.
+// the role may not use it. The error says what to do. A nil pool is an
+// [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
-	if pool == nil {
-		return nil, errors.New("alotwebhook: postgres: the pool is nil; give the one that pgxpool.New returned, after checking its error")
+	if err := checkPool(pool); err != nil {
+		return nil, err
 	}
 	s := newStore(pool, opts)
 	if err := s.checkServer(ctx); err != nil {
@@ -126,6 +127,13 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 		return nil, s.explain("check the schema", err)
 	}
 	return s, nil
+}
+
+func checkPool(pool *pgxpool.Pool) error {
+	if pool == nil {
+		return &alotwebhook.FieldError{Field: "pool", Problem: "is nil; give the pool that pgxpool.New returned, after a look at its error"}
+	}
+	return nil
 }
 
 func newStore(pool *pgxpool.Pool, opts *Options) *Store {

@@ -87,7 +87,10 @@ func TestRefusedAtStart(t *testing.T) {
 	schema := postgrestest.Schema(t, pool)
 
 	_, err := postgres.New(t.Context(), nil, nil)
-	require.ErrorContains(t, err, "alotwebhook: postgres: the pool is nil; give the one")
+	for _, err := range []error{err, postgres.Migrate(t.Context(), nil, nil)} {
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+		require.EqualError(t, err, "alotwebhook: pool is nil; give the pool that pgxpool.New returned, after a look at its error")
+	}
 
 	_, err = postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
 	require.ErrorContains(t, err, "has no tables: call postgres.Migrate")

@@ -1,4 +1,4 @@
-package sqlite
+package anydriver
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
 // maxGroup is how many calls share one transaction at most.
@@ -211,7 +213,7 @@ func (s *Store) lock(conn *sql.Conn) (*txn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &txn{ctx: context.Background(), s: s, tx: tx, conn: conn}
+	t := &txn{ctx: context.Background(), s: s, on: tx, tx: tx, conn: conn}
 	if s.owned {
 		return t, nil // it began with BEGIN IMMEDIATE
 	}
@@ -225,12 +227,13 @@ func (s *Store) lock(conn *sql.Conn) (*txn, error) {
 	return t, nil
 }
 
-// txn is a transaction with its prepared statements.
+// txn is a transaction: the writer's, a reader's, or one of the host's.
 type txn struct {
 	ctx  context.Context
-	s    *Store // nil in a host's transaction
-	tx   *sql.Tx
-	conn *sql.Conn // nil in a host's transaction
+	s    *Store    // nil but for the writer's
+	on   sqltx.Tx  // executes the statements
+	tx   *sql.Tx   // the same; nil in a host's transaction, which may be no *sql.Tx
+	conn *sql.Conn // nil but for the writer's
 	now  int64     // the store's clock at the beginning of the job, in microseconds
 
 	stmts     map[string]*sql.Stmt
@@ -298,8 +301,8 @@ func (t *txn) exec(query string, args ...any) error {
 func (t *txn) affected(query string, args ...any) (int64, error) {
 	var result sql.Result
 	var err error
-	if len(args) == 0 { // possibly a script, which cannot be prepared
-		result, err = t.tx.ExecContext(t.ctx, query)
+	if len(args) == 0 || t.tx == nil { // possibly a script, which cannot be prepared
+		result, err = t.on.ExecContext(t.ctx, query, args...)
 	} else {
 		var stmt *sql.Stmt
 		if stmt, err = t.stmt(query); err == nil {
@@ -312,23 +315,37 @@ func (t *txn) affected(query string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
+// query runs a query: prepared, but for a host's transaction, in which few run twice.
+func (t *txn) query(query string, args []any) (*sql.Rows, error) {
+	if t.tx == nil {
+		return t.on.QueryContext(t.ctx, query, args...)
+	}
+	stmt, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(t.ctx, args...)
+}
+
+// one reads the first row of a query's result; without one it is [sql.ErrNoRows].
 func (t *txn) one(query string, args ...any) func(dest ...any) error {
 	return func(dest ...any) error {
-		stmt, err := t.stmt(query)
+		rows, err := t.query(query, args)
 		if err != nil {
 			return err
 		}
-		return stmt.QueryRowContext(t.ctx, args...).Scan(dest...)
+		if rows.Next() {
+			err = rows.Scan(dest...)
+		} else if err = rows.Err(); err == nil {
+			err = sql.ErrNoRows
+		}
+		return errors.Join(err, rows.Close())
 	}
 }
 
 // each calls row for every row of a query's result.
 func (t *txn) each(query string, args []any, row func(scan func(...any) error) error) (err error) {
-	stmt, err := t.stmt(query)
-	if err != nil {
-		return err
-	}
-	rows, err := stmt.QueryContext(t.ctx, args...)
+	rows, err := t.query(query, args)
 	if err != nil {
 		return err
 	}
@@ -354,7 +371,7 @@ func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err
 		return explain(doing, err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	err = f(&txn{ctx: ctx, tx: tx, now: time.Now().UnixMicro()})
+	err = f(&txn{ctx: ctx, on: tx, tx: tx, now: time.Now().UnixMicro()})
 	if err != nil && ctx.Err() != nil && !passes(err) {
 		return ended(ctx) // its end has closed the statements, of which the error may speak
 	}

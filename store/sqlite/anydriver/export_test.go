@@ -1,4 +1,4 @@
-package sqlite
+package anydriver
 
 import "maps"
 
@@ -16,3 +16,6 @@ func (s *Store) Statements() []string {
 	}
 	return list
 }
+
+// ResultCode is resultCode.
+var ResultCode = resultCode

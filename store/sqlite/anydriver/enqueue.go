@@ -1,4 +1,4 @@
-package sqlite
+package anydriver
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
 // Enqueue implements [alotwebhook.Enqueuer].
@@ -35,59 +36,60 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 }
 
 // Tx returns an enqueuer that stores events in the host's own transaction:
-// they are there if and when it commits. The transaction must be one of the
-// store's database, and must not have ended.
+// they are there if and when it commits. tx is a [*sql.Tx], or what a library
+// above database/sql has for one; package sqltx says what that is in GORM, sqlx
+// and others. The transaction must be one of the store's database, and must not
+// have ended. What is no transaction, nil among it, is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
 //
 // Enqueue takes the write lock. A transaction that has read before fails with
 // SQLITE_BUSY if another one has written since: begin it with
 // _txlock=immediate, or enqueue first.
-func (s *Store) Tx(tx *sql.Tx) alotwebhook.Enqueuer { return hostTx{s, tx} }
+func (s *Store) Tx(tx sqltx.Tx) alotwebhook.Enqueuer { return hostTx{s, tx} }
 
 type hostTx struct {
 	s  *Store
-	tx *sql.Tx
+	tx sqltx.Tx
 }
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	const doing = "enqueue in the host's transaction"
 	select {
 	case <-h.s.quit:
 		return errClosed
 	default:
 	}
-	if h.tx == nil {
-		return sayf("%s: the transaction is nil", doing)
+	if err := sqltx.Check(h.tx); err != nil {
+		return err
 	}
 	if len(events) == 0 {
 		return nil
 	}
-	t := &txn{ctx: ctx, tx: h.tx, now: time.Now().UnixMicro()}
-	defer t.closeStatements()
-	// All or nothing, even if the host goes on after an error and commits.
+	t := &txn{ctx: ctx, on: h.tx, now: time.Now().UnixMicro()}
+	return explainTx("enqueue in the host's transaction", t.whole(func() error {
+		if err := t.lockFirst(); err != nil {
+			return err
+		}
+		return t.enqueue(events, t.subscribers)
+	}))
+}
+
+// whole runs f so that all it does is done or nothing is, even if the host goes
+// on after an error and commits.
+func (t *txn) whole(f func() error) error {
 	err := t.exec("SAVEPOINT alotwebhook")
 	if err != nil {
-		return explain(doing, err)
+		return err
 	}
-	err = t.lockFirst()
-	if err == nil {
-		err = t.enqueue(events, t.subscribers)
-	}
-	if err != nil {
-		t.ctx = context.WithoutCancel(ctx)
+	if err = f(); err != nil {
+		t.ctx = context.WithoutCancel(t.ctx)
 		err = errors.Join(err, t.exec("ROLLBACK TO alotwebhook"))
 	}
-	return explain(doing, errors.Join(err, t.exec("RELEASE alotwebhook")))
+	return errors.Join(err, t.exec("RELEASE alotwebhook"))
 }
 
 // lockFirst writes nothing, but takes the write lock before anything is read.
 func (t *txn) lockFirst() error { return t.exec("DELETE FROM alotwebhook_migrations WHERE 0") }
-
-func (t *txn) closeStatements() {
-	for _, stmt := range t.stmts {
-		_ = stmt.Close() // the host's transaction would keep them until it ends
-	}
-}
 
 // insertEvents inserts events, but none whose id is stored already. insertQueue
 // inserts deliveries.
