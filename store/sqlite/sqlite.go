@@ -116,7 +116,7 @@ func dsn(path string, extra url.Values) string {
 // personal data. SQLite gives its companions the same permissions.
 func checkPath(path string) error {
 	if path == "" || path == ":memory:" {
-		return sayf("open %q: a durable store needs a file; memory.New keeps everything in memory", path)
+		return sayf("open %q: a durable store needs a file; package store/memory keeps everything in memory", path)
 	}
 	switch info, err := os.Stat(path); {
 	case err == nil && info.IsDir():
