@@ -179,3 +179,15 @@ func backupStatement(t testing.TB) string {
 	require.NotNil(t, found)
 	return found[1]
 }
+
+// TestMigrationSQL runs the program of docs/sending.md that prints it.
+func TestMigrationSQL(t *testing.T) {
+	t.Parallel()
+	p := start(t, "docs/sending.md", "Migrations", nil)
+	p.wait()
+	cluster := postgrestest.New(t)
+	pool := (&server{cluster}).as(t, "postgres", "postgres")
+	execute(t, pool, "BEGIN;\n"+p.log.String()+"\nCOMMIT;")
+	_, err := postgres.New(t.Context(), pool, nil)
+	require.NoError(t, err)
+}

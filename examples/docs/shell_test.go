@@ -79,6 +79,10 @@ var notRun = map[string]map[string]string{
 	"README.md": {
 		"go get github.com/alot/alotwebhook                  # all that a receiver needs": "it fetches a release; nothing here leaves loopback",
 	},
+	"CONTRIBUTING.md": {
+		"go test work                    # the tests of every module":                                    "this test is part of it, as of .ci/run; the quickstart is run from README.md",
+		"ALOT_TEST_ARTIFACTS=/tmp/pages go test ./settings/e2e -count=1 -run TestEveryPageIsFitToBeSeen": "it is run with the other tests",
+	},
 	"docs/performance.md": {
 		"go run ./bench/deliver -n 60000 -rounds 3 -store memory,sqlite,postgres -endpoints 10,1000 -river": "it takes minutes; TestRun of bench/deliver runs it with fewer",
 		"go test ./store/postgres -run TestMeasureDepth -v -measure -deep":                                  "it takes many minutes",
