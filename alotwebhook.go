@@ -9,55 +9,17 @@
 //
 // A [Dispatcher] works on a [Store]. [Dispatcher.Emit] returns once the event and its
 // deliveries are stored. [Dispatcher.Run], in the same process or in others, sends them.
-// This program emits one event and delivers until it gets a signal:
+// A program that emits and delivers, in short:
 //
-//	package main
+//	store, err := sqlite.Open(ctx, "webhooks.db")
+//	dispatcher, err := alotwebhook.NewDispatcher(store, nil)
+//	done := make(chan error, 1)
+//	go func() { done <- dispatcher.Run(ctx) }()
 //
-//	import (
-//		"context"
-//		"log"
-//		"os/signal"
-//		"syscall"
+//	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_123", data)
+//	err = dispatcher.Emit(ctx, event)
 //
-//		"github.com/alot/alotwebhook"
-//		"github.com/alot/alotwebhook/store/sqlite"
-//	)
-//
-//	func main() {
-//		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-//		defer stop()
-//		if err := run(ctx); err != nil {
-//			log.Fatal(err)
-//		}
-//	}
-//
-//	func run(ctx context.Context) error {
-//		store, err := sqlite.Open(ctx, "webhooks.db")
-//		if err != nil {
-//			return err
-//		}
-//		defer store.Close()
-//		dispatcher, err := alotwebhook.NewDispatcher(store, nil)
-//		if err != nil {
-//			return err
-//		}
-//		done := make(chan error, 1)
-//		go func() { done <- dispatcher.Run(ctx) }()
-//
-//		if err := emit(ctx, dispatcher); err != nil {
-//			log.Print(err)
-//		}
-//		return <-done // after the signal, Run lets the attempts in flight finish
-//	}
-//
-//	func emit(ctx context.Context, dispatcher *alotwebhook.Dispatcher) error {
-//		event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_123",
-//			alotwebhook.CandidateCompleted{SessionID: "sess_123", Status: "COMPLETED"})
-//		if err != nil {
-//			return err
-//		}
-//		return dispatcher.Emit(ctx, event)
-//	}
+//	err = <-done // once ctx is done, Run lets the attempts in flight finish
 //
 // [Dispatcher.EmitTo] makes an event part of a transaction of the host's own: the event
 // exists if the business row does.

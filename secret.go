@@ -1,16 +1,13 @@
 package alotwebhook
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
-	"strings"
+
+	"github.com/alot/alotwebhook/internal/seal"
 )
 
 const redacted = "[REDACTED]"
@@ -67,15 +64,6 @@ type SealingKey struct {
 	Key []byte
 }
 
-// sealedPrefix distinguishes sealed secrets from plain ones, and the number in it
-// this form from later ones.
-const sealedPrefix = "sealed1:"
-
-type sealer struct {
-	current string
-	keys    map[string]cipher.AEAD
-}
-
 // NewSealer returns a [Sealer] that encrypts by AES-256-GCM with a random nonce.
 // The endpoint's id is the additional data, so that a sealed secret that somebody
 // copies to another endpoint does not open.
@@ -87,62 +75,27 @@ type sealer struct {
 //
 // The error names the key that cannot be used, by its index or its id.
 func NewSealer(keys ...SealingKey) (Sealer, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("alotwebhook: a sealer needs at least one key")
-	}
-	s := &sealer{current: keys[0].ID, keys: make(map[string]cipher.AEAD, len(keys))}
+	list := make([]seal.Key, len(keys))
 	for i, k := range keys {
-		if !validKeyID(k.ID) {
-			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q is not 1 to 32 letters, digits, \"-\" or \"_\"", i, k.ID)
-		}
-		if s.keys[k.ID] != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q appears twice", i, k.ID)
-		}
-		if len(k.Key) != 32 {
-			return nil, fmt.Errorf("alotwebhook: sealing key %q has %d bytes, AES-256 needs 32", k.ID, len(k.Key))
-		}
-		block, err := aes.NewCipher(slices.Clone(k.Key))
-		if err != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %q: %w", k.ID, err)
-		}
-		if s.keys[k.ID], err = cipher.NewGCMWithRandomNonce(block); err != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %q: %w", k.ID, err)
-		}
+		list[i] = seal.Key(k)
 	}
-	return s, nil
-}
-
-func validKeyID(id string) bool {
-	if id == "" || len(id) > 32 {
-		return false
-	}
-	return strings.IndexFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-	}) < 0
-}
-
-func (s *sealer) Seal(endpointID string, secret Secret) (Secret, error) {
-	box := s.keys[s.current].Seal(nil, nil, []byte(secret), []byte(endpointID))
-	return Secret(sealedPrefix + s.current + ":" + base64.RawStdEncoding.EncodeToString(box)), nil
-}
-
-func (s *sealer) Open(endpointID string, sealed Secret) (Secret, error) {
-	rest, ok := strings.CutPrefix(string(sealed), sealedPrefix)
-	if !ok {
-		return sealed, nil
-	}
-	id, text, _ := strings.Cut(rest, ":")
-	key := s.keys[id]
-	if key == nil {
-		return "", fmt.Errorf("alotwebhook: the secret of %s is sealed with key %q, which the sealer was not given", endpointID, clip(id))
-	}
-	box, err := base64.RawStdEncoding.DecodeString(text)
+	ring, err := seal.New(list)
 	if err != nil {
-		return "", fmt.Errorf("alotwebhook: the sealed secret of %s is damaged: not base64", endpointID)
+		return nil, fmt.Errorf("alotwebhook: %w", err)
 	}
-	plain, err := key.Open(nil, nil, box, []byte(endpointID))
+	return sealer{ring}, nil
+}
+
+type sealer struct{ ring *seal.Ring }
+
+func (s sealer) Seal(endpointID string, secret Secret) (Secret, error) {
+	return Secret(s.ring.Seal(endpointID, string(secret))), nil
+}
+
+func (s sealer) Open(endpointID string, sealed Secret) (Secret, error) {
+	plain, err := s.ring.Open(endpointID, string(sealed))
 	if err != nil {
-		return "", fmt.Errorf("alotwebhook: the sealed secret of %s does not open with key %q: it was changed, moved or sealed with another key", endpointID, id)
+		return "", fmt.Errorf("alotwebhook: %w", err)
 	}
 	return Secret(plain), nil
 }
