@@ -1,69 +1,73 @@
-// Package alotwebhook emits and verifies webhooks, inside the host's process and
-// inside the host's transaction, with nothing else to run.
+// Package alotwebhook emits and verifies webhooks, inside the host's process and inside
+// the host's transaction, with nothing else to run.
 //
-// A product tells its customers what happened: it emits an [Event], and every
-// [Endpoint] of the organization that subscribes to the event's type gets a
-// signed POST request. The customers' services import the same package to
-// verify what they receive.
+// A product tells its customers what happened: it emits an [Event], and every [Endpoint]
+// of the customer that subscribes to the event's type gets a signed POST request. The
+// customers' services import the same package to verify the requests.
 //
 // # Emitting
 //
-// A [Dispatcher] works on a [Store]. [Dispatcher.Emit] returns once the event
-// and its deliveries are stored; [Dispatcher.Run], in the same process or in
-// others, sends them:
+// A [Dispatcher] works on a [Store]. [Dispatcher.Emit] returns once the event and its
+// deliveries are stored. [Dispatcher.Run], in the same process or in others, sends them.
+// A program that emits and delivers, in short:
 //
 //	store, err := sqlite.Open(ctx, "webhooks.db")
-//	d, err := alotwebhook.NewDispatcher(store, nil)
-//	go d.Run(ctx)
+//	dispatcher, err := alotwebhook.NewDispatcher(store, nil)
+//	done := make(chan error, 1)
+//	go func() { done <- dispatcher.Run(ctx) }()
 //
 //	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_123", data)
-//	err = d.Emit(ctx, event)
+//	err = dispatcher.Emit(ctx, event)
 //
-// With [Dispatcher.EmitTo] an event becomes part of a transaction of the host's
-// own: it exists if the business row does.
+//	err = <-done // once ctx is done, Run lets the attempts in flight finish
+//
+// [Dispatcher.EmitTo] makes an event part of a transaction of the host's own: the event
+// exists if the business row does.
 //
 // # Delivery
 //
-// Deliveries are made at least once, in no promised order. Between two processes
-// and across crashes an event can arrive twice, so its ID is the consumer's
-// idempotency key. A failed attempt is repeated by the [RetryPolicy], three
-// attempts in all by default; then the delivery has failed, which the history
-// shows with every attempt and its reason, and can be redelivered, or recovered
-// with all that failed since a time. An endpoint that hangs, fails or is disabled
-// delays no other. What is meant for a disabled endpoint is parked, not lost.
+// Every delivery is made at least once, in no promised order. A crash, or a response that
+// gets lost, can make an event arrive twice: its ID is the consumer's idempotency key.
 //
-// Requests go to public addresses only, however the customer's URL or its DNS is
-// made: see [AllowedAddress].
+// The [RetryPolicy] says when a failed attempt is repeated; by default there are three
+// attempts. Then the delivery has failed. The history shows it with every attempt and its
+// reason. [Dispatcher.Redeliver] sends it again, and [Dispatcher.Recover] all that failed
+// since a time.
+//
+// An endpoint that hangs, fails or is disabled delays no other. Deliveries to a disabled
+// endpoint are parked until it is enabled, not lost.
+//
+// Requests go to public addresses only, wherever the customer's URL or its DNS points: see
+// [AllowedAddress].
 //
 // # Signing
 //
-// The signature is an HMAC-SHA256 over exactly the bytes of the body: see [Sign].
-// The id and the time of the event are inside the body, and so inside the
-// signature; the other headers are conveniences that prove nothing. Only those of
-// Standard Webhooks, which [Config.StandardWebhooks] adds, are signed: see
-// [SignStandard].
+// The signature is an HMAC-SHA256 of exactly the bytes of the body: see [Sign]. The id and
+// the time of the event are inside the body, and so they are signed. All other headers are
+// conveniences that prove nothing, except those of Standard Webhooks, which
+// [Config.StandardWebhooks] adds: see [SignStandard].
 //
 // # Receiving
 //
-// A [Receiver] is an [net/http.Handler] that verifies before it parses, and [On]
-// adds a typed handler for an event type. A [Deduper] keeps an event that comes
-// again from being handled again. [Receiver.Middleware] stands before a handler
-// of one's own; [Receiver.Receive], [Verify] and [Verifier] are for what comes
-// another way.
+// A [Receiver] is an [net/http.Handler] that verifies before it parses. [On] adds a typed
+// handler for an event type. A [Deduper] keeps an event that arrives again from being
+// handled again. [Receiver.Middleware] stands in front of a handler of one's own.
+// [Receiver.Receive], [Verify] and [Verifier] are for events that do not come by HTTP.
 //
 // # Stores
 //
-// [MemoryStore] is for tests. Package store/sqlite is the durable default for
-// one machine, store/postgres what several share. Both are modules of their own,
-// so that whoever only receives imports no database driver. [Store] says what it
-// takes to write another; package store/storetest proves it.
+// Package store/memory is for tests: it forgets everything when the process ends. Package
+// store/sqlite is the durable default for one machine, and store/postgres is for several
+// machines that share a database. The last two are modules of their own, so that somebody
+// who only receives imports no database driver. [Store] has the rules for a store of one's
+// own, and package store/storetest proves that it keeps them.
 //
 // # Compatibility
 //
-// The wire format, that is payload, signature and headers, is published and
-// does not change. The Go API follows semantic versioning; while it is at
-// version 0, the changelog names every change that breaks a caller. A database
-// is migrated forward by opening it with newer code, and refused by older code.
+// The wire format is published and does not change: the payload, the signature and the
+// headers. The Go API follows semantic versioning; while it is at version 0, the changelog
+// names every change that breaks a caller. Newer code migrates a database forward when it
+// opens it; from then on, older code refuses the database.
 package alotwebhook
 
 import (
@@ -75,150 +79,166 @@ import (
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-// The prefixes of ids.
+// The prefixes of ids, without the "_" behind them.
 const (
 	eventPrefix    = "evt"
 	endpointPrefix = "wh"
 	deliveryPrefix = "dlv"
 )
 
-// Event is something that happened, told to every [Endpoint] of its
-// organization that subscribes to its type.
+// Event is something that happened. Every [Endpoint] of its organization that subscribes
+// to its type is told of it.
 //
-// Make one with [NewEvent], which fills ID and Timestamp. A host that sets ID
-// itself gets idempotence: emitting the same ID again changes nothing.
+// Make one with [NewEvent], which fills in ID and Timestamp. A host may set an ID of its
+// own making instead: emitting an ID again changes nothing.
 type Event struct {
-	// ID is "evt_" and 26 characters of base32 over a UUIDv7 (a TypeID). It is
-	// the same over every retry, endpoint and redelivery: the consumer's
-	// idempotency key.
+	// ID is a TypeID: "evt_" and 26 characters of base32 over a UUIDv7 (RFC 9562). It is
+	// the same in every attempt, to every endpoint and in every redelivery: the
+	// consumer's idempotency key.
 	ID string
 	// Type is a name of the catalogue, such as "candidate.completed".
 	Type string
-	// Timestamp is when the event happened, not when it is sent. The payload
-	// carries it in UTC with exactly three decimals.
+	// Timestamp is when the event happened, not when it is sent: in the years 0 to 9999
+	// and not zero. The payload has it in UTC, cut to milliseconds.
 	Timestamp time.Time
-	// OrganizationID names the customer whose endpoints hear of the event.
+	// OrganizationID names the customer whose endpoints are told: 1 to 255 bytes of UTF-8
+	// without control characters.
 	OrganizationID string
-	// Data is the event's own JSON value, passed on byte for byte.
+	// Data is the event's own JSON value, in UTF-8. It is sent byte for byte.
 	Data json.RawMessage
 }
 
-// Endpoint is where an organization wants to be told of its events.
+// Endpoint is a URL at which an organization wants to be told of its events.
 type Endpoint struct {
-	// ID is "wh_" and a TypeID suffix.
+	// ID is a TypeID: "wh_" and 26 characters of base32.
 	ID string
-	// OrganizationID is the owner; it never changes.
+	// OrganizationID is the owner, as in [Event]. It never changes.
 	OrganizationID string
-	// URL receives the POST requests.
+	// URL receives the POST requests: at most 2,048 bytes of printable ASCII, https, on
+	// port 443 or from 1024 on, with a public host and without user, password or fragment.
+	// [Config.AllowHTTP] and [Config.AllowNets] allow more.
 	URL string
-	// Description is the customer's own words, at most 256 bytes; may be empty.
+	// Description is the customer's own text: at most 256 bytes of UTF-8 without control
+	// characters; may be empty.
 	Description string
-	// EventTypes are the types subscribed to; never empty, no duplicates.
+	// EventTypes are the types that the endpoint subscribes to: at least one, each in the
+	// catalogue, none twice.
 	EventTypes []string
-	// Secret signs what is sent here. It is write-only: [Dispatcher.CreateEndpoint]
-	// and [Dispatcher.RotateSecret] return it once, reading an endpoint leaves it empty.
-	// A [Store] holds it as the [Sealer] left it.
+	// Secret signs the requests: 1 to 256 bytes of UTF-8 without control characters, and
+	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
+	// returns it once, and no method that reads endpoints does. A [Store] holds it as the
+	// [Sealer] left it.
 	Secret Secret
-	// NextSecret, when not empty, signs in place of Secret from NextSecretAt on.
+	// NextSecret, if not empty, signs in place of Secret from NextSecretAt on: see
+	// [Dispatcher.RotateSecret].
 	NextSecret   Secret
 	NextSecretAt time.Time
-	// Disabled endpoints are sent nothing: what is meant for them is parked
-	// and goes out once they are enabled again.
+	// Disabled stops all requests to the endpoint. Its deliveries are parked, and sent
+	// once it is enabled again.
 	Disabled bool
-	// DisabledReason says who or what disabled the endpoint; empty while enabled.
+	// DisabledReason says who or what disabled the endpoint; empty while it is enabled.
 	DisabledReason DisabledReason
-	// FailingSince is the first failed attempt since the last successful one;
-	// zero while all is well. [Store.Finish] keeps it.
+	// FailingSince is when the first failed attempt since the last successful one was
+	// started; zero if the last one succeeded. [Queue.Finish] keeps it.
 	FailingSince time.Time
-	// CreatedAt and UpdatedAt are set by the dispatcher.
+	// CreatedAt and UpdatedAt are by the clock of the dispatcher that made the change.
 	CreatedAt, UpdatedAt time.Time
-	// Version counts the changes; an update of an older version is refused with [ErrConflict].
+	// Version counts the changes, from 1. An update of an older version is refused with
+	// [ErrConflict].
 	Version int64
 }
 
-// DisabledReason is one stable word for why an endpoint is disabled.
+// DisabledReason is one stable word for the reason why an endpoint is disabled.
 type DisabledReason string
 
 const (
-	DisabledByUser  DisabledReason = "user"    // somebody switched it off
-	DisabledGone    DisabledReason = "gone"    // it answered 410 Gone
-	DisabledFailing DisabledReason = "failing" // nothing but failures for Config.DisableAfter
+	DisabledByUser  DisabledReason = "user"    // somebody disabled it
+	DisabledGone    DisabledReason = "gone"    // its response was 410 Gone
+	DisabledFailing DisabledReason = "failing" // all attempts failed for Config.DisableAfter
 )
 
-// DeliveryState is where a [Delivery] stands.
+// DeliveryState is the state of a [Delivery]. docs/architecture.md shows how they follow
+// on one another.
 type DeliveryState string
 
 const (
-	// StatePending is due now, due later, or being attempted.
+	// StatePending says that the delivery is due, waits for its next attempt, or is being
+	// attempted.
 	StatePending DeliveryState = "pending"
-	// StateDelivered was answered with a 2xx status.
+	// StateDelivered says that the delivery got a 2xx response.
 	StateDelivered DeliveryState = "delivered"
-	// StateFailed ran out of attempts; it can be redelivered.
+	// StateFailed says that the delivery has no attempt left. It can be redelivered while
+	// its endpoint and its payload exist.
 	StateFailed DeliveryState = "failed"
-	// StateParked waits for its disabled endpoint to be enabled.
+	// StateParked says that the delivery waits until its disabled endpoint is enabled.
 	StateParked DeliveryState = "parked"
 )
 
 // Delivery is one event on its way to one endpoint.
 type Delivery struct {
-	// ID is [DeliveryID] of the event and the endpoint.
+	// ID is the [DeliveryID] of the event and the endpoint.
 	ID string
-	// EventID, EventType, OrganizationID and EndpointID say what goes where.
+	// EventID, EventType and OrganizationID are those of the event, EndpointID is that of
+	// the endpoint.
 	EventID, EventType, OrganizationID, EndpointID string
 	State                                          DeliveryState
 	// CreatedAt is when the delivery was stored, by the store's clock.
 	CreatedAt time.Time
-	// NextAttemptAt is when a pending delivery is due, or its attempt under
-	// way is given up for lost; zero for a finished one.
+	// NextAttemptAt is when an unfinished delivery is due or, while it is being attempted,
+	// when its lease runs out; zero for a finished one.
 	NextAttemptAt time.Time
-	// FinishedAt is when it was delivered or failed; zero before.
+	// FinishedAt is when the delivery was delivered or failed; zero before.
 	FinishedAt time.Time
-	// AttemptCount is how many attempts are in the history.
+	// AttemptCount is the number of attempts in the history.
 	AttemptCount int
 	// LastStatusCode and LastReason are those of the newest attempt; zero before the first.
+	// LastReason is [ReasonEndpointDeleted] if the endpoint was deleted first.
 	LastStatusCode int
 	LastReason     FailureReason
-	// Attempts, oldest first, are filled in by [Dispatcher.Delivery] only, not in lists.
+	// Attempts are filled in by [Dispatcher.Delivery] only, oldest first. In lists they
+	// are nil.
 	Attempts []Attempt
 }
 
-// Attempt is one HTTP request of a delivery.
+// Attempt is one attempt of a delivery: an HTTP request, or the reason why none could be
+// made.
 type Attempt struct {
 	// Number counts from 1 over the delivery's whole life, redeliveries included.
 	Number int
-	// StartedAt is by the clock of the dispatcher that made the request.
+	// StartedAt is by the clock of the dispatcher that made the attempt.
 	StartedAt time.Time
-	// Duration is from the start to the last byte read or the failure.
+	// Duration is the time from StartedAt to the last byte that was read, or to the failure.
 	Duration time.Duration
-	// StatusCode is the answer's; 0 when there was none.
+	// StatusCode is that of the response; 0 if there was none.
 	StatusCode int
-	// Reason is one stable word; empty after a success.
+	// Reason says why the attempt failed; empty after a success.
 	Reason FailureReason
-	// Detail is a sentence for people, at most 256 bytes. It holds no payload, secret or address.
+	// Detail is a sentence for people, at most 256 bytes. It holds no payload, no secret
+	// and no address.
 	Detail string
-	// ResponseBody is the beginning of the answer, kept only when
-	// [Config.KeepResponseBody] asks for it.
+	// ResponseBody is the first [Config.KeepResponseBody] bytes of the response's body,
+	// made valid UTF-8.
 	ResponseBody string
 }
 
-// FailureReason is one stable word for why an attempt failed.
+// FailureReason is one stable word for the reason why an attempt or a delivery failed.
 type FailureReason string
 
 const (
-	ReasonTimeout           FailureReason = "timeout"            // no whole answer in time
-	ReasonConnectionRefused FailureReason = "connection_refused" // nobody listens there
-	ReasonConnectionReset   FailureReason = "connection_reset"   // the connection broke before the answer
-	ReasonTLS               FailureReason = "tls"                // no handshake, or a certificate that does not hold
-	ReasonDNS               FailureReason = "dns"                // the host name has no address
-	ReasonBlockedAddress    FailureReason = "blocked_address"    // the address is not one to be dialled
-	ReasonStatus            FailureReason = "status"             // an answer outside 2xx and 3xx
-	ReasonRedirect          FailureReason = "redirect"           // a 3xx answer: redirects are not followed
-	ReasonResponseTooLarge  FailureReason = "response_too_large" // headers or body past their limits
-	ReasonProtocol          FailureReason = "protocol"           // the answer is not HTTP
+	ReasonTimeout           FailureReason = "timeout"            // no complete response in time: Config.Timeout, ConnectTimeout, TLSTimeout
+	ReasonConnectionRefused FailureReason = "connection_refused" // nothing listens at that host and port
+	ReasonConnectionReset   FailureReason = "connection_reset"   // the connection ended before the response was complete
+	ReasonTLS               FailureReason = "tls"                // the TLS handshake failed, or the certificate is not valid
+	ReasonDNS               FailureReason = "dns"                // the host name has no address, or could not be looked up
+	ReasonBlockedAddress    FailureReason = "blocked_address"    // the address is not public: see AllowedAddress
+	ReasonStatus            FailureReason = "status"             // the status is neither 2xx nor 3xx
+	ReasonRedirect          FailureReason = "redirect"           // the status is 3xx; redirects are not followed
+	ReasonResponseTooLarge  FailureReason = "response_too_large" // the headers exceed Config.MaxResponseHeader
+	ReasonProtocol          FailureReason = "protocol"           // the response is not HTTP
 	ReasonNetwork           FailureReason = "network"            // any other failure to connect, send or read
-	ReasonPoison            FailureReason = "poison"             // claimed five times without any outcome
-	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint went away first
-	ReasonUnsendable        FailureReason = "unsendable"         // payload erased, or secret or URL not usable
+	ReasonPoison            FailureReason = "poison"             // claimed five times without an outcome; no request was made
+	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no attempt was made
+	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
 
 func newID(prefix string) (string, error) {
@@ -229,16 +249,17 @@ func newID(prefix string) (string, error) {
 	return id, nil
 }
 
-// DeliveryID returns the id of the delivery of an event to an endpoint. It depends
-// on the two alone: an event that is stored again after an ambiguous commit gets the
-// same deliveries. It begins with the event id's millisecond: order by id is order
-// by age.
+// DeliveryID returns the id of the delivery of an event to an endpoint: "dlv_" and 26
+// characters of base32 over a UUIDv7 (RFC 9562). It depends on the two ids alone, so that
+// an event that is stored again after an ambiguous commit gets the same deliveries. It
+// begins with the time in the event's id, so that the order of ids is the order by age.
 //
-// The ids must be well formed, as those in a [Store] are. Other ids give an id
-// without meaning.
+// The ids must be well formed, as those in a [Store] are. Other ids give an id without
+// meaning.
 func DeliveryID(eventID, endpointID string) string {
 	delivery, _ := typeid.Parse(eventPrefix, eventID)
-	// Both ids have a fixed length, so that no other pair joins to the same text.
+	// Ids of an event and of an endpoint have a fixed length each, so that no other pair
+	// joins to the same text.
 	sum := sha256.Sum256([]byte(eventID + endpointID))
 	copy(delivery[6:], sum[:])
 	typeid.SetV7(&delivery)

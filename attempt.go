@@ -3,7 +3,9 @@ package alotwebhook
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -12,17 +14,82 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/slots"
 )
 
-// The unsigned headers that come with a request, for people and for routing.
-// What a receiver acts on is in the signed payload.
+// The unsigned headers of a request, for people and for routing. A receiver must not
+// act on them: they prove nothing, and only the body is signed.
 const (
 	EventHeader    = "X-Alot-Event"    // the event type
 	DeliveryHeader = "X-Alot-Delivery" // the delivery's id
 	AttemptHeader  = "X-Alot-Attempt"  // the attempt's number, from 1
 )
 
-// sender makes attempts.
+// maxClaims is how often a delivery is claimed without an outcome before it is taken
+// for poison: something about it seems to end the process each time.
+const maxClaims = 5
+
+// attempt makes one attempt and decides how the delivery goes on. The effect says how
+// the endpoint is to be treated after it.
+func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
+	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
+	if c.Claims > maxClaims {
+		outcome.State = StateFailed
+		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
+			Detail: fmt.Sprintf("claimed %d times without an outcome; no request was made", maxClaims)}
+		r.report(c, &outcome)
+		return outcome, slots.Effect{}
+	}
+	result, ok := r.d.sender.send(r.attemptsCtx, c)
+	if !ok {
+		outcome.State = StatePending // an outcome without an attempt: the delivery is released
+		return outcome, slots.Effect{}
+	}
+	outcome.Attempt = result.attempt
+	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
+	r.report(c, &outcome)
+	r.disableIfDue(c, &result.attempt)
+	return outcome, slots.Effect{
+		Succeeded:  outcome.State == StateDelivered,
+		Overloaded: isOverload(&result.attempt),
+		Pause:      result.retryAfter,
+	}
+}
+
+// report tells OnAttempt and the log of an attempt. The log level is warn when the
+// delivery has failed, info when it is tried again, debug when it succeeded.
+func (r *run) report(c *Claimed, o *Outcome) {
+	if r.cfg.OnAttempt != nil {
+		r.cfg.OnAttempt(AttemptInfo{
+			DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, EndpointID: c.Endpoint.ID,
+			OrganizationID: c.Endpoint.OrganizationID, Attempt: o.Attempt, State: o.State,
+		})
+	}
+	level := slog.LevelDebug
+	switch {
+	case o.State == StateFailed:
+		level = slog.LevelWarn
+	case o.Attempt.Reason != "":
+		level = slog.LevelInfo
+	}
+	ctx := context.Background()
+	if !r.d.log.Enabled(ctx, level) {
+		return
+	}
+	r.d.log.LogAttrs(ctx, level, "alotwebhook: attempt",
+		slog.String("delivery", c.DeliveryID),
+		slog.String("event", c.EventID),
+		slog.String("endpoint", c.Endpoint.ID),
+		slog.String("host", r.d.sender.target(c.Endpoint).host()),
+		slog.Int("attempt", o.Attempt.Number),
+		slog.Int("status", o.Attempt.StatusCode),
+		slog.String("reason", string(o.Attempt.Reason)),
+		slog.Int64("ms", o.Attempt.Duration.Milliseconds()),
+		slog.String("state", string(o.State)),
+	)
+}
+
+// sender makes the requests of attempts.
 type sender struct {
 	cfg       *Config
 	transport http.RoundTripper
@@ -32,16 +99,18 @@ type sender struct {
 	targets map[string]*target // by endpoint id
 }
 
-// target is what all attempts to one version of an endpoint share.
+// target is one version of an endpoint, prepared for requests: its URL checked, its
+// secrets opened.
 type target struct {
-	version      int64
+	version      int64 // Endpoint.Version
 	url          *url.URL
 	secret, next Secret
-	nextAt       time.Time
-	err          error // why it cannot be sent to
+	nextAt       time.Time // when next signs in place of secret
+	err          error     // why nothing can be sent to it; nil for most
 }
 
-// maxTargets bounds the memory of endpoints that are not sent to any more.
+// maxTargets bounds the memory that targets take. Past it all of them are forgotten,
+// and those still in use are prepared again.
 const maxTargets = 16_384
 
 func newSender(cfg *Config) (*sender, error) {
@@ -64,17 +133,18 @@ func newSender(cfg *Config) (*sender, error) {
 	return s, nil
 }
 
-// result is an attempt with what it asks of the dispatcher.
-type result struct {
+// attemptResult is an attempt and two things that it asks of the dispatcher.
+type attemptResult struct {
 	attempt Attempt
-	// retryAfter is how long the receiver asked to be left alone.
+	// retryAfter is how long the receiver asked to be left alone; 0 if it did not.
 	retryAfter time.Duration
-	// final: a further attempt would be useless.
+	// final is set if every further attempt would fail, too.
 	final bool
 }
 
-// attempt makes the request. ok is false when ctx ended it: that is no attempt.
-func (s *sender) attempt(ctx context.Context, c *Claimed) (r result, ok bool) {
+// send makes the request of an attempt. ok is false if ctx cut it off: such an attempt
+// does not count.
+func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool) {
 	start := time.Now()
 	r.attempt = Attempt{Number: c.Attempt, StartedAt: start}
 	a := &r.attempt
@@ -107,7 +177,8 @@ func (s *sender) attempt(ctx context.Context, c *Claimed) (r result, ok bool) {
 	return r, true
 }
 
-// target prepares an endpoint, or finds it prepared.
+// target returns the endpoint prepared for requests, from memory if its version was
+// prepared before.
 func (s *sender) target(e *Endpoint) *target {
 	s.mu.RLock()
 	t := s.targets[e.ID]
@@ -131,6 +202,7 @@ func (s *sender) target(e *Endpoint) *target {
 	return t
 }
 
+// open returns a secret that the store kept as its plain text.
 func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
 	if s.cfg.Sealer == nil {
 		return secret, nil
@@ -138,7 +210,8 @@ func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
 	return s.cfg.Sealer.Open(endpointID, secret)
 }
 
-// host is for the log; a URL may hold a token in its path or query.
+// host returns the URL's host for the log, or "". The whole URL is not logged: its path
+// or query may hold a token.
 func (t *target) host() string {
 	if t.url == nil {
 		return ""
@@ -146,6 +219,7 @@ func (t *target) host() string {
 	return t.url.Host
 }
 
+// signingSecret returns the secret that signs at that time.
 func (t *target) signingSecret(now time.Time) Secret {
 	if t.next != "" && !now.Before(t.nextAt) {
 		return t.next
@@ -155,11 +229,14 @@ func (t *target) signingSecret(now time.Time) Secret {
 
 var (
 	contentTypeJSON = []string{"application/json"}
-	// An empty list is not sent, but tells net/http that the request may be
-	// repeated on another connection when a kept one turns out to be closed.
+	// repeatable is the value of the header Idempotency-Key. net/http does not send a
+	// header without values. But it takes a request with this one for repeatable, and
+	// makes it again on a new connection if a kept one turns out to be closed.
 	repeatable = []string{}
 )
 
+// request makes the signed request of an attempt. The values of its headers share one
+// array, which saves an allocation for each.
 func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Time) *http.Request {
 	values := [...]string{Sign(c.Payload, t.signingSecret(now)), c.EventType, c.DeliveryID, strconv.Itoa(c.Attempt), s.cfg.UserAgent}
 	r := &http.Request{
@@ -188,9 +265,9 @@ func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Ti
 	return r.WithContext(ctx)
 }
 
-// readBody reads the answer's body to its end, so that the connection can be
-// used again, or up to the limit, and closes it. A body that is longer is no
-// failure: the status was given. It returns the beginning that is to be kept.
+// readBody reads a response's body and closes it. It reads to the end, so that the
+// connection can be used again, or up to MaxResponseBody: a longer body is no failure,
+// since the status has come. It returns the first KeepResponseBody bytes, made UTF-8.
 func (s *sender) readBody(resp *http.Response) (kept string, err error) {
 	defer resp.Body.Close()
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
@@ -209,9 +286,9 @@ func (s *sender) readBody(resp *http.Response) (kept string, err error) {
 	return strings.ToValidUTF8(keep.String(), "\uFFFD"), err
 }
 
-// addStandardHeaders signs with the secret in force and, while another is to
-// take its place, with that one too: a receiver whose library takes one secret
-// can then change to the new one at any moment before.
+// addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is
+// still to come, it signs with the next secret as well: a receiver whose library takes
+// only one secret can then change to the new one at any moment before.
 func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
 	signature := SignStandard(c.Payload, c.EventID, now, t.signingSecret(now))
 	if t.next != "" && now.Before(t.nextAt) {

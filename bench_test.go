@@ -18,13 +18,13 @@ import (
 
 const benchSecret alotwebhook.Secret = "whsec_0123456789abcdef0123456789abcdef"
 
-// Payloads of the three sizes that the README's table speaks of.
+// benchSizes are the sizes of payloads in the README's table.
 var benchSizes = []struct {
 	name  string
 	bytes int
 }{{"300B", 300}, {"4KiB", 4 << 10}, {"256KiB", 256 << 10}}
 
-// benchPayload returns a payload of exactly n bytes: fields of usual length.
+// benchPayload returns a payload of exactly n bytes, with fields of ordinary length.
 func benchPayload(b *testing.B, n int) []byte {
 	b.Helper()
 	e := alotwebhook.Event{
@@ -49,7 +49,8 @@ func benchPayload(b *testing.B, n int) []byte {
 	return nil
 }
 
-// bare is what everybody writes by hand, and what the others are measured against.
+// bare verifies as one would write it by hand with crypto/hmac. The other figures are
+// compared with its.
 func bare(body []byte, signature string, secret []byte) bool {
 	m := hmac.New(sha256.New, secret)
 	m.Write(body)
@@ -110,7 +111,8 @@ func BenchmarkParseEvent(b *testing.B) {
 	})
 }
 
-// BenchmarkParseRequest is from the request to the verified, strictly parsed event.
+// BenchmarkParseRequest measures the way from a request to its verified and strictly
+// parsed event.
 func BenchmarkParseRequest(b *testing.B) {
 	v, err := alotwebhook.NewVerifier(benchSecret)
 	if err != nil {
@@ -127,7 +129,7 @@ func BenchmarkParseRequest(b *testing.B) {
 	})
 }
 
-// BenchmarkReceiver is the whole handler, data decoded into its type.
+// BenchmarkReceiver measures the whole handler, with the data decoded into its type.
 func BenchmarkReceiver(b *testing.B) {
 	v, err := alotwebhook.NewVerifier(benchSecret)
 	if err != nil {
@@ -149,6 +151,7 @@ func BenchmarkReceiver(b *testing.B) {
 	})
 }
 
+// bySize runs a benchmark for each size of payload.
 func bySize(b *testing.B, run func(b *testing.B, body []byte, signature string)) {
 	for _, size := range benchSizes {
 		b.Run(size.name, func(b *testing.B) {
@@ -160,7 +163,7 @@ func bySize(b *testing.B, run func(b *testing.B, body []byte, signature string))
 	}
 }
 
-// benchRequest returns a request whose body can be read again after rewind.
+// benchRequest returns a request, and a function that makes its body readable again.
 func benchRequest(body []byte, signature string) (r *http.Request, rewind func()) {
 	reader := bytes.NewReader(body)
 	r = httptest.NewRequest(http.MethodPost, "/", nil)

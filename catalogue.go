@@ -9,21 +9,19 @@ import (
 
 // The names of the four published event types.
 const (
-	// EventCandidateInvited: a new candidate invite was created. Its data is a [CandidateInvited].
+	// EventCandidateInvited says that a new candidate invite was created. Its data is a [CandidateInvited].
 	EventCandidateInvited = "candidate.invited"
-	// EventCandidateCompleted: a candidate completed an assessment flow. Its data is a [CandidateCompleted].
+	// EventCandidateCompleted says that a candidate completed an assessment flow. Its data is a [CandidateCompleted].
 	EventCandidateCompleted = "candidate.completed"
-	// EventCandidateDisqualified: a candidate failed a required stage gate. Its data is a [CandidateDisqualified].
+	// EventCandidateDisqualified says that a candidate failed a required stage gate. Its data is a [CandidateDisqualified].
 	EventCandidateDisqualified = "candidate.disqualified"
-	// EventAssessmentPublished: an assessment became publicly available. Its data is an [AssessmentPublished].
+	// EventAssessmentPublished says that an assessment became publicly available. Its data is an [AssessmentPublished].
 	EventAssessmentPublished = "assessment.published"
 )
 
-// The data of the published types. Every field is optional: absent or null
-// leaves it zero, and a zero one is left out when encoded. Fields that are not
-// listed here are ignored, so new ones never break a receiver.
-
-// CandidateInvited is the data of [EventCandidateInvited].
+// CandidateInvited is the data of [EventCandidateInvited]. As in the data of all published
+// types, every field is optional: a field that is absent or null stays zero, and a zero
+// field is not encoded. Unknown fields are ignored, so that new ones break no receiver.
 type CandidateInvited struct {
 	SessionID      string `json:"sessionId,omitzero"`
 	AssessmentID   string `json:"assessmentId,omitzero"`
@@ -33,53 +31,54 @@ type CandidateInvited struct {
 	Status string `json:"status,omitzero"`
 }
 
-// CandidateCompleted is the data of [EventCandidateCompleted].
+// CandidateCompleted is the data of [EventCandidateCompleted]. Every field is optional: see
+// [CandidateInvited].
 type CandidateCompleted struct {
 	SessionID      string `json:"sessionId,omitzero"`
 	AssessmentID   string `json:"assessmentId,omitzero"`
 	CandidateName  string `json:"candidateName,omitzero"`
 	CandidateEmail string `json:"candidateEmail,omitzero"`
-	// Score is nil when there is none, which is not a score of 0.
+	// Score is nil if there is none; a score of 0 is not nil.
 	Score *float64 `json:"score,omitzero"`
 	// Status is a word such as "COMPLETED"; expect others.
 	Status string `json:"status,omitzero"`
 }
 
-// CandidateDisqualified is the data of [EventCandidateDisqualified].
+// CandidateDisqualified is the data of [EventCandidateDisqualified]. Every field is
+// optional: see [CandidateInvited].
 type CandidateDisqualified struct {
 	SessionID      string `json:"sessionId,omitzero"`
 	AssessmentID   string `json:"assessmentId,omitzero"`
 	CandidateName  string `json:"candidateName,omitzero"`
 	CandidateEmail string `json:"candidateEmail,omitzero"`
-	// Score is nil when there is none, which is not a score of 0.
+	// Score is nil if there is none; a score of 0 is not nil.
 	Score *float64 `json:"score,omitzero"`
 	// Status is a word such as "DISQUALIFIED"; expect others.
 	Status string `json:"status,omitzero"`
 }
 
-// AssessmentPublished is the data of [EventAssessmentPublished].
+// AssessmentPublished is the data of [EventAssessmentPublished]. Every field is optional:
+// see [CandidateInvited].
 type AssessmentPublished struct {
 	AssessmentID string `json:"assessmentId,omitzero"`
 	// Status is a word such as "PUBLISHED"; expect others.
 	Status string `json:"status,omitzero"`
 }
 
-// EventType is an entry of the catalogue: a type of event that can be emitted
-// and subscribed to.
+// EventType is an entry of the catalogue: a type of event that can be emitted and
+// subscribed to.
 type EventType struct {
-	// Name is one or more words of a–z, 0–9 and _, with dots between, at most
-	// 128 bytes: "candidate.completed". It is what subscriptions hold, so it
-	// never changes.
+	// Name is one or more words of a–z, 0–9 and _ with dots between, at most 128 bytes:
+	// "candidate.completed". Subscriptions hold it, so never change it.
 	Name string
-	// Description says in a sentence when it happens; customers read it.
+	// Description says in a sentence when the event happens. Customers read it.
 	Description string
-	// Example is a believable data value, for documentation and test events:
-	// one JSON value, or empty.
+	// Example is believable data for documentation and test events: one JSON value, or
+	// empty.
 	Example json.RawMessage
 }
 
-// DefaultEventTypes returns the four published types; the slice is the
-// caller's, to extend:
+// DefaultEventTypes returns the four published types. The caller may extend the slice:
 //
 //	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.withdrew"})
 func DefaultEventTypes() []EventType {
@@ -107,13 +106,14 @@ func DefaultEventTypes() []EventType {
 	}
 }
 
-// EventTypes returns the catalogue, in the order in which the configuration gives it.
+// EventTypes returns a copy of the catalogue, in the order of [Config.EventTypes].
 func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventTypes) }
 
-// maxEventTypeLen bounds an event type's name, in bytes.
+// maxEventTypeLen is the longest name of an event type, in bytes.
 const maxEventTypeLen = 128
 
-// checkEventTypes refuses a catalogue with a [*FieldError] such as "eventTypes[2].name".
+// checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
+// such as "eventTypes[2].name".
 func checkEventTypes(types []EventType) error {
 	first := make(map[string]int, len(types))
 	for i, t := range types {
@@ -132,7 +132,7 @@ func checkEventTypes(types []EventType) error {
 	return nil
 }
 
-// eventTypeProblem says what is wrong with a name; "" for nothing.
+// eventTypeProblem returns what is wrong with a name of an event type, or "".
 func eventTypeProblem(name string) string {
 	if name == "" {
 		return "is empty; name it like " + EventCandidateCompleted
@@ -148,6 +148,7 @@ func eventTypeProblem(name string) string {
 	return ""
 }
 
+// notOfWord reports whether c cannot stand in a word of an event type's name.
 func notOfWord(c rune) bool {
 	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_'
 }

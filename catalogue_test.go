@@ -24,7 +24,7 @@ func TestDefaultEventTypes(t *testing.T) {
 	require.Len(t, types, len(data))
 	for _, typ := range types {
 		require.NotEmpty(t, typ.Description)
-		// The typed data holds all of the example, and nothing of an empty one.
+		// The type of the data must have a field for everything in the example.
 		into := data[typ.Name]
 		require.NotNil(t, into, typ.Name)
 		require.NoError(t, json.Unmarshal(typ.Example, into))
@@ -36,7 +36,7 @@ func TestDefaultEventTypes(t *testing.T) {
 	require.Equal(t, "candidate.invited", alotwebhook.DefaultEventTypes()[0].Name)
 }
 
-// checkCatalogue is the verdict on a catalogue.
+// checkCatalogue returns the error for a catalogue.
 func checkCatalogue(types ...alotwebhook.EventType) error {
 	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{EventTypes: types})
 	return err

@@ -13,11 +13,11 @@ import (
 	"github.com/alot/alotwebhook/internal/guard"
 )
 
-// Config says how a [Dispatcher] works. Nil and every zero field stand for the
-// defaults, which are right for sending to customers over the internet.
-// [NewDispatcher] checks it and takes a copy.
+// Config says how a [Dispatcher] works. Nil, and every zero field, stands for the
+// defaults: they are right for sending to customers over the internet. [NewDispatcher]
+// checks it, refuses a value out of its range with a [FieldError], and keeps a copy.
 type Config struct {
-	// EventTypes is the catalogue: only these can be emitted and subscribed to.
+	// EventTypes is the catalogue: no other types can be emitted or subscribed to.
 	// Defaults to [DefaultEventTypes]; add your own to those.
 	EventTypes []EventType
 
@@ -26,153 +26,160 @@ type Config struct {
 	// the third after another 10 min.
 	Retry RetryPolicy
 
-	// Timeout bounds an attempt as a whole, from looking up the name to the
-	// last byte of the answer. From 10 ms to 5 min.
+	// Timeout bounds a whole attempt, from looking up the host name to the last byte of
+	// the response. A longer one lets slow receivers hold their slots for longer. From
+	// 10 ms to 5 min.
 	// Defaults to 15 s.
 	Timeout time.Duration
 
-	// ConnectTimeout bounds the look-up and the connection, TLSTimeout the
-	// handshake after it; neither extends Timeout.
+	// ConnectTimeout bounds the look-up of the name and the connection, TLSTimeout the
+	// TLS handshake after it. Neither extends Timeout. From 1 ms to 5 min.
 	// Both default to 5 s.
 	ConnectTimeout, TLSTimeout time.Duration
 
-	// InFlight is how many attempts this process makes at once. Memory grows
-	// with it, never with the backlog. From 1 to 10,000.
+	// InFlight is how many attempts this process makes at once. Memory grows with it,
+	// never with the backlog. From 1 to 10,000.
 	// Defaults to 256.
 	InFlight int
 
-	// InFlightPerEndpoint is how many of them go to one endpoint at once, so
-	// that one that hangs holds no more than these. From 1 to InFlight.
+	// InFlightPerEndpoint is how many of them this process makes to one endpoint at once,
+	// so that an endpoint that hangs holds up no more. From 1 to InFlight.
 	// Defaults to 32, or InFlight if that is less.
 	InFlightPerEndpoint int
 
-	// Lease is how long a claimed delivery stays out of other processes' sight.
-	// After a crash, what was in flight goes out again when it has passed. It
-	// must be at least 2 × Timeout + 10 s: shorter ones make duplicates.
-	// Defaults to that.
+	// Lease is how long no other process claims a delivery that this one has claimed.
+	// After a crash, the deliveries in flight are sent again when it has passed. At least
+	// 2 × Timeout + 10 s: with less, deliveries would be sent twice.
+	// Defaults to 2 × Timeout + 10 s.
 	Lease time.Duration
 
-	// PollInterval is how long at most an idle dispatcher takes to see what
-	// another process emitted. What this process emits it sees at once. From 1 ms to 1 min.
+	// PollInterval is the longest that an idle dispatcher takes to see an event that
+	// another process emitted; it sees those of its own process at once. It looks that
+	// often, which costs the store a query each time. From 1 ms to 1 min.
 	// Defaults to 200 ms.
 	PollInterval time.Duration
 
-	// ShutdownTimeout is how long Run lets attempts finish once its context is
-	// done. What is cut off then is released and counts as no attempt.
+	// ShutdownTimeout is how long Run lets attempts finish once its context is done. Then
+	// it cuts them off and releases their deliveries; they do not count as attempts. With
+	// less than Timeout, slow receivers get the same event again. From 1 ms to 1 h.
 	// Defaults to Timeout + 5 s.
 	ShutdownTimeout time.Duration
 
-	// MaxPayload is the largest payload that Emit takes, in bytes. From 1 KiB to 16 MiB.
+	// MaxPayload is the largest payload that Emit takes, in bytes. Receivers have limits
+	// of their own. From 1 KiB to 16 MiB.
 	// Defaults to 256 KiB.
 	MaxPayload int
 
-	// MaxResponseBody is how much of an answer is read, in bytes; the
-	// connection of a longer one is closed. From 0 to 16 MiB; a negative value reads nothing.
+	// MaxResponseBody is how many bytes of a response's body are read. The rest of a
+	// longer body is not read, and its connection is closed. At most 16 MiB; negative:
+	// none.
 	// Defaults to 64 KiB.
 	MaxResponseBody int
 
-	// MaxResponseHeader is how many bytes of headers an answer may have. From 1 KiB to 1 MiB.
+	// MaxResponseHeader is how many bytes of headers a response may have. With more, the
+	// attempt fails with [ReasonResponseTooLarge]. From 1 KiB to 1 MiB.
 	// Defaults to 32 KiB.
 	MaxResponseHeader int
 
-	// KeepResponseBody keeps the first bytes of each answer in the history.
+	// KeepResponseBody is how many bytes of each response's body are kept in the history.
 	// They are the customer's and may hold anything. At most MaxResponseBody.
 	// Defaults to 0: none.
 	KeepResponseBody int
 
 	// StandardWebhooks adds the three headers of Standard Webhooks
-	// (https://www.standardwebhooks.com) to each request, beside [SignatureHeader]:
-	// a customer can then verify with that project's libraries, for which
-	// [Secret.Standard] spells the secret, and gets a signed time of the attempt.
+	// (https://www.standardwebhooks.com) to each request, beside [SignatureHeader]. A
+	// customer can then verify with that project's libraries, for which [Secret.Standard]
+	// spells the secret, and the time of the attempt is signed, too.
 	// Defaults to false.
 	StandardWebhooks bool
 
-	// UserAgent is the header of that name.
+	// UserAgent is the value of the User-Agent header: printable ASCII.
 	// Defaults to "alotwebhook/1".
 	UserAgent string
 
-	// AllowHTTP admits plain http URLs, and port 80. For development: what is
-	// sent can be read and changed on the way.
+	// AllowHTTP allows http URLs, and port 80. It is for development: anybody on the way
+	// can read and change the requests.
 	// Defaults to false: https only.
 	AllowHTTP bool
 
-	// AllowNets are networks that may be dialled although the guard's own list
-	// denies them, such as 127.0.0.0/8 in development. Each one opens a part of
-	// your own network to whoever can register an endpoint.
+	// AllowNets are networks that may be dialled although the guard's own list denies
+	// them, such as 127.0.0.0/8 in development. Each opens a part of your own network to
+	// everybody who can register an endpoint.
 	// Defaults to none.
 	AllowNets []netip.Prefix
 
-	// DenyNets are further networks never to be dialled, such as the host's own
-	// public addresses. They go before AllowNets.
+	// DenyNets are networks that are never dialled, such as the host's own public
+	// addresses. An address in both is denied, whatever AllowNets says.
 	// Defaults to none.
 	DenyNets []netip.Prefix
 
-	// AllowNAT64 judges addresses of 64:ff9b::/96 by the IPv4 address in them,
-	// for hosts that reach IPv4 through NAT64 only.
-	// Defaults to false: denied.
+	// AllowNAT64 is for hosts that reach IPv4 through NAT64 only. An address in
+	// 64:ff9b::/96 (RFC 6052) is then judged by the IPv4 address in it.
+	// Defaults to false: such an address is denied.
 	AllowNAT64 bool
 
-	// RootCAs are the authorities whose certificates endpoints may present.
-	// Defaults to the system's.
+	// RootCAs are the authorities that may have signed the certificates of endpoints.
+	// Defaults to those of the system.
 	RootCAs *x509.CertPool
 
 	// Resolver looks up host names.
 	// Defaults to [net.DefaultResolver].
 	Resolver *net.Resolver
 
-	// WrapTransport wraps the guarded transport, for tracing or metrics. What
-	// it returns must send through the one it was given: whoever goes around
-	// it goes around the dial guard.
+	// WrapTransport wraps the guarded transport, for tracing or metrics. It must return a
+	// transport that sends through the given one: a transport that dials by itself goes
+	// around the guard.
 	// Defaults to nil: not wrapped.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 
-	// Sealer encrypts the secrets that the store holds.
-	// Defaults to nil: they are stored in plain.
+	// Sealer encrypts the secrets before the store gets them. Without it, everybody who
+	// reads the database can sign as you.
+	// Defaults to nil: secrets are stored in plain.
 	Sealer Sealer
 
-	// RecoverPerSecond is how many failed deliveries a second a recovery sends
-	// again: see [Dispatcher.Recover]. They wait in line with what is new, so
-	// that more than the endpoint can take delays its new deliveries. From 1 to 10,000.
+	// RecoverPerSecond is how many failed deliveries a second a recovery sends again: see
+	// [Dispatcher.Recover]. They queue with the endpoint's new deliveries, and delay these
+	// if they are more than the endpoint can take. From 1 to 10,000.
 	// Defaults to 100.
 	RecoverPerSecond int
 
-	// DisableAfter disables an endpoint that has given nothing but failures
-	// for so long. Its deliveries are parked, not lost. Negative: never.
+	// DisableAfter is how long an endpoint may give nothing but failures before it is
+	// disabled. Its deliveries are then parked, not lost. Negative: for ever.
 	// Defaults to 5 days.
 	DisableAfter time.Duration
 
-	// OnDisabled hears of each endpoint that the dispatcher disabled, with
-	// DisabledReason set, so that the host can tell its customer. It is called
-	// by the goroutine that made the attempt and should return soon.
+	// OnDisabled is called for each endpoint that the dispatcher disables, with
+	// DisabledReason set, so that the host can tell its customer. The goroutine that made
+	// the attempt calls it: a slow function holds up other attempts.
 	// Defaults to nil.
 	OnDisabled func(Endpoint)
 
-	// OnAttempt hears of each attempt, for metrics. It is called by the
-	// goroutine that made the attempt and should return at once.
+	// OnAttempt is called after each attempt, for metrics. The goroutine that made the
+	// attempt calls it, many at once: a slow function holds up other attempts.
 	// Defaults to nil.
 	OnAttempt func(AttemptInfo)
 
-	// PayloadRetention is how long the payload of an event is kept once all its
-	// deliveries are finished; after that it cannot be redelivered. Negative: for ever.
+	// PayloadRetention is how long the payload of an event is kept once all its deliveries
+	// are finished. Then it is erased and cannot be redelivered. Negative: for ever.
 	// Defaults to 30 days.
 	PayloadRetention time.Duration
 
-	// HistoryRetention is how long finished deliveries and their attempts are
-	// kept. It must not be less than PayloadRetention. Negative: for ever.
+	// HistoryRetention is how long finished deliveries and their attempts are kept. It
+	// must not be less than PayloadRetention. Negative: for ever.
 	// Defaults to 90 days.
 	HistoryRetention time.Duration
 
-	// Logger gets ids, hosts, statuses, reasons and milliseconds; never a
-	// payload, a secret, a header value or a query string.
+	// Logger gets ids, hosts, statuses, reasons and milliseconds. It never gets a payload,
+	// a secret, a header value or a query string.
 	// Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// AttemptInfo is what [Config.OnAttempt] hears.
+// AttemptInfo describes an attempt to [Config.OnAttempt].
 type AttemptInfo struct {
 	DeliveryID, EventID, EventType, EndpointID, OrganizationID string
 	Attempt                                                    Attempt
-	// State is what becomes of the delivery.
+	// State is the delivery's state after the attempt: pending if it is tried again.
 	State DeliveryState
 }
 
@@ -182,7 +189,8 @@ const (
 	day = 24 * time.Hour
 )
 
-// withDefaults returns a checked copy. The error names the field.
+// withDefaults returns a copy with the defaults filled in, or a [FieldError] if a field
+// is not valid. A nil c stands for all defaults.
 func (c *Config) withDefaults() (*Config, error) {
 	var cfg Config
 	if c != nil {
@@ -214,10 +222,11 @@ func (c *Config) withDefaults() (*Config, error) {
 	return &cfg, cfg.check()
 }
 
-// minLease leaves room for an attempt and for a second one that a slow store
-// or scheduler holds up.
+// minLease returns the shortest lease that is safe: the time of two attempts, and 10
+// seconds during which a slow store or scheduler may hold up the process.
 func (c *Config) minLease() time.Duration { return 2*c.Timeout + 10*time.Second }
 
+// check refuses a configuration with a [FieldError]. Defaults are filled in already.
 func (c *Config) check() error {
 	if err := checkEventTypes(c.EventTypes); err != nil {
 		return err
@@ -243,7 +252,7 @@ func (c *Config) check() error {
 	return fieldError(c.guard().Check())
 }
 
-// guard judges addresses as the configuration says.
+// guard returns the guard that judges addresses by this configuration.
 func (c *Config) guard() *guard.Guard {
 	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64}
 }

@@ -8,99 +8,108 @@ import (
 	"time"
 )
 
-// Deduper remembers which events were handled, since each may arrive again.
-// Package dedupe has one in memory and one in SQL; package dedupe/dedupetest
-// proves one of your own. All methods may be called from many goroutines, and
-// from every process that shares the memory.
+// Deduper remembers which events were handled, because each may arrive again.
+// Package dedupe has one in memory and one in SQL; package dedupe/dedupetest tests
+// one of your own. All methods may be called by many goroutines, and by every
+// process that shares the memory.
 //
-// A key is claimed before its event is handled, and then completed or released.
-// To mark only before would lose the event in a crash, to mark only after would
-// handle it twice at once. A claim has a lease: a crash leaves a key that can be
-// claimed again once the lease has run out.
+// A key is claimed before its event is handled, and completed or released after
+// that. With a mark before the handler alone, a crash would lose the event. With a
+// mark after it alone, two copies that arrive together would both be handled. Each
+// claim has a lease: the key of a process that crashed can be claimed again once
+// the lease has run out.
 //
-// A key is 1 to 255 bytes of UTF-8 without NUL. Keys that differ at all are
-// different.
+// A key is 1 to 255 bytes of UTF-8 without NUL. Two keys are the same only if all
+// their bytes are.
 type Deduper interface {
-	// Claim takes a key for the length of lease, unless it is done or another
-	// claim of it is under way; the state says which. Of many claims of one
-	// key at once, at most one gets it. Leases are judged by one clock for
-	// all who share the memory. Each claim has a token that no other has had,
-	// whether it replaces one whose lease ran out or follows one that was
-	// released. With a context that has ended it claims nothing and returns
-	// an error.
+	// Claim claims a key for the duration of lease, unless the key is done or
+	// another claim of it is in progress. The returned state says which of the
+	// three it is. Of many simultaneous claims of one key, at most one succeeds.
+	// One clock judges the leases of all who share the memory. Each claim has a
+	// token that no other claim of the key has had, no matter whether it replaces
+	// a claim whose lease ran out or follows one that was released. If ctx has
+	// ended, Claim claims nothing and returns an error.
 	Claim(ctx context.Context, key string, lease time.Duration) (DedupeClaim, error)
 
-	// Complete marks the key as done, for good or for a documented time. It
-	// is fenced: when another claim has replaced this one, it changes nothing
-	// and returns [ErrClaimLost]. A lease that has run out without that is no
-	// hindrance. Completing the same claim again changes nothing and is no
-	// error. What is no claim, because its state is another, is an error.
+	// Complete marks the key as done, for ever or for a documented time. It is
+	// fenced: if another claim has replaced c, it changes nothing and returns
+	// [ErrClaimLost]. If the lease of c has run out, but no other claim has
+	// replaced it, Complete succeeds. To complete the same claim again changes
+	// nothing and is no error. A c whose state is not [DedupeClaimed] is an error.
 	Complete(ctx context.Context, c DedupeClaim) error
 
-	// Release gives the key back, so that it can be claimed at once. It is
-	// fenced as Complete is, and refuses the same; a claim that was completed
-	// or released is ErrClaimLost.
+	// Release gives the key back, so that it can be claimed again at once. It is
+	// fenced like Complete and has the same errors. A claim that was completed
+	// or released already is an ErrClaimLost.
 	Release(ctx context.Context, c DedupeClaim) error
 }
 
-// DedupeClaim is the answer to [Deduper.Claim].
+// DedupeClaim is the result of [Deduper.Claim].
 type DedupeClaim struct {
-	// Key is what was to be claimed.
+	// Key is the key that Claim was called with.
 	Key   string
 	State DedupeState
-	// Token tells this claim from every other of its key, at any time. It has
-	// no meaning unless State is [DedupeClaimed].
+	// Token distinguishes this claim from every other one of the key, at any
+	// time. It has no meaning unless State is [DedupeClaimed].
 	Token int64
-	// Wait is how long the lease of whoever holds the key still lasts; zero
-	// unless State is [DedupeInProgress].
+	// Wait is the rest of the lease of the claim in progress; zero unless State
+	// is [DedupeInProgress].
 	Wait time.Duration
 }
 
-// DedupeState is where a key stands.
+// DedupeState is the state of a key, as its claimer sees it.
 type DedupeState string
 
 const (
-	// DedupeClaimed: it is yours; handle the event, then complete or release.
+	// DedupeClaimed means that the claim succeeded: handle the event, and then
+	// complete or release the claim.
 	DedupeClaimed DedupeState = "claimed"
-	// DedupeInProgress: somebody else is handling it.
+	// DedupeInProgress means that another claim of the key has a lease that has
+	// not run out.
 	DedupeInProgress DedupeState = "in_progress"
-	// DedupeDone: it was handled.
+	// DedupeDone means that the event was handled.
 	DedupeDone DedupeState = "done"
 )
 
 var (
-	// ErrClaimLost: the claim's lease ran out and another has replaced it, or
-	// it was completed or released before. What was done under it must not be
-	// committed.
+	// ErrClaimLost means that the claim's lease ran out and another claim has
+	// replaced it, or that the claim was completed or released before. Do not
+	// commit the work that was done under it.
 	ErrClaimLost = errors.New("alotwebhook: claim lost: its lease ran out, or it is settled already")
-	// ErrInProgress: the event is being handled by somebody else, so that
-	// nothing can be said of it yet. A [Receiver] answers with 409.
+	// ErrInProgress means that another process or goroutine is handling the event,
+	// and may yet fail. A [Receiver] responds with 409, so that the event comes
+	// again later.
 	ErrInProgress = errors.New("alotwebhook: event is being handled")
-	// ErrNotMarked: the event was handled, but could not be marked as done. If
-	// it comes again, it is handled again. A [Receiver] answers with 200,
-	// because anything else would make it come again.
+	// ErrNotMarked means that the event was handled, but could not be marked as
+	// done. If it comes again, it is handled again. A [Receiver] responds with
+	// 200, because any error would make the sender repeat it.
 	ErrNotMarked = errors.New("alotwebhook: handled, but not marked as done")
 )
 
-// DefaultLease is how long a claim lasts: longer than the 15 seconds after which
-// the sender gives an attempt up, shorter than the 24 after which it makes the
-// next one, at its defaults. So a crash does not cost an attempt.
+// DefaultLease is how long a claim lasts by default: 20 seconds. At its defaults,
+// the sender gives an attempt up after 15 seconds and makes the next one after 24
+// at the earliest. The lease of an attempt lasts longer than the attempt, and is
+// over before the next one, so that a crash does not cost an attempt.
 const DefaultLease = 20 * time.Second
 
-// settleTimeout bounds completing and releasing, which outlive the request.
+// settleTimeout bounds how long Complete or Release may take. They run even after
+// the request has ended.
 const settleTimeout = 5 * time.Second
 
-// Once runs fn unless the event with this key was handled already: what a
-// [Receiver] with a [Deduper] does for its handlers, for those who verify by
-// [Receiver.Middleware], [Verifier.ParseRequest] or out of a queue. The key is
-// the event's id, with a name in front where several handlers share d. A lease
-// of zero or less is [DefaultLease]. Without a Deduper, fn runs.
+// Once calls fn unless the event with this key was handled already. A [Receiver]
+// with a [Deduper] does the same for its handlers; Once is for code that verifies
+// by [Receiver.Middleware], by [Verifier.ParseRequest] or out of a queue. The key is
+// the event's id, with a name in front of it if several handlers share d. A lease of
+// zero or less stands for [DefaultLease]. If d is nil, Once just calls fn.
 //
-// It returns nil when fn did, or when the event was handled before; fn's error,
-// after which the event can be claimed again, or, for [Permanent], is done with;
-// [ErrInProgress], [ErrNotMarked], or an error of d. [StatusCode] says how to
-// answer each. fn's context ends with the lease: what goes on after it may be
-// done twice. [ClaimFromContext] has the claim.
+// The context of fn ends with the lease: work that goes on after that may be done
+// twice. [ClaimFromContext] returns the claim under which fn runs.
+//
+// Once returns nil if fn returned nil or if the event was handled before. It returns
+// the error of fn: after [Permanent] the event counts as handled, after any other
+// error it can be claimed again at once. It returns [ErrInProgress] or
+// [ErrNotMarked], an [ErrInvalid] for an empty key, or an error of d. [StatusCode]
+// returns the status for each.
 func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn func(ctx context.Context) error) error {
 	if d == nil {
 		return fn(ctx)
@@ -114,7 +123,7 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	if lease <= 0 {
 		lease = DefaultLease
 	}
-	end := time.Now().Add(lease) // before the claim, so that ours ends first
+	end := time.Now().Add(lease) // before Claim, so that fn's context ends before the lease
 	claim, err := d.Claim(ctx, key, lease)
 	if err != nil {
 		return notClaimed(explain(err, "cannot tell whether %s was handled", key))
@@ -123,17 +132,19 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	case DedupeClaimed:
 		return handleClaimed(ctx, d, claim, end, fn)
 	case DedupeInProgress:
-		return &answer{status: http.StatusConflict, cause: causeInProgress, after: claim.Wait, err: fmt.Errorf("%w: %s", ErrInProgress, key)}
+		return &statusError{status: http.StatusConflict, cause: causeInProgress, after: claim.Wait, err: fmt.Errorf("%w: %s", ErrInProgress, key)}
 	case DedupeDone:
 		return nil
 	}
 	return notClaimed(fmt.Errorf("alotwebhook: the Deduper gave %s a state that does not exist: %q", key, claim.State))
 }
 
+// handleClaimed calls fn under a claim, and completes or releases the claim.
 func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.Time, fn func(context.Context) error) (err error) {
-	settle := d.Release // after a panic too
+	settle := d.Release // also if fn panics
 	defer func() {
-		// What was done is done, whether or not somebody still waits for the answer.
+		// The claim must be settled even if the sender has hung up, for the work
+		// of fn is done all the same.
 		settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
 		if failure := settle(settleCtx, claim); failure != nil {
@@ -148,27 +159,30 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 	return err
 }
 
-// notClaimed is the answer when nobody knows whether the event was handled.
+// notClaimed returns the error for an event of which nobody knows whether it was
+// handled. Its status makes the sender repeat the event.
 func notClaimed(err error) error {
-	return &answer{status: http.StatusServiceUnavailable, cause: "dedupe_failed", err: err}
+	return &statusError{status: http.StatusServiceUnavailable, cause: "dedupe_failed", err: err}
 }
 
-// notSettled adds to a handler's result that its key could not be settled.
+// notSettled adds to the error of fn, nil included, that its claim could not be
+// settled.
 func notSettled(err, failure error) error {
 	if err == nil {
-		return &answer{status: http.StatusOK, cause: causeNotMarked, err: both(ErrNotMarked, ": ", failure)}
+		return &statusError{status: http.StatusOK, cause: causeNotMarked, err: both(ErrNotMarked, ": ", failure)}
 	}
 	return both(err, "; nor was its key settled: ", failure)
 }
 
 type claimKey struct{}
 
-// ClaimFromContext returns the claim under which a handler runs, to complete it
-// inside the handler's own transaction:
+// ClaimFromContext returns the claim under which a handler runs. A handler uses it
+// to complete the claim inside its own transaction:
 //
 //	err := handled.Tx(tx).Complete(ctx, alotwebhook.ClaimFromContext(ctx))
 //
-// It is the zero claim, which nothing completes, where there is no [Deduper].
+// If there is no [Deduper], it returns the zero claim, and Complete returns an error
+// for it.
 func ClaimFromContext(ctx context.Context) DedupeClaim {
 	claim, _ := ctx.Value(claimKey{}).(DedupeClaim)
 	return claim

@@ -21,7 +21,7 @@ import (
 
 const anotherID = "evt_01jcc7wjz3e4qv8x5k2m9n6p0s"
 
-// faultyDeduper is a Deduper with a fault at each method, if one is set.
+// faultyDeduper is a Deduper whose methods return the errors that are set.
 type faultyDeduper struct {
 	alotwebhook.Deduper
 	claim, complete, release error
@@ -50,7 +50,8 @@ func (f *faultyDeduper) Release(ctx context.Context, c alotwebhook.DedupeClaim) 
 	return f.Deduper.Release(ctx, c)
 }
 
-// deskWith is a desk with a Deduper, whose handler is fn.
+// deskWith returns a desk with a Deduper. Its handler calls fn and keeps the event if
+// fn returns nil.
 func deskWith(t *testing.T, cfg alotwebhook.ReceiverConfig, fn func(ctx context.Context) error) *desk {
 	t.Helper()
 	if cfg.Deduper == nil {
@@ -68,7 +69,7 @@ func deskWith(t *testing.T, cfg alotwebhook.ReceiverConfig, fn func(ctx context.
 
 func nothing(context.Context) error { return nil }
 
-func statusOf(h http.Handler, body string) int { return answerOf(h, signed(body)).StatusCode }
+func statusOf(h http.Handler, body string) int { return responseOf(h, signed(body)).StatusCode }
 
 func TestDeduperHandlesOnce(t *testing.T) {
 	t.Parallel()
@@ -97,7 +98,7 @@ func TestDeduperInProgress(t *testing.T) {
 		<-entered
 		time.Sleep(4500 * time.Millisecond)
 
-		w := answerOf(d, signed(payload))
+		w := responseOf(d, signed(payload))
 		require.Equal(t, http.StatusConflict, w.StatusCode)
 		require.Equal(t, "16", w.Header.Get("Retry-After"), "what is left of 20 s")
 		require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrInProgress)
@@ -111,8 +112,8 @@ func TestDeduperInProgress(t *testing.T) {
 	})
 }
 
-// However a handler fails, the event can be handled again at once.
-func TestDeduperReleasesWhatFailed(t *testing.T) {
+// After any failure of the handler, the event can be handled again at once.
+func TestDeduperReleasesFailedEvents(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("broken")
 	for name, c := range map[string]struct {
@@ -147,8 +148,8 @@ func TestDeduperReleasesWhatFailed(t *testing.T) {
 	}
 }
 
-// Data that does not fit the handler's type is mended by a new version of the
-// handler, and the event can come again then.
+// If the data does not fit the handler's type, a new version of the handler can mend
+// that. The event must then be handled when it comes again.
 func TestDeduperReleasesDataThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	memory := dedupe.NewMemory(nil)
@@ -158,7 +159,7 @@ func TestDeduperReleasesDataThatDoesNotFit(t *testing.T) {
 	require.Equal(t, 200, statusOf(deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory}, nothing), payload))
 }
 
-// A permanent failure is done with: a redelivery would fail again.
+// An event that failed permanently is done: it would fail again.
 func TestDeduperCompletesPermanentFailures(t *testing.T) {
 	t.Parallel()
 	calls := 0
@@ -171,7 +172,8 @@ func TestDeduperCompletesPermanentFailures(t *testing.T) {
 	require.Equal(t, 1, calls)
 }
 
-// Nobody knows whether it was handled: it must come again.
+// If the Deduper fails, nobody knows whether the event was handled. The status must make
+// the sender repeat it.
 func TestDeduperThatFailsLetsNothingThrough(t *testing.T) {
 	t.Parallel()
 	down := errors.New("database is down")
@@ -193,7 +195,8 @@ func (stateless) Claim(context.Context, string, time.Duration) (alotwebhook.Dedu
 	return alotwebhook.DedupeClaim{}, nil
 }
 
-// It was handled: to answer with an error would have it handled again.
+// If the event was handled but could not be marked, the status must be 200: an error
+// would make the sender repeat it, and it would be handled again.
 func TestDeduperThatCannotMark(t *testing.T) {
 	t.Parallel()
 	down := errors.New("database is down")
@@ -215,7 +218,7 @@ func TestDeduperThatCannotMark(t *testing.T) {
 	require.ErrorIs(t, d.failures[0].err, down)
 }
 
-// A handler's context ends with its lease, and what is left is settled all the same.
+// A handler's context ends with its lease. The claim is settled all the same.
 func TestDeduperLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -231,7 +234,8 @@ func TestDeduperLease(t *testing.T) {
 	})
 }
 
-// The request ends before the handler does: what was done is marked.
+// The sender hangs up before the handler returns. The event must be marked as handled
+// all the same.
 func TestDeduperMarksAfterTheSenderHungUp(t *testing.T) {
 	t.Parallel()
 	ctx, hangUp := context.WithCancel(t.Context())
@@ -241,13 +245,14 @@ func TestDeduperMarksAfterTheSenderHungUp(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	})
-	require.Equal(t, 200, answerOf(d, signed(payload).WithContext(ctx)).StatusCode)
+	require.Equal(t, 200, responseOf(d, signed(payload).WithContext(ctx)).StatusCode)
 	require.Empty(t, d.failures)
 	require.Equal(t, 200, statusOf(d, payload))
 	require.Len(t, d.handled, 1)
 }
 
-// respectful fails when its context has ended, as a database does.
+// respectful is a Deduper that returns an error once its context has ended, as a database
+// does.
 type respectful struct{ alotwebhook.Deduper }
 
 func (r respectful) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
@@ -261,7 +266,7 @@ func TestDeduperName(t *testing.T) {
 	t.Parallel()
 	memory := dedupe.NewMemory(nil)
 	for _, name := range []string{"", "mail", "crm"} {
-		for range 2 { // two processes of each
+		for range 2 { // each name has two processes
 			d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory, Name: name}, nothing)
 			require.Equal(t, 200, statusOf(d, payload))
 			if c, err := memory.Claim(t.Context(), eventID, time.Minute); name == "" {
@@ -277,7 +282,8 @@ func TestDeduperName(t *testing.T) {
 	}
 }
 
-// What nobody handles is not marked as handled: a handler may be added later.
+// An event without a handler is not marked as handled: a later version of the program
+// may have a handler for it.
 func TestDeduperIsNotAskedAboutUnknownTypes(t *testing.T) {
 	t.Parallel()
 	f := &faultyDeduper{Deduper: dedupe.NewMemory(nil)}
@@ -325,7 +331,7 @@ func TestClaimFromContext(t *testing.T) {
 	memory := dedupe.NewMemory(nil)
 	d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory}, func(ctx context.Context) error {
 		got = alotwebhook.ClaimFromContext(ctx)
-		return memory.Complete(ctx, got) // a handler may complete it itself
+		return memory.Complete(ctx, got) // a handler may complete its claim itself
 	})
 	require.Equal(t, 200, statusOf(d, payload))
 	require.Empty(t, d.failures)
@@ -333,14 +339,15 @@ func TestClaimFromContext(t *testing.T) {
 	require.Equal(t, alotwebhook.DedupeClaimed, got.State)
 }
 
-// unread gives a request that the fake transport has read its body back.
+// unread returns a copy of a request whose body can be read again. The fake transport has
+// read the original's.
 func unread(r *http.Request) *http.Request {
 	r = r.Clone(r.Context())
 	r.Body, _ = r.GetBody()
 	return r
 }
 
-// serve makes a receiver that the dispatcher's requests reach.
+// serve returns a receivers.respond that passes each request to h.
 func serve(h http.Handler) func(r *http.Request, n int) (*http.Response, error) {
 	return func(r *http.Request, _ int) (*http.Response, error) {
 		w := httptest.NewRecorder()
@@ -349,15 +356,16 @@ func serve(h http.Handler) func(r *http.Request, n int) (*http.Response, error) 
 	}
 }
 
-// The receiver crashes while it handles an event. With the sender's default
-// schedule, the next attempt handles it: none is lost to the claim left behind.
+// The receiver crashes while it handles an event, and leaves a claim behind. With the
+// sender's default schedule, the very next attempt finds the lease run out, and handles
+// the event.
 func TestSenderAndDeduperAfterACrash(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		memory := dedupe.NewMemory(nil)
 		d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: memory}, nothing)
-		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: func(r *http.Request, n int) (*http.Response, error) {
-			if n == 1 { // claimed, and gone
+		w := newWorld(t, alotwebhook.Config{}, &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
+			if n == 1 { // the process claims the event and crashes
 				_, err := memory.Claim(r.Context(), eventOf(t, r).ID, alotwebhook.DefaultLease)
 				require.NoError(t, err)
 				return nil, syscall.ECONNRESET
@@ -371,8 +379,8 @@ func TestSenderAndDeduperAfterACrash(t *testing.T) {
 	})
 }
 
-// The answer to the first attempt is lost, and the second comes while the first
-// is still at work: 409 makes the sender come a third time.
+// The first attempt times out while its handler is still at work, and the second one
+// comes before it has finished. It gets 409, which makes the sender try a third time.
 func TestSenderRepeatsWhatIsInProgress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -380,10 +388,10 @@ func TestSenderRepeatsWhatIsInProgress(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 			return nil
 		})
-		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: func(r *http.Request, n int) (*http.Response, error) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
 			if n == 1 {
 				later := r.Clone(context.WithoutCancel(r.Context()))
-				go serve(d)(later, n) // nobody waits for it
+				go serve(d)(later, n) // the handler goes on after the timeout
 				return hang(r)
 			}
 			return serve(d)(r, n)
@@ -408,7 +416,7 @@ func eventOf(t *testing.T, r *http.Request) alotwebhook.Event {
 	return e
 }
 
-// deliverOne emits an event and returns its delivery once it has ended.
+// deliverOne emits an event and returns its delivery an hour later.
 func deliverOne(t *testing.T, w *world) alotwebhook.Delivery {
 	t.Helper()
 	endpoint, err := w.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
@@ -427,8 +435,8 @@ func deliverOne(t *testing.T, w *world) alotwebhook.Delivery {
 	return delivery
 }
 
-// The battery that customers run on their own handlers, and which sees what was
-// handled, also passes the library's own.
+// Customers run webhooktest.Battery on their own handlers. The library's handlers must
+// pass it, too.
 func TestDeduperPassesTheBattery(t *testing.T) {
 	t.Parallel()
 	for name, form := range map[string]func(d *desk, memory alotwebhook.Deduper) http.Handler{
@@ -455,7 +463,7 @@ func TestDeduperPassesTheBattery(t *testing.T) {
 	}
 }
 
-// times is how often an event was kept.
+// times returns how often an event was kept.
 func (d *desk) times(id string) (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

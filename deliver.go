@@ -11,40 +11,40 @@ import (
 	"github.com/alot/alotwebhook/internal/pace"
 )
 
-// ErrDispatcherClosed is returned by [Dispatcher.Run] when it runs or ran
-// already, or after [Dispatcher.Shutdown].
+// ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
+// [Dispatcher.Shutdown] was.
 var ErrDispatcherClosed = errors.New("alotwebhook: dispatcher closed")
 
-// Dispatcher emits events and delivers them. Make one with [NewDispatcher]; all
+// Dispatcher emits events and delivers them. Make one with [NewDispatcher]. All
 // methods may be called from many goroutines at once.
 //
-// A process that only emits never calls Run; a process that only delivers never
+// A process that only emits never calls Run, and a process that only delivers never
 // calls Emit. Any number of processes may share one store.
 type Dispatcher struct {
 	cfg    *Config
 	store  Store
 	sender *sender
-	notify Notifier // nil without
+	notify Notifier // nil if the store is none
 	types  map[string]EventType
 	log    *slog.Logger
 
-	wake      chan struct{} // something was emitted here
-	recovered chan struct{} // a recovery was begun here
+	wake      chan struct{} // wakes the claimer: something was emitted or made due
+	recovered chan struct{} // wakes the recoverer: a recovery was begun in this process
 	tallies   tallies
-	// uncommitted: what was emitted becomes due when a transaction of the
-	// host's commits, which nobody tells.
+	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
+	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
 	uncommitted atomic.Bool
 
 	started  atomic.Bool
 	closing  chan struct{} // closed by Shutdown
-	cutNow   chan struct{} // closed when Shutdown's time is up
-	done     chan struct{} // closed when Run returned
+	cutNow   chan struct{} // closed when the context of Shutdown is done
+	done     chan struct{} // closed when Run returns
 	closeOne sync.Once
 	cutOne   sync.Once
 }
 
-// NewDispatcher makes a dispatcher over a store. A nil cfg stands for all
-// defaults. The error, a [FieldError], names the field of cfg that is wrong.
+// NewDispatcher makes a dispatcher over a store. A nil cfg stands for all defaults.
+// A [FieldError] names the argument or the field of cfg that is not valid.
 func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 	if isNil(store) {
 		return nil, &FieldError{Field: "store", Problem: "is nil; open one: sqlite.Open, postgres.New, or memory.New for tests"}
@@ -77,11 +77,11 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 	return d, nil
 }
 
-// Emit stores events for delivery and returns once they are stored: all of them
-// or, with an error, none. Emitting an event again, with the same ID, changes
-// nothing, so that Emit may simply be repeated after an error.
+// Emit stores events for delivery, all of them or none, and returns once they are
+// stored. It does nothing with an ID that is stored already: after an error of the
+// store, call Emit again with the same events, whether they were stored or not.
 //
-// Input that is not valid is refused with a [FieldError]; other errors are the store's.
+// A [FieldError] refuses an event that is not valid; every other error is the store's.
 func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
 	if err := d.enqueue(ctx, d.store, events); err != nil {
 		return err
@@ -90,8 +90,8 @@ func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
 	return nil
 }
 
-// EmitTo is Emit inside a transaction of the host's own: q is what the store's
-// Tx method gives for it. The events are stored if the transaction commits, and
+// EmitTo is [Dispatcher.Emit] inside a transaction of the host's own: q is
+// store.Tx(tx) for the host's tx. The events exist if the transaction commits, and
 // never existed if it does not. They are sent within milliseconds of the commit
 // by this process, within Config.PollInterval by others.
 //
@@ -112,11 +112,31 @@ func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) er
 	return nil
 }
 
-// emitted tells this process's run and the other processes'.
+// emitted wakes the claimer of this process and, over a [Notifier], those of the
+// others. It is called when something was emitted or made due.
 func (d *Dispatcher) emitted() {
 	pace.Wake(d.wake)
 	if d.notify != nil {
 		d.notify.Notify()
+	}
+}
+
+// listen wakes the claimer of this process at each notification, until ctx is done.
+func (d *Dispatcher) listen(ctx context.Context) {
+	if d.notify == nil {
+		return
+	}
+	episode := pace.Episode{Log: d.log, Operation: "listen"}
+	heard := func() {
+		episode.Over()
+		pace.Wake(d.wake)
+	}
+	for ctx.Err() == nil {
+		err := d.notify.Listen(ctx, heard)
+		if ctx.Err() != nil {
+			return
+		}
+		pace.Pause(ctx, episode.Failed(err))
 	}
 }
 
@@ -138,15 +158,18 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) er
 	return nil
 }
 
-// Run delivers until ctx is done or [Dispatcher.Shutdown] is called, then stops
-// claiming and lets the attempts in flight finish: for ShutdownTimeout in the
-// first case, for as long as Shutdown's context allows in the second. Attempts
-// cut off then are released and count as none. It returns nil once all is
-// recorded and nothing runs any more; an error if something could not be
-// recorded, which is then sent again when its lease has run out.
+// Run delivers until ctx is done or [Dispatcher.Shutdown] is called. Then it claims no
+// more and lets the attempts in flight finish: for [Config.ShutdownTimeout] in the
+// first case, until Shutdown's context is done in the second. It cuts off the others
+// and releases their deliveries, which are due again at once; a cut-off attempt does
+// not count.
 //
-// Failures of the store are retried for as long as it takes. A dispatcher runs
-// once; further calls return [ErrDispatcherClosed].
+// Wait for Run before the process ends. It returns nil once everything is recorded and
+// nothing runs any more. If the store takes no outcomes for 10 seconds then, it gives
+// up and returns an error: their deliveries are sent again when their lease has run out.
+//
+// While the store fails, Run tries again, for as long as it takes. A dispatcher runs
+// once: further calls return [ErrDispatcherClosed].
 func (d *Dispatcher) Run(ctx context.Context) error {
 	select {
 	case <-d.closing:
@@ -161,10 +184,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return newRun(d).run(ctx)
 }
 
-// Shutdown stops Run gracefully: no further claims, attempts in flight are
-// waited for until ctx is done, the rest is cut off and released. It returns
-// nil, or the context's error if attempts were cut off. Once Shutdown has been
-// called the dispatcher does not run again; emitting still works.
+// Shutdown ends Run and waits for its end: Run claims no more, and attempts in flight
+// may finish until ctx is done; then they are cut off and released. Shutdown returns
+// nil, or the error of ctx if it was done before Run ended.
+//
+// After Shutdown the dispatcher does not run again. Emit still works.
 func (d *Dispatcher) Shutdown(ctx context.Context) error {
 	d.closeOne.Do(func() { close(d.closing) })
 	if !d.started.Load() {
@@ -175,7 +199,7 @@ func (d *Dispatcher) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		d.cutOne.Do(func() { close(d.cutNow) })
-		<-d.done // bounded by finishTimeout
+		<-d.done // soon: claimTimeout and finishTimeout bound what is left
 		return ctx.Err()
 	}
 }

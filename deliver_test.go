@@ -19,7 +19,7 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// request is what a fake receiver saw.
+// request is a request as a fake receiver saw it.
 type request struct {
 	at   time.Time
 	host string
@@ -27,13 +27,13 @@ type request struct {
 	body string
 }
 
-// receivers stands for all receivers on the internet, in memory: a transport
-// that hands each request to a function and remembers it.
+// receivers is a transport in memory that takes the place of all receivers. It remembers
+// each request and passes it to respond; without respond the status is 204.
 type receivers struct {
-	mu     sync.Mutex
-	seen   []request
-	answer func(r *http.Request, n int) (*http.Response, error) // n counts from 1 by host
-	byHost map[string]int
+	mu      sync.Mutex
+	seen    []request
+	respond func(r *http.Request, n int) (*http.Response, error) // n counts the requests to a host, from 1
+	byHost  map[string]int
 }
 
 func (f *receivers) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -49,10 +49,10 @@ func (f *receivers) RoundTrip(r *http.Request) (*http.Response, error) {
 	f.byHost[r.URL.Host]++
 	n := f.byHost[r.URL.Host]
 	f.mu.Unlock()
-	if f.answer == nil {
+	if f.respond == nil {
 		return status(http.StatusNoContent), nil
 	}
-	return f.answer(r, n)
+	return f.respond(r, n)
 }
 
 func (f *receivers) requests() []request {
@@ -69,13 +69,13 @@ func status(code int, header ...string) *http.Response {
 	return &http.Response{StatusCode: code, Header: h, Body: http.NoBody}
 }
 
-// hang answers when the attempt is given up.
+// hang returns only when the attempt is given up.
 func hang(r *http.Request) (*http.Response, error) {
 	<-r.Context().Done()
 	return nil, r.Context().Err()
 }
 
-// world is a dispatcher over a store with fake receivers.
+// world is a dispatcher with its store and fake receivers.
 type world struct {
 	*alotwebhook.Dispatcher
 	store alotwebhook.Store
@@ -91,7 +91,7 @@ func newWorldOn(t testing.TB, store alotwebhook.Store, cfg alotwebhook.Config, n
 	t.Helper()
 	cfg.WrapTransport = func(http.RoundTripper) http.RoundTripper { return net }
 	if cfg.PollInterval == 0 {
-		cfg.PollInterval = time.Minute // days pass in these tests
+		cfg.PollInterval = time.Minute // the tests let days pass, and must not poll all the time
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -101,8 +101,8 @@ func newWorldOn(t testing.TB, store alotwebhook.Store, cfg alotwebhook.Config, n
 	return &world{Dispatcher: d, store: store, net: net}
 }
 
-// run runs the dispatcher until the returned function is called, which
-// fails the test unless the run ends cleanly.
+// run starts the dispatcher. The returned function stops it, and fails the test unless
+// Run returns nil.
 func (w *world) run(t testing.TB) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -158,7 +158,7 @@ func TestDeliver(t *testing.T) {
 		event := w.emit(t)
 		synctest.Wait()
 
-		require.Len(t, w.net.requests(), 1, "only the endpoint that subscribed hears of it")
+		require.Len(t, w.net.requests(), 1, "only the endpoint that subscribed gets the event")
 		r := w.net.requests()[0]
 		require.Equal(t, "a.example.com", r.host)
 		require.Equal(t, string(event.Payload()), r.body)
@@ -169,7 +169,7 @@ func TestDeliver(t *testing.T) {
 		require.Equal(t, "alotwebhook/1", r.head.Get("User-Agent"))
 		require.NoError(t, alotwebhook.Verify([]byte(r.body), r.head.Get(alotwebhook.SignatureHeader), "s3cret of a.example.com"))
 
-		time.Sleep(10 * time.Millisecond) // let the outcome be gathered and stored
+		time.Sleep(10 * time.Millisecond) // until the outcome is stored
 		d := w.delivery(t, event, endpoint)
 		require.Equal(t, alotwebhook.StateDelivered, d.State)
 		require.Len(t, d.Attempts, 1)
@@ -193,7 +193,7 @@ func TestEmitTwiceDeliversOnce(t *testing.T) {
 	})
 }
 
-// An emit in this process is delivered without waiting for the poll.
+// An event that this process emits is delivered at once, without waiting for a poll.
 func TestEmitWakes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestEmitWakes(t *testing.T) {
 	})
 }
 
-// transaction is an Enqueuer that stores at its commit.
+// transaction is an Enqueuer that stores its events when it is committed.
 type transaction struct {
 	store  alotwebhook.Store
 	events []alotwebhook.Event
@@ -334,11 +334,11 @@ func TestRunEndsOnce(t *testing.T) {
 		idle := newWorld(t, alotwebhook.Config{}, &receivers{})
 		require.NoError(t, idle.Shutdown(t.Context()))
 		require.ErrorIs(t, idle.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
-		idle.emit(t) // still stored for other processes
+		idle.emit(t) // it can still store events, for other processes
 	})
 }
 
-// slowly answers 204 after a time.
+// slowly responds with 204 after d.
 func slowly(d time.Duration) func(*http.Request, int) (*http.Response, error) {
 	return func(r *http.Request, _ int) (*http.Response, error) {
 		select {
@@ -353,7 +353,7 @@ func slowly(d time.Duration) func(*http.Request, int) (*http.Response, error) {
 func TestShutdownLetsAttemptsFinish(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: slowly(10 * time.Second)})
+		w := newWorld(t, alotwebhook.Config{}, &receivers{respond: slowly(10 * time.Second)})
 		endpoint := w.endpoint(t, "a.example.com")
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(t.Context()) }()
@@ -365,9 +365,9 @@ func TestShutdownLetsAttemptsFinish(t *testing.T) {
 	})
 }
 
-// What is cut off by the end of a run is released: due at once for others, and
-// no attempt.
-func TestCutOffIsNoAttempt(t *testing.T) {
+// A delivery whose attempt is cut off by the end of a run is released: other processes can
+// send it at once, and the attempt is not counted.
+func TestAttemptThatIsCutOffIsNotCounted(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*testing.T, *world, context.CancelFunc){
 		"Run's context": func(_ *testing.T, _ *world, cancel context.CancelFunc) { cancel() },
@@ -380,7 +380,7 @@ func TestCutOffIsNoAttempt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				net := &receivers{answer: slowly(10 * time.Second)}
+				net := &receivers{respond: slowly(10 * time.Second)}
 				w := newWorld(t, alotwebhook.Config{ShutdownTimeout: time.Second}, net)
 				endpoint := w.endpoint(t, "a.example.com")
 				ctx, cancel := context.WithCancel(context.Background())
@@ -410,7 +410,7 @@ func TestCutOffIsNoAttempt(t *testing.T) {
 
 func TestIdleDispatcherLeaksNothing(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // fails if a goroutine outlives it
+	synctest.Test(t, func(t *testing.T) { // synctest fails if a goroutine is left
 		w := newWorld(t, alotwebhook.Config{}, &receivers{})
 		w.endpoint(t, "a.example.com")
 		stop := w.run(t)
@@ -422,7 +422,7 @@ func TestIdleDispatcherLeaksNothing(t *testing.T) {
 	})
 }
 
-// wire stands for a store that carries word between processes.
+// wire is a store that is a Notifier. Its first calls of Listen fail.
 type wire struct {
 	alotwebhook.Store
 	words chan struct{}
@@ -445,8 +445,8 @@ func (w *wire) Listen(ctx context.Context, heard func()) error {
 	}
 }
 
-// Word from another process is heard at once, also after listening had failed,
-// of which the log tells the beginning and the end.
+// A process hears of an emit in another process at once. It does so even after Listen has
+// failed, and logs the beginning and the end of that failure.
 func TestNotifierWakesOtherProcesses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -458,7 +458,7 @@ func TestNotifierWakesOtherProcesses(t *testing.T) {
 		delivering := newWorldOn(t, store, alotwebhook.Config{Logger: logger}, &receivers{})
 		emitting.endpoint(t, "a.example.com")
 		defer delivering.run(t)()
-		time.Sleep(90*time.Second + 7*time.Millisecond) // between two polls
+		time.Sleep(90*time.Second + 7*time.Millisecond) // not at the time of a poll
 		emitted := time.Now()
 		emitting.emit(t)
 		time.Sleep(time.Minute)

@@ -22,13 +22,14 @@ const (
 	maxSecret      = 256 // bytes
 )
 
-// CreateEndpoint registers an endpoint. It takes OrganizationID, URL,
-// EventTypes, Description, Secret and Disabled from e and fills the rest;
-// without a Secret it makes one. The returned endpoint carries the secret: the
-// one time that it can be shown.
+// CreateEndpoint registers an endpoint. It takes OrganizationID, URL, EventTypes,
+// Description, Secret and Disabled from e and fills in the rest; without a Secret it
+// makes one. The returned endpoint carries the secret: show it now, since it cannot be
+// read again.
 //
-// A [FieldError] names what is not valid. That the URL's host resolves to a
-// public address is judged at each attempt, not here.
+// A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
+// is. A URL with an address in it is judged here. A host name is judged at each attempt,
+// by the address that it has then.
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	id, err := newID(endpointPrefix)
 	if err != nil {
@@ -37,6 +38,8 @@ func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 	return d.createEndpoint(ctx, id, e)
 }
 
+// createEndpoint is CreateEndpoint with a given id, or [ErrConflict] if there is one of
+// that id.
 func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) (_ Endpoint, err error) {
 	if e.Secret == "" {
 		e.Secret = NewSecret()
@@ -68,13 +71,15 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	return created, nil
 }
 
-// UpdateEndpoint changes an endpoint's URL, Description, EventTypes and Disabled
-// to those of e; the rest of e but ID and Version is ignored. The version must
-// be the one that was read: [ErrConflict] when the endpoint was changed since,
-// [ErrNotFound] when there is none. Enabling sends what was parked.
+// UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID
+// and returns it without its secrets. e.Version must be the version that was read; all
+// other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
+// clears FailingSince.
 //
-// A [FieldError] names what is not valid. What stays as it was is not judged
-// again: an endpoint can be disabled although its event type has left the catalogue.
+// It returns [ErrConflict] if the endpoint was changed since it was read, and
+// [ErrNotFound] if there is none. A [FieldError] names the field that is not valid. A
+// field that stays as it is is not judged again: an endpoint can be disabled although
+// one of its event types has left the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	return d.changeEndpoint(ctx, e.ID, func(stored *Endpoint) error {
 		if stored.Version != e.Version {
@@ -91,6 +96,8 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 	})
 }
 
+// setDisabled disables an endpoint for that reason, or enables it. Enabling clears
+// FailingSince, so that the time of [Config.DisableAfter] begins anew.
 func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 	e.Disabled, e.DisabledReason = disabled, reason
 	if !disabled {
@@ -98,10 +105,13 @@ func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 	}
 }
 
-// RotateSecret gives an endpoint its next secret, which signs from at on; a zero
-// at means now. Until then the present one does, so that the receiver has time
-// to accept both. An empty next is made here. The secret is returned, for the
-// one time that it can be shown. A rotation still to come is replaced.
+// RotateSecret gives an endpoint a new secret, next, or makes one if next is empty. The
+// new secret signs from at on, and at once if at is zero or past; until then the current
+// one signs, so that the receiver has time to accept both. A rotation that is still to
+// come is replaced. The returned secret cannot be read again: show it now.
+//
+// A [FieldError] refuses a next that is no valid secret: see [Endpoint]. The error is
+// [ErrNotFound] if there is no such endpoint.
 func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next Secret, at time.Time) (Secret, error) {
 	if next == "" {
 		next = NewSecret()
@@ -130,8 +140,8 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	return next, nil
 }
 
-// DeleteEndpoint removes an endpoint for good; what was not yet delivered to it
-// fails, what was stays readable. [ErrNotFound] when there is none.
+// DeleteEndpoint removes an endpoint for good, or returns [ErrNotFound]. Its unfinished
+// deliveries fail with [ReasonEndpointDeleted]; its history stays readable.
 func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 	if err := d.store.DeleteEndpoint(ctx, id); err != nil {
 		return explain(err, "endpoint not deleted")
@@ -139,7 +149,7 @@ func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 	return nil
 }
 
-// Endpoint returns an endpoint, without its secrets, or [ErrNotFound].
+// Endpoint returns an endpoint without its secrets, or [ErrNotFound].
 func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 	e, err := d.store.Endpoint(ctx, id)
 	if err != nil {
@@ -148,9 +158,10 @@ func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) 
 	return e.withoutSecrets(), nil
 }
 
-// Endpoints returns the endpoints that f selects, oldest first and without
-// their secrets; f.Limit is the page that is read at a time. An error ends the
-// sequence.
+// Endpoints returns the endpoints that f selects, in the order of their ids and without
+// their secrets: oldest first, but for those of [Dispatcher.CreateEndpointOnce], which
+// are in order by the minute only. The sequence reads f.Limit endpoints at a time and
+// ends with the first error.
 func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[Endpoint, error] {
 	return pages(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
 		f.Cursor = cursor
@@ -162,13 +173,17 @@ func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[
 	})
 }
 
-// SendTest sends the example data of an event type to one endpoint, whatever
-// it subscribes to, and returns the event. A disabled endpoint's is parked.
+// SendTest sends the example data of an event type to one endpoint, whether it
+// subscribes to the type or not, and returns the event. For a disabled endpoint the
+// delivery is parked.
+//
+// A [FieldError] refuses a type that is not in the catalogue. The error is [ErrNotFound]
+// if there is no such endpoint.
 func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string) (Event, error) {
 	return d.sendTest(ctx, "", endpointID, eventType)
 }
 
-// sendTest gives the event that id, unless it is "".
+// sendTest is SendTest with a given event id; "" stands for a new one.
 func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType string) (Event, error) {
 	if err := checkType("type", eventType, d.types); err != nil {
 		return Event{}, err
@@ -193,8 +208,9 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 	return event, nil
 }
 
-// changeEndpoint reads, changes and writes an endpoint, again if somebody was
-// faster and change does not object.
+// changeEndpoint reads an endpoint, has change alter it and stores it. If somebody else
+// stored it meanwhile, it starts again with what they stored. An error of change ends
+// it: that is how a caller refuses a version.
 func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(*Endpoint) error) (Endpoint, error) {
 	for {
 		e, err := d.store.Endpoint(ctx, id)
@@ -213,7 +229,7 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(
 			return Endpoint{}, explain(err, "endpoint not stored")
 		}
 		e.Version++
-		d.emitted() // enabling makes deliveries due
+		d.emitted() // if this enabled the endpoint, its parked deliveries are due
 		return e.withoutSecrets(), nil
 	}
 }
@@ -223,6 +239,7 @@ func (e Endpoint) withoutSecrets() Endpoint {
 	return e
 }
 
+// seal returns the secret as the store is to keep it.
 func (d *Dispatcher) seal(endpointID string, secret Secret) (Secret, error) {
 	if d.cfg.Sealer == nil {
 		return secret, nil
@@ -234,7 +251,8 @@ func (d *Dispatcher) seal(endpointID string, secret Secret) (Secret, error) {
 	return sealed, nil
 }
 
-// checkEndpoint judges what e changes of the stored one.
+// checkEndpoint refuses e with a [FieldError] if a field is not valid that differs from
+// the stored one's.
 func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	if e.URL == "" || e.URL != stored.URL {
 		if _, err := checkURL(e.URL, d.cfg); err != nil {
@@ -259,8 +277,8 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	return nil
 }
 
-// checkSecret refuses what cannot be meant: blanks around a secret are a
-// copying accident that makes every signature fail.
+// checkSecret refuses a secret that cannot be meant, with a [FieldError]. Blanks around
+// a secret are a slip of copying that would make every signature fail.
 func checkSecret(field string, s Secret) error {
 	switch {
 	case strings.TrimSpace(string(s)) == "":
@@ -275,73 +293,65 @@ func checkSecret(field string, s Secret) error {
 	return nil
 }
 
-// disableIfDue disables an endpoint that is gone or has failed for too long.
+// disableIfDue disables the endpoint of an attempt if the attempt gives a reason to.
 func (r *run) disableIfDue(c *Claimed, a *Attempt) {
-	var reason DisabledReason
-	failing := c.Endpoint.FailingSince
-	switch {
-	case a.StatusCode == http.StatusGone:
-		reason = DisabledGone
-	case a.Reason != "" && !failing.IsZero() && r.cfg.DisableAfter > 0 && a.StartedAt.Sub(failing) >= r.cfg.DisableAfter:
-		reason = DisabledFailing
-	default:
-		return
+	if reason := r.reasonToDisable(c.Endpoint, a); reason != "" {
+		r.disable(c.Endpoint, reason)
 	}
-	ctx, cancel := context.WithTimeout(r.attempts, finishTimeout)
+}
+
+// reasonToDisable returns DisabledGone after a 410, DisabledFailing after a failure if
+// no attempt has succeeded for DisableAfter, and otherwise "".
+func (r *run) reasonToDisable(e *Endpoint, a *Attempt) DisabledReason {
+	switch since := e.FailingSince; {
+	case a.StatusCode == http.StatusGone:
+		return DisabledGone
+	case a.Reason != "" && !since.IsZero() && r.cfg.DisableAfter > 0 && a.StartedAt.Sub(since) >= r.cfg.DisableAfter:
+		return DisabledFailing
+	}
+	return ""
+}
+
+// errAlreadyChanged ends a change that is not wanted any more.
+var errAlreadyChanged = errors.New("alotwebhook: endpoint was changed meanwhile")
+
+// disable disables an endpoint and tells the log and OnDisabled. It does nothing if
+// somebody changed the endpoint since it was claimed: they may have mended it.
+func (r *run) disable(claimed *Endpoint, reason DisabledReason) {
+	ctx, cancel := context.WithTimeout(r.attemptsCtx, finishTimeout)
 	defer cancel()
-	done := false
-	e, err := r.d.changeEndpoint(ctx, c.Endpoint.ID, func(e *Endpoint) error {
-		// Somebody who changed the endpoint since may have mended it.
-		if e.Disabled || e.Version != c.Endpoint.Version {
+	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
+		if e.Disabled || e.Version != claimed.Version {
 			return errAlreadyChanged
 		}
 		e.setDisabled(true, reason)
-		done = true
 		return nil
 	})
 	switch {
-	case err == nil && done:
+	case err == nil:
 		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
 		if r.cfg.OnDisabled != nil {
 			r.cfg.OnDisabled(e)
 		}
-	case err != nil && !errors.Is(err, errAlreadyChanged) && !errors.Is(err, ErrNotFound):
-		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", c.Endpoint.ID, "reason", reason, "error", err)
+	case !errors.Is(err, errAlreadyChanged) && !errors.Is(err, ErrNotFound):
+		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", claimed.ID, "reason", reason, "error", err)
 	}
 }
 
-var errAlreadyChanged = errors.New("alotwebhook: endpoint was changed meanwhile")
-
-// ErrBlockedAddress says that an address may not be dialled. A customer is told no
-// more than that: which address it was would answer a port scan.
+// ErrBlockedAddress says that an address may not be dialled. It does not name the
+// address: with that, customers could scan the host's network through it.
 var ErrBlockedAddress = guard.ErrBlocked
 
-// AllowedAddress judges an address as the dispatcher does that has no AllowNets,
-// DenyNets or NAT64 in its [Config]: nil for an address of the public internet,
-// [ErrBlockedAddress] for every other, the zero [netip.Addr] included.
+// AllowedAddress returns nil for an address of the public internet, and
+// [ErrBlockedAddress] for every other, the zero [netip.Addr] included. It judges as a
+// dispatcher does whose [Config] has no AllowNets, DenyNets or AllowNAT64. Its lists
+// follow the special-purpose address registries of IANA (RFC 6890).
 func AllowedAddress(addr netip.Addr) error { return new(guard.Guard).Judge(addr) }
 
-// checkURL returns the URL in its one spelling. The error is a [FieldError] of "url",
-// and an [ErrBlockedAddress] as well when the address in it is the reason.
+// checkURL returns the URL in its normal spelling: see [guard.CheckURL]. The error is a
+// [FieldError] of "url", and an [ErrBlockedAddress] as well if the address in the URL is
+// the reason.
 func checkURL(raw string, cfg *Config) (*url.URL, error) {
 	u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: cfg.AllowHTTP, Guard: cfg.guard()})
 	return u, fieldError(err)
 }
-
-// fieldError makes a [FieldError] of what package guard refuses.
-func fieldError(err error) error {
-	var refusal *guard.Refusal
-	if !errors.As(err, &refusal) {
-		return err
-	}
-	field := &FieldError{Field: refusal.Field, Problem: refusal.Problem}
-	if refusal.Blocked {
-		return blockedURL{field}
-	}
-	return field
-}
-
-// blockedURL refuses a URL for the address in it.
-type blockedURL struct{ *FieldError }
-
-func (e blockedURL) Unwrap() []error { return []error{e.FieldError, ErrBlockedAddress} }

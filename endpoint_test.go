@@ -97,7 +97,7 @@ func TestUpdateEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	changed := first
 	changed.URL, changed.Description, changed.EventTypes = "https://example.com/new", "the new one", []string{"candidate.invited"}
-	changed.OrganizationID, changed.Secret = "org_2", "another" // neither is changed by an update
+	changed.OrganizationID, changed.Secret = "org_2", "another" // an update changes neither
 	second, err := w.UpdateEndpoint(t.Context(), changed)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, second.Version)
@@ -135,7 +135,7 @@ func errOf[T any](_ T, err error) error { return err }
 func TestEndpointsOfAnOrganization(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, alotwebhook.Config{}, &receivers{})
-	for i := range 250 { // more than a page
+	for i := range 250 { // more than one page
 		e := validEndpoint()
 		e.OrganizationID = fmt.Sprintf("org_%d", i%2)
 		_, err := w.CreateEndpoint(t.Context(), e)
@@ -160,8 +160,8 @@ func TestEndpointsOfAnOrganization(t *testing.T) {
 	}
 }
 
-// What was valid when it was registered can be disabled, described and enabled
-// whatever has become of the rules.
+// A URL or an event type that was valid at its registration may be invalid by today's
+// rules. Such an endpoint can still be described, disabled and enabled.
 func TestUpdateJudgesWhatChanges(t *testing.T) {
 	t.Parallel()
 	store := memory.New()
@@ -189,8 +189,8 @@ func TestUpdateJudgesWhatChanges(t *testing.T) {
 	}
 }
 
-// The receiver changes its secret between the rotation and its moment; the
-// sender signs with the new one from that moment on.
+// A rotation takes effect at a chosen time. The sender signs with the old secret before
+// that time, and with the new one from then on.
 func TestRotateSecret(t *testing.T) {
 	t.Parallel()
 	key := make([]byte, 32)
@@ -308,7 +308,7 @@ func TestRedeliverAndRecover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var down atomic.Bool
 		down.Store(true)
-		net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
+		net := &receivers{respond: func(*http.Request, int) (*http.Response, error) {
 			if down.Load() {
 				return status(http.StatusInternalServerError), nil
 			}
@@ -318,7 +318,7 @@ func TestRedeliverAndRecover(t *testing.T) {
 		e := w.endpoint(t, "a.example.com")
 		defer w.run(t)()
 		var events []alotwebhook.Event
-		for range 150 { // more than a page
+		for range 150 { // more than one page
 			events = append(events, w.emit(t))
 		}
 		time.Sleep(time.Hour)
@@ -383,7 +383,7 @@ func TestSecretsNeverShow(t *testing.T) {
 	}
 }
 
-// A process that logs everything logs no payload, secret, signature or query string.
+// Even at the level Debug, the log has no payload, secret, signature or query string.
 func TestLogsHoldNoSecrets(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,20 +5,24 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 const errorPrefix = "alotwebhook: "
 
-// ErrInvalid is what every refused input is, for [errors.Is]; [FieldError] says which.
+// ErrInvalid is the kind of every error about an input, for [errors.Is]. A [FieldError]
+// names the field.
 var ErrInvalid = errors.New("alotwebhook: invalid input")
 
-// FieldError refuses one field of an input. It is an [ErrInvalid].
+// FieldError refuses one field of an input. It is an [ErrInvalid] for [errors.Is].
 type FieldError struct {
-	// Field is the field's name as the payload or the API spells it, such as
-	// "organizationId"; "events[2].type" when several were given.
+	// Field is the field's name as the payload, the API or [Config] spells it, such as
+	// "organizationId"; "events[2].type" if several events were given.
 	Field string
-	// Problem says what is wrong and what to do, without the value of a secret or a payload.
+	// Problem says what is wrong and what to do, after the field's name. It never quotes
+	// a secret or a payload.
 	Problem string
 }
 
@@ -28,13 +32,33 @@ func (e *FieldError) Error() string { return "alotwebhook: " + e.Field + " " + e
 // Is makes every FieldError an [ErrInvalid].
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
-// explained puts a sentence in front of an error, with the package's prefix once.
+// fieldError turns a refusal of package guard into a [FieldError]. It returns every
+// other error, and nil, as it is.
+func fieldError(err error) error {
+	var refusal *guard.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	field := &FieldError{Field: refusal.Field, Problem: refusal.Problem}
+	if refusal.Blocked {
+		return blockedURL{field}
+	}
+	return field
+}
+
+// blockedURL refuses a URL for the address in it.
+type blockedURL struct{ *FieldError }
+
+func (e blockedURL) Unwrap() []error { return []error{e.FieldError, ErrBlockedAddress} }
+
+// explained is an error with a sentence in front. The package's prefix stands in its
+// text once.
 type explained struct {
 	what string
 	err  error
 }
 
-// explain wraps err, saying what failed.
+// explain wraps err and says what failed.
 func explain(err error, format string, args ...any) error {
 	return &explained{what: fmt.Sprintf(format, args...), err: err}
 }
@@ -45,12 +69,13 @@ func (e *explained) Error() string {
 
 func (e *explained) Unwrap() error { return e.err }
 
-// twoErrors are a first error and a second, with the package's prefix once.
+// twoErrors is an error with two causes. The package's prefix stands in its text once.
 type twoErrors struct {
 	first, second error
 	between       string
 }
 
+// both joins two errors, with a text between theirs.
 func both(first error, between string, second error) error {
 	return &twoErrors{first, second, between}
 }
@@ -74,15 +99,4 @@ func isNil(v any) bool {
 }
 
 // clip shortens a value that an error quotes to about 40 bytes.
-func clip(s string) string { return clipTo(s, 40) }
-
-// clipTo cuts s to at most n bytes and an ellipsis, between two characters.
-func clipTo(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
-}
+func clip(s string) string { return text.Clip(s, 40) }

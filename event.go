@@ -13,14 +13,14 @@ import (
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-// NewEvent makes an event that happens now, with a new id.
+// NewEvent makes an event that happens now, to the millisecond, with a new id.
 //
-// Data that is a [json.RawMessage], a pointer to one, or a []byte is taken as
-// JSON, byte for byte. Any other value is encoded as by [json.Marshal], but without
-// escaping <, > and &; white space inside a RawMessage further down is lost.
+// If data is a [json.RawMessage], a pointer to one, or a []byte, it is taken as JSON, byte
+// for byte. Any other value is encoded as by [json.Marshal], but without escaping <, > and
+// &. White space inside a RawMessage further down is lost then.
 //
-// The error says why data could not be encoded. The event type is checked later,
-// by [Dispatcher.Emit].
+// The error is a [FieldError] of "data" that says why data cannot be encoded. The event
+// type and the organization are checked later, by [Dispatcher.Emit].
 func NewEvent(eventType, organizationID string, data any) (Event, error) {
 	raw, err := encodeData(data)
 	if err != nil {
@@ -39,6 +39,7 @@ func NewEvent(eventType, organizationID string, data any) (Event, error) {
 	}, nil
 }
 
+// encodeData returns data as one JSON value in UTF-8, or a [FieldError] of "data".
 func encodeData(data any) (json.RawMessage, error) {
 	raw, ok := rawData(data)
 	if !ok {
@@ -50,19 +51,19 @@ func encodeData(data any) (json.RawMessage, error) {
 		}
 		raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	}
-	// The encoded form is checked as well: a Marshaler may write bytes that are not UTF-8.
+	// The encoded form is checked, too: a Marshaler may write bytes that are not UTF-8.
 	if err := checkData(raw); err != nil {
 		return nil, err
 	}
 	return raw, nil
 }
 
-// rawData returns a copy of data that is JSON already.
+// rawData returns a copy of data if its type says that it is JSON already.
 func rawData(data any) (raw json.RawMessage, ok bool) {
 	switch d := data.(type) {
 	case json.RawMessage:
 		return bytes.Clone(d), true
-	case []byte: // encoding/json would make a base64 string of it
+	case []byte: // encoding/json would encode it as a base64 string
 		return bytes.Clone(d), true
 	case *json.RawMessage:
 		if d != nil {
@@ -73,8 +74,8 @@ func rawData(data any) (raw json.RawMessage, ok bool) {
 	return nil, false
 }
 
-// check tells whether the event may be emitted: its own fields first, then its
-// payload's size in bytes.
+// check refuses an event that may not be emitted, with a [FieldError]: first by its
+// fields, one after the other, then by the size of its payload in bytes.
 func (e *Event) check(types map[string]EventType, maxPayload int) *FieldError {
 	for _, err := range [...]*FieldError{
 		checkEventID(e.ID),
@@ -93,6 +94,7 @@ func (e *Event) check(types map[string]EventType, maxPayload int) *FieldError {
 	return nil
 }
 
+// checkEventID refuses an id that is no TypeID over a UUIDv7.
 func checkEventID(id string) *FieldError {
 	u, err := typeid.Parse(eventPrefix, id)
 	switch {
@@ -104,6 +106,8 @@ func checkEventID(id string) *FieldError {
 	return nil
 }
 
+// checkType refuses an event type that is not in the catalogue. The field is the one that
+// the error names.
 func checkType(field, name string, types map[string]EventType) *FieldError {
 	if name == "" {
 		return &FieldError{Field: field, Problem: "is missing; give an event type of the catalogue"}
@@ -114,6 +118,7 @@ func checkType(field, name string, types map[string]EventType) *FieldError {
 	return nil
 }
 
+// checkTimestamp refuses a time that the payload's form cannot spell.
 func checkTimestamp(at time.Time) *FieldError {
 	if year := at.UTC().Year(); at.IsZero() || year < 0 || year > 9999 {
 		return &FieldError{Field: "timestamp", Problem: "is missing or not in the years 0 to 9999; say when the event happened"}
@@ -124,6 +129,7 @@ func checkTimestamp(at time.Time) *FieldError {
 // maxOrganizationID is the longest organization id, in bytes.
 const maxOrganizationID = 255
 
+// checkOrganization refuses an organization id that is empty, too long or no plain text.
 func checkOrganization(id string) *FieldError {
 	switch {
 	case id == "":
@@ -136,6 +142,7 @@ func checkOrganization(id string) *FieldError {
 	return nil
 }
 
+// checkData refuses data that is not one JSON value in UTF-8.
 func checkData(data json.RawMessage) *FieldError {
 	switch {
 	case len(data) == 0:

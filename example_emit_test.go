@@ -12,13 +12,14 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// A producer registers an endpoint, emits an event and reads back how it went.
+// A product registers an endpoint of a customer, emits an event, and reads from the
+// history that it was delivered.
 func ExampleDispatcher() {
 	const secret alotwebhook.Secret = "what the customer knows too"
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	customer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer stop() // this example is over after one request
+		defer stop() // this example ends after one request
 		body, _ := io.ReadAll(r.Body)
 		if err := alotwebhook.Verify(body, r.Header.Get(alotwebhook.SignatureHeader), secret); err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -30,7 +31,8 @@ func ExampleDispatcher() {
 	defer customer.Close()
 
 	dispatcher, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
-		// Without these two only https URLs on the public internet are sent to.
+		// By default, a dispatcher sends to https URLs on the public internet only.
+		// These two settings are for development.
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
@@ -45,7 +47,7 @@ func ExampleDispatcher() {
 	event, err := alotwebhook.NewEvent("candidate.completed", "org_123", map[string]any{"sessionId": "sess_123", "score": 82})
 	check(err)
 	check(dispatcher.Emit(ctx, event))
-	check(dispatcher.Run(ctx)) // until ctx is done and what is in flight has ended
+	check(dispatcher.Run(ctx)) // returns once ctx is done and the attempts under way have ended
 
 	for delivery, err := range dispatcher.Deliveries(context.Background(), alotwebhook.Filter{EventID: event.ID}) {
 		check(err)
@@ -56,7 +58,7 @@ func ExampleDispatcher() {
 	// delivered after 1 attempt with status 204
 }
 
-// check is for examples, where an error cannot happen.
+// check panics on an error. The examples use it where an error cannot happen.
 func check(err error) {
 	if err != nil {
 		panic(err)

@@ -15,12 +15,12 @@ import (
 	"github.com/alot/alotwebhook/dedupe"
 )
 
-// What an example receives.
+// examplePayload is the body of the requests in the examples.
 const examplePayload = `{"id":"evt_01jcc7wjz3e4qv8x5k2m9n6p0r","type":"candidate.completed","timestamp":"2026-05-25T14:23:00.000Z",` +
 	`"organizationId":"org_123","data":{"candidateName":"Jane Smith","score":82}}`
 
-// A handler of your own behind the receiver's checks: it gets the same bytes,
-// and the verified event.
+// A handler of your own stands behind the receiver's checks. It gets verified requests
+// only, with the same bytes in the body, and the event in the context.
 func ExampleReceiver_Middleware() {
 	verifier, err := alotwebhook.NewVerifier("new-secret", "old-secret")
 	if err != nil {
@@ -42,8 +42,8 @@ func ExampleReceiver_Middleware() {
 	// candidate.completed signed with secret 1 in 183 bytes
 }
 
-// A function service such as AWS Lambda hands a request on as JSON, with the
-// names of the headers in any case and the body perhaps as base64.
+// A cloud function gets the request as JSON. Its header names may be in any case, and its
+// body may be in base64.
 func ExampleReceiver_Receive() {
 	verifier, err := alotwebhook.NewVerifier("your-signing-secret")
 	if err != nil {
@@ -87,8 +87,8 @@ func ExampleReceiver_Receive() {
 	// 200
 }
 
-// With a Deduper, an event that comes again is answered with 200 and not handled
-// again. This one forgets when the process ends; dedupe.NewSQL does not.
+// With a Deduper, an event that comes again gets the status 200 and is not handled
+// again. This Deduper forgets everything when the process ends; dedupe.NewSQL does not.
 func ExampleDeduper() {
 	verifier, err := alotwebhook.NewVerifier("your-signing-secret")
 	if err != nil {
@@ -115,10 +115,10 @@ func ExampleDeduper() {
 	// 200
 }
 
-// The limits that net/http leaves open. A Receiver bounds the time and the
-// memory of bodies by itself; idle and half-open connections are the server's.
-// How many there are at once is the system's limit of open files, or that of
-// what stands in front. Each costs less than 40 KiB.
+// A Receiver bounds the time and the memory that bodies take. The server must bound
+// headers and idle connections, for which net/http has no limits by default. Nothing here
+// bounds the number of connections: that is up to the system's limit of open files, or to
+// a proxy in front. Each connection takes less than 40 KiB.
 func ExampleReceiver_server() {
 	verifier, err := alotwebhook.NewVerifier("your-signing-secret")
 	if err != nil {
@@ -130,11 +130,11 @@ func ExampleReceiver_server() {
 	server := &http.Server{
 		Addr:              ":8080",
 		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,  // a header that comes slowly
-		ReadTimeout:       20 * time.Second, // header and body; a Receiver's BodyTimeout takes its place
-		WriteTimeout:      60 * time.Second, // from the header's end to the answer's, the handler's work included
-		IdleTimeout:       2 * time.Minute,  // more than the 30 s for which the sender keeps a connection
-		MaxHeaderBytes:    16 << 10,         // the sender's are below 1 KiB
+		ReadHeaderTimeout: 5 * time.Second,  // for clients that send their headers slowly
+		ReadTimeout:       20 * time.Second, // for headers and body; a Receiver's BodyTimeout replaces it for the body
+		WriteTimeout:      60 * time.Second, // from the end of the headers to the end of the response; includes the handler
+		IdleTimeout:       2 * time.Minute,  // longer than the sender keeps an idle connection, 30 s
+		MaxHeaderBytes:    16 << 10,         // the sender's headers are below 1 KiB
 	}
 	fmt.Println(server.Addr)
 	// Output: :8080

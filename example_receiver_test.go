@@ -10,9 +10,10 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// A customer's service: verify, parse, call the handler of the type, answer.
+// A customer's service receives events. The receiver verifies each request, parses its
+// event and calls the handler of the type, whose error decides the status.
 func ExampleReceiver() {
-	// One secret, or two while one takes the place of the other.
+	// During a rotation, give NewVerifier the old secret, too.
 	verifier, err := alotwebhook.NewVerifier("your-signing-secret")
 	if err != nil {
 		fmt.Println(err)
@@ -21,7 +22,7 @@ func ExampleReceiver() {
 	receiver := alotwebhook.NewReceiver(verifier, nil)
 	alotwebhook.On(receiver, alotwebhook.EventCandidateCompleted,
 		func(ctx context.Context, e alotwebhook.Event, data alotwebhook.CandidateCompleted) error {
-			// The same e.ID may come again: remember it together with what you do.
+			// The same e.ID may come again: see ReceiverConfig.Deduper.
 			fmt.Println(data.CandidateName, "scored", *data.Score)
 			return nil
 		})
@@ -29,7 +30,7 @@ func ExampleReceiver() {
 	mux := http.NewServeMux()
 	mux.Handle("/alot/webhook", receiver)
 
-	// What arrives, first as it was signed and then changed on the way.
+	// The first request arrives as it was signed. Somebody changed the second on its way.
 	body := `{"id":"evt_01jcc7wjz3e4qv8x5k2m9n6p0r","type":"candidate.completed","timestamp":"2026-05-25T14:23:00.000Z",` +
 		`"organizationId":"org_123","data":{"candidateName":"Jane Smith","score":82}}`
 	signature := alotwebhook.Sign([]byte(body), "your-signing-secret")

@@ -10,16 +10,16 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// A retry policy of one's own: any backoff.BackOff plugs in. This one waits
-// four times longer each time, and makes five attempts in all.
+// Any backoff.BackOff can be the retry policy. This one makes five attempts, and each wait
+// is four times as long as the one before.
 func ExampleRetryPolicy() {
 	policy := func() backoff.BackOff {
 		exponential := backoff.NewExponentialBackOff(
 			backoff.WithInitialInterval(time.Minute),
 			backoff.WithMultiplier(4),
-			backoff.WithRandomizationFactor(0), // the default, 0.5, spreads the load
+			backoff.WithRandomizationFactor(0), // for the output below; the default, 0.5, spreads the load
 			backoff.WithMaxInterval(24*time.Hour),
-			backoff.WithMaxElapsedTime(0), // the default, 15 minutes, would end it at the third wait
+			backoff.WithMaxElapsedTime(0), // no limit; the default, 15 minutes, would end it at the third wait
 		)
 		return backoff.WithMaxRetries(exponential, 4)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// With the headers of Standard Webhooks the time of the attempt is signed too, so
-// that an old request cannot be sent again.
+// The headers of Standard Webhooks include a signed time. A verifier that requires them
+// refuses a request that somebody recorded and sends again later.
 func ExampleVerifier_AcceptStandard() {
 	verifier, err := alotwebhook.NewVerifier("your-signing-secret")
 	if err != nil {
@@ -35,7 +35,7 @@ func ExampleVerifier_AcceptStandard() {
 	// false true
 }
 
-// What a Standard Webhooks library is given for a secret of one's own.
+// A Standard Webhooks library takes a secret in this form.
 func ExampleSecret_Standard() {
 	secret := alotwebhook.Secret("your-signing-secret")
 	fmt.Println(string(secret.Standard()))

@@ -9,10 +9,9 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// countingStore is a store of one's own on top of another: it embeds one and
-// overrides what it wants to see. A store for a database of one's own has all
-// the methods itself, by the rules in the comments of [alotwebhook.Store];
-// storetest.Run in its test proves that it keeps them.
+// countingStore is a store on top of another: it embeds that store and overrides one
+// method. A store for another database implements all methods, by the rules in the
+// comments of [alotwebhook.Store]; test it with storetest.Run.
 type countingStore struct {
 	alotwebhook.Store
 	events atomic.Int64

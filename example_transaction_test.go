@@ -10,15 +10,15 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// unitOfWork is a transaction of the host's own making: it gathers what is to
-// be written and writes it at the end, or never. A store's Tx method gives the
-// same for a transaction of its database; see the example in store/sqlite.
+// unitOfWork stands for a transaction of the host. It gathers writes, and writes them all
+// when it is committed, or never. The Tx method of a store returns the same for a
+// transaction of its database; see the example in store/sqlite.
 type unitOfWork struct {
 	store  alotwebhook.Store
 	events []alotwebhook.Event
 }
 
-// Enqueue makes it an [alotwebhook.Enqueuer].
+// Enqueue implements [alotwebhook.Enqueuer].
 func (u *unitOfWork) Enqueue(_ context.Context, events []alotwebhook.Event) error {
 	u.events = slices.Concat(u.events, events)
 	return nil
@@ -28,7 +28,8 @@ func (u *unitOfWork) commit(ctx context.Context) error { return u.store.Enqueue(
 
 var errScore = errors.New("a score is at least 0")
 
-// complete emits together with the business change: both happen, or neither.
+// complete emits an event in the transaction of the business change: both happen, or
+// neither.
 func complete(ctx context.Context, d *alotwebhook.Dispatcher, u *unitOfWork, score int) (alotwebhook.Event, error) {
 	event, err := alotwebhook.NewEvent("candidate.completed", "org_123", map[string]int{"score": score})
 	if err != nil {
@@ -38,7 +39,7 @@ func complete(ctx context.Context, d *alotwebhook.Dispatcher, u *unitOfWork, sco
 		return event, err
 	}
 	if score < 0 {
-		return event, errScore // nothing was committed: the event never existed
+		return event, errScore // without a commit, the event does not exist
 	}
 	return event, u.commit(ctx)
 }

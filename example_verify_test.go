@@ -7,8 +7,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Verification apart from HTTP, as for events out of a queue, with the old
-// secret still accepted beside the new one.
+// An event comes out of a queue, with the value of its signature header. During a rotation
+// the verifier accepts the old secret and the new one, and says which of them matched.
 func ExampleVerifier_VerifyMatch() {
 	verifier, err := alotwebhook.NewVerifier("new-secret", "old-secret")
 	if err != nil {
@@ -37,7 +37,8 @@ func ExampleVerifier_VerifyMatch() {
 	// refused
 }
 
-// The whole of it for a handler of one's own, without a Receiver.
+// Verify needs the body as received, the value of the header X-Alot-Signature, and the
+// secret.
 func ExampleVerify() {
 	err := alotwebhook.Verify(
 		[]byte("Hello, World!"),

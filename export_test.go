@@ -1,5 +1,5 @@
 package alotwebhook
 
-// ParseRetryAfter is tested by itself: a receiver's odd values are easier to list
-// than to send.
+// ParseRetryAfter gives the tests access to retryAfter: odd values of the header are easier
+// to list than to send.
 var ParseRetryAfter = retryAfter

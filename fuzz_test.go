@@ -21,8 +21,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// What is accepted, encoding/json sees the same way, it comes back the same, and
-// a slow reading of the rules accepts it too.
+// If ParseEvent accepts a body, encoding/json reads the same event from it, the rules of
+// the format hold, and the event survives a round trip.
 func FuzzParseEvent(f *testing.F) {
 	f.Add([]byte(payload))
 	for _, text := range []string{``, ` `, `{}`, `[]`, `null`, `"\u00e9"`, `{"a":{"b":[null,1]},"a":""}`, `[1,]`, `01`, `"\x"`, "\"\x1f\"", "[1]\x00"} {
@@ -59,12 +59,13 @@ func FuzzParseEvent(f *testing.F) {
 	})
 }
 
-// requireNoKeyTwice looks at an object's own keys, whatever their case.
+// requireNoKeyTwice requires that no two keys of an object are equal or differ in case
+// only.
 func requireNoKeyTwice(t *testing.T, object []byte) {
 	t.Helper()
 	var keys []string
 	dec := json.NewDecoder(bytes.NewReader(object))
-	_, err := dec.Token() // the brace
+	_, err := dec.Token() // the opening brace
 	require.NoError(t, err)
 	for dec.More() {
 		key, err := dec.Token()
@@ -77,7 +78,7 @@ func requireNoKeyTwice(t *testing.T, object []byte) {
 	}
 }
 
-// One spelling of a time is taken: the one that it is printed in.
+// ParseEvent accepts a timestamp only in the spelling in which Payload prints it.
 func FuzzTimestamp(f *testing.F) {
 	const layout = "2006-01-02T15:04:05.000Z"
 	for _, text := range []string{
@@ -105,8 +106,8 @@ var (
 	standardTimestampForm = regexp.MustCompile(`\A[1-9][0-9]{0,11}\z`)
 )
 
-// referenceVerifyStandard is the specification, with what is stricter here: no
-// dot in the id, one spelling of the time.
+// referenceVerifyStandard verifies as the specification says, and is stricter where this
+// package is: no dot in the id, and one spelling of the time.
 func referenceVerifyStandard(body []byte, id, timestamp, signatures string, key []byte) bool {
 	if len(id) > 256 || !standardIDForm.MatchString(id) || !standardTimestampForm.MatchString(timestamp) {
 		return false
@@ -118,7 +119,7 @@ func FuzzVerifyHeader(f *testing.F) {
 	const secret = alotwebhook.Secret("your-signing-secret")
 	plain, err := alotwebhook.NewVerifier("another", secret)
 	require.NoError(f, err)
-	// The time is the fuzzer's: no distance from now is too large.
+	// The fuzzer chooses the time, so the tolerance is unlimited.
 	v := plain.AcceptStandard(&alotwebhook.StandardConfig{Only: true, Tolerance: math.MaxInt64})
 	good := standardReference([]byte(payload), eventID, "1779719000", []byte(secret))
 	f.Add([]byte(payload), eventID, "1779719000", good, "")
@@ -140,7 +141,8 @@ func FuzzVerifyHeader(f *testing.F) {
 	})
 }
 
-// A receiver handles what a signature is right for, and nothing else.
+// A receiver handles a request if the signature is right and the body is an event, and no
+// other request.
 func FuzzReceiver(f *testing.F) {
 	f.Add([]byte(payload), alotwebhook.Sign([]byte(payload), receiverSecret), "", "")
 	f.Add([]byte(payload), "sha256=", "v1,", "gzip")
@@ -158,7 +160,7 @@ func FuzzReceiver(f *testing.F) {
 			r.Header["Webhook-Id"], r.Header["Webhook-Timestamp"], r.Header["Webhook-Signature"] = []string{eventID}, []string{"1"}, []string{theirs}
 			right = referenceVerifyStandard(body, eventID, "1", theirs, []byte(receiverSecret))
 		}
-		status := answerOf(receiver, r).StatusCode
+		status := responseOf(receiver, r).StatusCode
 		_, err := alotwebhook.ParseEvent(body)
 		if right && err == nil && (encoding == "" || strings.EqualFold(encoding, "identity")) {
 			require.Equal(t, 1, handled)
@@ -187,7 +189,8 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// What a sealer opens is what it sealed, or was never sealed.
+// A sealer returns only secrets that it sealed itself for the same endpoint, and texts that
+// were never sealed.
 func FuzzSealer(f *testing.F) {
 	sealer, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "k1", Key: make([]byte, 32)})
 	require.NoError(f, err)
@@ -203,7 +206,7 @@ func FuzzSealer(f *testing.F) {
 		case !strings.HasPrefix(text, "sealed1:"):
 			require.NoError(t, err)
 			require.Equal(t, text, string(secret))
-		case err == nil: // nobody guesses a key
+		case err == nil: // only the text from Seal can open, since no input has the key
 			require.Equal(t, "wh_1", endpointID)
 			require.Equal(t, "the secret", string(secret))
 		}

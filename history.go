@@ -9,12 +9,11 @@ import (
 	"github.com/alot/alotwebhook/internal/pace"
 )
 
-// Deliveries returns the deliveries that f selects, newest first and without
-// their attempts; f.Limit is the page that is read at a time. An error ends
-// the sequence.
+// Deliveries returns the deliveries that f selects, newest first and without their
+// attempts. The sequence reads f.Limit deliveries at a time and ends with the first error.
 //
-// A filter that selects few out of very many can take long to come to the next
-// one; [Dispatcher.DeliveryPage] is for showing them to people.
+// A filter that selects few deliveries out of very many can take long to come to the next
+// one. Use [Dispatcher.DeliveryPage] to show them to people.
 func (d *Dispatcher) Deliveries(ctx context.Context, f Filter) iter.Seq2[Delivery, error] {
 	return pages(f.Cursor, func(cursor string) ([]Delivery, string, error) {
 		f.Cursor = cursor
@@ -22,13 +21,12 @@ func (d *Dispatcher) Deliveries(ctx context.Context, f Filter) iter.Seq2[Deliver
 	})
 }
 
-// DeliveryPage returns a page of the deliveries that f selects, newest first
-// and without their attempts, and the cursor of the next; "" after the last.
+// DeliveryPage returns a page of the deliveries that f selects, newest first and without
+// their attempts, and the cursor of the next page; "" after the last.
 //
-// A page may hold fewer than f.Limit, even none, although others follow: with a
-// filter that selects few out of very many, it holds what was found in a stretch
-// of them. So it is quick whatever is selected, and somebody who waits can be
-// shown how far the search has come.
+// A page may hold fewer deliveries than f.Limit, even none, although others follow: the
+// store stops after it has passed over many that do not match. So every page is quick,
+// and somebody who waits can be shown how far the search has come.
 func (d *Dispatcher) DeliveryPage(ctx context.Context, f Filter) (page []Delivery, next string, err error) {
 	page, next, err = d.store.Deliveries(ctx, f)
 	if err != nil {
@@ -37,7 +35,7 @@ func (d *Dispatcher) DeliveryPage(ctx context.Context, f Filter) (page []Deliver
 	return page, next, nil
 }
 
-// pages strings pages together, beginning at the cursor.
+// pages returns the items of all pages, beginning with the page of the cursor.
 func pages[T any](cursor string, page func(cursor string) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for cursor := cursor; ; {
@@ -68,8 +66,8 @@ func (d *Dispatcher) Delivery(ctx context.Context, id string) (Delivery, error) 
 	return delivery, nil
 }
 
-// Event returns a stored event, or [ErrNotFound], also when its payload was
-// erased after its retention time.
+// Event returns a stored event, or [ErrNotFound]. An event whose payload was erased after
+// its retention time is not found, either.
 func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
 	event, err := d.store.Event(ctx, id)
 	if err != nil {
@@ -78,10 +76,11 @@ func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
 	return event, nil
 }
 
-// Redeliver sends a delivery again, delivered or failed, with a schedule of its
-// own and the same event id; one that waits for its next attempt is attempted
-// at once. It reports whether anything was made due: not if it is being
-// attempted just now, or if its endpoint or payload is gone.
+// Redeliver sends a delivered or failed delivery again, with a new schedule and the same
+// event id. A pending delivery that waits for its next attempt is attempted at once. It
+// returns false if it made nothing due: the delivery is being attempted just now, or its
+// endpoint was deleted, or its payload erased. The error is [ErrNotFound] if there is no
+// such delivery.
 func (d *Dispatcher) Redeliver(ctx context.Context, deliveryID string) (bool, error) {
 	if _, err := d.Delivery(ctx, deliveryID); err != nil {
 		return false, err
@@ -90,6 +89,7 @@ func (d *Dispatcher) Redeliver(ctx context.Context, deliveryID string) (bool, er
 	return n > 0, err
 }
 
+// redeliver makes deliveries due again and returns how many it made due.
 func (d *Dispatcher) redeliver(ctx context.Context, ids []string) (int, error) {
 	n, err := d.store.Redeliver(ctx, ids)
 	if err != nil {
@@ -99,7 +99,7 @@ func (d *Dispatcher) redeliver(ctx context.Context, ids []string) (int, error) {
 	return n, nil
 }
 
-// Stats counts what waits to be delivered.
+// Stats counts the deliveries that are not finished.
 func (d *Dispatcher) Stats(ctx context.Context) (Stats, error) {
 	s, err := d.store.Stats(ctx)
 	if err != nil {
@@ -108,10 +108,11 @@ func (d *Dispatcher) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-// purgeInterval is how often each process looks for what has passed its time.
+// purgeInterval is how often each process purges, on average.
 const purgeInterval = time.Hour
 
-// purge erases and deletes until ctx is done.
+// purge calls Purge about every hour until ctx is done. It returns at once if there is
+// nothing to purge, ever.
 func (d *Dispatcher) purge(ctx context.Context) {
 	if d.cfg.PayloadRetention < 0 && d.cfg.HistoryRetention < 0 && d.tallies.store == nil {
 		return
@@ -125,11 +126,11 @@ func (d *Dispatcher) purge(ctx context.Context) {
 	}
 }
 
-// Purge erases payloads and deletes history past Config.PayloadRetention and
-// HistoryRetention, and tallies after eight days, and says how much that was.
-// Run does it every hour or so.
+// Purge erases payloads after [Config.PayloadRetention], deletes history after
+// [Config.HistoryRetention] and tallies after eight days. It returns how much that was,
+// up to the error if there is one. Run does it about every hour.
 func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
-	const rows = 1000
+	const rows = 1000 // of each kind in one call, so that no call takes long
 	request := PurgeRequest{
 		Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention), Tallies: tallyRetention, Limit: rows,
 	}

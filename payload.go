@@ -12,17 +12,18 @@ import (
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-// ErrMalformedEvent says that a body is not an event as published, although its
-// signature may be good.
+// ErrMalformedEvent says that a body is not an event in the published form. Its signature
+// may be good all the same.
 var ErrMalformedEvent = errors.New("alotwebhook: malformed event")
 
 // timestampLayout is the form that JavaScript's toISOString prints for the years 0
 // to 9999.
 const timestampLayout = "2006-01-02T15:04:05.000Z"
 
-// Payload returns the bytes that are signed and sent: one JSON object with the
-// keys id, type, timestamp, organizationId and data, in this order, and Data
-// byte for byte. It checks nothing; [Dispatcher.Emit] does.
+// Payload returns the bytes that are signed and sent: one JSON object with the keys id,
+// type, timestamp, organizationId and data, in this order. The timestamp is in UTC with
+// exactly three decimals, and Data is there byte for byte. Payload checks nothing;
+// [Dispatcher.Emit] does.
 func (e Event) Payload() []byte {
 	b := make([]byte, 0, 128+len(e.ID)+len(e.Type)+len(e.OrganizationID)+len(e.Data))
 	b = e.appendEnvelope(b)
@@ -30,13 +31,13 @@ func (e Event) Payload() []byte {
 	return append(b, '}')
 }
 
-// payloadLen is len(e.Payload()) without a copy of the data.
+// payloadLen returns the length of the payload in bytes. It does not copy the data.
 func (e *Event) payloadLen() int {
 	var b [512]byte
 	return len(e.appendEnvelope(b[:0])) + len(e.Data) + len("}")
 }
 
-// appendEnvelope appends the payload as far as its data.
+// appendEnvelope appends the part of the payload that precedes the data.
 func (e *Event) appendEnvelope(b []byte) []byte {
 	b = append(b, `{"id":`...)
 	b = appendString(b, e.ID)
@@ -49,8 +50,9 @@ func (e *Event) appendEnvelope(b []byte) []byte {
 	return append(b, `,"data":`...)
 }
 
-// MarshalJSON returns the payload. An encoder may change its white space and escapes
-// afterwards: only [Event.Payload] returns the bytes that are signed and sent.
+// MarshalJSON returns the payload, or a [FieldError] if Data is not one JSON value in
+// UTF-8. An encoder may change white space and escapes afterwards: only [Event.Payload]
+// returns the bytes that are signed and sent.
 func (e Event) MarshalJSON() ([]byte, error) {
 	if err := checkData(e.Data); err != nil {
 		return nil, err
@@ -58,7 +60,7 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return e.Payload(), nil
 }
 
-// UnmarshalJSON is [ParseEvent].
+// UnmarshalJSON parses a payload as [ParseEvent] does, with the same errors.
 func (e *Event) UnmarshalJSON(body []byte) error {
 	parsed, err := ParseEvent(body)
 	if err == nil {
@@ -67,7 +69,7 @@ func (e *Event) UnmarshalJSON(body []byte) error {
 	return err
 }
 
-// appendString quotes s as JSON without escaping <, > and &.
+// appendString appends s as a JSON string. It does not escape <, > and &.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
@@ -86,15 +88,14 @@ func appendString(b []byte, s string) []byte {
 // payloadKeys are the five published keys, in their order.
 var payloadKeys = []string{"id", "type", "timestamp", "organizationId", "data"}
 
-// ParseEvent reads a payload strictly: exactly one JSON object in UTF-8, each of
-// the five published keys once. It refuses a key that stands twice and one that
-// differs from a published key in case only, since another parser would see another
-// event. It ignores other unknown keys, up to 64 of them. Data is a copy: nothing
-// aliases body.
+// ParseEvent reads a payload strictly: exactly one JSON object in UTF-8, with each of the
+// five published keys once. It refuses a key that stands twice, and a key that differs
+// from a published one in case only: another parser would read another event. It ignores
+// other keys, up to 64 of them. The event is a copy: body may be used again.
 //
 // Every error is an [ErrMalformedEvent] that names the key.
 //
-// ParseEvent does not verify. Do that first, with a [Verifier].
+// ParseEvent does not verify the signature. Do that first, with a [Verifier].
 func ParseEvent(body []byte) (Event, error) {
 	var values [5][]byte
 	if err := strictjson.Object(body, payloadKeys, values[:]); err != nil {
@@ -135,7 +136,8 @@ func malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformedEvent, fmt.Sprintf(format, args...))
 }
 
-// payloadText returns the content of a value that must be a string and not empty.
+// payloadText returns the content of a JSON string. It refuses every other value, and an
+// empty string.
 func payloadText(key string, value []byte) ([]byte, error) {
 	if value[0] != '"' {
 		return nil, malformed("%q is not a string", key)
@@ -146,7 +148,7 @@ func payloadText(key string, value []byte) ([]byte, error) {
 	return value, nil
 }
 
-// parseTimestamp reads timestampLayout and no other form.
+// parseTimestamp reads a time in the form of timestampLayout, and in no other form.
 func parseTimestamp(b []byte) (at time.Time, ok bool) {
 	if len(b) != len(timestampLayout) || b[4] != '-' || b[7] != '-' || b[10] != 'T' ||
 		b[13] != ':' || b[16] != ':' || b[19] != '.' || b[23] != 'Z' {
@@ -163,12 +165,14 @@ func parseTimestamp(b []byte) (at time.Time, ok bool) {
 	year, month, day := number(0, 4), time.Month(number(5, 7)), number(8, 10)
 	hour, minute, second, ms := number(11, 13), number(14, 16), number(17, 19), number(20, 23)
 	at = time.Date(year, month, day, hour, minute, second, ms*int(time.Millisecond), time.UTC)
-	// time.Date turns a 31st of April into a 1st of May: a changed day was no date.
+	// time.Date turns a 31st of April into a 1st of May: if it changes the day, there is
+	// no such date.
 	return at, ok && hour < 24 && minute < 60 && second < 60 && at.Day() == day && at.Month() == month
 }
 
-// DecodeData decodes the event's data into a T as [json.Unmarshal] does: it ignores
-// unknown fields and leaves missing ones zero. The error is an [ErrMalformedEvent].
+// DecodeData decodes the event's data into a T, as [json.Unmarshal] does: it ignores
+// unknown fields and leaves missing ones zero. The error is an [ErrMalformedEvent] that
+// wraps the error of json.Unmarshal.
 func DecodeData[T any](e Event) (T, error) {
 	var data T
 	if err := json.Unmarshal(e.Data, &data); err != nil {

@@ -182,7 +182,7 @@ func unknownKeys(n int) string {
 	return "{" + b.String()[1:]
 }
 
-// with returns the payload with one member's value replaced.
+// with returns the payload with another value for one member.
 func with(member, value string) string {
 	from := strings.Index(payload, `"`+member+`":`) + len(member) + 3
 	to := from + strings.IndexAny(payload[from:], ",}")
@@ -227,14 +227,14 @@ func TestParseEventRefuses(t *testing.T) {
 		"organization null":      {with("organizationId", "null"), `"organizationId" is not a string`},
 		"organization empty":     {with("organizationId", `""`), `"organizationId" is empty`},
 		"timestamp number":       {with("timestamp", "1748182980"), `"timestamp" is not a string`},
-		"twice":                  {second("id", `"`+eventID+`"`), `"id" stands twice`},
-		"data twice":             {second("data", `{}`), `"data" stands twice`},
-		"twice, once escaped":    {second(`\u0074ype`, `"a"`), `"type" stands twice`},
+		"twice":                  {second("id", `"`+eventID+`"`), `"id" appears twice`},
+		"data twice":             {second("data", `{}`), `"data" appears twice`},
+		"twice, once escaped":    {second(`\u0074ype`, `"a"`), `"type" appears twice`},
 		"case folded":            {second("Type", `"a"`), `differs from "type" in case only`},
 		"case folded, escaped":   {second(`\u0054ype`, `"a"`), `differs from "type" in case only`},
 		"case folded, long s":    {second("time\u017ftamp", `"a"`), `differs from "timestamp" in case only`},
 		"case folded instead":    {strings.Replace(payload, `"organizationId"`, `"organizationID"`, 1), `differs from "organizationId" in case only`},
-		"unknown twice":          {strings.Replace(payload, `{"id"`, `{"x":1,"X":2,"id"`, 1), "a key stands twice"},
+		"unknown twice":          {strings.Replace(payload, `{"id"`, `{"x":1,"X":2,"id"`, 1), "a key appears twice"},
 		"65 unknown keys":        {strings.Replace(payload, `{"id"`, unknownKeys(65)+`,"id"`, 1), "more than 64 unknown keys"},
 	} {
 		t.Run(name, func(t *testing.T) {

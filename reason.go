@@ -12,9 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// judge tells what a status means: any 2xx is success, all else a failure.
+// judge returns the reason and the detail that a status stands for. Both are empty
+// for 2xx; every other status is a failure.
 func judge(status int) (FailureReason, string) {
 	switch {
 	case status >= 200 && status < 300:
@@ -26,6 +29,7 @@ func judge(status int) (FailureReason, string) {
 	}
 }
 
+// statusText returns the status code and, if it has one, its name: "404 Not Found".
 func statusText(status int) string {
 	text := strconv.Itoa(status)
 	if name := http.StatusText(status); name != "" {
@@ -34,17 +38,22 @@ func statusText(status int) string {
 	return text
 }
 
+// unsendable returns the reason and the detail of an endpoint that nothing can be sent
+// to: its URL is not allowed, or its secret does not open. The detail is the text of
+// err, which never holds a secret.
 func unsendable(err error) (FailureReason, string) {
 	if errors.Is(err, ErrBlockedAddress) {
 		return ReasonBlockedAddress, blockedDetail
 	}
-	return ReasonUnsendable, clipDetail(strings.TrimPrefix(err.Error(), errorPrefix))
+	return ReasonUnsendable, text.Clip(strings.TrimPrefix(err.Error(), errorPrefix), maxDetail-len("…"))
 }
 
+// blockedDetail does not name the address: whoever can register endpoints could
+// otherwise look up names of the host's own network.
 const blockedDetail = "the URL leads to an address that is not on the public internet"
 
-// classify gives an error of the transport its reason and a sentence without
-// addresses: whoever registers an endpoint reads it.
+// classify returns the reason that an error of the transport stands for, and a sentence
+// about it. Customers read the sentence, so it never holds an address.
 func classify(err error) (FailureReason, string) {
 	var (
 		dns     *net.DNSError
@@ -59,7 +68,7 @@ func classify(err error) (FailureReason, string) {
 		}
 		return ReasonDNS, "the host name could not be looked up"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return ReasonTimeout, "no complete answer in time"
+		return ReasonTimeout, "no complete response in time"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, wsaECONNREFUSED):
 		return ReasonConnectionRefused, "nothing accepts connections at that host and port"
 	}
@@ -68,28 +77,31 @@ func classify(err error) (FailureReason, string) {
 	}
 	switch text := err.Error(); {
 	case containsAny(text, "server response headers exceeded", "too many 1xx"):
-		return ReasonResponseTooLarge, "the answer's headers are longer than is read"
+		return ReasonResponseTooLarge, "the response's headers are larger than the limit"
 	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
-		return ReasonProtocol, "the answer is not HTTP"
+		return ReasonProtocol, "the response is not HTTP"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "connection broken"), strings.Contains(text, "server closed"):
-		return ReasonConnectionReset, "the connection was closed before the answer was complete"
+		return ReasonConnectionReset, "the connection was closed before the response was complete"
 	default:
 		return ReasonNetwork, "the connection failed"
 	}
 }
 
+// containsAny reports whether text holds one of the parts. net/http has no error values
+// for these failures, only texts.
 func containsAny(text string, parts ...string) bool {
 	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
 }
 
-// Windows has error numbers of its own for sockets.
+// Windows has its own error numbers for sockets, which package syscall does not map.
 const (
 	wsaECONNRESET   = syscall.Errno(10054)
 	wsaECONNREFUSED = syscall.Errno(10061)
 )
 
-func tlsDetail(err error) (string, bool) {
+// tlsDetail returns a sentence about a failure of TLS; ok is false for every other error.
+func tlsDetail(err error) (detail string, ok bool) {
 	var (
 		verification *tls.CertificateVerificationError
 		header       tls.RecordHeaderError
@@ -102,30 +114,24 @@ func tlsDetail(err error) (string, bool) {
 	case errors.As(err, &host):
 		return "the certificate is for another host name", true
 	case errors.As(err, &authority):
-		return "the certificate is signed by an authority that is not known; is an intermediate certificate missing?", true
+		return "the certificate is signed by an unknown authority; is an intermediate certificate missing?", true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the certificate has expired or is not yet valid", true
 	case errors.As(err, &verification), errors.As(err, &invalid):
-		return "the certificate does not hold", true
+		return "the certificate is not valid", true
 	case errors.As(err, &header):
-		return "the answer to the TLS handshake is not TLS; is this a plain http port?", true
+		return "the server did not speak TLS; is this a plain http port?", true
 	case errors.As(err, &alert), strings.Contains(err.Error(), "tls: "):
 		return "the TLS handshake failed", true
 	}
 	return "", false
 }
 
-// maxDetail bounds Attempt.Detail, in bytes.
+// maxDetail is the longest Attempt.Detail, in bytes.
 const maxDetail = 256
 
-func clipDetail(s string) string {
-	if len(s) > maxDetail {
-		return strings.ToValidUTF8(s[:maxDetail-3], "") + "…"
-	}
-	return s
-}
-
-// isOverload: the receiver, or what stands before it, has too much to do.
+// isOverload reports whether an attempt failed because the receiver, or a proxy in
+// front of it, has too much to do.
 func isOverload(a *Attempt) bool {
 	switch a.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

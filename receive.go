@@ -13,114 +13,131 @@ import (
 	"github.com/alot/alotwebhook/internal/bodybuf"
 )
 
-// ReceiverConfig is what a [Receiver] can be told; nil works. NewReceiver
-// copies it.
+// ReceiverConfig configures a [Receiver]. A nil *ReceiverConfig stands for the
+// defaults. NewReceiver copies it.
 type ReceiverConfig struct {
-	// MaxBodyBytes bounds a request's body, in bytes; a larger one is answered
-	// with 413. Below what the sender may send (256 KiB at its defaults), good
-	// events are lost. Zero or less: default. Defaults to [DefaultMaxBodyBytes].
+	// MaxBodyBytes is the largest request body, in bytes; a larger one gets the
+	// status 413. If it is below what the sender may send (256 KiB at its
+	// defaults), good events are lost. Zero or less stands for the default.
+	// Defaults to [DefaultMaxBodyBytes].
 	MaxBodyBytes int64
 
-	// OrganizationID refuses events of any other organization with 403: for
-	// who gave several organizations the same secret. Defaults to "", any.
+	// OrganizationID refuses an event of any other organization with 403. It is
+	// for receivers that gave several organizations the same secret.
+	// Defaults to "", any organization.
 	OrganizationID string
 
-	// MaxAge refuses with 400 an event that happened longer ago, or that lies
-	// further in the future, than this. An event keeps its timestamp over all
-	// its retries and redeliveries, so anything shorter than the sender's
-	// whole retry horizon (a quarter of an hour at its defaults, 90 hours with
-	// [StandardSchedule] at its longest), and than the outages you want to
-	// recover from, loses good events. It is no replacement for a Deduper.
-	// Zero or less: off. Defaults to off.
+	// MaxAge refuses with 400 an event that happened longer ago than this, or
+	// that lies further in the future. An event keeps its timestamp over all
+	// retries and redeliveries. A MaxAge below the time over which the sender
+	// retries (a quarter of an hour at its defaults, up to 90 hours with
+	// [StandardSchedule]), or below the longest outage that you want to recover
+	// from, therefore loses good events. It does not replace a Deduper.
+	// Zero or less disables the check. Defaults to disabled.
 	MaxAge time.Duration
 
-	// MaxBodyMemory bounds, in bytes, the memory of all bodies at once that are
-	// larger than 4 KiB; one for which there is no room is answered with 503.
-	// Smaller ones, which nearly all are, always have room, so that nobody who
-	// sends large bodies slowly keeps them out: they cost no more than their
-	// connections do. At least 8 × MaxBodyBytes.
-	// Zero or less: default. Defaults to [DefaultMaxBodyMemory].
+	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are
+	// read at the same time, in bytes; a body for which there is no room gets
+	// 503. Smaller bodies, as nearly all are, are not counted and always have
+	// room, so that a client that sends large bodies slowly cannot keep them
+	// out: they cost no more than their connections do.
+	// NewReceiver raises it to at least 8 × MaxBodyBytes. Zero or less stands
+	// for the default. Defaults to [DefaultMaxBodyMemory].
 	MaxBodyMemory int64
 
-	// BodyTimeout is how long a body may take to arrive; then it is answered
-	// with 408. It replaces the server's ReadTimeout for the body, not its
-	// ReadHeaderTimeout, which a server should have too. Where the
-	// ResponseWriter has no deadlines, only the server's own count.
-	// Negative: none. Defaults to 15 s, when the sender gives up.
+	// BodyTimeout is how long a body may take to arrive; after that the request
+	// gets 408. It replaces the server's ReadTimeout for the body, but not its
+	// ReadHeaderTimeout: set that on the server. If the ResponseWriter does not
+	// support deadlines, only the server's timeouts apply. A negative value
+	// disables it. Defaults to 15 s, after which the sender gives up.
 	BodyTimeout time.Duration
 
-	// Deduper keeps an event that was handled from being handled again, for as
-	// long as it remembers. One in memory is for a single process and forgets
-	// when it ends; package dedupe has one for your database. Events without a
-	// handler are not asked about. Middleware does not use it: see [Once].
-	// Defaults to nil: handlers must expect an event id again.
+	// Deduper prevents that an event is handled again, for as long as the
+	// Deduper remembers it. The one in memory serves a single process and
+	// forgets everything when that ends; package dedupe also has one for your
+	// database. The Deduper is not asked about events without a handler.
+	// Middleware does not use it: see [Once].
+	// Defaults to nil: handlers must expect the same event id again.
 	Deduper Deduper
 
-	// Name sets this receiver's events apart in the Deduper from those of
-	// others that share it and act on the same events. It must stay the same
-	// over restarts. Defaults to "".
+	// Name separates the events of this receiver from those of other receivers
+	// that share the Deduper and handle the same events for another purpose. It
+	// must not change over restarts. Defaults to "".
 	Name string
 
-	// Lease is how long a handler has, with a Deduper: its context ends then,
-	// and after a crash the event can be handled again. Longer than the 24 s
-	// after which the sender comes again, a crash costs an attempt.
-	// Zero or less: default. Defaults to [DefaultLease], 20 s.
+	// Lease is how long a handler may take if there is a Deduper: its context
+	// ends then. After a crash, the event can be handled again once the lease
+	// has run out. With a lease above 24 s, when the sender makes its next
+	// attempt at its defaults, a crash costs an attempt. Zero or less stands for
+	// the default. Defaults to [DefaultLease], 20 s.
 	Lease time.Duration
 
-	// Unknown is called for types that have no handler; it answers as a handler
-	// does. Without it they are answered with 204: an error would only make the
-	// sender repeat what nobody here is waiting for. Defaults to nil.
+	// Unknown is called for an event whose type has no handler. Its error has
+	// the same effect as a handler's. Without Unknown the status is 204, because
+	// an error would only make the sender repeat an event that nobody here waits
+	// for, and Logger gets a line. Set Unknown to a function that returns nil if
+	// you leave types without a handler on purpose. Defaults to nil.
 	Unknown func(ctx context.Context, e Event) error
 
-	// OnMatch is called with the place of the secret, in [NewVerifier], that
-	// verified a request: how to see that an old one is no longer used.
-	// Several goroutines call it at once. Defaults to nil.
+	// OnMatch is called for every verified request with the index, among the
+	// arguments of [NewVerifier], of the secret that signed it. Count the
+	// indexes to see when an old secret is no longer in use. Several goroutines
+	// call it at once. Defaults to nil.
 	OnMatch func(secretIndex int)
 
-	// OnError is called for every request that was not handled, or could not be
-	// marked as handled ([ErrNotMarked], status 200), before it is answered
-	// with status: for metrics and error reports. The event is zero if none
-	// could be trusted. The error may quote what a handler put into it; the
-	// request's body is read already. Several goroutines call it at once.
-	// Defaults to nil.
+	// OnError is called for every request that was not handled, or that was
+	// handled but could not be marked as such ([ErrNotMarked], status 200). It is
+	// for metrics and error reports, and is called before the response with
+	// status is written. The event is zero if the request was refused before
+	// its event could be trusted. The error may quote anything that a handler
+	// put into it. The body of r has been read already. Several goroutines call
+	// OnError at once. Defaults to nil.
 	OnError func(r *http.Request, e Event, status int, err error)
 
-	// Logger gets one line wherever OnError is called: event id and type,
-	// status and one stable word for the cause. Never an error's text, the
-	// payload or a header, which OnError has. Defaults to [slog.Default].
+	// Logger gets one line for every call of OnError: event id and type, status
+	// and one stable word for the cause. It never gets a payload, a header or the
+	// text of an error, since a handler may put personal data into it: OnError
+	// gets the error.
+	//
+	// It also gets one warning for each event type that arrives and has no
+	// handler, with the types that have one, because a typo in [On] would
+	// otherwise lose events in silence: the sender sees 204 and counts them as
+	// delivered. The first 64 such types are logged.
+	// Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// Receiver is an [http.Handler] for an endpoint: it verifies a request, parses
-// its event strictly, asks its [Deduper] whether it was handled before, and calls
-// the handler that [On] registered for the type. It answers
+// Receiver is an [http.Handler] for an endpoint. It verifies a request, parses its
+// event strictly, asks its [Deduper] whether the event was handled before, and
+// calls the handler that [On] registered for the event's type. These are the
+// statuses of its responses:
 //
 //	200  the handler returned nil, now or when the event came before
 //	202  the handler returned Permanent: received, not acted upon, not to be repeated
-//	204  there is no handler for the type
-//	400  signed, but not an event, data that does not fit the handler's type, or MaxAge
+//	204  no handler is registered for the type
+//	400  signed, but not an event, or data that does not fit the handler's type, or MaxAge
 //	401  not signed, not with one of the secrets, or not within the tolerance of
-//	     [Verifier.AcceptStandard]; always the same text
+//	     [Verifier.AcceptStandard]; the text is always the same
 //	403  an event of another organization
 //	405  not a POST
 //	408  a body that took longer than BodyTimeout
-//	409  the event is being handled already: come again when that is decided
+//	409  the event is being handled at this moment: repeat it later
 //	413  a body over MaxBodyBytes
 //	415  an encoded body: signatures are over the plain bytes
 //	500  the handler failed or panicked, or there is no Verifier
 //	503  the handler returned RetryAfter, the Deduper failed, or MaxBodyMemory is in use
 //
-// The sender repeats whatever is not 2xx, and ends a delivery as failed after
-// its last attempt; 503 makes it send fewer at once, 409 concerns one delivery
-// alone. The caller never learns more than the status. What can be refused by
-// the headers alone is refused before a byte of the body is read.
+// The sender repeats a delivery whose status is not 2xx, and marks it as failed
+// after its last attempt. A 503 also makes it send fewer requests at once; a 409
+// concerns one delivery alone. The response never says more than the status. A
+// request whose headers are wrong is refused before its body is read.
 //
-// Delivery is at least once: without a Deduper, a handler must expect an event
-// id again. With one, a handler that commits its work and [ClaimFromContext] in
-// one transaction takes effect once.
+// Delivery is at least once: without a Deduper, a handler must expect the same
+// event id again. With one, a handler takes effect exactly once if it commits its
+// work and the completion of [ClaimFromContext] in one transaction.
 //
-// [Receiver.Middleware] puts the same checks before a handler of your own, and
-// [Receiver.Receive] is for what did not come by HTTP.
+// [Receiver.Middleware] makes the same checks in front of a handler of your own,
+// and [Receiver.Receive] is for events that do not come by HTTP.
 type Receiver struct {
 	verifier *Verifier
 	config   ReceiverConfig
@@ -128,20 +145,22 @@ type Receiver struct {
 
 	mu       sync.RWMutex
 	handlers map[string]eventHandler
+	warned   map[string]struct{} // event types that warnOnce has logged
 }
 
 type eventHandler func(ctx context.Context, e Event) error
 
 const defaultBodyTimeout = 15 * time.Second
 
-// DefaultMaxBodyMemory is how much memory large bodies take at once, in bytes: 64 MiB.
+// DefaultMaxBodyMemory is the default of [ReceiverConfig.MaxBodyMemory] in bytes:
+// 64 MiB.
 const DefaultMaxBodyMemory = 64 << 20
 
-// NewReceiver returns a receiver without handlers; [On] adds them. With a nil
-// or zero Verifier, every request is answered with 500 and an error is logged:
-// nothing is ever handled unverified.
+// NewReceiver returns a receiver without handlers; add them with [On]. If the
+// Verifier is nil or zero, every request gets 500 and is logged as an error: no
+// event is ever handled unverified.
 func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
-	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler)}
+	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler), warned: make(map[string]struct{})}
 	if cfg != nil {
 		r.config = *cfg
 	}
@@ -154,25 +173,28 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 	if r.config.MaxBodyMemory <= 0 {
 		r.config.MaxBodyMemory = DefaultMaxBodyMemory
 	}
-	if m := r.config.MaxBodyBytes; m < math.MaxInt64/8 { // room for the largest body, whatever MaxBodyMemory is
+	if m := r.config.MaxBodyBytes; m < math.MaxInt64/8 { // the largest body must always find room
 		r.config.MaxBodyMemory = max(r.config.MaxBodyMemory, 8*m)
 	}
 	r.memory = bodybuf.NewBudget(r.config.MaxBodyMemory)
 	return r
 }
 
-// On registers fn for an event type; data is the event's own, decoded as by
-// [DecodeData]. T may be one of the published types, such as
-// [CandidateCompleted], one of your own or [json.RawMessage]; data that does
-// not fit is answered with 400.
+// On registers the handler fn for an event type. The argument data is the event's
+// data, decoded as by [DecodeData]. T is one of the published types, such as
+// [CandidateCompleted], or a type of your own, or [json.RawMessage]. An event whose
+// data does not fit T gets 400, and fn is not called.
 //
-// The handler's error decides the answer: nil is 200, [Permanent] 202,
-// [RetryAfter] 503, anything else and a panic 500. Its context ends when the
-// sender hangs up, after 15 seconds at its defaults, or with the lease of a
-// Deduper: take longer work elsewhere.
+// The error of fn decides the status: 200 for nil, 202 for [Permanent], 503 for
+// [RetryAfter], 500 for any other error and for a panic. The context of fn ends
+// when the sender hangs up, after 15 seconds at its defaults, or when the lease of
+// the Deduper runs out: queue longer work, and do it outside of the handler.
 //
-// As [http.ServeMux.Handle], On panics if the type is registered already or is
-// not a type's name (see [EventType]), or if fn is nil.
+// [Receiver.ServeHTTP] and [Receiver.Receive] call the handlers;
+// [Receiver.Middleware] does not.
+//
+// Like [http.ServeMux.Handle], On panics if the type has a handler already, if
+// eventType is not a valid name (see [EventType]), or if fn is nil.
 func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Event, data T) error) {
 	if fn == nil {
 		panic("alotwebhook: nil handler for " + eventType)
@@ -180,12 +202,13 @@ func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Eve
 	r.register(eventType, func(ctx context.Context, e Event) error {
 		data, err := DecodeData[T](e)
 		if err != nil {
-			return &answer{status: http.StatusBadRequest, cause: causeMalformedEvent, err: err}
+			return &statusError{status: http.StatusBadRequest, cause: causeMalformedEvent, err: err}
 		}
 		return fn(ctx, e, data)
 	})
 }
 
+// register adds a handler, or panics as [On] says.
 func (r *Receiver) register(eventType string, h eventHandler) {
 	if problem := eventTypeProblem(eventType); problem != "" {
 		panic("alotwebhook: event type " + problem)
@@ -198,26 +221,29 @@ func (r *Receiver) register(eventType string, h eventHandler) {
 	r.handlers[eventType] = h
 }
 
-// ServeHTTP implements [http.Handler].
+// ServeHTTP implements [http.Handler]; see [Receiver] for the statuses.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	e, err := r.open(w, req)
 	if err != nil {
-		r.fail(w, req, Event{}, refusal(err))
+		r.fail(w, req, Event{}, requestError(err))
 		return
 	}
 	status, err := r.handle(req.Context(), e)
 	if err != nil {
-		r.fail(w, req, e, outcome(err))
+		r.fail(w, req, e, handlerError(err))
 		return
 	}
 	w.WriteHeader(status)
 }
 
-// Receive is [Receiver.ServeHTTP] apart from HTTP: for what comes out of a queue
-// or a cloud function, with the headers that the sender sent (see
-// [Verifier.ParseBody] for both). [StatusCode] says how ServeHTTP would have
-// answered: nil is success, and for an error whose status is 2xx, trying again
-// is of no use. Errors are logged, but not given to OnError, which is for requests.
+// Receive does the work of [Receiver.ServeHTTP] for an event that does not come by
+// HTTP but, for example, out of a queue or a cloud function. It takes the body and
+// the headers as the sender sent them; [Verifier.ParseBody] says how to make both.
+//
+// It returns nil after success and when there was no handler. [StatusCode] returns
+// the status with which ServeHTTP would have responded to an error. If that is 2xx,
+// do not try again. Errors are logged, but not passed to OnError, because there is
+// no request.
 func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
 	index, err := r.verifier.openBody(body, h, r.config.MaxBodyBytes)
 	var e Event
@@ -225,20 +251,21 @@ func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) erro
 		e, err = r.accept(body, index)
 	}
 	if err != nil {
-		return r.report(ctx, Event{}, refusal(err))
+		return r.report(ctx, Event{}, requestError(err))
 	}
 	if _, err := r.handle(ctx, e); err != nil {
-		return r.report(ctx, e, outcome(err))
+		return r.report(ctx, e, handlerError(err))
 	}
 	return nil
 }
 
-func (r *Receiver) report(ctx context.Context, e Event, a *answer) error {
-	r.log(ctx, e, a)
-	return a
+// report logs an error of Receive and returns it.
+func (r *Receiver) report(ctx context.Context, e Event, s *statusError) error {
+	r.log(ctx, e, s)
+	return s
 }
 
-// open returns the event of a request that may be handled.
+// open returns the event of a request that passed every check.
 func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error) {
 	buf, index, err := r.read(w, req)
 	if err != nil {
@@ -248,20 +275,22 @@ func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error)
 	return r.accept(buf.Bytes(), index)
 }
 
-// read returns the verified body of a request.
+// read returns the verified body of a request, and the index of its secret. The
+// caller frees the buffer.
 func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.Buffer, index int, err error) {
 	if req.Method != http.MethodPost {
 		return nil, -1, errNotPost
 	}
 	if r.config.BodyTimeout > 0 {
-		// net/http takes the deadline away at the end of the body, so that it is
-		// not the handler's, and keeps it for what a refusal leaves to read.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) // not every writer has it
+		// net/http removes the deadline at the end of the body, so that it does
+		// not apply to the handler. It keeps the deadline while it reads the rest
+		// of a body that was refused unread.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) // fails if the writer has no deadlines
 	}
 	return r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
 }
 
-// accept parses a verified body and makes the checks of the event itself.
+// accept parses a verified body and checks the event's organization and age.
 func (r *Receiver) accept(body []byte, index int) (Event, error) {
 	if r.config.OnMatch != nil {
 		r.config.OnMatch(index)
@@ -284,16 +313,15 @@ func (r *Receiver) accept(body []byte, index int) (Event, error) {
 	return e, nil
 }
 
-// handle runs the handler of the event's type, once if there is a Deduper.
+// handle runs the handler of the event's type, or Unknown, through the Deduper if
+// there is one. The status is that of a nil error.
 func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) {
-	r.mu.RLock()
-	h := r.handlers[e.Type]
-	r.mu.RUnlock()
-	status = http.StatusOK
+	h, status := r.handler(e.Type), http.StatusOK
 	if h == nil {
 		h, status = r.config.Unknown, http.StatusNoContent
 	}
 	if h == nil {
+		r.warnOnce(ctx, e, msgNoHandler)
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
@@ -301,6 +329,14 @@ func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) 
 	})
 }
 
+// handler returns the handler that [On] registered for an event type, or nil.
+func (r *Receiver) handler(eventType string) eventHandler {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.handlers[eventType]
+}
+
+// key returns the Deduper's key for an event.
 func (r *Receiver) key(e Event) string {
 	if r.config.Name == "" {
 		return e.ID
@@ -308,12 +344,12 @@ func (r *Receiver) key(e Event) string {
 	return r.config.Name + "/" + e.ID
 }
 
-// call turns a handler's panic into an error.
+// call runs a handler and returns its panic as an error.
 func call(ctx context.Context, h eventHandler, e Event) (err error) {
 	defer func() {
 		switch v := recover(); v {
 		case nil:
-		case http.ErrAbortHandler: // asks net/http to cut the connection
+		case http.ErrAbortHandler: // a handler asks net/http by it to cut the connection
 			panic(v)
 		default:
 			err = &panicError{value: v, stack: debug.Stack()}

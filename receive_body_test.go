@@ -15,7 +15,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Bodies around the sizes of the buffers, in pieces of all kinds.
+// Bodies of about the sizes of the buffers arrive in pieces of several sizes.
 func TestReceiverReadsEverySize(t *testing.T) {
 	t.Parallel()
 	const limit = 256 << 10
@@ -30,7 +30,7 @@ func TestReceiverReadsEverySize(t *testing.T) {
 			} {
 				r := signed(body)
 				r.ContentLength, r.Body = -1, io.NopCloser(pieces(strings.NewReader(body)))
-				status := answerOf(d, r).StatusCode
+				status := responseOf(d, r).StatusCode
 				if len(body) > limit {
 					require.Equal(t, 413, status)
 					continue
@@ -42,7 +42,7 @@ func TestReceiverReadsEverySize(t *testing.T) {
 	}
 }
 
-// Past the largest buffer that is kept, too.
+// A body may be larger than the largest pooled buffer.
 func TestReceiverReadsLargeBodies(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 3 << 20})
@@ -53,11 +53,11 @@ func TestReceiverReadsLargeBodies(t *testing.T) {
 	require.Equal(t, 413, statusOf(d, body+strings.Repeat(" ", 1<<19)))
 }
 
-// Large bodies that are not there yet take no more memory than allowed, and
-// small ones always get through.
+// Large bodies that arrive slowly take no more memory than MaxBodyMemory. Small bodies get
+// through all the same.
 func TestReceiverBodyMemory(t *testing.T) {
 	t.Parallel()
-	const room = 4 // for bodies in buffers of 64 KiB, and for two of 16 KiB
+	const room = 4 // bodies in buffers of 64 KiB; the limit has room for two buffers of 16 KiB more
 	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 36 << 10, MaxBodyMemory: room*(64<<10) + 2*(16<<10)})
 	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
 	large := with("data", `"`+strings.Repeat("x", 30<<10)+`"`)
@@ -65,8 +65,8 @@ func TestReceiverBodyMemory(t *testing.T) {
 		r := signed(large)
 		body, rest := io.Pipe()
 		r.Body, status = body, make(chan int, 1)
-		go func() { status <- answerOf(d, r).StatusCode }()
-		_, _ = io.WriteString(rest, large[:20<<10]) // returns when it is read, or refused
+		go func() { status <- responseOf(d, r).StatusCode }()
+		_, _ = io.WriteString(rest, large[:20<<10]) // returns once the receiver has read it, or refused the rest
 		return rest, status
 	}
 	var rests []*io.PipeWriter
@@ -77,10 +77,10 @@ func TestReceiverBodyMemory(t *testing.T) {
 	}
 	refused := signed(large)
 	refused.Body = io.NopCloser(iotest.HalfReader(refused.Body))
-	require.Equal(t, 503, answerOf(d, refused).StatusCode)
+	require.Equal(t, 503, responseOf(d, refused).StatusCode)
 	require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrBodyMemory)
 	require.Contains(t, d.log.String(), `"cause":"body_memory"`)
-	require.Equal(t, 200, answerOf(d, signed(payload)).StatusCode, "a small one always gets through")
+	require.Equal(t, 200, responseOf(d, signed(payload)).StatusCode, "a small body always gets through")
 
 	for i, rest := range rests {
 		_, err := io.WriteString(rest, large[20<<10:])
@@ -89,7 +89,7 @@ func TestReceiverBodyMemory(t *testing.T) {
 		require.Equal(t, 200, <-stalled[i])
 	}
 	for range 100 {
-		require.Equal(t, 200, answerOf(d, signed(large)).StatusCode, "the memory was given back")
+		require.Equal(t, 200, responseOf(d, signed(large)).StatusCode, "the memory was given back")
 	}
 }
 
@@ -97,7 +97,7 @@ func TestReceiverBodyTimeout(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		cfg   time.Duration
-		after time.Duration // 0: never
+		after time.Duration // 0 means never
 	}{
 		"default": {0, 15 * time.Second},
 		"set":     {time.Second, time.Second},
@@ -118,12 +118,12 @@ func TestReceiverBodyTimeout(t *testing.T) {
 					time.Sleep(24 * time.Hour)
 					_, err = io.WriteString(conn, payload[10:])
 					require.NoError(t, err)
-					resp, err := answerOn(conn)
+					resp, err := responseOn(conn)
 					require.NoError(t, err)
 					require.Equal(t, 200, resp.StatusCode)
 					return
 				}
-				resp, err := answerOn(conn)
+				resp, err := responseOn(conn)
 				require.NoError(t, err)
 				require.Equal(t, c.after, time.Since(start))
 				require.Equal(t, http.StatusRequestTimeout, resp.StatusCode)
@@ -134,7 +134,7 @@ func TestReceiverBodyTimeout(t *testing.T) {
 	}
 }
 
-// The time for the body is not the handler's.
+// BodyTimeout ends with the body: the handler may take longer.
 func TestReceiverBodyTimeoutSparesTheHandler(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -144,10 +144,10 @@ func TestReceiverBodyTimeoutSparesTheHandler(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Close()
 		body := with("type", `"a.slow.one"`)
-		for range 2 { // and the connection can be used again
+		for range 2 { // the second request uses the same connection
 			_, err = io.WriteString(conn, head(body, len(body))+body)
 			require.NoError(t, err)
-			resp, err := answerOn(conn)
+			resp, err := responseOn(conn)
 			require.NoError(t, err)
 			require.Equal(t, 200, resp.StatusCode)
 			time.Sleep(time.Minute)
@@ -156,8 +156,9 @@ func TestReceiverBodyTimeoutSparesTheHandler(t *testing.T) {
 	})
 }
 
-// Who is refused unread cannot hold the connection either by sending slowly.
-func TestReceiverRefusesTheSlowInTime(t *testing.T) {
+// A client whose request is refused before its body is read cannot hold the connection by
+// sending the body slowly.
+func TestReceiverClosesConnectionsOfSlowClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, alotwebhook.ReceiverConfig{BodyTimeout: time.Second})
@@ -167,22 +168,23 @@ func TestReceiverRefusesTheSlowInTime(t *testing.T) {
 		start := time.Now()
 		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: customer.test\r\nContent-Length: 1000\r\n\r\n")
 		require.NoError(t, err)
-		resp, err := answerOn(conn)
+		resp, err := responseOn(conn)
 		require.NoError(t, err)
 		require.Equal(t, 401, resp.StatusCode)
-		_, err = io.Copy(io.Discard, conn) // until the server closes
+		_, err = io.Copy(io.Discard, conn) // until the server closes the connection
 		require.NoError(t, err)
 		require.LessOrEqual(t, time.Since(start), 2*time.Second)
 	})
 }
 
-// On the wire: who waits to be told to send the body is refused without it.
+// A client with "Expect: 100-continue" waits to be asked for the body. A request that is
+// refused by its headers gets its status without being asked.
 func TestReceiverDoesNotAskForWhatItRefuses(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 1000})
 	p := servePipes(t, d)
 	for want, request := range map[string]string{
-		"HTTP/1.1 100": head(payload, len(payload), "Expect: 100-continue"), // a good one is asked for
+		"HTTP/1.1 100": head(payload, len(payload), "Expect: 100-continue"), // a good request is asked for its body
 		"HTTP/1.1 401": "POST / HTTP/1.1\r\nHost: customer.test\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n",
 		"HTTP/1.1 405": strings.Replace(head(payload, len(payload), "Expect: 100-continue"), "POST", "PUT", 1),
 		"HTTP/1.1 413": head(payload, 1001, "Expect: 100-continue"),
@@ -199,7 +201,7 @@ func TestReceiverDoesNotAskForWhatItRefuses(t *testing.T) {
 	}
 }
 
-// endlessBody has no end, and may be read up to a number of bytes.
+// endlessBody is a body without an end. The test fails if more than most bytes are read.
 type endlessBody struct {
 	t    *testing.T
 	most int

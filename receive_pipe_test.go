@@ -17,8 +17,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// pipes is a listener in memory: no ports, no limit of open files, and, in a
-// synctest bubble, faked time.
+// pipes is a listener in memory. It needs no ports and no open files, and works with the
+// faked time of synctest.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -55,7 +55,7 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
 
-// dial connects; the test closes what it gets.
+// dial returns a connection to the server. The caller closes it.
 func (p *pipes) dial() (net.Conn, error) {
 	client, server := net.Pipe()
 	select {
@@ -66,7 +66,7 @@ func (p *pipes) dial() (net.Conn, error) {
 	}
 }
 
-// head is a request's head with a well formed signature, right for body, and
+// head returns the head of a request, with the signature of body, a Content-Length and
 // further header lines.
 func head(body string, length int, lines ...string) string {
 	lines = append([]string{
@@ -77,8 +77,8 @@ func head(body string, length int, lines ...string) string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n"
 }
 
-// answerOn reads one answer from a connection.
-func answerOn(conn net.Conn) (*http.Response, error) {
+// responseOn reads one response from a connection.
+func responseOn(conn net.Conn) (*http.Response, error) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return nil, err

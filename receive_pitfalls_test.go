@@ -24,10 +24,10 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// TestPitfalls goes through what receivers of webhooks get wrong, as found in the
-// issues of other libraries and programs. Each has a test elsewhere that goes
-// deeper; here each has its name.
-func TestPitfalls(t *testing.T) {
+// TestReceiverPitfalls lists the mistakes that receivers of webhooks make, as found in the
+// issues of other libraries and programs, and shows that this package does not make them.
+// Other tests go deeper into each.
+func TestReceiverPitfalls(t *testing.T) {
 	t.Parallel()
 	for _, p := range []struct {
 		name string
@@ -71,7 +71,7 @@ func TestPitfalls(t *testing.T) {
 	}
 }
 
-// newHandler is a desk that keeps its events.
+// newHandler returns a desk whose handler keeps its events.
 func newHandler(t *testing.T, cfg alotwebhook.ReceiverConfig, secrets ...alotwebhook.Secret) *desk {
 	t.Helper()
 	d := newDesk(t, cfg, secrets...)
@@ -79,17 +79,17 @@ func newHandler(t *testing.T, cfg alotwebhook.ReceiverConfig, secrets ...alotweb
 	return d
 }
 
-// signedWith replaces a request's signature.
+// signedWith returns a request with these signature headers.
 func signedWith(signatures ...string) *http.Request {
 	r := signed(payload)
 	r.Header[alotwebhook.SignatureHeader] = signatures
 	return r
 }
 
-// refuses requires that a request is answered with 401 and not handled.
+// refuses requires that a request gets 401 and is not handled.
 func refuses(t *testing.T, d *desk, r *http.Request, why string) {
 	t.Helper()
-	require.Equal(t, 401, answerOf(d, r).StatusCode, why)
+	require.Equal(t, 401, responseOf(d, r).StatusCode, why)
 	require.Empty(t, d.handled, why)
 }
 
@@ -100,8 +100,8 @@ func pitfallEmptySecret(t *testing.T) {
 	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
 	forged := referenceSign([]byte(payload), "")
 	require.ErrorIs(t, alotwebhook.Verify([]byte(payload), forged, ""), alotwebhook.ErrNoSecret)
-	require.Equal(t, 500, answerOf(alotwebhook.NewReceiver(nil, nil), signedWith(forged)).StatusCode)
-	refuses(t, newHandler(t, alotwebhook.ReceiverConfig{}), signedWith(forged), "signed with nothing")
+	require.Equal(t, 500, responseOf(alotwebhook.NewReceiver(nil, nil), signedWith(forged)).StatusCode)
+	refuses(t, newHandler(t, alotwebhook.ReceiverConfig{}), signedWith(forged), "signed with an empty secret")
 }
 
 func pitfallBlankSecret(t *testing.T) {
@@ -123,10 +123,10 @@ func pitfallWrongSecret(t *testing.T) {
 
 func pitfallRotation(t *testing.T) {
 	d := newHandler(t, alotwebhook.ReceiverConfig{}, "new", "old")
-	for _, secret := range []alotwebhook.Secret{"old", "new", "old"} { // a retry of what was signed before
-		require.Equal(t, 200, answerOf(d, signedWith(alotwebhook.Sign([]byte(payload), secret))).StatusCode)
+	for _, secret := range []alotwebhook.Secret{"old", "new", "old"} { // the last is a retry that was signed before the rotation
+		require.Equal(t, 200, responseOf(d, signedWith(alotwebhook.Sign([]byte(payload), secret))).StatusCode)
 	}
-	require.Equal(t, []int{1, 0, 1}, d.matches, "when the old one is used no more, it shows")
+	require.Equal(t, []int{1, 0, 1}, d.matches, "OnMatch shows when the old secret is no longer in use")
 }
 
 func pitfallShortHeader(t *testing.T) {
@@ -157,7 +157,8 @@ func pitfallAlgorithm(t *testing.T) {
 	}
 }
 
-// Every function that compares a MAC does so in constant time.
+// Every function that compares a MAC does so in constant time. The test reads the source
+// code: no measurement on a busy machine could prove it.
 func pitfallTiming(t *testing.T) {
 	comparing := 0
 	for _, name := range []string{"verify.go", "standard.go"} {
@@ -165,7 +166,7 @@ func pitfallTiming(t *testing.T) {
 		require.NoError(t, err)
 		for _, decl := range file.Decls {
 			f, ok := decl.(*ast.FuncDecl)
-			if !ok || !strings.HasPrefix(f.Name.Name, "matches") || f.Name.Name == "matchesClaim" { // which chooses
+			if !ok || !strings.HasPrefix(f.Name.Name, "matches") || f.Name.Name == "matchesClaim" { // it calls one of the others
 				continue
 			}
 			comparing++
@@ -202,7 +203,7 @@ func pitfallUpperCase(t *testing.T) {
 	require.NotEqual(t, good, upper)
 	require.ErrorIs(t, alotwebhook.Verify([]byte(payload), upper, receiverSecret), alotwebhook.ErrMalformedSignature)
 	d := newHandler(t, alotwebhook.ReceiverConfig{})
-	refuses(t, d, signedWith(upper), "as the published verifier does")
+	refuses(t, d, signedWith(upper), "the published verifier refuses it, too")
 	require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrMalformedSignature)
 }
 
@@ -213,7 +214,7 @@ func pitfallOracle(t *testing.T) {
 		if c.err == nil {
 			continue
 		}
-		w := answerOf(d, signedWith(c.signature))
+		w := responseOf(d, signedWith(c.signature))
 		text, err := io.ReadAll(w.Body)
 		require.NoError(t, err)
 		said := string(text) + d.log.String() + d.failures[len(d.failures)-1].err.Error()
@@ -228,7 +229,7 @@ func pitfallEcho(t *testing.T) {
 		return errors.New("dial db.internal: refused")
 	})
 	for _, r := range []*http.Request{signed(payload), signedWith("x"), signed("{}"), signed(with("organizationId", `"org_9"`))} {
-		w := answerOf(d, r)
+		w := responseOf(d, r)
 		text, err := io.ReadAll(w.Body)
 		require.NoError(t, err)
 		require.Equal(t, http.StatusText(w.StatusCode)+"\n", string(text))
@@ -239,13 +240,13 @@ func pitfallUnboundedRead(t *testing.T) {
 	d := newHandler(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 10_000})
 	r := signedWith()
 	r.ContentLength, r.Body = -1, &endlessBody{t: t, most: 0}
-	require.Equal(t, 401, answerOf(d, r).StatusCode, "unsigned: not a byte")
+	require.Equal(t, 401, responseOf(d, r).StatusCode, "unsigned: not a byte")
 	r = signed(payload)
 	r.ContentLength, r.Body = 1<<40, &endlessBody{t: t, most: 0}
-	require.Equal(t, 413, answerOf(d, r).StatusCode, "said to be large: not a byte")
+	require.Equal(t, 413, responseOf(d, r).StatusCode, "said to be large: not a byte")
 	r = signed(payload)
 	r.ContentLength, r.Body = -1, &endlessBody{t: t, most: 20_000}
-	require.Equal(t, 413, answerOf(d, r).StatusCode, "endless: up to the limit, and a buffer")
+	require.Equal(t, 413, responseOf(d, r).StatusCode, "endless: up to the limit, and a buffer")
 }
 
 func pitfallTruncatedBody(t *testing.T) {
@@ -254,7 +255,7 @@ func pitfallTruncatedBody(t *testing.T) {
 	for _, length := range []int64{int64(len(payload)) + 1, -1} {
 		r := signed(payload + " ")
 		r.ContentLength = length
-		require.Equal(t, 413, answerOf(d, r).StatusCode, "a byte more is too large, and not forged")
+		require.Equal(t, 413, responseOf(d, r).StatusCode, "a byte more is too large, and not forged")
 	}
 	require.Len(t, d.handled, 1)
 }
@@ -271,7 +272,7 @@ func pitfallConsumedBody(t *testing.T) {
 		r.Body = io.NopCloser(strings.NewReader(body))
 		refuses(t, d, r, "by something in front")
 	}
-	// Where the middleware stands first, whatever comes behind it has the bytes.
+	// If Middleware comes first, every handler after it can read the bytes as sent.
 	h := d.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		require.NoError(t, err)
@@ -289,7 +290,7 @@ func pitfallNilBody(t *testing.T) {
 		r = signed(payload)
 		r.Body = body
 		h := d.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("called without a body") }))
-		require.Equal(t, 401, answerOf(h, r).StatusCode)
+		require.Equal(t, 401, responseOf(h, r).StatusCode)
 	}
 }
 
@@ -312,7 +313,7 @@ func pitfallGzip(t *testing.T) {
 		r := signed(payload)
 		r.Header.Set("Content-Encoding", encoding)
 		r.Body = &endlessBody{t: t, most: 0}
-		require.Equal(t, 415, answerOf(d, r).StatusCode, "nothing is inflated, before or after the signature")
+		require.Equal(t, 415, responseOf(d, r).StatusCode, "nothing is inflated, before or after the signature")
 	}
 }
 
@@ -330,14 +331,14 @@ func pitfallParsers(t *testing.T) {
 
 func pitfallUnsignedTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const horizon = 24 * time.Hour // longer than the sender's retries
+		const horizon = 24 * time.Hour // longer than the sender retries
 		d := newHandler(t, alotwebhook.ReceiverConfig{MaxAge: horizon, Deduper: dedupe.NewMemory(nil)})
 		body := with("timestamp", time.Now().UTC().Format(`"2006-01-02T15:04:05.000Z"`))
 		for i := range 3 {
-			r := signed(body) // replayed under new ids and times that nobody signed
+			r := signed(body) // a replay, with new values in headers that are not signed
 			r.Header.Set(alotwebhook.DeliveryHeader, "dlv_"+strings.Repeat("x", i))
 			r.Header.Set("X-Timestamp", time.Now().UTC().String())
-			require.Equal(t, 200, answerOf(d, r).StatusCode)
+			require.Equal(t, 200, responseOf(d, r).StatusCode)
 			time.Sleep(time.Hour)
 		}
 		require.Len(t, d.handled, 1, "what is signed has an id")
@@ -360,7 +361,7 @@ func pitfallFuture(t *testing.T) {
 func pitfallMarkOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := dedupe.NewMemory(nil)
-		_, err := memory.Claim(t.Context(), eventID, alotwebhook.DefaultLease) // and then the process ended
+		_, err := memory.Claim(t.Context(), eventID, alotwebhook.DefaultLease) // then the process crashed
 		require.NoError(t, err)
 		d := newHandler(t, alotwebhook.ReceiverConfig{Deduper: memory})
 		require.Equal(t, 409, statusOf(d, payload), "not lost: the sender comes again")
@@ -376,7 +377,7 @@ func pitfallMarkOrder(t *testing.T) {
 
 func pitfallChangingID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, alotwebhook.Config{}, &receivers{answer: func(*http.Request, int) (*http.Response, error) { return status(500), nil }})
+		w := newWorld(t, alotwebhook.Config{}, &receivers{respond: func(*http.Request, int) (*http.Response, error) { return status(500), nil }})
 		delivery := deliverOne(t, w)
 		_, err := w.Redeliver(t.Context(), delivery.ID)
 		require.NoError(t, err)
@@ -395,14 +396,14 @@ func pitfallUnsignedType(t *testing.T) {
 	d := newHandler(t, alotwebhook.ReceiverConfig{})
 	r := signed(payload)
 	r.Header.Set(alotwebhook.EventHeader, "candidate.invited")
-	require.Equal(t, 200, answerOf(d, r).StatusCode)
+	require.Equal(t, 200, responseOf(d, r).StatusCode)
 	require.Equal(t, alotwebhook.EventCandidateCompleted, d.handled[0].Type)
 	r = signedWith()
 	r.Header.Set(alotwebhook.EventHeader, "of.no.interest")
-	require.Equal(t, 401, answerOf(d, r).StatusCode, "not 204: nothing is decided before the signature")
+	require.Equal(t, 401, responseOf(d, r).StatusCode, "not 204: nothing is decided before the signature")
 }
 
-// What a Receiver answers, and what the dispatcher makes of it.
+// The dispatcher reacts to every status of a Receiver as its documentation says.
 func pitfallStatus(t *testing.T) {
 	for code, done := range map[int]bool{
 		200: true, 202: true, 204: true,
@@ -411,7 +412,7 @@ func pitfallStatus(t *testing.T) {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, alotwebhook.Config{}, &receivers{answer: func(*http.Request, int) (*http.Response, error) { return status(code), nil }})
+				w := newWorld(t, alotwebhook.Config{}, &receivers{respond: func(*http.Request, int) (*http.Response, error) { return status(code), nil }})
 				delivery := deliverOne(t, w)
 				if done {
 					require.Equal(t, alotwebhook.StateDelivered, delivery.State)
@@ -455,11 +456,12 @@ func pitfallHTTPOnly(t *testing.T) {
 	require.Equal(t, e, fromQueue)
 }
 
-// This is not the package of the helper, as it is not yours.
+// The helpers of webhooktest work in any package: this test is in another one, as a
+// customer's tests are.
 func pitfallTestHelper(t *testing.T) {
 	e := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
 	d := newHandler(t, alotwebhook.ReceiverConfig{})
-	require.Equal(t, 200, answerOf(d, webhooktest.NewRequest(t, "/alot/webhook", e, receiverSecret)).StatusCode)
+	require.Equal(t, 200, responseOf(d, webhooktest.NewRequest(t, "/alot/webhook", e, receiverSecret)).StatusCode)
 	require.Equal(t, e, d.handled[0])
 	webhooktest.CheckReceiver(t, d, receiverSecret)
 }
@@ -474,16 +476,16 @@ func pitfallNewFields(t *testing.T) {
 	require.Equal(t, 200, statusOf(d, with("type", `"candidate.completed","apiVersion":"2031-01-01"`)))
 	require.Equal(t, 200, statusOf(d, with("data", `{"sessionId":"sess_9","score":1e2,"percentile":{"p":99}}`)))
 	require.Equal(t, "sess_9", got.SessionID)
-	require.Equal(t, 204, statusOf(d, with("type", `"candidate.promoted"`)), "a new type is no error that the sender would repeat")
+	require.Equal(t, 204, statusOf(d, with("type", `"candidate.promoted"`)), "an error would make the sender repeat the event")
 }
 
 func pitfallFIPS(t *testing.T) {
 	if os.Getenv("ALOTWEBHOOK_TEST_FIPS") == "" {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPitfalls$/^30", "-test.v")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReceiverPitfalls$/^30", "-test.v")
 		cmd.Env = append(os.Environ(), "ALOTWEBHOOK_TEST_FIPS=1", "GODEBUG=fips140=only")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, string(out))
-		require.Contains(t, string(out), "--- PASS: TestPitfalls/30")
+		require.Contains(t, string(out), "--- PASS: TestReceiverPitfalls/30")
 		return
 	}
 	v, err := alotwebhook.NewVerifier("short")

@@ -11,28 +11,32 @@ import (
 	"github.com/alot/alotwebhook/internal/bodybuf"
 )
 
-// DefaultMaxBodyBytes is how large a body a receiver takes, in bytes: 1 MiB.
+// DefaultMaxBodyBytes is the default of [ReceiverConfig.MaxBodyBytes] in bytes:
+// 1 MiB.
 const DefaultMaxBodyBytes = 1 << 20
 
-// Why a request is refused, besides its signature.
+// These errors refuse a request for a reason other than its signature.
 var (
-	// ErrBodyTooLarge: the body is larger than the receiver takes. It wraps an
-	// [*http.MaxBytesError] that tells the limit.
+	// ErrBodyTooLarge means that the body is larger than the receiver accepts.
+	// It wraps an [*http.MaxBytesError] that has the limit.
 	ErrBodyTooLarge = bodybuf.ErrTooLarge
-	// ErrEncodedBody: the request has a Content-Encoding other than identity,
-	// while signatures are over the plain bytes.
+	// ErrEncodedBody means that the request has a Content-Encoding other than
+	// identity. Signatures are over the plain bytes.
 	ErrEncodedBody = errors.New("alotwebhook: body is encoded: it has a Content-Encoding")
-	// ErrWrongOrganization: the event is not of [ReceiverConfig.OrganizationID].
+	// ErrWrongOrganization means that the event does not belong to
+	// [ReceiverConfig.OrganizationID].
 	ErrWrongOrganization = errors.New("alotwebhook: event of another organization")
-	// ErrTooOld: the event happened longer ago than [ReceiverConfig.MaxAge].
+	// ErrTooOld means that the event happened longer ago than
+	// [ReceiverConfig.MaxAge].
 	ErrTooOld = errors.New("alotwebhook: event too old")
-	// ErrTooNew: the event lies further in the future than [ReceiverConfig.MaxAge].
+	// ErrTooNew means that the event lies further in the future than
+	// [ReceiverConfig.MaxAge].
 	ErrTooNew = errors.New("alotwebhook: event from the future")
-	// ErrBodyMemory: the bodies of all requests at once would take more memory than
-	// [ReceiverConfig.MaxBodyMemory].
+	// ErrBodyMemory means that the bodies that are being read would together
+	// take more memory than [ReceiverConfig.MaxBodyMemory].
 	ErrBodyMemory = bodybuf.ErrMemory
-	// ErrBodyTimeout: the body took longer than [ReceiverConfig.BodyTimeout] or
-	// the server's ReadTimeout.
+	// ErrBodyTimeout means that the body took longer than
+	// [ReceiverConfig.BodyTimeout] or the server's ReadTimeout.
 	ErrBodyTimeout = bodybuf.ErrTimeout
 )
 
@@ -41,18 +45,20 @@ var (
 	errUnreadable = bodybuf.ErrUnreadable
 )
 
-// ParseRequest returns a request's event once its signature is verified: for a
-// handler of your own, where neither [Receiver] nor [Receiver.Middleware] fits.
-// Before it reads a byte, it refuses by the headers alone what cannot be good: a
-// signature that is missing, malformed or doubled, an encoded body, or one said
-// to be longer than [DefaultMaxBodyBytes] (put an [http.MaxBytesReader] around
-// r.Body for less). It has no ResponseWriter to limit the time with: set the
-// server's ReadTimeout.
+// ParseRequest verifies a request and returns its event. It is for a handler of
+// your own, if neither [Receiver] nor [Receiver.Middleware] fits.
 //
-// The errors are those of [Verify] and [ParseEvent], [ErrEncodedBody],
-// [ErrBodyTooLarge], [ErrBodyMemory] past [DefaultMaxBodyMemory],
-// [ErrBodyTimeout], or that of reading the body; [StatusCode] says how to answer
-// them. Nothing in the event aliases the body, which is read and gone.
+// It refuses a request before it reads any of the body if the headers are enough to
+// do so: the signature is missing, malformed or there twice, the body is encoded, or
+// the Content-Length is above [DefaultMaxBodyBytes]. For a lower limit, put an
+// [http.MaxBytesReader] around r.Body. ParseRequest cannot limit the time for the
+// body, because it has no ResponseWriter: set the server's ReadTimeout.
+//
+// It returns the errors of [Verify] and [ParseEvent], [ErrEncodedBody],
+// [ErrBodyTooLarge], [ErrBodyTimeout], or [ErrBodyMemory] if the bodies read by this
+// verifier take more than [DefaultMaxBodyMemory]; or an error that wraps the one of
+// reading the body. [StatusCode] returns the status for each. The body is consumed.
+// The event shares no memory with it.
 func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 	if !v.ready() {
 		return Event{}, ErrNoSecret
@@ -65,10 +71,10 @@ func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 	return ParseEvent(buf.Bytes())
 }
 
-// ParseBody is [Verifier.ParseRequest] apart from HTTP: for what comes out of a
-// queue or a function service, with the headers that the sender sent. Make h
-// with [http.Header.Add], which takes names in any case, and decode a body that
-// was handed on as base64 first: signatures are over the bytes as sent.
+// ParseBody is [Verifier.ParseRequest] for an event that does not come by HTTP but,
+// for example, out of a queue or a cloud function, with the headers that the sender
+// sent. Make h with [http.Header.Add], which accepts names in any case. If the body
+// was passed on as base64, decode it first: the signature is over the bytes as sent.
 func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
 	if _, err := v.openBody(body, h, DefaultMaxBodyBytes); err != nil {
 		return Event{}, err
@@ -76,8 +82,8 @@ func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
 	return ParseEvent(body)
 }
 
-// openRequest reads a body and verifies it. The caller frees the buffer, if
-// there is no error.
+// openRequest reads a request's body and verifies it. The caller frees the buffer
+// if there is no error.
 func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodybuf.Budget) (buf *bodybuf.Buffer, index int, err error) {
 	c, err := v.checkHeader(r.Header, r.ContentLength, maxBytes)
 	if err != nil {
@@ -93,7 +99,7 @@ func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodybuf.
 	return buf, index, nil
 }
 
-// openBody verifies a body that was read already.
+// openBody verifies a body that is in memory already.
 func (v *Verifier) openBody(body []byte, h http.Header, maxBytes int64) (index int, err error) {
 	c, err := v.checkHeader(h, int64(len(body)), maxBytes)
 	if err != nil {
@@ -102,7 +108,8 @@ func (v *Verifier) openBody(body []byte, h http.Header, maxBytes int64) (index i
 	return v.match(body, &c)
 }
 
-// checkHeader refuses what the header alone condemns and returns what it claims.
+// checkHeader returns the signature that the headers claim. It makes every check
+// that does not need the body.
 func (v *Verifier) checkHeader(h http.Header, length, maxBytes int64) (c claim, err error) {
 	if c, err = v.claim(h); err != nil {
 		return c, err
@@ -118,44 +125,50 @@ func (v *Verifier) checkHeader(h http.Header, length, maxBytes int64) (c claim, 
 	return c, nil
 }
 
-// Received is a verified request, as [Receiver.Middleware] hands it on.
+// Received is a verified request, as [Receiver.Middleware] passes it to the next
+// handler.
 type Received struct {
-	// Event is parsed strictly, and aliases nothing.
+	// Event was parsed strictly. It shares no memory with the body.
 	Event Event
-	// SecretIndex is the place, in [NewVerifier], of the secret that signed it.
+	// SecretIndex is the index, among the arguments of [NewVerifier], of the
+	// secret that signed the request.
 	SecretIndex int
 }
 
 type receivedKey struct{}
 
-// FromContext returns what [Receiver.Middleware] verified; ok is false where it
-// does not stand in front.
+// FromContext returns the request that [Receiver.Middleware] verified; ok is false
+// if the request did not pass through it.
 func FromContext(ctx context.Context) (received Received, ok bool) {
 	received, ok = ctx.Value(receivedKey{}).(Received)
 	return received, ok
 }
 
-// Middleware puts the receiver's checks before a handler of your own: next is
-// called for requests that are verified, and only for those, with the same bytes
-// in r.Body again and the event in [FromContext]. Everything else is answered as
-// [Receiver] does, reported to OnError and logged. It has the form that routers
-// take:
+// Middleware makes the receiver's checks in front of a handler of your own. It calls
+// next for verified requests only. In next, r.Body has the same bytes again, and
+// [FromContext] has the event. Every other request gets the response that
+// [Receiver] describes, is logged and is passed to OnError. Middleware has the
+// signature that routers expect:
 //
 //	mux.Handle("POST /alot/webhook", receiver.Middleware(next))       // net/http
 //	router.With(receiver.Middleware).Post("/alot/webhook", next)      // chi
 //	e.POST("/alot/webhook", next, echo.WrapMiddleware(receiver.Middleware))
 //
-// The answer is next's alone: handlers added by [On], Unknown and Deduper are
-// not used. [Once] keeps next from doing twice what it does, and [StatusCode]
-// gives its errors their status.
+// The response is up to next alone: Middleware does not use the handlers of [On],
+// nor Unknown, nor Deduper. If an event arrives for which On has registered a
+// handler, the Logger gets a warning, once for each type. Use [Once] in next so that
+// it does not do its work twice, and [StatusCode] for the status of its errors.
 //
-// It must stand before anything that reads, decodes or rewrites the body.
+// Middleware must come before anything that reads, decodes or rewrites the body.
 func (r *Receiver) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		received, body, err := r.receive(w, req)
 		if err != nil {
-			r.fail(w, req, Event{}, refusal(err))
+			r.fail(w, req, Event{}, requestError(err))
 			return
+		}
+		if r.handler(received.Event.Type) != nil {
+			r.warnOnce(req.Context(), received.Event, msgHandlerUnused)
 		}
 		verified := req.WithContext(context.WithValue(req.Context(), receivedKey{}, received))
 		verified.Body = io.NopCloser(bytes.NewReader(body))
@@ -165,7 +178,8 @@ func (r *Receiver) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// receive returns a request's event and a copy of its body, which next may keep.
+// receive returns a request's event and a copy of its body. The copy belongs to the
+// next handler, which may keep it.
 func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) (received Received, body []byte, err error) {
 	buf, index, err := r.read(w, req)
 	if err != nil {

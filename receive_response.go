@@ -5,23 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// answer is an error with the status that the sender is told. Its cause is one
-// stable word, for logs.
-type answer struct {
+// statusError is an error together with the response that it leads to.
+type statusError struct {
 	status int
-	cause  string
-	after  time.Duration
+	cause  string        // one stable word, for logs
+	after  time.Duration // the Retry-After header; zero or less for none
 	err    error
 }
 
-func (a *answer) Error() string { return a.err.Error() }
+func (s *statusError) Error() string { return s.err.Error() }
 
-func (a *answer) Unwrap() error { return a.err }
+func (s *statusError) Unwrap() error { return s.err }
 
 const (
 	causeMalformedEvent = "malformed_event"
@@ -34,53 +38,58 @@ const (
 	causeNotMarked      = "not_marked"
 )
 
-// Permanent marks a handler's error as one that trying again cannot mend. It is
-// answered with 202, because the sender repeats whatever is not 2xx: the
-// sender's history shows a delivery that was received but, by its status, not
-// acted upon, while here it is logged and given to [ReceiverConfig.OnError].
-// So it is for the event that you give up on. One that you want to receive
-// again once a fault of yours is mended must fail with an ordinary error: then
-// the delivery ends as failed and can be redelivered.
+// Permanent marks a handler's error as one that another attempt cannot mend. The
+// response is 202, because the sender repeats every delivery whose status is not
+// 2xx. The sender's history then shows a delivery that was received but, by its
+// status 202, not acted upon. On this side the error is logged and passed to
+// [ReceiverConfig.OnError].
+//
+// Use it for an event that you give up on. If you want to receive the event again
+// after you have mended a fault of your own, return an ordinary error: the
+// delivery then ends as failed, and can be redelivered.
 //
 // Permanent(nil) is nil.
 func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &answer{status: http.StatusAccepted, cause: causePermanent, err: err}
+	return &statusError{status: http.StatusAccepted, cause: causePermanent, err: err}
 }
 
 func isPermanent(err error) bool {
-	a := (*answer)(nil)
-	return errors.As(err, &a) && a.cause == causePermanent
+	s := (*statusError)(nil)
+	return errors.As(err, &s) && s.cause == causePermanent
 }
 
-// RetryAfter marks a handler's error as one to try again not before d has
-// passed. It is answered with 503 and a Retry-After of d in seconds, rounded
-// up; without one if d is zero or less. It spares no attempt: the sender
-// counts it as any other failure.
+// RetryAfter marks a handler's error as one for which the next attempt should not
+// come before d has passed. The response is 503 with a Retry-After header of d in
+// whole seconds, rounded up; without that header if d is zero or less. The sender
+// counts the attempt like any other failed one.
 //
 // RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &answer{status: http.StatusServiceUnavailable, cause: "retry_after", after: d, err: err}
+	return &statusError{status: http.StatusServiceUnavailable, cause: "retry_after", after: d, err: err}
 }
 
-// outcome is the answer to a handler's error.
-func outcome(err error) *answer {
+// handlerError returns a handler's error with its response. Only an error that
+// carries a status gets another than 500: a handler may well return a sentinel of
+// this package, such as [ErrSignatureMismatch], about something else that it did.
+func handlerError(err error) *statusError {
 	if p := (*panicError)(nil); errors.As(err, &p) {
-		return &answer{status: http.StatusInternalServerError, cause: "handler_panicked", err: err}
+		return &statusError{status: http.StatusInternalServerError, cause: "handler_panicked", err: err}
 	}
-	if a := (*answer)(nil); errors.As(err, &a) {
-		return &answer{status: a.status, cause: a.cause, after: a.after, err: err}
+	if s := (*statusError)(nil); errors.As(err, &s) {
+		return &statusError{status: s.status, cause: s.cause, after: s.after, err: err}
 	}
-	return &answer{status: http.StatusInternalServerError, cause: "handler_failed", err: err}
+	return &statusError{status: http.StatusInternalServerError, cause: "handler_failed", err: err}
 }
 
-// refusals gives every error that is not a handler's its status and cause.
-var refusals = []struct {
+// requestErrors lists the errors of requests and of [Once] with their status and
+// cause.
+var requestErrors = []struct {
 	err    error
 	status int
 	cause  string
@@ -105,73 +114,130 @@ var refusals = []struct {
 	{ErrNotMarked, http.StatusOK, causeNotMarked},
 }
 
-// refusal is the answer to an error of the request itself.
-func refusal(err error) *answer {
-	for _, r := range refusals {
+// requestError returns an error of the request itself with its response.
+func requestError(err error) *statusError {
+	for _, r := range requestErrors {
 		if errors.Is(err, r.err) {
-			return &answer{status: r.status, cause: r.cause, err: err}
+			return &statusError{status: r.status, cause: r.cause, err: err}
 		}
 	}
-	return outcome(err)
+	return handlerError(err)
 }
 
-// StatusCode is the status with which a [Receiver] answers an error of
+// StatusCode returns the status that a [Receiver] responds with after an error of
 // [Verifier.ParseRequest], [Verifier.ParseBody], [Receiver.Receive], [Once] or a
-// handler; 200 for nil. Tell the sender nothing more than that.
+// handler; 200 for nil. The response should say no more than the status.
 func StatusCode(err error) int {
 	if err == nil {
 		return http.StatusOK
 	}
-	if a := (*answer)(nil); errors.As(err, &a) {
-		return outcome(err).status
+	if s := (*statusError)(nil); errors.As(err, &s) {
+		return handlerError(err).status
 	}
-	return refusal(err).status
+	return requestError(err).status
 }
 
-// fail reports and answers a request that was not handled.
-func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, a *answer) {
-	r.log(req.Context(), e, a)
+// fail reports a request that was not handled and writes the response.
+func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, s *statusError) {
+	r.log(req.Context(), e, s)
 	if r.config.OnError != nil {
-		r.config.OnError(req, e, a.status, a.err)
+		r.config.OnError(req, e, s.status, s.err)
 	}
-	switch a.cause {
+	switch s.cause {
 	case causeMethod:
 		w.Header().Set("Allow", http.MethodPost)
 	case causeBodyTooLarge, causeBodyMemory, causeBodyTimeout:
-		w.Header().Set("Connection", "close") // rather than read the rest of it
+		w.Header().Set("Connection", "close") // so that net/http does not read the rest of the body
 	}
-	if a.after > 0 {
-		seconds := (a.after-1)/time.Second + 1
+	if s.after > 0 {
+		seconds := (s.after-1)/time.Second + 1
 		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
-	http.Error(w, http.StatusText(a.status), a.status)
+	http.Error(w, http.StatusText(s.status), s.status)
 }
 
-func (r *Receiver) log(ctx context.Context, e Event, a *answer) {
-	logger := r.config.Logger
-	if logger == nil {
-		logger = slog.Default()
+func (r *Receiver) logger() *slog.Logger {
+	if r.config.Logger != nil {
+		return r.config.Logger
 	}
+	return slog.Default()
+}
+
+// log writes the line of an event that was not handled. It leaves out the text of
+// the error, because a handler may have put personal data into it.
+func (r *Receiver) log(ctx context.Context, e Event, s *statusError) {
 	level := slog.LevelWarn
-	if a.status >= 500 || a.cause == causePermanent || a.cause == causeNotMarked {
+	if s.status >= 500 || s.cause == causePermanent || s.cause == causeNotMarked {
 		level = slog.LevelError
 	}
-	attrs := []slog.Attr{slog.Int("status", a.status), slog.String("cause", a.cause)}
+	attrs := []slog.Attr{slog.Int("status", s.status), slog.String("cause", s.cause)}
 	if e.ID != "" {
 		attrs = append(attrs, slog.String("event", e.ID), slog.String("type", e.Type))
 	}
 	var p *panicError
-	if errors.As(a.err, &p) {
+	if errors.As(s.err, &p) {
 		attrs = append(attrs, slog.String("stack", string(p.stack)))
 	}
-	what := "alotwebhook: event not handled"
-	if a.cause == causeNotMarked {
-		what = "alotwebhook: event handled, but not marked as done"
+	msg := "alotwebhook: event not handled"
+	if s.cause == causeNotMarked {
+		msg = "alotwebhook: event handled, but not marked as done"
 	}
-	logger.LogAttrs(ctx, level, what, attrs...)
+	r.logger().LogAttrs(ctx, level, msg, attrs...)
 }
 
-// panicError is a handler's panic. Its stack holds no values, so it may be logged.
+const (
+	msgNoHandler     = "alotwebhook: no handler for this event type"
+	msgHandlerUnused = "alotwebhook: Middleware does not call the handler of this event type"
+)
+
+const (
+	// maxWarned bounds how many event types warnOnce remembers: a sender could
+	// invent new ones without end.
+	maxWarned = 64
+	// maxHandlersText bounds the names of handlers in one log line, in bytes.
+	maxHandlersText = 500
+)
+
+// warnOnce logs that an event reached no handler, and names the handlers that
+// exist, so that a typo shows. It logs each event type once: the mistake is in the
+// program, and a line for every further event would only repeat it.
+func (r *Receiver) warnOnce(ctx context.Context, e Event, msg string) {
+	eventType := text.Clip(e.Type, maxEventTypeLen) // no handler has a longer one
+	n := r.warn(eventType)
+	if n == 0 {
+		return
+	}
+	if n == maxWarned {
+		msg += "; further types are not logged"
+	}
+	r.logger().LogAttrs(ctx, slog.LevelWarn, msg,
+		slog.String("type", eventType), slog.String("event", e.ID), slog.String("handlers", r.handlerNames()))
+}
+
+// warn remembers an event type and returns the number of remembered types. It
+// returns zero if the type is remembered already or there is no room for it.
+func (r *Receiver) warn(eventType string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.warned[eventType]; known || len(r.warned) >= maxWarned {
+		return 0
+	}
+	r.warned[strings.Clone(eventType)] = struct{}{} // all strings of an event share one allocation
+	return len(r.warned)
+}
+
+// handlerNames returns the event types that have a handler, in alphabetical order.
+func (r *Receiver) handlerNames() string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.handlers) == 0 {
+		return "none"
+	}
+	return text.Clip(strings.Join(slices.Sorted(maps.Keys(r.handlers)), ", "), maxHandlersText)
+}
+
+// panicError is a handler's panic. The stack holds no values of variables, so it
+// may be logged.
 type panicError struct {
 	value any
 	stack []byte

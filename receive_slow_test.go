@@ -15,18 +15,19 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Ten thousand clients that send a part of their bodies and stop. They cost what
-// their connections cost, the large bodies of some no more than they may, and no
-// honest event waits behind them.
-//
-// Not parallel: it reads what the whole process holds.
+// Ten thousand clients send a part of their bodies and then stop. Their connections must
+// take little memory, and their large bodies no more than MaxBodyMemory. An honest event
+// must get through all the same.
 func TestReceiverUnderManySlowClients(t *testing.T) {
+	if !alone(t) { // it reads what the whole process holds
+		return
+	}
 	clients := 10_000
 	if raceEnabled {
-		clients = 1000 // the detector's own memory grows with every goroutine
+		clients = 1000 // the race detector needs memory for every goroutine
 	}
 	const memory = 16 << 20
-	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyMemory: memory, BodyTimeout: -1}) // none gives up during the test
+	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyMemory: memory, BodyTimeout: -1}) // no body times out during the test
 	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
 	slow := &slowClients{t: t, pipes: servePipes(t, d), conns: make([]net.Conn, clients)}
 	t.Cleanup(slow.close)
@@ -37,12 +38,12 @@ func TestReceiverUnderManySlowClients(t *testing.T) {
 	t.Logf("%d clients are slow, %d more were refused; they hold %d MiB, %d KiB each",
 		slow.waiting.Load(), slow.refused.Load(), held>>20, held>>10/int64(clients))
 	require.EqualValues(t, clients, slow.waiting.Load()+slow.refused.Load())
-	require.GreaterOrEqual(t, int(slow.waiting.Load()), clients*9/10, "no small body is refused")
-	require.GreaterOrEqual(t, slow.large.Load(), int64(memory/(256<<10)/2), "nor a large one for which there is room")
-	require.Positive(t, slow.refused.Load(), "but the others are")
+	require.GreaterOrEqual(t, int(slow.waiting.Load()), clients*9/10, "no small body may be refused")
+	require.GreaterOrEqual(t, slow.large.Load(), int64(memory/(256<<10)/2), "large bodies must use the room that there is")
+	require.Positive(t, slow.refused.Load(), "large bodies without room must be refused")
 	if !raceEnabled {
-		// A connection is two goroutines here and one there, net/http's two
-		// buffers of 4 KiB, and ours of 4 KiB for a small body.
+		// Each connection has two goroutines in the client and one in the server,
+		// two buffers of net/http of 4 KiB each, and one of bodybuf of 4 KiB.
 		require.Less(t, held, int64(memory+clients*(48<<10)))
 	}
 
@@ -51,12 +52,13 @@ func TestReceiverUnderManySlowClients(t *testing.T) {
 	defer conn.Close()
 	_, err = io.WriteString(conn, head(payload, len(payload))+payload)
 	require.NoError(t, err)
-	resp, err := answerOn(conn)
+	resp, err := responseOn(conn)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Len(t, d.handled, 1)
 }
 
+// slowClients are the clients, and counts of how their requests went.
 type slowClients struct {
 	t     *testing.T
 	pipes *pipes
@@ -65,13 +67,13 @@ type slowClients struct {
 	waiting, large, refused atomic.Int64
 }
 
-// connect returns once each has sent its part or was refused.
+// connect connects all clients. It returns once each has sent its part or was refused.
 func (s *slowClients) connect() {
 	small := head("forged", 4<<10) + strings.Repeat("x", 3<<10)
-	large := head("forged", 200<<10) + strings.Repeat("x", 100<<10) // net/http would read on, if it is refused
+	large := head("forged", 200<<10) + strings.Repeat("x", 100<<10) // large enough that net/http would not read all of a refused body
 	var next atomic.Int64
 	var group sync.WaitGroup
-	for range 64 { // at the same moment; all stay connected
+	for range 64 { // this many connect at the same time, and all stay connected
 		group.Go(func() {
 			for n := next.Add(1); n <= int64(len(s.conns)); n = next.Add(1) {
 				conn, err := s.pipes.dial()
@@ -91,7 +93,8 @@ func (s *slowClients) connect() {
 	group.Wait()
 }
 
-// send sends the beginning of a request, or hears that there is no room for it.
+// send sends the beginning of a request. It returns false if the response says that there
+// is no room for the body.
 func (s *slowClients) send(conn net.Conn, request string) (sent bool) {
 	written := make(chan struct{})
 	go func() {
@@ -101,7 +104,7 @@ func (s *slowClients) send(conn net.Conn, request string) (sent bool) {
 	}()
 	heard := make(chan *http.Response, 1)
 	go func() {
-		if resp, err := answerOn(conn); err == nil {
+		if resp, err := responseOn(conn); err == nil {
 			heard <- resp
 		}
 	}()
@@ -111,7 +114,7 @@ func (s *slowClients) send(conn net.Conn, request string) (sent bool) {
 		return true
 	case resp := <-heard:
 		if resp.StatusCode != http.StatusServiceUnavailable {
-			s.t.Errorf("answered %s", resp.Status)
+			s.t.Errorf("refused with %s", resp.Status)
 		}
 		s.refused.Add(1)
 		return false
@@ -126,10 +129,10 @@ func (s *slowClients) close() {
 	}
 }
 
-// inUse is the memory of everything that is reachable, stacks included, in bytes.
+// inUse returns the memory of all reachable values and all stacks, in bytes.
 func inUse() int64 {
 	runtime.GC()
-	runtime.GC() // what a sync.Pool held back goes with the second
+	runtime.GC() // a sync.Pool keeps its values over the first collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc + m.StackInuse)

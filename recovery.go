@@ -20,39 +20,41 @@ type RecoveryState string
 
 const (
 	RecoveryRunning RecoveryState = "running" // under way, or waiting for a process that runs
-	RecoveryDone    RecoveryState = "done"    // all was looked at
-	RecoveryStopped RecoveryState = "stopped" // by [Dispatcher.StopRecovery], or because the endpoint was deleted
+	RecoveryDone    RecoveryState = "done"    // every failed delivery was sent again or skipped
+	RecoveryStopped RecoveryState = "stopped" // ended by [Dispatcher.StopRecovery], or because the endpoint was deleted
 )
 
-// Recovery sends again, in the background, all that has failed of an endpoint:
-// see [Dispatcher.Recover]. An endpoint has one at a time; a new one takes the
+// Recovery sends the failed deliveries of an endpoint again, in the background: see
+// [Dispatcher.Recover]. An endpoint has one recovery at a time; a new one takes the
 // place of the last.
 type Recovery struct {
-	// EndpointID and OrganizationID say whose it is.
+	// EndpointID and OrganizationID are those of the endpoint.
 	EndpointID, OrganizationID string
 	State                      RecoveryState
-	// Since (inclusive) and Until (exclusive) bound the creation time of the
-	// events. Since may be zero; Until is when the recovery was begun.
+	// Since (inclusive) and Until (exclusive) bound the time in the ids of the events,
+	// in whole milliseconds. A zero Since is no bound; Until is when the recovery began.
 	Since, Until time.Time
-	// Oldest is how far back there can be anything: Since, or when the endpoint
-	// was created if that is later. It is for [Recovery.Progress] alone.
+	// Oldest is the later of Since and the time when the endpoint was created: before it
+	// there is nothing to recover. It is for [Recovery.Progress] alone.
 	Oldest time.Time
-	// Recovered counts the deliveries that were sent again, Skipped those that
-	// could not be: their payload was erased, or they are under way already.
+	// Recovered counts the deliveries that were sent again. Skipped counts those that
+	// could not be: their payload was erased, or they were no longer failed.
 	Recovered, Skipped int64
-	// Cursor is where the recovery goes on, downwards; "" at the beginning.
+	// Cursor is the id of the delivery below which the recovery goes on; "" before its
+	// first page.
 	Cursor string
-	// CreatedAt is when it was begun, UpdatedAt when it last went on, FinishedAt
-	// when it ended, zero while it runs; by the dispatchers' clocks.
+	// CreatedAt is when the recovery began, UpdatedAt when it last went on, FinishedAt
+	// when it ended, zero while it runs. All are by the clocks of the dispatchers.
 	CreatedAt, UpdatedAt, FinishedAt time.Time
-	// Version counts the changes, those of the endpoint's earlier recoveries included.
+	// Version counts the changes since the endpoint's first recovery. A store refuses a
+	// change of an older version with [ErrConflict].
 	Version int64
 }
 
-// Progress returns how much is done, from 0 to 1. Deliveries are recovered
-// newest first, and it is the share of the time between Oldest and Until that
-// was gone through: true to the work where failures are spread evenly, and
-// without a count of them in any case.
+// Progress returns how much is done, from 0 to 1. Deliveries are recovered newest first,
+// and Progress is the share of the time from Until back to Oldest that the recovery has
+// passed. It is a good measure of the work where failures are spread evenly over that
+// time. It needs no count of them.
 func (r Recovery) Progress() float64 {
 	if r.State == RecoveryDone {
 		return 1
@@ -65,26 +67,27 @@ func (r Recovery) Progress() float64 {
 	return min(max(float64(r.Until.Sub(at))/float64(span), 0), 1)
 }
 
-// Recover begins to send again all failed deliveries to an endpoint of events
-// since the given time, all that there are if it is zero. It stores that and
-// returns at once: whichever process runs does it, newest first and
-// [Config.RecoverPerSecond] at a time. What a process leaves behind that ends or
-// is killed, another one goes on with, or the next, within some 20 seconds.
-// [Dispatcher.Recovery] says how far it is.
+// Recover begins to send again the failed deliveries of an endpoint, of all events since
+// the given time; a zero time means all that there are. It stores the recovery and
+// returns at once. Any process that runs does the work, newest deliveries first,
+// [Config.RecoverPerSecond] at a time. If that process ends or is killed, another one, or
+// the next that runs, goes on within about 20 seconds. [Dispatcher.Recovery] returns how
+// far it is.
 //
-// What has failed when the recovery comes to it is sent again, once: what fails
-// again stays failed. Deliveries of a disabled endpoint are parked, and go out
-// when it is enabled; those of an endpoint that is deleted meanwhile are left.
+// Each delivery that is failed when the recovery comes to it is sent again once, with a
+// new schedule; if it fails again, it stays failed. Deliveries of a disabled endpoint are
+// parked, and sent when it is enabled. A recovery stops when its endpoint is deleted.
 //
-// [ErrRecovering] while one of the endpoint is running, [ErrNotFound] when there
-// is no such endpoint, a [FieldError] when since is not in the past.
+// The error is [ErrRecovering] while a recovery of the endpoint is running,
+// [ErrNotFound] if there is no such endpoint, and a [FieldError] if since is not in the
+// past.
 func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
 	endpoint, err := d.Endpoint(ctx, endpointID)
 	if err != nil {
 		return Recovery{}, err
 	}
 	now := recoveryTime()
-	// In whole milliseconds, which ids have: this one's are recovered, too.
+	// Ids have whole milliseconds. An event of the current one is recovered, too.
 	until := now.Truncate(time.Millisecond).Add(time.Millisecond)
 	if !since.Before(until) {
 		return Recovery{}, &FieldError{Field: "since", Problem: "is not in the past; give the time since which deliveries are to be recovered"}
@@ -113,8 +116,8 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 	return stored, err
 }
 
-// Recovery returns an endpoint's recovery: the one that is running, or else the
-// last. [ErrNotFound] when there was none.
+// Recovery returns the endpoint's recovery that is running, or else its last one, or
+// [ErrNotFound] if there was none.
 func (d *Dispatcher) Recovery(ctx context.Context, endpointID string) (Recovery, error) {
 	r, err := d.storedRecovery(ctx, endpointID)
 	if err == nil && r.Version == 0 {
@@ -123,8 +126,9 @@ func (d *Dispatcher) Recovery(ctx context.Context, endpointID string) (Recovery,
 	return r, err
 }
 
-// StopRecovery ends an endpoint's recovery; what it has sent again stays so. One
-// that has ended already is returned as it is. [ErrNotFound] when there was none.
+// StopRecovery ends an endpoint's recovery and returns it. Deliveries that it has made
+// due already are still sent. A recovery that has ended is returned as it is. The error
+// is [ErrNotFound] if there was none.
 func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recovery, error) {
 	return d.changeRecovery(ctx, endpointID, func(r *Recovery) error {
 		if r.Version == 0 {
@@ -135,17 +139,18 @@ func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recov
 	})
 }
 
-// end ends a recovery that runs.
+// end ends the recovery in that state, if it is running.
 func (r *Recovery) end(state RecoveryState) {
 	if r.State == RecoveryRunning {
 		r.State, r.FinishedAt = state, recoveryTime()
 	}
 }
 
-// recoveryTime is now as every store keeps it.
+// recoveryTime returns the current time with the precision that every store keeps.
 func recoveryTime() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// storedRecovery returns a zero one, but for the endpoint, when there is none.
+// storedRecovery reads an endpoint's recovery. It returns the zero Recovery, whose Version
+// is 0, if there is none.
 func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Recovery, error) {
 	found, _, err := d.store.Recoveries(ctx, RecoveryFilter{EndpointID: endpointID, Limit: 1})
 	if err != nil {
@@ -157,9 +162,9 @@ func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Rec
 	return found[0], nil
 }
 
-// changeRecovery reads, changes and writes an endpoint's recovery, again if
-// somebody was faster and change does not object. Nothing is written if nothing
-// was changed.
+// changeRecovery reads an endpoint's recovery, has change alter it and stores it, unless
+// change left it as it was. If somebody else stored it meanwhile, it starts again with
+// what they stored. An error of change ends it.
 func (d *Dispatcher) changeRecovery(ctx context.Context, endpointID string, change func(*Recovery) error) (Recovery, error) {
 	for {
 		r, err := d.storedRecovery(ctx, endpointID)
@@ -183,7 +188,7 @@ func (d *Dispatcher) changeRecovery(ctx context.Context, endpointID string, chan
 	}
 }
 
-// putRecovery stores r and counts its version up, as the store does.
+// putRecovery stores r and raises its Version by one, as the store does with its copy.
 func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	r.UpdatedAt = recoveryTime()
 	if err := d.store.PutRecovery(ctx, *r); err != nil {
@@ -193,33 +198,37 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	return nil
 }
 
-// recoveryLook is how often a process looks for recoveries that were begun, or
-// left behind, by others. Its own it sees at once.
-const recoveryLook = 10 * time.Second
+// recoverySearchInterval is how often a process searches for recoveries that other
+// processes began or left behind. It sees those that it begins itself at once.
+const recoverySearchInterval = 10 * time.Second
 
-// recoveryPage is how many deliveries are sent again in one go at most.
+// recoveryPage is the most deliveries that one step sends again.
 const recoveryPage = 100
 
-// recoveryTimeout bounds a step, so that one that hangs does not hold up the others.
+// recoveryTimeout bounds a step, so that one recovery that hangs does not hold up the
+// others.
 const recoveryTimeout = 30 * time.Second
 
-// recoverer works on all running recoveries, in turns. Several processes may
-// take up the same one: the store lets one of them go on, by its version, and
-// the others leave it to that one.
+// recoverer works on running recoveries, in turns. Several processes may adopt the same
+// one: the store refuses all but one of their changes, by the version, and a process that
+// was refused leaves the recovery to the other.
 type recoverer struct {
 	d       *Dispatcher
 	episode pace.Episode
-	// jobs are those that this process works on, by endpoint; others are the
-	// versions at which those were seen that another process works on.
-	jobs   map[string]*recoveryJob
-	others map[string]int64
-	look   time.Time // when to look for those of others
-	woken  bool      // one was begun here
+	// jobs are the recoveries that this process works on, by endpoint.
+	jobs map[string]*recoveryJob
+	// others are the versions of all other running recoveries, by endpoint, as seen at
+	// the last regular search. One whose version has not changed by the next has no
+	// process any more.
+	others     map[string]int64
+	nextSearch time.Time // when the next regular search is due
+	woken      bool      // set when a recovery was begun in this process
 }
 
+// recoveryJob is a recovery that this process works on.
 type recoveryJob struct {
 	Recovery
-	due time.Time // of the next step
+	due time.Time // when its next step is due
 }
 
 // recoverAll works on recoveries until ctx is done.
@@ -234,7 +243,7 @@ func (d *Dispatcher) recoverAll(ctx context.Context) {
 			continue
 		}
 		w.episode.Over()
-		t := time.NewTimer(w.idle())
+		t := time.NewTimer(w.untilDue())
 		select {
 		case <-ctx.Done():
 		case <-d.recovered:
@@ -245,9 +254,9 @@ func (d *Dispatcher) recoverAll(ctx context.Context) {
 	}
 }
 
-// idle returns how long there is nothing to do.
-func (w *recoverer) idle() time.Duration {
-	next := w.look
+// untilDue returns how long until the next step or search is due.
+func (w *recoverer) untilDue() time.Duration {
+	next := w.nextSearch
 	for _, j := range w.jobs {
 		if j.due.Before(next) {
 			next = j.due
@@ -256,9 +265,9 @@ func (w *recoverer) idle() time.Duration {
 	return time.Until(next)
 }
 
-// round looks for recoveries and goes a step on with each, where it is time to.
+// round searches for recoveries, if a search is due, and does the steps that are due.
 func (w *recoverer) round(ctx context.Context) error {
-	if err := w.find(ctx); err != nil {
+	if err := w.search(ctx); err != nil {
 		return err
 	}
 	for id, j := range w.jobs {
@@ -279,11 +288,12 @@ func (w *recoverer) round(ctx context.Context) error {
 	return nil
 }
 
-// find takes up what runs and is nobody's, if it is time to look: new, or not
-// gone on with since the last regular look, as those are that a process left
-// behind which ended.
-func (w *recoverer) find(ctx context.Context) error {
-	regular := !time.Now().Before(w.look)
+// search adopts running recoveries without a process: new ones, which have no cursor,
+// and those whose version has not changed since the last regular search, because their
+// process has ended. A search between two regular ones, after a wake-up, adopts new ones
+// only.
+func (w *recoverer) search(ctx context.Context) error {
+	regular := !time.Now().Before(w.nextSearch)
 	if !regular && !w.woken {
 		return nil
 	}
@@ -299,24 +309,24 @@ func (w *recoverer) find(ctx context.Context) error {
 			continue
 		}
 		version, known := w.others[r.EndpointID]
-		stands := regular && known && version == r.Version
+		abandoned := regular && known && version == r.Version
 		switch {
-		case r.Cursor == "" || stands:
+		case r.Cursor == "" || abandoned:
 			w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
 		case known && !regular:
-			others[r.EndpointID] = version
+			others[r.EndpointID] = version // the next regular search compares with it
 		default:
 			others[r.EndpointID] = r.Version
 		}
 	}
 	w.others, w.woken = others, false
 	if regular {
-		w.look = time.Now().Add(recoveryLook - rand.N(recoveryLook/8))
+		w.nextSearch = time.Now().Add(recoverySearchInterval - rand.N(recoverySearchInterval/8))
 	}
 	return nil
 }
 
-// leave leaves a recovery that somebody else changed, to whoever that was.
+// leave ends this process's work on a recovery that another process has changed.
 func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 	delete(w.jobs, endpointID)
 	r, err := w.d.storedRecovery(ctx, endpointID)
@@ -326,9 +336,10 @@ func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 	return err
 }
 
-// step sends a page again. It stores the recovery before, so that nobody else
-// does the same, and after: a process that is killed in between has the next one
-// repeat the page, which finds little left to do.
+// step sends the next page of failed deliveries again. It stores the recovery before the
+// page, so that no other process does the same page, and after it. If the process is
+// killed in between, its successor repeats the page, but for the deliveries that are no
+// longer failed.
 func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
 	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
 	defer cancel()
@@ -348,7 +359,8 @@ func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
 	return nil
 }
 
-// recoverPage sends the next failed deliveries again and moves the cursor on.
+// recoverPage sends the next failed deliveries again, counts them in r and moves its
+// cursor on. It ends r after the last page, or if the endpoint was deleted.
 func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) error {
 	_, err := d.Endpoint(ctx, r.EndpointID)
 	if errors.Is(err, ErrNotFound) {

@@ -13,7 +13,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// broken is an endpoint with failed deliveries, whose receiver was mended.
+// broken is a world with an endpoint whose deliveries failed. Its receiver works again
+// unless down is set.
 type broken struct {
 	*world
 	endpoint alotwebhook.Endpoint
@@ -24,7 +25,7 @@ func newBroken(t testing.TB, cfg alotwebhook.Config, failed int) *broken {
 	t.Helper()
 	b := &broken{}
 	b.down.Store(true)
-	net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
+	net := &receivers{respond: func(*http.Request, int) (*http.Response, error) {
 		if b.down.Load() {
 			return status(http.StatusInternalServerError), nil
 		}
@@ -43,7 +44,7 @@ func newBroken(t testing.TB, cfg alotwebhook.Config, failed int) *broken {
 	return b
 }
 
-// restart replaces the dispatcher, as a new process would.
+// restart replaces the dispatcher by a new one, as if the process had been restarted.
 func (b *broken) restart(t testing.TB, cfg alotwebhook.Config) {
 	t.Helper()
 	b.world = newWorldOn(t, b.store, cfg, b.net)
@@ -124,7 +125,8 @@ func TestRecoverOneAtATime(t *testing.T) {
 	})
 }
 
-// What fails again stays failed: nobody is asked without end.
+// A delivery that fails again during a recovery stays failed, and is not recovered again
+// and again.
 func TestRecoverSendsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -139,8 +141,8 @@ func TestRecoverSendsOnce(t *testing.T) {
 	})
 }
 
-// A process that is killed leaves its recovery to the next one, and several that
-// run do the work of one.
+// If a process ends, the next one continues its recovery. Several processes together send
+// each delivery once, at the rate of one.
 func TestRecoverySurvivesRestarts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -170,7 +172,8 @@ func TestRecoverySurvivesRestarts(t *testing.T) {
 	})
 }
 
-// A process that is cut off from the store is noticed by its recovery's standing still.
+// A process loses its connection to the store. Another process sees that its recovery
+// makes no progress, and takes it over.
 func TestRecoveryLeftBehindIsTakenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -200,7 +203,7 @@ func TestRecoveryBegunElsewhere(t *testing.T) {
 		other := newWorldOn(t, b.store, alotwebhook.Config{}, b.net)
 		defer other.run(t)()
 		time.Sleep(time.Minute)
-		b.recover(t) // in a process that only emits
+		b.recover(t) // the process of b does not run a dispatcher
 		time.Sleep(time.Minute)
 		require.Equal(t, alotwebhook.RecoveryDone, b.recovery(t).State)
 	})
@@ -228,7 +231,7 @@ func TestRecoveryOfADisabledEndpoint(t *testing.T) {
 	})
 }
 
-// current is e with the version that is stored.
+// current returns e with the version that the store has.
 func (b *broken) current(t testing.TB, e alotwebhook.Endpoint) alotwebhook.Endpoint {
 	t.Helper()
 	stored, err := b.Endpoint(t.Context(), e.ID)
@@ -274,7 +277,7 @@ func TestStopRecovery(t *testing.T) {
 	})
 }
 
-// A store that fails for a while holds a recovery up, and no more.
+// A store that fails for a while delays a recovery, and does not end it.
 func TestRecoveryOutlivesFailuresOfTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,36 +14,39 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-// ErrKeyReused is returned for a key that came before with another request.
+// ErrKeyReused refuses a key that came before with another request. Take a new key for
+// each request, and the same key only to repeat one.
 var ErrKeyReused = errors.New("alotwebhook: the key came before with another request")
 
-// How long a key is remembered: for as long as clients repeat a request, and
-// as one look at the store allows.
+// A key is found again for this long after its request. For a test event it is shorter,
+// because the search reads the store once for each minute.
 const (
 	endpointKeyAge = 24 * time.Hour
 	testKeyAge     = 10 * time.Minute
 )
 
-// keyGrain is what the time in an id made from a key is rounded down to, so
-// that two requests at once come to the same id and the store takes one.
+// keyGrain is the precision of the time in an id that is made from a key. It is coarse, so
+// that two requests at the same moment make the same id and the store takes only one.
 const keyGrain = time.Minute
 
-// CreateEndpointOnce is [Dispatcher.CreateEndpoint] for a request that may come
-// again: for 24 hours the same key of the same organization finds the endpoint
-// that it made, in whichever process and after restarts, and repeated is true.
-// The secret is returned again then, unless it was rotated since; so a key is to
-// be kept as the secret is.
+// CreateEndpointOnce is [Dispatcher.CreateEndpoint] for a request that may come again.
+// For 24 hours the same key of the same organization finds the endpoint that it made, in
+// every process and after restarts; repeated is true then. The endpoint has its secret
+// again, unless it was changed since: keep a key as safe as the secret.
 //
-// Nothing is stored for it: the endpoint's id is made from the key. A key whose
-// endpoint was deleted makes another, and so may two requests at the same moment
-// in two processes, if a minute of the clock ends between them. [ErrKeyReused] when the key made an
-// endpoint that is unlike e, for as long as it was not changed.
+// Nothing is stored for the key: the endpoint's id is made from it. If the endpoint was
+// deleted, the key makes another. Two requests at the same moment in two processes may
+// make two, if the clock comes to a full minute between them.
+//
+// The error is [ErrKeyReused] if the key made an endpoint that differs from e and was
+// not changed since; other errors are those of CreateEndpoint.
 func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpoint) (created Endpoint, repeated bool, err error) {
 	given := e.Secret
-	for range 3 { // a second time if somebody was faster
+	for range 3 { // after ErrConflict the next round finds the faster one's endpoint
 		stored, err := d.endpointOfKey(ctx, e.OrganizationID, key)
 		if err != nil {
 			return Endpoint{}, false, err
@@ -61,8 +64,8 @@ func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpo
 	return Endpoint{}, false, explain(ErrConflict, "endpoint not stored")
 }
 
-// endpointOfKey returns the endpoint that the key made, or nil. Only those of
-// the last day are looked at: a handful.
+// endpointOfKey returns the endpoint that the key made, or nil. It reads the
+// organization's endpoints of the last day, which are few.
 func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key string) (*Endpoint, error) {
 	oldest := idOfKey(endpointPrefix, time.Now().Add(-endpointKeyAge), organizationID, key)
 	want := keyPart(oldest)
@@ -83,32 +86,36 @@ func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key stri
 	}
 }
 
-// sameEndpoint returns the stored one as the request that made it was answered.
+// sameEndpoint returns the stored endpoint as the first request of the key returned it,
+// or [ErrKeyReused] if the endpoint asked for differs. given is the secret asked for.
 func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoint, error) {
-	present, err := d.presentSecret(stored)
+	current, err := d.signingSecret(stored)
 	if err != nil {
 		return Endpoint{}, err
 	}
-	answer := stored.withoutSecrets()
-	if stored.Version > 1 { // by now it may well be unlike
-		return answer, nil
+	first := stored.withoutSecrets()
+	if stored.Version > 1 { // it was changed since, so that a difference means nothing
+		return first, nil
 	}
 	same := stored.URL == asked.URL && stored.Description == asked.Description &&
 		stored.Disabled == asked.Disabled && slices.Equal(stored.EventTypes, asked.EventTypes)
-	if !same || given != "" && !hmac.Equal([]byte(given), []byte(present)) {
+	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
 		return Endpoint{}, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
 	}
-	answer.Secret = present
-	return answer, nil
+	first.Secret = current
+	return first, nil
 }
 
-// RotateSecretOnce is [Dispatcher.RotateSecret] for a request that may come
-// again: as long as the secret that the key made is the endpoint's newest, the
-// same key returns that one, and repeated is true. A secret made here carries a
-// trace of its key beside its 192 random bits, which only who has both can see. A
-// secret that is given is repeated when it is the newest already.
+// RotateSecretOnce is [Dispatcher.RotateSecret] for a request that may come again. If
+// next is empty and the endpoint's newest secret was made with the same key, it returns
+// that secret, and repeated is true. If next is given, the request is a repeat if next
+// is the newest secret already.
 //
-// [ErrKeyReused] when the key ordered the rotation for another time.
+// Nothing is stored for the key: a secret made here has 192 random bits and a trace of
+// its key, which nobody can see without both.
+//
+// The error is [ErrKeyReused] if the rotation was ordered for another time than at; other
+// errors are those of RotateSecret.
 func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID string, next Secret, at time.Time) (secret Secret, repeated bool, err error) {
 	stored, err := d.store.Endpoint(ctx, endpointID)
 	if err != nil {
@@ -118,7 +125,7 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	if err != nil {
 		return "", false, err
 	}
-	if next == "" && tracesKey(newest, endpointID, key) || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
+	if next == "" && hasTrace(newest, endpointID, key) || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
 		if !sameMoment(effective, at) {
 			return "", true, fmt.Errorf("%w: it rotated the secret of %s for another time", ErrKeyReused, endpointID)
 		}
@@ -131,7 +138,8 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	return secret, false, err
 }
 
-// sameMoment takes every time that has come for now.
+// sameMoment reports whether two orders of a rotation are for the same time. Any time
+// that has come already stands for now.
 func sameMoment(effective, at time.Time) bool {
 	now := time.Now()
 	if !at.After(now) {
@@ -140,11 +148,13 @@ func sameMoment(effective, at time.Time) bool {
 	return effective.Equal(at.UTC().Truncate(time.Microsecond))
 }
 
-// SendTestOnce is [Dispatcher.SendTest] for a request that may come again: for
-// ten minutes the same key returns the event that it made for the endpoint, and
-// repeated is true. Nothing is stored for it: the event's id is made from the
-// key, and its time is that at which the minute began. [ErrKeyReused] when the key
-// made an event of another type.
+// SendTestOnce is [Dispatcher.SendTest] for a request that may come again. For ten
+// minutes the same key returns the event that it made for the endpoint; repeated is true
+// then. Nothing is stored for the key: the event's id is made from it and from the minute
+// in which the first request came, so that the time in the id is the minute's beginning.
+//
+// The error is [ErrKeyReused] if the key made an event of another type; other errors are
+// those of SendTest.
 func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventType string) (event Event, repeated bool, err error) {
 	now := time.Now()
 	for age := time.Duration(0); age <= testKeyAge; age += keyGrain {
@@ -164,15 +174,16 @@ func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventTyp
 	return event, false, err
 }
 
-// presentSecret opens the secret that signs now.
-func (d *Dispatcher) presentSecret(e *Endpoint) (Secret, error) {
+// signingSecret opens the secret that signs now.
+func (d *Dispatcher) signingSecret(e *Endpoint) (Secret, error) {
 	if e.NextSecret != "" && !time.Now().Before(e.NextSecretAt) {
 		return d.open(e.ID, e.NextSecret)
 	}
 	return d.open(e.ID, e.Secret)
 }
 
-// newestSecret opens the one that was ordered last, and says since or from when it signs.
+// newestSecret opens the secret that was ordered last. It also returns the time from which
+// this secret signs; zero if it is the only one.
 func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 	if e.NextSecret == "" {
 		secret, err := d.open(e.ID, e.Secret)
@@ -182,6 +193,7 @@ func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 	return secret, e.NextSecretAt, err
 }
 
+// open returns a secret that the store kept as its plain text.
 func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
 	if d.cfg.Sealer == nil {
 		return sealed, nil
@@ -193,43 +205,38 @@ func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
 	return secret, nil
 }
 
-// idOfKey makes an id of the minute, the scope and the key, in the form of a UUIDv7.
+// idOfKey makes an id from the minute of at, the scope and the key, in the form of a
+// UUIDv7 (RFC 9562). The same three always make the same id.
 func idOfKey(prefix string, at time.Time, scope, key string) string {
-	sum := keySum(prefix, scope, key)
+	sum := text.Hash(prefix, scope, key)
 	u := uuid.UUID(sum[:16])
 	typeid.SetTime(&u, at.Truncate(keyGrain))
 	typeid.SetV7(&u)
 	return typeid.Format(prefix, u)
 }
 
-// keyPart is the end of an id that does not depend on the time: the last 16
-// of its 26 digits, 80 bits.
+// keyPart returns the part of an id that does not depend on the time: the last 16 of its
+// 26 digits, 80 bits.
 func keyPart(id string) string { return id[len(id)-16:] }
 
-// keySum is the hash of texts that cannot be confused, whatever is in them.
-func keySum(parts ...string) [sha256.Size]byte {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
-}
-
-// secretOfKey makes a secret of 24 random bytes and 8 that say from which key.
+// secretOfKey makes a secret of 24 random bytes and the 8 bytes of the key's trace.
 func secretOfKey(endpointID, key string) Secret {
 	b := make([]byte, 24, 32)
 	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
 	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(append(b, keyTrace(b, endpointID, key)...)))
 }
 
+// keyTrace returns 8 bytes that nobody can make or recognize without both the random
+// bytes and the key: an HMAC-SHA256 (RFC 2104) of the key, cut short.
 func keyTrace(random []byte, endpointID, key string) []byte {
-	sum := keySum(endpointID, key)
+	sum := text.Hash(endpointID, key)
 	mac := hmac.New(sha256.New, random)
 	mac.Write(sum[:])
 	return mac.Sum(nil)[:8]
 }
 
-func tracesKey(s Secret, endpointID, key string) bool {
+// hasTrace reports whether secretOfKey made the secret with this key.
+func hasTrace(s Secret, endpointID, key string) bool {
 	text, ok := strings.CutPrefix(string(s), secretPrefix)
 	b, err := base64.StdEncoding.DecodeString(text)
 	return ok && err == nil && len(b) == 32 && hmac.Equal(b[24:], keyTrace(b[:24], endpointID, key))

@@ -17,7 +17,7 @@ func onceEndpoint() alotwebhook.Endpoint {
 	return alotwebhook.Endpoint{OrganizationID: "org_a", URL: "https://example.com/hook", EventTypes: []string{alotwebhook.EventCandidateInvited}}
 }
 
-// sealed makes a dispatcher whose store holds sealed secrets.
+// sealed returns a dispatcher whose store holds sealed secrets.
 func sealed(t *testing.T, store alotwebhook.Store) *alotwebhook.Dispatcher {
 	t.Helper()
 	key := make([]byte, 32)
@@ -90,7 +90,7 @@ func TestCreateEndpointOnceFindsItAmongMany(t *testing.T) {
 	d := sealed(t, memory.New())
 	want, _, err := d.CreateEndpointOnce(t.Context(), "k1", onceEndpoint())
 	require.NoError(t, err)
-	for range 150 { // more than a page
+	for range 150 { // more than one page
 		_, err := d.CreateEndpoint(t.Context(), onceEndpoint())
 		require.NoError(t, err)
 	}
@@ -135,7 +135,7 @@ func TestRotateSecretOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, repeated)
 		require.Regexp(t, `^whsec_.{44}$`, string(first))
-		for range 2 { // before it takes effect and after
+		for range 2 { // before the rotation takes effect, and after
 			again, repeated, err := d.RotateSecretOnce(ctx, "k1", e.ID, "", at)
 			require.NoError(t, err)
 			require.True(t, repeated)

@@ -12,25 +12,26 @@ import (
 	"github.com/cenkalti/backoff/v4"
 )
 
-// RetryPolicy makes the schedule of one delivery. After the n-th failed attempt
-// the dispatcher asks a new BackOff n times; the last answer is how long to
-// wait before the next attempt, and [backoff.Stop] ends the delivery as failed.
-// The first attempt is made at once.
+// RetryPolicy makes the schedule of one delivery. The first attempt is made at once. After
+// the n-th failed attempt the dispatcher makes a new BackOff and calls its NextBackOff n
+// times. The last result is how long to wait before the next attempt; [backoff.Stop] ends
+// the delivery as failed.
 //
-// Any [backoff.BackOff] will do. Since a BackOff is made anew each time, its
-// MaxElapsedTime, 15 minutes unless it is set to 0, does not bound the sum of the
-// waits but ends the delivery where a single wait would be longer: set it to 0
-// and bound the number of attempts with [backoff.WithMaxRetries].
+// Any [backoff.BackOff] will do, with one danger: a MaxElapsedTime, 15 minutes unless it
+// is set to 0, does not bound the sum of the waits, because the BackOff is new each time.
+// It ends the delivery where a single wait would be longer. Set it to 0, and bound the
+// number of attempts with [backoff.WithMaxRetries].
 type RetryPolicy func() backoff.BackOff
 
-// DefaultSchedule is the published one: three attempts, the second after 30
-// seconds, the third and last 10 minutes later.
+// DefaultSchedule returns the published schedule: three attempts, the second 30 seconds
+// after the first, the third and last 10 minutes later, each wait ± 20 % at random.
 func DefaultSchedule() RetryPolicy {
 	return Schedule(30*time.Second, 10*time.Minute)
 }
 
-// StandardSchedule is the ten attempts over 75 hours that the Standard Webhooks
-// specification gives as its example.
+// StandardSchedule returns the schedule that the Standard Webhooks specification
+// (https://www.standardwebhooks.com) gives as its example: ten attempts over 75 hours,
+// each wait ± 20 % at random.
 func StandardSchedule() RetryPolicy {
 	return Schedule(
 		5*time.Second, 5*time.Minute, 30*time.Minute, 2*time.Hour, 5*time.Hour,
@@ -50,9 +51,10 @@ func Schedule(waits ...time.Duration) RetryPolicy {
 	return func() backoff.BackOff { return &schedule{waits: waits} }
 }
 
+// schedule is the BackOff of [Schedule].
 type schedule struct {
 	waits []time.Duration
-	used  int
+	used  int // how many waits NextBackOff has returned
 }
 
 func (s *schedule) Reset() { s.used = 0 }
@@ -113,11 +115,12 @@ func (p RetryPolicy) wait(try int) (d time.Duration, ok bool) {
 	return max(d, 0), true
 }
 
-// maxRetryAfter is the longest wait that a receiver can ask for.
+// maxRetryAfter is the longest wait that a receiver can ask for. A longer one is cut to it.
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds, or
-// a date. Garbage and the past are 0.
+// retryAfter returns the wait that a Retry-After header asks for, in seconds or as a date
+// (RFC 9110, section 10.2.3). It returns 0 for a header that is absent or malformed, and
+// for a date in the past.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if v == "" {
@@ -132,8 +135,9 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// next says what becomes of a delivery after an attempt.
-func (r *run) next(c *Claimed, result *result) (DeliveryState, time.Duration) {
+// next returns the state of a delivery after an attempt and, if that is pending, the wait
+// before the next one: that of the schedule, or Retry-After if it is longer.
+func (r *run) next(c *Claimed, result *attemptResult) (DeliveryState, time.Duration) {
 	if result.attempt.Reason == "" {
 		return StateDelivered, 0
 	}

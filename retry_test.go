@@ -22,7 +22,7 @@ func gaps(w *world) (waits []time.Duration) {
 }
 
 func failing(code int, header ...string) *receivers {
-	return &receivers{answer: func(*http.Request, int) (*http.Response, error) { return status(code, header...), nil }}
+	return &receivers{respond: func(*http.Request, int) (*http.Response, error) { return status(code, header...), nil }}
 }
 
 func TestThreeAttemptsByDefault(t *testing.T) {
@@ -83,7 +83,6 @@ func TestPolicies(t *testing.T) {
 		"exponential": {exponential, []time.Duration{time.Second, 3 * time.Second, 9 * time.Second}, 0},
 		"constant":    {func() backoff.BackOff { return backoff.WithMaxRetries(backoff.NewConstantBackOff(time.Hour), 1) }, []time.Duration{time.Hour}, 0},
 		"stop":        {func() backoff.BackOff { return &backoff.StopBackOff{} }, nil, 0},
-		"nil":         {func() backoff.BackOff { return nil }, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,7 +3,6 @@ package alotwebhook
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -11,34 +10,42 @@ import (
 	"github.com/alot/alotwebhook/internal/slots"
 )
 
-// run is one run of a dispatcher: one claimer, many senders, one finisher.
-// What is claimed goes to a sender at once, or as soon as one that is busy now
-// has ended its attempt: at most twice InFlight deliveries are in memory on their
-// way out, and InFlight on their way back.
+// run is one call of [Dispatcher.Run]: a claimer, up to InFlight workers and a
+// finisher, joined by channels. The claimer leases deliveries, a worker makes the
+// attempt of each, and the finisher stores the outcomes in batches.
+//
+// Memory grows with InFlight, never with the backlog: the channels are bounded, and
+// whoever sends to a full one waits.
 type run struct {
 	d   *Dispatcher
 	cfg *Config
 
 	slots *slots.Slots
-	jobs  chan Claimed // to the senders; never full, since slots are taken first
-	ahead int          // how many to claim beyond InFlight; the claimer's own
+	// jobs leads to the workers. It is never full: a slot is taken for each job, and
+	// the claimer takes at most twice InFlight slots, the capacity of jobs.
+	jobs chan Claimed
+	// prefetch is how many deliveries to claim beyond InFlight. They wait in jobs for
+	// the next worker that is free. The claimer alone uses it.
+	prefetch int
+	// freed wakes the claimer after a worker has given a slot back.
 	freed chan struct{}
-	// outcomes goes to the finisher. It is full when the store does not keep
-	// up; then the senders wait, and with them the claims.
-	outcomes chan finished
+	// outcomes leads to the finisher. It is full while the store does not keep up:
+	// then the workers wait, and the claimer waits for them.
+	outcomes chan endpointOutcome
 
-	senders   int // goroutines started, by the claimer alone
-	sending   sync.WaitGroup
-	unwritten int // outcomes given up, counted by the finisher alone
+	workers   int            // how many were started; the claimer alone uses it
+	working   sync.WaitGroup // counts the workers that have not ended
+	unwritten int            // outcomes given up; the finisher alone counts them
 
-	// attempts ends when the attempts under way are cut off, writes when
-	// storing their outcomes is given up.
-	attempts, writes context.Context
-	cutOff, giveUp   context.CancelFunc
+	// attemptsCtx ends when the attempts under way are cut off, writesCtx when the
+	// finisher gives up on a store that fails.
+	attemptsCtx, writesCtx context.Context
+	cutOff, giveUp         context.CancelFunc
 }
 
-// finished is an outcome on its way to the store.
-type finished struct {
+// endpointOutcome is an outcome on its way to the store, with the endpoint under
+// which it is tallied.
+type endpointOutcome struct {
 	Outcome
 	endpointID string
 }
@@ -50,101 +57,85 @@ func newRun(d *Dispatcher) *run {
 		slots:    slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
 		jobs:     make(chan Claimed, 2*d.cfg.InFlight),
 		freed:    make(chan struct{}, 1),
-		outcomes: make(chan finished, d.cfg.InFlight),
+		outcomes: make(chan endpointOutcome, d.cfg.InFlight),
 	}
-	// Both outlive the end of the claims.
-	r.attempts, r.cutOff = context.WithCancel(context.Background())
-	r.writes, r.giveUp = context.WithCancel(context.Background())
+	// Neither context descends from Run's: attempts and writes go on after the last claim.
+	r.attemptsCtx, r.cutOff = context.WithCancel(context.Background())
+	r.writesCtx, r.giveUp = context.WithCancel(context.Background())
 	return r
 }
 
+// run claims until ctx is done or Shutdown is called. Then it waits for one stage after
+// the other to end: claimer, workers, finisher, helpers.
 func (r *run) run(ctx context.Context) error {
-	claims, stop := context.WithCancel(ctx)
+	claimsCtx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		select {
 		case <-r.d.closing:
 			stop()
-		case <-claims.Done():
+		case <-claimsCtx.Done():
 		}
 	}()
-	finisher := make(chan struct{})
-	go func() { defer close(finisher); r.finish() }()
+	allStored := make(chan struct{})
+	go func() { defer close(allStored); r.finish() }()
 	var helpers sync.WaitGroup
-	helpers.Go(func() { r.d.purge(claims) })
-	helpers.Go(func() { r.d.listen(claims) })
-	helpers.Go(func() { r.d.recoverAll(claims) })
-	helpers.Go(func() { r.d.tallyUp(claims) })
+	helpers.Go(func() { r.d.purge(claimsCtx) })
+	helpers.Go(func() { r.d.listen(claimsCtx) })
+	helpers.Go(func() { r.d.recoverAll(claimsCtx) })
+	helpers.Go(func() { r.d.storeTallies(claimsCtx) })
 
-	r.claim(claims)
+	r.claim(claimsCtx)
 	close(r.jobs)
-	idle := make(chan struct{})
-	go func() { defer close(idle); r.sending.Wait() }()
-	r.drain(idle)
+	workersDone := make(chan struct{})
+	go func() { defer close(workersDone); r.working.Wait() }()
+	r.drain(workersDone)
 	r.cutOff()
 	giveUp := time.AfterFunc(finishTimeout, r.giveUp)
 	defer giveUp.Stop()
-	<-idle
+	<-workersDone
 	close(r.outcomes)
-	<-finisher
+	<-allStored
 	helpers.Wait()
-	r.d.lastTallies()
+	r.d.storeLastTallies()
 	if r.unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", r.unwritten)
 	}
 	return nil
 }
 
-// drain waits until the senders are idle, up to the bound of whoever ended the run.
-func (r *run) drain(idle <-chan struct{}) {
+// drain waits until the workers are done, or the time that whoever ended the run
+// gives them is up: ShutdownTimeout, or the context of Shutdown.
+func (r *run) drain(workersDone <-chan struct{}) {
 	var timeUp <-chan time.Time
 	select {
-	case <-r.d.closing: // Shutdown's context is the bound
+	case <-r.d.closing: // Shutdown closes cutNow when its context is done
 	default:
 		t := time.NewTimer(r.cfg.ShutdownTimeout)
 		defer t.Stop()
 		timeUp = t.C
 	}
 	select {
-	case <-idle:
+	case <-workersDone:
 	case <-timeUp:
 	case <-r.d.cutNow:
 	}
 }
 
-// listen wakes the claims when another process sends word.
-func (d *Dispatcher) listen(ctx context.Context) {
-	if d.notify == nil {
-		return
-	}
-	episode := pace.Episode{Log: d.log, Operation: "listen"}
-	heard := func() {
-		episode.Over()
-		pace.Wake(d.wake)
-	}
-	for ctx.Err() == nil {
-		err := d.notify.Listen(ctx, heard)
-		if ctx.Err() != nil {
-			return
-		}
-		pace.Pause(ctx, episode.Failed(err))
-	}
-}
-
-// What paces the store's work while attempts are under way: one claim or finish
-// of many costs little more than one of one, so that each waits for more to
-// gather, as long as the last one took but within these bounds.
+// A claim or a finish of many deliveries costs the store little more than one of a
+// single delivery. So while attempts are under way, claimer and finisher wait until
+// more has gathered: for as long as their last call took, within these bounds.
 const (
 	leastGather = time.Millisecond
 	mostGather  = 10 * time.Millisecond
 )
 
-// gatherFor says how long to wait for more, after something took so long.
+// gatherFor returns how long to gather after a call of the store that took so long.
 func gatherFor(took time.Duration) time.Duration {
 	return min(max(took, leastGather), mostGather)
 }
 
-// claim leases deliveries and hands them to the senders until ctx is done.
+// claim leases deliveries and hands them to the workers until ctx is done.
 func (r *run) claim(ctx context.Context) {
 	poll := pace.NewPoller(r.cfg.PollInterval)
 	episode := pace.Episode{Log: r.d.log, Operation: "claim"}
@@ -168,39 +159,40 @@ func (r *run) claim(ctx context.Context) {
 			poll.Reset()
 			continue
 		}
-		r.idle(ctx, poll.Wait(got.NextIn))
+		r.awaitWork(ctx, poll.Wait(got.NextIn))
 	}
 }
 
-// claimTimeout bounds a claim. It is not ended with the run: what a claim that
-// was cut off had leased would wait for the end of its lease.
+// claimTimeout bounds a claim. The end of a run does not cut a claim off: deliveries
+// that it had leased by then would wait until their lease has run out.
 const claimTimeout = 10 * time.Second
 
-// claimOnce claims for the slots that are free and for twice as many as came free
-// during the claim before: what the senders will have done by the end of this
-// claim and of the next one. Half of them still have work then. Where attempts
-// take long, that is next to nothing, and what waits is left to other processes.
+// claimOnce asks for the free slots plus a prefetch: twice the slots freed during the
+// last claim, as many as the workers will probably free during this claim and the
+// next. So no worker waits for a claim. With slow receivers the prefetch is near 0,
+// and other processes can claim what is due.
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	room, busy := r.slots.Free()
 	released := r.slots.Released()
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
-		Limit: room + r.ahead, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
+		Limit: room + r.prefetch, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
 	})
-	r.ahead = min(2*(r.slots.Released()-released), r.cfg.InFlight)
+	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	return got, err
 }
 
-// awaitRoom waits until a claim is worth its while: at once when nothing is
-// under way, when half of what may be claimed is done, or when it has gathered
-// long enough. It returns false when ctx is done.
+// awaitRoom returns true when it is time to claim: nothing is in flight, at least half
+// of InFlight and prefetch is free, or less is free and gather has passed. While
+// anything is in flight it first waits for a millisecond. It returns false when ctx is
+// done.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 	if r.slots.Used() > 0 && !pace.Pause(ctx, leastGather) {
 		return false
 	}
 	var timer *time.Timer
-	most := r.cfg.InFlight + r.ahead
+	most := r.cfg.InFlight + r.prefetch
 	for {
 		used := r.slots.Used()
 		if used <= most/2 {
@@ -224,8 +216,10 @@ func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 	}
 }
 
-// idle waits for something to do after a claim that got nothing.
-func (r *run) idle(ctx context.Context, wait time.Duration) {
+// awaitWork waits after a claim that got nothing, until the next one may get something:
+// something was emitted or made due, an endpoint that had no free slot has one, or wait
+// has passed. It also returns when ctx is done.
+func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	for {
@@ -234,7 +228,8 @@ func (r *run) idle(ctx context.Context, wait time.Duration) {
 		case <-r.d.wake:
 		case <-t.C:
 		case <-r.freed:
-			// Only an endpoint that had no slot left can have more to send now.
+			// Endpoints that had a free slot had nothing due. So only one that had
+			// none can have more to send now.
 			if !r.slots.Reopened() {
 				continue
 			}
@@ -243,110 +238,49 @@ func (r *run) idle(ctx context.Context, wait time.Duration) {
 	}
 }
 
+// start takes a slot for a claimed delivery and queues it for the workers. It starts
+// another worker if there are fewer than slots in use, up to InFlight.
 func (r *run) start(c *Claimed) {
 	used := r.slots.Take(c.Endpoint.ID)
-	if used > r.senders && r.senders < r.cfg.InFlight {
-		r.senders++
-		r.sending.Add(1)
-		go r.send()
+	if used > r.workers && r.workers < r.cfg.InFlight {
+		r.workers++
+		r.working.Add(1)
+		go r.work()
 	}
 	r.jobs <- *c
 }
 
-// send makes attempts until the claims have ended.
-func (r *run) send() {
-	defer r.sending.Done()
+// work makes attempts until the claimer has ended and no job is left.
+func (r *run) work() {
+	defer r.working.Done()
 	for c := range r.jobs {
 		outcome, effect := r.attempt(&c)
 		r.slots.Release(c.Endpoint.ID, effect)
-		select {
-		case r.freed <- struct{}{}:
-		default:
-		}
-		r.outcomes <- finished{outcome, c.Endpoint.ID}
+		pace.Wake(r.freed)
+		r.outcomes <- endpointOutcome{outcome, c.Endpoint.ID}
 	}
 }
 
-// maxClaims is how often a delivery is claimed without any outcome before it
-// is taken for poison: something about it ends the process each time.
-const maxClaims = 5
-
-// attempt makes one attempt and decides how the delivery goes on.
-func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
-	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
-	if c.Claims > maxClaims {
-		outcome.State = StateFailed
-		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
-			Detail: fmt.Sprintf("claimed %d times without an outcome; no request was made", maxClaims)}
-		r.report(c, &outcome)
-		return outcome, slots.Effect{}
-	}
-	result, ok := r.d.sender.attempt(r.attempts, c)
-	if !ok {
-		outcome.State = StatePending // cut off: released
-		return outcome, slots.Effect{}
-	}
-	outcome.Attempt = result.attempt
-	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
-	r.report(c, &outcome)
-	r.disableIfDue(c, &result.attempt)
-	return outcome, slots.Effect{
-		Succeeded:  outcome.State == StateDelivered,
-		Overloaded: isOverload(&result.attempt),
-		Pause:      result.retryAfter,
-	}
-}
-
-// report tells the host's log and callback of an attempt.
-func (r *run) report(c *Claimed, o *Outcome) {
-	if r.cfg.OnAttempt != nil {
-		r.cfg.OnAttempt(AttemptInfo{
-			DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, EndpointID: c.Endpoint.ID,
-			OrganizationID: c.Endpoint.OrganizationID, Attempt: o.Attempt, State: o.State,
-		})
-	}
-	level := slog.LevelDebug
-	switch {
-	case o.State == StateFailed:
-		level = slog.LevelWarn
-	case o.Attempt.Reason != "":
-		level = slog.LevelInfo
-	}
-	ctx := context.Background()
-	if !r.d.log.Enabled(ctx, level) {
-		return
-	}
-	r.d.log.LogAttrs(ctx, level, "alotwebhook: attempt",
-		slog.String("delivery", c.DeliveryID),
-		slog.String("event", c.EventID),
-		slog.String("endpoint", c.Endpoint.ID),
-		slog.String("host", r.d.sender.target(c.Endpoint).host()),
-		slog.Int("attempt", o.Attempt.Number),
-		slog.Int("status", o.Attempt.StatusCode),
-		slog.String("reason", string(o.Attempt.Reason)),
-		slog.Int64("ms", o.Attempt.Duration.Milliseconds()),
-		slog.String("state", string(o.State)),
-	)
-}
-
-// Finishing: outcomes are stored in batches, since one transaction of many
-// costs little more than one of one.
 const (
+	// finishBatch is the most outcomes that one call of Finish stores.
 	finishBatch = 512
 	// finishTimeout bounds how long the end of a run waits for a store that fails.
 	finishTimeout = 10 * time.Second
+	// writeTimeout bounds one try to store outcomes. Without it, a connection that
+	// is dead and does not say so would hold up all outcomes for many minutes.
+	writeTimeout = 30 * time.Second
 )
 
-// finish stores outcomes until there are no more to come.
+// finish stores outcomes in batches until no more can come.
 func (r *run) finish() {
-	gathered := make([]finished, 0, finishBatch)
+	gathered := make([]endpointOutcome, 0, finishBatch)
 	batch := make([]Outcome, 0, finishBatch)
 	var took time.Duration
 	for outcome := range r.outcomes {
 		gathered = append(gathered[:0], outcome)
-		// With others under way, theirs are worth waiting for.
+		// While attempts are under way, their outcomes are worth a short wait.
 		if r.slots.Used() > 0 && len(r.outcomes) < finishBatch/4 {
-			pace.Pause(r.attempts, gatherFor(took))
+			pace.Pause(r.attemptsCtx, gatherFor(took))
 		}
 		gathered = r.gather(gathered)
 		batch = batch[:0]
@@ -360,7 +294,8 @@ func (r *run) finish() {
 	}
 }
 
-func (r *run) gather(batch []finished) []finished {
+// gather fills a batch with the outcomes that are there already. It does not wait.
+func (r *run) gather(batch []endpointOutcome) []endpointOutcome {
 	for len(batch) < finishBatch {
 		select {
 		case outcome, open := <-r.outcomes:
@@ -375,22 +310,33 @@ func (r *run) gather(batch []finished) []finished {
 	return batch
 }
 
-// store stores a batch, again and again while the store fails. Only the end of
-// the run bounds that: what is not stored is sent again when its lease is over.
+// store stores a batch, and tries again for as long as the store fails. Only the end
+// of the run bounds that; deliveries whose outcome was not stored are sent again when
+// their lease has run out.
 func (r *run) store(batch []Outcome) {
 	episode := pace.Episode{Log: r.d.log, Operation: "finish"}
 	for first := true; ; first = false {
-		lost, err := r.d.store.Finish(r.writes, batch)
+		lost, err := r.finishOnce(batch)
 		if err == nil {
 			episode.Over()
-			if len(lost) > 0 && first { // later it may be that a try did store them, whose answer was lost
+			// After a failed try, a lease may only seem lost: the store may have kept
+			// the outcome although its reply did not arrive.
+			if len(lost) > 0 && first {
 				r.d.log.Warn("alotwebhook: leases were lost: another process took over while this one was held up", "deliveries", len(lost), "first", lost[0])
 			}
 			return
 		}
-		if !pace.Pause(r.writes, episode.Failed(err)) {
+		if !pace.Pause(r.writesCtx, episode.Failed(err)) {
 			r.unwritten += len(batch)
 			return
 		}
 	}
+}
+
+// finishOnce makes one try, which is bounded: a connection that is dead and does not
+// say so would hold up all outcomes.
+func (r *run) finishOnce(batch []Outcome) (lost []string, err error) {
+	ctx, cancel := context.WithTimeout(r.writesCtx, writeTimeout)
+	defer cancel()
+	return r.d.store.Finish(ctx, batch)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// gauge measures how many requests are under way at a host.
+// gauge counts the requests that are under way at each host.
 type gauge struct {
 	mu        sync.Mutex
 	now, most map[string]int
@@ -46,12 +46,12 @@ func (g *gauge) peak(host string) int {
 	return peak
 }
 
-// An endpoint that hangs holds its own slots only; the others are not delayed.
+// An endpoint that hangs uses its own slots only, and does not delay the others.
 func TestHungEndpointDelaysNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGauge()
-		net := &receivers{answer: func(r *http.Request, _ int) (*http.Response, error) {
+		net := &receivers{respond: func(r *http.Request, _ int) (*http.Response, error) {
 			defer g.enter(r.URL.Host)()
 			if r.URL.Host == "hung.example.com" {
 				return hang(r)
@@ -64,7 +64,7 @@ func TestHungEndpointDelaysNobody(t *testing.T) {
 		for range 200 {
 			w.emit(t)
 		}
-		time.Sleep(100 * time.Millisecond) // the first claim may have met the first event alone
+		time.Sleep(100 * time.Millisecond) // the first claim may have found the first event only
 		require.Equal(t, 4, g.peak("hung.example.com"))
 
 		healthy := w.endpoint(t, "healthy.example.com")
@@ -83,7 +83,7 @@ func TestInFlightIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGauge()
 		answer := slowly(100 * time.Millisecond)
-		net := &receivers{answer: func(r *http.Request, n int) (*http.Response, error) {
+		net := &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
 			defer g.enter(r.URL.Host)()
 			return answer(r, n)
 		}}
@@ -102,7 +102,8 @@ func TestInFlightIsBounded(t *testing.T) {
 	})
 }
 
-// 429, 502, 503, 504 and timeouts halve an endpoint's slots, a success gives one back.
+// The statuses 429, 502, 503 and 504 and timeouts halve an endpoint's slots. Each success
+// gives one back.
 func TestOverloadHalvesTheSlots(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{429, 502, 503, 504, 0, 500} {
@@ -111,7 +112,7 @@ func TestOverloadHalvesTheSlots(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newGauge()
 				var healed atomic.Bool
-				net := &receivers{answer: func(r *http.Request, _ int) (*http.Response, error) {
+				net := &receivers{respond: func(r *http.Request, _ int) (*http.Response, error) {
 					defer g.enter(r.URL.Host)()
 					time.Sleep(100 * time.Millisecond)
 					switch {
@@ -132,7 +133,7 @@ func TestOverloadHalvesTheSlots(t *testing.T) {
 				require.Equal(t, 16, g.peak("a.example.com"))
 				time.Sleep(time.Second)
 				if code == 500 {
-					return // a fault of the receiver's, but no sign of overload
+					return // 500 is a fault of the receiver, and not a sign of overload
 				}
 				require.LessOrEqual(t, g.peak("a.example.com"), 2)
 				time.Sleep(5 * time.Minute)
@@ -147,11 +148,11 @@ func TestOverloadHalvesTheSlots(t *testing.T) {
 	}
 }
 
-// While a receiver asks to be left alone, its other deliveries wait too.
+// A Retry-After delays the endpoint's other deliveries, too.
 func TestRetryAfterHoldsTheEndpoint(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		net := &receivers{answer: func(_ *http.Request, n int) (*http.Response, error) {
+		net := &receivers{respond: func(_ *http.Request, n int) (*http.Response, error) {
 			if n == 1 {
 				return status(http.StatusTooManyRequests, "Retry-After", "300"), nil
 			}
@@ -175,7 +176,7 @@ func TestRetryAfterHoldsTheEndpoint(t *testing.T) {
 func TestGoneDisablesAndParks(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		net := &receivers{answer: func(_ *http.Request, n int) (*http.Response, error) {
+		net := &receivers{respond: func(_ *http.Request, n int) (*http.Response, error) {
 			if n == 1 {
 				return status(http.StatusGone), nil
 			}
@@ -216,7 +217,7 @@ func TestFiveDaysOfFailuresDisable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var fail atomic.Bool
 		fail.Store(true)
-		net := &receivers{answer: func(*http.Request, int) (*http.Response, error) {
+		net := &receivers{respond: func(*http.Request, int) (*http.Response, error) {
 			if fail.Load() {
 				return nil, errors.New("no way through")
 			}
@@ -240,7 +241,7 @@ func TestFiveDaysOfFailuresDisable(t *testing.T) {
 		require.False(t, disabled())
 		fail.Store(false)
 		days(1)
-		fail.Store(true) // one success began the count anew
+		fail.Store(true) // the success in between starts the count again
 		days(4)
 		require.False(t, disabled())
 		days(2)

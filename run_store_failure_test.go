@@ -20,11 +20,13 @@ import (
 
 var errDown = errors.New("the database is away")
 
-// faulty is a store that fails as it is told, before or after it did its work.
+// faulty is a store whose calls fail as the test says, before or after they have done their
+// work.
 type faulty struct {
 	alotwebhook.Store
 	calls atomic.Int64
-	// before and after decide by the number of the call, from 1.
+	// before and after get the number of the call, from 1, and return true to make it
+	// fail.
 	before, after func(call int64) bool
 }
 
@@ -59,8 +61,8 @@ func (f *faulty) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lo
 	return lost, err
 }
 
-// Whichever call of the store fails, before it did its work or after, nothing
-// is lost and nothing stays stuck.
+// Any call of the store may fail, before it has done its work or after. All events must be
+// delivered all the same.
 func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
 	t.Parallel()
 	for name, when := range map[string]func(f *faulty, nth int64){
@@ -83,7 +85,7 @@ func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
 					for range 5 {
 						event := newEvent(t)
 						for w.Emit(t.Context(), event) != nil {
-							time.Sleep(time.Second) // what the documentation tells a host to do
+							time.Sleep(time.Second) // the documentation tells the host to try again
 						}
 						events = append(events, event)
 						time.Sleep(time.Second)
@@ -98,8 +100,8 @@ func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
 	}
 }
 
-// A store that is away is asked ever more seldom, and logged at the beginning
-// and the end of the episode, not in between.
+// While the store is away, the dispatcher tries less and less often. It logs the beginning
+// and the end, and nothing in between.
 func TestStoreAwayForTenMinutes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +110,7 @@ func TestStoreAwayForTenMinutes(t *testing.T) {
 		var away atomic.Bool
 		store := &faulty{Store: memory.New(), before: func(int64) bool { return away.Load() }}
 		w := newWorldOn(t, store, alotwebhook.Config{Logger: slog.New(slog.NewTextHandler(&lockedWriter{mu: &mu, w: &log}, nil))},
-			&receivers{answer: slowly(5 * time.Second)})
+			&receivers{respond: slowly(5 * time.Second)})
 		endpoint := w.endpoint(t, "a.example.com")
 		defer w.run(t)()
 		event := w.emit(t)
@@ -128,13 +130,13 @@ func TestStoreAwayForTenMinutes(t *testing.T) {
 	})
 }
 
-// At the end of a run a store that is away is not waited for without end.
+// Run must return even if the store is away and outcomes cannot be stored.
 func TestRunEndsThoughTheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		store := &faulty{Store: memory.New(), before: func(int64) bool { return away.Load() }}
-		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{answer: slowly(time.Second)})
+		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{respond: slowly(time.Second)})
 		w.endpoint(t, "a.example.com")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
@@ -150,7 +152,37 @@ func TestRunEndsThoughTheStoreIsAway(t *testing.T) {
 	})
 }
 
-// neverFinishing stands for a process that ends before any outcome is stored.
+// mute is a store whose first Finish gets no response, as over a connection that
+// is dead and does not say so.
+type mute struct {
+	alotwebhook.Store
+	asked atomic.Bool
+}
+
+func (m *mute) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	if !m.asked.Swap(true) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return m.Store.Finish(ctx, outcomes)
+}
+
+// Outcomes are stored within the lease although a try to store them hangs.
+func TestAFinishThatHangsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorldOn(t, &mute{Store: memory.New()}, alotwebhook.Config{}, &receivers{})
+		endpoint := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		event := w.emit(t)
+		time.Sleep(39 * time.Second) // its lease is 40 s
+		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+		require.Len(t, w.net.requests(), 1)
+	})
+}
+
+// neverFinishing is a store that drops all outcomes, as if the process always crashed before
+// it could store one.
 type neverFinishing struct{ alotwebhook.Store }
 
 func (neverFinishing) Finish(context.Context, []alotwebhook.Outcome) ([]string, error) {
@@ -181,7 +213,8 @@ func TestPoisonIsFailedAfterFiveClaims(t *testing.T) {
 	})
 }
 
-// A dispatcher that was held up past its lease finds that another took over.
+// A dispatcher is held up until its lease has run out and another one has sent the
+// delivery. It must not change the outcome.
 func TestLostLeaseChangesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -191,7 +224,7 @@ func TestLostLeaseChangesNothing(t *testing.T) {
 		endpoint := held.endpoint(t, "a.example.com")
 		stopHeld := held.run(t)
 		event := held.emit(t)
-		time.Sleep(time.Minute) // past the lease of 40 s
+		time.Sleep(time.Minute) // longer than the lease of 40 s
 
 		other := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
 		stopOther := other.run(t)
@@ -207,7 +240,8 @@ func TestLostLeaseChangesNothing(t *testing.T) {
 	})
 }
 
-// holding holds outcomes back until it is released, and claims once only.
+// holding is a store that waits for release before it stores outcomes, and allows one claim
+// only.
 type holding struct {
 	alotwebhook.Store
 	release chan struct{}

@@ -1,34 +1,32 @@
 package alotwebhook
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
-	"strings"
+
+	"github.com/alot/alotwebhook/internal/seal"
 )
 
 const redacted = "[REDACTED]"
 
-// Secret is what an endpoint's signatures are made with: its UTF-8 bytes are
-// the key. However it is printed, logged or encoded as JSON or text, it shows
-// as [REDACTED]; string(s) is the one way to its text.
+// Secret is the key of an endpoint's signatures, as its UTF-8 bytes. Printed,
+// logged, or encoded as JSON or text, it appears as [REDACTED]. Only the
+// conversion string(s) returns its text.
 type Secret string
 
-// NewSecret makes a secret of 32 random bytes, as "whsec_" and base64.
+// NewSecret returns a new secret: "whsec_" and the base64 of 32 random bytes.
 func NewSecret() Secret {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
 	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(b[:]))
 }
 
-// Format prints [REDACTED], whatever the verb: package fmt would show the text
-// for one that a string does not have, such as %d.
+// Format implements [fmt.Formatter]: every verb prints [REDACTED]. String alone
+// would not do, because package fmt shows a string's text for verbs that a string
+// does not have, such as %d.
 func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String returns [REDACTED].
@@ -46,95 +44,58 @@ func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`
 // MarshalText returns [REDACTED].
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Sealer encrypts secrets before a [Store] gets them and decrypts what comes
-// back, so that every store holds them sealed. It must be safe for concurrent use.
+// Sealer encrypts secrets before a [Store] gets them and decrypts them when the
+// store returns them, so that every store holds them encrypted. It must be safe
+// for concurrent use.
 type Sealer interface {
 	// Seal encrypts the secret of an endpoint.
 	Seal(endpointID string, secret Secret) (sealed Secret, err error)
-	// Open decrypts what Seal returned for the same endpoint.
+	// Open decrypts a secret that Seal encrypted for the same endpoint. It
+	// returns an error if it cannot.
 	Open(endpointID string, sealed Secret) (Secret, error)
 }
 
-// SealingKey is a key of [NewSealer].
+// SealingKey is an encryption key for [NewSealer].
 type SealingKey struct {
-	// ID goes into what is sealed, to find the key again: 1 to 32 letters, digits, "-" or "_".
+	// ID names the key: 1 to 32 letters, digits, "-" or "_". Every sealed
+	// secret begins with it, so that Open finds the key.
 	ID string
-	// Key is 32 random bytes for AES-256.
+	// Key is the key of AES-256: 32 random bytes.
 	Key []byte
 }
 
-// sealedPrefix tells sealed secrets apart from plain ones and from later forms.
-const sealedPrefix = "sealed1:"
-
-type sealer struct {
-	current string
-	keys    map[string]cipher.AEAD
-}
-
-// NewSealer seals with the first key, by AES-256-GCM with a random nonce and the
-// endpoint's id as additional data, so that a sealed secret moved to another
-// endpoint does not open. It opens with any of the keys: to change keys, put the
-// new one in front and keep the old one until all secrets were rotated. What was
-// stored in plain before there was a Sealer is taken as it is.
+// NewSealer returns a [Sealer] that encrypts by AES-256-GCM with a random nonce.
+// The endpoint's id is the additional data, so that a sealed secret that somebody
+// copies to another endpoint does not open.
 //
-// The error says which key is not usable.
+// It seals with the first key and opens with any of them. To change keys, put the
+// new one in front, and keep the old one until every secret has been rotated. Open
+// returns a secret unchanged that was stored in plain text before there was a
+// Sealer.
+//
+// The error names the key that cannot be used, by its index or its id.
 func NewSealer(keys ...SealingKey) (Sealer, error) {
-	if len(keys) == 0 {
-		return nil, errors.New("alotwebhook: a sealer needs at least one key")
-	}
-	s := &sealer{current: keys[0].ID, keys: make(map[string]cipher.AEAD, len(keys))}
+	list := make([]seal.Key, len(keys))
 	for i, k := range keys {
-		if !validKeyID(k.ID) {
-			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q is not 1 to 32 letters, digits, \"-\" or \"_\"", i, k.ID)
-		}
-		if s.keys[k.ID] != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %d: id %q stands twice", i, k.ID)
-		}
-		if len(k.Key) != 32 {
-			return nil, fmt.Errorf("alotwebhook: sealing key %q has %d bytes, AES-256 needs 32", k.ID, len(k.Key))
-		}
-		block, err := aes.NewCipher(slices.Clone(k.Key))
-		if err != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %q: %w", k.ID, err)
-		}
-		if s.keys[k.ID], err = cipher.NewGCMWithRandomNonce(block); err != nil {
-			return nil, fmt.Errorf("alotwebhook: sealing key %q: %w", k.ID, err)
-		}
+		list[i] = seal.Key(k)
 	}
-	return s, nil
-}
-
-func validKeyID(id string) bool {
-	if id == "" || len(id) > 32 {
-		return false
-	}
-	return strings.IndexFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-	}) < 0
-}
-
-func (s *sealer) Seal(endpointID string, secret Secret) (Secret, error) {
-	box := s.keys[s.current].Seal(nil, nil, []byte(secret), []byte(endpointID))
-	return Secret(sealedPrefix + s.current + ":" + base64.RawStdEncoding.EncodeToString(box)), nil
-}
-
-func (s *sealer) Open(endpointID string, sealed Secret) (Secret, error) {
-	rest, ok := strings.CutPrefix(string(sealed), sealedPrefix)
-	if !ok {
-		return sealed, nil
-	}
-	id, text, _ := strings.Cut(rest, ":")
-	key := s.keys[id]
-	if key == nil {
-		return "", fmt.Errorf("alotwebhook: the secret of %s is sealed with key %q, which the sealer was not given", endpointID, clip(id))
-	}
-	box, err := base64.RawStdEncoding.DecodeString(text)
+	ring, err := seal.New(list)
 	if err != nil {
-		return "", fmt.Errorf("alotwebhook: the sealed secret of %s is damaged: not base64", endpointID)
+		return nil, fmt.Errorf("alotwebhook: %w", err)
 	}
-	plain, err := key.Open(nil, nil, box, []byte(endpointID))
+	return sealer{ring}, nil
+}
+
+type sealer struct{ ring *seal.Ring }
+
+func (s sealer) Seal(endpointID string, secret Secret) (Secret, error) {
+	return Secret(s.ring.Seal(endpointID, string(secret))), nil
+}
+
+func (s sealer) Open(endpointID string, sealed Secret) (Secret, error) {
+	plain, err := s.ring.Open(endpointID, string(sealed))
 	if err != nil {
-		return "", fmt.Errorf("alotwebhook: the sealed secret of %s does not open with key %q: it was changed, moved or sealed with another key", endpointID, id)
+		return "", fmt.Errorf("alotwebhook: %w", err)
 	}
 	return Secret(plain), nil
 }

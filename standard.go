@@ -12,52 +12,58 @@ import (
 	"time"
 )
 
-// The headers of Standard Webhooks (https://www.standardwebhooks.com), which
-// [Config.StandardWebhooks] adds and [Verifier.AcceptStandard] takes. All three
-// are covered by the signature.
+// These are the headers of Standard Webhooks (https://www.standardwebhooks.com).
+// [Config.StandardWebhooks] makes the sender add them, and
+// [Verifier.AcceptStandard] makes a verifier accept them. The signature covers the
+// id, the timestamp and the body.
 const (
-	// StandardIDHeader is the event's id, the same over all attempts.
+	// StandardIDHeader holds the event's id, the same in every attempt.
 	StandardIDHeader = "Webhook-Id"
-	// StandardTimestampHeader is the time of the attempt, in seconds since 1970.
+	// StandardTimestampHeader holds the time of the attempt, in whole seconds
+	// since 1970.
 	StandardTimestampHeader = "Webhook-Timestamp"
-	// StandardSignatureHeader is "v1," and a MAC in base64; while a secret is
-	// rotated several of them, with a space between.
+	// StandardSignatureHeader holds "v1," and a MAC in base64. During the
+	// rotation of a secret it holds several of them with a space between.
 	StandardSignatureHeader = "Webhook-Signature"
 )
 
-// DefaultStandardTolerance is how far an attempt's signed time may lie from the
-// verifier's own, if [StandardConfig.Tolerance] does not say otherwise.
+// DefaultStandardTolerance is the default of [StandardConfig.Tolerance]: 5 minutes.
 const DefaultStandardTolerance = 5 * time.Minute
 
-// Why an attempt is refused for its signed time. A sender that tries again signs
-// the time anew, so what was good and slow comes again as good.
+// These errors refuse an attempt because of its signed time. A sender signs the
+// time anew with every attempt, so an honest event that was late comes again with
+// a time that is accepted.
 var (
-	// ErrAttemptTooOld: the attempt was signed longer ago than the tolerance.
-	// Either it is a replay, or it was held up on the way (verify before
-	// queueing, or allow for the queue in the tolerance), or this clock is fast.
+	// ErrAttemptTooOld means that the attempt was signed longer ago than the
+	// tolerance. Either it is a replay; or it was held up on the way (verify it
+	// before you queue it, or add the time in the queue to the tolerance); or
+	// the clock of this machine is fast.
 	ErrAttemptTooOld = errors.New("alotwebhook: attempt too old")
-	// ErrAttemptTooNew: the attempt was signed further in the future than the
-	// tolerance: this clock is slow, or the sender's is fast. Set them by NTP.
+	// ErrAttemptTooNew means that the attempt was signed further in the future
+	// than the tolerance. The clock of this machine is slow, or the sender's is
+	// fast. Set both by NTP.
 	ErrAttemptTooNew = errors.New("alotwebhook: attempt from the future")
 )
 
 const (
 	secretPrefix    = "whsec_"
 	standardVersion = "v1,"
-	// standardSumLen is the length of a MAC in base64, with its padding.
+	// standardSumLen is the length of a MAC in base64 with its padding, in bytes.
 	standardSumLen = (sha256.Size + 2) / 3 * 4
-	// maxStandardID bounds what is copied of a header, in bytes.
+	// maxStandardID is the longest id that is accepted, in bytes. It bounds a
+	// buffer that is kept for the next request.
 	maxStandardID = 256
 )
 
-// Standard returns the secret as a Standard Webhooks library takes it: "whsec_"
-// and the base64 of the key.
+// Standard returns the secret in the form that a Standard Webhooks library takes:
+// "whsec_" and the base64 of the key.
 //
-// The key of that scheme is what the base64 behind "whsec_" stands for, if the
-// secret is of this form, with or without padding; such a secret, as [NewSecret]
-// makes it, can be given to a library as it is. Of any other secret the key is
-// its UTF-8 bytes. [Sign] knows no such difference: there the key is always the
-// UTF-8 bytes of the whole secret.
+// If a secret is "whsec_" and base64, with or without padding, its key in that
+// scheme is the decoded base64. [NewSecret] makes such secrets, and a library
+// takes them unchanged. The key of every other secret is its UTF-8 bytes.
+//
+// [Sign] makes no such distinction: its key is always the UTF-8 bytes of the whole
+// secret.
 func (s Secret) Standard() Secret {
 	if s == "" {
 		return ""
@@ -65,10 +71,10 @@ func (s Secret) Standard() Secret {
 	return secretPrefix + Secret(base64.StdEncoding.EncodeToString([]byte(s.standardKey())))
 }
 
-// standardKey returns the bytes of the key.
+// standardKey returns the bytes of the key in the scheme of Standard Webhooks.
 func (s Secret) standardKey() Secret {
 	text, ok := strings.CutPrefix(string(s), secretPrefix)
-	if !ok || strings.ContainsAny(text, "\r\n") { // which package base64 would skip
+	if !ok || strings.ContainsAny(text, "\r\n") { // package base64 would skip line ends
 		return s
 	}
 	encoding := base64.RawStdEncoding
@@ -83,9 +89,12 @@ func (s Secret) standardKey() Secret {
 }
 
 // SignStandard returns the value of [StandardSignatureHeader] for an attempt at
-// a time: "v1," and the base64 of the HMAC-SHA256 over the id, the time in whole
-// seconds and the body, with dots between them. An id with a dot in it signs,
-// but is not verified. For the key see [Secret.Standard].
+// the given time: "v1," and the base64 of the HMAC-SHA256 over the id, the time in
+// whole seconds and the body, with dots between them. [Secret.Standard] describes
+// the key.
+//
+// The id must not contain a dot: SignStandard signs such an id, but no verifier of
+// this package accepts it.
 func SignStandard(body []byte, id string, at time.Time, secret Secret) string {
 	m := macs.Get().(*mac)
 	defer macs.Put(m)
@@ -94,7 +103,7 @@ func SignStandard(body []byte, id string, at time.Time, secret Secret) string {
 	return standardVersion + string(sum[:])
 }
 
-// standardHead fills in what is signed in front of the body.
+// standardHead sets m.head to the text that is signed in front of the body.
 func (m *mac) standardHead(id, timestamp string) {
 	m.head = append(m.head[:0], id...)
 	m.head = append(m.head, '.')
@@ -102,36 +111,41 @@ func (m *mac) standardHead(id, timestamp string) {
 	m.head = append(m.head, '.')
 }
 
+// standardSum returns the MAC of m.head and the body in base64.
 func (m *mac) standardSum(body []byte, key Secret) (text [standardSumLen]byte) {
 	m.sumOf(key, m.head, body)
 	base64.StdEncoding.Encode(text[:], m.sum[:])
 	return text
 }
 
-// StandardConfig says how a [Verifier] takes the headers of Standard Webhooks;
-// nil works.
+// StandardConfig configures how a [Verifier] accepts the headers of Standard
+// Webhooks. A nil *StandardConfig stands for the defaults.
 type StandardConfig struct {
-	// Tolerance is how far the attempt's signed time may lie from now, before
-	// or after. Longer gives a replay more time, shorter refuses what was slow
-	// on the way or meets a clock that is off. Zero or less: default.
+	// Tolerance is the largest difference that is accepted between the
+	// attempt's signed time and this machine's clock, in either direction. A
+	// longer one gives a replay more time. A shorter one refuses honest
+	// attempts that were slow on the way, and all of them if a clock is wrong.
+	// Zero or less stands for the default.
 	// Defaults to [DefaultStandardTolerance].
 	Tolerance time.Duration
 
-	// Only refuses what has no Standard Webhooks headers, even if
-	// [SignatureHeader] is good. Without it, whoever replays an old request can
-	// leave the signed time out. Defaults to false: either form.
+	// Only refuses a request without the headers of Standard Webhooks, even if
+	// its [SignatureHeader] is good. Without Only, an attacker who replays an
+	// old request can leave these headers out, and with them the signed time.
+	// Defaults to false: the verifier accepts either form.
 	Only bool
 }
 
-// AcceptStandard returns a verifier with the same secrets that takes requests
-// with the headers of Standard Webhooks too, from [Config.StandardWebhooks] or
-// another sender that keeps that specification. Where a request has
-// [StandardSignatureHeader], that decides, and [SignatureHeader] is not looked
-// at; the methods that are given the value of SignatureHeader alone are as before.
+// AcceptStandard returns a verifier with the same secrets that also accepts the
+// headers of Standard Webhooks, from a sender with [Config.StandardWebhooks] or
+// from any other that keeps that specification. If a request has
+// [StandardSignatureHeader], this signature decides, and the verifier ignores
+// [SignatureHeader]. [Verifier.Verify] and [Verifier.VerifyMatch], which get the
+// value of SignatureHeader alone, do not change.
 //
-// Of several signatures one must match; versions other than v1 are skipped.
-// What is refused for its signed time is an [ErrAttemptTooOld] or an
-// [ErrAttemptTooNew], before the body is read.
+// One of several signatures must match. Signatures of a version other than v1 are
+// skipped. A signed time outside the tolerance is an [ErrAttemptTooOld] or an
+// [ErrAttemptTooNew], and is refused before the body is read.
 func (v *Verifier) AcceptStandard(cfg *StandardConfig) *Verifier {
 	if !v.ready() {
 		return new(Verifier)
@@ -146,10 +160,12 @@ func (v *Verifier) AcceptStandard(cfg *StandardConfig) *Verifier {
 	return &Verifier{keys: v.keys, standard: &own, memory: v.memory}
 }
 
-// standardClaim holds the three headers, well formed.
+// standardClaim holds the values of the three headers, well formed but not yet
+// compared with the body.
 type standardClaim struct{ id, timestamp, signatures string }
 
-// standardError is what is wrong with the headers: a sentinel in other words.
+// standardError is a sentinel error with a text that names the headers of Standard
+// Webhooks; the sentinel's own text names [SignatureHeader].
 type standardError struct {
 	sentinel error
 	text     string
@@ -161,13 +177,13 @@ func (e *standardError) Unwrap() error { return e.sentinel }
 
 var (
 	errStandardMissing   = &standardError{ErrNotSigned, "not signed: webhook-id, webhook-timestamp or webhook-signature is missing"}
-	errStandardDoubled   = &standardError{ErrMalformedSignature, "malformed signature: webhook-id, webhook-timestamp or webhook-signature stands there several times"}
+	errStandardDoubled   = &standardError{ErrMalformedSignature, "malformed signature: webhook-id, webhook-timestamp or webhook-signature appears more than once"}
 	errStandardID        = &standardError{ErrMalformedSignature, "malformed signature: webhook-id has a dot, or more than " + strconv.Itoa(maxStandardID) + " bytes"}
 	errStandardTimestamp = &standardError{ErrMalformedSignature, "malformed signature: webhook-timestamp is not a number of seconds since 1970"}
 	errStandardSignature = &standardError{ErrMalformedSignature, "malformed signature: webhook-signature has no v1, and 44 characters of base64"}
 )
 
-// claim refuses what the header alone condemns.
+// claim parses the three headers. Its errors are those that need no body.
 func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 	for _, header := range [...]struct {
 		name  string
@@ -182,7 +198,8 @@ func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 		}
 		*header.value = values[0]
 	}
-	// A dot would let one signed text be read as another id, time and body.
+	// With a dot in the id, one signed text could be divided in several ways
+	// into id, time and body.
 	if len(c.id) > maxStandardID || strings.Contains(c.id, ".") {
 		return c, errStandardID
 	}
@@ -196,8 +213,9 @@ func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 	return c, cfg.checkTime(at)
 }
 
-// parseStandardTimestamp takes the one spelling of a number of up to 12 digits:
-// it is the text that is signed.
+// parseStandardTimestamp reads a number of 1 to 12 digits without a leading zero.
+// It accepts no other spelling, because the signature covers the text and not the
+// number.
 func parseStandardTimestamp(text string) (at time.Time, ok bool) {
 	if text == "" || len(text) > 12 || text[0] == '0' {
 		return time.Time{}, false
@@ -212,6 +230,7 @@ func parseStandardTimestamp(text string) (at time.Time, ok bool) {
 	return time.Unix(seconds, 0), true
 }
 
+// checkTime refuses a signed time outside the tolerance.
 func (cfg *StandardConfig) checkTime(at time.Time) error {
 	now := time.Now()
 	if age := now.Sub(at); age > cfg.Tolerance {
@@ -223,6 +242,7 @@ func (cfg *StandardConfig) checkTime(at time.Time) error {
 	return nil
 }
 
+// hasSignature reports whether at least one signature has the form of version v1.
 func (c *standardClaim) hasSignature() bool {
 	for entry := range strings.SplitSeq(c.signatures, " ") {
 		if isStandardSignature(entry) {
@@ -236,15 +256,17 @@ func isStandardSignature(entry string) bool {
 	return len(entry) == len(standardVersion)+standardSumLen && entry[:len(standardVersion)] == standardVersion
 }
 
-// matchesStandard compares every signature, whichever matches, as text: base64
-// has several spellings for the same bytes, and one is published.
+// matchesStandard compares every signature of the claim, even after one has
+// matched, so that its running time does not depend on their order. It compares
+// base64 text and not bytes: several texts decode to the same bytes, and only one
+// of them is published.
 func (m *mac) matchesStandard(body []byte, key Secret, c *standardClaim) bool {
 	m.standardHead(c.id, c.timestamp)
 	want := m.standardSum(body, key)
 	matched := 0
 	for entry := range strings.SplitSeq(c.signatures, " ") {
 		if isStandardSignature(entry) {
-			var claimed [standardSumLen]byte // a conversion of the text would allocate
+			var claimed [standardSumLen]byte // []byte(entry) would allocate
 			copy(claimed[:], entry[len(standardVersion):])
 			matched |= subtle.ConstantTimeCompare(want[:], claimed[:])
 		}

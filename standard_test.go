@@ -19,7 +19,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// The libraries of Svix and of Standard Webhooks have this vector in their tests.
+// The tests of the Svix and Standard Webhooks libraries have this vector.
 func TestSignStandardKnownAnswer(t *testing.T) {
 	t.Parallel()
 	got := alotwebhook.SignStandard([]byte(`{"test": 2432232314}`), "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -27,7 +27,7 @@ func TestSignStandardKnownAnswer(t *testing.T) {
 	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", got)
 }
 
-// standardReference signs as the specification says, with the key's own bytes.
+// standardReference signs as the specification says. The key is the decoded key.
 func standardReference(body []byte, id, timestamp string, key []byte) string {
 	m := hmac.New(sha256.New, key)
 	m.Write([]byte(id + "." + timestamp + "."))
@@ -66,9 +66,9 @@ func TestStandardKey(t *testing.T) {
 
 			standard := c.secret.Standard()
 			require.Equal(t, "whsec_"+base64.StdEncoding.EncodeToString([]byte(c.key)), string(standard))
-			require.Equal(t, standard, standard.Standard(), "the same for what is of the form")
+			require.Equal(t, standard, standard.Standard(), "a secret of this form does not change")
 			require.Equal(t, want, alotwebhook.SignStandard([]byte("body"), "evt_1", at, standard))
-			require.Equal(t, referenceSign([]byte("body"), c.secret), alotwebhook.Sign([]byte("body"), c.secret), "always the UTF-8 bytes")
+			require.Equal(t, referenceSign([]byte("body"), c.secret), alotwebhook.Sign([]byte("body"), c.secret), "the key of Sign is always the UTF-8 bytes")
 		})
 	}
 	require.Empty(t, alotwebhook.Secret("").Standard())
@@ -76,7 +76,7 @@ func TestStandardKey(t *testing.T) {
 	require.Equal(t, own, own.Standard())
 }
 
-// standardHeader is what a sender adds at a time.
+// standardHeader returns the headers that a sender adds at a given time.
 func standardHeader(body []byte, at time.Time, secret alotwebhook.Secret) http.Header {
 	h := http.Header{}
 	h.Set("webhook-id", eventID)
@@ -202,7 +202,8 @@ func TestStandardTolerance(t *testing.T) {
 	})
 }
 
-// Which of the two forms decides.
+// A request may have our header, those of Standard Webhooks, or both. The cases say which
+// of them decides.
 func TestAcceptStandard(t *testing.T) {
 	t.Parallel()
 	body := []byte(payload)
@@ -242,7 +243,7 @@ func TestAcceptStandard(t *testing.T) {
 			require.ErrorIs(t, err, v, name)
 		}
 	}
-	require.NoError(t, only.Verify(body, alotwebhook.Sign(body, receiverSecret)), "the value of our own header, as before")
+	require.NoError(t, only.Verify(body, alotwebhook.Sign(body, receiverSecret)), "Verify still takes our own header")
 	for _, v := range []*alotwebhook.Verifier{nil, new(alotwebhook.Verifier)} {
 		_, err := v.AcceptStandard(nil).VerifyHeader(body, theirs)
 		require.Equal(t, alotwebhook.ErrNoSecret, err)
@@ -264,7 +265,7 @@ func TestReceiverAcceptsStandard(t *testing.T) {
 	send := func(at time.Time) int {
 		r := signed(payload)
 		r.Header = standardHeader([]byte(payload), at, receiverSecret)
-		return answerOf(receiver, r).StatusCode
+		return responseOf(receiver, r).StatusCode
 	}
 	require.Equal(t, http.StatusOK, send(time.Now()))
 	require.Equal(t, eventID, got.ID)
@@ -272,14 +273,16 @@ func TestReceiverAcceptsStandard(t *testing.T) {
 	require.ErrorIs(t, failed, alotwebhook.ErrAttemptTooOld)
 	require.Equal(t, http.StatusUnauthorized, send(time.Now().Add(time.Hour)))
 	require.ErrorIs(t, failed, alotwebhook.ErrAttemptTooNew)
-	require.Equal(t, http.StatusUnauthorized, answerOf(receiver, signed(payload)).StatusCode)
+	require.Equal(t, http.StatusUnauthorized, responseOf(receiver, signed(payload)).StatusCode)
 	require.ErrorIs(t, failed, alotwebhook.ErrNotSigned)
 }
 
-// Not parallel: AllocsPerRun counts those of the whole process.
 func TestVerifyHeaderAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("under the race detector a sync.Pool drops things at random")
+	}
+	if !alone(t) {
+		return
 	}
 	body := []byte(payload)
 	v := standardVerifier(t, nil, "old", receiverSecret)
@@ -288,7 +291,7 @@ func TestVerifyHeaderAllocatesNothing(t *testing.T) {
 	ours := http.Header{alotwebhook.SignatureHeader: {alotwebhook.Sign(body, receiverSecret)}}
 	for name, h := range map[string]http.Header{"theirs": theirs, "ours": ours} {
 		var err error
-		require.Zero(t, testing.AllocsPerRun(20, func() {
+		require.Zero(t, allocations(func() {
 			_, e := v.VerifyHeader(body, h)
 			err = errors.Join(err, e)
 		}), name)
@@ -299,7 +302,7 @@ func TestVerifyHeaderAllocatesNothing(t *testing.T) {
 func TestDispatcherSendsStandardHeaders(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		net := &receivers{answer: func(_ *http.Request, n int) (*http.Response, error) {
+		net := &receivers{respond: func(_ *http.Request, n int) (*http.Response, error) {
 			if n == 1 {
 				return status(http.StatusInternalServerError), nil
 			}
@@ -338,8 +341,9 @@ func TestDispatcherSendsNoStandardHeadersUnasked(t *testing.T) {
 	})
 }
 
-// From the rotation to the moment that it takes effect, a receiver that knows
-// either secret accepts; before it the old one only, after it the new one.
+// Between the order of a rotation and the time when it takes effect, a receiver with
+// either secret accepts. Before that only the old secret is good, and after it only the new
+// one.
 func TestDispatcherSignsWithBothSecretsDuringRotation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

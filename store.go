@@ -8,51 +8,50 @@ import (
 
 // Errors that a [Store] returns, wrapped or not; callers test with [errors.Is].
 var (
-	// ErrNotFound: no endpoint, delivery, event or recovery has that id.
+	// ErrNotFound says that no endpoint, delivery, event or recovery has that id.
 	ErrNotFound = errors.New("alotwebhook: not found")
-	// ErrConflict: the endpoint or the recovery was changed since it was read; read it again.
+	// ErrConflict says that the endpoint or the recovery was changed since it was read.
+	// Read it again and decide anew.
 	ErrConflict = errors.New("alotwebhook: changed meanwhile")
 )
 
-// Store keeps events, endpoints, deliveries and their history. Three roles
-// make it up, each small enough to implement for a database of one's own in
-// an afternoon; package storetest proves the result.
+// Store keeps events, endpoints, deliveries and their history. It has three roles, small
+// enough to implement for a database of one's own in an afternoon. Package storetest
+// proves the result. [Notifier] and [Tallier] are optional capabilities of a store.
 //
 // # Rules for implementers
 //
-// All methods may be called from many goroutines at once, and, where the
-// database is shared, from many processes. A method that returned nil has
-// stored what it says durably and atomically: all of its batch or nothing.
-// A method that returned an error may be called again with the same
-// arguments without harm. The arguments' slices and maps are the caller's
-// once the method returned; what a method returns is the caller's too,
-// except that a Payload and an Endpoint of [Claimed] are read-only and may be
-// shared.
+// All methods may be called from many goroutines at once and, where the database is
+// shared, from many processes. A method stores the whole of its batch or nothing; once it
+// has returned nil, the batch is durable. After an error the method may be called again
+// with the same arguments, without harm.
 //
-// Time: due times, leases and creation times are judged by the store's own
-// clock alone (the database's, where there is one), never by the caller's.
-// That is why durations go in and out, not instants. Times are kept to the
-// microsecond or better.
+// Slices and maps of the arguments belong to the caller once the method has returned. The
+// results belong to the caller, too, except that the Payload and the Endpoint of a
+// [Claimed] are read-only and may be shared.
 //
-// Secrets are opaque text to the store: kept as they are, never logged.
+// Due times, leases and creation times are judged by the store's own clock alone, which
+// is the database's if there is one, and never by the caller's. So durations go in and
+// out, not instants. Times are kept to the microsecond or better.
+//
+// Secrets are opaque text to the store. It keeps them as they are and never logs them.
 type Store interface {
 	Queue
 	Endpoints
 	History
 }
 
-// Enqueuer stores events with their deliveries. A [Store] is one; so is what
-// a store's Tx method gives for a transaction of the host's own.
+// Enqueuer stores events with their deliveries. A [Store] is one. The Tx method of a
+// store returns another, for a transaction of the host's own.
 type Enqueuer interface {
-	// Enqueue stores the events and, for each, one delivery per endpoint of
-	// the organization that subscribes to the type: pending and due at once,
-	// or parked while the endpoint is disabled. The delivery's id is
-	// [DeliveryID]. An event id that is stored already changes nothing, even
-	// if the subscriptions or the event are different now; the same id twice
-	// in one call counts once. An event that nobody subscribes to is stored
-	// all the same.
+	// Enqueue stores the events and, for each, one delivery to every endpoint of the
+	// organization that subscribes to the type. The delivery is pending and due at once,
+	// or parked while the endpoint is disabled. Its id is [DeliveryID]. An event without
+	// subscribers is stored as well.
 	//
-	// The events are valid: the dispatcher checked them.
+	// An event whose id is stored already changes nothing, even if the subscriptions or
+	// the event are different now. The same id twice in one call counts once. The events
+	// are valid: the dispatcher has checked them.
 	Enqueue(ctx context.Context, events []Event) error
 }
 
@@ -60,254 +59,259 @@ type Enqueuer interface {
 type Queue interface {
 	Enqueuer
 
-	// EnqueueTo stores the event with one delivery, to that endpoint alone,
-	// whatever it subscribes to: how a test event is sent. [ErrNotFound] when
-	// there is no such endpoint.
+	// EnqueueTo stores the event with one delivery, to that endpoint alone, whether it
+	// subscribes to the type or not. So test events are sent. The error is [ErrNotFound]
+	// if there is no such endpoint.
 	EnqueueTo(ctx context.Context, endpointID string, event Event) error
 
-	// Claim leases due deliveries of endpoints that are not disabled and
-	// returns them with payload and endpoint.
+	// Claim leases due deliveries of enabled endpoints and returns them with their
+	// payload and endpoint.
 	//
-	//   - Never more than Limit in all, and of one endpoint never more than
+	//   - It returns at most Limit deliveries, and of each endpoint at most
 	//     PerEndpoint − Busy[its id].
-	//   - Within an endpoint, those due longest first.
-	//   - Endpoints take turns: with several that have due deliveries and
-	//     free slots, no endpoint's backlog goes before another's turn, and
-	//     whoever did not fit into this claim comes first in the next.
-	//   - Each is leased: not due again before Lease has passed. When it has
-	//     passed without a Finish, the delivery is due again by itself.
-	//   - Each carries a fencing Token that no other claim of the same delivery
-	//     carried.
-	//   - The cost depends on the batch, not on the backlog, on the history or
-	//     on what disabled and busy endpoints have waiting.
+	//   - Of an endpoint's deliveries, those that are due longest come first.
+	//   - Endpoints take turns. If several have due deliveries and free slots, each gets
+	//     its turn before any backlog is served further, and those that did not fit into
+	//     this claim come first in the next.
+	//   - Each delivery is leased: it is not due again before Lease has passed. When that
+	//     passes without a Finish, the delivery is due again by itself.
+	//   - Each carries a Token that no other claim of the same delivery had or will have.
+	//   - The cost depends on the size of the batch. It does not depend on the backlog,
+	//     on the history or on the deliveries of disabled and busy endpoints.
 	Claim(ctx context.Context, c ClaimRequest) (ClaimResult, error)
 
-	// Finish records outcomes: the attempt goes into the history and the
-	// delivery takes its next state, all in one transaction. An outcome whose
-	// Token is not that of the delivery's newest claim changes nothing, and the
-	// delivery's id is returned in lost; the others of the batch count. A claim
-	// whose lease ran out is still the newest until somebody else claims.
+	// Finish records outcomes, all in one transaction: the attempt goes into the history
+	// and the delivery takes its next state. It is fenced: an outcome whose Token is not
+	// that of the delivery's newest claim changes nothing, and Finish returns the
+	// delivery's id in lost. The other outcomes of the batch count. A claim whose lease
+	// has run out stays the newest until the delivery is claimed again.
 	//
 	//   - [StateDelivered] and [StateFailed] end the delivery.
-	//   - [StatePending] makes it due again in NextAttemptIn, and visible for
-	//     claims at once when that is zero or less.
-	//   - An outcome without an attempt (Attempt.Number 0) adds nothing to the
-	//     history. With StatePending it is a release: the delivery is as if it
-	//     had not been claimed.
+	//   - [StatePending] makes it due again in NextAttemptIn, and at once if that is zero
+	//     or less.
+	//   - An outcome without an attempt (Attempt.Number 0) adds nothing to the history.
+	//     With StatePending it is a release: the delivery is as if it had never been
+	//     claimed.
 	//
-	// Finish also keeps [Endpoint.FailingSince]: a failed attempt sets it to
-	// the attempt's StartedAt if it is zero, a successful one clears it. That
-	// does not count as a change of Version.
+	// Finish also keeps [Endpoint.FailingSince]: a failed attempt sets it to the attempt's
+	// StartedAt if it is zero, and a successful one clears it. Neither changes the
+	// endpoint's Version.
 	Finish(ctx context.Context, outcomes []Outcome) (lost []string, err error)
 
-	// Redeliver makes deliveries due at once: finished ones become pending
-	// again with their attempts kept and their schedule begun anew; a pending
-	// one that waits for its time waits no longer. One that is leased just
-	// now, one that is unknown, one whose endpoint or payload is gone is left
-	// alone. It returns how many were made due.
+	// Redeliver makes deliveries due at once and returns how many it made due. A finished
+	// one becomes pending again; it keeps its attempts and begins its schedule anew. A
+	// pending one that waits for its time waits no longer. Redeliver leaves a delivery
+	// alone that is leased or unknown, or whose endpoint or payload is gone.
 	Redeliver(ctx context.Context, deliveryIDs []string) (int, error)
 }
 
-// ClaimRequest is what a dispatcher has room for.
+// ClaimRequest says how many deliveries a dispatcher has room for.
 type ClaimRequest struct {
 	// Limit is the most deliveries to return; at least 1.
 	Limit int
 	// PerEndpoint is how many slots each endpoint has; at least 1.
 	PerEndpoint int
-	// Lease is how long the claimed deliveries stay out of others' sight.
+	// Lease is how long no other claim returns the claimed deliveries.
 	Lease time.Duration
-	// Busy holds, by endpoint id, how many of its slots are in use or
-	// withheld; absent is none. A value of PerEndpoint or more excludes it.
+	// Busy holds, by endpoint id, how many of the endpoint's slots are in use or
+	// withheld. An absent endpoint has all of them free; one with PerEndpoint or more
+	// has none.
 	Busy map[string]int
 }
 
-// ClaimResult is what a claim got.
+// ClaimResult is the result of a claim.
 type ClaimResult struct {
 	Deliveries []Claimed
-	// NextIn is how long until the next delivery of an enabled endpoint falls
-	// due that is not due yet, leased ones included; 0 when there is none.
-	// Deliveries that are due but were left for want of a slot do not count.
+	// NextIn is how long until the next delivery of an enabled endpoint falls due, the
+	// end of a lease included; 0 if none will. Deliveries that are due already, but had
+	// no free slot, do not count. A dispatcher reads NextIn if Deliveries is empty.
 	NextIn time.Duration
 }
 
-// Claimed is a delivery under lease, with all that an attempt needs.
+// Claimed is a leased delivery with everything that an attempt needs.
 type Claimed struct {
 	DeliveryID string
-	// Token fences: it is given back in [Outcome]. It is never 0.
+	// Token names this claim. [Outcome] gives it back, so that Finish can tell whether the
+	// delivery was claimed again meanwhile. It is never 0.
 	Token int64
-	// Attempt is the number that the attempt to come will bear, from 1.
+	// Attempt is the number of the attempt to come, from 1.
 	Attempt int
-	// Try is the same counted from the last redelivery: what the schedule goes by.
+	// Try is the attempt's number since the last redelivery, from 1. The schedule of the
+	// retries goes by it.
 	Try int
-	// Claims is how often the delivery was claimed since its last outcome or
-	// release, this claim included.
+	// Claims is how often the delivery was claimed since its last outcome or release,
+	// this claim included.
 	Claims int
 	// EventID and EventType are the event's.
 	EventID, EventType string
-	// Payload is what [Event.Payload] gave; nil if it was erased.
+	// Payload is the result of [Event.Payload]; nil if it was erased. It is read-only.
 	Payload []byte
-	// Endpoint may be shared by all claims of the batch. Read-only.
+	// Endpoint is read-only: all claims of the batch may share it.
 	Endpoint *Endpoint
 }
 
-// Outcome is how a claimed delivery goes on.
+// Outcome says how a claimed delivery goes on.
 type Outcome struct {
 	DeliveryID string
 	// Token is that of [Claimed].
 	Token int64
-	// Attempt is what was tried; Number 0 if nothing was.
+	// Attempt is the attempt that was made; its Number is 0 if none was.
 	Attempt Attempt
-	// State is the delivery's next one: pending, delivered or failed.
+	// State is the delivery's next state: pending, delivered or failed.
 	State DeliveryState
-	// NextAttemptIn is when a pending delivery falls due again.
+	// NextAttemptIn is how long until a pending delivery is due again.
 	NextAttemptIn time.Duration
 }
 
-// Endpoints is the role that keeps who wants to hear of what.
+// Endpoints is the role of a [Store] that keeps endpoints and their recoveries.
 type Endpoints interface {
-	// PutEndpoint stores a new endpoint (Version 0) or replaces the stored one
-	// if its version is still e.Version; otherwise [ErrConflict], or
-	// [ErrNotFound] when it is gone. The stored version is e.Version + 1. All
-	// fields are stored as given. Disabling parks the endpoint's pending
-	// deliveries, enabling frees the parked ones with the due times that they have.
-	// Both take effect at once, whatever the backlog.
+	// PutEndpoint stores a new endpoint (Version 0), or replaces the stored one if its
+	// version is still e.Version. The stored version is then e.Version + 1. All other
+	// fields are stored as given. The error is [ErrConflict] if the versions differ, and
+	// [ErrNotFound] if the endpoint to replace is gone.
+	//
+	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
+	// pending again, with the due times that they have. Both take effect at once, however
+	// many deliveries there are.
 	PutEndpoint(ctx context.Context, e Endpoint) error
 
-	// Endpoint returns one, or [ErrNotFound].
+	// Endpoint returns an endpoint, or [ErrNotFound].
 	Endpoint(ctx context.Context, id string) (Endpoint, error)
 
-	// Endpoints returns a page of the matching ones, in the order of their
-	// ids, and the cursor of the next page; "" after the last.
+	// Endpoints returns a page of the endpoints that f selects, in the order of their ids,
+	// and the cursor of the next page; "" after the last.
 	Endpoints(ctx context.Context, f EndpointFilter) (page []Endpoint, next string, err error)
 
-	// DeleteEndpoint removes the endpoint for good, or returns [ErrNotFound].
-	// Its unfinished deliveries are failed with [ReasonEndpointDeleted], which is
-	// not an attempt; their history stays readable.
+	// DeleteEndpoint removes the endpoint for good, or returns [ErrNotFound]. Its
+	// unfinished deliveries fail with [ReasonEndpointDeleted], without an attempt. Their
+	// history stays readable.
 	DeleteEndpoint(ctx context.Context, id string) error
 
-	// PutRecovery stores an endpoint's recovery: the first that the endpoint
-	// has (Version 0), or in place of the stored one if that is still at
-	// r.Version; otherwise [ErrConflict]. The stored version is r.Version + 1.
-	// All fields are stored as given. Deleting the endpoint changes nothing
-	// in its recovery.
+	// PutRecovery stores the first recovery of an endpoint (Version 0), or replaces the
+	// stored one if its version is still r.Version; otherwise the error is [ErrConflict].
+	// The stored version is r.Version + 1. All other fields are stored as given. Deleting
+	// the endpoint does not change its recovery.
 	PutRecovery(ctx context.Context, r Recovery) error
 
-	// Recoveries returns a page of the matching ones, in the order of their
-	// endpoints' ids, and the cursor of the next page; "" after the last. That
-	// of one endpoint, and those that run, are found quickly among many others:
-	// every process looks for the latter every few seconds.
+	// Recoveries returns a page of the recoveries that f selects, in the order of their
+	// endpoints' ids, and the cursor of the next page; "" after the last. It finds the one
+	// of an endpoint, and those that are running, quickly among many others: every
+	// process searches for running ones every few seconds.
 	Recoveries(ctx context.Context, f RecoveryFilter) (page []Recovery, next string, err error)
 }
 
-// EndpointFilter selects endpoints; zero fields select all.
+// EndpointFilter selects endpoints. A zero field selects all.
 type EndpointFilter struct {
 	// OrganizationID is the owner.
 	OrganizationID string
-	// Cursor continues a listing behind that endpoint id.
+	// Cursor is an endpoint id: the page begins after it.
 	Cursor string
-	// Limit is the page's size, 100 when it is 0.
+	// Limit is the size of a page; 0 stands for 100.
 	Limit int
 }
 
-// RecoveryFilter selects recoveries; zero fields select all.
+// RecoveryFilter selects recoveries. A zero field selects all.
 type RecoveryFilter struct {
 	EndpointID string
 	State      RecoveryState
-	// Cursor continues a listing behind that endpoint id.
+	// Cursor is an endpoint id: the page begins after its recovery.
 	Cursor string
-	// Limit is the page's size, 100 when it is 0.
+	// Limit is the size of a page; 0 stands for 100.
 	Limit int
 }
 
-// History is the role that people read.
+// History is the role of a [Store] that shows events and deliveries, and purges old ones.
 type History interface {
-	// Event returns a stored event, or [ErrNotFound], also when its payload was erased.
+	// Event returns a stored event, or [ErrNotFound], also if its payload was erased.
 	Event(ctx context.Context, id string) (Event, error)
 
-	// Deliveries returns a page of the matching ones, without their attempts,
-	// in descending order of their ids (newest first), and the cursor of the
-	// next page; "" after the last.
+	// Deliveries returns a page of the deliveries that f selects, without their attempts,
+	// in descending order of their ids (newest first), and the cursor of the next page; ""
+	// after the last.
 	//
-	// A page may hold fewer than Limit, even none, although others follow: where
-	// a store would have to pass over more than 100 deliveries that do not
-	// match, it may give what it has found. So every page is quick, whatever is
-	// selected out of however much.
+	// A page may hold fewer deliveries than Limit, even none, although others follow: a
+	// store may end a page once it has passed over more than 100 deliveries that do not
+	// match. So every page is quick, however few are selected out of many.
 	Deliveries(ctx context.Context, f Filter) (page []Delivery, next string, err error)
 
-	// Delivery returns one with its attempts, or [ErrNotFound].
+	// Delivery returns a delivery with its attempts, or [ErrNotFound].
 	Delivery(ctx context.Context, id string) (Delivery, error)
 
-	// Purge erases and deletes what has passed its time, at most Limit rows
-	// of each kind, and says how much that was. Nothing unfinished is touched.
-	// Recoveries that do not run any more go, uncounted, when their endpoint is
-	// gone and History has passed since their UpdatedAt.
+	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows
+	// of each kind, and returns how many. It never touches an unfinished delivery or its
+	// event. It also deletes, uncounted, a recovery that has ended if its endpoint is gone
+	// and p.History has passed since its UpdatedAt.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
-	// Stats counts the queue.
+	// Stats counts the unfinished deliveries.
 	Stats(ctx context.Context) (Stats, error)
 }
 
-// Filter selects deliveries; zero fields select all.
+// Filter selects deliveries. A zero field selects all.
 type Filter struct {
 	OrganizationID string
 	EndpointID     string
 	EventID        string
 	EventType      string
 	State          DeliveryState
-	// Since and Until bound the creation time of the event id, from Since
-	// (inclusive) to Until (exclusive), in whole milliseconds.
+	// Since (inclusive) and Until (exclusive) bound the time in the event's id, in whole
+	// milliseconds.
 	Since, Until time.Time
-	// Cursor continues a listing below that delivery id: the last one of the
-	// page before or, if that was cut short, the last one looked at.
+	// Cursor is a delivery id: the page begins below it. It is the last delivery of the
+	// page before or, if that page was cut short, the last one that was passed over.
 	Cursor string
-	// Limit is the page's size, 100 when it is 0.
+	// Limit is the size of a page; 0 stands for 100.
 	Limit int
 }
 
-// PurgeRequest says how long things are kept, counted from when a delivery
-// was finished, or an event without one was stored. 0 keeps for ever.
+// PurgeRequest says how long things are kept. The time counts from when a delivery was
+// finished or, for an event without deliveries, from when it was stored. 0 means for ever.
 type PurgeRequest struct {
-	// Payloads is how long the payload of an event with only finished deliveries is kept.
+	// Payloads is how long the payload of an event is kept once all its deliveries are
+	// finished.
 	Payloads time.Duration
 	// History is how long finished deliveries, their attempts and their events are kept.
 	History time.Duration
-	// Tallies is how long an hour's tallies are kept, counted from its beginning;
-	// nothing to a store that is no [Tallier].
+	// Tallies is how long the tallies of an hour are kept, from the hour's beginning. A
+	// store that is no [Tallier] ignores it.
 	Tallies time.Duration
-	// Limit bounds the rows of one call, so that none takes long; 1,000 when it is 0.
+	// Limit bounds the rows of each kind in one call, so that no call takes long; 0 stands
+	// for 1,000.
 	Limit int
 }
 
-// PurgeResult counts what a purge did. A host calls again while any reached Limit.
+// PurgeResult counts what a purge erased or deleted. While any count reaches the Limit,
+// there may be more.
 type PurgeResult struct {
 	Payloads, Deliveries, Events, Tallies int
 }
 
 // Stats describes the queue at one moment.
 type Stats struct {
-	// Pending counts unfinished deliveries to enabled endpoints: due, waiting and under way.
+	// Pending counts the unfinished deliveries to enabled endpoints: due, waiting for
+	// their next attempt, or under way.
 	Pending int64
-	// Parked counts those that wait for a disabled endpoint.
+	// Parked counts the unfinished deliveries to disabled endpoints.
 	Parked int64
-	// OldestDue is how long the delivery due longest has been due; 0 when none is.
+	// OldestDue is how long the delivery that is due longest has been due; 0 if none is.
 	OldestDue time.Duration
 }
 
-// Notifier is an optional capability of a [Store] that several processes
-// share: word from one to the others that something was emitted, faster than
-// their polling. A dispatcher that finds it uses it; nothing depends on it, so
-// it may lose a word.
+// Notifier is an optional capability of a [Store] that several processes share. It tells
+// the others that something was emitted, sooner than they would find it by polling. A
+// dispatcher uses it if its store is one. Nothing depends on it, so a notification may
+// get lost.
 type Notifier interface {
-	// Notify sends word soon and returns at once. Calls in quick succession
-	// may be put together, so long as word is sent after the last one.
+	// Notify notifies all processes soon and returns at once. Calls in quick succession
+	// may be joined, as long as one notification is sent after the last of them.
 	Notify()
-	// Listen calls heard once it listens and for each word from any process,
-	// in the goroutine that called it, until ctx is done. It returns when it
-	// cannot go on; the dispatcher calls it again.
+	// Listen calls heard once it listens and then for each notification of any process,
+	// in the goroutine that called Listen. It returns when ctx is done, or when it cannot
+	// go on; then the dispatcher calls it again.
 	Listen(ctx context.Context, heard func()) error
 }
 
-// notifier finds the capability, or returns nil.
+// notifier returns the store as a Notifier, or nil if it is none.
 func notifier(s Store) Notifier {
 	n, _ := s.(Notifier)
 	return n

@@ -14,17 +14,17 @@ import (
 	"github.com/alot/alotwebhook/internal/pace"
 )
 
-// Tally counts the attempts of an hour that were made to an endpoint.
+// Tally counts the attempts that were made to an endpoint in an hour.
 type Tally struct {
 	EndpointID string
-	// Hour is when the hour begins: UTC and whole. An attempt belongs to the
-	// hour in which it was started, by the clock of the dispatcher that made it.
+	// Hour is the whole hour in UTC. An attempt belongs to the hour in which it was
+	// started, by the clock of the dispatcher that made it.
 	Hour time.Time
-	// Succeeded counts the attempts that were answered with a 2xx status.
+	// Succeeded counts the attempts that got a 2xx response.
 	Succeeded int64
-	// Reasons counts the others by why they failed; nil when there were none.
+	// Reasons counts the failed attempts by their reason; nil if there were none.
 	Reasons map[FailureReason]int64
-	// Duration is what all attempts took together, Slowest the longest of them.
+	// Duration is the time of all attempts together, Slowest that of the longest.
 	Duration, Slowest time.Duration
 }
 
@@ -37,12 +37,12 @@ func (t Tally) Failed() int64 {
 	return n
 }
 
-// Average is how long an attempt took on average; 0 when there was none.
+// Average returns how long an attempt took on average; 0 if there was none.
 func (t Tally) Average() time.Duration {
 	return t.Duration / time.Duration(max(t.Succeeded+t.Failed(), 1))
 }
 
-// Add adds other to t, whatever its endpoint and hour are.
+// Add adds the attempts of other to t. The endpoint and the hour of other do not matter.
 func (t *Tally) Add(other Tally) {
 	t.Succeeded += other.Succeeded
 	t.Duration += other.Duration
@@ -55,39 +55,38 @@ func (t *Tally) Add(other Tally) {
 	}
 }
 
-// Tallier is an optional capability of a [Store]: it keeps tallies, so that
-// success, latency and reasons can be shown without counting the history. A
-// dispatcher that finds it tallies its attempts; nothing depends on it.
+// Tallier is an optional capability of a [Store]. It keeps tallies, so that success,
+// latency and failure reasons can be shown without counting the history. A dispatcher
+// tallies its attempts if its store is a Tallier; nothing else depends on it.
 //
-// Purge deletes what has passed PurgeRequest.Tallies.
+// Purge deletes tallies older than PurgeRequest.Tallies.
 type Tallier interface {
-	// AddTallies adds to what is stored for each endpoint and hour: all of the
-	// batch or, with an error, nothing; after an error that leaves open which,
-	// some attempts count twice or not at all. Several processes may add to the
-	// same hours at once, in batches of any order, without waiting for each
-	// other in a circle. Endpoints need not exist.
+	// AddTallies adds the batch to the stored tallies of each endpoint and hour: all of it
+	// or, with an error, nothing. An error that leaves open whether it was stored, such as
+	// a lost connection, may make some attempts count twice or not at all. Several
+	// processes may add to the same hours at once, in batches of any order, and must not
+	// deadlock. The endpoints need not exist.
 	AddTallies(ctx context.Context, tallies []Tally) error
-	// Tallies returns those of the endpoints whose Hour is since or later, by
-	// endpoint and then by hour. An hour without attempts has none.
+	// Tallies returns the tallies of the endpoints whose Hour is since or later, ordered
+	// by endpoint and then by hour. An hour without attempts has no tally.
 	Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]Tally, error)
 }
 
-// tallier finds the capability, or returns nil.
+// tallier returns the store as a Tallier, or nil if it is none.
 func tallier(s Store) Tallier {
 	t, _ := s.(Tallier)
 	return t
 }
 
-// tallyRetention is how long tallies are kept: a week, in every time zone.
+// tallyRetention is how long tallies are kept: enough for a week in every time zone.
 const tallyRetention = 8 * day
 
-// Tallies returns the tallies of the endpoints, of the hour that since falls
-// into and later, by endpoint and then by hour: what was added to the store, by
-// all processes, and what this one is about to. Others add theirs every few
-// seconds. They are kept for eight days. A process that is killed takes its last
-// seconds of them with it: they are for charts, and the history is what counts.
+// Tallies returns the tallies of the endpoints from the hour of since on, ordered by
+// endpoint and then by hour. Attempts of this process count at once, those of other
+// processes within a few seconds. Tallies are kept for eight days. A process that is
+// killed loses those of its last seconds: they are for charts, the history is exact.
 //
-// Test for [errors.ErrUnsupported] when the store is no [Tallier].
+// The error is an [errors.ErrUnsupported] if the store is no [Tallier].
 func (d *Dispatcher) Tallies(ctx context.Context, since time.Time, endpointIDs ...string) ([]Tally, error) {
 	list, err := d.tallies.read(ctx, since.UTC().Truncate(time.Hour), endpointIDs)
 	if err != nil {
@@ -96,15 +95,15 @@ func (d *Dispatcher) Tallies(ctx context.Context, since time.Time, endpointIDs .
 	return list, nil
 }
 
-// tallies are the attempts of this process that its store does not know of yet.
+// tallies holds the attempts of this process that its store does not know of yet.
 type tallies struct {
-	store Tallier // nil: nothing is tallied
+	store Tallier // nil if nothing is tallied
 
 	mu      sync.Mutex
 	pending map[tallyKey]*Tally
 
-	// moving is held while pending ones go to the store: a reader finds each
-	// attempt here or there.
+	// moving is held while pending tallies go to the store and while they are read, so
+	// that a reader counts each attempt once. It is locked before mu.
 	moving sync.Mutex
 }
 
@@ -113,7 +112,8 @@ type tallyKey struct {
 	hour       int64 // Unix time
 }
 
-// maxTallies bounds the memory while the store does not take them.
+// maxTallies bounds the memory of pending tallies while the store fails. Past it, the
+// attempts of further endpoints and hours are not tallied.
 const maxTallies = 50_000
 
 func (t *Tally) key() tallyKey { return tallyKey{t.EndpointID, t.Hour.Unix()} }
@@ -122,8 +122,8 @@ func byEndpointAndHour(a, b Tally) int {
 	return cmp.Or(cmp.Compare(a.EndpointID, b.EndpointID), a.Hour.Compare(b.Hour))
 }
 
-// of returns the pending tally of an endpoint and hour; the caller holds mu.
-func (ts *tallies) of(endpointID string, hour time.Time) *Tally {
+// pendingFor returns the pending tally of an endpoint and hour. The caller holds mu.
+func (ts *tallies) pendingFor(endpointID string, hour time.Time) *Tally {
 	key := tallyKey{endpointID, hour.Unix()}
 	t := ts.pending[key]
 	if t == nil {
@@ -135,9 +135,9 @@ func (ts *tallies) of(endpointID string, hour time.Time) *Tally {
 	return t
 }
 
-// count tallies an attempt; the caller holds mu.
+// count tallies an attempt. The caller holds mu.
 func (ts *tallies) count(endpointID string, a *Attempt) {
-	t := ts.of(endpointID, a.StartedAt.UTC().Truncate(time.Hour))
+	t := ts.pendingFor(endpointID, a.StartedAt.UTC().Truncate(time.Hour))
 	t.Duration += a.Duration
 	t.Slowest = max(t.Slowest, a.Duration)
 	if a.Reason == "" {
@@ -150,8 +150,8 @@ func (ts *tallies) count(endpointID string, a *Attempt) {
 	t.Reasons[a.Reason]++
 }
 
-// countAll tallies the attempts of a batch.
-func (ts *tallies) countAll(batch []finished) {
+// countAll tallies the attempts of a batch of outcomes. A released delivery has none.
+func (ts *tallies) countAll(batch []endpointOutcome) {
 	if ts.store == nil {
 		return
 	}
@@ -164,11 +164,11 @@ func (ts *tallies) countAll(batch []finished) {
 	}
 }
 
-// tallyInterval is how often tallies go to the store, if there are any.
+// tallyInterval is how often pending tallies go to the store.
 const tallyInterval = 5 * time.Second
 
-// tallyUp moves tallies to the store until ctx is done.
-func (d *Dispatcher) tallyUp(ctx context.Context) {
+// storeTallies moves pending tallies to the store every few seconds until ctx is done.
+func (d *Dispatcher) storeTallies(ctx context.Context) {
 	if d.tallies.store == nil {
 		return
 	}
@@ -182,16 +182,16 @@ func (d *Dispatcher) tallyUp(ctx context.Context) {
 	}
 }
 
-// flushTallies is bounded, and not cut off by the end of a run: that would leave
-// open what was stored.
+// flushTallies moves the pending tallies to the store, within finishTimeout. The end of a
+// run does not cut it off, because that would leave open whether they were stored.
 func (d *Dispatcher) flushTallies() error {
 	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	return d.tallies.flush(ctx)
 }
 
-// lastTallies is the end of a run.
-func (d *Dispatcher) lastTallies() {
+// storeLastTallies moves the tallies that are pending at the end of a run to the store.
+func (d *Dispatcher) storeLastTallies() {
 	if d.tallies.store == nil {
 		return
 	}
@@ -200,7 +200,7 @@ func (d *Dispatcher) lastTallies() {
 	}
 }
 
-// flush moves what is pending to the store, or keeps it after an error.
+// flush moves the pending tallies to the store. After an error they are pending again.
 func (ts *tallies) flush(ctx context.Context) error {
 	ts.moving.Lock()
 	defer ts.moving.Unlock()
@@ -220,13 +220,13 @@ func (ts *tallies) flush(ctx context.Context) error {
 		ts.mu.Lock()
 		defer ts.mu.Unlock()
 		for _, t := range batch {
-			ts.of(t.EndpointID, t.Hour).Add(t)
+			ts.pendingFor(t.EndpointID, t.Hour).Add(t)
 		}
 	}
 	return err
 }
 
-// read returns what is stored with what is pending.
+// read returns the stored and the pending tallies, added up.
 func (ts *tallies) read(ctx context.Context, since time.Time, endpointIDs []string) ([]Tally, error) {
 	if ts.store == nil {
 		return nil, fmt.Errorf("the store keeps none: %w", errors.ErrUnsupported)
@@ -243,7 +243,7 @@ func (ts *tallies) read(ctx context.Context, since time.Time, endpointIDs []stri
 			sum.Add(t)
 			return
 		}
-		t.Reasons = maps.Clone(t.Reasons) // what is pending goes on being counted
+		t.Reasons = maps.Clone(t.Reasons) // a pending tally goes on counting in its own map
 		sums[t.key()] = &t
 	}
 	for _, t := range stored {

@@ -18,7 +18,7 @@ import (
 func TestTallies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		net := &receivers{answer: func(r *http.Request, n int) (*http.Response, error) {
+		net := &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
 			time.Sleep(time.Duration(n) * 10 * time.Millisecond)
 			if r.URL.Host == "b.example.com" {
 				return status(http.StatusInternalServerError), nil
@@ -87,7 +87,7 @@ func TestTalliesNeedATallier(t *testing.T) {
 	})
 }
 
-// While the store takes no tallies they are kept and shown.
+// While the store cannot store tallies, the dispatcher keeps them and shows them.
 func TestTalliesOutliveFailuresOfTheStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

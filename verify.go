@@ -13,30 +13,32 @@ import (
 	"github.com/alot/alotwebhook/internal/bodybuf"
 )
 
-// Why a signature is refused. None of these carries a MAC or a secret, and the
-// one who sent the request should be told no more than that it was refused.
+// These errors say why a signature is refused. None of them carries a MAC or a
+// secret. They are for your log: the sender should get the status 401 and no
+// reason, since an attacker could learn from one.
 var (
-	// ErrNoSecret: there is no secret to verify with. An empty one would let
-	// everybody sign.
+	// ErrNoSecret means that the verifier has no secret. It refuses every
+	// request then, because an empty secret would let anybody sign.
 	ErrNoSecret = errors.New("alotwebhook: no secret to verify with")
-	// ErrNotSigned: the signature is missing or empty.
+	// ErrNotSigned means that the signature is missing or empty.
 	ErrNotSigned = errors.New("alotwebhook: not signed: " + SignatureHeader + " is missing")
-	// ErrMalformedSignature: the signature is not exactly "sha256=" and 64
-	// lower-case hex digits, or the header stands there several times.
+	// ErrMalformedSignature means that the signature is not exactly "sha256="
+	// and 64 lower-case hex digits, or that the request has the header more
+	// than once.
 	ErrMalformedSignature = errors.New("alotwebhook: malformed signature: not one sha256= and 64 lower-case hex digits")
-	// ErrSignatureMismatch: the signature was made over other bytes or with
-	// another secret. Bytes change when something in front of the verifier
-	// decodes and encodes the body again, or drops its last line end.
+	// ErrSignatureMismatch means that the signature was made over other bytes
+	// or with another secret. The bytes are others if something in front of the
+	// verifier decodes the body and encodes it again, or drops its last line end.
 	ErrSignatureMismatch = errors.New("alotwebhook: signature does not match the body and the secret")
 )
 
-// Verify tells whether the signature, the value of [SignatureHeader], is that
-// of exactly these bytes with this secret: nil, [ErrNoSecret], [ErrNotSigned],
-// [ErrMalformedSignature] or [ErrSignatureMismatch]. It compares in constant
-// time and allocates nothing.
+// Verify checks a signature, the value of [SignatureHeader], against the body and
+// the secret. It returns nil if the secret signed exactly these bytes; otherwise
+// [ErrNoSecret], [ErrNotSigned], [ErrMalformedSignature] or
+// [ErrSignatureMismatch]. It compares in constant time and allocates nothing.
 //
-// The body must be the raw bytes received, before any parsing. [Verifier] takes
-// several secrets, [Receiver] does all the rest of a request.
+// The body must be the bytes as received, before any parsing. [Verifier] accepts
+// several secrets, and [Receiver] does everything else that a request needs.
 func Verify(body []byte, signature string, secret Secret) error {
 	if secret == "" {
 		return ErrNoSecret
@@ -53,6 +55,7 @@ func Verify(body []byte, signature string, secret Secret) error {
 	return nil
 }
 
+// matchesClaim compares by the scheme that the header claims.
 func (m *mac) matchesClaim(body []byte, k verifierKey, c *claim) bool {
 	if c.standard.id != "" {
 		return m.matchesStandard(body, k.standard, &c.standard)
@@ -65,7 +68,8 @@ func (m *mac) matches(body []byte, secret Secret, sum *[sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(m.sum[:], sum[:]) == 1
 }
 
-// parseSignature takes the one published form; what it reads is no secret.
+// parseSignature decodes a signature of the one published form. Its running time
+// depends on the value, and may: the sender of the request knows that value.
 func parseSignature(signature string) (sum [sha256.Size]byte, err error) {
 	if signature == "" {
 		return sum, ErrNotSigned
@@ -86,7 +90,7 @@ func parseSignature(signature string) (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// hexDigits has the value of each lower-case hex digit, and 0xff for other bytes.
+// hexDigits maps each lower-case hex digit to its value, and every other byte to 0xff.
 var hexDigits = func() (t [256]byte) {
 	for i := range t {
 		t[i] = 0xff
@@ -97,27 +101,30 @@ var hexDigits = func() (t [256]byte) {
 	return t
 }()
 
-// Verifier verifies with several secrets at once, so that none is lost while
-// one takes the place of another. It is safe for concurrent use. A nil or zero
-// Verifier refuses everything with [ErrNoSecret].
+// Verifier verifies signatures with several secrets at once, so that no event is
+// refused while one secret replaces another. It is safe for concurrent use. A nil
+// or zero Verifier refuses everything with [ErrNoSecret].
 //
-// However it is printed, it shows none of its secrets.
+// Printing, logging or encoding a Verifier never shows a secret.
 type Verifier struct {
-	// A function shows nothing to package fmt, which would print a slice when
-	// the Verifier is an unexported field: it cannot call Format there.
+	// keys is a function because package fmt prints the elements of a slice if
+	// the Verifier is an unexported field of another struct: fmt cannot call
+	// Format there. It prints only the address of a function.
 	keys func() []verifierKey
-	// standard, if not nil, says how the headers of Standard Webhooks are taken.
+	// standard is not nil if the headers of Standard Webhooks are accepted.
 	standard *StandardConfig
-	memory   *bodybuf.Budget // of ParseRequest
+	memory   *bodybuf.Budget // for the bodies of ParseRequest
 }
 
-// verifierKey is a secret, and its bytes as Standard Webhooks reads them.
+// verifierKey is a secret, and the key that Standard Webhooks derives from it.
 type verifierKey struct{ secret, standard Secret }
 
-// NewVerifier returns a verifier that accepts what any of the secrets signed.
-// It refuses, with a [*FieldError] that names the place, to have none, and any
-// that is empty or has white space around it, as one read from a file with its
-// line end has.
+// NewVerifier returns a verifier that accepts a signature by any of the secrets.
+// During a rotation give it both, the old one and the new one.
+//
+// The error is a [*FieldError] that names the secret by its index: there are no
+// secrets, or one is empty, or one has white space around it, as a secret has
+// that was read from a file together with its line end.
 func NewVerifier(secrets ...Secret) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, &FieldError{Field: "secrets", Problem: "has none; give the endpoint's signing secret"}
@@ -139,15 +146,18 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 	return &Verifier{keys: func() []verifierKey { return keys }, memory: bodybuf.NewBudget(DefaultMaxBodyMemory)}, nil
 }
 
-// Verify is [Verify] with any of the secrets. It allocates nothing.
+// Verify is the function [Verify] with each of the secrets. It allocates nothing.
 func (v *Verifier) Verify(body []byte, signature string) error {
 	_, err := v.VerifyMatch(body, signature)
 	return err
 }
 
-// VerifyMatch is [Verifier.Verify] that also tells which secret matched, by its
-// place in [NewVerifier], or −1: how to see that an old one is no longer used.
-// All are compared, whichever matches.
+// VerifyMatch is [Verifier.Verify], and also returns the index, among the
+// arguments of [NewVerifier], of the secret that matched; −1 with an error. Count
+// the indexes to see when an old secret is no longer in use.
+//
+// It compares all secrets, even after one has matched, so that its running time
+// does not depend on the index.
 func (v *Verifier) VerifyMatch(body []byte, signature string) (index int, err error) {
 	if !v.ready() {
 		return -1, ErrNoSecret
@@ -161,11 +171,12 @@ func (v *Verifier) VerifyMatch(body []byte, signature string) (index int, err er
 
 func (v *Verifier) ready() bool { return v != nil && v.keys != nil }
 
-// VerifyHeader is [Verifier.VerifyMatch] for what came as a body and a header,
-// such as through a queue or a function service: as [Verifier.ParseRequest] it
-// refuses a header that stands there twice, and with [Verifier.AcceptStandard]
-// it takes those of Standard Webhooks. The header's names must be in canonical
-// form, as [http.Header.Set] makes them.
+// VerifyHeader is [Verifier.VerifyMatch] for a body with all of its request's
+// headers, for example out of a queue or a cloud function. Like
+// [Verifier.ParseRequest] it refuses a signature header that the request has
+// twice, and after [Verifier.AcceptStandard] it accepts the headers of Standard
+// Webhooks. The names in h must have the canonical form that [http.Header.Set]
+// gives them.
 func (v *Verifier) VerifyHeader(body []byte, h http.Header) (index int, err error) {
 	c, err := v.claim(h)
 	if err != nil {
@@ -174,13 +185,14 @@ func (v *Verifier) VerifyHeader(body []byte, h http.Header) (index int, err erro
 	return v.match(body, &c)
 }
 
-// claim is what a request's header says of its signature, before there is a body.
+// claim is the signature that a request's headers claim, well formed but not yet
+// compared with the body.
 type claim struct {
 	sum      [sha256.Size]byte
-	standard standardClaim // in place of sum, if not zero
+	standard standardClaim // replaces sum if not zero
 }
 
-// claim refuses what the header alone condemns.
+// claim parses the signature headers. Its errors are those that need no body.
 func (v *Verifier) claim(h http.Header) (c claim, err error) {
 	if !v.ready() {
 		return c, ErrNoSecret
@@ -200,6 +212,8 @@ func (v *Verifier) claim(h http.Header) (c claim, err error) {
 	}
 }
 
+// match compares the claim with the body under every secret, and returns the
+// index of the first that matches.
 func (v *Verifier) match(body []byte, c *claim) (index int, err error) {
 	m := macs.Get().(*mac)
 	defer macs.Put(m)
@@ -215,7 +229,7 @@ func (v *Verifier) match(body []byte, c *claim) (index int, err error) {
 	return index, nil
 }
 
-// Format prints how many secrets there are, whatever the verb.
+// Format implements [fmt.Formatter]: every verb prints only the number of secrets.
 func (v Verifier) Format(f fmt.State, _ rune) {
 	n := 0
 	if v.ready() {

@@ -14,8 +14,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// signatureCase is one of testdata/signatures.json, which is there for verifiers
-// in any language.
+// signatureCase is a case of testdata/signatures.json. The file is for verifiers in any
+// language.
 type signatureCase struct {
 	Name, Secret, Body, Signature, Reason, Note string
 	BodyBase64                                  []byte
@@ -50,7 +50,7 @@ func TestSignatureCases(t *testing.T) {
 	}
 	names, met := map[string]bool{}, map[string]bool{}
 	for _, c := range signatureFile(t) {
-		require.False(t, names[c.Name], "%s stands twice", c.Name)
+		require.False(t, names[c.Name], "%s appears twice", c.Name)
 		require.NotEmpty(t, c.Note, c.Name)
 		names[c.Name], met[c.Reason] = true, true
 		t.Run(c.Name, func(t *testing.T) {
@@ -65,7 +65,8 @@ func TestSignatureCases(t *testing.T) {
 	require.Len(t, met, len(reasons), "every reason has a case")
 }
 
-// The mistakes that receivers make; the cases find each of them.
+// These are mistakes that receivers make. For each, the file must have a case that finds
+// it.
 func TestSignatureCasesFindMistakes(t *testing.T) {
 	t.Parallel()
 	type verify = func(body []byte, signature string, secret alotwebhook.Secret) bool

@@ -1,9 +1,10 @@
-// Package dedupe remembers which events were handled: [alotwebhook.Deduper] in
-// memory and in SQL. It imports no database driver.
+// Package dedupe remembers which events were handled. It has two implementations
+// of [alotwebhook.Deduper] and imports no database driver.
 //
-// [Memory] is for a single process, and forgets when that ends. [SQL] is a table
-// in your own SQLite or PostgreSQL, for any number of processes. With it, the
-// business row and the mark that the event was handled commit together:
+// [Memory] serves a single process and forgets everything when that ends. [SQL]
+// keeps a table in your own SQLite or PostgreSQL and serves any number of
+// processes. With it, a handler commits its business row together with the mark
+// that the event was handled:
 //
 //	handled, err := dedupe.NewSQL(db, dedupe.PostgreSQL, nil)
 //	err = handled.CreateTable(ctx)
@@ -24,13 +25,15 @@
 //			return tx.Commit()
 //		})
 //
-// Then the event takes effect once: whatever happens between any two lines, and
-// even if a handler outlives its lease and another one runs beside it, one of
-// the transactions commits and the other does not. A handler whose effect lies
-// elsewhere, such as a mail, can still be interrupted between the effect and the
-// mark: for that, no memory helps but that of the other side.
+// Then the event takes effect exactly once. A crash between any two lines does not
+// change that. If a handler outlives its lease and a second one runs beside it, only
+// one of the two transactions commits.
 //
-// Package dedupetest proves an implementation of your own.
+// A handler with an effect outside of the database, such as a mail, can still be
+// interrupted between the effect and the mark. Only the other side can prevent the
+// second mail: give it the event id as its idempotency key.
+//
+// Package dedupetest tests an implementation of your own.
 package dedupe
 
 import (
@@ -41,12 +44,13 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// DefaultRetention is how long a handled event is remembered: a day longer than
-// the sender, at its defaults, keeps a payload that it could send again.
+// DefaultRetention is how long a handled event is remembered by default: 31 days.
+// The sender, at its defaults, keeps a payload for 30 days and can redeliver it
+// until then.
 const DefaultRetention = 31 * 24 * time.Hour
 
-// errNoClaim refuses to settle what was not claimed.
-var errNoClaim = errors.New("alotwebhook: this is no claim: has the Receiver a Deduper, and is this the handler's context?")
+// errNoClaim refuses to complete or release a claim that did not succeed.
+var errNoClaim = errors.New("alotwebhook: there is no claim: set ReceiverConfig.Deduper, and give ClaimFromContext the handler's context")
 
 func checkClaim(c alotwebhook.DedupeClaim) error {
 	if c.Key == "" || c.State != alotwebhook.DedupeClaimed {

@@ -2,22 +2,23 @@ package dedupe
 
 import "strings"
 
-// Dialect is the kind of a database.
+// Dialect is the SQL that a database understands.
 type Dialect string
 
 const (
-	// SQLite is SQLite 3.35 and later, by any driver. Its handle should wait
-	// for locks and begin transactions with a write lock; with modernc.org/sqlite
-	// that is "?_pragma=busy_timeout(10000)&_txlock=immediate".
+	// SQLite is for SQLite 3.35 and later, with any driver. The handle should
+	// wait for locks, and begin its transactions with the write lock: otherwise
+	// writers that meet get errors. With modernc.org/sqlite, append
+	// "?_pragma=busy_timeout(10000)&_txlock=immediate" to the file's name.
 	SQLite Dialect = "sqlite"
-	// PostgreSQL is PostgreSQL 12 and later, by any driver.
+	// PostgreSQL is for PostgreSQL 12 and later, with any driver.
 	PostgreSQL Dialect = "postgresql"
 )
 
-// statements are those of a dialect. Times are milliseconds since 1970 by the
-// database's clock. expires_at is the end of the lease and, once done, of the
-// memory. What has expired stays for another hour, so that a claim which
-// outlived its lease still finds its row.
+// statements are the SQL statements of a dialect. Times are milliseconds since 1970
+// by the database's clock. The column expires_at is the end of the lease or, once
+// the key is done, of the retention. A row is deleted an hour after it has expired,
+// so that a handler that outlived its lease still finds the row and can complete it.
 type statements struct {
 	create                                     []string
 	claim, look, complete, own, release, purge string
@@ -29,16 +30,18 @@ var dialects = map[Dialect]*statements{
 		"{options}":     " WITHOUT ROWID",
 		"{now}":         "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
 		"{skip locked}": "",
-		"$":             "?", // ?1 is SQLite's own form; drivers differ over $1
+		"$":             "?", // SQLite's own form is ?1; not every driver takes $1
 	}),
 	PostgreSQL: newStatements(map[string]string{
 		"{boolean}":     "BOOLEAN",
 		"{options}":     "",
 		"{now}":         "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
-		"{skip locked}": " FOR UPDATE SKIP LOCKED", // of two that purge, each takes its own
+		"{skip locked}": " FOR UPDATE SKIP LOCKED", // processes that purge at the same time do not wait for each other
 	}),
 }
 
+// newStatements writes the statements of a dialect, with its words in place of the
+// words in braces.
 func newStatements(words map[string]string) *statements {
 	var pairs []string
 	for from, to := range words {

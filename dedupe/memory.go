@@ -10,27 +10,30 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// MemoryConfig says how much a [Memory] remembers; nil works.
+// MemoryConfig configures a [Memory]. A nil *MemoryConfig stands for the defaults.
 type MemoryConfig struct {
-	// MaxKeys is how many events are remembered; the ones handled longest ago
-	// are forgotten first. Each costs about 300 bytes. More events than this
-	// within the sender's retries, and one that comes again is handled again.
-	// Zero or less: default. Defaults to 100,000.
+	// MaxKeys is how many events are remembered. Each takes about 300 bytes. If
+	// there are more, the event that was handled longest ago is forgotten, and
+	// is handled again if it comes again. MaxKeys should therefore be above the
+	// number of events that arrive while the sender may still repeat one.
+	// Zero or less stands for the default. Defaults to 100,000.
 	MaxKeys int
 
-	// Retention is how long a handled event is remembered.
-	// Zero or less: default. Defaults to [DefaultRetention].
+	// Retention is how long a handled event is remembered. Zero or less stands
+	// for the default. Defaults to [DefaultRetention].
 	Retention time.Duration
 }
 
 const defaultMaxKeys = 100_000
 
-// ErrFull: as many events as MaxKeys are being handled at this moment.
+// ErrFull means that [MemoryConfig.MaxKeys] events are being handled at this moment,
+// so that there is no room for another. A Receiver responds with 503.
 var ErrFull = errors.New("alotwebhook: as many events as MemoryConfig.MaxKeys are being handled")
 
-// Memory is an [alotwebhook.Deduper] in this process's memory. It forgets
-// everything when the process ends, and knows nothing of other processes: for
-// tests, and where handling an event twice now and then does no harm.
+// Memory is an [alotwebhook.Deduper] in the memory of this process. It forgets
+// everything when the process ends and knows nothing of other processes. Use it in
+// tests, and in programs where it does no harm if an event is handled twice now and
+// then.
 type Memory struct {
 	max       int
 	retention time.Duration
@@ -44,13 +47,13 @@ type Memory struct {
 type memoryKey struct {
 	key   string
 	token int64
-	until time.Time     // the end of the lease, or of the memory
-	place *list.Element // in done, once it is
+	until time.Time     // the end of the lease or, once done, of the retention
+	place *list.Element // its element in Memory.done; nil until it is done
 }
 
 var _ alotwebhook.Deduper = (*Memory)(nil)
 
-// NewMemory returns an empty one.
+// NewMemory returns an empty Memory.
 func NewMemory(cfg *MemoryConfig) *Memory {
 	m := &Memory{max: defaultMaxKeys, retention: DefaultRetention, keys: map[string]*memoryKey{}}
 	if cfg != nil && cfg.MaxKeys > 0 {
@@ -62,7 +65,7 @@ func NewMemory(cfg *MemoryConfig) *Memory {
 	return m
 }
 
-// Claim implements [alotwebhook.Deduper]. Its error is [ErrFull], or ctx's.
+// Claim implements [alotwebhook.Deduper]. Its error is [ErrFull] or that of ctx.
 func (m *Memory) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
 	claim := alotwebhook.DedupeClaim{Key: key}
 	if err := ctx.Err(); err != nil {
@@ -122,7 +125,7 @@ func (m *Memory) Release(_ context.Context, c alotwebhook.DedupeClaim) error {
 	return nil
 }
 
-// forget drops what was handled longer ago than the retention.
+// forget drops the events that were handled longer ago than the retention.
 func (m *Memory) forget(now time.Time) {
 	for oldest := m.done.Front(); oldest != nil; oldest = m.done.Front() {
 		if now.Before(oldest.Value.(*memoryKey).until) {
@@ -132,12 +135,15 @@ func (m *Memory) forget(now time.Time) {
 	}
 }
 
+// drop forgets the event of an element of done.
 func (m *Memory) drop(e *list.Element) {
 	m.done.Remove(e)
 	delete(m.keys, e.Value.(*memoryKey).key)
 }
 
-// makeRoom for one more key; what is being handled is never dropped.
+// makeRoom reports whether there is room for one more key. If need be, it drops the
+// event that was handled longest ago, or else the claims whose lease has run out. It
+// never drops an event that is being handled.
 func (m *Memory) makeRoom(now time.Time) bool {
 	if len(m.keys) < m.max {
 		return true
@@ -146,7 +152,7 @@ func (m *Memory) makeRoom(now time.Time) bool {
 		m.drop(oldest)
 		return true
 	}
-	for key, k := range m.keys { // claims that nobody settled
+	for key, k := range m.keys { // all of them are claims, and none is done
 		if !now.Before(k.until) {
 			delete(m.keys, key)
 		}

@@ -52,10 +52,10 @@ func TestMemoryIsBounded(t *testing.T) {
 		for i := 990; i < 1000; i++ {
 			require.Equal(t, alotwebhook.DedupeDone, state(t, m, strconv.Itoa(i)), "the newest are remembered")
 		}
-		require.Equal(t, alotwebhook.DedupeClaimed, state(t, m, "0"), "the oldest is not")
-		require.Equal(t, alotwebhook.DedupeClaimed, state(t, m, "990"), "and made way for it")
+		require.Equal(t, alotwebhook.DedupeClaimed, state(t, m, "0"), "the oldest is forgotten")
+		require.Equal(t, alotwebhook.DedupeClaimed, state(t, m, "990"), "this one was forgotten, to make room")
 
-		// What is being handled never makes way.
+		// An event that is being handled is never dropped.
 		for i := range 8 {
 			require.Equal(t, alotwebhook.DedupeClaimed, state(t, m, "b"+strconv.Itoa(i)))
 		}

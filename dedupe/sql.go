@@ -11,21 +11,22 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
-// SQLConfig says how an [SQL] works; nil works.
+// SQLConfig configures an [SQL]. A nil *SQLConfig stands for the defaults.
 type SQLConfig struct {
-	// Retention is how long a handled event is remembered at least; an hour
-	// later its row may be deleted. Shorter than the sender can repeat an
-	// event, and one that comes again is handled again.
-	// Zero or less: default. Defaults to [DefaultRetention].
+	// Retention is how long a handled event is remembered at least. Its row is
+	// deleted an hour later at the earliest. If Retention is shorter than the
+	// time in which the sender may repeat an event, such an event is handled
+	// again. Zero or less stands for the default. Defaults to [DefaultRetention].
 	Retention time.Duration
 }
 
-// SQL is an [alotwebhook.Deduper] in a table of your own database,
-// alotwebhook_handled. Any number of processes may share it; leases are judged
-// by the database's clock. Claiming costs one statement and one commit, and so
-// does completing, unless it is part of your own transaction.
+// SQL is an [alotwebhook.Deduper] in the table alotwebhook_handled of your own
+// database. Any number of processes may share it, because leases are judged by the
+// database's clock. A claim costs one statement and one commit. So does its
+// completion, unless that is part of your own transaction.
 type SQL struct {
 	db        *sql.DB
 	dialect   Dialect
@@ -36,9 +37,9 @@ type SQL struct {
 
 var _ alotwebhook.Deduper = (*SQL)(nil)
 
-// NewSQL returns one on your database handle. The table must exist: make it with
-// [SQL.CreateTable], or with [Schema] in migrations of your own. The error says
-// that db is missing or the dialect is not known.
+// NewSQL returns an SQL on your database handle. The table must exist before it is
+// used: create it with [SQL.CreateTable], or put [Schema] into your own migrations.
+// The error is an [alotwebhook.FieldError]: db is nil, or the dialect is unknown.
 func NewSQL(db *sql.DB, dialect Dialect, cfg *SQLConfig) (*SQL, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB"}
@@ -53,8 +54,8 @@ func NewSQL(db *sql.DB, dialect Dialect, cfg *SQLConfig) (*SQL, error) {
 	return s, nil
 }
 
-// Schema returns the statements that create the table, each ended by a semicolon,
-// for migrations of your own; "" for a dialect that is not known.
+// Schema returns the statements that create the table, for your own migrations.
+// Each ends with a semicolon. For an unknown dialect it returns "".
 func Schema(dialect Dialect) string {
 	s := dialects[dialect]
 	if s == nil {
@@ -63,17 +64,18 @@ func Schema(dialect Dialect) string {
 	return strings.Join(s.create, ";\n") + ";\n"
 }
 
-// CreateTable creates the table where it does not exist. Several processes may
-// do so at once.
+// CreateTable creates the table if it does not exist. Several processes may call it
+// at the same time.
 func (s *SQL) CreateTable(ctx context.Context) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return failed("create the table", err)
 	}
-	defer tx.Rollback() // nothing, after a commit
+	defer tx.Rollback() // does nothing after a commit
 	create := s.sql.create
 	if s.dialect == PostgreSQL {
-		// IF NOT EXISTS alone does not hold for two at once.
+		// IF NOT EXISTS alone fails if two transactions create the table at the
+		// same time, so the second one waits for this lock.
 		create = append([]string{`SELECT pg_advisory_xact_lock(7308330049573843)`}, create...)
 	}
 	for _, statement := range create {
@@ -87,12 +89,12 @@ func (s *SQL) CreateTable(ctx context.Context) error {
 	return nil
 }
 
-// claimTries bounds how often a row may go away between a claim that did not
-// get it and the look at who has it.
+// claimTries is how often Claim tries if each time the key is released between the
+// statement that did not get it and the one that asks who has it.
 const claimTries = 3
 
-// Claim implements [alotwebhook.Deduper]. Once in a hundred calls it deletes
-// what has expired, so that the table does not grow without end.
+// Claim implements [alotwebhook.Deduper]. Every hundredth successful claim deletes
+// expired rows, so that the table does not grow without end.
 func (s *SQL) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
 	claim := alotwebhook.DedupeClaim{Key: key}
 	for range claimTries {
@@ -103,18 +105,19 @@ func (s *SQL) Claim(ctx context.Context, key string, lease time.Duration) (alotw
 			break
 		}
 	}
-	if claim.State == "" { // others claim and release it all the time
+	if claim.State == "" { // other processes claim and release the key all the time
 		claim.State = alotwebhook.DedupeInProgress
 	}
 	if claim.State == alotwebhook.DedupeClaimed && s.claims.Add(1)%purgeEvery == 0 {
-		_, _ = s.purge(ctx, 2*purgeEvery) // what fails here is done by the next one
+		_, _ = s.purge(ctx, 2*purgeEvery) // if it fails, the next purge does the work
 	}
 	return claim, nil
 }
 
-// claim leaves the state empty where the key became free meanwhile.
+// claim tries once to claim the key of c, and fills in c. It leaves the state empty
+// if the key was released in the meantime.
 func (s *SQL) claim(ctx context.Context, c *alotwebhook.DedupeClaim, lease time.Duration) error {
-	token := rand.Int64N(1<<63-1) + 1 // a released key's row is gone, so that no counter could go on
+	token := rand.Int64N(1<<63-1) + 1 // not a counter: Release deletes the row that would hold it
 	err := s.db.QueryRowContext(ctx, s.sql.claim, c.Key, token, milliseconds(lease)).Scan(&c.Token)
 	if err == nil {
 		c.State = alotwebhook.DedupeClaimed
@@ -139,11 +142,11 @@ func (s *SQL) claim(ctx context.Context, c *alotwebhook.DedupeClaim, lease time.
 	return nil
 }
 
-// milliseconds rounds up: a lease is never shorter than was asked for.
+// milliseconds rounds up, so that no lease is shorter than its caller asked for.
 func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
-// Complete implements [alotwebhook.Deduper], in a transaction of its own; for
-// one of yours there is [SQL.Tx].
+// Complete implements [alotwebhook.Deduper] in a transaction of its own. Use
+// [SQL.Tx] to complete a claim in a transaction of yours.
 func (s *SQL) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
 	return s.complete(ctx, s.db, c)
 }
@@ -163,27 +166,33 @@ func (s *SQL) Release(ctx context.Context, c alotwebhook.DedupeClaim) error {
 	return nil
 }
 
-// Tx completes claims inside a transaction of yours.
+// Tx completes claims inside your own transaction; see [SQL.Tx].
 type Tx struct {
 	s  *SQL
-	tx *sql.Tx
+	tx sqltx.Tx
 }
 
-// Tx returns what completes claims inside tx, on the database of s.
-func (s *SQL) Tx(tx *sql.Tx) *Tx { return &Tx{s, tx} }
+// Tx returns a [Tx] that completes claims inside tx. The transaction must be on the
+// database of s. It is a [*sql.Tx], or the transaction of a library above database/sql:
+// package sqltx lists them.
+func (s *SQL) Tx(tx sqltx.Tx) *Tx { return &Tx{s, tx} }
 
-// Complete marks the claim's event as handled if tx commits, and not otherwise.
-// A handler gets its claim by [alotwebhook.ClaimFromContext]. On an error, above
-// all [alotwebhook.ErrClaimLost], roll back: somebody else has handled the event
-// or is about to.
+// Complete marks the claim's event as handled once the transaction commits. A handler
+// gets its claim from [alotwebhook.ClaimFromContext]. If Complete returns an error,
+// roll back: after [alotwebhook.ErrClaimLost], another handler has handled the event
+// or is about to. An [*alotwebhook.FieldError] refuses a tx that is nil or no
+// transaction, such as a *sql.DB.
 func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if err := sqltx.Check(t.tx); err != nil {
+		return err
+	}
 	return t.s.complete(ctx, t.tx, c)
 }
 
-// CompleteStatement is the statement by which [Tx.Complete] marks the claim's
-// event, for transactions that are no *sql.Tx, such as those of pgx itself. It
-// must affect exactly one row: otherwise the claim is lost, and the transaction
-// must be rolled back.
+// CompleteStatement returns the statement that [Tx.Complete] executes, with its
+// arguments. It is for a transaction that is not an *sql.Tx, such as one of pgx.
+// Execute it there. If it does not affect exactly one row, the claim is lost, and
+// the transaction must be rolled back. The error says that c is not a claim.
 func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args []any, err error) {
 	if err := checkClaim(c); err != nil {
 		return "", nil, err
@@ -191,21 +200,16 @@ func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args [
 	return s.sql.complete, []any{c.Key, c.Token, s.retention}, nil
 }
 
-// execer is an *sql.DB or an *sql.Tx.
-type execer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim) error {
+func (s *SQL) complete(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) error {
 	query, args, err := s.CompleteStatement(c)
 	if err != nil {
 		return err
 	}
 	n, err := affected(q.ExecContext(ctx, query, args...))
 	if err == nil && n == 0 {
-		// Most often it was completed in the handler's transaction.
-		err = q.QueryRowContext(ctx, s.sql.own, c.Key, c.Token).Scan(&n)
+		// No row changed. Most often, that is because the handler's transaction
+		// has completed the claim already.
+		n, err = s.own(ctx, q, c)
 	}
 	switch {
 	case err != nil:
@@ -216,13 +220,28 @@ func (s *SQL) complete(ctx context.Context, q execer, c alotwebhook.DedupeClaim)
 	return nil
 }
 
+// own counts the rows that are the claim's still: 0 or 1.
+func (s *SQL) own(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) (n int64, err error) {
+	rows, err := q.QueryContext(ctx, s.sql.own, c.Key, c.Token)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(&n); err != nil {
+			return 0, err
+		}
+	}
+	return n, rows.Err()
+}
+
 const (
-	purgeEvery = 100
-	purgeBatch = 1000
+	purgeEvery = 100  // successful claims between two purges
+	purgeBatch = 1000 // rows that one statement of Purge deletes at most
 )
 
-// Purge deletes what has expired and says how many rows that were. Claim does
-// so by itself; this is for a table in which nothing is claimed any more.
+// Purge deletes the expired rows and returns their number. Claim does the same, bit
+// by bit; call Purge for a table in which nothing is claimed any more.
 func (s *SQL) Purge(ctx context.Context) (rows int64, err error) {
 	for {
 		n, err := s.purge(ctx, purgeBatch)
@@ -236,10 +255,12 @@ func (s *SQL) Purge(ctx context.Context) (rows int64, err error) {
 	}
 }
 
+// purge deletes at most limit expired rows.
 func (s *SQL) purge(ctx context.Context, limit int) (int64, error) {
 	return affected(s.db.ExecContext(ctx, s.sql.purge, limit))
 }
 
+// affected returns the number of rows that a statement changed.
 func affected(r sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err

@@ -50,8 +50,8 @@ func deliver(t *testing.T, secret alotwebhook.Secret) received {
 	select {
 	case r := <-arrived:
 		return r
-	case <-time.After(time.Minute):
-		t.Fatal("nothing was delivered within a minute")
+	case <-time.After(patience):
+		t.Fatal("nothing was delivered")
 		return received{}
 	}
 }

@@ -108,7 +108,7 @@ func TestReceiversPassTheBattery(t *testing.T) {
 			t.Parallel()
 			url, output := start(t, program(t, r.interpreter), example(t, r.file), secret)
 			battery := webhooktest.Battery{
-				Secret: secret, URL: url, MaxBodyBytes: 1 << 20,
+				Secret: secret, URL: url, MaxBodyBytes: 1 << 20, Timeout: patience,
 				Skip: []string{"duplicate-keys"}, // the parsers of both languages take the last
 			}
 			findings := battery.Check(t.Context(), http.DefaultClient.Do)
@@ -149,10 +149,10 @@ func send(t *testing.T, method, url, body string, h http.Header) int {
 // promise sends the header of a request with a body of n bytes, and none of them.
 func promise(t *testing.T, url string, n int) int {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), time.Minute)
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), patience)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%s: %s\r\n\r\n",
 		n, alotwebhook.SignatureHeader, alotwebhook.Sign(nil, "secret"))
 	require.NoError(t, err)
@@ -184,8 +184,8 @@ func start(t *testing.T, interpreter, file, secret string) (url string, output <
 		url, ok := strings.CutPrefix(line, "listening on ")
 		require.True(t, ok, line)
 		return url, lines
-	case <-time.After(time.Minute):
-		t.Fatal("the receiver does not listen after a minute")
+	case <-time.After(patience):
+		t.Fatal("the receiver does not listen")
 		return "", nil
 	}
 }

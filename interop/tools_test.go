@@ -13,6 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 // missing skips a test that needs what is not here, and fails it under CI, where
 // .ci/run installs everything.
 func missing(t *testing.T, format string, args ...any) {
@@ -38,7 +42,7 @@ func ask(t *testing.T, question, answer any, dir, name string, args ...string) {
 	t.Helper()
 	input, err := json.Marshal(question)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(input)

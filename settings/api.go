@@ -1,21 +1,20 @@
 package settings
 
 import (
-	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/alot/alotwebhook"
 )
 
-// maxBody is the largest body of a request, in bytes: room for the longest URL
-// and a catalogue of hundreds of types.
+// maxBody is the largest body of a request to the API or the pages, in bytes. It
+// has room for the longest URL and the names of hundreds of event types.
 const maxBody = 64 << 10
 
+// api is the handler of the management API.
 type api struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
@@ -26,42 +25,43 @@ type api struct {
 	document     document
 }
 
-// action answers a request of an organization; the id of the path is PathValue("id").
-type action func(r *http.Request, organization string) (answer, error)
-
-// answer is what an action has to say.
-type answer struct {
-	status int
-	body   any // encoded as JSON; nil for none
-	header http.Header
-}
-
-func (a answer) with(header, value string) answer {
-	if a.header == nil {
-		a.header = http.Header{}
+// NewAPI returns the management API as a handler. It serves the paths that begin
+// with /v1/webhooks, at the root or under [http.StripPrefix], with or without a
+// slash at the end. It uses [Options.Organization] and [Options.Logger] alone.
+//
+// The error is a [alotwebhook.FieldError] if d or Options.Organization is missing.
+func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
+	if err := checkHost(d, opts); err != nil {
+		return nil, err
 	}
-	a.header.Set(header, value)
-	return a
-}
-
-// repeated marks an answer to a request that came before.
-func (a answer) repeated(before bool) answer {
-	if before {
-		return a.with("Idempotency-Replayed", "true")
+	a := &api{
+		dispatcher:   d,
+		organization: opts.Organization,
+		logger:       cmp.Or(opts.Logger, slog.Default()),
+		protection:   http.NewCrossOriginProtection(),
 	}
-	return a
+	a.routes = a.table()
+	var err error
+	if a.document, err = describe(d.EventTypes()); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
+// action handles a request of an organization. r.PathValue("id") is the id in the
+// path.
+type action func(r *http.Request, organization string) (response, error)
+
+// route is a method and a path that the API serves.
 type route struct {
 	method, pattern string
 	act             action
 	repeat          repeat
 }
 
-// table lists the routes. An [http.ServeMux] cannot hold them: of
-// "deliveries/{id}" and "{id}/deliveries" it takes neither for the more special
-// one. It would redirect, too, and so to a path that lacks the prefix which was
-// stripped.
+// table lists the routes. An [http.ServeMux] cannot hold them: it panics because
+// "deliveries/{id}" and "{id}/deliveries" overlap. Its redirects would also lead to
+// paths without the prefix that the host stripped.
 func (a *api) table() []route {
 	return []route{
 		{http.MethodPost, "/v1/webhooks", plain(a.createEndpoint), actsOnce},
@@ -82,11 +82,11 @@ func (a *api) table() []route {
 	}
 }
 
-// plain is an action without parameters in the query.
+// plain wraps an action that takes no query parameters, and refuses any.
 func plain(act action) action {
-	return func(r *http.Request, organization string) (answer, error) {
+	return func(r *http.Request, organization string) (response, error) {
 		if err := readQuery(r).err(); err != nil {
-			return answer{}, err
+			return response{}, err
 		}
 		return act(r, organization)
 	}
@@ -96,46 +96,34 @@ func plain(act action) action {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	result, err := a.serve(w, r)
 	if err == nil {
-		write(w, "application/json", result)
+		result.write(w, "application/json")
 		return
 	}
 	p := a.explain(r, err)
-	for name, value := range p.header {
-		w.Header()[name] = value
-	}
-	write(w, "application/problem+json", answer{p.Status, p, nil})
+	response{p.Status, p, p.header}.write(w, "application/problem+json")
 }
 
-func (a *api) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
+func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
 	organization, err := a.organization(r)
 	if err != nil || organization == "" {
-		return answer{}, errUnauthenticated
+		return response{}, errUnauthenticated
 	}
 	if r.Header.Get("Authorization") == "" && a.protection.Check(r) != nil {
-		return answer{}, errCrossOrigin
+		return response{}, errCrossOrigin
 	}
 	rt, err := a.find(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	result, err := a.once(rt, r, organization)
 	if err != nil {
-		return answer{}, &failure{organization, err}
+		return response{}, &failure{organization, err}
 	}
 	return result, nil
 }
 
-// failure is an action's error, and whose request it was.
-type failure struct {
-	organization string
-	err          error
-}
-
-func (f *failure) Error() string { return f.err.Error() }
-func (f *failure) Unwrap() error { return f.err }
-
-// find returns the route of the request and sets the id of the path.
+// find returns the route of the request and sets the path's id as PathValue("id").
 func (a *api) find(r *http.Request) (*route, error) {
 	path := strings.Trim(r.URL.Path, "/")
 	var allowed []string
@@ -153,34 +141,21 @@ func (a *api) find(r *http.Request) (*route, error) {
 	if allowed == nil {
 		return nil, errNotFound
 	}
-	return nil, methodNotAllowed(r.Method, allowed)
+	return nil, methodNotAllowed(allowed)
 }
 
-// write sends an answer. Secrets and personal data may be in it: no cache keeps it.
-func write(w http.ResponseWriter, contentType string, a answer) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	for name, value := range a.header {
-		h[name] = value
-	}
-	if a.body == nil {
-		w.WriteHeader(a.status)
-		return
-	}
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false) // an & in a URL stays readable; nosniff keeps it from being HTML
-	if err := enc.Encode(a.body); err != nil {
-		panic(err) // the answers of this package always encode
-	}
-	h.Set("Content-Type", contentType)
-	w.WriteHeader(a.status)
-	_, _ = w.Write(body.Bytes()) // nobody is left to tell
+// failure is the error of an action with the organization of the request, for the
+// log.
+type failure struct {
+	organization string
+	err          error
 }
 
-// explain turns an error into what the customer may know, and logs what only
-// the host should.
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// explain returns the problem that the customer gets for an error. An error that is
+// not the customer's is logged, and its problem tells no more than that.
 func (a *api) explain(r *http.Request, err error) *problem {
 	var p *problem
 	if errors.As(err, &p) {
@@ -196,9 +171,9 @@ func (a *api) explain(r *http.Request, err error) *problem {
 		return errRecovering
 	case errors.Is(err, alotwebhook.ErrKeyReused):
 		return errKeyReused
-	case errors.As(err, &field) && field.Field != "organizationId": // that one is the host's
+	case errors.As(err, &field) && field.Field != "organizationId": // the host gave that one
 		return invalid(fieldProblem{field.Field, field.Problem})
-	case r.Context().Err() == nil: // otherwise the caller hung up
+	case r.Context().Err() == nil: // the client is still there
 		a.logFailure(r, err)
 	}
 	return errInternal
@@ -211,20 +186,4 @@ func (a *api) logFailure(r *http.Request, err error) {
 		attrs = append(attrs, "organization", f.organization)
 	}
 	a.logger.ErrorContext(r.Context(), "alotwebhook: settings request failed", attrs...)
-}
-
-// at is the path of something of this API as the caller finds it, with what
-// the host took off the beginning.
-func at(r *http.Request, path string) string {
-	stripped := strings.Join(strippedFrom(r, segments(r.URL.EscapedPath())), "/")
-	return rooted(stripped) + path
-}
-
-// instant is a time in the one form that the API has: UTC, three decimals.
-type instant time.Time
-
-func (t instant) IsZero() bool { return time.Time(t).IsZero() }
-
-func (t instant) MarshalJSON() ([]byte, error) {
-	return []byte(time.Time(t).UTC().Format(`"2006-01-02T15:04:05.000Z"`)), nil
 }

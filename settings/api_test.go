@@ -20,8 +20,8 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// host is what mounts the API: a dispatcher, and an authentication that takes
-// the organization from a header.
+// host mounts the API. It has a dispatcher, and an authentication that reads the
+// organization from a header.
 type host struct {
 	t          testing.TB
 	store      alotwebhook.Store
@@ -30,7 +30,7 @@ type host struct {
 	log        *logged
 }
 
-// logged is a log that may be read while it is written.
+// logged is a log that can be read while it is written to.
 type logged struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -72,7 +72,7 @@ func organization(r *http.Request) (string, error) {
 	return r.Header.Get("X-Organization"), nil
 }
 
-// reply is an answer of the API, with its body as text and decoded.
+// reply is a response of the API, with its body as text and decoded.
 type reply struct {
 	status int
 	header http.Header
@@ -80,7 +80,8 @@ type reply struct {
 	json   map[string]any
 }
 
-// do sends a request as org_a, unless a header says otherwise.
+// do sends a request and checks what every response has. The organization is org_a,
+// unless a header says otherwise. The headers are name and value in turn.
 func (h *host) do(method, path, body string, header ...string) reply {
 	h.t.Helper()
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
@@ -119,7 +120,7 @@ func (r reply) requireProblem(t testing.TB) {
 	require.NotEmpty(t, r.json["detail"])
 }
 
-// fields lists the fields that a problem names.
+// fields returns the fields that a problem names.
 func (r reply) fields() (names []string) {
 	errs, _ := r.json["errors"].([]any)
 	for _, e := range errs {
@@ -138,7 +139,7 @@ func (h *host) create(body string, header ...string) string {
 
 const published = `{"url": "https://yourapp.example.com/alot/webhook", "events": ["candidate.completed"], "secret": "your-signing-secret"}`
 
-func TestWhatCannotBeAnsweredSafelyIsRefused(t *testing.T) {
+func TestAnAPIThatCannotAuthenticateIsRefused(t *testing.T) {
 	t.Parallel()
 	d, err := alotwebhook.NewDispatcher(memory.New(), nil)
 	require.NoError(t, err)
@@ -219,7 +220,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 		"/v1/webhooks/deliveries/dlv_00000000000000000000000000",
 	} {
 		if strings.HasSuffix(path, "%2F") {
-			require.Equal(t, http.StatusOK, h.do("GET", path, "").status) // the same path, spelt otherwise
+			require.Equal(t, http.StatusOK, h.do("GET", path, "").status) // the same path in another spelling
 			continue
 		}
 		require.Equal(t, http.StatusNotFound, h.do("GET", path, "").status, path)
@@ -247,7 +248,7 @@ func TestHeadIsGetWithoutABody(t *testing.T) {
 	require.Empty(t, body)
 }
 
-// broken is a store that can do nothing.
+// broken is a store whose methods fail.
 type broken struct{ alotwebhook.Store }
 
 var errBroken = errors.New("no connection to db.internal.example.com")

@@ -10,7 +10,8 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// newAPI speaks for one organization; a host reads it from a token or a session.
+// newAPI returns an API whose requests all speak for one organization. A host reads the
+// organization from a token or a session.
 func newAPI() http.Handler {
 	api, err := settings.NewAPI(newDispatcher(), &settings.Options{
 		Organization: func(*http.Request) (string, error) { return "org_123", nil },
@@ -21,7 +22,7 @@ func newAPI() http.Handler {
 	return api
 }
 
-// post registers an endpoint and says what the answer was.
+// post registers an endpoint and returns the status and the Location of the response.
 func post(h http.Handler, path string) string {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(
 		`{"url":"https://example.com/alot","events":["candidate.completed"],"secret":"your-signing-secret"}`))
@@ -32,8 +33,8 @@ func post(h http.Handler, path string) string {
 	return fmt.Sprint(w.Code, " ", at)
 }
 
-// Both patterns are wanted: of one with a slash alone, a mux would redirect
-// requests without it.
+// Register both patterns. With only the one that ends in a slash, the mux would
+// redirect requests without that slash.
 func ExampleNewAPI() {
 	api := newAPI()
 	mux := http.NewServeMux()
@@ -44,8 +45,7 @@ func ExampleNewAPI() {
 	// Output: 201 /v1/webhooks/
 }
 
-// Below a prefix of the host's own, the prefix is stripped; where things are is
-// told with it.
+// Below a prefix, strip the prefix. Locations in responses still begin with it.
 func ExampleNewAPI_stripPrefix() {
 	mux := http.NewServeMux()
 	mux.Handle("/public/", http.StripPrefix("/public", newAPI()))

@@ -20,14 +20,14 @@ func newDispatcher() *alotwebhook.Dispatcher {
 	return d
 }
 
-// link is where the page at the path leads to for a new endpoint.
+// link returns the address to which the page at the path links for a new endpoint.
 func link(h http.Handler, path string) string {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 	return regexp.MustCompile(`/[^"]*/new`).FindString(w.Body.String())
 }
 
-// The pattern ends in a slash: everything below is the pages'.
+// The pattern ends in a slash, so the pages get every path below it.
 func ExampleNewPages() {
 	pages, err := settings.NewPages(newDispatcher(), &settings.Options{
 		Organization: func(*http.Request) (string, error) { return "org_123", nil }, // your authentication
@@ -43,7 +43,7 @@ func ExampleNewPages() {
 	// Output: /settings/webhooks/new
 }
 
-// What is stripped is found out from the request.
+// The pages read from each request which prefixes were stripped.
 func ExampleNewPages_stripPrefix() {
 	pages, err := settings.NewPages(newDispatcher(), &settings.Options{
 		Organization: func(*http.Request) (string, error) { return "org_123", nil },
@@ -60,7 +60,7 @@ func ExampleNewPages_stripPrefix() {
 	// Output: /app/settings/webhooks/new
 }
 
-// A proxy in front took "/app" off the path; only the option can tell.
+// If a proxy in front removes "/app" from the path, no request tells that. Set Prefix.
 func ExampleNewPages_prefix() {
 	pages, err := settings.NewPages(newDispatcher(), &settings.Options{
 		Organization: func(*http.Request) (string, error) { return "org_123", nil },

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// methodOf takes HEAD for GET: net/http leaves out the body.
+// methodOf returns the method that a request is routed by. HEAD is routed as GET;
+// net/http then leaves out the body of the response.
 func methodOf(r *http.Request) string {
 	if r.Method == http.MethodHead {
 		return http.MethodGet
@@ -13,8 +14,9 @@ func methodOf(r *http.Request) string {
 	return r.Method
 }
 
-// matchPath reports whether the path fits, and what stands for {id} in it. Only
-// a well-formed id does: that keeps {id} and new, or {id} and deliveries, apart.
+// matchPath reports whether the path matches the pattern, and returns the id at
+// the place of {id}. Only a well-formed id matches {id}: so the pages "{id}" and
+// "new" have no path in common, and neither have "{id}" and "deliveries".
 func matchPath(pattern, path string) (id string, ok bool) {
 	want, got := strings.Split(pattern[1:], "/"), strings.Split(path, "/")
 	if len(want) != len(got) {

@@ -7,8 +7,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// What is read here belongs to the organization that asks. Another's is
-// [alotwebhook.ErrNotFound], in the API and on the pages alike.
+// The API and the pages read everything through the functions of this file. They
+// return [alotwebhook.ErrNotFound] for what belongs to another organization.
 
 func endpointOf(ctx context.Context, d *alotwebhook.Dispatcher, organization, id string) (alotwebhook.Endpoint, error) {
 	if !isID(endpointPrefix, id) {
@@ -32,8 +32,8 @@ func deliveryOf(ctx context.Context, d *alotwebhook.Dispatcher, organization, id
 	return delivery, err
 }
 
-// payloadOf returns the exact bytes of a delivery that was found; none once they
-// are erased.
+// payloadOf returns the exact bytes that a delivery sends. It returns nil if the
+// payload was erased. The caller got the delivery from deliveryOf.
 func payloadOf(ctx context.Context, d *alotwebhook.Dispatcher, delivery alotwebhook.Delivery) ([]byte, error) {
 	event, err := d.Event(ctx, delivery.EventID)
 	switch {
@@ -45,15 +45,16 @@ func payloadOf(ctx context.Context, d *alotwebhook.Dispatcher, delivery alotwebh
 	return event.Payload(), nil
 }
 
-// endpointsOf returns at most limit endpoints behind the cursor, an id, and the
-// last one's id if there are more.
+// endpointsOf returns up to limit endpoints that follow the one with the id
+// cursor, from the beginning if cursor is "". next is the cursor of the page after
+// it, "" if there is none.
 func endpointsOf(ctx context.Context, d *alotwebhook.Dispatcher, organization, cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
 	f := alotwebhook.EndpointFilter{OrganizationID: organization, Cursor: cursor, Limit: limit + 1}
 	for e, err := range d.Endpoints(ctx, f) {
 		if err != nil {
 			return nil, "", err
 		}
-		if len(found) == limit { // this one more tells that there is more
+		if len(found) == limit { // the one endpoint too many shows that there is another page
 			return found, found[limit-1].ID, nil
 		}
 		found = append(found, e)

@@ -2,7 +2,6 @@ package settings
 
 import (
 	"cmp"
-	"errors"
 	"html/template"
 	"log/slog"
 	"net/http"
@@ -11,13 +10,13 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// pages are the pages Settings → Webhooks.
+// pages is the handler of the pages Settings → Webhooks.
 type pages struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
 	logger       *slog.Logger
-	look         look
-	prefix       string
+	brand        brand
+	prefix       string // from the options, with a slash before it and none behind it; "" if not given
 	policy       string // Content-Security-Policy
 	protection   *http.CrossOriginProtection
 	templates    map[string]*template.Template
@@ -25,32 +24,34 @@ type pages struct {
 	routes       []pageRoute
 }
 
-// look is how the pages fit in with the host's own.
-type look struct {
+// brand is what the pages show of the host. The fields are those of [Options].
+type brand struct {
 	Title, Product, HomeURL, LogoURL, Stylesheet string
 }
 
-// NewPages returns the pages Settings → Webhooks as a handler: the endpoints,
-// each of them, the history of their deliveries, and each delivery. It works at
-// its own path and under [http.StripPrefix], with or without a slash at the end.
+// NewPages returns the pages Settings → Webhooks as a handler: the list of
+// endpoints, a page for each endpoint, the history of deliveries, and a page for
+// each delivery. The host can mount it at any path, also under [http.StripPrefix],
+// with or without a slash at the end.
 //
-// Every action is a plain form and works without script. Posts from other sites
-// are refused, the pages cannot be framed, and they load nothing from elsewhere
-// but [Options.LogoURL] and [Options.Stylesheet].
+// Every action is a plain form and works without script. The handler refuses a POST
+// from another site, and the pages cannot be framed. They load nothing from another
+// host, except for [Options.LogoURL] and [Options.Stylesheet].
 //
-// The error is a [alotwebhook.FieldError] that names what of opts is wrong.
+// The error is a [alotwebhook.FieldError]: d or Options.Organization is missing,
+// a URL is not what [Options] says, or Prefix is not a path.
 func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkHost(d, opts); err != nil {
 		return nil, err
 	}
-	if err := checkLook(opts); err != nil {
+	if err := checkLinks(opts); err != nil {
 		return nil, err
 	}
 	p := &pages{
 		dispatcher:   d,
 		organization: opts.Organization,
 		logger:       cmp.Or(opts.Logger, slog.Default()),
-		look:         look{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
+		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
 		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
 		policy:       contentPolicy(opts),
 		protection:   http.NewCrossOriginProtection(),
@@ -69,16 +70,17 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	return p, nil
 }
 
-// page answers one visit.
+// page handles a visit: it shows a page, or does what a form asks for.
 type page func(*visit) error
 
+// pageRoute is a method and a path that the pages serve.
 type pageRoute struct {
 	method, pattern string
 	show            page
 }
 
-// table lists the pages by their path below the mount. An [http.ServeMux] would
-// redirect to paths without the prefix that was stripped.
+// table lists the routes by their path below the mount. An [http.ServeMux] would
+// redirect to paths without the prefix that the host stripped.
 func (p *pages) table() []pageRoute {
 	return []pageRoute{
 		{http.MethodGet, "/", (*visit).listEndpoints},
@@ -108,7 +110,7 @@ type visit struct {
 	w            http.ResponseWriter
 	r            *http.Request
 	base         string // path of the mount, without a slash at the end
-	path         string // path of the page below it, without slashes around
+	path         string // path of the page below the mount, without a slash at either end
 	organization string
 }
 
@@ -142,7 +144,7 @@ func (v *visit) serve() (err error) {
 	return show(v)
 }
 
-// find returns the page at the path and sets the id in it.
+// find returns the page at the path and sets the path's id as PathValue("id").
 func (v *visit) find() (page, error) {
 	var allowed []string
 	for _, rt := range v.routes {
@@ -162,57 +164,12 @@ func (v *visit) find() (page, error) {
 	return nil, errMethod
 }
 
-// endpoint returns the one of the path, if it is the organization's.
+// endpoint returns the endpoint whose id is in the path, if the organization owns it.
 func (v *visit) endpoint() (alotwebhook.Endpoint, error) {
 	return endpointOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
 }
 
-// delivery returns the one of the path, if it is the organization's.
+// delivery returns the delivery whose id is in the path, if the organization owns it.
 func (v *visit) delivery() (alotwebhook.Delivery, error) {
 	return deliveryOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
-}
-
-// refusal is an error as the visitor reads it.
-type refusal struct {
-	Status        int
-	Title, Detail string
-}
-
-func (e *refusal) Error() string { return e.Title + ": " + e.Detail }
-
-var (
-	errNotSignedIn = &refusal{http.StatusUnauthorized, "You are not signed in", "Sign in again, then come back to this page."}
-	errNoPage      = &refusal{http.StatusNotFound, "There is nothing here", "It may have been deleted, or its time in the history is over."}
-	errMethod      = &refusal{http.StatusMethodNotAllowed, "That cannot be done here", "Go back to the endpoints and try from there."}
-	errCrossSite   = &refusal{http.StatusForbidden, "This did not come from these pages", "The form was sent by another site, so nothing was done."}
-	errStale       = &refusal{http.StatusConflict, "It was changed meanwhile", "Somebody changed this endpoint after you opened the form, so nothing was done. Look at it again."}
-	errAddress     = badRequest("Its address has a part that is not understood.")
-	errFormLarge   = &refusal{http.StatusRequestEntityTooLarge, "That is too much", "The form is larger than 64 KiB, so nothing was done."}
-	errFailed      = &refusal{http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you had saved is lost."}
-)
-
-func badRequest(detail string) *refusal {
-	return &refusal{http.StatusBadRequest, "This request makes no sense", detail}
-}
-
-// fail shows an error's page, and logs what only the host should know.
-func (v *visit) fail(err error) {
-	var r *refusal
-	switch {
-	case errors.As(err, &r):
-	case errors.Is(err, alotwebhook.ErrNotFound):
-		r = errNoPage
-	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):
-		r = errStale
-	default:
-		if v.r.Context().Err() == nil { // otherwise the visitor left
-			v.logger.ErrorContext(v.r.Context(), "alotwebhook: settings page failed",
-				"method", v.r.Method, "path", v.r.URL.Path, "organization", v.organization, "error", err)
-		}
-		r = errFailed
-	}
-	if err := v.show(r.Status, "error", view{Heading: r.Title, Data: r}); err != nil {
-		v.logger.ErrorContext(v.r.Context(), "alotwebhook: settings page failed", "path", v.r.URL.Path, "error", err)
-		http.Error(v.w, r.Title, http.StatusInternalServerError)
-	}
 }

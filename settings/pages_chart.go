@@ -9,8 +9,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Measures of the chart, in its own units: hours are columns, successes go up
-// from the line and failures down, so that their place tells them apart.
+// Measures of the chart, in units of its own. An hour is a column. Successes go up
+// from the line and failures go down, so that their place tells them apart, and not
+// only their colour.
 const (
 	chartHours  = 24
 	chartColumn = 6
@@ -18,27 +19,28 @@ const (
 	chartDown   = 10
 )
 
-// day is what was tried in the last 24 hours.
+// day is what was attempted in the last 24 hours.
 type day struct {
-	alotwebhook.Tally        // of all hours
-	Known             bool   // the store keeps tallies
-	Hours             []hour // oldest first
-	Causes            []cause
+	alotwebhook.Tally         // of all hours
+	Known             bool    // false if the store counts no attempts
+	Hours             []hour  // oldest first
+	Causes            []cause // most frequent first
 }
 
 // hour is a column of the chart.
 type hour struct {
 	alotwebhook.Tally
-	X, Up, Down int // place and heights
+	X, Up, Down int // place of the column, heights of its two parts
 }
 
-// cause is a reason with how often it was one.
+// cause is a reason for failed attempts, and how many failed for it.
 type cause struct {
 	Reason alotwebhook.FailureReason
 	Count  int64
 }
 
-// newDay draws tallies of one endpoint, whose last hour is that of now.
+// newDay returns the day of one endpoint, from its tallies. Its last hour is the
+// present one.
 func newDay(tallies []alotwebhook.Tally, now time.Time) day {
 	d := day{Known: true, Hours: make([]hour, chartHours)}
 	first := now.UTC().Truncate(time.Hour).Add(-(chartHours - 1) * time.Hour)
@@ -59,16 +61,23 @@ func newDay(tallies []alotwebhook.Tally, now time.Time) day {
 		h := &d.Hours[i]
 		h.Up, h.Down = height(h.Succeeded, most, chartUp), height(h.Failed(), most, chartDown)
 	}
-	for reason, n := range d.Reasons {
-		d.Causes = append(d.Causes, cause{reason, n})
-	}
-	slices.SortFunc(d.Causes, func(a, b cause) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
-	})
+	d.Causes = causesOf(d.Reasons)
 	return d
 }
 
-// height shows a single one still, whatever there is beside it.
+// causesOf returns the reasons in the order of how many attempts failed for each.
+func causesOf(reasons map[alotwebhook.FailureReason]int64) (causes []cause) {
+	for reason, n := range reasons {
+		causes = append(causes, cause{reason, n})
+	}
+	slices.SortFunc(causes, func(a, b cause) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason))
+	})
+	return causes
+}
+
+// height returns the height of n attempts if most attempts have full height. Even a
+// single attempt is high enough to be seen.
 func height(n, most int64, full int) int {
 	if n == 0 {
 		return 0
@@ -76,26 +85,28 @@ func height(n, most int64, full int) int {
 	return max(2, int(n*int64(full)/most))
 }
 
-// Y is where a column's upper part begins.
+// Y returns where the upper part of the column begins, from the top of the chart.
 func (h hour) Y() int { return chartUp - h.Up }
 
-// Base is where the lower part begins.
+// Base returns where the lower part begins.
 func (hour) Base() int { return chartUp + 1 }
 
-// Says is the column in words.
+// Says returns the column in words.
 func (h hour) Says() string {
 	return fmt.Sprintf("%s UTC: %d succeeded, %d failed", h.Hour.Format("15:04"), h.Succeeded, h.Failed())
 }
 
-// Width and Height are the chart's.
-func (day) Width() int  { return chartHours*chartColumn - 1 }
+// Width returns the width of the chart.
+func (day) Width() int { return chartHours*chartColumn - 1 }
+
+// Height returns the height of the chart.
 func (day) Height() int { return chartUp + 1 + chartDown }
 
-// Total counts the attempts.
+// Total returns the number of attempts.
 func (d day) Total() int64 { return d.Succeeded + d.Failed() }
 
-// Rate is the share of attempts that succeeded. What is not quite all or
-// nothing is never rounded to it.
+// Rate returns the share of attempts that succeeded. It is "100 %" only if all of
+// them succeeded, and "0 %" only if none did.
 func (d day) Rate() string {
 	switch {
 	case d.Total() == 0:
@@ -109,7 +120,7 @@ func (d day) Rate() string {
 	return fmt.Sprintf("%.1f %%", min(max(percent, 0.1), 99.9))
 }
 
-// Says is the chart in words.
+// Says returns the chart in words.
 func (d day) Says() string {
 	if d.Total() == 0 {
 		return "Last 24 hours: no attempts"

@@ -5,35 +5,38 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
 )
 
+// deliveryView is the page of a delivery.
 type deliveryView struct {
 	Delivery alotwebhook.Delivery
-	Endpoint alotwebhook.Endpoint // none if it is deleted
+	Endpoint alotwebhook.Endpoint // zero if it was deleted
 	Attempts []attemptView        // newest first
-	Payload  string               // "" if its time is over
-	// Live: there is something to wait for.
-	Live bool
-	// Waiting: the next attempt is not under way yet.
-	Waiting bool
+	Payload  string               // indented; "" if it was erased
+	Live     bool                 // there will be another attempt, so the page updates itself
+	Waiting  bool                 // that attempt has not begun
 }
 
-// CanSend reports whether it can be sent once more, or at once.
+// CanSend reports whether the page offers to send the delivery again, or to send it
+// now instead of at its next attempt.
 func (d deliveryView) CanSend() bool {
 	return d.Endpoint.ID != "" && d.Payload != "" && d.Delivery.State != alotwebhook.StateParked && (!d.Live || d.Waiting)
 }
 
+// attemptView is an attempt in the timeline of a delivery.
 type attemptView struct {
 	alotwebhook.Attempt
-	Failure  reason
-	Response string // as text
+	Failure  reason // zero if the attempt succeeded
+	Response string // the body, indented
 }
 
-// Says is the detail, if it says more than the word.
+// Says returns the detail of the attempt, or "" if it says no more than the word for
+// the failure.
 func (a attemptView) Says() string {
 	if strings.EqualFold(a.Detail, a.Failure.Word) {
 		return ""
@@ -41,7 +44,8 @@ func (a attemptView) Says() string {
 	return a.Detail
 }
 
-// After is how long after its event it was delivered; "" if that is not known.
+// After returns how long after the event the last attempt ended, or "" if there is no
+// attempt.
 func (d deliveryView) After() string {
 	if len(d.Attempts) == 0 {
 		return ""
@@ -50,7 +54,7 @@ func (d deliveryView) After() string {
 	return took(last.StartedAt.Add(last.Duration).Sub(idTime(d.Delivery.ID)))
 }
 
-// Succeeded reports whether it was answered with a 2xx status.
+// Succeeded reports whether the response had a 2xx status.
 func (a attemptView) Succeeded() bool { return a.Reason == "" }
 
 func (v *visit) showDelivery() error {
@@ -61,16 +65,10 @@ func (v *visit) showDelivery() error {
 	if err != nil {
 		return err
 	}
-	data := deliveryView{Delivery: d, Live: d.State == alotwebhook.StatePending}
-	// The first attempt is due at once: a time to come is when it is given up for lost.
+	data := deliveryView{Delivery: d, Attempts: attemptViews(d.Attempts), Live: d.State == alotwebhook.StatePending}
+	// Before the first attempt, NextAttemptAt in the future is the end of the lease:
+	// the attempt is under way.
 	data.Waiting = data.Live && d.AttemptCount > 0 && d.NextAttemptAt.After(time.Now())
-	for i := len(d.Attempts) - 1; i >= 0; i-- {
-		a := attemptView{Attempt: d.Attempts[i], Response: pretty([]byte(d.Attempts[i].ResponseBody))}
-		if a.Reason != "" {
-			a.Failure = reasonOf(a.Reason, a.StatusCode)
-		}
-		data.Attempts = append(data.Attempts, a)
-	}
 	if data.Endpoint, err = v.dispatcher.Endpoint(v.r.Context(), d.EndpointID); err != nil && !errors.Is(err, alotwebhook.ErrNotFound) {
 		return err
 	}
@@ -82,7 +80,19 @@ func (v *visit) showDelivery() error {
 	return v.show(http.StatusOK, "delivery", view{Heading: d.EventType, Section: "history", Data: data})
 }
 
-// pretty indents JSON and leaves all else as it is.
+// attemptViews returns the views of attempts, newest first.
+func attemptViews(attempts []alotwebhook.Attempt) (views []attemptView) {
+	for _, a := range slices.Backward(attempts) {
+		one := attemptView{Attempt: a, Response: pretty([]byte(a.ResponseBody))}
+		if a.Reason != "" {
+			one.Failure = reasonOf(a.Reason, a.StatusCode)
+		}
+		views = append(views, one)
+	}
+	return views
+}
+
+// pretty returns JSON indented, and any other text as it is.
 func pretty(text []byte) string {
 	var indented bytes.Buffer
 	if json.Indent(&indented, text, "", "  ") != nil {

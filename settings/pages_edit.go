@@ -9,40 +9,45 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// endpointForm is the form for a new endpoint, and for a change of one.
+// endpointForm is the form to add an endpoint, or to change one.
 type endpointForm struct {
-	Endpoint    alotwebhook.Endpoint // none if it is new
+	Endpoint    alotwebhook.Endpoint // zero in the form to add one
 	URL         string
 	Description string
-	Chosen      map[string]bool
+	Chosen      map[string]bool // event types; nil for all
 	Types       []alotwebhook.EventType
-	Problems    map[string]string
-	Stale       bool
-	// Version is that of the endpoint which the form shows, Issued when the
-	// form was made: what tells a form that is sent twice from two forms.
-	Version, Issued int64
+	Problems    map[string]string // by field
+	Stale       bool              // the endpoint was changed after the form was opened
+	Version     int64             // of the endpoint that the form shows
+	Issued      int64             // when the form was made, in microseconds since 1970
 }
+
+// Ticked reports whether the form shows an event type as chosen.
+func (f endpointForm) Ticked(eventType string) bool { return f.Chosen == nil || f.Chosen[eventType] }
 
 func (v *visit) newForm() endpointForm {
 	return endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}
 }
 
-// changeForm offers what the endpoint subscribes to even if it is in no
-// catalogue any more: saving something else does not take it away.
+// changeForm returns the form to change an endpoint. It also offers event types that
+// the endpoint subscribes to, but that are no longer in the catalogue: otherwise they
+// would be lost when somebody changes anything else.
 func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 	f := v.newForm()
 	f.Endpoint, f.Version = e, e.Version
 	for _, name := range e.EventTypes {
 		if !slices.ContainsFunc(f.Types, func(t alotwebhook.EventType) bool { return t.Name == name }) {
-			f.Types = append(f.Types, alotwebhook.EventType{Name: name, Description: "There are no such events any more."})
+			f.Types = append(f.Types, alotwebhook.EventType{Name: name, Description: "This event type no longer exists."})
 		}
 	}
 	return f
 }
 
-// fill keeps what was filled in; a secret is never sent back.
+// fill puts what was filled in back into the form, but for the secret, which is never
+// sent back.
 func (f *endpointForm) fill(given *form) {
 	f.URL, f.Description, f.Problems = given.get("url"), given.get("description"), given.problems
 	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
@@ -52,8 +57,10 @@ func (f *endpointForm) fill(given *form) {
 	}
 }
 
+// endpointLabels are the subjects of the problems that a form about an endpoint shows,
+// by the field of the problem.
 var endpointLabels = map[string]string{
-	"url": "The URL", "description": "The description", "events": "The choice of events", "secret": "The secret",
+	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret",
 }
 
 func (v *visit) newEndpoint() error {
@@ -61,7 +68,7 @@ func (v *visit) newEndpoint() error {
 		return errAddress
 	}
 	f := v.newForm()
-	f.Chosen = nil // all of them
+	f.Chosen = nil
 	return v.showForm(http.StatusOK, f)
 }
 
@@ -73,8 +80,9 @@ func (v *visit) showForm(status int, f endpointForm) error {
 	return v.show(status, "form", view{Heading: heading, Section: "endpoints", Data: f})
 }
 
-// createEndpoint shows the secret on its own answer, the one time. Whoever
-// loads that again sends the form again, and gets no second endpoint.
+// createEndpoint adds an endpoint. Its response is the only page that shows a
+// generated secret. When a visitor reloads that page, the browser sends the form
+// again: that leads to the endpoint that exists, and makes no second one.
 func (v *visit) createEndpoint() error {
 	given, err := readForm(v.r, "url", "description", "events[]", "secret", "issued")
 	if err != nil {
@@ -96,7 +104,7 @@ func (v *visit) createEndpoint() error {
 	})
 	switch {
 	case err != nil:
-		if err := given.refused(err, endpointLabels); err != nil {
+		if err := given.addProblem(err, endpointLabels); err != nil {
 			return err
 		}
 		return v.showForm(http.StatusUnprocessableEntity, f)
@@ -108,14 +116,16 @@ func (v *visit) createEndpoint() error {
 	return v.showSecret(created, created.Secret, secretView{New: true})
 }
 
-// key is the form's own, as it was filled in: of two clicks at the same moment,
-// which do not find each other's endpoint, one makes it.
+// key returns the key under which the dispatcher makes one endpoint for a form, also
+// if the form is sent twice at the same moment. It is the same for the same form with
+// the same values.
 func (f *endpointForm) key() string {
-	sum := hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description)
+	sum := text.Hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description)
 	return "form " + hex.EncodeToString(sum[:])
 }
 
-// sentBefore returns the endpoint that the same form made already, however long ago.
+// sentBefore returns the id of the endpoint that the same form made, however long
+// ago, or "" if there is none.
 func (v *visit) sentBefore(f endpointForm) (id string, err error) {
 	if f.Issued == 0 {
 		return "", nil
@@ -169,7 +179,7 @@ func (v *visit) updateEndpoint() error {
 	if err == nil {
 		return v.redirect(e.ID, "updated")
 	}
-	if err := given.refused(err, endpointLabels); err != nil {
+	if err := given.addProblem(err, endpointLabels); err != nil {
 		return err
 	}
 	return v.showForm(http.StatusUnprocessableEntity, f)

@@ -9,20 +9,24 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// recentDeliveries is how many an endpoint's page shows of its history.
+// recentDeliveries is how many deliveries the page of an endpoint shows.
 const recentDeliveries = 10
 
+// recoveryShown is how long the page of an endpoint shows a recovery after its end.
+const recoveryShown = 24 * time.Hour
+
+// endpointView is the page of an endpoint.
 type endpointView struct {
 	Endpoint alotwebhook.Endpoint
 	Standing standing
 	Day      day
 	Recent   []deliveryRow
-	Types    []alotwebhook.EventType // those subscribed to first
-	Recovery *alotwebhook.Recovery
-	Failed   bool // there is something to recover, or may be
+	Types    []alotwebhook.EventType // those that the endpoint subscribes to come first
+	Recovery *alotwebhook.Recovery   // running or ended recently; nil if there is none
+	Failed   bool                    // there are failed deliveries, or there may be some
 }
 
-// Rotating reports whether a new secret is still to begin.
+// Rotating reports whether a rotation is still to take effect.
 func (e endpointView) Rotating() bool { return e.Endpoint.NextSecretAt.After(time.Now()) }
 
 // Busy reports whether a recovery is running.
@@ -48,7 +52,7 @@ func (v *visit) showEndpoint() error {
 	return v.show(http.StatusOK, "endpoint", view{Heading: site(e.URL), Section: "endpoints", Data: data})
 }
 
-// fillEndpoint reads what changes while one looks.
+// fillEndpoint reads the part of the page that changes while a visitor looks at it.
 func (v *visit) fillEndpoint(data *endpointView) error {
 	id := data.Endpoint.ID
 	days, err := v.days(data.Endpoint)
@@ -70,20 +74,30 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 		return err
 	}
 	data.Failed = failed.Delivery != nil || failed.Unsure
-	recovery, err := v.dispatcher.Recovery(v.r.Context(), id)
-	if errors.Is(err, alotwebhook.ErrNotFound) {
-		return nil
-	}
-	if err == nil && (recovery.FinishedAt.IsZero() || time.Since(recovery.FinishedAt) < 24*time.Hour) {
-		data.Recovery = &recovery
-	}
+	data.Recovery, err = v.recentRecovery(id)
 	return err
+}
+
+// recentRecovery returns the recovery of an endpoint if it is running or has ended recently,
+// or nil.
+func (v *visit) recentRecovery(endpointID string) (*alotwebhook.Recovery, error) {
+	recovery, err := v.dispatcher.Recovery(v.r.Context(), endpointID)
+	switch {
+	case errors.Is(err, alotwebhook.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case !recovery.FinishedAt.IsZero() && time.Since(recovery.FinishedAt) >= recoveryShown:
+		return nil, nil
+	}
+	return &recovery, nil
 }
 
 func (v *visit) enableEndpoint() error  { return v.setDisabled(false, "enabled") }
 func (v *visit) disableEndpoint() error { return v.setDisabled(true, "disabled") }
 
-// setDisabled is meant whatever else was changed meanwhile.
+// setDisabled enables or disables the endpoint. If somebody else changes it at the
+// same moment, setDisabled tries again on the new version.
 func (v *visit) setDisabled(disabled bool, done string) error {
 	if _, err := readForm(v.r); err != nil {
 		return err
@@ -116,7 +130,7 @@ func (v *visit) sendTest() error {
 	}
 	event, err := v.dispatcher.SendTest(v.r.Context(), e.ID, given.get("type"))
 	if errors.Is(err, alotwebhook.ErrInvalid) {
-		return &refusal{http.StatusUnprocessableEntity, "No test event was sent", "Choose one of the event types that there are."}
+		return errNoType
 	}
 	if err != nil {
 		return err
@@ -124,12 +138,13 @@ func (v *visit) sendTest() error {
 	return v.redirect("deliveries/"+alotwebhook.DeliveryID(event.ID, e.ID), "tested")
 }
 
-// choice is one of a few durations.
+// choice is an option of a form that stands for a duration.
 type choice struct {
 	Value, Label string
 	After        time.Duration
 }
 
+// chosen returns the choice with the value, and whether there is one.
 func chosen(choices []choice, value string) (choice, bool) {
 	i := slices.IndexFunc(choices, func(c choice) bool { return c.Value == value })
 	if i < 0 {
@@ -138,7 +153,8 @@ func chosen(choices []choice, value string) (choice, bool) {
 	return choices[i], true
 }
 
-// spans are how far back a recovery can go.
+// spans are the choices of how far back a recovery goes. The duration 0 stands for all
+// of the history.
 var spans = []choice{
 	{"1h", "Failed in the last hour", time.Hour},
 	{"24h", "Failed in the last 24 hours", 24 * time.Hour},
@@ -146,7 +162,7 @@ var spans = []choice{
 	{"all", "All that have failed", 0},
 }
 
-// Spans is for the form.
+// Spans returns the choices for the form.
 func (endpointView) Spans() []choice { return spans }
 
 func (v *visit) recoverFailed() error {
@@ -160,7 +176,7 @@ func (v *visit) recoverFailed() error {
 	}
 	span, ok := chosen(spans, given.get("since"))
 	if !ok {
-		return badRequest("It does not say how far back to go.")
+		return badForm("Choose which failed deliveries to send again.")
 	}
 	var since time.Time
 	if span.After > 0 {
@@ -201,7 +217,8 @@ func (v *visit) confirmDelete() error {
 	return v.show(http.StatusOK, "delete", view{Heading: "Delete " + site(e.URL) + "?", Section: "endpoints", Data: e})
 }
 
-// deleteEndpoint wants the word that the page which asks sends along.
+// deleteEndpoint deletes the endpoint if the form comes from the page that asks for
+// confirmation. Any other form leads to that page.
 func (v *visit) deleteEndpoint() error {
 	given, err := readForm(v.r, "confirmed")
 	if err != nil {

@@ -9,14 +9,15 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// endpointsPage is how many endpoints a page lists: more than most
-// organizations have, so that all that need attention stand first.
+// endpointsPage is how many endpoints a page lists. Most organizations have fewer, so
+// that all endpoints that need attention stand at the beginning of the list.
 const endpointsPage = 100
 
-// standing is how an endpoint is doing, in a word with its shape.
+// standing is the state of an endpoint as the pages show it: a word and the name of a
+// shape.
 type standing struct {
 	Word, Icon string
-	Attention  bool
+	Attention  bool // the endpoint needs attention
 }
 
 func standingOf(e alotwebhook.Endpoint) standing {
@@ -24,7 +25,7 @@ func standingOf(e alotwebhook.Endpoint) standing {
 	case e.DisabledReason == alotwebhook.DisabledFailing:
 		return standing{"Disabled after failures", "failed", true}
 	case e.DisabledReason == alotwebhook.DisabledGone:
-		return standing{"Disabled: gone", "failed", true}
+		return standing{"Disabled after 410 Gone", "failed", true}
 	case e.Disabled:
 		return standing{"Disabled", "parked", false}
 	case !e.FailingSince.IsZero():
@@ -33,7 +34,7 @@ func standingOf(e alotwebhook.Endpoint) standing {
 	return standing{"Enabled", "delivered", false}
 }
 
-// endpointRow is an endpoint in the list.
+// endpointRow is a row of the list of endpoints.
 type endpointRow struct {
 	alotwebhook.Endpoint
 	Standing    standing
@@ -41,13 +42,14 @@ type endpointRow struct {
 	LastFailure newestFailure
 }
 
+// endpointsView is a page of the list of endpoints.
 type endpointsView struct {
 	Attention, Rest []endpointRow
-	Next            string // cursor
-	First           bool
+	Next            string // cursor of the next page; "" on the last page
+	First           bool   // this is the first page
 }
 
-// Empty reports whether the organization has none at all.
+// Empty reports whether the organization has no endpoints.
 func (l endpointsView) Empty() bool { return l.First && len(l.Attention)+len(l.Rest) == 0 }
 
 func (v *visit) listEndpoints() error {
@@ -76,15 +78,22 @@ func (v *visit) listEndpoints() error {
 			list.Rest = append(list.Rest, row)
 		}
 	}
-	slices.SortStableFunc(list.Attention, func(a, b endpointRow) int { // those that get nothing first
-		return boolean(b.Disabled) - boolean(a.Disabled)
-	})
-	slices.SortStableFunc(list.Rest, func(a, b endpointRow) int { // those that take part first
-		return boolean(a.Disabled) - boolean(b.Disabled)
-	})
+	list.sort()
 	return v.show(http.StatusOK, "endpoints", view{Heading: "Endpoints", Section: "endpoints", Data: list})
 }
 
+// sort puts the disabled endpoints first among those that need attention, because they
+// get no events, and last among the others.
+func (l endpointsView) sort() {
+	slices.SortStableFunc(l.Attention, func(a, b endpointRow) int {
+		return boolean(b.Disabled) - boolean(a.Disabled)
+	})
+	slices.SortStableFunc(l.Rest, func(a, b endpointRow) int {
+		return boolean(a.Disabled) - boolean(b.Disabled)
+	})
+}
+
+// boolean returns 1 for true and 0 for false.
 func boolean(b bool) int {
 	if b {
 		return 1
@@ -92,12 +101,14 @@ func boolean(b bool) int {
 	return 0
 }
 
-// endpoints returns the organization's, at most limit, and where the next page begins.
+// endpoints returns up to limit endpoints of the organization behind the cursor, and
+// the cursor of the next page.
 func (v *visit) endpoints(cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
 	return endpointsOf(v.r.Context(), v.dispatcher, v.organization, cursor, limit)
 }
 
-// days returns the last 24 hours of endpoints, by their ids.
+// days returns the last 24 hours of each endpoint, by its id. It returns nil if the
+// store counts no attempts; a day that is not in the map is not Known.
 func (v *visit) days(endpoints ...alotwebhook.Endpoint) (map[string]day, error) {
 	now := time.Now()
 	ids := make([]string, len(endpoints))
@@ -106,7 +117,7 @@ func (v *visit) days(endpoints ...alotwebhook.Endpoint) (map[string]day, error) 
 	}
 	tallies, err := v.dispatcher.Tallies(v.r.Context(), now.Add(-(chartHours-1)*time.Hour), ids...)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil, nil // the zero day says that nothing is known
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -125,7 +136,7 @@ func (v *visit) days(endpoints ...alotwebhook.Endpoint) (map[string]day, error) 
 // newestFailure is the newest failed delivery to an endpoint, if there is one.
 type newestFailure struct {
 	Delivery *alotwebhook.Delivery // nil if none was found
-	Unsure   bool                  // there may be one further back
+	Unsure   bool                  // the search ended early: there may be one further back
 }
 
 func (v *visit) lastFailure(endpointID string) (newestFailure, error) {

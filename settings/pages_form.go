@@ -10,37 +10,39 @@ import (
 	"unicode/utf8"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/text"
 )
 
-// form is what a form's fields were filled in with, and what is wrong with it.
+// form holds the values of a posted form, and what is wrong with them.
 type form struct {
 	values   url.Values
 	problems map[string]string // by field
 }
 
-// readForm reads a posted form strictly: a field that is not known is refused,
-// and so is one that stands twice, unless its name ends in "[]" among the known.
+// readForm reads a posted form. It refuses a field that is not known, and a field
+// that is given twice. A known name that ends in "[]" stands for a field that may be
+// given many times; the form sends the name without "[]".
 func readForm(r *http.Request, known ...string) (*form, error) {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
-		return nil, &refusal{http.StatusUnsupportedMediaType, "This is not a form", "Send the page's own form."}
+		return nil, errNotAForm
 	}
 	if err := r.ParseForm(); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
 			return nil, errFormLarge
 		}
-		return nil, badRequest("The form is not well formed.")
+		return nil, badForm("It is not well encoded. Load the page again and send its form.")
 	}
 	f := &form{values: r.PostForm, problems: map[string]string{}}
 	for name, values := range f.values {
 		many := slices.Contains(known, name+"[]")
 		switch {
 		case !many && !slices.Contains(known, name):
-			return nil, badRequest("The form has a field that is not known here: " + clip(name) + ".")
+			return nil, badForm("It has a field that is not known here: " + text.Clip(name, maxQuoted) + ".")
 		case !many && len(values) > 1:
-			return nil, badRequest("The form has a field twice: " + name + ".")
+			return nil, badForm("It has a field twice: " + name + ".")
 		case slices.ContainsFunc(values, func(value string) bool { return !utf8.ValidString(value) }):
-			return nil, badRequest("The form has a field that is not UTF-8: " + name + ".")
+			return nil, badForm("It has a field that is not UTF-8 text: " + name + ".")
 		}
 	}
 	return f, nil
@@ -48,18 +50,22 @@ func readForm(r *http.Request, known ...string) (*form, error) {
 
 func (f *form) get(name string) string { return f.values.Get(name) }
 
-// refused takes in what the dispatcher says of a field, in the form's own name
-// for it; any other error is returned.
-func (f *form) refused(err error, names map[string]string) error {
+// addProblem adds what the dispatcher's error says about a field to the problems of
+// the form. labels are the subjects for that, by field. addProblem returns an error
+// that is about none of these fields.
+func (f *form) addProblem(err error, labels map[string]string) error {
 	var field *alotwebhook.FieldError
 	if !errors.As(err, &field) {
 		return err
 	}
 	name, _, _ := strings.Cut(field.Field, "[")
-	label, ok := names[name]
+	label, ok := labels[name]
 	if !ok {
 		return err
 	}
 	f.problems[name] = label + " " + field.Problem + "."
+	if name == "events" && len(f.values[name]) == 0 {
+		f.problems[name] = "Choose at least one event."
+	}
 	return nil
 }

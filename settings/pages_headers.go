@@ -9,8 +9,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// contentPolicy lets the pages load what they consist of, and exactly those two
-// files of the host's that its options name.
+// contentPolicy returns the Content-Security-Policy of the pages. It allows their own
+// files, and the logo and the style sheet that the options name.
 func contentPolicy(opts *Options) string {
 	return strings.Join([]string{
 		"default-src 'none'",
@@ -24,19 +24,19 @@ func contentPolicy(opts *Options) string {
 	}, "; ")
 }
 
-// sourceOf is a URL as a source of a policy, without its query, which policies
-// do not have; "" if it is on the pages' own host.
+// sourceOf returns a URL as a source of the policy, with a blank before it, or "" if it
+// is on the host of the pages. A source has no query.
 func sourceOf(link string) string {
 	u, err := url.Parse(link)
 	if err != nil || u.Host == "" {
 		return ""
 	}
-	path := strings.NewReplacer(";", "%3B", ",", "%2C").Replace(u.EscapedPath()) // both would end the source
+	path := strings.NewReplacer(";", "%3B", ",", "%2C").Replace(u.EscapedPath()) // both characters would end the source
 	return " " + u.Scheme + "://" + u.Host + path
 }
 
-// checkLook refuses links that could not be meant, or would be no links.
-func checkLook(opts *Options) error {
+// checkLinks refuses options that are not the URLs and the path that they should be.
+func checkLinks(opts *Options) error {
 	for _, link := range []struct{ field, value string }{
 		{"HomeURL", opts.HomeURL}, {"LogoURL", opts.LogoURL}, {"Stylesheet", opts.Stylesheet},
 	} {
@@ -51,12 +51,12 @@ func checkLook(opts *Options) error {
 		}
 	}
 	if strings.ContainsAny(opts.Prefix, "?#\\ ") {
-		return &alotwebhook.FieldError{Field: "Prefix", Problem: "is not a path such as /settings/webhooks"}
+		return &alotwebhook.FieldError{Field: "Prefix", Problem: "has a blank or one of ? # \\; give a path such as /settings/webhooks"}
 	}
 	return nil
 }
 
-// secure sets the headers that every answer has.
+// secure sets the headers that every response of the pages has.
 func (p *pages) secure(h http.Header) {
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -67,7 +67,7 @@ func (p *pages) secure(h http.Header) {
 	h.Set("X-Robots-Tag", "noindex")
 }
 
-// takesGzip reports whether the client unpacks gzip.
+// takesGzip reports whether the client accepts a response in gzip.
 func takesGzip(r *http.Request) bool {
 	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		name, weight, _ := strings.Cut(coding, ";")
@@ -78,8 +78,9 @@ func takesGzip(r *http.Request) bool {
 	return false
 }
 
-// writePage sends a page, packed if the client takes it and it is worth it. A
-// page with a secret is not: its size would tell about the secret.
+// writePage sends a page, compressed if the client accepts that and the page is not
+// tiny. A page with a secret is never compressed, because its compressed size would
+// tell something about the secret.
 func writePage(w http.ResponseWriter, r *http.Request, status int, body []byte, secret bool) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -87,7 +88,7 @@ func writePage(w http.ResponseWriter, r *http.Request, status int, body []byte, 
 	h.Set("Vary", "Accept-Encoding, HX-Target")
 	if secret || len(body) < 1<<10 || !takesGzip(r) {
 		w.WriteHeader(status)
-		_, _ = w.Write(body) // nobody is left to tell
+		_, _ = w.Write(body) // if that fails, the client has gone
 		return
 	}
 	h.Set("Content-Encoding", "gzip")

@@ -10,62 +10,68 @@ import (
 )
 
 const (
-	historyPage = 50
-	// searchTime is how long a page looks for deliveries that its filter
-	// selects, before it shows what it has and offers to go on.
+	historyPage = 50 // deliveries on a page
+	// searchTime is how long a page searches for deliveries that match its filter.
+	// After that it shows what it has found, and offers to search further back.
 	searchTime = 30 * time.Millisecond
-	// endpointChoices bounds the list of endpoints to choose from.
+	// endpointChoices is how many endpoints the filter offers.
 	endpointChoices = 200
 )
 
-// deliveryRow is a delivery in a list.
-type deliveryRow struct {
-	alotwebhook.Delivery
-	EndpointURL string // "" if the endpoint is deleted, or goes without saying
+// historyLabels are the labels of the form with the filters, by parameter.
+var historyLabels = map[string]string{
+	"endpoint": "Endpoint", "status": "State", "type": "Event type", "since": "From", "until": "To", "event": "Event id",
 }
 
-// deliveriesView is a table of them.
+// deliveryRow is a row of a list of deliveries.
+type deliveryRow struct {
+	alotwebhook.Delivery
+	EndpointURL string // "" if the endpoint was deleted, or if the list does not show it
+}
+
+// deliveriesView is a list of deliveries.
 type deliveriesView struct {
 	Base        string
 	Rows        []deliveryRow
-	OneEndpoint bool // all are to the same
+	OneEndpoint bool // all are to the same endpoint, so the list does not show it
 }
 
+// historyView is a page of the history.
 type historyView struct {
 	Rows      []deliveryRow
-	Endpoints []alotwebhook.Endpoint // to choose from
-	Types     []alotwebhook.EventType
-	States    []alotwebhook.DeliveryState
+	Endpoints []alotwebhook.Endpoint      // that the filter offers
+	Types     []alotwebhook.EventType     // that the filter offers
+	States    []alotwebhook.DeliveryState // that the filter offers
 	Filter    alotwebhook.Filter
 
-	Older   string    // address of the next page
-	Reached time.Time // how far back the search came, if there may be more
-	Newest  string    // address of the first page, if this is not it
-	Live    bool
-	Toggle  string // address with live updates on or off
+	Older   string    // address of the next page; "" on the last page
+	Reached time.Time // how far back the page searched, if it did not search to the end
+	Newest  string    // address of the first page; "" on the first page
+	Live    bool      // the page updates itself
+	Toggle  string    // address of the page with live updates on or off
 }
 
-// Filtered reports whether anything is selected at all.
+// Filtered reports whether any filter is set.
 func (h historyView) Filtered() bool {
 	f := h.Filter
 	return f.EndpointID != "" || f.EventID != "" || f.EventType != "" || f.State != "" || !f.Since.IsZero() || !f.Until.IsZero()
 }
 
-// Unlisted reports whether the endpoint that is selected is none to choose from.
+// Unlisted reports whether the filter has an endpoint that it does not offer.
 func (h historyView) Unlisted() bool {
 	return h.Filter.EndpointID != "" && !slices.ContainsFunc(h.Endpoints, func(e alotwebhook.Endpoint) bool {
 		return e.ID == h.Filter.EndpointID
 	})
 }
 
-// UnlistedType reports the same of the event type.
+// UnlistedType reports whether the filter has an event type that it does not offer.
 func (h historyView) UnlistedType() bool {
 	return h.Filter.EventType != "" && !slices.ContainsFunc(h.Types, func(t alotwebhook.EventType) bool {
 		return t.Name == h.Filter.EventType
 	})
 }
 
-// Input is a time as a field of a form takes it.
+// Input returns a time as the value of a datetime-local field, in UTC.
 func (historyView) Input(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -78,10 +84,10 @@ func (v *visit) listHistory() error {
 	data := historyView{Filter: v.historyFilter(q), Types: v.dispatcher.EventTypes()}
 	live := q.values.Get("live")
 	if live != "" && live != "off" {
-		q.refuse("live", "can be off")
+		q.refuse("live", "must be off or left out")
 	}
 	if q.err() != nil {
-		return badRequest("Its address has a part that is not understood: " + q.errs[0].Field + " " + q.errs[0].Detail + ".")
+		return pageProblem(http.StatusBadRequest, "We could not read that filter", summary(q.problems))
 	}
 	for _, s := range states {
 		data.States = append(data.States, alotwebhook.DeliveryState(s))
@@ -96,6 +102,13 @@ func (v *visit) listHistory() error {
 	if err := v.nameEndpoints(&data); err != nil {
 		return err
 	}
+	v.linkHistory(&data, next, live)
+	return v.show(http.StatusOK, "history", view{Heading: "History", Section: "history", Data: data})
+}
+
+// linkHistory sets the addresses that the page links to. next is the cursor of the
+// next page, live the value of that parameter. Only the first page updates itself.
+func (v *visit) linkHistory(data *historyView, next, live string) {
 	first := data.Filter.Cursor == ""
 	data.Live = first && live == ""
 	if next != "" {
@@ -106,25 +119,21 @@ func (v *visit) listHistory() error {
 	} else {
 		data.Newest = v.historyAddress("cursor", "")
 	}
-	return v.show(http.StatusOK, "history", view{Heading: "History", Section: "history", Data: data})
 }
 
-// historyFilter reads what is selected. An endpoint that is not the
-// organization's selects nothing, as it would if it did not exist.
+// historyFilter reads the filter. An endpoint of another organization matches
+// nothing, as one that does not exist would.
 func (v *visit) historyFilter(q *query) alotwebhook.Filter {
-	f := alotwebhook.Filter{
-		OrganizationID: v.organization, State: q.state("status"), EventType: q.eventType("type"),
-		EndpointID: q.id("endpoint", endpointPrefix), EventID: q.id("event", eventPrefix),
-		Since: q.moment("since"), Until: q.moment("until"),
-		Cursor: q.cursor(deliveryPrefix), Limit: historyPage,
-	}
-	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		q.refuse("until", "must be later than since")
-	}
+	q.labels = historyLabels
+	f := q.filter(pageLayouts...)
+	f.OrganizationID = v.organization
+	f.EndpointID, f.EventID = q.id("endpoint", endpointPrefix), q.id("event", eventPrefix)
+	f.Cursor, f.Limit = q.cursor(deliveryPrefix), historyPage
 	return f
 }
 
-// search fills a page, for as long as it takes within bounds.
+// search reads deliveries until the page is full, the history ends, or searchTime is
+// over. It returns the cursor of the next page.
 func (v *visit) search(data *historyView) (next string, err error) {
 	f := data.Filter
 	for began := time.Now(); ; {
@@ -168,12 +177,13 @@ func (v *visit) nameEndpoints(data *historyView) error {
 	return nil
 }
 
-// historyAddress is this page's address with other parameters; "" takes one away.
+// historyAddress returns the address of this page with some parameters changed. The
+// changes are name and value in turn; the value "" removes a parameter.
 func (v *visit) historyAddress(changes ...string) string {
 	query := v.r.URL.Query()
 	query.Del(flashName)
 	for name, values := range query {
-		if values[0] == "" { // forms send all of their fields
+		if values[0] == "" { // forms send empty fields too
 			query.Del(name)
 		}
 	}

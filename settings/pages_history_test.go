@@ -23,7 +23,7 @@ func TestHistoryIsFilteredByItsAddress(t *testing.T) {
 	failed := s.event(e, `{}`)
 	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired or is not yet valid"})
 	other := s.endpoint("https://other.example.com")
-	pending := s.event(other, `{}`) // goes to both
+	pending := s.event(other, `{}`) // has a delivery to each endpoint
 	delivery, err := s.dispatcher.Delivery(t.Context(), failed)
 	require.NoError(t, err)
 	now := time.Now().UTC()
@@ -59,6 +59,30 @@ func TestHistoryRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"since=2026-02-01T00:00&until=2026-01-01T00:00", "cursor=x", "cursor=wh_00000000000000000000000000", "live=on", "status=failed&status=failed", "a=%zz",
 	} {
 		require.Equal(t, http.StatusBadRequest, s.get("/history?"+query).status, query)
+	}
+}
+
+func TestHistoryNamesAFilterAsItsFormDoes(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for query, want := range map[string]string{
+		"since=2026-02-01T00:00&until=2026-01-01T00:00": "To must be later than From.",
+		"event=sess_123":                 "Event id must be an id such as evt_",
+		"endpoint=org_b":                 "Endpoint must be an id such as wh_",
+		"status=dead":                    "State must be one of pending, delivered, failed, parked.",
+		"type=A.B":                       "Event type must be an event type such as candidate.completed.",
+		"since=yesterday":                "From must be a time such as ",
+		"until=x&status=failed&status=x": "State is given more than once. To must be a time such as ",
+		"page=2":                         "page is not known here",
+		"cursor=x":                       "cursor is not a place in this list.",
+	} {
+		got := s.get("/history?" + query)
+		require.Contains(t, got.text, "We could not read that filter", query)
+		require.Contains(t, got.text, want, query)
+	}
+	form := s.get("/history").text
+	for _, label := range []string{"Endpoint", "State", "Event type", "From", "To", "Event id"} {
+		require.Regexp(t, `<label for="[a-z]+">`+label+` ?<`, form)
 	}
 }
 
@@ -113,68 +137,4 @@ func TestALivePartComesAlone(t *testing.T) {
 	}
 	refused := s.get("/new", "HX-Target", "div#live").text
 	require.Contains(t, refused, "<html", "a page without a live part comes whole")
-}
-
-func TestADeliveryTellsItsStory(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	e := s.endpoint("https://hooks.example.com/alot")
-	d := s.event(e, `{"big":12345678901234567890,"a":1.50}`)
-	at := time.Now().Add(time.Second)
-	s.finish(alotwebhook.StatePending, alotwebhook.Attempt{StartedAt: at, Duration: 1234 * time.Millisecond, StatusCode: 503, Reason: alotwebhook.ReasonStatus, Detail: "answered 503 Service Unavailable", ResponseBody: `{"later":true}`})
-	got := s.get("/deliveries/" + d).text
-	for _, want := range []string{
-		"Not delivered yet after 1 attempt.", "Next attempt", "Send now", "Answered 503 Service Unavailable", "1.2 s", "&#34;later&#34;: true",
-		"Look for the error in your service", "12345678901234567890", "1.50", `hx-trigger="every 5s"`,
-		`data-copy="payload"`, `data-copy="response-1"`, `id="response-1"`,
-	} {
-		require.Contains(t, got, want)
-	}
-	require.Equal(t, http.StatusSeeOther, s.post("/deliveries/"+d+"/redeliver", nil).status)
-	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StartedAt: at.Add(time.Minute), StatusCode: 204})
-	got = s.get("/deliveries/" + d).text
-	require.Contains(t, got, "after the event, on attempt 2.")
-	require.Contains(t, got, "Answered 204 No Content")
-	require.NotContains(t, got, "hx-trigger", "there is nothing to wait for")
-}
-
-func TestAPayloadWhoseTimeIsOver(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	e := s.endpoint("https://hooks.example.com/alot")
-	d := s.event(e, `{"candidateName":"Jane Smith"}`)
-	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StatusCode: 200})
-	_, err := s.store.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond})
-	require.NoError(t, err)
-	got := s.get("/deliveries/" + d).text
-	require.Contains(t, got, "erased after its retention time")
-	require.NotContains(t, got, "Redeliver")
-	require.Equal(t, "/deliveries/"+d+"?done=unavailable", s.post("/deliveries/"+d+"/redeliver", nil).header.Get("Location"))
-}
-
-func TestEveryReasonSaysWhatToDo(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	e := s.endpoint("https://hooks.example.com/alot")
-	seen := map[string]bool{}
-	for _, a := range []alotwebhook.Attempt{
-		{Reason: alotwebhook.ReasonTimeout}, {Reason: alotwebhook.ReasonConnectionRefused}, {Reason: alotwebhook.ReasonConnectionReset},
-		{Reason: alotwebhook.ReasonTLS}, {Reason: alotwebhook.ReasonDNS}, {Reason: alotwebhook.ReasonBlockedAddress}, {Reason: alotwebhook.ReasonRedirect, StatusCode: 302},
-		{Reason: alotwebhook.ReasonResponseTooLarge}, {Reason: alotwebhook.ReasonProtocol}, {Reason: alotwebhook.ReasonNetwork}, {Reason: alotwebhook.ReasonPoison},
-		{Reason: alotwebhook.ReasonUnsendable}, {Reason: alotwebhook.ReasonStatus, StatusCode: 400}, {Reason: alotwebhook.ReasonStatus, StatusCode: 401},
-		{Reason: alotwebhook.ReasonStatus, StatusCode: 404}, {Reason: alotwebhook.ReasonStatus, StatusCode: 410}, {Reason: alotwebhook.ReasonStatus, StatusCode: 413},
-		{Reason: alotwebhook.ReasonStatus, StatusCode: 429}, {Reason: alotwebhook.ReasonStatus, StatusCode: 500},
-	} {
-		d := s.event(e, `{}`)
-		s.finish(alotwebhook.StateFailed, a)
-		text := s.get("/deliveries/" + d).text
-		_, advice, found := strings.Cut(text, `<li class="failed">`)
-		require.True(t, found)
-		_, advice, found = strings.Cut(advice, `<p class="help">`)
-		require.True(t, found, "%v", a)
-		advice, _, _ = strings.Cut(advice, "</p>")
-		require.Greater(t, len(advice), 30, "%v", a)
-		require.False(t, seen[advice], "%v has the advice of another: %s", a, advice)
-		seen[advice] = true
-	}
 }

@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// locate says where the pages are mounted, as a browser sees it, and which of
-// them is asked for: "/settings/webhooks" and "history". Neither ends in a slash.
+// locate returns the path at which the pages are mounted, as a browser sees it,
+// and the path of the page below it, such as "/settings/webhooks" and "history".
+// Neither path ends in a slash.
 //
-// A link that is relative to the page would depend on the slash, and a redirect
-// that is relative to the request's path would miss what was stripped. So the
-// mount is found out, and all links begin with it.
+// Every link and redirect begins with the base. A link relative to the page would
+// depend on a slash at the end of its address, and a redirect relative to the
+// request's path would lack the prefix that the host stripped.
 func (p *pages) locate(r *http.Request) (base, path string) {
 	seen := segments(r.URL.EscapedPath())
 	if p.prefix != "" {
@@ -26,35 +27,12 @@ func (p *pages) locate(r *http.Request) (base, path string) {
 	return rooted(strings.Join(append(stripped, seen[:n]...), "/")), unescape(seen[n:])
 }
 
-// rooted makes one slash of however many, so that a link is never one to a host.
-func rooted(path string) string {
-	if path = strings.Trim(path, "/"); path == "" {
-		return ""
-	}
-	return "/" + path
-}
-
-// strippedFrom returns what was taken off the beginning of the path that the
-// client asked for, as [http.StripPrefix] does.
-func strippedFrom(r *http.Request, seen []string) []string {
-	asked, err := url.ParseRequestURI(r.RequestURI)
-	if err != nil {
-		return nil
-	}
-	whole := segments(asked.EscapedPath())
-	n := len(whole) - len(seen)
-	if n <= 0 || !hasPrefix(whole[n:], seen) {
-		return nil
-	}
-	return whole[:n:n]
-}
-
-// patternLength is how many segments of the seen path belong to the mount,
-// going by the pattern of the router that found it: "/settings/webhooks/" of an
-// [http.ServeMux], "/settings/webhooks/*" of chi. None if StripPrefix took them
-// off already.
+// patternLength returns how many segments of the seen path belong to the mount.
+// The pattern of the router that found the handler tells them: it is
+// "/settings/webhooks/" in an [http.ServeMux], "/settings/webhooks/*" in chi. The
+// length is 0 if those segments were stripped already.
 func patternLength(pattern string, stripped, seen []string) int {
-	_, pattern, ok := strings.Cut(pattern, "/") // method and host go before the path
+	_, pattern, ok := strings.Cut(pattern, "/") // a method and a host can stand before the path
 	if !ok {
 		return 0
 	}
@@ -65,14 +43,15 @@ func patternLength(pattern string, stripped, seen []string) int {
 			break
 		}
 	}
-	if len(want) == 0 || matches(stripped, want) || len(want) > len(seen) || !matches(seen[:len(want)], want) {
+	if len(want) == 0 || endMatches(stripped, want) || len(want) > len(seen) || !endMatches(seen[:len(want)], want) {
 		return 0
 	}
 	return len(want)
 }
 
-// matches reports whether the end of the path fits the pattern's segments.
-func matches(path, want []string) bool {
+// endMatches reports whether the end of the path matches the segments of a pattern.
+// A segment with a brace is a wildcard.
+func endMatches(path, want []string) bool {
 	if len(path) < len(want) {
 		return false
 	}
@@ -84,19 +63,8 @@ func matches(path, want []string) bool {
 	return true
 }
 
-func hasPrefix(path, prefix []string) bool {
-	return len(path) >= len(prefix) && strings.Join(path[:len(prefix)], "/") == strings.Join(prefix, "/")
-}
-
-// segments splits a path, without regard to slashes at its ends.
-func segments(path string) []string {
-	if path = strings.Trim(path, "/"); path == "" {
-		return nil
-	}
-	return strings.Split(path, "/")
-}
-
-// unescape joins segments as a page's path. What is not well formed is no page.
+// unescape joins segments to the path of a page. A path that is not well escaped
+// becomes "%", at which there is no page.
 func unescape(segments []string) string {
 	path, err := url.PathUnescape(strings.Join(segments, "/"))
 	if err != nil {

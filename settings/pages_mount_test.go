@@ -14,9 +14,9 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// mount is a way in which a host can mount the pages.
+// mount is one of the ways to mount the pages.
 type mount struct {
-	base string // as a browser sees it
+	base string // path of the mount as a browser sees it
 	opts settings.Options
 	wrap func(pages http.Handler) http.Handler
 }
@@ -36,8 +36,8 @@ func strip(prefix string) func(http.Handler) http.Handler {
 	return func(pages http.Handler) http.Handler { return http.StripPrefix(prefix, pages) }
 }
 
-// router mounts as a chi router does: the path stays, and the request's Pattern
-// has a star for the rest.
+// router mounts the pages as a chi router does: it leaves the path as it is, and the
+// Pattern of the request ends in a star.
 func router(prefix string) func(http.Handler) http.Handler {
 	return func(pages http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +51,7 @@ func router(prefix string) func(http.Handler) http.Handler {
 	}
 }
 
-// silent mounts as a router does that says nothing of its patterns.
+// silent mounts the pages as a router does that sets no Pattern.
 func silent(prefix string) func(http.Handler) http.Handler {
 	return func(pages http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -87,8 +87,8 @@ var mounts = map[string]mount{
 	"given, on a mux":              {"/settings/webhooks", settings.Options{Prefix: "/settings/webhooks"}, on("/settings/webhooks/")},
 }
 
-// TestLinksAndRedirectsLandWhereverThePagesAreMounted follows everything that a
-// page links to, and the redirects of the actions.
+// The test follows every link of every page, and the redirect of every action, for
+// every way to mount the pages.
 func TestLinksAndRedirectsLandWhereverThePagesAreMounted(t *testing.T) {
 	t.Parallel()
 	for name, m := range mounts {
@@ -109,7 +109,7 @@ func TestLinksAndRedirectsLandWhereverThePagesAreMounted(t *testing.T) {
 
 var reference = regexp.MustCompile(`(?:href|src|action|hx-get)="([^"#]+)"`)
 
-// follow requires that all that a page refers to is there, and below the mount.
+// follow requires that every address on a page exists and is below the mount.
 func (s *site) follow(base, path string) {
 	s.t.Helper()
 	page := s.get(base + path)
@@ -118,7 +118,7 @@ func (s *site) follow(base, path string) {
 		link := strings.ReplaceAll(m[1], "&amp;", "&")
 		require.True(s.t, strings.HasPrefix(link, base+"/"), "%s links to %s", path, link)
 		got := s.get(link)
-		if got.status == http.StatusMethodNotAllowed { // the address of a form
+		if got.status == http.StatusMethodNotAllowed { // the address is that of a form
 			require.Equal(s.t, "POST", got.header.Get("Allow"), link)
 			continue
 		}
@@ -126,7 +126,7 @@ func (s *site) follow(base, path string) {
 	}
 }
 
-// act requires that each action leads back to a page.
+// act requires that every action redirects to a page that exists.
 func (s *site) act(base string, e alotwebhook.Endpoint, d string) {
 	s.t.Helper()
 	for _, tc := range []struct {
@@ -157,11 +157,11 @@ func TestWithoutItsSlashTheMountIsThePageItself(t *testing.T) {
 	t.Parallel()
 	for name, m := range mounts {
 		if m.base == "" || strings.Contains(name, "on a mux") || strings.Contains(name, "around a mux") || strings.Contains(name, "twice") || strings.Contains(name, "named") {
-			continue // a mux redirects to the slash by itself
+			continue // an http.ServeMux redirects to the path with a slash
 		}
 		s := newSiteOn(t, memory.New(), &m.opts)
 		if strings.HasSuffix(name, "with the slash") {
-			continue // that prefix has one
+			continue // the stripped prefix ends in a slash, so it needs one
 		}
 		s.handler = m.wrap(s.handler)
 		s.follow(m.base, "")

@@ -6,45 +6,46 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// reason puts a failure into words for whoever runs the endpoint.
+// reason explains a failed attempt to the people who run the endpoint.
 type reason struct {
-	Word string // for a list
+	Word string // what happened, in a few words
 	Do   string // what to do about it
 }
 
 var reasons = map[alotwebhook.FailureReason]reason{
 	alotwebhook.ReasonTimeout: {"Timed out",
-		"Store the event and answer with 200 at once, then do the work; the answer has to be complete in time."},
+		"Store the event and respond with 200 at once, then do the work. The whole response has to arrive before the time is up."},
 	alotwebhook.ReasonConnectionRefused: {"Connection refused",
-		"Check that your service is running, listens on the port of the URL, and that no firewall refuses it."},
+		"Check that your service is running and listens on the port of the URL, and that no firewall refuses the connection."},
 	alotwebhook.ReasonConnectionReset: {"Connection broken",
-		"Check whether your service or a proxy in front of it crashed, restarted or closes requests early."},
+		"Check whether your service, or a proxy in front of it, crashed, restarted or closed the connection too early."},
 	alotwebhook.ReasonTLS: {"TLS failed",
-		"Renew or correct the certificate: it has to be valid for this host, with its intermediate certificates sent along."},
+		"Renew or correct the certificate. It has to be valid for this host, and your server has to send the intermediate certificates too."},
 	alotwebhook.ReasonDNS: {"Host not found",
-		"Check the spelling of the host and that its DNS record exists and is public."},
+		"Check the spelling of the host, and that its DNS record exists and is public."},
 	alotwebhook.ReasonBlockedAddress: {"Address not allowed",
-		"Use a host on the public internet; private, local and reserved addresses are never called."},
+		"Use a host on the public internet. Requests to private, local and reserved addresses are never sent."},
 	alotwebhook.ReasonRedirect: {"Redirected",
-		"Redirects are not followed: register the URL that it leads to."},
-	alotwebhook.ReasonResponseTooLarge: {"Answer too large",
-		"Answer with few headers and a short body or none; only the status counts."},
+		"Redirects are not followed. Change the URL of the endpoint to the one that the redirect leads to."},
+	alotwebhook.ReasonResponseTooLarge: {"Response too large",
+		"Respond with few headers, and a short body or none. Only the status counts."},
 	alotwebhook.ReasonProtocol: {"Not HTTP",
-		"Check the port of the URL: what answers there does not speak HTTP."},
+		"Check the port of the URL. The server there does not speak HTTP."},
 	alotwebhook.ReasonNetwork: {"Connection failed",
 		"Check that the host can be reached from the internet, then redeliver."},
 	alotwebhook.ReasonPoison: {"Given up",
-		"Sending it was begun several times and never came to an end. Redeliver it; if that fails too, tell support the delivery's id."},
+		"Sending was started several times and never finished. Redeliver it. If that fails too, tell support the delivery id."},
 	alotwebhook.ReasonEndpointDeleted: {"Endpoint deleted",
-		"The endpoint was deleted before this could be delivered. There is nothing to do."},
+		"The endpoint was deleted before the event could be delivered. There is nothing to do."},
 	alotwebhook.ReasonUnsendable: {"Could not be sent",
-		"See the detail. If the payload's time is over it cannot be sent again; otherwise check the URL, or rotate the secret."},
+		"See the detail of the attempt. If the payload was erased, it cannot be sent again. Otherwise check the URL, or rotate the secret."},
 }
 
-// reasonOf explains a failure. Which status it was makes a difference to what
-// can be done.
+// reasonOf explains a failed attempt by its reason and the status code of its
+// response. The code is 0 if there was no response, or if the explanation is for
+// several attempts.
 func reasonOf(r alotwebhook.FailureReason, code int) reason {
-	if r == alotwebhook.ReasonStatus && code == 0 { // of several
+	if r == alotwebhook.ReasonStatus && code == 0 {
 		return reason{"Answered with an error status", statusAdvice(0)}
 	}
 	if r == alotwebhook.ReasonStatus {
@@ -53,25 +54,26 @@ func reasonOf(r alotwebhook.FailureReason, code int) reason {
 	if known, ok := reasons[r]; ok {
 		return known
 	}
-	return reason{string(r), "See the detail."}
+	return reason{string(r), "See the detail of the attempt."}
 }
 
+// statusAdvice says what to do about a status code, or about several if code is 0.
 func statusAdvice(code int) string {
 	switch {
 	case code == 0:
-		return "Any 2xx status counts as delivered; look for the error in your service's log."
+		return "Look for the errors in your service's log. Any 2xx status counts as delivered."
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		return "Check that the secret in your service is the endpoint's, that the raw body is verified, and that no login stands in front of the URL."
+		return "Check that your service has the secret of this endpoint, that it verifies the raw body, and that the URL needs no login."
 	case code == http.StatusNotFound || code == http.StatusMethodNotAllowed:
-		return "Check the path of the URL, and that your service takes POST there."
+		return "Check the path of the URL, and that your service accepts POST requests there."
 	case code == http.StatusGone:
-		return "410 says that the endpoint is gone for good, so it was disabled. Correct the URL and enable it."
+		return "Status 410 means that the endpoint is gone for good, so it was disabled. Correct the URL, then enable it."
 	case code == http.StatusRequestEntityTooLarge:
-		return "Raise the limit on the size of a body in your service or its proxy."
+		return "Raise the limit on the size of a request body in your service or its proxy."
 	case code == http.StatusTooManyRequests:
-		return "Your service asked for fewer requests; sending was slowed down. Raise its limit if this goes on."
+		return "Your service asked for fewer requests, so sending was slowed down. Raise its limit if this goes on."
 	case code >= 500:
-		return "Look for the error in your service's log at the time of the attempt, mend it, then redeliver."
+		return "Look for the error in your service's log at the time of the attempt, fix it, then redeliver."
 	}
-	return "Your service refused the request; its log or the response should say why. Any 2xx status counts as delivered."
+	return "Your service refused the request. Its log or its response should say why. Any 2xx status counts as delivered."
 }

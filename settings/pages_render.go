@@ -11,7 +11,8 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// pageNames are the templates that are pages; layout.html and parts.html are in each.
+// pageNames are the names of the templates that are pages. Each of them contains
+// layout.html and parts.html.
 var pageNames = []string{"endpoints", "form", "endpoint", "rotate", "secret", "delete", "history", "delivery", "error"}
 
 func loadTemplates() (map[string]*template.Template, error) {
@@ -33,25 +34,26 @@ func loadTemplates() (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-// view is what a template gets.
+// view is what a template gets. A page gives the fields of the first group, and show
+// sets the others.
 type view struct {
-	Heading string // first in the window's title
+	Heading string // of the window's title
 	Section string // the entry of the navigation that the page belongs to
-	Secret  bool   // the page shows a secret: it is not packed
-	Data    any    // the page's own
+	Secret  bool   // the page shows a secret, so it is not compressed
+	Data    any    // what the template of the page shows
 
-	Base, Self string // paths of the mount and of this page, with its query
-	Look       look
-	Files      map[string]string // the files to load, by their plain names
+	Base, Self string // the path of the mount; the path of this page with its query
+	Brand      brand
+	Files      map[string]string // the names of the files to load, by their plain names
 	Flash      *flash
-	Alone      bool // without navigation: the visitor is nobody
+	Alone      bool // the page has no navigation, because the visitor is not signed in
 }
 
-// show renders a page. A request of the page's own script for the live part of
-// it gets that part alone.
+// show renders a page. When the script of the page asks for its live part, show
+// renders that part alone.
 func (v *visit) show(status int, name string, data view) error {
 	data.Base, data.Self = v.base, v.self()
-	data.Look, data.Files = v.look, v.assets.named
+	data.Brand, data.Files = v.brand, v.assets.named
 	data.Flash = flashes[v.r.URL.Query().Get(flashName)]
 	data.Alone = v.organization == ""
 	part := "layout"
@@ -66,7 +68,8 @@ func (v *visit) show(status int, name string, data view) error {
 	return nil
 }
 
-// self is the page's own address, without the word of what was done before.
+// self returns the address of the page, without the parameter that says what was just
+// done.
 func (v *visit) self() string {
 	query := v.r.URL.Query()
 	query.Del(flashName)
@@ -76,41 +79,42 @@ func (v *visit) self() string {
 	return v.base + "/" + v.path
 }
 
-// redirect sends the browser to a page after a post, with a word of what was done.
+// redirect sends the browser from a posted form to a page. done is the word that
+// selects the flash of that page, "" for none.
 func (v *visit) redirect(path, done string) error {
 	target := v.base + "/" + path
 	if done != "" {
 		target += "?" + flashName + "=" + done
 	}
-	// Not by http.Redirect, whose body repeats the address.
+	// http.Redirect would write a body that repeats the address.
 	v.w.Header().Set("Location", target)
 	v.w.Header().Set("Cache-Control", "no-store")
 	v.w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
 
-// flashName is the parameter that says what was just done. It is one of a fixed
-// list of words: whoever makes a link chooses among them, and writes none.
+// flashName is the parameter that says what was just done. Its value is a word of a
+// fixed list, so that nobody can make a link to a page with a text of their own.
 const flashName = "done"
 
-// flash is a sentence about what was just done.
+// flash is what a page says about what was just done.
 type flash struct {
 	Text    string
 	Warning bool
 }
 
 var flashes = map[string]*flash{
-	"created":     {Text: "Endpoint registered. Send it a test event to see that it works."},
-	"existing":    {Text: "This endpoint was registered already. Its secret was shown then, and is not shown again.", Warning: true},
+	"created":     {Text: "Endpoint added. Send it a test event to check that it works."},
+	"existing":    {Text: "This endpoint was already added. Its secret was shown then, and is not shown again.", Warning: true},
 	"updated":     {Text: "Changes saved."},
-	"enabled":     {Text: "Endpoint enabled. What was parked is on its way."},
+	"enabled":     {Text: "Endpoint enabled. Its parked deliveries are being sent."},
 	"disabled":    {Text: "Endpoint disabled. Its deliveries are parked until you enable it."},
-	"rotated":     {Text: "The new secret is stored."},
-	"tested":      {Text: "Test event sent. This page shows what becomes of it."},
+	"rotated":     {Text: "The new secret is saved."},
+	"tested":      {Text: "Test event sent. This page shows how its delivery goes."},
 	"redelivered": {Text: "The delivery is being sent again."},
-	"unavailable": {Text: "It could not be sent again just now: it is under way already, or its endpoint or payload is gone.", Warning: true},
-	"recovering":  {Text: "Recovery started. It goes on in the background; you may leave this page."},
-	"busy":        {Text: "A recovery of this endpoint is running already.", Warning: true},
-	"stopped":     {Text: "Recovery stopped. What was sent again stays so."},
-	"deleted":     {Text: "Endpoint deleted. Its history stays readable."},
+	"unavailable": {Text: "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.", Warning: true},
+	"recovering":  {Text: "Recovery started. It runs in the background; you can leave this page."},
+	"busy":        {Text: "A recovery of this endpoint is already running.", Warning: true},
+	"stopped":     {Text: "Recovery stopped. Deliveries that were already sent again are not affected."},
+	"deleted":     {Text: "Endpoint deleted. Its deliveries stay in the history."},
 }

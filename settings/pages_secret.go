@@ -8,18 +8,20 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// beginnings are when a new secret can begin to sign, first what is proposed.
+// beginnings are the choices of when a new secret begins to sign. The first one is
+// preselected.
 var beginnings = []choice{
 	{"24h", "In 24 hours", 24 * time.Hour},
 	{"1h", "In an hour", time.Hour},
 	{"now", "At once", 0},
 }
 
+// rotateView is the page with the form to rotate a secret.
 type rotateView struct {
 	Endpoint   alotwebhook.Endpoint
 	Beginnings []choice
 	Chosen     string
-	Problems   map[string]string
+	Problems   map[string]string // by field
 }
 
 func (v *visit) newSecret() error {
@@ -38,11 +40,9 @@ func (v *visit) showRotate(status int, data rotateView) error {
 	return v.show(status, "rotate", view{Heading: "Rotate the secret", Section: "endpoints", Data: data})
 }
 
-var errRotated = &refusal{http.StatusConflict, "The secret was not rotated", "The endpoint was changed after this form was opened. " +
-	"If you rotated the secret just now and loaded the page again: the new secret is in force, and was shown that once."}
-
-// rotateSecret shows the new secret on its own answer. Loading that again sends
-// the form again, for a version that is over.
+// rotateSecret rotates the secret. Its response is the only page that shows a
+// generated secret. When a visitor reloads that page, the browser sends the form
+// again, but with an old version of the endpoint: that rotates nothing.
 func (v *visit) rotateSecret() error {
 	given, err := readForm(v.r, "secret", "when", "version")
 	if err != nil {
@@ -57,7 +57,7 @@ func (v *visit) rotateSecret() error {
 	case given.get("version") != strconv.FormatInt(e.Version, 10):
 		return errRotated
 	case !ok:
-		return badRequest("It does not say when the new secret begins.")
+		return badForm("Choose when the new secret begins to sign.")
 	}
 	var from time.Time
 	if when.After > 0 {
@@ -67,7 +67,7 @@ func (v *visit) rotateSecret() error {
 	secret, err := v.dispatcher.RotateSecret(v.r.Context(), e.ID, own, from)
 	switch {
 	case err != nil:
-		if err := given.refused(err, endpointLabels); err != nil {
+		if err := given.addProblem(err, endpointLabels); err != nil {
 			return err
 		}
 		return v.showRotate(http.StatusUnprocessableEntity, rotateView{Endpoint: e, Chosen: when.Value, Problems: given.problems})
@@ -77,14 +77,15 @@ func (v *visit) rotateSecret() error {
 	return v.showSecret(e, secret, secretView{From: from})
 }
 
+// secretView is the page that shows a generated secret.
 type secretView struct {
 	Endpoint alotwebhook.Endpoint
 	Secret   string
-	New      bool
-	From     time.Time // when it begins to sign; zero for now
+	New      bool      // the endpoint was just added
+	From     time.Time // when the secret begins to sign; zero for at once
 }
 
-// showSecret shows a secret that was just made, in plain this once.
+// showSecret shows the page of a secret that was just generated.
 func (v *visit) showSecret(e alotwebhook.Endpoint, s alotwebhook.Secret, data secretView) error {
 	data.Endpoint, data.Secret = e, string(s)
 	heading := "New secret"

@@ -17,16 +17,17 @@ import (
 //go:embed static/*.css static/*.js
 var staticFiles embed.FS
 
-// assets are the files that the pages load. Each name carries a hash of the
+// assets are the files that the pages load. The name of a file holds a hash of its
 // content, so that a browser may keep the file for ever.
 type assets struct {
-	byName map[string]asset  // "pages.0123456789ab.css"
-	named  map[string]string // "pages.css" to that
+	byName map[string]asset  // by names such as "pages.0123456789ab.css"
+	named  map[string]string // these names, by names such as "pages.css"
 }
 
+// asset is a file that the pages load.
 type asset struct {
 	contentType   string
-	plain, packed []byte
+	plain, packed []byte // the content, and the same in gzip
 }
 
 func loadAssets() (*assets, error) {
@@ -48,7 +49,8 @@ func loadAssets() (*assets, error) {
 	return a, nil
 }
 
-// staticType does not ask the system's table, which may say anything.
+// staticType returns the content type of a file. It does not use the table of the
+// operating system, which an administrator can change.
 func staticType(extension string) string {
 	if extension == ".css" {
 		return mime.FormatMediaType("text/css", map[string]string{"charset": "utf-8"})
@@ -56,15 +58,17 @@ func staticType(extension string) string {
 	return mime.FormatMediaType("text/javascript", map[string]string{"charset": "utf-8"})
 }
 
+// pack compresses a file.
 func pack(plain []byte) []byte {
 	var packed bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // the level is a valid one
-	_, _ = z.Write(plain)                                      // a buffer takes everything
+	z, _ := gzip.NewWriterLevel(&packed, gzip.BestCompression) // the level is valid
+	_, _ = z.Write(plain)                                      // a buffer accepts every write
 	_ = z.Close()
 	return packed.Bytes()
 }
 
-// serve sends a file. It is the same for everybody, so nobody is asked who they are.
+// serve sends a file. The files are the same for everybody, so serving one needs no
+// authentication.
 func (a *assets) serve(w http.ResponseWriter, r *http.Request, name string) {
 	file, ok := a.byName[name]
 	if !ok || r.Method != http.MethodGet && r.Method != http.MethodHead {

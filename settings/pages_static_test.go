@@ -31,7 +31,7 @@ func TestFilesAreKeptForEver(t *testing.T) {
 	}
 }
 
-// TestPagesAreLight: a full history page with all that it loads is at most 60 kB.
+// A full page of the history and all files that it loads have at most 60 kB in gzip.
 func TestPagesAreLight(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -56,7 +56,7 @@ func TestPagesAreLight(t *testing.T) {
 	require.Greater(t, sum, 10_000)
 }
 
-// links are the files that the page loads.
+// links returns the paths of the files that the page loads.
 func links(page string) (files []string) {
 	for _, m := range reference.FindAllStringSubmatch(page, -1) {
 		if strings.HasPrefix(m[1], "/static/") {

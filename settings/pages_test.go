@@ -20,7 +20,7 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// site is what mounts the pages.
+// site mounts the pages.
 type site struct {
 	t          testing.TB
 	store      alotwebhook.Store
@@ -48,14 +48,15 @@ func newSiteOn(t testing.TB, store alotwebhook.Store, opts *settings.Options) *s
 	return s
 }
 
-// shown is an answer of the pages.
+// shown is a response of the pages.
 type shown struct {
 	status int
 	header http.Header
 	text   string
 }
 
-// do sends a request as org_a, unless a header says otherwise.
+// do sends a request. The organization is org_a, unless a header says otherwise. The
+// headers are name and value in turn.
 func (s *site) do(r *http.Request, header ...string) shown {
 	s.t.Helper()
 	r.Header.Set("X-Organization", "org_a")
@@ -80,7 +81,7 @@ func (s *site) get(path string, header ...string) shown {
 	return s.do(httptest.NewRequest(http.MethodGet, path, nil), header...)
 }
 
-// post sends a form; fields are name and value in turn.
+// post sends a form. The fields are name and value in turn.
 func (s *site) post(path string, fields []string, header ...string) shown {
 	s.t.Helper()
 	values := url.Values{}
@@ -92,7 +93,7 @@ func (s *site) post(path string, fields []string, header ...string) shown {
 	return s.do(r, header...)
 }
 
-// endpoint registers one of org_a.
+// endpoint registers an endpoint of org_a.
 func (s *site) endpoint(url string) alotwebhook.Endpoint {
 	s.t.Helper()
 	e, err := s.dispatcher.CreateEndpoint(s.t.Context(), alotwebhook.Endpoint{
@@ -102,7 +103,7 @@ func (s *site) endpoint(url string) alotwebhook.Endpoint {
 	return e
 }
 
-// event emits one to org_a and returns its delivery's id.
+// event emits an event of org_a and returns the id of its delivery to e.
 func (s *site) event(e alotwebhook.Endpoint, data string) string {
 	s.t.Helper()
 	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_a", []byte(data))
@@ -111,7 +112,7 @@ func (s *site) event(e alotwebhook.Endpoint, data string) string {
 	return alotwebhook.DeliveryID(event.ID, e.ID)
 }
 
-// finish ends what is due in the store as a dispatcher would.
+// finish finishes every delivery that is due, as a dispatcher does after an attempt.
 func (s *site) finish(state alotwebhook.DeliveryState, a alotwebhook.Attempt) {
 	s.t.Helper()
 	claimed, err := s.store.Claim(s.t.Context(), alotwebhook.ClaimRequest{Limit: 100, PerEndpoint: 100, Lease: 1e12})
@@ -125,7 +126,7 @@ func (s *site) finish(state alotwebhook.DeliveryState, a alotwebhook.Attempt) {
 	require.NoError(s.t, err)
 }
 
-// form returns the hidden fields of the page's form with that action.
+// hidden returns the hidden fields of the forms of a page, name and value in turn.
 func hidden(t testing.TB, text string) (fields []string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(text, -1) {

@@ -12,7 +12,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// templateFuncs put values into words.
+// templateFuncs are the functions that the templates call to put values into words.
 var templateFuncs = template.FuncMap{
 	"exact":    exact,
 	"utc":      utc,
@@ -20,7 +20,7 @@ var templateFuncs = template.FuncMap{
 	"soon":     soon,
 	"site":     site,
 	"rest":     rest,
-	"answer":   lastAnswer,
+	"response": lastResponse,
 	"attempts": attempts,
 	"count":    count,
 	"reason":   reasonOf,
@@ -36,13 +36,14 @@ var templateFuncs = template.FuncMap{
 	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
 }
 
-// exact is a time as machines read it, to the millisecond.
+// exact returns a time in the form of RFC 3339, in UTC with three decimals.
 func exact(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// utc is a time for people; the page's script puts it into their own zone.
+// utc returns a time as people read it, in UTC. The script of the pages changes it to
+// the zone of the browser.
 func utc(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") }
 
-// soon is how long it is until a time.
+// soon returns how long it is until a time, such as "in 5 min".
 func soon(t time.Time) string {
 	switch left := time.Until(t).Round(time.Second); {
 	case left <= 0:
@@ -56,7 +57,7 @@ func soon(t time.Time) string {
 	}
 }
 
-// took is a duration in the unit that suits it.
+// took returns a duration in a unit that suits its length, such as "1.2 s".
 func took(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -75,7 +76,8 @@ func took(d time.Duration) string {
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
-// site is the part of a URL that people know an endpoint by, and rest what follows.
+// site returns the part of a URL by which people know an endpoint: the host, and
+// before it any scheme other than https.
 func site(link string) string {
 	u, err := url.Parse(link)
 	if err != nil || u.Host == "" {
@@ -87,11 +89,12 @@ func site(link string) string {
 	return u.Scheme + "://" + u.Host
 }
 
+// rest returns the part of a URL that follows its site.
 func rest(link string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(link, "https://"), site(link))
 }
 
-// count writes a number with its noun.
+// count returns a number with its noun, such as "2 attempts".
 func count(n any, one, many string) string {
 	if text := number(n); text != "1" {
 		return text + " " + many
@@ -99,7 +102,7 @@ func count(n any, one, many string) string {
 	return "1 " + one
 }
 
-// number writes digits in groups of three.
+// number returns a number with its digits in groups of three.
 func number(n any) string {
 	text := fmt.Sprint(n)
 	for i := len(text) - 3; i > 0; i -= 3 {
@@ -108,9 +111,10 @@ func number(n any) string {
 	return text
 }
 
+// attempts returns a number of attempts, such as "2 attempts".
 func attempts(n int) string { return count(n, "attempt", "attempts") }
 
-// stateWord is the word for a delivery's state.
+// stateWord returns the word for the state of a delivery.
 func stateWord(s alotwebhook.DeliveryState) string {
 	switch s {
 	case alotwebhook.StateDelivered:
@@ -123,11 +127,13 @@ func stateWord(s alotwebhook.DeliveryState) string {
 	return "Pending"
 }
 
-// stateIcon is the name of its shape, which its colour goes with.
+// stateIcon returns the name of the shape for the state of a delivery. It is also the
+// class that gives the shape its colour.
 func stateIcon(s alotwebhook.DeliveryState) string { return strings.ToLower(stateWord(s)) }
 
-// lastAnswer is what the newest attempt came to, in a word or two.
-func lastAnswer(d alotwebhook.Delivery) string {
+// lastResponse returns the status of the last response in words, or the word for the
+// failure if there was no response.
+func lastResponse(d alotwebhook.Delivery) string {
 	switch {
 	case d.LastReason == "" && d.LastStatusCode == 0:
 		return "–"
@@ -137,6 +143,7 @@ func lastAnswer(d alotwebhook.Delivery) string {
 	return reasonOf(d.LastReason, d.LastStatusCode).Word
 }
 
+// status returns a status code with its name, such as "404 Not Found".
 func status(code int) string {
 	return strings.TrimSpace(strconv.Itoa(code) + " " + http.StatusText(code))
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -10,23 +11,21 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
-)
-
-// Sizes of a page.
-const (
-	defaultPage = 50
-	maxPage     = 100
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // query reads the parameters of a request and gathers what is wrong with them.
-// An empty parameter counts as absent: forms send all of their fields.
+// An empty parameter counts as absent, because forms send all of their fields.
 type query struct {
-	values url.Values
-	errs   []fieldProblem
+	values   url.Values
+	problems []fieldProblem
+	// labels are the names that a page shows for its parameters, by parameter. A
+	// problem calls a parameter by its label, if it has one.
+	labels map[string]string
 }
 
-// readQuery refuses parameters that are not known: one that is misspelt would
-// otherwise select everything.
+// readQuery reads the parameters of a request. It refuses a parameter that is not
+// known, because a misspelt filter would select everything.
 func readQuery(r *http.Request, known ...string) *query {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	q := &query{values: values}
@@ -36,7 +35,7 @@ func readQuery(r *http.Request, known ...string) *query {
 	for name, given := range values {
 		switch {
 		case !slices.Contains(known, name):
-			q.refuse(clip(name), "is not known here; correct it or leave it out")
+			q.refuse(text.Clip(name, maxQuoted), "is not known here; correct it or leave it out")
 		case len(given) > 1:
 			q.refuse(name, "is given more than once")
 		}
@@ -44,39 +43,40 @@ func readQuery(r *http.Request, known ...string) *query {
 	return q
 }
 
+// maxQuoted is how much of a name that a client chose is repeated in a response,
+// in bytes.
+const maxQuoted = 64
+
+// label returns the name by which a problem calls a parameter.
+func (q *query) label(name string) string { return cmp.Or(q.labels[name], name) }
+
 func (q *query) refuse(name, detail string) {
-	q.errs = append(q.errs, fieldProblem{name, detail})
+	q.problems = append(q.problems, fieldProblem{name, detail})
 }
 
-// err refuses the request if any parameter was refused.
+// err returns a problem that names each parameter that was refused; nil if none was.
 func (q *query) err() error {
-	if len(q.errs) == 0 {
+	if len(q.problems) == 0 {
 		return nil
 	}
-	slices.SortFunc(q.errs, func(a, b fieldProblem) int { return strings.Compare(a.Field, b.Field) })
-	return malformed(summary(q.errs), q.errs...)
+	for i, p := range q.problems {
+		q.problems[i].Field = q.label(p.Field)
+	}
+	slices.SortFunc(q.problems, func(a, b fieldProblem) int { return strings.Compare(a.Field, b.Field) })
+	return malformed(summary(q.problems), q.problems...)
 }
 
-// cursor reads the id of the last item of the page before.
-func (q *query) cursor(prefix string) string {
-	cursor := q.values.Get("cursor")
-	if cursor != "" && !isID(prefix, cursor) {
-		q.refuse("cursor", "is not a nextCursor of this list")
+// filter reads the filters that the API's list of deliveries and the history page
+// have in common. The times are in one of the layouts.
+func (q *query) filter(layouts ...string) alotwebhook.Filter {
+	f := alotwebhook.Filter{
+		State: q.state("status"), EventType: q.eventType("type"),
+		Since: q.time("since", layouts), Until: q.time("until", layouts),
 	}
-	return cursor
-}
-
-// limit reads how many items a page has.
-func (q *query) limit() int {
-	given := q.values.Get("limit")
-	if given == "" {
-		return defaultPage
+	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		q.refuse("until", "must be later than "+q.label("since"))
 	}
-	n, err := strconv.Atoi(given)
-	if err != nil || n < 1 || n > maxPage {
-		q.refuse("limit", "must be a number from 1 to "+strconv.Itoa(maxPage))
-	}
-	return n
+	return f
 }
 
 var states = []string{
@@ -94,32 +94,71 @@ func (q *query) state(name string) alotwebhook.DeliveryState {
 
 var eventTypeForm = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 
-// eventType reads a type; the history may have some that are in no catalogue any more.
+// eventType reads an event type. It need not be in the catalogue: the history may
+// have types that were removed from it.
 func (q *query) eventType(name string) string {
 	eventType := q.values.Get(name)
 	if eventType != "" && (len(eventType) > 128 || !eventTypeForm.MatchString(eventType)) {
-		q.refuse(name, "is not an event type, such as "+alotwebhook.EventCandidateCompleted)
+		q.refuse(name, "must be an event type such as "+alotwebhook.EventCandidateCompleted)
 	}
 	return eventType
 }
 
-func (q *query) time(name string) time.Time {
+// pageLayouts are the forms of a time that the pages read: those in which a
+// browser sends the value of a datetime-local field, taken as UTC, and that of the
+// API.
+var pageLayouts = []string{"2006-01-02T15:04", "2006-01-02T15:04:05", time.RFC3339}
+
+// time reads a time in one of the layouts.
+func (q *query) time(name string, layouts []string) time.Time {
 	given := q.values.Get(name)
 	if given == "" {
 		return time.Time{}
 	}
-	// A + that was not percent-encoded arrives as a blank.
-	t, err := time.Parse(time.RFC3339, strings.Replace(given, " ", "+", 1))
-	if err != nil {
-		q.refuse(name, "must be a time such as 2026-05-25T14:23:00Z")
+	given = strings.Replace(given, " ", "+", 1) // a + that the client did not percent-encode
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout, given); err == nil {
+			return t
+		}
 	}
-	return t
+	q.refuse(name, "must be a time such as 2026-05-25T14:23:00Z")
+	return time.Time{}
 }
 
-var idSuffix = regexp.MustCompile(`^[0-7][0-9a-hjkmnp-tv-z]{25}$`)
+// id reads an id with the prefix. White space around it is left out: people paste ids.
+func (q *query) id(name, prefix string) string {
+	id := strings.TrimSpace(q.values.Get(name))
+	if id != "" && !isID(prefix, id) {
+		q.refuse(name, "must be an id such as "+prefix+"01jcc7…")
+	}
+	return id
+}
 
-// isID reports whether id is one of ours by its form: nothing else is asked of a store.
-func isID(prefix, id string) bool {
-	suffix, ok := strings.CutPrefix(id, prefix)
-	return ok && idSuffix.MatchString(suffix)
+// cursor reads the cursor of a list on the pages: the id of the last item of the
+// page before.
+func (q *query) cursor(prefix string) string {
+	cursor := q.values.Get("cursor")
+	if cursor != "" && !isID(prefix, cursor) {
+		q.refuse("cursor", "is not a place in this list")
+	}
+	return cursor
+}
+
+// The number of items on a page of a list.
+const (
+	defaultLimit = 50
+	maxLimit     = 100
+)
+
+// limit reads how many items a page of a list may have.
+func (q *query) limit() int {
+	given := q.values.Get("limit")
+	if given == "" {
+		return defaultLimit
+	}
+	n, err := strconv.Atoi(given)
+	if err != nil || n < 1 || n > maxLimit {
+		q.refuse("limit", "must be a number from 1 to "+strconv.Itoa(maxLimit))
+	}
+	return n
 }

@@ -1,5 +1,6 @@
-// Package settings is what a host mounts so that its customers manage their
-// webhooks: endpoints, and the history of what was delivered to them.
+// Package settings lets the customers of a host manage their webhooks: their
+// endpoints, and the history of the deliveries to them. It has a management API
+// and pages for a browser. A host mounts one of the two, or both:
 //
 //	api, err := settings.NewAPI(dispatcher, &settings.Options{Organization: authenticate})
 //	mux.Handle("/v1/webhooks", api)
@@ -8,145 +9,130 @@
 //	pages, err := settings.NewPages(dispatcher, &settings.Options{Organization: session})
 //	mux.Handle("/settings/webhooks/", pages)
 //
-// Under a prefix of the host's own, wrap them:
+// To mount a handler below a prefix of the host, strip the prefix:
 //
 //	mux.Handle("/public/", http.StripPrefix("/public", api))
 //
 // # Who may do what
 //
-// The host authenticates: [Options.Organization] names the organization that a
-// request speaks for. Nothing else of a request decides that, and what belongs
-// to another organization answers as if it did not exist.
+// The host authenticates each request: [Options.Organization] returns the id of
+// the organization that the request speaks for. Nothing else in a request has a
+// say in that. A request for something of another organization gets the same
+// response as a request for something that does not exist.
 //
 // # Management API
 //
 //	POST   /v1/webhooks                            register an endpoint
-//	GET    /v1/webhooks                            the endpoints, oldest first
-//	GET    /v1/webhooks/{id}                       one endpoint
-//	PATCH  /v1/webhooks/{id}                       change it: url, events, description, disabled
+//	GET    /v1/webhooks                            list the endpoints, oldest first
+//	GET    /v1/webhooks/{id}                       read an endpoint
+//	PATCH  /v1/webhooks/{id}                       change its url, events, description or disabled
 //	DELETE /v1/webhooks/{id}                       delete it
-//	POST   /v1/webhooks/{id}/rotate-secret         give it its next secret
+//	POST   /v1/webhooks/{id}/rotate-secret         rotate its secret
 //	POST   /v1/webhooks/{id}/test                  send it a test event
-//	POST   /v1/webhooks/{id}/recover               send again all that failed; GET tells how far, DELETE stops
-//	GET    /v1/webhooks/{id}/deliveries            its history, newest first
-//	GET    /v1/webhooks/deliveries/{id}            one delivery with its attempts and payload
-//	POST   /v1/webhooks/deliveries/{id}/redeliver  send it again
-//	GET    /v1/webhooks/event-types                the catalogue
-//	GET    /v1/webhooks/openapi.json               all of this, in OpenAPI 3.1: see [OpenAPI]
+//	POST   /v1/webhooks/{id}/recover               send all failed deliveries again
+//	GET    /v1/webhooks/{id}/recover               read how far that recovery is
+//	DELETE /v1/webhooks/{id}/recover               stop that recovery
+//	GET    /v1/webhooks/{id}/deliveries            list its deliveries, newest first
+//	GET    /v1/webhooks/deliveries/{id}            read a delivery with its attempts and payload
+//	POST   /v1/webhooks/deliveries/{id}/redeliver  send a delivery again
+//	GET    /v1/webhooks/event-types                list the event types of the catalogue
+//	GET    /v1/webhooks/openapi.json               read the OpenAPI 3.1 document: see [OpenAPI]
 //
-// Requests and answers are JSON in camelCase. Lists have a nextCursor while
-// there is more, to be given back as ?cursor= with the same filters. Refusals
-// are problem details (RFC 9457) whose errors name the fields. What is not
-// understood, such as an unknown key or parameter, is refused and never ignored.
-// A secret is shown once, if it was made here, and never again.
+// Requests and responses are JSON in camelCase. A list has a nextCursor while
+// there may be more: give it back as ?cursor= with the same filters. An error is
+// a problem detail (RFC 9457), and its errors name the fields. The API refuses
+// a key or a parameter that it does not know, and never ignores one. A secret
+// that the API generates is in one response, and in no other.
 //
-// An endpoint has an ETag. A PATCH or DELETE with If-Match is refused with 412
-// when it was changed since; without, the change is made to whatever it is now.
+// An endpoint has an ETag. A PATCH or DELETE with If-Match gets 412 if the
+// endpoint was changed after that ETag was read. Without If-Match the request
+// changes the endpoint whatever its version is.
 //
-// A POST with an Idempotency-Key does its work once, and refuses the key with
-// 422 for another request:
+// A POST with an Idempotency-Key does its work once, however often it is
+// repeated. The same key with a different request gets 422. How long a key is
+// remembered depends on the request:
 //
-//   - Registering, rotating and testing are found again in every process and
-//     after restarts: an endpoint for 24 hours, a test event for ten minutes, a
-//     rotation for as long as its secret is the newest. The answer is the same,
-//     a secret that was made included, as long as it was not rotated since. That
-//     the key came with another body is then told by what it made, where that
-//     still shows it.
-//   - Redelivering and recovering are remembered by the process that answered,
-//     for 24 hours, and up to 1,000 keys in all.
+//   - Registering, rotating and testing: every process knows the key, also after
+//     a restart. An endpoint is found for 24 hours, a test event for ten minutes,
+//     a rotation while its secret is the endpoint's newest. The repeated request
+//     gets the first response again, with a generated secret unless the secret
+//     was rotated since. A different request is noticed by what the first one
+//     made, as far as that still shows it.
+//   - Redelivering and recovering: only the process that responded knows the key,
+//     for 24 hours. A process remembers up to 1,000 keys.
 //
-// A request that changes something and comes from a page of another site is
-// refused, unless it has an Authorization header, which no page can add unasked.
+// A request that changes something is refused with 403 if a page of another site
+// sent it. A request with an Authorization header is exempt, because no page can
+// add one without permission.
 //
 // # Pages
 //
-//	/                            the endpoints; what needs attention comes first
-//	/new                         register an endpoint
-//	/{endpoint}                  its last 24 hours and latest deliveries, test, recover
-//	/{endpoint}/edit             also rotate, delete
+//	/                            the endpoints; those that need attention come first
+//	/new                         add an endpoint
+//	/{endpoint}                  its last 24 hours and latest deliveries; test, recover, delete
+//	/{endpoint}/edit             change it
+//	/{endpoint}/rotate           rotate its secret
 //	/history                     all deliveries, by ?endpoint=, status=, type=, since=, until=, event=
-//	/deliveries/{delivery}       the payload and every attempt
+//	/deliveries/{delivery}       a delivery's payload and attempts; redeliver
 //
-// They are below wherever they are mounted, work without script, and keep
-// nothing: no session, no cookie.
+// The paths are relative to the place where the host mounts the pages. The pages
+// work without script, and they use no session and no cookie of their own.
 package settings
 
 import (
-	"cmp"
 	"log/slog"
 	"net/http"
 
 	"github.com/alot/alotwebhook"
 )
 
-// Options say how the settings fit into the host.
+// Options say how the API or the pages fit into the host.
 type Options struct {
 	// Organization returns the id of the organization that a request speaks
-	// for: the host's own authentication. An error is answered with 401, and so
-	// is "", which would otherwise mean everybody's. The error is neither shown nor
-	// logged here, since it may quote a token. It must be given.
+	// for, by the host's own authentication. A request gets 401 if Organization
+	// returns an error, or "", which would otherwise select every organization.
+	// The error is neither shown nor logged, because it may quote a token.
+	// Organization is required.
 	Organization func(*http.Request) (string, error)
 
-	// Logger hears of what failed on this side: method, path, organization and
-	// error. Defaults to [slog.Default].
+	// Logger gets a record of each request that failed because of an error of
+	// the dispatcher or its store, with method, path, organization and error.
+	// Defaults to [slog.Default].
 	Logger *slog.Logger
 
-	// The rest is for [NewPages] alone.
+	// The fields from here on are for [NewPages] alone.
 
 	// Prefix is the path at which browsers find the pages, such as
-	// "/settings/webhooks". Defaults to what each request tells: what
-	// [http.StripPrefix] took away, and the pattern under which an
-	// [http.ServeMux] or a chi router found the handler. Give it where a proxy
-	// in front rewrites paths, or a router does not set the request's Pattern.
+	// "/settings/webhooks". By default each request tells it: by the part that
+	// [http.StripPrefix] removed, and by the pattern under which an
+	// [http.ServeMux] or a chi router found the handler. Set Prefix if a proxy
+	// in front rewrites paths, or if a router does not set the request's Pattern.
 	Prefix string
 
-	// Title names the pages, above them and in the window's title.
+	// Title is the name of the pages in their header and in the window's title.
 	// Defaults to "Webhooks".
 	Title string
 
-	// Product is the host's own name, shown before the title, and HomeURL where
-	// it leads: the way back. LogoURL is an image to go with it, shown 24
-	// pixels high. The URLs are absolute, or paths that begin with a slash.
+	// Product is the name of the host, shown before the title. HomeURL is where
+	// it links to. LogoURL is an image shown beside it, 24 pixels high. Both
+	// URLs are absolute http or https URLs, or paths that begin with one slash.
 	// Each defaults to none.
 	Product, HomeURL, LogoURL string
 
-	// Stylesheet is the URL of a style sheet of the host's, loaded after the
-	// pages' own. It may set the custom properties at the beginning of that one:
-	// --accent and the other colours, --font and --radius.
+	// Stylesheet is the URL of a style sheet of the host, loaded after that of
+	// the pages. It may set the custom properties at the beginning of
+	// static/pages.css: --accent and the other colours, --font and --radius.
 	// Defaults to none.
 	Stylesheet string
 }
 
-// NewAPI returns the management API as a handler. It works at its own path and
-// under [http.StripPrefix], with or without a slash at the end.
-//
-// The error is a [alotwebhook.FieldError]: without a dispatcher or without
-// [Options.Organization] there is nothing that could be answered safely.
-func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
-	if err := checkHost(d, opts); err != nil {
-		return nil, err
-	}
-	a := &api{
-		dispatcher:   d,
-		organization: opts.Organization,
-		logger:       cmp.Or(opts.Logger, slog.Default()),
-		protection:   http.NewCrossOriginProtection(),
-	}
-	a.routes = a.table()
-	var err error
-	if a.document, err = describe(d.EventTypes()); err != nil {
-		return nil, err
-	}
-	return a, nil
-}
-
-// checkHost refuses what could not be answered with safely.
+// checkHost refuses a missing dispatcher, and options without authentication.
 func checkHost(d *alotwebhook.Dispatcher, opts *Options) error {
 	switch {
 	case d == nil:
 		return &alotwebhook.FieldError{Field: "dispatcher", Problem: "is nil; make one with NewDispatcher"}
 	case opts == nil || opts.Organization == nil:
-		return &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; without it nobody would be asked who they are"}
+		return &alotwebhook.FieldError{Field: "Organization", Problem: "is nil; give the function that authenticates a request"}
 	}
 	return nil
 }

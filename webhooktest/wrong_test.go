@@ -212,7 +212,7 @@ var wrongs = map[string]struct {
 					return e, err
 				}
 				var v struct{ ID, Type string }
-				if dup := strings.Contains(err.Error(), "stands twice"); dup || json.Unmarshal(body, &v) != nil {
+				if dup := strings.Contains(err.Error(), "appears twice"); dup || json.Unmarshal(body, &v) != nil {
 					return e, err
 				}
 				return alotwebhook.Event{ID: v.ID, Type: v.Type}, nil

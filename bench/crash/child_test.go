@@ -29,6 +29,12 @@ const (
 
 	inFlight = 16
 
+	// timeout bounds an attempt: a hundred times what one takes here, so that one
+	// that is over its time was held up by the test, and not by a busy machine.
+	timeout = 5 * time.Second
+	// lease is the shortest that a dispatcher takes with this timeout.
+	lease = 2*timeout + 10*time.Second
+
 	// A report is whole if it has both ends.
 	ackPrefix, ackSuffix = "acknowledged ", "."
 )
@@ -42,11 +48,7 @@ const jobVariable = "CRASH_JOB"
 type job struct {
 	Role, Name string
 	Place      place
-	Timeout    time.Duration // of an attempt
 }
-
-// lease is the shortest that a dispatcher takes with this timeout.
-func lease(timeout time.Duration) time.Duration { return 2*timeout + 10*time.Second }
 
 // place is where a store keeps its tables.
 type place struct {
@@ -83,7 +85,7 @@ func (p place) open(ctx context.Context) (store alotwebhook.Store, closeStore fu
 	return nil, nil, fmt.Errorf("crash: %q is not a store; want sqlite:PATH or postgres:CONNECTION STRING", p.DSN)
 }
 
-func config(name string, timeout time.Duration, log slog.Handler) *alotwebhook.Config {
+func config(name string, log slog.Handler) *alotwebhook.Config {
 	return &alotwebhook.Config{
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -119,7 +121,7 @@ func (j job) do(ctx context.Context) error {
 	defer closeStore()
 	// The parent reads what is wrong, and no more than that.
 	log := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn})
-	d, err := alotwebhook.NewDispatcher(store, config(j.Name, j.Timeout, log))
+	d, err := alotwebhook.NewDispatcher(store, config(j.Name, log))
 	if err != nil {
 		return err
 	}
@@ -132,13 +134,12 @@ func (j job) do(ctx context.Context) error {
 // openPatiently waits for a store that is away, as whoever starts a host's
 // processes does by starting them again.
 func (j job) openPatiently(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
-	for range 300 {
-		if store, closeStore, err = j.Place.open(ctx); err == nil || ctx.Err() != nil {
-			break
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		store, closeStore, err = j.Place.open(ctx)
+		if err == nil || ctx.Err() != nil || time.Now().After(deadline) {
+			return store, closeStore, err
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
-	return store, closeStore, err
 }
 
 func emitForever(ctx context.Context, d *alotwebhook.Dispatcher) error {

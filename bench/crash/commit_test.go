@@ -32,15 +32,14 @@ func TestCutCommits(t *testing.T) {
 	emits, emitter := where.through(t, dsn)
 	claims, claimer := where.through(t, dsn)
 	finishes, finisher := where.through(t, dsn)
-	const timeout = time.Second
-	emitting := newHost(t, emitter, "emitter", timeout)
+	emitting := newHost(t, emitter, "emitter")
 	// Every other one, so that the same call is not cut again and again; far
 	// fewer claims, since each costs deliveries a lease.
 	emits.cutEvery.Store(2)
 	claims.cutEvery.Store(16)
 	finishes.cutEvery.Store(2)
 
-	delivering := newHost(t, divided{Store: claimer.(*postgres.Store), finishes: finisher}, "dispatcher", timeout)
+	delivering := newHost(t, divided{Store: claimer.(*postgres.Store), finishes: finisher}, "dispatcher")
 	delivering.run(t)
 	enough := func() bool {
 		e, c, f := emitting.store.of("enqueue"), delivering.store.of("claim"), delivering.store.of("finish")
@@ -48,14 +47,14 @@ func TestCutCommits(t *testing.T) {
 	}
 	acknowledged := emitUntil(t, emitting, time.Millisecond, enough)
 	claims.cutEvery.Store(0)
-	awaitEmpty(t, store, lease(timeout))
+	awaitEmpty(t, store)
 	delivering.stop()
 
 	sum := ledger.tally(t, acknowledged)
 	t.Logf("connections cut: %d after emitting, %d after claiming, %d after finishing; %d events, %d deliveries: %d lost, %d duplicated",
 		emits.cuts.Load(), claims.cuts.Load(), finishes.cuts.Load(), len(acknowledged), sum.deliveries, sum.lost, sum.duplicates)
 	t.Logf("failed calls: emitting %v, delivering %v", emitting.store, delivering.store)
-	again, late := review(t, store, len(endpointPaths)*len(acknowledged), lease(timeout))
+	again, late := review(t, store, len(endpointPaths)*len(acknowledged))
 	t.Logf("%d deliveries waited for the end of a lease that nobody knew of; %d attempts failed and were repeated", late, again)
 	require.Zero(t, sum.lost)
 	require.Zero(t, sum.unreported, "every event was acknowledged in the end")
@@ -97,7 +96,7 @@ func emitUntil(t *testing.T, h *host, pause time.Duration, enough func() bool) (
 // review requires that the history holds n deliveries, all delivered. It
 // counts the attempts beyond the first, which a busy machine may make fail, and
 // the deliveries that took longer than a lease.
-func review(t *testing.T, store alotwebhook.Store, n int, lease time.Duration) (again, late int) {
+func review(t *testing.T, store alotwebhook.Store, n int) (again, late int) {
 	filter := alotwebhook.Filter{Limit: 1000}
 	for more := true; more; more = filter.Cursor != "" {
 		page, next, err := store.Deliveries(t.Context(), filter)

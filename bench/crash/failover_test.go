@@ -25,48 +25,49 @@ func TestFailOver(t *testing.T) {
 	both.DSN = fmt.Sprintf("postgres:postgres://postgres@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=read-write", primary.Port(), standby.Port())
 	between, misled := where.through(t, primary.DSN())
 
-	const timeout = time.Second
-	emitting := newHost(t, openStore(t, both), "emitter", timeout)
-	knowing := newHost(t, openStore(t, both), "knowing", timeout)
-	following := newHost(t, misled, "following", timeout)
+	emitting := newHost(t, openStore(t, both), "emitter")
+	knowing := newHost(t, openStore(t, both), "knowing")
+	following := newHost(t, misled, "following")
 	knowing.run(t)
 	following.run(t)
 	stop := emitting.load(t)
 	delivers := func(h string, n int) func() bool {
 		return func() bool { return ledger.sender(h).received > n }
 	}
-	await(t, 5*time.Second, "nothing is delivered", delivers("knowing", 0))
-	await(t, 5*time.Second, "nothing is delivered", delivers("following", 0))
+	await(t, "nothing is delivered", delivers("knowing", 0))
+	await(t, "nothing is delivered", delivers("following", 0))
 
 	gone := time.Now()
 	require.NoError(t, primary.Stop("immediate"))
 	between.lead(fmt.Sprintf("127.0.0.1:%d", standby.Port()))
-	await(t, 5*time.Second, "nobody met the standby", func() bool { return following.store.failedWith("the server is a standby") })
+	await(t, "nobody met the standby", func() bool { return following.store.failedWith("the server is a standby") })
 	require.NoError(t, standby.Promote())
 	promoted := time.Now()
 	for _, h := range []string{"knowing", "following"} {
-		await(t, 5*time.Second, h+" does not go on", delivers(h, ledger.sender(h).received))
+		await(t, h+" does not go on", delivers(h, ledger.sender(h).received))
 		t.Logf("%s went on %v after the promotion", h, time.Since(promoted).Round(time.Millisecond))
 	}
 	away := time.Since(gone)
-	time.Sleep(500 * time.Millisecond) // of quiet work, in which nothing may fail any more
+	for _, h := range []string{"knowing", "following"} { // quiet work, in which nothing may fail any more
+		await(t, h+" does not go on", delivers(h, ledger.sender(h).received+20))
+	}
 	acknowledged := stop()
 	after := openStore(t, both)
-	awaitEmpty(t, after, lease(timeout))
+	awaitEmpty(t, after)
 	knowing.stop()
 	following.stop()
 
 	sum := ledger.tally(t, acknowledged)
-	again, _ := review(t, after, len(endpointPaths)*len(acknowledged), lease(timeout))
+	again, _ := review(t, after, len(endpointPaths)*len(acknowledged))
 	t.Logf("away for %v; %d events, %d deliveries: %d lost, %d duplicated, %d attempts repeated",
 		away.Round(time.Millisecond), len(acknowledged), sum.deliveries, sum.lost, sum.duplicates, again)
 	require.Zero(t, sum.lost)
-	if away < lease(timeout) {
+	if away < lease {
 		require.LessOrEqual(t, sum.duplicates, again, "only what the history says was repeated came again")
 	}
 	// A row of tries begins after 50 ms and doubles up to 5 s.
-	knowing.requireEpisodes(t, 2, 20+int(away/time.Second))
-	following.requireEpisodes(t, 2, 20+int(away/time.Second))
+	knowing.requireEpisodes(t, 2, 20+triesIn(away))
+	following.requireEpisodes(t, 2, 20+triesIn(away))
 }
 
 // replicated is a primary with a standby that streams synchronously.
@@ -81,7 +82,7 @@ func replicated(t *testing.T) (primary, standby *postgrestest.Cluster) {
 		_, err = admin.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
-	await(t, 5*time.Second, "the standby does not stream synchronously", func() bool {
+	await(t, "the standby does not stream synchronously", func() bool {
 		var n int
 		err := admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'`).Scan(&n)
 		return err == nil && n == 1

@@ -25,10 +25,10 @@ type host struct {
 	stop  func() // ends its Run and waits
 }
 
-func newHost(t *testing.T, store alotwebhook.Store, name string, timeout time.Duration) *host {
+func newHost(t *testing.T, store alotwebhook.Store, name string) *host {
 	h := &host{store: &observed{Store: store, calls: map[string]calls{}}, log: &logbook{}, stop: func() {}}
 	var err error
-	h.Dispatcher, err = alotwebhook.NewDispatcher(h.store, config(name, timeout, h.log.handler()))
+	h.Dispatcher, err = alotwebhook.NewDispatcher(h.store, config(name, h.log.handler()))
 	require.NoError(t, err)
 	return h
 }
@@ -80,7 +80,15 @@ type observed struct {
 	errs  []error
 }
 
-type calls struct{ all, failed int }
+type calls struct{ begun, all, failed int } // all: those that have ended
+
+func (o *observed) begin(method string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	c := o.calls[method]
+	c.begun++
+	o.calls[method] = c
+}
 
 func (o *observed) note(method string, err error) {
 	o.mu.Lock()
@@ -115,6 +123,7 @@ func (o *observed) String() string {
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (o *observed) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	o.begin("enqueue")
 	err := o.Store.Enqueue(ctx, events)
 	o.note("enqueue", err)
 	return err
@@ -122,6 +131,7 @@ func (o *observed) Enqueue(ctx context.Context, events []alotwebhook.Event) erro
 
 // Claim implements [alotwebhook.Queue].
 func (o *observed) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	o.begin("claim")
 	result, err := o.Store.Claim(ctx, c)
 	o.note("claim", err)
 	return result, err
@@ -129,6 +139,7 @@ func (o *observed) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotw
 
 // Finish implements [alotwebhook.Queue].
 func (o *observed) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	o.begin("finish")
 	lost, err := o.Store.Finish(ctx, outcomes)
 	o.note("finish", err)
 	return lost, err
@@ -156,6 +167,7 @@ func (o *observed) Notify() { o.Store.(alotwebhook.Notifier).Notify() }
 
 // Listen implements [alotwebhook.Notifier].
 func (o *observed) Listen(ctx context.Context, heard func()) error {
+	o.begin("listen")
 	err := o.Store.(alotwebhook.Notifier).Listen(ctx, heard)
 	o.note("listen", err)
 	return err

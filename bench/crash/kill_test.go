@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
@@ -50,11 +51,12 @@ func testKills(t *testing.T, where place, cluster *postgrestest.Cluster) {
 	k.awaitAcknowledged(*events)
 	k.stopEmitting()
 	emitted := time.Since(last)
-	awaitEmpty(t, openStore(t, where), lease(k.job.Timeout))
+	store := openStore(t, where)
+	awaitEmpty(t, store)
 	t.Logf("%v after the last kill all was emitted, %v after it all was delivered",
 		emitted.Round(time.Millisecond), time.Since(last).Round(time.Millisecond))
 	k.killAll()
-	k.report(t)
+	k.report(t, store)
 }
 
 // killing is a test that kills.
@@ -73,7 +75,7 @@ type killing struct {
 func newKilling(t *testing.T, where place, cluster *postgrestest.Cluster) *killing {
 	k := &killing{random: draw(t), ledger: newLedger(t), cluster: cluster}
 	registerEndpoints(t, openStore(t, where), k.ledger.url)
-	k.crowd = newCrowd(t, job{Place: where, Timeout: time.Second})
+	k.crowd = newCrowd(t, job{Place: where})
 	for range *processes {
 		k.start(dispatcherRole)
 	}
@@ -93,9 +95,10 @@ func (k *killing) killOne(t *testing.T) {
 	running := k.running(role)
 	p := running[k.random.IntN(len(running))]
 	if role == dispatcherRole {
-		await(t, 5*time.Second, p.name+" delivers nothing", func() bool { return k.ledger.sender(p.name).busy > 0 })
+		k.ledger.catchAtWork(t, p.name, k.random, 30*time.Millisecond)
+	} else {
+		pauseUpTo(k.random, 30*time.Millisecond) // a random instant, not one of ours
 	}
-	pauseUpTo(k.random, 30*time.Millisecond) // a random instant, not one of ours
 	_ = p.end(os.Kill)
 	if role == emitterRole {
 		k.emitters++
@@ -113,11 +116,11 @@ func (k *killing) stopDatabase(t *testing.T) {
 	before, started := k.ledger.sum(), time.Now()
 	require.NoError(t, k.cluster.Start())
 	k.stopped++
-	await(t, 5*time.Second, "claims do not go on", func() bool { return k.ledger.sum() > before })
+	await(t, "claims do not go on", func() bool { return k.ledger.sum() > before })
 	k.resumed = max(k.resumed, time.Since(started))
 }
 
-func (k *killing) report(t *testing.T) {
+func (k *killing) report(t *testing.T, store alotwebhook.Store) {
 	sum := k.ledger.tally(t, k.acknowledged())
 	hits, unanswered := 0, 0
 	for _, p := range k.dispatchers {
@@ -136,11 +139,12 @@ func (k *killing) report(t *testing.T) {
 	if k.stopped > 0 {
 		t.Logf("%d stops of the database; claims went on at most %v after the start began", k.stopped, k.resumed.Round(time.Millisecond))
 	}
-	t.Logf("%d lost, %d duplicated; dispatchers killed × in flight is %d", sum.lost, sum.duplicates, len(k.dispatchers)*inFlight)
+	again, _ := review(t, store, len(endpointPaths)*(len(k.acknowledged())+sum.unreported))
+	t.Logf("%d lost, %d duplicated, %d attempts repeated; dispatchers killed × in flight is %d", sum.lost, sum.duplicates, again, len(k.dispatchers)*inFlight)
 	require.GreaterOrEqual(t, len(k.acknowledged()), *events)
 	require.Zero(t, sum.lost, "acknowledged deliveries that never arrived")
 	// As many may be on their way back, to be stored, as are on their way out.
-	require.LessOrEqual(t, sum.duplicates, len(k.dispatchers)*2*inFlight, "more duplicates than the killed had in hand")
+	require.LessOrEqual(t, sum.duplicates, len(k.dispatchers)*2*inFlight+again, "more duplicates than the killed had in hand")
 	if *events >= 10_000 { // few events between two kills would make the share say little
 		require.LessOrEqual(t, 20*sum.duplicates, sum.deliveries, "more duplicates than one in twenty")
 	}

@@ -127,6 +127,21 @@ func (l *ledger) hanging(name string) bool {
 	return l.hangs == name
 }
 
+// catchAtWork waits for a random instant, up to within from when a sender was
+// seen at work, at which it has requests under way. It returns how many.
+func (l *ledger) catchAtWork(t *testing.T, name string, random *rand.Rand, within time.Duration) (busy int) {
+	t.Helper()
+	await(t, name+" delivers nothing", func() bool {
+		if l.sender(name).busy == 0 {
+			return false
+		}
+		pauseUpTo(random, within)
+		busy = l.sender(name).busy
+		return busy > 0
+	})
+	return busy
+}
+
 // sum returns how many deliveries were received in all.
 func (l *ledger) sum() int {
 	l.mu.Lock()

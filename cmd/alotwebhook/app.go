@@ -6,33 +6,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 )
 
-// Exit codes, as the help documents them.
+// These are the exit codes that the help documents.
 const (
 	exitOK     = 0
-	exitFailed = 1 // refused, not verified, not answered with 2xx, or a fault found
+	exitFailed = 1 // refused, not verified, no 2xx response, or a fault was found
 	exitUsage  = 2 // the command line is wrong, or there is no secret
 )
 
-// app is the program with its surroundings, so that tests run it in process.
+// app is the program with its streams and its environment, which tests replace.
 type app struct {
 	in         io.Reader
 	out, err   io.Writer
 	env        func(string) string
 	isTerminal func(any) bool
 
-	started bool // the command line was understood
+	started bool // set once the command line is understood
 }
 
-// errSaid ends a command with exitFailed, where the reason is printed already.
+// errSaid ends a command with exitFailed after it has printed the reason itself.
 var errSaid = errors.New("said")
 
-// usageError is a wrong command line that is seen only by the command itself.
+// usageError is a mistake in the command line that only the command itself finds.
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
@@ -44,7 +45,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	mendOwn(root)
+	refuseUnknownNames(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	wrong := usageError{}
 	switch {
@@ -60,7 +61,8 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitFailed
 }
 
-// plain is an error's text without the library's prefix, which is ours, too.
+// plain returns an error's text without the library's prefix: the name of the
+// program already stands before it.
 func plain(err error) string { return printable(strings.TrimPrefix(err.Error(), "alotwebhook: ")) }
 
 func (a *app) root() *cobra.Command {
@@ -74,25 +76,28 @@ The signing secret comes from --secret-file, from the environment variable
 ALOT_WEBHOOK_SECRET, or from --secret, which other users of the machine can read
 in the list of processes.
 
-Exit codes: 0 all is well; 1 refused, not verified, not answered with 2xx, or a
+Exit codes: 0 all is well; 1 refused, not verified, no 2xx response, or a
 fault was found; 2 the command line is wrong or there is no secret.
 
-Output is coloured on a terminal only, and not when NO_COLOR is set.`,
+Output is coloured only on a terminal, and never when NO_COLOR is set.`,
 		Example: `  export ALOT_WEBHOOK_SECRET=your-signing-secret
   alotwebhook send http://localhost:3000/alot/webhook
   alotwebhook check http://localhost:3000/alot/webhook
   alotwebhook listen --forward http://localhost:3000/alot/webhook
   alotwebhook completion bash > /etc/bash_completion.d/alotwebhook`,
+		Version:       version(debug.ReadBuildInfo()),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
 	return root
 }
 
-// mendOwn has cobra's own commands refuse a name that they do not know: they
-// would print their help as if all were well. The output must be set before.
-func mendOwn(root *cobra.Command) {
+// refuseUnknownNames makes cobra's own commands, help and completion, fail for a
+// name that they do not know: by default they print their help and exit with 0.
+// Set the output before the call, because it makes these commands.
+func refuseUnknownNames(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {
@@ -108,8 +113,8 @@ func mendOwn(root *cobra.Command) {
 	}
 }
 
-// does makes a cobra function of a command's own: once it runs, the command line
-// was understood.
+// does wraps the function of a command. It records that the command line was
+// understood, so an error from then on is not one of usage.
 func (a *app) does(run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.started = true
@@ -121,11 +126,11 @@ func (a *app) does(run func(cmd *cobra.Command, args []string) error) func(*cobr
 // package flag.
 func doubleDashes(root *cobra.Command, args []string) []string {
 	long := func(name string) bool {
-		return name == "help" || slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
+		return name == "help" || name == "version" || slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
 	}
 	fixed := make([]string, len(args))
 	for i, arg := range args {
-		if arg == "--" { // what follows is no flag
+		if arg == "--" { // no flag follows
 			return append(fixed[:i], args[i:]...)
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
@@ -137,7 +142,8 @@ func doubleDashes(root *cobra.Command, args []string) []string {
 	return fixed
 }
 
-// body reads the file that an argument names; stdin without one or for "-".
+// body reads the file that the argument names, or standard input if there is no
+// argument or it is "-".
 func (a *app) body(args []string) ([]byte, error) {
 	if len(args) > 0 && args[0] != "-" {
 		b, err := os.ReadFile(args[0])
@@ -147,7 +153,7 @@ func (a *app) body(args []string) ([]byte, error) {
 		return b, nil
 	}
 	if a.isTerminal(a.in) {
-		fmt.Fprintln(a.err, "Reading the body from the terminal; its end is Ctrl-D at the start of a line.")
+		fmt.Fprintln(a.err, "Reading the body from the terminal. Press Ctrl-D at the start of a line to end it.")
 	}
 	b, err := io.ReadAll(a.in)
 	if err != nil {

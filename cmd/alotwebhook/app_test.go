@@ -16,14 +16,14 @@ import (
 
 const secret alotwebhook.Secret = "your-signing-secret"
 
-// The known answer that GitHub publishes for the same scheme.
+// GitHub publishes this example of the same scheme.
 const (
 	helloSecret    = "It's a Secret to Everybody"
 	helloBody      = "Hello, World!"
 	helloSignature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 )
 
-// screen is an output that can be read while it is written.
+// screen is an output that a test reads while the program writes to it.
 type screen struct {
 	mu       sync.Mutex
 	b        bytes.Buffer
@@ -42,7 +42,7 @@ func (s *screen) String() string {
 	return s.b.String()
 }
 
-// session is a run of the program in process.
+// session is a run of the program in the test's own process.
 type session struct {
 	app      *app
 	out, err *screen
@@ -74,7 +74,7 @@ func file(t *testing.T, content string) string {
 	return name
 }
 
-func TestUsage(t *testing.T) {
+func TestWrongCommandLine(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		args []string
@@ -116,68 +116,6 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestSecretComesFrom(t *testing.T) {
-	t.Parallel()
-	right := file(t, helloSecret+"\r\n")
-	for name, c := range map[string]struct {
-		env   string
-		flags []string
-		code  int
-		err   string
-	}{
-		"the environment":               {env: helloSecret},
-		"a file, not the environment":   {env: "another", flags: []string{"--secret-file", right}},
-		"a flag, not the environment":   {env: "another", flags: []string{"--secret", helloSecret}},
-		"nowhere":                       {code: exitUsage, err: "no signing secret: set ALOT_WEBHOOK_SECRET, or give --secret-file"},
-		"an environment with a line":    {env: helloSecret + "\n", code: exitUsage, err: "the signing secret of ALOT_WEBHOOK_SECRET has white space around it"},
-		"a file with too many lines":    {flags: []string{"--secret-file", file(t, helloSecret+"\n\n")}, code: exitUsage, err: "has white space around it"},
-		"an empty file":                 {flags: []string{"--secret-file", file(t, "\n")}, code: exitUsage, err: "is empty"},
-		"an empty flag":                 {env: helloSecret, flags: []string{"--secret", ""}, code: exitUsage, err: "the signing secret of --secret is empty"},
-		"a file without a name":         {env: helloSecret, flags: []string{"--secret-file="}, code: exitUsage, err: "cannot read the secret: open : no such file"},
-		"a flag that is nothing but it": {flags: []string{"--secret", "  "}, code: exitUsage, err: "the signing secret of --secret is empty"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSession(strings.NewReader(helloBody), map[string]string{secretVariable: c.env})
-			require.Equal(t, c.code, s.app.run(t.Context(), append([]string{"sign"}, c.flags...)))
-			if c.code == exitOK {
-				require.Equal(t, helloSignature+"\n", s.out.String())
-			}
-			require.Contains(t, s.err.String(), c.err)
-			require.NotContains(t, s.err.String(), helloSecret)
-		})
-	}
-}
-
-func TestSign(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{{}, {"-"}, {file(t, helloBody)}} {
-		code, out, _ := run(t, helloBody, append([]string{"sign", "--secret", helloSecret}, args...)...)
-		require.Equal(t, exitOK, code)
-		require.Equal(t, helloSignature+"\n", out)
-	}
-	_, out, _ := run(t, helloBody, "sign", "-secret="+helloSecret, "-header") // as package flag spells them
-	require.Equal(t, "X-Alot-Signature: "+helloSignature+"\n", out)
-	code, _, says := run(t, "", "sign", "--", "-header") // a file
-	require.Equal(t, exitUsage, code)
-	require.Contains(t, says, "open -header")
-	_, out, _ = run(t, helloBody+"\n", "sign", "--secret", helloSecret)
-	require.NotEqual(t, helloSignature+"\n", out)
-}
-
-// Who types the body is told how it ends.
-func TestSignFromTerminal(t *testing.T) {
-	t.Parallel()
-	s := newSession(nil, withSecret)
-	typed := &typing{strings.NewReader("{}")}
-	s.app.in, s.app.isTerminal = typed, func(f any) bool { return f == io.Reader(typed) }
-	require.Equal(t, exitOK, s.app.run(t.Context(), []string{"sign"}))
-	require.Contains(t, s.err.String(), "its end is Ctrl-D")
-	require.Equal(t, alotwebhook.Sign([]byte("{}"), secret)+"\n", s.out.String())
-}
-
-type typing struct{ io.Reader }
-
 // Every command explains itself with examples, and completes in four shells.
 func TestHelpAndCompletion(t *testing.T) {
 	t.Parallel()
@@ -210,27 +148,4 @@ func TestHelpAndCompletion(t *testing.T) {
 		require.Equal(t, exitOK, code)
 		require.Contains(t, out, "Usage:")
 	}
-}
-
-func TestPrintable(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]string{
-		"Jürgen\t王\n🎉":       "Jürgen\t王\n🎉",
-		"\x1b[31mred\x07":    `\u001b[31mred\u0007`,
-		"a\r\nb":             "a\\r\nb",
-		"\u009b31m":          `\u009b31m`,
-		"a\u202eb":           `a\u202eb`,
-		"\xff\xfe":           `\xff\xfe`,
-		"\ufffd is no fault": "\ufffd is no fault",
-	} {
-		require.Equal(t, want, printable(in))
-	}
-}
-
-func TestShown(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "{\n  \"a\": 1.10\n}", shown([]byte(`{"a":1.10}`)))
-	require.Equal(t, "no JSON", shown([]byte("no JSON\r\n")))
-	long := shown(bytes.Repeat([]byte("x"), maxShown+7))
-	require.True(t, strings.HasSuffix(long, "x\n… and 7 bytes more"))
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// check is the command's flags.
+// check holds the flags of the command check.
 type check struct {
 	secrets secretFlags
 	client  clientFlags
@@ -29,12 +29,12 @@ func (a *app) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check URL",
 		Short: "Try a running receiver with good, forged, odd and repeated requests",
-		Long: `Try a running receiver with good, forged, odd and repeated requests, and say for
-each that it answers wrongly what to change. It gets some ninety requests, among
-them many good events that it will act on: use a test system.
+		Long: `Try a running receiver with good, forged, odd and repeated requests. For each one
+that it handles wrongly, say what to change. The receiver gets about ninety
+requests. Many of them are good events, and it will act on them: use a test system.
 
-Whether it acts once on an event that comes twice cannot be seen from outside; in
-Go, webhooktest.Battery sees it.
+The checks see the responses only. They cannot tell whether the receiver acts
+twice on an event that arrives twice; in Go, webhooktest.Battery can.
 
 The checks are:
 
@@ -49,11 +49,11 @@ The exit code is 0 when no fault was found, 1 when one was.`,
 	c.client.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&c.eventType, "type", alotwebhook.EventCandidateCompleted, "an event `type` that the receiver handles")
-	f.StringVar(&c.data, "data", "", "its data: `JSON`, or @file; that of the catalogue without")
+	f.StringVar(&c.data, "data", "", "the event's data: `JSON`, or @file; by default the example in the catalogue")
 	f.StringVar(&c.organization, "organization", "org_123", "the events' organization `id`")
 	f.StringSliceVar(&c.skip, "skip", nil, "leave these `checks` out")
-	f.Int64Var(&c.maxBody, "max-body", 8<<20, "the most `bytes` that the receiver may take")
-	f.DurationVar(&c.maxAge, "max-age", 0, "the receiver refuses events older than this; 0: none")
+	f.Int64Var(&c.maxBody, "max-body", 8<<20, "the largest body in `bytes` that the receiver may accept")
+	f.DurationVar(&c.maxAge, "max-age", 0, "the age from which the receiver refuses events; 0 if it accepts any age")
 	f.BoolVar(&c.standard, "standard", false, "sign with the headers of Standard Webhooks, and try forgeries of those")
 	f.BoolVar(&c.asJSON, "json", false, "print one JSON object for each check")
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(typeNames(), cobra.ShellCompDirectiveNoFileComp))
@@ -71,7 +71,7 @@ func completeChecks(_ *cobra.Command, _ []string, typed string) ([]string, cobra
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// checksList is the names of the checks, in lines that fit.
+// checksList lists the names of the checks, in lines of up to 76 characters.
 func checksList() string {
 	var b strings.Builder
 	line := " "
@@ -114,7 +114,7 @@ func (a *app) check(cmd *cobra.Command, c *check, url string) error {
 	case err != nil:
 		return err
 	case cmd.Context().Err() != nil:
-		return fmt.Errorf("ended before all checks were made")
+		return fmt.Errorf("interrupted before all checks were made")
 	case faults > 0:
 		return errSaid
 	}
@@ -161,11 +161,12 @@ func (a *app) report(findings []webhooktest.Finding, faults int) {
 	if faults > 0 {
 		verdict = style.bad(fmt.Sprintf("Faults found by %d of %d checks.", faults, made))
 	}
-	fmt.Fprintf(a.out, "\n%s\n%s\n", verdict, style.dim("What it acted on, and how often, cannot be seen from outside: in Go, webhooktest.Battery sees it."))
+	fmt.Fprintf(a.out, "\n%s\n%s\n", verdict, style.dim("The checks see the responses only. In Go, webhooktest.Battery also sees how often the receiver acted on an event."))
 }
 
-// together returns how many findings one line tells of: a long run of checks that
-// were skipped for one reason would hide the fault above it.
+// together returns how many findings go into the next line. A run of checks that
+// were all skipped for one reason gets a single line, so that it does not push the
+// fault above it off the screen.
 func together(findings []webhooktest.Finding) int {
 	n := 0
 	for n < len(findings) && findings[n].Skipped != "" && findings[n].Skipped == findings[0].Skipped {

@@ -17,7 +17,7 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// rightReceiver is a customer's service at work.
+// rightReceiver starts a receiver that is built with the library.
 func rightReceiver(t *testing.T) *httptest.Server {
 	t.Helper()
 	v, err := alotwebhook.NewVerifier(secret)
@@ -32,7 +32,7 @@ func rightReceiver(t *testing.T) *httptest.Server {
 func TestCheckRightReceiver(t *testing.T) {
 	t.Parallel()
 	s := rightReceiver(t)
-	code, out, says := run(t, "", "check", s.URL)
+	code, out, says := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
 	require.Contains(t, out, "– too-old  not made: no MaxAge is given")
@@ -40,7 +40,7 @@ func TestCheckRightReceiver(t *testing.T) {
 	require.Empty(t, says)
 	require.NotContains(t, out, string(secret))
 
-	code, out, _ = run(t, "", "check", "--json", "--skip", "gzip,oversized", "--type", "candidate.invited", "--data", `{"a":1}`, s.URL)
+	code, out, _ = run(t, "", "check", "--timeout", lastResort.String(), "--json", "--skip", "gzip,oversized", "--type", "candidate.invited", "--data", `{"a":1}`, s.URL)
 	require.Equal(t, exitOK, code)
 	var names []string
 	for d := json.NewDecoder(strings.NewReader(out)); d.More(); {
@@ -62,7 +62,7 @@ func TestCheckStandardWebhooks(t *testing.T) {
 	s := httptest.NewServer(alotwebhook.NewReceiver(v.AcceptStandard(&alotwebhook.StandardConfig{Only: true}),
 		&alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)}))
 	defer s.Close()
-	code, out, _ := run(t, "", "check", "--standard", s.URL)
+	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), "--standard", s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ standard-stale")
 }
@@ -71,7 +71,7 @@ func TestCheckWrongReceiver(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	defer s.Close()
-	code, out, _ := run(t, "", "check", s.URL)
+	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: it answered 200 OK, not 4xx\n"+
 		"    right:  A request without a signature is refused with 401, however good it looks.\n    change: Verify the signature before anything else")
@@ -86,7 +86,7 @@ func TestCheckNobody(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
-	code, out, _ := run(t, "", "check", s.URL)
+	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no answer: dial tcp ")
 	require.Contains(t, out, "Does it run at this URL")
@@ -94,7 +94,7 @@ func TestCheckNobody(t *testing.T) {
 	require.NotContains(t, out, "– unsigned")
 }
 
-// Ctrl-C in the middle is no clean bill.
+// Ctrl-C in the middle must not look like a success.
 func TestCheckCutShort(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -112,5 +112,5 @@ func TestCheckCutShort(t *testing.T) {
 	require.Contains(t, run.out.String(), "not made: the battery was ended")
 	require.Contains(t, run.out.String(), "found:  the battery was ended in the middle of this check: context canceled")
 	require.NotContains(t, run.out.String(), "Verify the raw bytes", "what is no fault of the receiver")
-	require.Contains(t, run.err.String(), "ended before all checks were made")
+	require.Contains(t, run.err.String(), "interrupted before all checks were made")
 }

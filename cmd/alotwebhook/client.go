@@ -14,18 +14,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// clientFlags are how a command makes its requests.
+// clientFlags are the flags of a command that sends requests.
 type clientFlags struct {
 	timeout  time.Duration
 	insecure bool
 }
 
 func (c *clientFlags) add(cmd *cobra.Command) {
-	timeoutFlag(cmd, &c.timeout, 15*time.Second, "how long an answer may take; the sender waits 15s")
+	timeoutFlag(cmd, &c.timeout, 15*time.Second, "how long to wait for a response; the real sender waits 15s")
 	cmd.Flags().BoolVar(&c.insecure, "insecure", false, "accept any certificate, for https on your own machine")
 }
 
-// timeoutFlag adds --timeout, in which nothing but a time makes sense.
+// timeoutFlag adds the flag --timeout, a duration of more than 0.
 func timeoutFlag(cmd *cobra.Command, d *time.Duration, byDefault time.Duration, usage string) {
 	*d = byDefault
 	cmd.Flags().Var((*positive)(d), "timeout", usage)
@@ -47,8 +47,8 @@ func (p *positive) String() string { return time.Duration(*p).String() }
 
 func (p *positive) Type() string { return "duration" }
 
-// client connects to the URL that it is given and to nothing else: it follows no
-// redirect, as the sender follows none, and uses no proxy.
+// client returns a client that connects to the URL of the request and nowhere else:
+// like the sender, it follows no redirect and uses no proxy.
 func (c *clientFlags) client() *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
@@ -60,7 +60,7 @@ func (c *clientFlags) client() *http.Client {
 	}
 }
 
-// oneURL is cobra's check of the arguments of a command that takes a URL.
+// oneURL checks the arguments of a command that takes one URL.
 func oneURL(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
 		return fmt.Errorf("give one URL, such as http://localhost:3000/alot/webhook, and not %d arguments", len(args))
@@ -68,7 +68,7 @@ func oneURL(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// checkURL refuses what no request can go to, before anything is tried.
+// checkURL refuses a text that is no http or https URL.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -80,8 +80,8 @@ func checkURL(text string) error {
 	return nil
 }
 
-// answer is what a request came to.
-type answer struct {
+// response is how a request ended: with the response of a server, or with err.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
@@ -89,36 +89,37 @@ type answer struct {
 	err    error
 }
 
-func (a answer) ok() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
+func (r response) ok() bool { return r.err == nil && r.status >= 200 && r.status < 300 }
 
-// maxAnswer is how much of an answer is read, in bytes, as the sender does.
-const maxAnswer = 64 << 10
+// maxResponse is how much of a response is read, in bytes. The sender reads as much.
+const maxResponse = 64 << 10
 
-// post sends exactly this body with this header.
-func post(ctx context.Context, client *http.Client, timeout time.Duration, to string, header http.Header, body []byte) (a answer) {
+// post sends a request with exactly this header and body.
+func post(ctx context.Context, client *http.Client, timeout time.Duration, to string, header http.Header, body []byte) (got response) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	start := time.Now()
-	defer func() { a.took = time.Since(start) }()
+	defer func() { got.took = time.Since(start) }()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
 	if err != nil {
-		return answer{err: err}
+		return response{err: err}
 	}
 	r.Header = header
 	resp, err := client.Do(r)
 	if err != nil {
-		return answer{err: cause(err)}
+		return response{err: cause(err)}
 	}
 	defer resp.Body.Close()
-	read, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	return answer{status: resp.StatusCode, header: resp.Header, body: read, err: err}
+	read, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	return response{status: resp.StatusCode, header: resp.Header, body: read, err: err}
 }
 
-// cause is an error without the method and the URL, which are printed beside it.
+// cause returns an error without its method and URL, because callers print them
+// anyway.
 func cause(err error) error {
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		if e.Timeout() {
-			return errors.New("no answer in time")
+			return errors.New("it timed out")
 		}
 		return e.Err
 	}

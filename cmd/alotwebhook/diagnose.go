@@ -11,9 +11,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// diagnose says what a refused signature might be: its own form, and the usual
-// mistakes with the body or the secret under which it would be right. It never
-// says what the right one is.
+// diagnose returns hints about why a signature was refused. It judges the form of
+// the signature, and tries the usual mistakes with the body and with the secret
+// until one of them explains the signature. It never returns the right signature.
 func diagnose(body []byte, signature string, secret alotwebhook.Secret) (hints []string) {
 	form, repaired := signatureForm(signature)
 	hints = append(hints, form...)
@@ -21,10 +21,10 @@ func diagnose(body []byte, signature string, secret alotwebhook.Secret) (hints [
 		hints = append(hints, "The body is empty. Was it read already, or is the file the wrong one?")
 	}
 	if alotwebhook.Verify(body, repaired, secret) == nil {
-		return append(hints, "But for its form it is the right signature of this body.")
+		return append(hints, "Apart from its form, it is the right signature of this body.")
 	}
 	if len(repaired) != len("sha256=")+64 {
-		return hints // no mistake with the body can be seen from this
+		return hints // with other digits there is nothing to compare
 	}
 	for _, b := range otherBodies(body) {
 		if alotwebhook.Verify(b.body, repaired, secret) == nil {
@@ -36,23 +36,23 @@ func diagnose(body []byte, signature string, secret alotwebhook.Secret) (hints [
 			return append(hints, s.hint)
 		}
 	}
-	return append(hints, "It is the signature of another body, or made with another secret. Is it the secret of this endpoint, and not of another or of before it was rotated?")
+	return append(hints, "It is the signature of another body, or it was made with another secret. Is the secret that of this endpoint, and was it rotated since?")
 }
 
-// signatureForm says what is wrong with a signature's form and mends it as far
-// as its meaning is plain.
+// signatureForm returns what is wrong with the form of a signature, and the
+// signature in the right form if it can be recognized.
 func signatureForm(signature string) (hints []string, repaired string) {
 	say := func(hint string) { hints = append(hints, hint) }
 	repaired = strings.TrimSpace(signature)
 	if signature == "" {
-		say("The signature is empty. Did the header get lost, as in a proxy that drops unknown ones?")
+		say("The signature is empty. Did a proxy drop the header?")
 		return hints, ""
 	}
 	if repaired != signature {
 		say("There is white space around the signature.")
 	}
 	if strings.Contains(repaired, ",") {
-		say("There are several signatures; the sender sends one. A proxy joins doubled headers.")
+		say("There are several signatures, but the sender sends one. Some proxies join repeated headers.")
 		return hints, ""
 	}
 	name, rest, found := strings.Cut(repaired, "=")
@@ -64,7 +64,7 @@ func signatureForm(signature string) (hints []string, repaired string) {
 	case strings.EqualFold(name, "sha256"):
 		say("The prefix must be lower case: sha256=")
 	default:
-		say(fmt.Sprintf("The algorithm is %q; the one that is used is sha256.", printable(clip(name))))
+		say(fmt.Sprintf("The algorithm is %q; it must be sha256.", printable(clip(name))))
 		return hints, ""
 	}
 	digits, problem := hexDigits(strings.TrimSpace(rest))
@@ -74,7 +74,8 @@ func signatureForm(signature string) (hints []string, repaired string) {
 	return hints, "sha256=" + digits
 }
 
-// hexDigits returns the 64 lower-case digits that are meant, if it can be seen.
+// hexDigits returns the 64 digits of a signature in lower case if it recognizes
+// them, and what is wrong with the text.
 func hexDigits(text string) (digits, problem string) {
 	if sum, err := base64.StdEncoding.DecodeString(text); err == nil && len(sum) == 32 {
 		return hex.EncodeToString(sum), "The signature is in base64; the published form is lower-case hex."
@@ -86,7 +87,7 @@ func hexDigits(text string) (digits, problem string) {
 	case len(text) > 64:
 		return "", fmt.Sprintf("The signature has %d digits, not 64.", len(text))
 	case err != nil:
-		return "", "The signature has characters that are no hex digits."
+		return "", "The signature has characters that are not hex digits."
 	case strings.ToLower(text) != text:
 		return strings.ToLower(text), "The hex is in upper case; the published form is lower case."
 	}
@@ -98,13 +99,13 @@ type otherBody struct {
 	hint string
 }
 
-// otherBodies are what a body may have been when it was signed.
+// otherBodies returns what the body may have been when it was signed.
 func otherBodies(body []byte) []otherBody {
 	trimmed := bytes.TrimRight(body, "\r\n")
 	bodies := []otherBody{
-		{append(bytes.Clone(trimmed), '\n'), "It is the signature of this body with a line end behind it: something dropped the line end after it was signed (curl -d does; use --data-binary)."},
-		{append(bytes.Clone(trimmed), "\r\n"...), "It is the signature of this body with CR LF behind it: something dropped the line end after it was signed."},
-		{trimmed, "It is the signature of this body without the line end behind it: an editor or echo added one after it was signed (use printf, or echo -n)."},
+		{append(bytes.Clone(trimmed), '\n'), "It is the signature of this body with a line end after it: something dropped the line end after it was signed (curl -d does; use --data-binary)."},
+		{append(bytes.Clone(trimmed), "\r\n"...), "It is the signature of this body with CR LF after it: something dropped the line end after it was signed."},
+		{trimmed, "It is the signature of this body without the line end after it: an editor or echo added one after it was signed (use printf, or echo -n)."},
 		{bytes.TrimSpace(body), "It is the signature of this body without the white space around it."},
 		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "It is the signature of this body with LF for line ends, not CR LF."},
 		{bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n")), "It is the signature of this body with CR LF for line ends, not LF."},
@@ -114,7 +115,7 @@ func otherBodies(body []byte) []otherBody {
 	return append(bodies, reencoded(body)...)
 }
 
-// reencoded are spellings of the same JSON by the usual encoders.
+// reencoded returns the same JSON as the usual encoders write it.
 func reencoded(body []byte) (bodies []otherBody) {
 	var compact bytes.Buffer
 	if json.Compact(&compact, body) != nil {
@@ -148,7 +149,7 @@ func reencoded(body []byte) (bodies []otherBody) {
 	return bodies
 }
 
-// spaced puts a blank behind each colon and comma outside of strings.
+// spaced puts a blank after each colon and comma outside of strings.
 func spaced(compact []byte) []byte {
 	var b bytes.Buffer
 	inString, escaped := false, false
@@ -173,7 +174,7 @@ type otherSecret struct {
 	hint   string
 }
 
-// otherSecrets are what a secret may have become on the signing side.
+// otherSecrets returns what the secret may have been where the signature was made.
 func otherSecrets(secret alotwebhook.Secret) (secrets []otherSecret) {
 	text := string(secret)
 	add := func(s, hint string) {
@@ -181,24 +182,24 @@ func otherSecrets(secret alotwebhook.Secret) (secrets []otherSecret) {
 			secrets = append(secrets, otherSecret{alotwebhook.Secret(s), hint})
 		}
 	}
-	const around = "It was made with this secret and white space around it: the signing side read it with a line end or blanks, as from a file or a form."
+	const around = "It was made with this secret and white space around it: the signing side read a line end or blanks with it, for example from a file."
 	for _, space := range []string{"\n", "\r\n", " ", "\t"} {
 		add(text+space, around)
 		add(space+text, around)
 		add(space+text+space, around)
 	}
-	const quotes = "It was made with this secret and other quotation marks around it: one side took those of a configuration file for a part of it."
+	const quotes = "It was made with this secret and other quotation marks: one side took the quotation marks of a configuration file for a part of the secret."
 	add(`"`+text+`"`, quotes)
 	add("'"+text+"'", quotes)
 	add(strings.Trim(text, `"'`), quotes)
 	key, isPrefixed := strings.CutPrefix(text, "whsec_")
 	if raw, err := base64.StdEncoding.DecodeString(key); err == nil {
-		add(string(raw), "It was made with what this secret is in base64: the key is the secret's text itself, whsec_ included.")
+		add(string(raw), "It was made with the bytes that this secret encodes in base64. The key is the text of the secret itself, whsec_ included.")
 	}
 	if isPrefixed {
-		add(key, "It was made with this secret less its whsec_, which is a part of it.")
+		add(key, "It was made with this secret without whsec_, which is a part of the secret.")
 	} else {
-		add("whsec_"+text, "It was made with whsec_ before this secret: that is a part of it.")
+		add("whsec_"+text, "It was made with whsec_ before this secret: whsec_ is a part of the secret.")
 	}
 	return secrets
 }

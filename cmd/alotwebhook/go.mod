@@ -1,6 +1,6 @@
 module github.com/alot/alotwebhook/cmd/alotwebhook
 
-go 1.26.0
+go 1.25
 
 require (
 	github.com/alot/alotwebhook v0.0.0

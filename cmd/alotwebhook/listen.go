@@ -14,7 +14,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// listenFlags are the command's own.
+// listenFlags are the flags of the command listen.
 type listenFlags struct {
 	secrets secretFlags
 	client  clientFlags
@@ -35,17 +35,17 @@ func (a *app) listenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "listen",
 		Short: "Receive events, verify and print them, and pass them on to your own receiver",
-		Long: `Receive events at any path of an address on this machine, verify and print them,
-and, with --forward, pass the exact bytes and headers on to your own receiver,
-whose answer becomes the answer. Without --forward they are answered with 200, and
-what is verified but no event with 400. What is not verified is answered with 401,
-printed with what may be wrong, and not passed on.
+		Long: `Receive events at any path of an address on this machine, verify them and print
+them. With --forward, pass the exact bytes and headers on to your own receiver,
+and respond as it does. Without --forward, the response is 200 to an event and 400
+to a verified body that is not an event. A request that is not verified gets 401
+and is not passed on; its likely mistake is printed.
 
-The last events are kept and can be sent to your receiver again: on a terminal,
-type r and Enter for the last one, or r with its number or id; from elsewhere, by
-the command replay. l lists them, q ends.
+The last events are kept, and your receiver can get them again. On a terminal, type
+r and Enter for the last event, r and a number or an id for another one, l to list
+them, and q to end. In another window, use the command replay.
 
-The exit code is 0 when it was ended by Ctrl-C or q.`,
+The exit code is 0 when Ctrl-C or q ended it.`,
 		Example: `  alotwebhook listen
   alotwebhook listen --forward http://localhost:3000/alot/webhook
   alotwebhook listen --json | jq .type
@@ -57,12 +57,12 @@ The exit code is 0 when it was ended by Ctrl-C or q.`,
 	f.secrets.add(cmd)
 	f.client.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&f.addr, "addr", defaultAddr, "the `address` to receive at; one that is not on loopback can be reached by others")
-	flags.StringVar(&f.control, "control", defaultControl, "the loopback `address` at which the command replay asks; empty: none")
+	flags.StringVar(&f.addr, "addr", defaultAddr, "the `address` to receive at; other machines can reach it unless it is on loopback")
+	flags.StringVar(&f.control, "control", defaultControl, "the loopback `address` for the command replay; empty for none")
 	flags.StringVar(&f.forward, "forward", "", "the `URL` of your own receiver")
 	flags.IntVar(&f.keep, "keep", 100, "how many events to keep")
-	flags.Int64Var(&f.maxBody, "max-body", alotwebhook.DefaultMaxBodyBytes, "the largest body that is taken, in `bytes`")
-	flags.BoolVar(&f.skipVerify, "skip-verify", false, "take what is not verified, too; works without a secret")
+	flags.Int64Var(&f.maxBody, "max-body", alotwebhook.DefaultMaxBodyBytes, "the largest body to accept, in `bytes`")
+	flags.BoolVar(&f.skipVerify, "skip-verify", false, "accept requests that are not verified, too; needs no secret")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object for each request")
 	return cmd
 }
@@ -118,7 +118,7 @@ func (a *app) newListener(f *listenFlags) (*listener, error) {
 	return l, err
 }
 
-// served is a server at work; ended gets its error.
+// served is a running server. The channel ended gets the error that ends it.
 type served struct {
 	*http.Server
 	ended chan error
@@ -130,8 +130,8 @@ func serve(on net.Listener, h http.Handler) *served {
 	return s
 }
 
-// wait ends with the context or with the first server that fails, and lets the
-// requests under way end.
+// wait returns when the context is done or a server fails. Before, it lets the
+// requests in progress end.
 func (l *listener) wait(ctx context.Context, servers []*served) error {
 	failed := make(chan error, len(servers))
 	for _, s := range servers {
@@ -156,22 +156,10 @@ func (l *listener) wait(ctx context.Context, servers []*served) error {
 	return err
 }
 
-// receive takes one request: verify, pass on, keep, print, answer.
+// receive handles one request: it verifies, keeps, passes on, prints and responds.
 func (l *listener) receive(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "Events come by POST.", http.StatusMethodNotAllowed)
-		fmt.Fprintf(l.app.err, "%s %s was answered with 405: events come by POST.\n", printable(r.Method), printable(r.RequestURI))
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, l.flags.maxBody))
-	if limit := (*http.MaxBytesError)(nil); errors.As(err, &limit) {
-		http.Error(w, "Body too large.", http.StatusRequestEntityTooLarge)
-		fmt.Fprintf(l.app.err, "A body of more than %d bytes was answered with 413.\n", limit.Limit)
-		return
-	}
-	if err != nil {
-		fmt.Fprintf(l.app.err, "A body broke off: %s\n", plain(err))
+	body, ok := l.readBody(w, r)
+	if !ok {
 		return
 	}
 	rec := &record{At: time.Now(), Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Body: body}
@@ -192,7 +180,28 @@ func (l *listener) receive(w http.ResponseWriter, r *http.Request) {
 	relay(w, got)
 }
 
-// judge verifies a request and reads its event as far as it is one.
+// readBody returns the body of a POST. It refuses any other request itself.
+func (l *listener) readBody(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "Events come by POST.", http.StatusMethodNotAllowed)
+		fmt.Fprintf(l.app.err, "%s %s got the response 405: events come by POST.\n", printable(r.Method), printable(r.RequestURI))
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, l.flags.maxBody))
+	if limit := (*http.MaxBytesError)(nil); errors.As(err, &limit) {
+		http.Error(w, "Body too large.", http.StatusRequestEntityTooLarge)
+		fmt.Fprintf(l.app.err, "A body of more than %d bytes got the response 413; --max-body sets the limit.\n", limit.Limit)
+		return nil, false
+	}
+	if err != nil {
+		fmt.Fprintf(l.app.err, "A request ended before its body was complete: %s\n", plain(err))
+		return nil, false
+	}
+	return body, true
+}
+
+// judge verifies a request and parses its event.
 func (l *listener) judge(rec *record) {
 	signatures := rec.Header[alotwebhook.SignatureHeader]
 	switch {
@@ -200,7 +209,7 @@ func (l *listener) judge(rec *record) {
 		rec.Problem = alotwebhook.ErrNoSecret
 	case len(signatures) > 1:
 		rec.Problem = alotwebhook.ErrMalformedSignature
-		rec.Hints = []string{"The signature header stands there several times."}
+		rec.Hints = []string{"The request has several signature headers."}
 	default:
 		signature := rec.Header.Get(alotwebhook.SignatureHeader)
 		if rec.Problem = alotwebhook.Verify(rec.Body, signature, l.secret); rec.Problem != nil {
@@ -210,7 +219,7 @@ func (l *listener) judge(rec *record) {
 	rec.Event, rec.NoEvent = alotwebhook.ParseEvent(rec.Body)
 }
 
-// status is the answer where there is no receiver behind to give one.
+// status returns the status of the response where no receiver stands behind.
 func (rec *record) status() int {
 	switch encoding := rec.Header.Get("Content-Encoding"); {
 	case encoding != "" && encoding != "identity":
@@ -221,10 +230,10 @@ func (rec *record) status() int {
 	return http.StatusOK
 }
 
-// relay answers with the receiver's answer.
-func relay(w http.ResponseWriter, got answer) {
+// relay passes the receiver's response back.
+func relay(w http.ResponseWriter, got response) {
 	if got.err != nil {
-		http.Error(w, "The receiver behind gave no answer.", http.StatusBadGateway)
+		http.Error(w, "The receiver did not respond.", http.StatusBadGateway)
 		return
 	}
 	for _, name := range []string{"Content-Type", "Retry-After", "Location"} {

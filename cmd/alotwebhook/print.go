@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// isTerminal reports whether a file is one that a person looks at.
+// isTerminal reports whether a file is a terminal.
 func isTerminal(file any) bool {
 	f, ok := file.(*os.File)
 	if !ok {
@@ -24,14 +24,14 @@ func isTerminal(file any) bool {
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return false
 	}
-	null, err := os.Stat(os.DevNull) // a character device, too
+	null, err := os.Stat(os.DevNull) // it is a character device, too
 	return err == nil && !os.SameFile(info, null)
 }
 
 // style colours words, or leaves them as they are.
 type style struct{ on bool }
 
-// styleFor follows https://no-color.org.
+// styleFor returns the style for an output, by the rule of https://no-color.org.
 func (a *app) styleFor(w io.Writer) style {
 	return style{on: a.isTerminal(w) && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb"}
 }
@@ -48,7 +48,8 @@ func (s style) bad(text string) string  { return s.code("31", text) }
 func (s style) dim(text string) string  { return s.code("2", text) }
 func (s style) bold(text string) string { return s.code("1", text) }
 
-// status is an HTTP status, coloured by what the sender makes of it.
+// status returns an HTTP status in words. The sender takes only 2xx for delivered,
+// so only that is coloured as good.
 func (s style) status(code int) string {
 	text := strings.TrimSpace(fmt.Sprintf("%d %s", code, http.StatusText(code)))
 	if code >= 200 && code < 300 {
@@ -57,8 +58,8 @@ func (s style) status(code int) string {
 	return s.bad(text)
 }
 
-// printable shows what came from outside so that it cannot steer a terminal:
-// control characters other than line ends and tabs stand there as escapes.
+// printable makes text from outside safe for a terminal: it escapes all control
+// characters but line ends and tabs.
 func printable(text string) string {
 	harmless := func(r rune) bool {
 		return r == '\n' || r == '\t' || !unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r)
@@ -87,7 +88,8 @@ func printable(text string) string {
 // maxShown bounds how much of a body is shown, in bytes.
 const maxShown = 16 << 10
 
-// shown is a body for people: JSON indented, cut short, harmless.
+// shown returns a body for people to read: JSON is indented, a long body is cut, and
+// control characters are escaped.
 func shown(body []byte) string {
 	more := ""
 	if len(body) > maxShown {
@@ -110,7 +112,7 @@ func indented(text string) string {
 	return "  " + strings.ReplaceAll(text, "\n", "\n  ") + "\n"
 }
 
-// headerLines are a header's lines in the order of their names.
+// headerLines returns the lines of a header, sorted.
 func headerLines(h http.Header) string {
 	var lines []string
 	for name, values := range h {
@@ -122,7 +124,7 @@ func headerLines(h http.Header) string {
 	return strings.Join(lines, "")
 }
 
-// took is a duration to three figures or so.
+// took returns a duration, rounded to about three figures.
 func took(d time.Duration) string {
 	switch {
 	case d >= time.Second:

@@ -16,7 +16,7 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// build makes the program as a user would.
+// build builds the program as a user would.
 func build(t *testing.T) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "alotwebhook")
@@ -28,7 +28,7 @@ func build(t *testing.T) string {
 	return name
 }
 
-// command runs it with no more of the environment than the secret.
+// command returns a run of the program, with only the secret in its environment.
 func command(t *testing.T, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
@@ -36,7 +36,7 @@ func command(t *testing.T, program string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// exitCode is what a shell sees.
+// exitCode returns the exit code that a shell would see.
 func exitCode(t *testing.T, err error) int {
 	t.Helper()
 	if err == nil {
@@ -47,14 +47,18 @@ func exitCode(t *testing.T, err error) int {
 	return exit.ExitCode()
 }
 
-// The program itself: exit codes, streams, signals.
-func TestProcess(t *testing.T) {
+// The built program has the right exit codes, streams and reaction to signals.
+func TestProgram(t *testing.T) {
 	t.Parallel()
 	program := build(t)
 
+	out, err := command(t, program, "--version").Output()
+	require.NoError(t, err)
+	require.Regexp(t, `^alotwebhook (v\d\S+|\(devel\)) go\S+ \w+/\w+\n$`, string(out))
+
 	sign := command(t, program, "sign", "--secret", helloSecret)
 	sign.Stdin = strings.NewReader(helloBody)
-	out, err := sign.Output()
+	out, err = sign.Output()
 	require.NoError(t, err)
 	require.Equal(t, helloSignature+"\n", string(out))
 
@@ -76,7 +80,7 @@ func TestProcess(t *testing.T) {
 	url, found := strings.CutPrefix(lines.Text(), "Receiving at ")
 	require.True(t, found, "%s", lines.Text())
 	require.NoError(t, command(t, program, "send", url).Run())
-	status, _, _ := answerOf(t, webhooktest.NewBodyRequest(t, url, []byte(payload), "another"))
+	status, _, _ := do(t, webhooktest.NewBodyRequest(t, url, []byte(payload), "another"))
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Equal(t, exitFailed, exitCode(t, command(t, program, "send", "--secret", "another", url).Run()))
 	if runtime.GOOS == "windows" {

@@ -15,7 +15,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// listener is the command listen at work.
+// listener is a running command listen.
 type listener struct {
 	app    *app
 	flags  *listenFlags
@@ -24,14 +24,14 @@ type listener struct {
 	style  style
 	quit   context.CancelFunc
 
-	mu    sync.Mutex // of what follows, and of printing
+	mu    sync.Mutex // guards the fields below, and the output
 	count int
 	kept  []*record // oldest first
 }
 
-// record is one request as it came.
+// record is one request as it arrived.
 type record struct {
-	Number  int // from 1; 0 for one that was not taken
+	Number  int // from 1; 0 for a request that was refused
 	At      time.Time
 	Method  string
 	URI     string
@@ -54,7 +54,8 @@ func (l *listener) store(rec *record) {
 	}
 }
 
-// find takes a number, an event id or "last", and returns the newest that fits.
+// find returns the newest of the kept requests that has this number or event id, or
+// the newest of all for "last".
 func (l *listener) find(which string) (*record, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,23 +67,23 @@ func (l *listener) find(which string) (*record, error) {
 	if len(l.kept) == 0 {
 		return nil, fmt.Errorf("no event is kept yet")
 	}
-	return nil, fmt.Errorf("no event %q is kept; the oldest that is has number %d", which, l.kept[0].Number)
+	return nil, fmt.Errorf("no event %q is kept; the oldest one kept has number %d", which, l.kept[0].Number)
 }
 
-// records returns those kept, oldest first.
+// records returns the kept requests, oldest first.
 func (l *listener) records() []*record {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.kept)
 }
 
-// perHop are the headers of one connection, which are not passed on.
+// perHop lists headers that belong to one connection, and are not passed on.
 var perHop = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// pass sends a request on with its exact bytes and headers.
-func (l *listener) pass(ctx context.Context, rec *record) answer {
+// pass sends a request to the receiver, with its exact bytes and headers.
+func (l *listener) pass(ctx context.Context, rec *record) response {
 	header := rec.Header.Clone()
-	for _, line := range header["Connection"] { // names more of them
+	for _, line := range header["Connection"] { // it names more such headers
 		for name := range strings.SplitSeq(line, ",") {
 			header.Del(strings.TrimSpace(name))
 		}
@@ -97,21 +98,21 @@ func (l *listener) pass(ctx context.Context, rec *record) answer {
 }
 
 // replay sends a kept event to the receiver again.
-func (l *listener) replay(ctx context.Context, which string) (*record, answer, error) {
+func (l *listener) replay(ctx context.Context, which string) (*record, response, error) {
 	if l.flags.forward == "" {
-		return nil, answer{}, fmt.Errorf("there is nowhere to send it: start listen with --forward URL")
+		return nil, response{}, fmt.Errorf("there is no receiver to send it to: start listen with --forward URL")
 	}
 	rec, err := l.find(which)
 	if err != nil {
-		return nil, answer{}, err
+		return nil, response{}, err
 	}
 	got := l.pass(ctx, rec)
 	l.print(rec, &got)
 	return rec, got, nil
 }
 
-// print shows a request, and the receiver's answer if it was passed on.
-func (l *listener) print(rec *record, got *answer) {
+// print prints a request, and the receiver's response if there is one.
+func (l *listener) print(rec *record, got *response) {
 	text := l.readable(rec, got)
 	if l.flags.asJSON {
 		text = jsonLine(rec, got)
@@ -121,7 +122,7 @@ func (l *listener) print(rec *record, got *answer) {
 	fmt.Fprint(l.app.out, text)
 }
 
-func (l *listener) readable(rec *record, got *answer) string {
+func (l *listener) readable(rec *record, got *response) string {
 	var b strings.Builder
 	s := l.style
 	fmt.Fprintf(&b, "%s  %s", s.dim(rec.At.Format(time.TimeOnly)), rec.title(s))
@@ -150,7 +151,7 @@ func (l *listener) readable(rec *record, got *answer) string {
 	return b.String()
 }
 
-// title is a request in a few words.
+// title describes a request in a few words.
 func (rec *record) title(s style) string {
 	number := ""
 	if rec.Number > 0 {
@@ -162,21 +163,21 @@ func (rec *record) title(s style) string {
 	return number + s.bold(printable(rec.Event.Type)) + "  " + rec.Event.ID
 }
 
-func (l *listener) outcome(got *answer) string {
+func (l *listener) outcome(got *response) string {
 	if got.err != nil {
-		return l.style.bad("no answer: "+printable(got.err.Error())) + l.style.dim(" after "+took(got.took))
+		return l.style.bad("no response: "+printable(got.err.Error())) + l.style.dim(" after "+took(got.took))
 	}
 	return l.style.status(got.status) + l.style.dim(" in "+took(got.took))
 }
 
-// passed is a receiver's answer in JSON.
+// passed is the receiver's response in JSON.
 type passed struct {
 	Status       int     `json:"status,omitempty"`
 	Error        string  `json:"error,omitempty"`
 	Milliseconds float64 `json:"milliseconds"`
 }
 
-func passedOf(got *answer) *passed {
+func passedOf(got *response) *passed {
 	if got == nil {
 		return nil
 	}
@@ -187,8 +188,9 @@ func passedOf(got *answer) *passed {
 	return p
 }
 
-// jsonLine is a request in one line. A body that is not UTF-8 is in base64.
-func jsonLine(rec *record, got *answer) string {
+// jsonLine returns a request as one line of JSON. A body that is not UTF-8 is in
+// base64.
+func jsonLine(rec *record, got *response) string {
 	line := struct {
 		Number   int         `json:"number,omitempty"`
 		At       time.Time   `json:"at"`

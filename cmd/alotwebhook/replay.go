@@ -16,11 +16,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// controlHeader is what a browser does not send to another site unasked, so that
-// no page that is open beside can replay or read events.
+// controlHeader is a header that every request to the controls must have. A browser
+// asks before it sends such a header to another site, and gets no permission here,
+// so no web page can read or replay events.
 const controlHeader = "X-Alot-Control"
 
-// listenLoopback listens where nobody else can ask.
+// listenLoopback listens at an address that only this machine can reach.
 func listenLoopback(addr string) (net.Listener, error) {
 	at, err := netip.ParseAddrPort(strings.Replace(addr, "localhost:", "127.0.0.1:", 1))
 	if err != nil || !at.Addr().IsLoopback() {
@@ -28,12 +29,12 @@ func listenLoopback(addr string) (net.Listener, error) {
 	}
 	control, err := net.Listen("tcp", at.String())
 	if err != nil {
-		return nil, usagef("cannot be asked for replays at %s (another listen? give --control another port, or none): %w", addr, err)
+		return nil, usagef("cannot wait for replays at %s: %w; if another listen runs there, give --control another port", addr, err)
 	}
 	return control, nil
 }
 
-// kept is an event in the list.
+// kept is a kept event, as the command replay sees it.
 type kept struct {
 	Number int       `json:"number"`
 	At     time.Time `json:"at"`
@@ -41,15 +42,15 @@ type kept struct {
 	Type   string    `json:"type,omitempty"`
 }
 
-// replayed is what came of a replay.
+// replayed is a replayed event with the receiver's response.
 type replayed struct {
 	kept
-	Answer *passed `json:"answer"`
+	Response *passed `json:"response"`
 }
 
 func keptOf(rec *record) kept { return kept{rec.Number, rec.At, rec.Event.ID, rec.Event.Type} }
 
-// controls is what the command replay talks to.
+// controls returns the handler that the command replay talks to.
 func (l *listener) controls() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, _ *http.Request) {
@@ -57,7 +58,7 @@ func (l *listener) controls() http.Handler {
 		for _, rec := range l.records() {
 			list = append(list, keptOf(rec))
 		}
-		answerJSON(w, list)
+		respondJSON(w, list)
 	})
 	mux.HandleFunc("POST /events/{which}/replay", func(w http.ResponseWriter, r *http.Request) {
 		rec, got, err := l.replay(r.Context(), r.PathValue("which"))
@@ -65,10 +66,10 @@ func (l *listener) controls() http.Handler {
 			http.Error(w, err.Error(), http.StatusNotFound)
 			return
 		}
-		answerJSON(w, replayed{keptOf(rec), passedOf(&got)})
+		respondJSON(w, replayed{keptOf(rec), passedOf(&got)})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A name that somebody else's DNS points to loopback is not ours.
+		// Anybody can make a name of theirs point to loopback, so a name is refused.
 		if host, err := netip.ParseAddrPort(r.Host); err != nil || !host.Addr().IsLoopback() || r.Header.Get(controlHeader) == "" {
 			http.Error(w, "Only for the command alotwebhook replay.", http.StatusForbidden)
 			return
@@ -77,12 +78,12 @@ func (l *listener) controls() http.Handler {
 	})
 }
 
-func answerJSON(w http.ResponseWriter, v any) {
+func respondJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // who asked may be gone
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
 }
 
-// keys obeys what is typed, a line each.
+// keys obeys the lines that are typed.
 func (l *listener) keys(ctx context.Context, in io.Reader) {
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		word, which, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
@@ -118,11 +119,12 @@ func (a *app) replayCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "replay [ID]",
-		Short: "Have a running listen send an event to your receiver again",
-		Long: `Have a running listen send an event that it keeps to your receiver again, with the
-exact bytes and headers: the last one, or the one with this number or event id.
+		Short: "Make a running listen send an event to your receiver again",
+		Long: `Make a running listen send one of the events that it keeps to your receiver again,
+with the same bytes and headers. ID is the number or the id of the event; without
+it, the last event is sent.
 
-The exit code is 0 for an answer of 2xx and 1 for anything else.`,
+The exit code is 0 for a 2xx response and 1 for anything else.`,
 		Example: `  alotwebhook replay
   alotwebhook replay 3
   alotwebhook replay evt_01jcc7wjz3e4qv8x5k2m9n6p0r
@@ -142,7 +144,7 @@ The exit code is 0 for an answer of 2xx and 1 for anything else.`,
 	}
 	cmd.Flags().StringVar(&control, "control", defaultControl, "the `address` that listen printed")
 	cmd.Flags().BoolVar(&list, "list", false, "list the events that are kept")
-	timeoutFlag(cmd, &timeout, time.Minute, "how long to wait")
+	timeoutFlag(cmd, &timeout, time.Minute, "how long to wait for the response")
 	return cmd
 }
 
@@ -163,19 +165,19 @@ func (a *app) replay(ctx context.Context, c controlClient, which string) error {
 		return err
 	}
 	style := a.styleFor(a.out)
-	got := style.bad("no answer: " + printable(r.Answer.Error))
-	if r.Answer.Error == "" {
-		got = style.status(r.Answer.Status)
+	got := style.bad("no response: " + printable(r.Response.Error))
+	if r.Response.Error == "" {
+		got = style.status(r.Response.Status)
 	}
 	fmt.Fprintf(a.out, "#%d  %s  %s  → %s %s\n", r.Number, style.bold(printable(r.Type)), printable(r.ID), got,
-		style.dim("in "+took(time.Duration(r.Answer.Milliseconds*float64(time.Millisecond)))))
-	if r.Answer.Error != "" || r.Answer.Status < 200 || r.Answer.Status > 299 {
+		style.dim("in "+took(time.Duration(r.Response.Milliseconds*float64(time.Millisecond)))))
+	if r.Response.Error != "" || r.Response.Status < 200 || r.Response.Status > 299 {
 		return errSaid
 	}
 	return nil
 }
 
-// controlClient asks a running listen.
+// controlClient talks to a running listen.
 type controlClient struct {
 	base    string
 	timeout time.Duration
@@ -193,7 +195,7 @@ func (c controlClient) ask(ctx context.Context, method, path string, into any) e
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(r)
 	if err != nil {
-		return fmt.Errorf("no listen can be asked at %s (is it running, and with this --control?): %w", c.base, cause(err))
+		return fmt.Errorf("`alotwebhook listen` is not running at %s: %w; start it, or give the address that it printed as --control", c.base, cause(err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

@@ -11,27 +11,27 @@ import (
 
 const secretVariable = "ALOT_WEBHOOK_SECRET"
 
-// secretFlags are where a command takes its secret from.
+// secretFlags are the flags that give a command its secret.
 type secretFlags struct {
 	text, file string
-	given      func(flag string) bool // an empty one is given, too: its variable was not set
+	given      func(flag string) bool // also true for an empty flag, as from an unset variable
 }
 
 func (s *secretFlags) add(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.file, "secret-file", "", "take the signing secret from this `file`; a line end behind it is left out")
+	f.StringVar(&s.file, "secret-file", "", "read the signing secret from this `file`; a line end after it is ignored")
 	f.StringVar(&s.text, "secret", "", "the signing `secret` itself; other users can read it in the list of processes")
 	s.given = f.Changed
 	cmd.MarkFlagsMutuallyExclusive("secret", "secret-file")
-	_ = cmd.MarkFlagFilename("secret-file") // it is there
+	_ = cmd.MarkFlagFilename("secret-file") // the flag exists
 }
 
-// none: nothing names a secret, the environment included.
+// none reports whether neither a flag nor the environment gives a secret.
 func (a *app) none(s *secretFlags) bool {
 	return !s.given("secret") && !s.given("secret-file") && a.env(secretVariable) == ""
 }
 
-// secret returns one that can be used.
+// secret returns the signing secret. It refuses one that cannot be meant.
 func (a *app) secret(s *secretFlags) (alotwebhook.Secret, error) {
 	text, from := a.env(secretVariable), secretVariable
 	switch {
@@ -48,9 +48,9 @@ func (a *app) secret(s *secretFlags) (alotwebhook.Secret, error) {
 	}
 	switch strings.TrimSpace(text) {
 	case "":
-		return "", usagef("the signing secret of %s is empty", from)
+		return "", usagef("the signing secret from %s is empty", from)
 	case text:
 		return alotwebhook.Secret(text), nil
 	}
-	return "", usagef("the signing secret of %s has white space around it; take it off", from)
+	return "", usagef("the signing secret from %s has white space around it; remove it", from)
 }

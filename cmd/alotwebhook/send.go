@@ -14,7 +14,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// send is the command's flags.
+// send holds the flags of the command send.
 type send struct {
 	secrets secretFlags
 	client  clientFlags
@@ -27,12 +27,12 @@ func (a *app) sendCommand() *cobra.Command {
 	var s send
 	cmd := &cobra.Command{
 		Use:   "send URL",
-		Short: "Send a signed event to a URL and show the answer",
-		Long: `Send a signed event to a URL, as the sender would, and show the request, the
-answer and how long it took. The published types bring believable data with them:
+		Short: "Send a signed event to a URL and show the response",
+		Long: `Send a signed event to a URL, as the real sender would, and show the request, the
+response and how long it took. The published event types come with example data:
 
 ` + typesList() + `
-The exit code is 0 for an answer of 2xx and 1 for anything else.`,
+The exit code is 0 for a 2xx response and 1 for anything else.`,
 		Example: `  alotwebhook send http://localhost:3000/alot/webhook
   alotwebhook send --type candidate.invited http://localhost:3000/alot/webhook
   alotwebhook send --type candidate.withdrew --data '{"sessionId":"sess_9"}' http://localhost:3000/alot/webhook
@@ -53,17 +53,17 @@ The exit code is 0 for an answer of 2xx and 1 for anything else.`,
 	s.secrets.add(cmd)
 	s.client.add(cmd)
 	f := cmd.Flags()
-	f.StringVar(&s.eventType, "type", alotwebhook.EventCandidateCompleted, "the event `type`, any")
-	f.StringVar(&s.data, "data", "", "the event's data: `JSON`, or @file")
+	f.StringVar(&s.eventType, "type", alotwebhook.EventCandidateCompleted, "the event `type`; any is allowed")
+	f.StringVar(&s.data, "data", "", "the event's data: `JSON`, or @file; by default the example in the catalogue")
 	f.StringVar(&s.organization, "organization", "org_123", "the event's organization `id`")
-	f.StringVar(&s.id, "id", "", "the event's `id`, to send the same one again; a new one without")
-	f.StringVar(&s.file, "body", "", "send exactly the bytes of this `file`, an event or not; - is standard input")
+	f.StringVar(&s.id, "id", "", "the event's `id`, to send the same event again; by default a new one")
+	f.StringVar(&s.file, "body", "", "send exactly the bytes of this `file`, even if they are no event; - is standard input")
 	f.BoolVar(&s.standard, "standard", false, "add the headers of Standard Webhooks")
-	f.BoolVar(&s.unsigned, "unsigned", false, "send no signature, to see it refused")
+	f.BoolVar(&s.unsigned, "unsigned", false, "send no signature, to see the receiver refuse it")
 	for _, other := range []string{"type", "data", "organization", "id"} {
 		cmd.MarkFlagsMutuallyExclusive("body", other)
 	}
-	_ = cmd.MarkFlagFilename("body") // it is there
+	_ = cmd.MarkFlagFilename("body") // the flag exists
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(typeNames(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
@@ -83,7 +83,7 @@ func typesList() string {
 	return b.String()
 }
 
-// request makes what is to be sent.
+// request makes the header and the body to send.
 func (a *app) request(s *send) (http.Header, []byte, error) {
 	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"alotwebhook/1"}, alotwebhook.AttemptHeader: {"1"}}
 	var body []byte
@@ -128,7 +128,8 @@ func (s *send) sign(header http.Header, body []byte, secret alotwebhook.Secret) 
 	header.Set(alotwebhook.StandardSignatureHeader, alotwebhook.SignStandard(body, id, now, secret))
 }
 
-// localEndpoint stands for the endpoint that a local URL is not registered as.
+// localEndpoint is the endpoint in the delivery id. A local URL is registered
+// nowhere, so it has no id of its own.
 const localEndpoint = "wh_00000000000000000000000000"
 
 func (s *send) event() (alotwebhook.Event, error) {
@@ -149,7 +150,7 @@ func (s *send) event() (alotwebhook.Event, error) {
 	return e, nil
 }
 
-// dataOf takes the data as it is given, or from the catalogue.
+// dataOf returns the data of --data, or else the example in the catalogue.
 func (s *send) dataOf() (json.RawMessage, error) {
 	if data, err := dataFlag(s.data); len(data) > 0 || err != nil {
 		return data, err
@@ -162,7 +163,7 @@ func (s *send) dataOf() (json.RawMessage, error) {
 	return json.RawMessage("{}"), nil
 }
 
-// dataFlag is JSON, or the content of a file that is named after an @.
+// dataFlag returns the JSON of a flag, or of the file that is named after an @.
 func dataFlag(text string) (json.RawMessage, error) {
 	name, isFile := strings.CutPrefix(text, "@")
 	if !isFile {
@@ -181,7 +182,7 @@ func (a *app) send(cmd *cobra.Command, s *send, to string, header http.Header, b
 	got := post(cmd.Context(), s.client.client(), s.client.timeout, to, header, body)
 	fmt.Fprintln(a.out)
 	if got.err != nil {
-		fmt.Fprintf(a.out, "%s %s\n", style.bad("no answer: "+printable(got.err.Error())), style.dim("after "+took(got.took)))
+		fmt.Fprintf(a.out, "%s %s\n", style.bad("no response: "+printable(got.err.Error())), style.dim("after "+took(got.took)))
 		return errSaid
 	}
 	fmt.Fprintf(a.out, "%s %s\n%s", style.status(got.status), style.dim("in "+took(got.took)), style.dim(headerLines(got.header)))

@@ -3,8 +3,6 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +54,7 @@ func TestSendOwnData(t *testing.T) {
 	require.Equal(t, "{}", string(got[2].Event.Data))
 }
 
-// A recorded body goes out as it is, event or not.
+// A recorded body is sent unchanged, even if it is no event.
 func TestSendExactBody(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
@@ -88,13 +86,13 @@ func TestSendStandardWebhooks(t *testing.T) {
 func TestSendUnsigned(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
-	plain := newSession(strings.NewReader(""), nil) // it needs no secret
+	plain := newSession(strings.NewReader(""), nil) // no secret is needed
 	require.Equal(t, exitFailed, plain.app.run(t.Context(), []string{"send", "--unsigned", s.URL}))
 	require.Contains(t, plain.out.String(), "\n401 Unauthorized in ")
 	require.ErrorIs(t, s.Received()[0].Err, alotwebhook.ErrNotSigned)
 }
 
-func TestSendShowsAnswers(t *testing.T) {
+func TestSendShowsResponses(t *testing.T) {
 	t.Parallel()
 	elsewhere := webhooktest.NewServer(t, secret)
 	gone := httptest.NewServer(http.NotFoundHandler())
@@ -105,11 +103,11 @@ func TestSendShowsAnswers(t *testing.T) {
 		says   string
 	}{
 		"an error with its text":   {webhooktest.Answer{Status: 500, Body: `{"error":"no such table"}`}, nil, "\n500 Internal Server Error in "},
-		"what steers a terminal":   {webhooktest.Answer{Status: 500, Body: "\x1b[2Jgone"}, nil, "\n\\u001b[2Jgone\n"},
+		"terminal codes":           {webhooktest.Answer{Status: 500, Body: "\x1b[2Jgone"}, nil, "\n\\u001b[2Jgone\n"},
 		"a redirect, not followed": {webhooktest.Answer{Status: 307, Header: http.Header{"Location": {elsewhere.URL}}}, nil, "The sender follows no redirect"},
-		"a cut connection":         {webhooktest.Answer{Reset: true}, nil, "\nno answer: "},
-		"too long a wait":          {webhooktest.Answer{Delay: time.Hour}, []string{"--timeout", "50ms"}, "\nno answer: no answer in time after "},
-		"too slow a body":          {webhooktest.Answer{Body: strings.Repeat("x", 100), Drip: time.Hour}, []string{"--timeout", "200ms"}, "\nno answer: "},
+		"a cut connection":         {webhooktest.Answer{Reset: true}, nil, "\nno response: "},
+		"too long a wait":          {webhooktest.Answer{Delay: time.Hour}, []string{"--timeout", "50ms"}, "\nno response: it timed out after "},
+		"too slow a body":          {webhooktest.Answer{Body: strings.Repeat("x", 100), Drip: time.Hour}, []string{"--timeout", "200ms"}, "\nno response: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +121,7 @@ func TestSendShowsAnswers(t *testing.T) {
 	}
 	code, out, _ := run(t, "", "send", gone.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "\nno answer: dial tcp ")
+	require.Contains(t, out, "\nno response: dial tcp ")
 	require.Empty(t, elsewhere.Received())
 }
 
@@ -132,46 +130,7 @@ func TestSendOverTLS(t *testing.T) {
 	s := webhooktest.NewTLSServer(t, secret)
 	code, out, _ := run(t, "", "send", s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "no answer: tls: failed to verify certificate")
+	require.Contains(t, out, "no response: tls: failed to verify certificate")
 	code, _, _ = run(t, "", "send", "--insecure", s.URL)
 	require.Equal(t, exitOK, code)
-}
-
-// Colours are for people who want them.
-func TestColours(t *testing.T) {
-	t.Parallel()
-	server := webhooktest.NewServer(t, secret)
-	coloured := regexp.MustCompile(`\x1b\[32m200 OK\x1b\[0m`)
-	for name, c := range map[string]struct {
-		terminal bool
-		env      map[string]string
-		want     bool
-	}{
-		"a terminal":       {true, nil, true},
-		"a file":           {false, nil, false},
-		"NO_COLOR":         {true, map[string]string{"NO_COLOR": "1"}, false},
-		"TERM is dumb":     {true, map[string]string{"TERM": "dumb"}, false},
-		"NO_COLOR is \"\"": {true, map[string]string{"NO_COLOR": ""}, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSession(strings.NewReader(""), c.env)
-			s.out.terminal = c.terminal
-			require.Equal(t, exitOK, s.app.run(t.Context(), []string{"send", "--secret", string(secret), server.URL}))
-			require.Equal(t, c.want, coloured.MatchString(s.out.String()))
-		})
-	}
-}
-
-func TestIsTerminal(t *testing.T) {
-	t.Parallel()
-	null, err := os.Open(os.DevNull)
-	require.NoError(t, err)
-	defer null.Close()
-	require.False(t, isTerminal(null))
-	require.False(t, isTerminal(strings.NewReader("")))
-	plain, err := os.Create(t.TempDir() + "/file")
-	require.NoError(t, err)
-	defer plain.Close()
-	require.False(t, isTerminal(plain))
 }

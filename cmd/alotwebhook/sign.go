@@ -14,8 +14,8 @@ func (a *app) signCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign [FILE]",
 		Short: "Print the signature of a body",
-		Long: `Print the signature of exactly the bytes of FILE, or of standard input: a line
-end at the end of the file is signed with the rest.`,
+		Long: `Print the signature of exactly the bytes of FILE, or of standard input. A line end
+at the end of the file is signed, too.`,
 		Example: `  alotwebhook sign body.json
   printf '%s' "$BODY" | alotwebhook sign
   curl --data-binary @body.json -H 'Content-Type: application/json' \

@@ -14,10 +14,10 @@ func (a *app) verifyCommand() *cobra.Command {
 	var signature string
 	cmd := &cobra.Command{
 		Use:   "verify --signature SIGNATURE [FILE]",
-		Short: "Tell whether a signature is that of a body, and if not, why",
-		Long: `Tell whether a signature is that of exactly the bytes of FILE, or of standard
-input. If it is not, say what it might be the signature of: the usual mistakes
-are tried one by one. The signature that would be right is never printed.`,
+		Short: "Check the signature of a body, and if it is wrong, say why",
+		Long: `Check a signature against exactly the bytes of FILE, or of standard input. If it
+is wrong, try the usual mistakes one by one and name the one that explains it. The
+right signature is never printed.`,
 		Example: `  alotwebhook verify --signature sha256=… body.json
   alotwebhook verify --signature 'X-Alot-Signature: sha256=…' < body.json`,
 		Args: cobra.MaximumNArgs(1),
@@ -41,7 +41,7 @@ are tried one by one. The signature that would be right is never printed.`,
 	return cmd
 }
 
-// withoutName takes the header's name off, if it stands there.
+// withoutName removes the header's name in front of its value, if there is one.
 func withoutName(signature string) string {
 	name, value, found := strings.Cut(signature, ":")
 	if found && strings.EqualFold(strings.TrimSpace(name), alotwebhook.SignatureHeader) {
@@ -60,10 +60,10 @@ func (a *app) verify(body []byte, signature string, secret alotwebhook.Secret) e
 		}
 		return errSaid
 	}
-	fmt.Fprintf(a.out, "%s: the signature is that of these %d bytes\n", style.good("verified"), len(body))
+	fmt.Fprintf(a.out, "%s: it is the signature of these %d bytes\n", style.good("verified"), len(body))
 	e, err := alotwebhook.ParseEvent(body)
 	if err != nil {
-		fmt.Fprintln(a.out, "- but they are no event: "+plain(err))
+		fmt.Fprintln(a.out, "- but these bytes are no event: "+plain(err))
 		return nil
 	}
 	fmt.Fprintf(a.out, "- %s of %s, %s\n", printable(e.Type), printable(e.OrganizationID), e.ID)

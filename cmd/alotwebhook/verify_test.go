@@ -20,14 +20,14 @@ func TestVerifyAccepts(t *testing.T) {
 	for _, given := range []string{signature, "X-Alot-Signature: " + signature, "x-alot-signature:" + signature} {
 		code, out, _ := run(t, payload, "verify", "--signature", given)
 		require.Equal(t, exitOK, code)
-		require.Equal(t, "verified: the signature is that of these 214 bytes\n- candidate.completed of org_123, evt_01jcc7wjz3e4qv8x5k2m9n6p0r\n", out)
+		require.Equal(t, "verified: it is the signature of these 214 bytes\n- candidate.completed of org_123, evt_01jcc7wjz3e4qv8x5k2m9n6p0r\n", out)
 	}
 	code, out, _ := run(t, "", "verify", "--secret", helloSecret, "--signature", helloSignature, file(t, helloBody))
 	require.Equal(t, exitOK, code)
-	require.Contains(t, out, "- but they are no event: malformed event: the body is not a JSON object")
+	require.Contains(t, out, "- but these bytes are no event: malformed event: the body is not a JSON object")
 }
 
-// Every usual mistake is named, and the right signature never is.
+// Each usual mistake is named, and the right signature is never printed.
 func TestVerifySaysWhy(t *testing.T) {
 	t.Parallel()
 	sign := func(body string) string { return alotwebhook.Sign([]byte(body), secret) }
@@ -42,19 +42,19 @@ func TestVerifySaysWhy(t *testing.T) {
 		says            []string
 	}{
 		"missing":           {payload, "", []string{"not signed", "The signature is empty."}},
-		"white space":       {payload, " " + right, []string{"malformed signature", "There is white space around the signature.", "But for its form it is the right signature"}},
-		"upper case":        {payload, "sha256=" + strings.ToUpper(digits), []string{"The hex is in upper case", "But for its form"}},
-		"upper-case prefix": {payload, "SHA256=" + digits, []string{"The prefix must be lower case", "But for its form"}},
-		"no prefix":         {payload, digits, []string{`has no "sha256=" in front`, "But for its form"}},
-		"another algorithm": {payload, "sha1=" + digits[:40], []string{`The algorithm is "sha1"; the one that is used is sha256.`}},
-		"base64":            {payload, base64.StdEncoding.EncodeToString(sum), []string{"The signature is in base64", "But for its form"}},
+		"white space":       {payload, " " + right, []string{"malformed signature", "There is white space around the signature.", "Apart from its form, it is the right signature"}},
+		"upper case":        {payload, "sha256=" + strings.ToUpper(digits), []string{"The hex is in upper case", "Apart from its form"}},
+		"upper-case prefix": {payload, "SHA256=" + digits, []string{"The prefix must be lower case", "Apart from its form"}},
+		"no prefix":         {payload, digits, []string{`has no "sha256=" in front`, "Apart from its form"}},
+		"another algorithm": {payload, "sha1=" + digits[:40], []string{`The algorithm is "sha1"; it must be sha256.`}},
+		"base64":            {payload, base64.StdEncoding.EncodeToString(sum), []string{"The signature is in base64", "Apart from its form"}},
 		"several":           {payload, right + ",sha256=00", []string{"There are several signatures"}},
 		"truncated":         {payload, right[:30], []string{"The signature has 23 of 64 digits: it was cut off."}},
 		"too long":          {payload, right + "00", []string{"The signature has 66 digits, not 64."}},
-		"no hex":            {payload, "sha256=" + strings.Repeat("xy", 32), []string{"characters that are no hex digits"}},
-		"line end dropped":  {payload, sign(payload + "\n"), []string{"signature does not match", "this body with a line end behind it", "--data-binary"}},
-		"CR LF dropped":     {payload, sign(payload + "\r\n"), []string{"with CR LF behind it"}},
-		"line end added":    {payload + "\n", right, []string{"without the line end behind it", "echo -n"}},
+		"no hex":            {payload, "sha256=" + strings.Repeat("xy", 32), []string{"characters that are not hex digits"}},
+		"line end dropped":  {payload, sign(payload + "\n"), []string{"signature does not match", "this body with a line end after it", "--data-binary"}},
+		"CR LF dropped":     {payload, sign(payload + "\r\n"), []string{"with CR LF after it"}},
+		"line end added":    {payload + "\n", right, []string{"without the line end after it", "echo -n"}},
 		"blank added":       {" " + payload, right, []string{"without the white space around it"}},
 		"CR LF for LF":      {"{\r\n}", sign("{\n}"), []string{"with LF for line ends, not CR LF"}},
 		"LF for CR LF":      {"{\n}", sign("{\r\n}"), []string{"with CR LF for line ends, not LF"}},
@@ -72,7 +72,7 @@ func TestVerifySaysWhy(t *testing.T) {
 		"secret with blanks":     {payload, by(" " + text + " "), []string{"this secret and white space around it"}},
 		"secret in quotes":       {payload, by(`"` + text + `"`), []string{"other quotation marks"}},
 		"whsec_ before it":       {payload, by("whsec_" + text), []string{"whsec_ before this secret"}},
-		"another secret":         {payload, by("another"), []string{"It is the signature of another body, or made with another secret."}},
+		"another secret":         {payload, by("another"), []string{"It is the signature of another body, or it was made with another secret."}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,13 +89,13 @@ func TestVerifySaysWhy(t *testing.T) {
 	}
 }
 
-// A secret of the generated form is easily taken for its base64.
+// The secret that the dispatcher generates is often mistaken for its base64.
 func TestVerifyKnowsGeneratedSecrets(t *testing.T) {
 	t.Parallel()
 	own := "whsec_" + base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	for key, says := range map[string]string{
-		"0123456789abcdef0123456789abcdef": "what this secret is in base64",
-		strings.TrimPrefix(own, "whsec_"):  "this secret less its whsec_",
+		"0123456789abcdef0123456789abcdef": "the bytes that this secret encodes in base64",
+		strings.TrimPrefix(own, "whsec_"):  "this secret without whsec_",
 	} {
 		code, out, _ := run(t, payload, "verify", "--secret", own, "--signature", alotwebhook.Sign([]byte(payload), alotwebhook.Secret(key)))
 		require.Equal(t, exitFailed, code)
@@ -103,7 +103,7 @@ func TestVerifyKnowsGeneratedSecrets(t *testing.T) {
 	}
 }
 
-// Whatever is given, it is judged and never breaks.
+// No input makes diagnose fail, be silent, or give the right signature away.
 func FuzzVerify(f *testing.F) {
 	f.Add([]byte(payload), "sha256="+strings.Repeat("0", 64))
 	f.Add([]byte("{}\r\n"), "sha1=")

@@ -1,16 +1,16 @@
-// Package dedupetest holds every [alotwebhook.Deduper] to its contract.
+// Package dedupetest tests whether an [alotwebhook.Deduper] keeps its contract.
 //
 // Call [Run] in a test of yours:
 //
 //	func TestDeduper(t *testing.T) {
 //		dedupetest.Run(t, func(tb testing.TB) alotwebhook.Deduper {
-//			return open(tb) // an empty one; tb.Cleanup closes it
+//			return open(tb) // empty, and closed by tb.Cleanup
 //		})
 //	}
 //
-// Each subtest is named after the rule that it proves, and when it fails it
-// quotes the rule. They run in parallel, each on a Deduper of its own, with
-// leases of 200 milliseconds where one must run out.
+// Each subtest is named after a rule of the contract, and quotes the rule if it
+// fails. The subtests run in parallel, each on its own Deduper. A lease that must run
+// out during a test lasts 200 milliseconds.
 package dedupetest
 
 import (
@@ -24,9 +24,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Run proves that the Dedupers that open gives keep the contract of
-// [alotwebhook.Deduper]. open is called once for every rule, may be called from
-// many goroutines at once, and closes what it opened by tb.Cleanup.
+// Run tests each rule of [alotwebhook.Deduper] in a subtest. It calls open once for
+// each rule, from several goroutines at the same time. Each call must return a new,
+// empty Deduper, and close it by tb.Cleanup.
 func Run(t *testing.T, open func(tb testing.TB) alotwebhook.Deduper) {
 	t.Helper()
 	for _, r := range rules {
@@ -35,7 +35,7 @@ func Run(t *testing.T, open func(tb testing.TB) alotwebhook.Deduper) {
 			trial := &trial{T: t, deduper: open(t)}
 			t.Cleanup(func() {
 				if t.Failed() {
-					t.Logf("the rule of alotwebhook.Deduper that is broken: %s", r.says)
+					t.Logf("the Deduper breaks this rule of alotwebhook.Deduper: %s", r.says)
 				}
 			})
 			r.test(trial)
@@ -43,38 +43,41 @@ func Run(t *testing.T, open func(tb testing.TB) alotwebhook.Deduper) {
 	}
 }
 
-// rule is a sentence of the contract and the test that proves it.
+// rule is a sentence of the contract, and the test that fails if a Deduper breaks it.
 type rule struct {
 	name, says string
 	test       func(t *trial)
 }
 
 const (
-	// long is a lease that no test outlives; brief one that it waits for.
-	long  = time.Hour
+	// long is a lease that never runs out during a test.
+	long = time.Hour
+	// brief is a lease that runs out while a test waits for it.
 	brief = 200 * time.Millisecond
-	// crowd is how many claim at once.
+	// crowd is the number of goroutines that claim at the same time.
 	crowd = 32
 
 	someKey = "evt_01jcc7wjz3e4qv8x5k2m9n6p0r"
 )
 
-// patience bounds every wait, so that a slow machine passes and a broken Deduper
-// ends: half of the time that the tests still have, and at most a minute.
+// patience returns how long a test waits for a lease to run out: half of the time
+// that is left before the test binary's timeout, and at most ten minutes. It is long, so
+// that a slow machine passes; it is bounded, so that a Deduper whose leases never run
+// out fails.
 func (t *trial) patience() time.Duration {
 	if deadline, ok := t.Deadline(); ok {
-		return min(time.Minute, time.Until(deadline)/2)
+		return min(10*time.Minute, time.Until(deadline)/2)
 	}
-	return time.Minute
+	return 10 * time.Minute
 }
 
-// trial is one rule on trial: a test with its Deduper.
+// trial is the test of one rule, with its Deduper.
 type trial struct {
 	*testing.T
 	deduper alotwebhook.Deduper
 }
 
-// claim asks for a key, and checks that the answer has a form that makes sense.
+// claim calls Claim, and checks that the result is well formed.
 func (t *trial) claim(key string, lease time.Duration) alotwebhook.DedupeClaim {
 	t.Helper()
 	c, err := t.deduper.Claim(t.Context(), key, lease)
@@ -84,12 +87,13 @@ func (t *trial) claim(key string, lease time.Duration) alotwebhook.DedupeClaim {
 	return c
 }
 
+// require fails the test if a claim has another state.
 func (t *trial) require(state alotwebhook.DedupeState, c alotwebhook.DedupeClaim, why string) {
 	t.Helper()
 	require.Equal(t, state, c.State, why)
 }
 
-// claimed gets a key that must be free.
+// claimed claims a key that must be free.
 func (t *trial) claimed(key string, lease time.Duration) alotwebhook.DedupeClaim {
 	t.Helper()
 	c := t.claim(key, lease)
@@ -97,7 +101,7 @@ func (t *trial) claimed(key string, lease time.Duration) alotwebhook.DedupeClaim
 	return c
 }
 
-// replaced returns a claim whose lease ran out, and the one that replaced it.
+// replaced returns a claim whose lease has run out, and the claim that replaced it.
 func (t *trial) replaced(key string) (old, next alotwebhook.DedupeClaim) {
 	t.Helper()
 	old = t.claimed(key, brief)
@@ -108,7 +112,7 @@ func (t *trial) replaced(key string) (old, next alotwebhook.DedupeClaim) {
 		}
 		t.require(alotwebhook.DedupeInProgress, next, "nobody completed it")
 		require.True(t, time.Now().Before(deadline), "waited %v in vain for a lease of %v to run out", patience, brief)
-		time.Sleep(5 * time.Millisecond) // between two polls
+		time.Sleep(5 * time.Millisecond) // nothing tells when a lease has run out, so this polls
 	}
 }
 
@@ -122,7 +126,7 @@ func (t *trial) release(c alotwebhook.DedupeClaim) {
 	require.NoError(t, t.deduper.Release(t.Context(), c))
 }
 
-// crowd calls f from many goroutines at the same moment.
+// crowd calls f from many goroutines at the same time.
 func (t *trial) crowd(f func(i int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -139,7 +143,7 @@ func (t *trial) crowd(f func(i int)) {
 	done.Wait()
 }
 
-// rush claims a key from many goroutines and counts the answers.
+// rush claims one key from many goroutines, and counts the states that they get.
 func (t *trial) rush(key string, lease time.Duration) map[alotwebhook.DedupeState]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -156,6 +160,7 @@ func (t *trial) rush(key string, lease time.Duration) map[alotwebhook.DedupeStat
 	return states
 }
 
+// ended returns a context that has ended.
 func ended() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

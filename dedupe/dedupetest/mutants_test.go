@@ -16,11 +16,12 @@ import (
 	"github.com/alot/alotwebhook/dedupe/dedupetest"
 )
 
-// mutantVariable tells a re-executed test binary which broken Deduper to run the suite on.
+// mutantVariable names the environment variable that tells a child process which
+// broken Deduper to run the suite on.
 const mutantVariable = "ALOTWEBHOOK_DEDUPETEST_MUTANT"
 
-// mutants are Dedupers that are broken in one way each, and the rules that must
-// find it out.
+// mutants are Dedupers with one fault each, and the rules whose tests must fail
+// because of it.
 var mutants = map[string]struct {
 	broken simple
 	found  []string
@@ -55,8 +56,8 @@ func TestMutantsAreFound(t *testing.T) {
 				out, err := runMutant(t, name, "/^"+rule+"$")
 				exit := &exec.ExitError{}
 				require.ErrorAs(t, err, &exit, "the suite passes a Deduper that is broken: %s\n%s", rule, out)
-				require.Contains(t, out, "--- FAIL: TestMutant/"+rule, "the suite failed elsewhere")
-				require.Contains(t, out, "the rule of alotwebhook.Deduper that is broken: ", "a failure quotes the rule")
+				require.Contains(t, out, "--- FAIL: TestMutant/"+rule, "another rule failed")
+				require.Contains(t, out, "the Deduper breaks this rule of alotwebhook.Deduper: ", "a failure quotes the rule")
 			}
 		})
 	}
@@ -69,12 +70,12 @@ func TestUnbrokenPasses(t *testing.T) {
 	require.GreaterOrEqual(t, strings.Count(out, "--- PASS: TestMutant/"), 16, "the whole suite was run")
 }
 
-// runMutant runs a part of the suite on a broken Deduper in a process of its own.
+// runMutant runs a part of the suite on a broken Deduper, in a child process.
 func runMutant(t *testing.T, name, pattern string) (output string, err error) {
 	t.Helper()
-	timeout := "-test.timeout=120s"
+	timeout := "-test.timeout=10m"
 	if name == "LeaseForEver" {
-		timeout = "-test.timeout=8s" // it is waited for half of that, in vain
+		timeout = "-test.timeout=30s" // the suite waits for half of it until it gives the lease up
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMutant$"+pattern, "-test.v", timeout)
 	cmd.Env = append(os.Environ(), mutantVariable+"="+name)
@@ -82,11 +83,12 @@ func runMutant(t *testing.T, name, pattern string) (output string, err error) {
 	return string(out), err
 }
 
-// TestMutant is the suite on a broken Deduper, for the tests above.
+// TestMutant runs the suite on a broken Deduper. The tests above start it in a child
+// process.
 func TestMutant(t *testing.T) {
 	name := os.Getenv(mutantVariable)
 	if name == "" {
-		t.Skip("run by TestMutantsAreFound")
+		t.Skip("TestMutantsAreFound runs this in a child process")
 	}
 	dedupetest.Run(t, func(testing.TB) alotwebhook.Deduper {
 		s := mutants[name].broken
@@ -95,7 +97,7 @@ func TestMutant(t *testing.T) {
 	})
 }
 
-// simple is a Deduper that is right unless one of its faults is set.
+// simple is a Deduper that keeps the contract unless one of its faults is set.
 type simple struct {
 	mu     *sync.Mutex
 	keys   map[string]*row
@@ -133,7 +135,7 @@ func (s *simple) Claim(ctx context.Context, key string, lease time.Duration) (c 
 	r := s.keys[s.key(key)]
 	if s.looksThenClaims {
 		s.mu.Unlock()
-		time.Sleep(10 * time.Millisecond) // let others look, too
+		time.Sleep(10 * time.Millisecond) // so that other goroutines look, too
 		s.mu.Lock()
 	}
 	switch held := r != nil && !s.noLease && (s.leaseForEver || time.Now().Before(r.until)); {

@@ -10,9 +10,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// rules are all of them, in the order of the contract.
+// rules are the rules of the contract, in the order of its text.
 var rules = []rule{
-	{"OneHolder", "While a claim's lease lasts, nobody else gets the key, and is told how long it lasts.", func(t *trial) {
+	{"OneHolder", "While the lease of a claim lasts, no other claim of the key succeeds; it returns how long the lease still lasts.", func(t *trial) {
 		t.claimed(someKey, long)
 		for range 3 {
 			c := t.claim(someKey, long)
@@ -21,12 +21,12 @@ var rules = []rule{
 			require.LessOrEqual(t, c.Wait, long)
 		}
 	}},
-	{"OneOfMany", "Of many claims of one key at once, exactly one gets it.", func(t *trial) {
+	{"OneOfMany", "Of many simultaneous claims of one key, exactly one succeeds.", func(t *trial) {
 		require.Equal(t, map[alotwebhook.DedupeState]int{
 			alotwebhook.DedupeClaimed: 1, alotwebhook.DedupeInProgress: crowd - 1,
 		}, t.rush(someKey, long))
 	}},
-	{"KeysAreApart", "Keys that differ at all are different: up to 255 bytes of UTF-8.", func(t *trial) {
+	{"KeysAreApart", "Two keys are the same only if all their bytes are; a key has up to 255 bytes of UTF-8.", func(t *trial) {
 		keys := []string{
 			someKey, strings.ToUpper(someKey), someKey + " ", " " + someKey, someKey[:len(someKey)-1], "mail/" + someKey, "crm/" + someKey,
 			"caf\u00e9", "cafe\u0301", "%", "_", `a'b"c\d`, strings.Repeat("k", 254), strings.Repeat("k", 255),
@@ -46,13 +46,13 @@ var rules = []rule{
 			t.require(want, t.claim(key, long), key)
 		}
 	}},
-	{"DoneStaysDone", "A completed key is done, also once the lease would have run out.", func(t *trial) {
+	{"DoneStaysDone", "A completed key stays done, also after the time when its lease would have run out.", func(t *trial) {
 		t.complete(t.claimed(someKey, brief))
 		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "at once")
-		time.Sleep(2 * brief) // a lease must have run out, and nothing tells when it has
+		time.Sleep(2 * brief) // the lease must have run out, and nothing tells when it has
 		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "after the lease")
 	}},
-	{"CompleteTwice", "Completing the same claim again changes nothing and is no error.", func(t *trial) {
+	{"CompleteTwice", "To complete the same claim again changes nothing and is no error.", func(t *trial) {
 		c := t.claimed(someKey, long)
 		t.complete(c)
 		t.complete(c)
@@ -71,7 +71,7 @@ var rules = []rule{
 		t.complete(next)
 		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "completed by the second")
 	}},
-	{"OneOfManyAfterACrash", "Of many claims at once after a lease ran out, exactly one gets the key.", func(t *trial) {
+	{"OneOfManyAfterACrash", "Of many simultaneous claims after a lease has run out, exactly one succeeds.", func(t *trial) {
 		t.claimed(someKey, brief)
 		patience := t.patience()
 		for deadline := time.Now().Add(patience); ; {
@@ -81,23 +81,23 @@ var rules = []rule{
 				return
 			}
 			require.True(t, time.Now().Before(deadline), "waited %v in vain for a lease of %v to run out", patience, brief)
-			time.Sleep(5 * time.Millisecond) // between two polls
+			time.Sleep(5 * time.Millisecond) // nothing tells when a lease has run out, so this polls
 		}
 	}},
-	{"LateButFirst", "A lease that has run out hinders nobody from completing, unless another claim has replaced it.", func(t *trial) {
+	{"LateButFirst", "A claim whose lease has run out can still be completed, unless another claim has replaced it.", func(t *trial) {
 		c := t.claimed(someKey, brief)
-		time.Sleep(2 * brief) // the lease must have run out, and to ask by a claim would replace it
+		time.Sleep(2 * brief) // the lease must have run out, and another claim, to find out, would replace this one
 		t.complete(c)
-		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "completed, if late")
+		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "it was completed, though late")
 	}},
-	{"LostCannotComplete", "Complete is fenced: a claim that was replaced completes nothing and is told so.", func(t *trial) {
+	{"LostCannotComplete", "Complete is fenced: it changes nothing for a claim that another has replaced, and returns ErrClaimLost.", func(t *trial) {
 		old, next := t.replaced(someKey)
 		require.ErrorIs(t, t.deduper.Complete(t.Context(), old), alotwebhook.ErrClaimLost)
 		t.require(alotwebhook.DedupeInProgress, t.claim(someKey, long), "the second is at work")
 		t.release(next)
 		t.require(alotwebhook.DedupeClaimed, t.claim(someKey, long), "and gave it back")
 	}},
-	{"LostCannotRelease", "Release is fenced: a claim that was replaced gives nothing back and is told so.", func(t *trial) {
+	{"LostCannotRelease", "Release is fenced: it changes nothing for a claim that another has replaced, and returns ErrClaimLost.", func(t *trial) {
 		old, next := t.replaced(someKey)
 		require.ErrorIs(t, t.deduper.Release(t.Context(), old), alotwebhook.ErrClaimLost)
 		t.require(alotwebhook.DedupeInProgress, t.claim(someKey, long), "the second is at work")
@@ -106,7 +106,7 @@ var rules = []rule{
 		require.ErrorIs(t, t.deduper.Complete(t.Context(), old), alotwebhook.ErrClaimLost)
 		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "by the second")
 	}},
-	{"TokensAreNew", "A token is of one claim, also where the key was released in between.", func(t *trial) {
+	{"TokensAreNew", "A token belongs to one claim alone, also if the key was released in between.", func(t *trial) {
 		old := t.claimed(someKey, long)
 		t.release(old)
 		next := t.claimed(someKey, long)
@@ -114,7 +114,7 @@ var rules = []rule{
 		require.ErrorIs(t, t.deduper.Complete(t.Context(), old), alotwebhook.ErrClaimLost)
 		t.require(alotwebhook.DedupeInProgress, t.claim(someKey, long), "the second is at work")
 	}},
-	{"SettledIsSettled", "A claim that was completed or released before can be neither released nor, once released, completed.", func(t *trial) {
+	{"SettledIsSettled", "A completed claim cannot be released; a released claim can be neither released again nor completed.", func(t *trial) {
 		c := t.claimed(someKey, long)
 		t.complete(c)
 		require.ErrorIs(t, t.deduper.Release(t.Context(), c), alotwebhook.ErrClaimLost)
@@ -126,7 +126,7 @@ var rules = []rule{
 		require.ErrorIs(t, t.deduper.Complete(t.Context(), c), alotwebhook.ErrClaimLost)
 		t.claimed("another", long)
 	}},
-	{"OnlyClaimsSettle", "What is no claim, or was refused, settles nothing and is an error.", func(t *trial) {
+	{"OnlyClaimsSettle", "Complete and Release return an error for a claim that did not succeed, and change nothing.", func(t *trial) {
 		holder := t.claimed(someKey, long)
 		for _, c := range []alotwebhook.DedupeClaim{{}, t.claim(someKey, long), {Key: "another"}} {
 			require.Error(t, t.deduper.Complete(t.Context(), c))
@@ -137,12 +137,12 @@ var rules = []rule{
 		require.Error(t, t.deduper.Release(t.Context(), t.claim(someKey, long)))
 		t.require(alotwebhook.DedupeDone, t.claim(someKey, long), "still")
 	}},
-	{"AnErrorClaimsNothing", "A claim whose context has ended is an error, and leaves the key free.", func(t *trial) {
+	{"AnErrorClaimsNothing", "With a context that has ended, Claim returns an error and leaves the key free.", func(t *trial) {
 		_, err := t.deduper.Claim(ended(), someKey, long)
 		require.Error(t, err)
 		t.claimed(someKey, long)
 	}},
-	{"EachOnce", "Many at work on many keys handle each once.", func(t *trial) {
+	{"EachOnce", "If many goroutines claim the same keys, each key is handled once.", func(t *trial) {
 		var handled [20]atomic.Int64
 		t.crowd(func(int) {
 			for i := range handled {

@@ -21,17 +21,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" { // needs no PostgreSQL
+	if os.Getenv(childVariable) != "" { // the child process needs no PostgreSQL
 		os.Exit(m.Run())
 	}
 	postgrestest.Main(m)
 }
 
-// databases are the kinds that the tests run on, each by the drivers that people use.
+// databases are the databases that the tests run on, with the drivers that hosts use.
 var databases = []struct {
 	name    string
 	dialect dedupe.Dialect
-	open    func(t testing.TB) func() *sql.DB // each call gives another handle on the same database
+	open    func(t testing.TB) func() *sql.DB // each call of the result opens another handle on the same database
 }{
 	{"sqlite", dedupe.SQLite, func(t testing.TB) func() *sql.DB {
 		path := filepath.Join(t.TempDir(), "customer.db")
@@ -43,7 +43,7 @@ var databases = []struct {
 
 func openSQLite(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	return handle(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+	return handle(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(600000)&_pragma=journal_mode(WAL)&_txlock=immediate")
 }
 
 func openPostgres(t testing.TB, driver string) func() *sql.DB {
@@ -56,7 +56,7 @@ func openPostgres(t testing.TB, driver string) func() *sql.DB {
 	return func() *sql.DB { return handle(t, driver, dsn) }
 }
 
-// withSearchPath adds to a connection string of either form.
+// withSearchPath adds a schema to a connection string, be it a URL or key=value pairs.
 func withSearchPath(dsn, schema string) string {
 	if !strings.Contains(dsn, "://") {
 		return dsn + " search_path=" + schema
@@ -77,7 +77,7 @@ func handle(t testing.TB, driver, dsn string) *sql.DB {
 	return db
 }
 
-// newSQL returns a Deduper on db with its table.
+// newSQL returns a Deduper on db and creates its table.
 func newSQL(t testing.TB, db *sql.DB, dialect dedupe.Dialect, cfg *dedupe.SQLConfig) *dedupe.SQL {
 	t.Helper()
 	s, err := dedupe.NewSQL(db, dialect, cfg)
@@ -86,7 +86,7 @@ func newSQL(t testing.TB, db *sql.DB, dialect dedupe.Dialect, cfg *dedupe.SQLCon
 	return s
 }
 
-// onEach runs a test on every kind of database.
+// onEach runs a test on every database and driver.
 func onEach(t *testing.T, test func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB)) {
 	t.Helper()
 	for _, d := range databases {

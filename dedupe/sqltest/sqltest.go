@@ -1,3 +1,3 @@
-// Package sqltest tests dedupe.SQL on real databases. It is a module of its own,
-// so that package dedupe needs no drivers.
+// Package sqltest tests dedupe.SQL on real databases. It is a module of its own, so
+// that the module of package dedupe does not require database drivers.
 package sqltest

@@ -53,8 +53,8 @@ func TestNewSQLRefusesAnotherDialect(t *testing.T) {
 	require.ErrorContains(t, err, `dialect is "mysql"`)
 }
 
-// Processes have handles of their own.
-func TestHandlesShare(t *testing.T) {
+// Each process has its own handle.
+func TestHandlesShareTheTable(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
 		a, b := newSQL(t, open(), dialect, nil), newSQL(t, open(), dialect, nil)
@@ -96,28 +96,29 @@ func TestPurge(t *testing.T) {
 		age(59 * time.Minute)
 		purged, err := s.Purge(t.Context())
 		require.NoError(t, err)
-		require.Zero(t, purged, "a minute of the retention is left, and an hour more")
-		require.NoError(t, s.Complete(t.Context(), old), "its lease is over, but its row is there")
+		require.Zero(t, purged, "the retention has a minute left, and the row is kept an hour longer")
+		require.NoError(t, s.Complete(t.Context(), old), "the lease has run out, but the row is there")
 		age(40 * time.Minute)
 		c, err := s.Claim(t.Context(), "done", time.Minute)
 		require.NoError(t, err)
-		require.Equal(t, alotwebhook.DedupeDone, c.State, "past the retention, until its row goes")
+		require.Equal(t, alotwebhook.DedupeDone, c.State, "the retention is over, but the row is there")
 		age(22 * time.Minute)
 		purged, err = s.Purge(t.Context())
 		require.NoError(t, err)
 		require.EqualValues(t, 3, purged)
 		age(2 * time.Hour)
 
-		// Claims purge by themselves.
+		// Claim purges by itself.
 		for i := range 100 {
 			require.NoError(t, s.Complete(t.Context(), claimed(t, s, fmt.Sprint("new", i), time.Minute)))
 		}
-		require.Equal(t, 100, count(t, db, "alotwebhook_handled"), "and not the late one")
+		require.Equal(t, 100, count(t, db, "alotwebhook_handled"), "the late row is gone")
 	})
 }
 
-// A database that is down must not let events through unchecked.
-func TestErrors(t *testing.T) {
+// If the database cannot tell whether an event was handled, the error leads to 503, so
+// that the sender repeats the event.
+func TestErrorsWithoutTheTable(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
 		s, err := dedupe.NewSQL(open(), dialect, nil)

@@ -16,7 +16,8 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// business is a handler's work: a row, and the mark that the event was handled.
+// business does a handler's work: it commits a row together with the mark that the
+// event was handled.
 func business(ctx context.Context, db *sql.DB, s *dedupe.SQL, beforeCommit func() error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -70,12 +71,12 @@ func TestTxRollsBackBoth(t *testing.T) {
 		})
 		require.Equal(t, refused, err)
 		require.Zero(t, count(t, db, "business"))
-		claimed(t, s, "evt", time.Minute) // free again, at once
+		claimed(t, s, "evt", time.Minute) // the key is free again at once
 	})
 }
 
-// A handler that outlives its lease, and one that takes over meanwhile: the work
-// of one of them counts.
+// A handler outlives its lease, and a second one takes the event over. Only the
+// second one can commit.
 func TestTxOfALostClaimDoesNotCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
@@ -85,7 +86,7 @@ func TestTxOfALostClaimDoesNotCommit(t *testing.T) {
 		const lease = 200 * time.Millisecond
 		err := alotwebhook.Once(t.Context(), s, "evt", lease, func(ctx context.Context) error {
 			<-ctx.Done()
-			for { // the sender comes again, to another process
+			for { // the sender repeats the event, to another process
 				err := alotwebhook.Once(t.Context(), s, "evt", time.Minute, func(ctx context.Context) error {
 					return business(ctx, db, s, nil)
 				})
@@ -108,12 +109,12 @@ func TestTxWithoutAClaim(t *testing.T) {
 		db := open()
 		s := newSQL(t, db, dialect, nil)
 		makeBusiness(t, db)
-		require.ErrorContains(t, business(t.Context(), db, s, nil), "this is no claim")
+		require.ErrorContains(t, business(t.Context(), db, s, nil), "there is no claim")
 		require.Zero(t, count(t, db, "business"))
 	})
 }
 
-// Transactions of pgx itself are no *sql.Tx.
+// A transaction of pgx is not an *sql.Tx.
 func TestCompleteStatementInPgx(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.Pool(t)
@@ -147,7 +148,7 @@ func TestCompleteStatementInPgx(t *testing.T) {
 	}
 	require.Equal(t, 1, count(t, db, "business"))
 
-	// A claim that was replaced commits nothing.
+	// A handler whose claim was replaced commits nothing.
 	err = alotwebhook.Once(t.Context(), s, "another", time.Minute, func(ctx context.Context) error {
 		require.NoError(t, s.Release(ctx, alotwebhook.ClaimFromContext(ctx)))
 		claimed(t, s, "another", time.Minute)

@@ -68,7 +68,9 @@ func TestWhatWasEmittedOutlivesTheProgram(t *testing.T) {
 				return context.DeadlineExceeded // any error
 			}
 		})
-		first := launch(t, "-dev", "-store", store, "-retries", "500ms,500ms")
+		// More retries than there is time for before the program is stopped.
+		often := strings.TrimSuffix(strings.Repeat("500ms,", 1000), ",")
+		first := launch(t, "-dev", "-store", store, "-retries", often)
 		c := first.as("org_123")
 		endpoint := c.register(url)
 		_, done := c.complete("sess_123", 82)
@@ -77,7 +79,7 @@ func TestWhatWasEmittedOutlivesTheProgram(t *testing.T) {
 		first.stop()
 
 		close(up)
-		c = launch(t, "-dev", "-store", store, "-retries", "500ms,500ms").as("org_123")
+		c = launch(t, "-dev", "-store", store, "-retries", often).as("org_123")
 		delivery := c.finished(endpoint, alotwebhook.StateDelivered, 1)[0].(map[string]any)
 		require.Equal(t, done["eventId"], delivery["eventId"])
 		status, _ := c.do("GET", "/v1/candidates/sess_123", "")

@@ -84,8 +84,8 @@ var (
 	notFound = alotwebhook.Attempt{
 		StatusCode: http.StatusNotFound, Reason: alotwebhook.ReasonStatus, Detail: "answered 404 Not Found", ResponseBody: "404 page not found\n",
 	}
-	timedOut    = alotwebhook.Attempt{Duration: 15 * time.Second, Reason: alotwebhook.ReasonTimeout, Detail: "no complete answer in time"}
-	reset       = alotwebhook.Attempt{Reason: alotwebhook.ReasonConnectionReset, Detail: "the connection was closed before the answer was complete"}
+	timedOut    = alotwebhook.Attempt{Duration: 15 * time.Second, Reason: alotwebhook.ReasonTimeout, Detail: "no complete response in time"}
+	reset       = alotwebhook.Attempt{Reason: alotwebhook.ReasonConnectionReset, Detail: "the connection was closed before the response was complete"}
 	refused     = alotwebhook.Attempt{Duration: 2 * time.Millisecond, Reason: alotwebhook.ReasonConnectionRefused, Detail: "nothing accepts connections at that host and port"}
 	certificate = alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired or is not yet valid"}
 	unknownHost = alotwebhook.Attempt{Reason: alotwebhook.ReasonDNS, Detail: "the host name has no address"}

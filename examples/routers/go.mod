@@ -1,11 +1,11 @@
 module github.com/alot/alotwebhook/examples/routers
 
-go 1.26.0
+go 1.25.0
 
 replace github.com/alot/alotwebhook => ../..
 
 require (
-	github.com/alot/alotwebhook v0.0.0-00010101000000-000000000000
+	github.com/alot/alotwebhook v0.0.0
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/labstack/echo/v4 v4.16.0

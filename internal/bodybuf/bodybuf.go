@@ -1,5 +1,5 @@
-// Package bodybuf reads request bodies into pooled buffers, and bounds the memory
-// of all bodies that are read at once.
+// Package bodybuf reads request bodies into pooled buffers, and bounds the memory of
+// all bodies that are read at the same time.
 package bodybuf
 
 import (
@@ -13,39 +13,41 @@ import (
 	"sync/atomic"
 )
 
-// Why a body is not read.
+// These are the errors of [Read].
 var (
-	// ErrTooLarge wraps an [*http.MaxBytesError] that tells the limit.
+	// ErrTooLarge means that the body exceeds its limit. It wraps an
+	// [*http.MaxBytesError] that has the limit.
 	ErrTooLarge = errors.New("alotwebhook: body too large")
-	// ErrMemory says that the budget is used up.
+	// ErrMemory means that the budget has no room for the body.
 	ErrMemory = errors.New("alotwebhook: too many large bodies at once")
-	// ErrTimeout says that the read deadline passed before the end of the body.
+	// ErrTimeout means that the read deadline passed before the end of the body.
 	ErrTimeout = errors.New("alotwebhook: body did not arrive in time")
-	// ErrUnreadable stands for every other failure to read.
+	// ErrUnreadable means that reading failed for any other reason.
 	ErrUnreadable = errors.New("alotwebhook: cannot read the body")
 )
 
-// sizes are the sizes of pooled buffers. A body starts in the smallest buffer and
-// moves to a larger one as bytes arrive, whatever its Content-Length promises: so
-// many slow clients cost little. Each size has a pool of its own, so that a small
-// body never occupies a large buffer. Beyond the last, sizes double and are not
-// pooled.
+// sizes are the sizes of pooled buffers, in bytes. A body starts in the smallest
+// buffer and moves to a larger one only as its bytes arrive. Its Content-Length has no
+// influence, so that many slow clients that promise large bodies take little memory.
+// Each size has its own pool, so that a small body never occupies a large buffer.
+// Above the last size, buffers double and are not pooled.
 var (
 	sizes = []int{4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20}
 	pools = make([]sync.Pool, len(sizes))
 )
 
-// Budget bounds the memory of all bodies that have outgrown the smallest buffer.
-// A body of up to 4 KiB always fits: nearly all events are that small, and must not
-// wait behind large bodies that arrive slowly.
+// Budget bounds the memory of all bodies that have outgrown the smallest buffer of
+// 4 KiB. Nearly all events are smaller. They are not counted and always have room, so
+// that large bodies that arrive slowly cannot keep them out.
 type Budget struct {
 	limit int64 // bytes
 	used  atomic.Int64
 }
 
-// NewBudget returns a budget of so many bytes.
+// NewBudget returns a Budget of limit bytes.
 func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
 
+// take reserves size bytes, or returns false if there is no room for them.
 func (b *Budget) take(size int) bool {
 	if size <= sizes[0] {
 		return true
@@ -57,6 +59,7 @@ func (b *Budget) take(size int) bool {
 	return true
 }
 
+// give returns size bytes that take reserved.
 func (b *Budget) give(size int) {
 	if size > sizes[0] {
 		b.used.Add(-int64(size))
@@ -72,7 +75,7 @@ type Buffer struct {
 // Bytes returns the body. It must not be used after [Buffer.Free].
 func (buf *Buffer) Bytes() []byte { return buf.b }
 
-// Free gives the memory back.
+// Free returns the memory to the budget, and the buffer to its pool.
 func (buf *Buffer) Free() {
 	buf.budget.give(cap(buf.b))
 	if class := slices.Index(sizes, cap(buf.b)); class >= 0 {
@@ -81,7 +84,7 @@ func (buf *Buffer) Free() {
 	}
 }
 
-// newBuffer returns an empty buffer of a size, or [ErrMemory].
+// newBuffer returns an empty buffer of size bytes. The error is [ErrMemory].
 func newBuffer(size int, budget *Budget) (*Buffer, error) {
 	if !budget.take(size) {
 		return nil, fmt.Errorf("%w: they would take more than %d bytes", ErrMemory, budget.limit)
@@ -95,8 +98,8 @@ func newBuffer(size int, budget *Budget) (*Buffer, error) {
 	return &Buffer{b: make([]byte, 0, size), budget: budget}, nil
 }
 
-// grown returns a larger buffer with the same content and frees buf. With an error
-// it returns buf.
+// grown returns a larger buffer with the same content, and frees buf. If it cannot, it
+// returns buf itself and an [ErrMemory].
 func (buf *Buffer) grown() (*Buffer, error) {
 	size := 2 * cap(buf.b)
 	if class := slices.Index(sizes, cap(buf.b)) + 1; class > 0 && class < len(sizes) {
@@ -111,9 +114,9 @@ func (buf *Buffer) grown() (*Buffer, error) {
 	return larger, nil
 }
 
-// Read reads a whole body of at most maxBytes; a nil body is empty. It never returns
-// a part of the body, whose signature would look forged. The caller frees the
-// buffer. Errors are those of this package.
+// Read reads a body of at most maxBytes to its end; a nil body is empty. If it cannot
+// read all of the body, it returns an error and never a part: the signature of a part
+// would look forged. The caller frees the buffer. The errors are those of this package.
 func Read(body io.Reader, maxBytes int64, budget *Budget) (*Buffer, error) {
 	buf, err := newBuffer(sizes[0], budget)
 	if err != nil || body == nil {
@@ -121,7 +124,7 @@ func Read(body io.Reader, maxBytes int64, budget *Budget) (*Buffer, error) {
 	}
 	whole := false
 	defer func() {
-		if !whole { // also when body panics
+		if !whole { // also if body.Read panics
 			buf.Free()
 		}
 	}()
@@ -137,7 +140,8 @@ func Read(body io.Reader, maxBytes int64, budget *Budget) (*Buffer, error) {
 	return nil, err
 }
 
-// readMore reads once. The error is io.EOF at the end of a body within the limit.
+// readMore calls body.Read once. Its error is io.EOF at the end of a body that is
+// within the limit.
 func (buf *Buffer) readMore(body io.Reader, maxBytes int64) error {
 	n, err := body.Read(buf.b[len(buf.b):cap(buf.b)])
 	buf.b = buf.b[:len(buf.b)+n]
@@ -155,7 +159,7 @@ func (buf *Buffer) readMore(body io.Reader, maxBytes int64) error {
 	return fmt.Errorf("%w: %w", ErrUnreadable, err)
 }
 
-// TooLarge returns the [ErrTooLarge] of a body with more than limit bytes.
+// TooLarge returns an [ErrTooLarge] for a body with more than limit bytes.
 func TooLarge(limit int64) error {
 	return fmt.Errorf("%w: more than %d bytes: %w", ErrTooLarge, limit, &http.MaxBytesError{Limit: limit})
 }

@@ -16,7 +16,8 @@ import (
 
 const mib = 1 << 20
 
-// Every size of buffer, one byte less and more, in pieces of all kinds.
+// Bodies of exactly the size of each buffer, and of one byte less and more, arrive in
+// pieces of several sizes.
 func TestReadReturnsTheWholeBody(t *testing.T) {
 	t.Parallel()
 	budget := bodybuf.NewBudget(64 * mib)
@@ -46,7 +47,7 @@ func TestReadBoundsTheBody(t *testing.T) {
 	require.ErrorAs(t, err, &limit)
 	require.EqualValues(t, 4, limit.Limit)
 
-	// A limit that somebody put around the body before counts as well.
+	// An http.MaxBytesReader that the caller put around the body counts as well.
 	outer := http.MaxBytesReader(nil, io.NopCloser(strings.NewReader("12345")), 3)
 	_, err = bodybuf.Read(outer, 4, bodybuf.NewBudget(mib))
 	require.ErrorAs(t, err, &limit)
@@ -68,8 +69,8 @@ func TestReadNamesTheFailure(t *testing.T) {
 	}
 }
 
-// A budget for one large body refuses a second one, never a small one, and takes
-// the next when the first is freed.
+// A budget with room for one large body refuses a second one until the first is freed.
+// It never refuses a small one.
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	budget := bodybuf.NewBudget(20 << 10)
@@ -93,7 +94,8 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// Whatever ends a read early gives its memory back.
+// A read that ends early, by an error, the limit or a panic, must give its memory back:
+// otherwise failing requests would use up the budget.
 func TestFailedReadsGiveTheirMemoryBack(t *testing.T) {
 	t.Parallel()
 	budget := bodybuf.NewBudget(20 << 10)

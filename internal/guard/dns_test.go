@@ -14,17 +14,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeDNS answers a resolver from a table in memory, over net.Pipe.
+// fakeDNS is a DNS server that answers from a table in memory, over net.Pipe.
 type fakeDNS struct {
-	zone map[string][]string // by name: for each look-up in turn, its records; the last one stays
+	// zone holds, for each name, the records of each look-up in turn. The last ones
+	// answer all further look-ups.
+	zone map[string][]string
 
 	mu      sync.Mutex
-	lookups map[string]int // by name: questions for A so far
+	lookups map[string]int // how often each name was looked up: the questions for A
 }
 
-// loadDNS reads a table of "name TAB records", records being "A addr",
-// "AAAA addr" or "CNAME name" with commas between; "SEQ r1|r2" answers the
-// first look-up with r1 and later ones with r2.
+// loadDNS reads a table with one name on each line, a tab, and the records of the name:
+// "A addr", "AAAA addr" or "CNAME name", with commas between. The records may also be
+// "SEQ r1|r2": r1 answers the first look-up, and r2 all later ones.
 func loadDNS(t testing.TB, path string) *fakeDNS {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -48,12 +50,13 @@ func newDNS(zone map[string][]string) *fakeDNS {
 
 func (f *fakeDNS) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe() // not a packet connection: framed as DNS over TCP
+		client, server := net.Pipe() // no packet connection, so the resolver speaks DNS over TCP
 		go f.serve(server)
 		return client, nil
 	}}
 }
 
+// serve answers the questions that come over a connection.
 func (f *fakeDNS) serve(conn net.Conn) {
 	defer conn.Close()
 	for {
@@ -78,7 +81,7 @@ const (
 	typeAAAA  = 28
 )
 
-// answer speaks RFC 1035 as far as one question needs it.
+// answer returns the DNS message (RFC 1035) that answers a query with one question.
 func (f *fakeDNS) answer(query []byte) []byte {
 	const headerLen = 12
 	name, end := "", headerLen
@@ -106,6 +109,7 @@ func (f *fakeDNS) answer(query []byte) []byte {
 	return msg
 }
 
+// records returns the resource records of a type for a name, and follows CNAMEs.
 func (f *fakeDNS) records(name string, qtype uint16) (answers [][]byte, found bool) {
 	for _, record := range f.next(name, qtype) {
 		found = true
@@ -122,6 +126,7 @@ func (f *fakeDNS) records(name string, qtype uint16) (answers [][]byte, found bo
 	return answers, found
 }
 
+// next returns the records of a name for this look-up, as the table spells them.
 func (f *fakeDNS) next(name string, qtype uint16) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -144,6 +149,7 @@ func resourceRecord(name string, rtype uint16, data []byte) []byte {
 	return append(rr, data...)
 }
 
+// wireName encodes a name as a DNS message has it.
 func wireName(name string) []byte {
 	var b []byte
 	for label := range strings.SplitSeq(name, ".") {

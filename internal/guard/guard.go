@@ -1,6 +1,6 @@
 // Package guard keeps requests to customers' URLs away from the host's own network.
-// [Guard] judges addresses, at the moment of dialling; [CheckURL] judges what can be
-// judged of a URL before; [NewTransport] makes the transport that does the former.
+// [CheckURL] checks a URL when it is registered. [Guard] checks the IP address when a
+// connection is made, and [NewTransport] returns a transport that uses it.
 package guard
 
 import (
@@ -12,23 +12,24 @@ import (
 	"syscall"
 )
 
-// ErrBlocked says that an address may not be dialled. It says no more: which
-// address it was would answer a port scan.
+// ErrBlocked means that an address must not be dialled. Its text does not name the
+// address: a customer who reads it could otherwise explore the host's network.
 var ErrBlocked = errors.New("alotwebhook: address is blocked")
 
-// Refusal is the error of everything in this package that judges an input.
+// Refusal is the error of [CheckURL] and [Guard.Check].
 type Refusal struct {
 	// Field names the input, such as "url" or "AllowNets[1]".
 	Field string
-	// Problem completes the sentence that begins with the field's name.
+	// Problem is the rest of a sentence that begins with the field's name. It says
+	// what is wrong and what to write.
 	Problem string
-	// Blocked is set when an address is the reason: the error is an [ErrBlocked] then.
+	// Blocked is true if the reason is an address. Then the error is an [ErrBlocked].
 	Blocked bool
 }
 
 func (r *Refusal) Error() string { return r.Field + " " + r.Problem }
 
-// Is makes a Refusal for the sake of an address an [ErrBlocked].
+// Is makes a Refusal with Blocked an [ErrBlocked].
 func (r *Refusal) Is(target error) bool { return r.Blocked && target == ErrBlocked }
 
 // blocked4 holds the parts of IPv4 that are not the public internet. Source: the
@@ -60,6 +61,7 @@ var (
 	nat64Local = netip.MustParsePrefix("64:ff9b:1::/48")
 )
 
+// prefixes parses networks in CIDR notation.
 func prefixes(cidrs ...string) []netip.Prefix {
 	list := make([]netip.Prefix, len(cidrs))
 	for i, s := range cidrs {
@@ -68,18 +70,21 @@ func prefixes(cidrs ...string) []netip.Prefix {
 	return list
 }
 
-// Guard says which addresses may be dialled. The zero value allows the public
-// internet alone.
+// Guard determines the IP addresses that may be dialled. The zero value allows only
+// the public internet.
 type Guard struct {
-	// AllowNets and DenyNets are the operator's. A denied net wins over an allowed
-	// one, an allowed net over the built-in list.
+	// AllowNets and DenyNets are the operator's networks. An address in DenyNets is
+	// blocked, even if it is in AllowNets. An address in AllowNets is allowed, even
+	// if it is on the built-in list.
 	AllowNets, DenyNets []netip.Prefix
-	// AllowNAT64 judges an address under 64:ff9b::/96 by the IPv4 address in it.
-	// AllowNets cannot open NAT64: that would open every IPv4 address.
+	// AllowNAT64 allows an address under 64:ff9b::/96 if the IPv4 address inside it
+	// is allowed. AllowNets has no effect on such an address: it would open every
+	// IPv4 address.
 	AllowNAT64 bool
 }
 
-// Check refuses nets that would match nothing, with a [*Refusal] that names the net.
+// Check returns a [*Refusal] for the first of AllowNets and DenyNets that would match
+// no address.
 func (g *Guard) Check() error {
 	if err := checkNets("AllowNets", g.AllowNets); err != nil {
 		return err
@@ -113,7 +118,7 @@ func (g *Guard) allows(addr netip.Addr) bool {
 	if !addr.IsValid() || addr.Zone() != "" {
 		return false
 	}
-	addr = addr.Unmap() // as the dialer does
+	addr = addr.Unmap() // the dialer does the same
 	switch {
 	case contains(g.DenyNets, addr), nat64Local.Contains(addr):
 		return false
@@ -131,14 +136,15 @@ func contains(nets []netip.Prefix, addr netip.Addr) bool {
 	return slices.ContainsFunc(nets, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 
+// embedded4 returns the IPv4 address in the last 32 bits of an IPv6 address.
 func embedded4(addr netip.Addr) netip.Addr {
 	b := addr.As16()
 	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
-// Control is a [net.Dialer.ControlContext]. It judges each address right before the
-// connection, after the name was resolved: a name that resolves to another address
-// than before gains nothing.
+// Control is the function for [net.Dialer.ControlContext]. It judges each address
+// after the name was resolved and right before the connection is made. It is therefore
+// of no use to an attacker to change the address of a name after its registration.
 func (g *Guard) Control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
 		return ErrBlocked

@@ -21,13 +21,12 @@ import (
 	"github.com/alot/alotwebhook/internal/guard"
 )
 
-// errGivenUp stands for a connection that the guard allowed: no test makes it.
-var errGivenUp = errors.New("allowed, and given up")
+// errAllowed replaces a connection that the guard allowed: the tests connect nowhere.
+var errAllowed = errors.New("the guard allowed the connection")
 
 type dialControl = func(ctx context.Context, network, address string, c syscall.RawConn) error
 
-// watch wraps the guard's verdict: it keeps the addresses that were allowed, and
-// gives the dial up before the connection.
+// watch records the addresses that the guard allowed, and prevents the connections.
 type watch struct {
 	mu      sync.Mutex
 	allowed []netip.Addr
@@ -41,11 +40,11 @@ func (w *watch) wrap(verdict dialControl) dialControl {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.allowed = append(w.allowed, netip.MustParseAddrPort(address).Addr())
-		return errGivenUp
+		return errAllowed
 	}
 }
 
-// transport is guard.NewTransport with the dialer's verdict wrapped.
+// transport returns a guard.NewTransport that w watches.
 func (w *watch) transport(c guard.TransportConfig) *http.Transport {
 	dialer := c.Dialer()
 	dialer.ControlContext = w.wrap(dialer.ControlContext)
@@ -62,7 +61,8 @@ func transportConfig(g *guard.Guard, r *net.Resolver) guard.TransportConfig {
 	}
 }
 
-// send goes the way of an attempt as far as the connection.
+// send sends a request as an attempt does, up to the connection. It returns the
+// addresses that the guard allowed.
 func send(t testing.TB, rawURL string, g *guard.Guard, dns *fakeDNS) (allowed []netip.Addr, err error) {
 	w := new(watch)
 	transport := w.transport(transportConfig(g, dns.resolver()))
@@ -92,7 +92,8 @@ func loadCases(t testing.TB) []ssrfCase {
 	return cases
 }
 
-// Every row comes out as listed, over the URL rules, the resolver and the dial.
+// Each row of the table is a URL with the expected verdict. It is tried through all of
+// the way: the check of the URL, the look-up of the name and the dial.
 func TestSSRFCases(t *testing.T) {
 	t.Parallel()
 	for _, c := range loadCases(t) {
@@ -103,11 +104,11 @@ func TestSSRFCases(t *testing.T) {
 			isDialled := strings.HasPrefix(c.comment, "[dns]") && u != nil && strings.HasSuffix(u.Hostname(), ".test")
 			if c.verdict == "deny" && !isDialled {
 				require.ErrorAs(t, err, new(*guard.Refusal), c.comment)
-				return // before any look-up
+				return // refused before any look-up
 			}
 			require.NoError(t, err, c.comment)
 			if u.Hostname() == "rebind.test" {
-				requirePublic(t, dns.resolver(), u.Hostname()) // as it was when it was registered
+				requirePublic(t, dns.resolver(), u.Hostname()) // the first look-up, at registration, gives a public address
 			}
 			allowed, err := send(t, u.String(), own, dns)
 			for _, addr := range allowed {
@@ -132,7 +133,7 @@ func requirePublic(t *testing.T, r *net.Resolver, host string) {
 	}
 }
 
-// The dial refuses a blocked literal even if the URL rules had let it through.
+// The dial refuses a blocked address in a URL even if nobody called CheckURL.
 func TestDialRefusesLiterals(t *testing.T) {
 	t.Parallel()
 	tried := 0
@@ -183,7 +184,8 @@ func TestMixedAnswersReachThePublicOne(t *testing.T) {
 func TestBlockedShowsThroughEveryWrapping(t *testing.T) {
 	t.Parallel()
 	for _, records := range []string{
-		"A 127.0.0.1", "AAAA ::1", "A 10.0.0.1,A 10.0.0.2", "AAAA ::1,A 127.0.0.1", // the last: two races
+		"A 127.0.0.1", "AAAA ::1", "A 10.0.0.1,A 10.0.0.2",
+		"AAAA ::1,A 127.0.0.1", // the dialer tries both at the same time
 	} {
 		dns := newDNS(map[string][]string{"private.test": {records}})
 		allowed, err := send(t, "https://private.test/", new(guard.Guard), dns)
@@ -194,7 +196,7 @@ func TestBlockedShowsThroughEveryWrapping(t *testing.T) {
 	}
 }
 
-func TestBlockedTellsNoAddress(t *testing.T) {
+func TestBlockedDoesNotNameTheAddress(t *testing.T) {
 	t.Parallel()
 	_, err := guard.CheckURL("https://10.1.2.3/", guard.URLRules{Guard: new(guard.Guard)})
 	require.ErrorIs(t, err, guard.ErrBlocked)
@@ -215,7 +217,7 @@ func TestControlFailsClosed(t *testing.T) {
 		require.ErrorIs(t, control(t.Context(), c[0], c[1], nil), guard.ErrBlocked, c)
 	}
 	require.ErrorIs(t, new(guard.Guard).Judge(netip.Addr{}), guard.ErrBlocked)
-	zoned := netip.MustParseAddr("::ffff:8.8.8.8%eth0") // its zone is lost where it is unmapped
+	zoned := netip.MustParseAddr("::ffff:8.8.8.8%eth0") // Unmap drops the zone, so the zone must be checked before
 	require.ErrorIs(t, new(guard.Guard).Judge(zoned), guard.ErrBlocked)
 }
 
@@ -270,7 +272,7 @@ func TestNetsThatMatchNothingAreRefused(t *testing.T) {
 func TestURLSpelling(t *testing.T) {
 	t.Parallel()
 	own := &guard.Guard{AllowNets: nets("127.0.0.0/8")}
-	for _, c := range []struct{ raw, https, http string }{ // what is accepted becomes, without and with http allowed
+	for _, c := range []struct{ raw, https, http string }{ // the result without and with AllowHTTP; "" if refused
 		{"https://Example.COM./Hook?Q=1", "https://example.com/Hook?Q=1", "https://example.com/Hook?Q=1"},
 		{"HTTPS://example.com:443", "https://example.com", "https://example.com"},
 		{"https://example.com:0443/", "https://example.com/", "https://example.com/"},
@@ -312,8 +314,8 @@ func TestURLSpelling(t *testing.T) {
 	}
 }
 
-// Each refusal says what is wrong with this URL, in words of its own.
-func TestURLRefusalsAreTold(t *testing.T) {
+// The text of a refusal says what is wrong with this very URL.
+func TestURLRefusalsSayWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		raw, says   string
@@ -341,8 +343,9 @@ func TestURLRefusalsAreTold(t *testing.T) {
 	}
 }
 
-// A server at hand is not reached unless its net is allowed, and then over
-// HTTP/1.1 with nothing to decompress.
+// The transport does not connect to a server on loopback unless its network is allowed.
+// Then it speaks HTTP/1.1 although the server offers HTTP/2, and asks for no
+// compression.
 func TestTransport(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int32

@@ -11,30 +11,32 @@ import (
 // TransportConfig configures [NewTransport].
 type TransportConfig struct {
 	Guard *Guard
-	// Resolver looks up host names; nil is the system's.
+	// Resolver looks up host names; nil stands for the system's.
 	Resolver *net.Resolver
-	// RootCAs are trusted in place of the system's; nil is the system's.
+	// RootCAs are the certificates that are trusted; nil stands for the system's.
 	RootCAs *x509.CertPool
-	// ConnectTimeout bounds the look-up and the connection, TLSTimeout the handshake.
+	// ConnectTimeout bounds the look-up of the name and the connection together.
+	// TLSTimeout bounds the handshake.
 	ConnectTimeout, TLSTimeout time.Duration
-	// MaxInFlight is how many requests run at once. The transport keeps as many
-	// connections for the next requests.
+	// MaxInFlight is how many requests run at the same time. The transport keeps as
+	// many idle connections for later requests.
 	MaxInFlight int
-	// MaxHeaderBytes bounds the headers of a response.
+	// MaxHeaderBytes bounds the headers of a response, in bytes.
 	MaxHeaderBytes int64
 }
 
-// Dialer makes the dialer of [NewTransport].
+// Dialer returns the dialer that [NewTransport] uses.
 func (c *TransportConfig) Dialer() *net.Dialer {
 	return &net.Dialer{Timeout: c.ConnectTimeout, Resolver: c.Resolver, ControlContext: c.Guard.Control}
 }
 
-// NewTransport makes a transport that connects only to addresses that the guard
-// allows. It uses no proxy, because a proxy would dial in its place. It speaks
-// HTTP/1.1 alone, so that a connection that hangs holds up one request. It does not
-// decompress responses, so that none grows past its limit.
+// NewTransport returns a transport that connects only to addresses that the guard
+// allows. It uses no proxy, because a proxy would make the connection in its place and
+// without the guard. It speaks only HTTP/1.1, so that a connection that hangs holds up
+// a single request. It does not decompress responses, so that none grows past its
+// limit.
 //
-// It follows no redirects either, since that is up to an [http.Client].
+// A transport does not follow redirects: the [http.Client] must be told not to.
 func NewTransport(c TransportConfig) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -48,6 +50,6 @@ func NewTransport(c TransportConfig) *http.Transport {
 		MaxIdleConns:           c.MaxInFlight,
 		MaxIdleConnsPerHost:    c.MaxInFlight,
 		IdleConnTimeout:        30 * time.Second,
-		WriteBufferSize:        8 << 10, // headers and a usual payload in one write
+		WriteBufferSize:        8 << 10, // holds the headers and a usual payload, so that both are sent in one write
 	}
 }

@@ -14,21 +14,21 @@ const maxURLLen = 2048
 
 // URLRules configure [CheckURL].
 type URLRules struct {
-	// AllowHTTP accepts http and its port 80, for development.
+	// AllowHTTP accepts the scheme http and port 80, for development.
 	AllowHTTP bool
-	// Guard judges a host that is an address.
+	// Guard judges a host that is an IP address.
 	Guard *Guard
 }
 
-// CheckURL returns the URL in its one spelling: the host in lower case and without
-// a final dot, the port left out where it is the scheme's own. The error is a
-// [*Refusal] of "url".
+// CheckURL checks the URL of an endpoint. It returns the URL with the host in lower
+// case and without a final dot, and without the port if that is the default of the
+// scheme. The error is a [*Refusal] of the field "url".
 func CheckURL(raw string, rules URLRules) (*url.URL, error) {
 	if problem := textProblem(raw); problem != "" {
 		return nil, refuse(problem)
 	}
 	u, err := url.Parse(raw)
-	if err != nil { // whose text would quote what may be a password
+	if err != nil { // the text of err could quote a password, so it is left out
 		return nil, refuse("cannot be read; write it as https://host/path")
 	}
 	if problem := partsProblem(u, rules.AllowHTTP); problem != "" {
@@ -48,6 +48,7 @@ func CheckURL(raw string, rules URLRules) (*url.URL, error) {
 
 func refuse(problem string) error { return &Refusal{Field: "url", Problem: problem} }
 
+// textProblem says what is wrong with the characters of a URL; "" for nothing.
 func textProblem(raw string) string {
 	switch {
 	case raw == "":
@@ -74,20 +75,23 @@ func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 func isNotASCII(r rune) bool { return r > '~' }
 
+// partsProblem says what is wrong with the parts of a URL other than host and port; ""
+// for nothing.
 func partsProblem(u *url.URL, allowHTTP bool) string {
 	switch {
 	case u.Scheme != "https" && (u.Scheme != "http" || !allowHTTP):
-		return "does not begin with https://; only https is delivered to"
+		return "does not begin with https://; events are sent to https URLs only"
 	case u.Opaque != "":
 		return "has no // after the scheme; write it as https://host/path"
 	case u.User != nil:
-		return "has a user name or password; leave out everything up to the @, signatures tell who sends"
+		return "has a user name or password; leave out everything up to the @ and verify the signature instead"
 	}
 	return ""
 }
 
-// checkPort returns the port with its colon, or nothing for the scheme's own.
-// Below 1024 are other protocols, which a request must not be smuggled into.
+// checkPort returns the port with a colon in front, or "" for the scheme's default. It
+// refuses other ports below 1024: they belong to other protocols, and a request must
+// not reach a mail server, for example.
 func checkPort(u *url.URL) (string, bool) {
 	own := map[string]uint64{"https": 443, "http": 80}[u.Scheme]
 	if u.Port() == "" {
@@ -103,6 +107,7 @@ func checkPort(u *url.URL) (string, bool) {
 	return ":" + strconv.FormatUint(n, 10), n >= 1024
 }
 
+// checkHost returns the host in its one spelling, or a [*Refusal].
 func checkHost(u *url.URL, rules URLRules) (string, error) {
 	host := u.Hostname()
 	addr, err := netip.ParseAddr(host)
@@ -127,8 +132,9 @@ func checkHost(u *url.URL, rules URLRules) (string, error) {
 	return host, nil
 }
 
-// blockedProblem tells a developer of AllowNets. Plain http is allowed in development
-// only, so a customer does not read it.
+// blockedProblem says what to do about a blocked address. It names Config.AllowNets to
+// developers only: a host that allows plain http is in development, so that no customer
+// reads the text.
 func blockedProblem(addr netip.Addr, development bool) string {
 	if development && addr.Unmap().IsLoopback() {
 		return "has an address that is blocked; in development, allow it by Config.AllowNets, such as 127.0.0.0/8"
@@ -140,9 +146,10 @@ func isLocalhost(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// nameProblem refuses a host that a resolver might take for something other than a
-// name of the public DNS: one that search domains complete, and the spellings of an
-// IPv4 address that are numbers to some resolvers and names to others.
+// nameProblem says what is wrong with a host name; "" for nothing. It refuses a name
+// that a resolver might not look up in the public DNS: a name that it completes with a
+// search domain, and a spelling of an IPv4 address that some resolvers read as a number
+// and others as a name.
 func nameProblem(host string) string {
 	labels := strings.Split(host, ".")
 	last := labels[len(labels)-1]
@@ -167,7 +174,8 @@ func isBadLabel(label string) bool {
 	}) >= 0
 }
 
-// isNumeric judges a last label as the URL standard's "ends in a number" checker does.
+// isNumeric reports whether a host with this last label "ends in a number", as the URL
+// standard calls it.
 func isNumeric(label string) bool {
 	digits, isHex := strings.CutPrefix(label, "0x")
 	if isHex {

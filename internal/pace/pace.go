@@ -1,5 +1,5 @@
-// Package pace says how long a dispatcher waits: for the next look at the store,
-// and for the next try after the store failed.
+// Package pace determines how long a dispatcher waits: between two polls of the store,
+// and after an error of the store until the next try.
 package pace
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Pause waits for d, or until ctx is done. It reports whether d has passed.
+// Pause waits for d, or until ctx is done. It returns true if d has passed.
 func Pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -21,7 +21,8 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Wake sends to a channel of capacity 1, unless a wake-up waits there already.
+// Wake sends to a channel of capacity 1, and never blocks: if a wake-up is in the
+// channel already, another would add nothing.
 func Wake(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -29,25 +30,26 @@ func Wake(c chan<- struct{}) {
 	}
 }
 
-// Poller spaces the looks at a store that found nothing.
+// Poller determines how long to wait after a poll of the store that found nothing.
 type Poller struct {
 	interval time.Duration
-	next     time.Duration
+	next     time.Duration // the longest that the next Wait returns
 }
 
-// NewPoller returns a poller that looks once in each interval.
+// NewPoller returns a Poller whose waits last an interval.
 func NewPoller(interval time.Duration) *Poller { return &Poller{interval: interval, next: interval} }
 
-// Soon makes the next waits 1 ms, 2 ms, 4 ms and so on, up to the interval: a
-// transaction of this process is about to commit, and nothing tells when.
+// Soon makes the next waits 1 ms, 2 ms, 4 ms and so on, up to the interval. Call it
+// when a transaction of this process is about to commit, since nothing tells when it
+// has.
 func (p *Poller) Soon() { p.next = time.Millisecond }
 
-// Reset ends what Soon began.
+// Reset makes the next wait an interval again, after Soon.
 func (p *Poller) Reset() { p.next = p.interval }
 
-// Wait returns how long to wait for the next look: up to an eighth less than is
-// due, at random, so that processes do not poll in step. If something falls due
-// before, in nextIn, it returns that; 0 means that nothing does.
+// Wait returns how long to wait until the next poll. It takes up to an eighth off at
+// random, so that processes do not poll in step. The argument nextIn is the time until
+// the next delivery falls due, or zero if none will; if it is shorter, Wait returns it.
 func (p *Poller) Wait(nextIn time.Duration) time.Duration {
 	wait := p.next - rand.N(p.next/8+1)
 	p.next = min(2*p.next, p.interval)
@@ -57,15 +59,15 @@ func (p *Poller) Wait(nextIn time.Duration) time.Duration {
 	return wait
 }
 
-// Episode is a series of failures of one operation of the store. It is logged at
-// its start and at its end, and retried more and more slowly in between.
+// Episode is a series of failures of one operation of the store. It logs its first
+// failure and its end, and makes the waits in between longer and longer.
 type Episode struct {
 	Log *slog.Logger
-	// Operation names what fails, such as "claim".
+	// Operation names the operation in the log, such as "claim".
 	Operation string
 
-	began time.Time
-	wait  time.Duration
+	began time.Time     // the first failure; zero outside of an episode
+	wait  time.Duration // the longest that the next Failed returns
 }
 
 const (
@@ -73,8 +75,9 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
-// Failed notes a failure and returns how long to wait before the next try: from
-// half of 50 ms at first to 5 s.
+// Failed notes a failure and returns how long to wait before the next try: between 25
+// and 50 ms after the first failure, twice that after each further one, and at most
+// 5 s.
 func (e *Episode) Failed(err error) time.Duration {
 	if e.began.IsZero() {
 		e.began, e.wait = time.Now(), firstRetry
@@ -85,7 +88,7 @@ func (e *Episode) Failed(err error) time.Duration {
 	return wait/2 + rand.N(wait/2+1)
 }
 
-// Over notes a success: it ends the episode, if one has begun.
+// Over notes a success. It ends the episode, if there is one.
 func (e *Episode) Over() {
 	if !e.began.IsZero() {
 		e.Log.Info("alotwebhook: the store has recovered", "operation", e.Operation, "after", time.Since(e.began).Round(time.Millisecond))

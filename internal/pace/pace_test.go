@@ -37,7 +37,7 @@ func TestWakeNeverBlocks(t *testing.T) {
 	require.Len(t, c, 1)
 }
 
-// requireAbout allows for the eighth that is taken off at random.
+// requireAbout requires a wait of want, less up to an eighth that is random.
 func requireAbout(t *testing.T, want, got time.Duration) {
 	t.Helper()
 	require.LessOrEqual(t, got, want)
@@ -50,7 +50,7 @@ func TestPoller(t *testing.T) {
 	for range 100 {
 		requireAbout(t, 200*time.Millisecond, p.Wait(0))
 	}
-	require.Equal(t, 3*time.Millisecond, p.Wait(3*time.Millisecond), "something falls due before")
+	require.Equal(t, 3*time.Millisecond, p.Wait(3*time.Millisecond), "a delivery falls due before")
 	requireAbout(t, 200*time.Millisecond, p.Wait(time.Hour))
 
 	p.Soon()
@@ -89,7 +89,7 @@ func TestEpisode(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "\n"), "one line at the start")
 		require.Contains(t, log.String(), `operation=claim error="no space left"`)
 
-		time.Sleep(time.Minute) // faked
+		time.Sleep(time.Minute) // of faked time
 		e.Over()
 		e.Over()
 		require.Equal(t, 2, strings.Count(log.String(), "\n"), "and one at the end")

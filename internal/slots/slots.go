@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 // Package slots says how many attempts a dispatcher may make at once: in all, for each
 // organization and to each endpoint.
 //
@@ -10,6 +11,11 @@
 //     is room left for all others. One alone may take half of the room, two a third each.
 //   - When the room is nearly used up, only endpoints get more that were quick lately.
 //   - An endpoint begins with a few attempts at once, and earns more by successes.
+=======
+// Package slots counts the attempts that a dispatcher makes at the same time, and
+// bounds them: in all, and to each endpoint. An endpoint that shows signs of overload
+// gets fewer.
+>>>>>>> main
 package slots
 
 import (
@@ -19,6 +25,7 @@ import (
 	"time"
 )
 
+<<<<<<< HEAD
 // Patience is how long an attempt holds a slot before it counts as waiting.
 const Patience = 50 * time.Millisecond
 
@@ -37,11 +44,16 @@ const (
 
 // Slots counts the attempts under way. All methods may be called from many goroutines
 // at once.
+=======
+// Slots counts the attempts under way: each uses one slot. All methods may be called
+// by many goroutines at the same time.
+>>>>>>> main
 type Slots struct {
 	inFlight, waiting, perEndpoint int
 
 	used, released atomic.Int64 // attempts: under way, and over
 
+<<<<<<< HEAD
 	mu            sync.Mutex
 	working       list.List // of *Slot: attempts that hold a slot, the oldest first
 	organizations map[string]int
@@ -75,11 +87,35 @@ func New(inFlight, perEndpoint, waiting int) *Slots {
 		inFlight: inFlight, perEndpoint: perEndpoint, waiting: waiting,
 		organizations: map[string]int{}, active: map[string]*endpoint{}, known: map[string]*endpoint{}, swept: time.Now(),
 	}
+=======
+	mu        sync.Mutex
+	endpoints map[string]*endpoint // only those with an attempt under way or a restriction
+	swept     time.Time            // the last time that sweep ran
+	opened    bool                 // the next result of Reopened
+}
+
+// endpoint holds the slots of one endpoint.
+type endpoint struct {
+	used  int       // its attempts under way
+	limit int       // how many it may have: at least 1, at most Slots.each
+	until time.Time // the end of a pause that its receiver asked for; zero for none
+	last  time.Time // the last change of limit
+}
+
+// forgetAfter is how long a lower limit lasts if no attempt changes it.
+const forgetAfter = 10 * time.Minute
+
+// New returns Slots that allow the given number of attempts in all, and to each
+// endpoint.
+func New(all, each int) *Slots {
+	return &Slots{all: all, each: each, endpoints: map[string]*endpoint{}, swept: time.Now()}
+>>>>>>> main
 }
 
 // capacity is how many attempts may be under way in all.
 func (s *Slots) capacity() int { return s.inFlight + s.waiting }
 
+<<<<<<< HEAD
 // reserve is the room that only quick endpoints may use.
 func (s *Slots) reserve() int { return min(s.inFlight, s.capacity()/4) }
 
@@ -92,6 +128,15 @@ func (s *Slots) Released() int { return int(s.released.Load()) }
 // Working returns how many attempts hold a slot, and when the next of them becomes a
 // waiting one; 0 for never.
 func (s *Slots) Working() (n int, next time.Duration) {
+=======
+// Released returns how many slots have been given back since New.
+func (s *Slots) Released() int { return int(s.released.Load()) }
+
+// Take uses a slot of an endpoint, even if none is free, and returns how many slots
+// are in use in all. A caller that claims no more deliveries than [Slots.Free] says
+// never exceeds a limit.
+func (s *Slots) Take(endpointID string) int {
+>>>>>>> main
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -102,6 +147,7 @@ func (s *Slots) Working() (n int, next time.Duration) {
 	return s.working.Len(), next
 }
 
+<<<<<<< HEAD
 func (s *Slots) waitingNow() int { return s.Used() - s.working.Len() }
 
 // age makes waiting attempts of those that have held their slots for too long.
@@ -156,6 +202,24 @@ type Effect struct {
 // Release gives back what an attempt held.
 func (s *Slots) Release(slot *Slot, f Effect) {
 	now := time.Now()
+=======
+// Effect is how the end of an attempt changes the limit of its endpoint. The zero
+// Effect changes nothing: the attempt was cut off, or failed without a sign of
+// overload.
+type Effect struct {
+	Succeeded  bool // adds one slot to a limit that was lowered
+	Overloaded bool // halves the limit, down to one slot
+	// Pause is how long the receiver asked to get no request. It has an effect with
+	// Overloaded only, and for an hour at most.
+	Pause time.Duration
+}
+
+// maxPause bounds how long one response can hold up the endpoint's other deliveries.
+const maxPause = time.Hour
+
+// Release gives back a slot that Take took, and applies the attempt's effect.
+func (s *Slots) Release(endpointID string, f Effect) {
+>>>>>>> main
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot.elem != nil {
@@ -176,9 +240,14 @@ func (s *Slots) Release(slot *Slot, f Effect) {
 	}
 }
 
+<<<<<<< HEAD
 // heed changes what is known of an endpoint after an attempt that took so long.
 func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
 	e.last, e.quick = now, took <= quickAttempt
+=======
+// heed applies the effect of an attempt to an endpoint.
+func (e *endpoint) heed(f Effect, each int) {
+>>>>>>> main
 	switch {
 	case f.Overloaded:
 		e.limit, e.overloaded = max(1, e.limit/2), true
@@ -193,6 +262,7 @@ func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
 	}
 }
 
+<<<<<<< HEAD
 // isHeldBack reports whether an endpoint may get less than one that nothing is known of.
 func (e *endpoint) isHeldBack(now time.Time, most int) bool {
 	return e.limit < min(firstLimit, most) || now.Before(e.until)
@@ -209,6 +279,10 @@ func (s *Slots) rest(id string, e *endpoint) {
 
 // Reopened reports whether somebody who was refused a slot may get one since Reopened or
 // Free was last called.
+=======
+// Reopened reports whether an endpoint got a free slot that had none. It reports what
+// happened since the last call of Reopened or Free.
+>>>>>>> main
 func (s *Slots) Reopened() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,6 +291,7 @@ func (s *Slots) Reopened() bool {
 	return opened
 }
 
+<<<<<<< HEAD
 // Room is what may be claimed.
 type Room struct {
 	// Limit is how many attempts may begin in all.
@@ -231,6 +306,12 @@ type Room struct {
 
 // Free returns the room for further attempts, with ahead more than that in all.
 func (s *Slots) Free(ahead int) Room {
+=======
+// Free returns how many slots are free in all, and, for each endpoint, how many of its
+// slots are in use or withheld. All slots of an endpoint that is missing in busy are
+// free.
+func (s *Slots) Free() (room int, busy map[string]int) {
+>>>>>>> main
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -264,6 +345,7 @@ func (s *Slots) Free(ahead int) Room {
 	return r
 }
 
+<<<<<<< HEAD
 func (e *endpoint) free(now time.Time, scarce bool) int {
 	if now.Before(e.until) || scarce && !e.quick {
 		return 0
@@ -272,6 +354,10 @@ func (e *endpoint) free(now time.Time, scarce bool) int {
 }
 
 // sweep forgets pauses that are over, and endpoints that nothing was sent to for long.
+=======
+// sweep ends the pauses that are over. It forgets endpoints without attempts whose
+// limit has not changed for forgetAfter.
+>>>>>>> main
 func (s *Slots) sweep(now time.Time) {
 	s.swept = now
 	for id, e := range s.active {

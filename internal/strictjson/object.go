@@ -11,23 +11,24 @@ import (
 	"unicode/utf8"
 )
 
-// Why a text is refused as a whole.
+// These errors of [Object] refuse a text as a whole.
 var (
 	ErrNotUTF8   = errors.New("the body is not UTF-8")
 	ErrNotObject = errors.New("the body is not a JSON object")
 	ErrNotJSON   = errors.New("the body is not one JSON value")
 )
 
-// maxUnknownKeys bounds the work of comparing each unknown key with the others.
+// maxUnknownKeys bounds the work of comparing each unknown key with all others.
 const maxUnknownKeys = 64
 
-// Object reads text, which must be one JSON object, and sets values[i] to the value
-// of keys[i], a part of text, or to nil if the object lacks that key. The object may
-// have up to 64 other keys.
+// Object reads text, which must be one JSON object. It sets values[i] to the value of
+// keys[i] in the object, as a part of text; if the object lacks that key, values[i]
+// stays nil. The caller passes values full of nil. The object may have up to 64 other
+// keys.
 //
-// It refuses two keys that are equal or differ in case only, and a key that differs
-// in case only from one of keys: parsers disagree on which of the two counts. The
-// error is one of those above, or names the key.
+// Object refuses two keys that are equal or differ in case only, and a key that
+// differs from one of keys in case only, because parsers disagree about which of the
+// two values counts. The error is one of those above, or its text names the key.
 func Object(text []byte, keys []string, values [][]byte) error {
 	if !utf8.Valid(text) {
 		return ErrNotUTF8
@@ -51,20 +52,22 @@ func Object(text []byte, keys []string, values [][]byte) error {
 	return nil
 }
 
-// members collects the members of one object.
+// members collects the members of one object: values of known keys, and the names of
+// the unknown ones.
 type members struct {
 	keys    []string
 	values  [][]byte
 	unknown []string
 }
 
+// add takes in one member, or refuses its key.
 func (m *members) add(key, value []byte) error {
 	i, err := m.known(key)
 	switch {
 	case err != nil:
 		return err
 	case i >= 0 && m.values[i] != nil:
-		return fmt.Errorf("%q stands twice", m.keys[i])
+		return fmt.Errorf("%q appears twice", m.keys[i])
 	case i >= 0:
 		m.values[i] = value
 		return nil
@@ -72,10 +75,11 @@ func (m *members) add(key, value []byte) error {
 	return m.addUnknown(string(Unquote(key)))
 }
 
+// addUnknown remembers the name of an unknown key, or refuses it.
 func (m *members) addUnknown(name string) error {
 	same := func(other string) bool { return strings.EqualFold(name, other) }
 	if slices.ContainsFunc(m.unknown, same) {
-		return fmt.Errorf("a key stands twice: %s", quoteShort(name))
+		return fmt.Errorf("a key appears twice: %s", quoteShort(name))
 	}
 	if m.unknown = append(m.unknown, name); len(m.unknown) > maxUnknownKeys {
 		return fmt.Errorf("more than %d unknown keys", maxUnknownKeys)
@@ -83,7 +87,8 @@ func (m *members) addUnknown(name string) error {
 	return nil
 }
 
-// known returns the place of a quoted key among m.keys, or −1.
+// known returns the index of a key among m.keys, or −1. The key comes with its quotes
+// and escapes, as the text has it.
 func (m *members) known(quoted []byte) (int, error) {
 	for i, k := range m.keys {
 		if string(quoted[1:len(quoted)-1]) == k {
@@ -93,7 +98,7 @@ func (m *members) known(quoted []byte) (int, error) {
 	name := string(Unquote(quoted))
 	for i, k := range m.keys {
 		if name == k {
-			return i, nil // spelled with escapes
+			return i, nil // the text spells it with escapes
 		}
 		if strings.EqualFold(name, k) {
 			return 0, fmt.Errorf("the key %s differs from %q in case only", quoteShort(name), k)
@@ -102,7 +107,8 @@ func (m *members) known(quoted []byte) (int, error) {
 	return -1, nil
 }
 
-// quoteShort quotes the beginning of a key that somebody else chose.
+// quoteShort quotes a key for an error text. The sender of the text chose the key, so
+// quoteShort cuts it after 40 characters and escapes everything outside ASCII.
 func quoteShort(name string) string {
 	const most = 40
 	if runes := []rune(name); len(runes) > most {
@@ -111,8 +117,8 @@ func quoteShort(name string) string {
 	return strconv.QuoteToASCII(name)
 }
 
-// Unquote returns the content of a valid string literal. It is a part of the
-// literal if that has no escapes, and a copy otherwise.
+// Unquote returns the content of a valid JSON string literal. If the literal has no
+// escapes, the result is a part of it, and otherwise a copy.
 func Unquote(literal []byte) []byte {
 	if bytes.IndexByte(literal, '\\') < 0 {
 		return literal[1 : len(literal)-1]

@@ -1,12 +1,14 @@
-// Package strictjson reads JSON that two parsers cannot read as two different
-// texts: UTF-8 alone, one value, each key once. It is several times faster than
-// encoding/json, since it steps over the text and decodes nothing.
+// Package strictjson reads JSON so strictly that no other parser can understand the
+// same text differently: it must be UTF-8 and one value, and each key of the object
+// may appear only once. The package steps over the text without decoding it, and is
+// several times faster than encoding/json.
 package strictjson
 
 import "unicode/utf8"
 
-// Valid reports whether b is UTF-8 and one JSON value, with white space around it
-// or none: [json.Valid], but for the UTF-8.
+// Valid reports whether b is one JSON value, with or without white space around it,
+// and is UTF-8. [json.Valid] reports the same, except that it accepts other bytes than
+// UTF-8 in strings.
 func Valid(b []byte) bool {
 	if !utf8.Valid(b) {
 		return false
@@ -16,18 +18,19 @@ func Valid(b []byte) bool {
 	return s.value() && s.atEnd()
 }
 
-// scanner steps over JSON text and checks its grammar on the way (RFC 8259), to
-// the depth that encoding/json allows. It does not check that the text is UTF-8.
+// scanner steps over JSON text and checks its grammar (RFC 8259) on the way. It does
+// not check whether the text is UTF-8. Each method that returns a bool steps over its
+// part of the grammar, and returns false if the text is something else.
 type scanner struct {
 	b     []byte
-	i     int // the next byte
-	depth int
+	i     int // the index of the next byte
+	depth int // how many arrays and objects are open
 }
 
-// maxDepth is how deep encoding/json lets arrays and objects nest.
+// maxDepth is how deep arrays and objects may nest, as in encoding/json.
 const maxDepth = 10000
 
-// peek returns the next byte, or 0 at the end. JSON has no 0 byte anywhere.
+// peek returns the next byte, or 0 at the end: a 0 byte is never valid in JSON.
 func (s *scanner) peek() byte {
 	if s.i < len(s.b) {
 		return s.b[s.i]
@@ -35,7 +38,7 @@ func (s *scanner) peek() byte {
 	return 0
 }
 
-// skip steps over the next byte if that is c.
+// skip steps over the next byte if it is c.
 func (s *scanner) skip(c byte) bool {
 	if s.i < len(s.b) && s.b[s.i] == c {
 		s.i++
@@ -44,6 +47,7 @@ func (s *scanner) skip(c byte) bool {
 	return false
 }
 
+// space steps over white space, if there is any.
 func (s *scanner) space() {
 	for s.i < len(s.b) {
 		switch s.b[s.i] {
@@ -55,12 +59,13 @@ func (s *scanner) space() {
 	}
 }
 
+// atEnd reports whether only white space is left.
 func (s *scanner) atEnd() bool {
 	s.space()
 	return s.i == len(s.b)
 }
 
-// value steps over one value, and returns false if there is none.
+// value steps over one value of any kind.
 func (s *scanner) value() bool {
 	switch c := s.peek(); c {
 	case '"':
@@ -80,8 +85,8 @@ func (s *scanner) value() bool {
 	}
 }
 
-// object steps over an object and calls member with each key, as it is spelled
-// and with its quotes, and each value. It ends early when member returns false.
+// object steps over an object. It calls member with each key, as the text has it with
+// its quotes, and each value. If member returns false, object does, too.
 func (s *scanner) object(member func(key, value []byte) bool) bool {
 	if !s.open('{') {
 		return false
@@ -140,7 +145,7 @@ func (s *scanner) array() bool {
 	}
 }
 
-// open steps over an opening bracket and the white space behind it.
+// open steps over an opening bracket and the white space after it.
 func (s *scanner) open(bracket byte) bool {
 	if s.depth++; s.depth > maxDepth || !s.skip(bracket) {
 		return false
@@ -149,6 +154,7 @@ func (s *scanner) open(bracket byte) bool {
 	return true
 }
 
+// literal steps over true, false or null.
 func (s *scanner) literal(word string) bool {
 	if len(s.b)-s.i < len(word) || string(s.b[s.i:s.i+len(word)]) != word {
 		return false
@@ -157,7 +163,8 @@ func (s *scanner) literal(word string) bool {
 	return true
 }
 
-// special marks the bytes of a string that do not stand for themselves.
+// special marks the bytes that end the plain part of a string: the quote, the
+// backslash, and the control characters, which JSON forbids.
 var special = func() (t [256]bool) {
 	for c := range 0x20 {
 		t[c] = true
@@ -166,6 +173,7 @@ var special = func() (t [256]bool) {
 	return t
 }()
 
+// string steps over a string literal with its quotes.
 func (s *scanner) string() bool {
 	if !s.skip('"') {
 		return false
@@ -186,7 +194,7 @@ func (s *scanner) string() bool {
 	}
 }
 
-// escape steps over the rest of an escape sequence, behind its backslash.
+// escape steps over an escape sequence after its backslash.
 func (s *scanner) escape() bool {
 	c := s.peek()
 	s.i++
@@ -209,6 +217,7 @@ func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
+// number steps over a number.
 func (s *scanner) number() bool {
 	s.skip('-')
 	if !s.skip('0') && !s.digits() {

@@ -12,6 +12,7 @@ import (
 	"github.com/alot/alotwebhook/internal/strictjson"
 )
 
+// texts are valid and invalid ones, around each rule of the grammar.
 var texts = []string{
 	``, ` `, `{}`, `[]`, `[1,-2.5e+3,0,0.0,1E-2,-0]`, `{"a":{"b":[null,true,false]},"c":""}`, `"\"\\\/\b\f\n\r\t\u00e9"`,
 	`[1,]`, `[,1]`, `{"a":1,}`, `{"a"}`, `{a:1}`, `{"a":}`, `01`, `1.`, `.1`, `-`, `+1`, `1e`, `1e+`, `tru`, `truee`, `nul`,
@@ -27,7 +28,7 @@ func TestValid(t *testing.T) {
 		require.Equal(t, json.Valid([]byte(text)), strictjson.Valid([]byte(text)), "%.40q", text)
 	}
 	require.True(t, json.Valid([]byte("\"\xff\"")))
-	require.False(t, strictjson.Valid([]byte("\"\xff\"")), "and it is UTF-8")
+	require.False(t, strictjson.Valid([]byte("\"\xff\"")), "a string must be UTF-8")
 }
 
 func FuzzValid(f *testing.F) {
@@ -39,6 +40,7 @@ func FuzzValid(f *testing.F) {
 	})
 }
 
+// object reads an object with two known keys.
 func object(text string) (values [2][]byte, err error) {
 	err = strictjson.Object([]byte(text), []string{"id", "tasks"}, values[:])
 	return values, err
@@ -66,11 +68,11 @@ func TestObjectRefuses(t *testing.T) {
 		"{\"\xff\":1}":              "not UTF-8",
 		`{} {}`:                     "not one JSON value",
 		`{"id":1`:                   "not one JSON value",
-		`{"id":1,"id":1}`:           `"id" stands twice`,
-		`{"id":1,"\u0069\u0064":1}`: `"id" stands twice`,
+		`{"id":1,"id":1}`:           `"id" appears twice`,
+		`{"id":1,"\u0069\u0064":1}`: `"id" appears twice`,
 		`{"ID":1}`:                  `the key "ID" differs from "id" in case only`,
 		`{"ta\u017fks":1}`:          `differs from "tasks" in case only`, // the long s folds to s
-		`{"x":1,"X":2}`:             `a key stands twice: "X"`,
+		`{"x":1,"X":2}`:             `a key appears twice: "X"`,
 		twice("\u00e9", 100):        `"` + strings.Repeat(`\u00e9`, 40) + `\u2026"`, // cut between characters
 	} {
 		_, err := object(text)
@@ -78,7 +80,7 @@ func TestObjectRefuses(t *testing.T) {
 	}
 }
 
-// twice is an object with one long key twice.
+// twice returns an object in which one long key appears twice.
 func twice(character string, times int) string {
 	key := strings.Repeat(character, times)
 	return fmt.Sprintf(`{"%s":1,"%s":2}`, key, key)

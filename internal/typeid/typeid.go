@@ -1,5 +1,6 @@
-// Package typeid spells a UUIDv7 as a TypeID: a prefix, "_" and 26 characters of
-// Crockford's base32 in lower case. Source: the TypeID specification, version 0.3.
+// Package typeid formats and parses ids that are TypeIDs: a prefix, "_" and a UUIDv7
+// as 26 characters of Crockford's base32 in lower case. Source: the TypeID
+// specification, version 0.3.
 package typeid
 
 import (
@@ -11,10 +12,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// alphabet is Crockford's, in lower case.
+// alphabet holds the digits of Crockford's base32 in lower case, in order of value.
 const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
-// suffixLen is the length of an id behind its prefix and "_".
+// suffixLen is the number of characters after the prefix and "_".
 const suffixLen = 26
 
 // digits holds the value of each character of the alphabet, and 0xff for every
@@ -29,15 +30,16 @@ var digits = func() (t [256]byte) {
 	return t
 }()
 
-// New makes an id of the present millisecond and random bits. The error is that
-// of the operating system's source of random bytes.
+// New returns an id made of the present millisecond and random bits. The error is
+// that of the operating system's source of random bytes.
 func New(prefix string) (string, error) {
 	u, err := uuid.NewV7()
 	if err != nil {
 		return "", fmt.Errorf("no random bytes for an id: %w", err)
 	}
-	// uuid.NewV7 never goes back, even when the clock was set back by hours or is
-	// faked by a test. Histories are sorted by an id's millisecond: it must be now.
+	// uuid.NewV7 never goes back in time, even if the clock was set back by hours or
+	// is faked by a test. But histories are sorted by an id's millisecond, so it must
+	// be the clock's.
 	if now := time.Now(); unixMilli(u)-now.UnixMilli() > 1000 {
 		SetTime(&u, now)
 	}
@@ -51,20 +53,21 @@ func SetTime(u *uuid.UUID, at time.Time) {
 	copy(u[:6], ms[2:])
 }
 
-// SetV7 marks u as version 7 and variant RFC 9562, whatever its bits were.
+// SetV7 overwrites the bits of u that say version 7 and variant RFC 9562.
 func SetV7(u *uuid.UUID) {
 	u[6] = u[6]&0x0f | 0x70
 	u[8] = u[8]&0x3f | 0x80
 }
 
+// unixMilli returns the millisecond since 1970 that a UUIDv7 begins with.
 func unixMilli(u uuid.UUID) int64 {
 	var ms [8]byte
 	copy(ms[2:], u[:6])
 	return int64(binary.BigEndian.Uint64(ms[:]))
 }
 
-// Format spells the UUID's 128 bits, with two zero bits in front, as 26 digits of
-// 5 bits each.
+// Format returns the id of a UUID under a prefix. Its 128 bits, with two zero bits
+// in front of them, make 26 digits of 5 bits each.
 func Format(prefix string, u uuid.UUID) string {
 	high, low := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
 	var suffix [suffixLen]byte
@@ -75,8 +78,9 @@ func Format(prefix string, u uuid.UUID) string {
 	return prefix + "_" + string(suffix[:])
 }
 
-// Parse reads an id with this prefix. The error completes a sentence that begins
-// with the id, and does not quote it.
+// Parse returns the UUID of an id that must have this prefix. The text of its error
+// is the rest of a sentence that begins with the id, such as "has a character outside
+// …", and does not quote the id.
 func Parse(prefix, id string) (uuid.UUID, error) {
 	suffix, ok := cutPrefix(id, prefix)
 	if !ok {
@@ -102,7 +106,7 @@ func Parse(prefix, id string) (uuid.UUID, error) {
 	return u, nil
 }
 
-// cutPrefix cuts off prefix and "_" without joining them, which would allocate.
+// cutPrefix cuts off prefix and "_", one after the other: to join them would allocate.
 func cutPrefix(id, prefix string) (suffix string, ok bool) {
 	rest, ok := strings.CutPrefix(id, prefix)
 	if !ok {
@@ -111,8 +115,8 @@ func cutPrefix(id, prefix string) (suffix string, ok bool) {
 	return strings.CutPrefix(rest, "_")
 }
 
-// Time returns the millisecond that an id with this prefix begins with; ok is
-// false when it is not such an id.
+// Time returns the millisecond that an id with this prefix begins with, in UTC; ok is
+// false if id is not such an id.
 func Time(prefix, id string) (at time.Time, ok bool) {
 	u, err := Parse(prefix, id)
 	if err != nil {
@@ -121,9 +125,9 @@ func Time(prefix, id string) (at time.Time, ok bool) {
 	return time.UnixMilli(unixMilli(u)).UTC(), true
 }
 
-// First returns the least id of a millisecond: every id made then or later is
-// greater or equal. Times outside the 48 bits of a UUIDv7 become the nearest one
-// inside.
+// First returns the smallest id of a millisecond: every id made then or later is
+// greater or equal. A time outside the 48 bits of a UUIDv7 is replaced by the nearest
+// time inside.
 func First(prefix string, at time.Time) string {
 	var u uuid.UUID
 	SetTime(&u, time.UnixMilli(min(max(at.UnixMilli(), 0), 1<<48-1)))

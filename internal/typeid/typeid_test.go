@@ -32,7 +32,7 @@ func TestVectors(t *testing.T) {
 	for _, v := range loadTypeIDs(t, "../../testdata/typeid/valid.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
-			// A prefix is optional there; here every id has one.
+			// A TypeID may lack a prefix; every id of this package has one.
 			prefix, id := v.Prefix, v.TypeID
 			if prefix == "" {
 				prefix, id = "evt", "evt_"+id
@@ -53,7 +53,7 @@ func TestInvalidVectors(t *testing.T) {
 			t.Parallel()
 			_, err := typeid.Parse("evt", v.TypeID)
 			require.Error(t, err, v.Description)
-			// What is wrong with the suffix is wrong under our own prefix, too.
+			// A suffix that is wrong must be refused under our own prefix, too.
 			if suffix, ok := strings.CutPrefix(v.TypeID, "prefix_"); ok {
 				_, err := typeid.Parse("evt", "evt_"+suffix)
 				require.Error(t, err, v.Description)
@@ -75,12 +75,12 @@ func TestNewHoldsItsMillisecond(t *testing.T) {
 			at, ok := typeid.Time("evt", id)
 			require.True(t, ok)
 			require.WithinDuration(t, time.Now(), at, time.Second)
-			time.Sleep(time.Hour) // faked
+			time.Sleep(time.Hour) // of faked time
 		}
 	})
 }
 
-func TestTimeOfWhatIsNoID(t *testing.T) {
+func TestTimeRefusesOtherIDs(t *testing.T) {
 	t.Parallel()
 	_, ok := typeid.Time("evt", "wh_01jcc7wjz3e4qv8x5k2m9n6p0r")
 	require.False(t, ok)
@@ -98,7 +98,7 @@ func TestFirst(t *testing.T) {
 	require.Equal(t, typeid.First("dlv", time.UnixMilli(1<<48-1)), typeid.First("dlv", time.UnixMilli(1<<50)))
 }
 
-// eventIDForm is what a TypeID is, written another way.
+// eventIDForm describes the ids that Parse must accept, independently of its code.
 var eventIDForm = regexp.MustCompile(`\Aevt_[0-7][0-9a-hjkmnp-tv-z]{25}\z`)
 
 func FuzzParse(f *testing.F) {

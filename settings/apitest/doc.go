@@ -1,5 +1,4 @@
-// Package apitest tests the management API over every store, and holds each
-// answer to the API's own OpenAPI document. It is a module of its own, since the
-// stores and the validator of OpenAPI are dependencies that package settings
-// does without.
+// Package apitest tests the management API over every store, and validates each
+// response against the API's OpenAPI document. It is a module of its own, because
+// package settings must not depend on the stores and on the validator.
 package apitest

@@ -18,9 +18,9 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// document loads the OpenAPI document anew, so that tests share nothing. Here
-// its answers are closed: customers are told to expect more keys, but what is
-// answered today is all described.
+// document loads the OpenAPI document, anew for each test so that tests share nothing.
+// Its schemas are closed: customers have to expect keys that are not described, but
+// the responses of today have none.
 func document(t testing.TB) *openapi3.T {
 	t.Helper()
 	doc := decode(t, settings.OpenAPI()).(map[string]any)
@@ -30,8 +30,9 @@ func document(t testing.TB) *openapi3.T {
 	return load(t, text)
 }
 
-// closeSchemas allows no further keys where a schema does not say that it does.
-// One that extends others takes their place first: it could not be closed else.
+// closeSchemas forbids keys that a schema does not describe, unless the schema allows
+// them itself. A schema that extends others first gets copies of their properties,
+// because a closed schema cannot extend another.
 func closeSchemas(schemas map[string]any) {
 	for _, s := range schemas {
 		schema := s.(map[string]any)
@@ -79,15 +80,15 @@ func TestEveryOperationIsExplained(t *testing.T) {
 			require.NotEmpty(t, o.OperationID, "%s %s", method, path)
 			require.False(t, ids[o.OperationID], o.OperationID)
 			ids[o.OperationID] = true
-			for status := range o.Responses.Map() { // which the validator does not look at
+			for status := range o.Responses.Map() { // the validator does not check the form of a status
 				require.Regexp(t, "^([2-5][0-9][0-9]|[2-5]XX|default)$", status, "%s %s", method, path)
 			}
 		}
 	}
 }
 
-// operation finds what the document says about a request: a path without a
-// parameter goes before one with.
+// operation returns what the document says about a request. A path without a parameter
+// goes before one with a parameter.
 func operation(t testing.TB, doc *openapi3.T, method, path string) *routers.Route {
 	t.Helper()
 	var found *routers.Route
@@ -101,13 +102,15 @@ func operation(t testing.TB, doc *openapi3.T, method, path string) *routers.Rout
 	return found
 }
 
+// fits reports whether a path matches a pattern of the document.
 func fits(pattern, path string) bool {
 	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
 	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || w == "{id}" })
 }
 
-// hold validates an answer, and the request where it was one to be accepted.
-func hold(t testing.TB, route *routers.Route, r *http.Request, status int, header http.Header, body []byte) {
+// validate checks a response against the document, and its request too if the request
+// was accepted.
+func validate(t testing.TB, route *routers.Route, r *http.Request, status int, header http.Header, body []byte) {
 	t.Helper()
 	input := &openapi3filter.RequestValidationInput{
 		Request: r, Route: route, QueryParams: r.URL.Query(),
@@ -124,7 +127,7 @@ func hold(t testing.TB, route *routers.Route, r *http.Request, status int, heade
 	}), "%d %s", status, body)
 }
 
-// segment is what stands for {id} in the path.
+// segment returns the part of the path at the place of {id}.
 func segment(pattern, path string) string {
 	i := slices.Index(strings.Split(pattern, "/"), "{id}")
 	if i < 0 {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
@@ -27,9 +28,13 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
-// stores are those that the API is tested over.
+// stores are the stores that the tests run over.
 var stores = map[string]func(testing.TB) alotwebhook.Store{
 	"memory": func(testing.TB) alotwebhook.Store { return memory.New() },
 	"sqlite": func(t testing.TB) alotwebhook.Store {
@@ -46,7 +51,7 @@ var stores = map[string]func(testing.TB) alotwebhook.Store{
 	},
 }
 
-// onEveryStore runs a test over each of them.
+// onEveryStore runs a test over each of the stores.
 func onEveryStore(t *testing.T, test func(t *testing.T, h *host)) {
 	t.Helper()
 	for name, open := range stores {
@@ -57,14 +62,14 @@ func onEveryStore(t *testing.T, test func(t *testing.T, h *host)) {
 	}
 }
 
-// host mounts the API; seen are the answers it gave, as "createEndpoint 201".
+// host mounts the API.
 type host struct {
 	t          testing.TB
 	store      *flaky
 	dispatcher *alotwebhook.Dispatcher
 	handler    http.Handler
 	doc        *openapi3.T
-	seen       map[string]bool
+	seen       map[string]bool // the responses so far, as "createEndpoint 201"
 }
 
 func newHost(t testing.TB, store alotwebhook.Store) *host {
@@ -73,7 +78,8 @@ func newHost(t testing.TB, store alotwebhook.Store) *host {
 	return h
 }
 
-// restart is another process on the same store.
+// restart makes a new dispatcher and a new API over the same store, as another process
+// has them.
 func (h *host) restart() {
 	h.t.Helper()
 	logger := slog.New(slog.DiscardHandler)
@@ -88,7 +94,7 @@ func (h *host) restart() {
 	require.NoError(h.t, err)
 }
 
-// run has the dispatcher deliver until the test ends.
+// run runs the dispatcher until the test ends.
 func (h *host) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -99,7 +105,7 @@ func (h *host) run() {
 	})
 }
 
-// flaky is a store that can be told to fail.
+// flaky is a store whose methods fail while broken is set.
 type flaky struct {
 	alotwebhook.Store
 	broken atomic.Bool
@@ -139,7 +145,7 @@ func (f *flaky) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 	return f.Store.Delivery(ctx, id)
 }
 
-// reply is an answer, as text and decoded.
+// reply is a response of the API, with its body as text and decoded.
 type reply struct {
 	status int
 	header http.Header
@@ -147,7 +153,9 @@ type reply struct {
 	json   map[string]any
 }
 
-// do asks as org_a, unless a header says otherwise, and holds the answer to the document.
+// do sends a request and validates its response, which must have the status want. The
+// organization is org_a, unless a header says otherwise. The headers are name and
+// value in turn.
 func (h *host) do(want int, method, target, body string, header ...string) reply {
 	h.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
@@ -167,7 +175,7 @@ func (h *host) do(want int, method, target, body string, header ...string) reply
 	}
 	got := reply{status: w.Code, header: w.Result().Header, text: w.Body.String()}
 	route := operation(h.t, h.doc, method, r.URL.Path)
-	hold(h.t, route, r, got.status, got.header, w.Body.Bytes())
+	validate(h.t, route, r, got.status, got.header, w.Body.Bytes())
 	h.seen[fmt.Sprint(route.Operation.OperationID, " ", got.status)] = true
 	if got.text != "" {
 		got.json = decode(h.t, w.Body.Bytes()).(map[string]any)
@@ -181,13 +189,13 @@ func decode(t testing.TB, body []byte) (v any) {
 	return v
 }
 
-// text is a string of the answer.
+// str returns a string of the response, by its key.
 func (r reply) str(key string) string {
 	s, _ := r.json[key].(string)
 	return s
 }
 
-// fields are those that a problem names.
+// fields returns the fields that a problem names.
 func (r reply) fields() (names []string) {
 	errs, _ := r.json["errors"].([]any)
 	for _, e := range errs {
@@ -202,4 +210,54 @@ const published = `{"url": "https://yourapp.example.com/alot/webhook", "events":
 func (h *host) create(body string, header ...string) string {
 	h.t.Helper()
 	return "/v1/webhooks/" + h.do(201, "POST", "/v1/webhooks", body, header...).str("id")
+}
+
+// fail emits n events of org_a and makes their deliveries fail. It returns the ids of
+// the events, oldest first.
+func (h *host) fail(n int) (ids []string) {
+	h.t.Helper()
+	for range n {
+		event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_a", map[string]string{"candidateName": "Jane Smith"})
+		require.NoError(h.t, err)
+		require.NoError(h.t, h.dispatcher.Emit(h.t.Context(), event))
+		ids = append(ids, event.ID)
+	}
+	for claimed := 0; claimed < n; {
+		got, err := h.store.Claim(h.t.Context(), alotwebhook.ClaimRequest{Limit: 100, PerEndpoint: 100, Lease: time.Minute})
+		require.NoError(h.t, err)
+		require.NotEmpty(h.t, got.Deliveries)
+		claimed += len(got.Deliveries)
+		var outcomes []alotwebhook.Outcome
+		for _, c := range got.Deliveries {
+			outcomes = append(outcomes, alotwebhook.Outcome{
+				DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateFailed,
+				Attempt: alotwebhook.Attempt{
+					Number: c.Attempt, StartedAt: time.Now(), Duration: 84 * time.Millisecond,
+					StatusCode: 503, Reason: alotwebhook.ReasonStatus, Detail: "The endpoint answered 503.",
+				},
+			})
+		}
+		lost, err := h.store.Finish(h.t.Context(), outcomes)
+		require.NoError(h.t, err)
+		require.Empty(h.t, lost)
+	}
+	return ids
+}
+
+// wait reads a delivery or a recovery until it has the status.
+func (h *host) wait(path, status string) reply {
+	h.t.Helper()
+	return h.waitFor(path, func(got reply) bool { return got.str("status") == status })
+}
+
+// waitFor reads until the thing is as wanted.
+func (h *host) waitFor(path string, wanted func(reply) bool) reply {
+	h.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		got := h.do(200, "GET", path, "")
+		if wanted(got) {
+			return got
+		}
+		require.True(h.t, time.Now().Before(deadline), got.text)
+	}
 }

@@ -22,18 +22,19 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// catalogue is that of a host with types of its own, one of them with nothing but a name.
+// catalogue returns the event types of a host that has two of its own, one of them with
+// nothing but a name.
 func catalogue() []alotwebhook.EventType {
 	return append(alotwebhook.DefaultEventTypes(),
 		alotwebhook.EventType{
 			Name: "candidate.withdrew", Description: "A candidate <withdrew> & left.",
 			Example: json.RawMessage(`{"sessionId":"sess_123","sequence":9007199254740993}`),
 		},
-		alotwebhook.EventType{Name: "redeliver"}, // as an operation of the API is called
+		alotwebhook.EventType{Name: "redeliver"}, // has the name of an operation of the API
 	)
 }
 
-// sender is a dispatcher over that catalogue, and the document that its API serves.
+// sender returns a dispatcher with that catalogue, and the document that its API serves.
 func sender(t *testing.T, standard bool) (*alotwebhook.Dispatcher, []byte) {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
@@ -67,13 +68,13 @@ func TestTheServedDocumentHasTheHostsEventTypes(t *testing.T) {
 	require.Contains(t, string(text), `"data":{"sessionId":"sess_123","sequence":9007199254740993}`)
 }
 
-// received is a request as an endpoint gets it.
+// received is a request that an endpoint received.
 type received struct {
 	header http.Header
 	body   []byte
 }
 
-// receive serves an endpoint and hands on what it gets.
+// receive starts an endpoint. It returns its URL and the requests that it receives.
 func receive(t *testing.T) (url string, requests <-chan received) {
 	t.Helper()
 	got := make(chan received, 100)
@@ -89,7 +90,7 @@ func receive(t *testing.T) (url string, requests <-chan received) {
 	return server.URL, got
 }
 
-// deliver sends an event of each type to an endpoint and returns the requests, by type.
+// deliver sends an event of each type to an endpoint, and returns the requests by type.
 func deliver(t *testing.T, d *alotwebhook.Dispatcher) map[string]received {
 	t.Helper()
 	url, requests := receive(t)
@@ -99,7 +100,7 @@ func deliver(t *testing.T, d *alotwebhook.Dispatcher) map[string]received {
 	}
 	endpoint, err := d.CreateEndpoint(t.Context(), endpoint)
 	require.NoError(t, err)
-	_, err = d.RotateSecret(t.Context(), endpoint.ID, "", time.Now().Add(time.Hour)) // signs twice meanwhile
+	_, err = d.RotateSecret(t.Context(), endpoint.ID, "", time.Now().Add(time.Hour)) // until then, each request has two signatures
 	require.NoError(t, err)
 	for _, eventType := range catalogue() {
 		_, err := d.SendTest(t.Context(), endpoint.ID, eventType.Name)
@@ -117,14 +118,14 @@ func deliver(t *testing.T, d *alotwebhook.Dispatcher) map[string]received {
 		select {
 		case r := <-requests:
 			byType[r.header.Get(alotwebhook.EventHeader)] = r
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			require.FailNow(t, "not everything was delivered", "%d of %d", len(byType), len(catalogue()))
 		}
 	}
 	return byType
 }
 
-// asDescribed validates a request against what is said under webhooks.
+// asDescribed checks a request against its description under webhooks.
 func asDescribed(t *testing.T, doc *openapi3.T, eventType string, r received) error {
 	t.Helper()
 	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(r.body))
@@ -159,7 +160,7 @@ func TestWhatEndpointsReceiveIsAsDescribed(t *testing.T) {
 	}
 }
 
-// What the description says is what keeps others' requests out.
+// The description is exact enough to tell the requests of others from genuine ones.
 func TestWhatIsNotAsDescribedIsFound(t *testing.T) {
 	t.Parallel()
 	d, text := sender(t, true)

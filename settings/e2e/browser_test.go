@@ -1,5 +1,5 @@
-// Package e2e tests the pages Settings → Webhooks in a Chromium, with script and
-// without. What it looks at it keeps as pictures in the test's artefacts.
+// Package e2e tests the pages Settings → Webhooks in Chromium, with script and without.
+// It keeps pictures of the pages in the artefacts of the tests.
 package e2e
 
 import (
@@ -22,13 +22,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is for what takes milliseconds.
-const patience = 60 * time.Second
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
 
 //go:embed testdata/axe.min.js
 var axe string
 
-// chromium is the one browser of all tests; each tab has a profile of its own.
+// chromium starts the browser that all tests share. Each tab has a profile of its own.
 var chromium = sync.OnceValues(func() (context.Context, error) {
 	path, err := findChromium()
 	if err != nil {
@@ -36,7 +37,7 @@ var chromium = sync.OnceValues(func() (context.Context, error) {
 	}
 	allocator, _ := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path),
-		chromedp.NoSandbox, // root has none
+		chromedp.NoSandbox, // Chromium has no sandbox for root
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
@@ -64,20 +65,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tab is a window with a page.
+// tab is a tab of the browser.
 type tab struct {
 	t      testing.TB
 	ctx    context.Context
-	base   string // of the pages, with a slash at the end
+	base   string // URL of the pages, with a slash at the end
 	script bool
-	// expected are parts of what the console may say.
+	// expected are parts of the messages that the console may have.
 	expected []string
 
 	mu      sync.Mutex
 	console []string
 }
 
-// open opens a tab. Whatever its console says fails the test.
+// open opens a tab. A warning or an error in its console fails the test.
 func open(t testing.TB, base string, script bool) *tab {
 	t.Helper()
 	if _, err := findChromium(); err != nil {
@@ -90,7 +91,7 @@ func open(t testing.TB, base string, script bool) *tab {
 	require.NoError(t, err)
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	require.NoError(t, chromedp.Do(ctx)) // the context of the first steps is the tab's life
+	require.NoError(t, chromedp.Do(ctx)) // the tab lives as long as the context of its first steps
 	b := &tab{t: t, ctx: ctx, base: base, script: script}
 	b.do(chromedp.EmulateViewport(1280, 900))
 	messages := chromedp.Console(ctx)
@@ -144,7 +145,7 @@ func run[T any](b *tab, a chromedp.Action[T]) T {
 	return value
 }
 
-// visit goes to a page by its path below the mount.
+// visit opens a page by its path below the mount.
 func (b *tab) visit(path string) {
 	b.t.Helper()
 	b.do(chromedp.Navigate(b.base + path))
@@ -160,31 +161,50 @@ func (b *tab) fill(selector, text string) {
 	b.do(chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// choose selects an option by the keys that a person would press.
+// choose selects an option by typing its text, as a person does.
 func (b *tab) choose(selector, text string) {
 	b.t.Helper()
 	b.do(chromedp.Focus(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// text is what there is to read.
+// text returns the text that the page shows.
 func (b *tab) text() string {
-	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
-	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
-	if err != nil {
-		return "" // between two pages
-	}
-	return text
+	return b.value(`document.body?.innerText ?? ""`)
 }
 
-// sees waits until the page says all of that.
+// value is that of an expression now, and nothing between two pages.
+func (b *tab) value(expression string) string {
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[string](expression))
+	if err != nil {
+		require.NoError(b.t, ctx.Err(), expression)
+		return ""
+	}
+	return value
+}
+
+// becomes waits until an expression has a value that is wanted. It looks from
+// outside: a page that nobody sees draws no frames in which to look.
+func (b *tab) becomes(expression string, wanted func(value string) bool) (value string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if value = b.value(expression); wanted(value) {
+			return value
+		}
+	}
+	require.Fail(b.t, "it did not become what is wanted", "%s is %q in:\n%s", expression, value, b.text())
+	return ""
+}
+
+// sees waits until the page shows all of the words.
 func (b *tab) sees(words ...string) {
 	b.t.Helper()
 	b.waits(false, words...)
 }
 
-// comes waits until the page says all of that; without script somebody has to
-// look again.
+// comes waits until the page shows all of the words. Without script, it loads the page
+// again until then.
 func (b *tab) comes(words ...string) {
 	b.t.Helper()
 	b.waits(!b.script, words...)
@@ -214,7 +234,7 @@ func missing(text string, words []string) string {
 	return ""
 }
 
-// path is where the tab is, below the mount.
+// path returns the path and query of the tab's address, below the mount.
 func (b *tab) path() string {
 	b.t.Helper()
 	path, found := strings.CutPrefix(run(b, chromedp.Location()), b.base)
@@ -222,8 +242,8 @@ func (b *tab) path() string {
 	return path
 }
 
-// at waits until the tab's address, below the mount, is as wanted: it may change
-// after the text.
+// at waits until the address of the tab, below the mount, is as wanted. The address can
+// change later than the text.
 func (b *tab) at(wanted func(path string) bool, message ...any) {
 	b.t.Helper()
 	address := ""
@@ -238,7 +258,7 @@ func (b *tab) at(wanted func(path string) bool, message ...any) {
 
 func is(want string) func(string) bool { return func(path string) bool { return path == want } }
 
-// theme is how the viewer likes it: light or dark.
+// theme makes the browser prefer a theme, "light" or "dark".
 func (b *tab) theme(name string) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -249,7 +269,7 @@ func (b *tab) theme(name string) {
 	}))
 }
 
-// zone is where the viewer is.
+// zone sets the time zone of the browser.
 func (b *tab) zone(name string) {
 	b.t.Helper()
 	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -258,13 +278,13 @@ func (b *tab) zone(name string) {
 	}))
 }
 
-// size sets the width that the viewer has.
+// size sets the width of the tab, in CSS pixels.
 func (b *tab) size(width int64) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, 900))
 }
 
-// requireAccessible holds the page against all rules of axe-core.
+// requireAccessible checks the page by all rules of axe-core.
 func (b *tab) requireAccessible(what string) {
 	b.t.Helper()
 	run(b, chromedp.Evaluate[bool](axe+"; true"))
@@ -276,21 +296,22 @@ func (b *tab) requireAccessible(what string) {
 	require.Empty(b.t, violations, what)
 }
 
-// requireFits fails if the page has to be scrolled sideways.
+// requireFits fails if the page is wider than the tab.
 func (b *tab) requireFits(what string) {
 	b.t.Helper()
 	wide := run(b, chromedp.Evaluate[string](`[document.documentElement.scrollWidth, document.documentElement.clientWidth].join(" of ")`))
 	require.True(b.t, run(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth <= document.documentElement.clientWidth`)), "%s: %s", what, wide)
 }
 
-// picture keeps the whole page.
+// picture keeps a picture of the whole page.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	data := run(b, chromedp.FullScreenshot(100))
 	require.NoError(b.t, os.WriteFile(filepath.Join(artifacts(b.t), name+".png"), data, 0o600))
 }
 
-// artifacts is the folder of the pictures: ALOT_TEST_ARTIFACTS, or the test's own.
+// artifacts returns the folder of the pictures: one in ALOT_TEST_ARTIFACTS if that is
+// set, and otherwise that of the test.
 func artifacts(t testing.TB) string {
 	t.Helper()
 	dir := os.Getenv("ALOT_TEST_ARTIFACTS")
@@ -302,7 +323,7 @@ func artifacts(t testing.TB) string {
 	return dir
 }
 
-// pictureName is "history-390-dark".
+// pictureName returns a name such as "history-390-dark".
 func pictureName(page string, width int64, theme string) string {
 	return fmt.Sprintf("%s-%d-%s", page, width, theme)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// TestPagesInChi: Mount leaves the request's path as it is.
+// chi's Mount leaves the path of a request as it is, unlike http.StripPrefix.
 func TestPagesInChi(t *testing.T) {
 	t.Parallel()
 	d, err := alotwebhook.NewDispatcher(memory.New(), nil)

@@ -12,7 +12,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// withAndWithoutScript runs a test in two tabs, one of which has no script.
+// withAndWithoutScript runs a test twice: once with script, and once with script disabled.
 func withAndWithoutScript(t *testing.T, f func(t *testing.T, script bool)) {
 	for name, script := range map[string]bool{"with script": true, "without script": false} {
 		t.Run(name, func(t *testing.T) {
@@ -22,14 +22,15 @@ func withAndWithoutScript(t *testing.T, f func(t *testing.T, script bool)) {
 	}
 }
 
-// customer is somebody with a service and the pages before them.
+// customer is somebody who has a service and uses the pages in a tab.
 type customer struct {
 	*tab
 	service  *receiver
-	endpoint string // the page's path
+	endpoint string // path of the endpoint's page
 }
 
-// TestAnEndpointsLife is all that a customer does with an endpoint.
+// A customer does everything that there is to do with an endpoint, from adding it to
+// deleting it.
 func TestAnEndpointsLife(t *testing.T) {
 	t.Parallel()
 	withAndWithoutScript(t, func(t *testing.T, script bool) {
@@ -53,12 +54,12 @@ func (c *customer) registers() {
 	c.fill("#field-url", c.service.url)
 	c.fill("#field-description", "My service")
 	c.click("form button.primary")
-	c.sees("Endpoint registered", "shown this once")
+	c.sees("Endpoint added", "shown only this once")
 	secret := run(c.tab, chromedp.Text(chromedp.ID("secret")))
 	require.NotEmpty(c.t, secret)
 	c.service.set(func(r *receiver) { r.secret = alotwebhook.Secret(secret) })
 	c.do(chromedp.Reload())
-	c.sees("was registered already")
+	c.sees("was already added")
 	require.NotContains(c.t, c.text(), secret)
 	c.visit("")
 	c.sees("My service", "Enabled", "candidate.completed")
@@ -68,7 +69,7 @@ func (c *customer) registers() {
 	c.endpoint = c.path()
 }
 
-// tests sends a test event and lands on its delivery.
+// tests sends a test event, which leads to the page of its delivery.
 func (c *customer) tests() {
 	c.visit(c.endpoint)
 	c.click(`form[action$="/test"] button`)
@@ -110,7 +111,7 @@ func (c *customer) recovers() {
 	c.comes("Last recovery", "1 delivery sent again")
 	c.comes("Delivered")
 	c.visit("history?status=failed")
-	c.comes("No delivery fits")
+	c.comes("No delivery matches")
 	require.Equal(c.t, 3, c.service.received())
 }
 
@@ -137,9 +138,9 @@ func (c *customer) rotates() {
 func (c *customer) disablesAndEnables() {
 	c.visit(c.endpoint)
 	c.click(`form[action$="/disable"] button`)
-	c.sees("Endpoint disabled", "goes out when you enable it")
+	c.sees("Endpoint disabled", "sent when you enable the endpoint")
 	c.tests()
-	c.sees("Parked", "Waiting, because its endpoint is disabled")
+	c.sees("Parked", "Waiting, because the endpoint is disabled")
 	parked := c.path()
 	c.visit(c.endpoint)
 	c.click(`form[action$="/enable"] button`)
@@ -162,7 +163,8 @@ func (c *customer) deletes() {
 	c.sees("deleted", "Delivered")
 }
 
-// TestHistoryIsSearched: the filters make the address, with script a short one.
+// The filters become part of the address. With script, the address has only the filters
+// that are set.
 func TestHistoryIsSearched(t *testing.T) {
 	t.Parallel()
 	withAndWithoutScript(t, func(t *testing.T, script bool) {
@@ -179,19 +181,19 @@ func TestHistoryIsSearched(t *testing.T) {
 		b.comes("Failed")
 		b.choose("#status", "Delivered")
 		b.click(".filters .primary")
-		b.sees("No delivery fits")
+		b.sees("No delivery matches")
 		if script {
 			b.at(is("history?status=delivered"))
 		} else {
 			b.at(func(path string) bool { return strings.Contains(path, "status=delivered") })
 			require.Contains(t, b.text(), "(UTC)")
 		}
-		if script { // the browser's own keys still lead back and forth
+		if script { // the back and forward buttons of the browser still work
 			b.do(chromedp.NavigateBack())
 			b.sees("Failed", "candidate.invited")
 			b.at(is("history"))
 			b.do(chromedp.NavigateForward())
-			b.sees("No delivery fits")
+			b.sees("No delivery matches")
 		}
 		b.click(".filters a.button")
 		b.sees("candidate.invited")
@@ -202,7 +204,7 @@ func TestHistoryIsSearched(t *testing.T) {
 	})
 }
 
-// TestHistoryUpdatesByItself, without the page being loaded again, until it is paused.
+// The history shows new deliveries without loading the page again, until it is paused.
 func TestHistoryUpdatesByItself(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -214,11 +216,11 @@ func TestHistoryUpdatesByItself(t *testing.T) {
 	require.NoError(t, err)
 	service.set(func(r *receiver) { r.secret = "x" })
 	b.visit("history")
-	b.sees("No deliveries yet", "Updates by itself")
+	b.sees("No deliveries yet", "Updates automatically")
 	run(b, chromedp.Evaluate[int](`window.before = 1`))
 	h.emit(t)
 	b.sees("Delivered", "candidate.invited")
-	b.sees("One new delivery") // said to screen readers
+	b.sees("One new delivery") // announced to screen readers
 	require.Contains(t, run(b, chromedp.Evaluate[string](`document.querySelector("td.when time").title`)), "Z")
 	require.NotContains(t, run(b, chromedp.Text(chromedp.CSS("td.when"))), "UTC", "the viewer's own time")
 	b.click("#toggle")
@@ -226,15 +228,15 @@ func TestHistoryUpdatesByItself(t *testing.T) {
 	b.at(is("history?live=off"))
 	require.False(t, run(b, chromedp.Evaluate[bool](`document.getElementById("live").hasAttribute("hx-trigger")`)))
 	b.click("#toggle")
-	b.sees("Updates by itself")
+	b.sees("Updates automatically")
 	require.Equal(t, 1, run(b, chromedp.Evaluate[int](`window.before`)), "the page was loaded again")
 }
 
-// TestARecoveryShowsHowFarItIs, and goes on showing it.
+// The page of an endpoint shows the progress of a recovery, and keeps it up to date.
 func TestARecoveryShowsHowFarItIs(t *testing.T) {
 	t.Parallel()
 	withAndWithoutScript(t, func(t *testing.T, script bool) {
-		h := newIdleHost(t) // nobody takes the recovery further but this test
+		h := newIdleHost(t) // only this test changes the recovery
 		e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
 			OrganizationID: "org_123", URL: "https://hooks.example.test/alot", EventTypes: []string{alotwebhook.EventCandidateInvited},
 		})
@@ -247,7 +249,7 @@ func TestARecoveryShowsHowFarItIs(t *testing.T) {
 		}
 		page, _, err := h.dispatcher.DeliveryPage(t.Context(), alotwebhook.Filter{EndpointID: e.ID})
 		require.NoError(t, err)
-		recovery.Cursor = page[0].ID // of now: half of the way
+		recovery.Cursor = page[0].ID // the delivery is of now, the middle of the period
 		require.NoError(t, h.store.PutRecovery(t.Context(), recovery))
 
 		b := open(t, h.base, script)
@@ -273,7 +275,7 @@ func number(t *testing.T, text string) int {
 	return n
 }
 
-// TestTimesAreTheViewersOwn: shown in their zone, and taken in it by the filters.
+// Times are shown in the zone of the browser, and the filters take times in that zone.
 func TestTimesAreTheViewersOwn(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -284,11 +286,11 @@ func TestTimesAreTheViewersOwn(t *testing.T) {
 	require.NotContains(t, b.text(), "(UTC)")
 	require.Equal(t, "2026-01-01T05:30", run(b, chromedp.Evaluate[string](`document.getElementById("since").value`)))
 	b.click(".filters .primary")
-	b.at(is("history?since=2026-01-01T00%3A00%3A00")) // encoded by the form
-	b.sees("No delivery fits")
+	b.at(is("history?since=2026-01-01T00%3A00%3A00")) // the form encodes the colons
+	b.sees("No delivery matches")
 }
 
-// TestWhatIsShownCanBeCopied, or is selected where a page may not copy.
+// A button copies a text. If the browser does not allow that, the button selects the text.
 func TestWhatIsShownCanBeCopied(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -299,14 +301,14 @@ func TestWhatIsShownCanBeCopied(t *testing.T) {
 	b := open(t, h.base, true)
 	b.visit(e.ID)
 	b.click(`[data-copy="endpoint-id"]`)
-	said := run(b, chromedp.Poll[string](`document.getElementById("announce").textContent`))
+	said := b.becomes(`document.getElementById("announce").textContent`, func(said string) bool { return said != "" })
 	if said != "Copied" {
 		require.Equal(t, e.ID, run(b, chromedp.Evaluate[string](`getSelection().toString()`)))
 	}
 }
 
-// TestTheKeyboardIsEnough: the first stop is the way past the navigation, and
-// after an action the focus is on what it says.
+// The first stop of the tab key is the link that skips the navigation. After an action
+// the focus is on the sentence that says what was done.
 func TestTheKeyboardIsEnough(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -320,12 +322,13 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	require.Equal(t, "skip", run(b, chromedp.Evaluate[string](`document.activeElement.className`)))
 	b.do(chromedp.Focus(chromedp.CSS(`form[action$="/disable"] button`)), chromedp.KeyEvent("\r"))
 	b.sees("Endpoint disabled")
-	require.Equal(t, "flash", run(b, chromedp.Poll[string](`document.activeElement.id`)))
-	b.at(is(e.ID), "the word of what was done stays out of the address")
+	b.becomes(`document.activeElement.id`, is("flash"))
+	b.at(is(e.ID), "the parameter that says what was done is removed from the address")
 }
 
-// TestASecondClickLosesNoSecret: the browser would show the answer to the last
-// form that it sent, which has no secret. Coming back, it can be sent again.
+// A second click on a form that generates a secret sends nothing: otherwise the browser
+// would show the second response, which has no secret. After going back to the page, the
+// form can be sent again.
 func TestASecondClickLosesNoSecret(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

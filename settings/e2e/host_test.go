@@ -22,10 +22,10 @@ import (
 type host struct {
 	store      alotwebhook.Store
 	dispatcher *alotwebhook.Dispatcher
-	base       string // of the pages
+	base       string // URL of the pages
 }
 
-// newHost returns one at work.
+// newHost returns a host whose dispatcher runs.
 func newHost(t testing.TB) *host {
 	t.Helper()
 	h := newIdleHost(t)
@@ -36,7 +36,7 @@ func newHost(t testing.TB) *host {
 	return h
 }
 
-// newIdleHost returns one that delivers nothing.
+// newIdleHost returns a host whose dispatcher delivers nothing.
 func newIdleHost(t testing.TB) *host {
 	t.Helper()
 	store := memory.New()
@@ -58,7 +58,7 @@ func newIdleHost(t testing.TB) *host {
 	return &host{store, d, server.URL + "/settings/webhooks/"}
 }
 
-// emit is what the product does.
+// emit emits an event, as the product does.
 func (h *host) emit(t testing.TB) {
 	t.Helper()
 	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateInvited, "org_123", map[string]string{"sessionId": "sess_1"})
@@ -66,14 +66,14 @@ func (h *host) emit(t testing.TB) {
 	require.NoError(t, h.dispatcher.Emit(context.Background(), event))
 }
 
-// receiver is a customer's service.
+// receiver is the service of a customer.
 type receiver struct {
 	url string
 
 	mu      sync.Mutex
 	broken  bool
 	secret  alotwebhook.Secret
-	genuine int // events that the secret signed
+	genuine int // how many events were signed with the secret
 }
 
 func newReceiver(t testing.TB) *receiver {

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// monolith starts examples/monolith with its day of history and returns its
-// address, and that of the session that it offers.
+// monolith starts examples/monolith with a day of history. It returns its address, and
+// the address that signs a visitor in.
 func monolith(t testing.TB) (address, login string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "monolith")
@@ -43,7 +43,7 @@ func monolith(t testing.TB) (address, login string) {
 	return "", ""
 }
 
-// scene is a page to look at: what to do to see it.
+// scene is a page to make pictures of, with the steps that lead to it.
 type scene struct {
 	name string
 	show func(*tab)
@@ -51,7 +51,7 @@ type scene struct {
 
 func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 
-// linked goes to the page that something of a page leads to.
+// linked opens the page that a link of another page leads to.
 func linked(path, selector string) func(*tab) {
 	return func(b *tab) {
 		b.visit(path)
@@ -60,7 +60,8 @@ func linked(path, selector string) func(*tab) {
 	}
 }
 
-// endpointNamed goes to the page of the endpoint whose URL ends so.
+// endpointNamed opens a page of the endpoint whose URL contains the end. below is the
+// rest of the page's path.
 func endpointNamed(b *tab, end, below string) {
 	b.visit("")
 	href := run(b, chromedp.Evaluate[string](`[...document.querySelectorAll(".lead a")].find((a) => a.textContent.includes("`+end+`")).href`))
@@ -95,7 +96,7 @@ var scenes = []scene{
 		b.fill("#field-url", "https://new.example.test/alot")
 		b.click(`input[value="candidate.invited"]`)
 		b.click("form button.primary")
-		b.sees("Endpoint registered")
+		b.sees("Endpoint added")
 	}},
 	{"missing", at("nothing")},
 	{"recovering", func(b *tab) {
@@ -109,8 +110,8 @@ var scenes = []scene{
 	}},
 }
 
-// TestEveryPageIsFitToBeSeen looks at every page in both themes, on a desk and
-// on a phone, and holds each against axe-core. The pictures are for people.
+// The test opens every page in both themes, in the widths of a desktop and of a phone. It
+// checks each with axe-core, and keeps a picture of it for people to look at.
 func TestEveryPageIsFitToBeSeen(t *testing.T) {
 	t.Parallel()
 	if _, err := findChromium(); err != nil && os.Getenv("CI") == "" {
@@ -118,7 +119,7 @@ func TestEveryPageIsFitToBeSeen(t *testing.T) {
 	}
 	address, login := monolith(t)
 	b := open(t, address+"/settings/webhooks/", true)
-	b.expected = []string{"status of 404", "status of 422"} // pages that are refusals
+	b.expected = []string{"status of 404", "status of 422"} // the pages that show an error
 	b.do(chromedp.Navigate(login))
 	for _, s := range scenes {
 		b.size(1280)
@@ -138,8 +139,7 @@ func TestEveryPageIsFitToBeSeen(t *testing.T) {
 	}
 }
 
-// TestPagesAreWholeWithoutScript: nothing is hidden, and nothing is offered that
-// needs a script.
+// Without script, the pages show everything, and offer nothing that needs script.
 func TestPagesAreWholeWithoutScript(t *testing.T) {
 	t.Parallel()
 	if _, err := findChromium(); err != nil && os.Getenv("CI") == "" {
@@ -149,7 +149,7 @@ func TestPagesAreWholeWithoutScript(t *testing.T) {
 	b := open(t, address+"/settings/webhooks/", false)
 	b.do(chromedp.Navigate(login))
 	b.visit("history")
-	b.sees("Look again", "Older deliveries", " UTC")
+	b.sees("Refresh", "Older deliveries", " UTC")
 	require.NotContains(t, b.text(), "Pause")
 	require.NotContains(t, b.text(), "Copy")
 	b.picture("history-without-script")

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHtmxIsAsPublished: what is vendored is what its README says it is.
+// The vendored file has the hash that its README names.
 func TestHtmxIsAsPublished(t *testing.T) {
 	t.Parallel()
 	file, err := os.ReadFile("../static/htmx.min.js")

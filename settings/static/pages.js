@@ -1,5 +1,6 @@
-// Settings → Webhooks works without this. It puts times into the viewer's zone,
-// copies, and says aloud what the live parts of a page bring.
+// Settings → Webhooks works without this script. The script shows times in the zone
+// of the browser, copies texts, and announces to screen readers what is new in the
+// live part of a page.
 (() => {
 	"use strict";
 
@@ -30,7 +31,8 @@
 		element.title = exact.format(t) + "\n" + element.dateTime;
 	}
 
-	// A form's times are in UTC without script. With it they are the viewer's.
+	// Without script, the times in the form with the filters are in UTC. With it,
+	// they are in the zone of the browser.
 	function localInputs(root) {
 		for (const input of root.querySelectorAll("input[type=datetime-local]")) {
 			if (input.dataset.local) continue;
@@ -46,7 +48,7 @@
 		if (!event.target.matches(".filters")) return;
 		for (const [name, value] of [...event.formData]) {
 			const field = event.target.elements[name];
-			if (value === "") event.formData.delete(name); // a short address
+			if (value === "") event.formData.delete(name); // keeps the address short
 			else if (field.dataset.local) event.formData.set(name, new Date(value).toISOString().slice(0, 19));
 		}
 	});
@@ -71,14 +73,15 @@
 			button.textContent = "Copied";
 			say("Copied");
 			setTimeout(() => { button.textContent = "Copy"; }, 2000);
-		} catch { // not allowed here: let the viewer copy the selection
+		} catch { // the browser does not allow it: select the text, so that the viewer can copy it
 			getSelection().selectAllChildren(source);
-			say("Selected; press the keys for copying");
+			say("The text is selected. Press the keys for copying.");
 		}
 	});
 
-	// A form whose answer shows a secret is sent once: the browser would show the
-	// answer to a second click, which has none. All others are htmx's.
+	// htmx sends every form but those whose response shows a secret. The browser
+	// sends these, and after a second click it would show the second response,
+	// which has no secret. So a second click does nothing.
 	const sent = new Set();
 	document.addEventListener("submit", (event) => {
 		const form = event.target;
@@ -86,9 +89,9 @@
 		if (sent.has(form)) event.preventDefault();
 		sent.add(form);
 	});
-	addEventListener("pageshow", () => sent.clear()); // come back to
+	addEventListener("pageshow", () => sent.clear()); // the viewer came back to the form
 
-	// What a live part holds, to tell what is new in the next.
+	// holds returns what the live part shows now: the ids of its rows, and what it says.
 	function holds() {
 		const live = document.getElementById("live");
 		const rows = [...(live?.querySelectorAll("[data-row]") ?? [])].map((row) => row.dataset.row);
@@ -111,17 +114,18 @@
 		(document.getElementById("problems") ?? document.getElementById("flash") ?? document.getElementById("main"))?.focus({ preventScroll: true });
 	});
 
-	// Nobody looks: nothing is asked.
+	// A page that nobody looks at does not update itself.
 	document.addEventListener("htmx:config:request", (event) => {
 		if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
 	});
 
-	// Signed out meanwhile: the whole page says so.
+	// If the visitor was signed out, the page is loaded again and says so.
 	document.addEventListener("htmx:response:error", (event) => {
 		if (event.detail.ctx.response.status === 401) location.reload();
 	});
 
-	// The word of what was done stays out of bookmarks and of the next reload.
+	// forget removes the parameter that says what was just done, so that it is neither
+	// in a bookmark nor said again when the page is loaded again.
 	function forget() {
 		const address = new URL(location);
 		if (!address.searchParams.has("done")) return;

@@ -5,23 +5,18 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"iter"
 	"slices"
-	"time"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-// memoryPage is the size of a page when a filter leaves it open.
+// defaultPage is how many entries a page holds when its filter sets no limit.
 const defaultPage = 100
 
-// memoryStretch is how many deliveries that do not match a page passes over
-// before it is cut short.
+// maxStretch is how many deliveries that do not match a filter are passed over
+// for one page. Then the page ends with what it has, so that it is quick.
 const maxStretch = 2000
-
-// memoryPurge is how many rows a purge takes when its request leaves it open.
-const defaultPurge = 1000
 
 // Event implements [alotwebhook.History].
 func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
@@ -53,7 +48,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 	return row, nil
 }
 
-// row is what a list shows of d.
+// row returns d as a listing shows it: without its attempts.
 func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
 	row := alotwebhook.Delivery{
 		ID:             d.id,
@@ -77,6 +72,8 @@ func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
 	return row
 }
 
+// shownState is the state that people read: a pending delivery is parked while
+// its endpoint is disabled.
 func (d *storedDelivery) shownState() alotwebhook.DeliveryState {
 	if d.state == alotwebhook.StatePending && d.endpoint.Disabled {
 		return alotwebhook.StateParked
@@ -110,7 +107,8 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 	return page, "", nil
 }
 
-// narrowest returns the shortest list that holds all that f selects.
+// narrowest returns the shortest of the store's lists that holds every delivery
+// that f selects.
 func (s *Store) narrowest(f alotwebhook.Filter) *idList {
 	switch {
 	case f.EventID != "":
@@ -140,10 +138,12 @@ func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
 		matchesText(f.State, d.shownState())
 }
 
+// matchesText reports whether got is the wanted text; "" wants any.
 func matchesText[T ~string](wanted, got T) bool { return wanted == "" || wanted == got }
 
-// idRange turns a filter's times and cursor into the ids selected: at least
-// from, and below before unless that is "".
+// idRange turns a filter's times and cursor into bounds of the selected ids:
+// from ≤ id < before, or without an upper bound when before is "". An id begins
+// with the time of its event, which is why times are bounds of ids.
 func idRange(f alotwebhook.Filter) (from, before string) {
 	if !f.Since.IsZero() {
 		from = typeid.First("dlv", f.Since)
@@ -181,179 +181,13 @@ func (s *Store) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 	return st, nil
 }
 
-// Purge implements [alotwebhook.History].
-func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
-	if err := s.lock(ctx); err != nil {
-		return alotwebhook.PurgeResult{}, err
-	}
-	defer s.mu.Unlock()
-	var r alotwebhook.PurgeResult
-	now := s.now()
-	limit := cmp.Or(p.Limit, defaultPurge)
-	if p.History > 0 {
-		s.purgeDeliveries(now-p.History, limit, &r)
-		s.purgeUnheard(now-p.History, limit, &r)
-		s.purgeRecoveries(now - p.History)
-	}
-	if p.Tallies > 0 {
-		s.purgeTallies(now-p.Tallies, limit, &r)
-	}
-	if p.Payloads > 0 {
-		s.purgePayloads(now-p.Payloads, limit, &r)
-	}
-	return r, nil
-}
-
-// purgeDeliveries deletes what was finished until then; an event goes with its
-// last delivery.
-func (s *Store) purgeDeliveries(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
-	for r.Deliveries < limit && s.finished.Len() > 0 {
-		d := s.finished.Front().Value.(*storedDelivery)
-		if d.finishedAt > until {
-			return
-		}
-		s.finished.Remove(d.elem)
-		delete(s.deliveries, d.id)
-		for _, l := range s.listsOf(d) {
-			l.remove(d.id)
-		}
-		r.Deliveries++
-		if d.event.deliveries.empty() {
-			s.forget(d.event)
-			r.Events++
-		}
-		if s.byEndpoint[d.endpoint.ID].empty() {
-			delete(s.byEndpoint, d.endpoint.ID)
-		}
-	}
-}
-
-// purgeUnheard deletes events without deliveries that were stored until then.
-func (s *Store) purgeUnheard(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
-	for r.Events < limit && s.unheard.Len() > 0 {
-		event := s.unheard.Front().Value.(*storedEvent)
-		if event.settledAt > until {
-			return
-		}
-		s.forget(event)
-		r.Events++
-	}
-}
-
-// purgePayloads erases the payloads of events whose last delivery was finished until then.
-func (s *Store) purgePayloads(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
-	for r.Payloads < limit && s.settled.Len() > 0 {
-		event := s.settled.Front().Value.(*storedEvent)
-		if event.settledAt > until {
-			return
-		}
-		s.unsettle(event)
-		event.payload, event.Data = nil, nil
-		r.Payloads++
-	}
-}
-
-func (s *Store) forget(event *storedEvent) {
-	s.unsettle(event)
-	if event.unheard != nil {
-		s.unheard.Remove(event.unheard)
-	}
-	delete(s.events, event.ID)
-}
-
-// settle notes that nothing of the event is unfinished any more.
-func (s *Store) settle(event *storedEvent, now time.Duration) {
-	event.settledAt = now
-	if event.payload != nil {
-		event.settled = s.settled.PushBack(event)
-	}
-}
-
-func (s *Store) unsettle(event *storedEvent) {
-	if event.settled != nil {
-		s.settled.Remove(event.settled)
-		event.settled = nil
-	}
-}
-
-// listsOf returns every list that d belongs to.
+// listsOf returns the four lists that d belongs to: of all deliveries, of its
+// organization's, of its event's and of its endpoint's.
 func (s *Store) listsOf(d *storedDelivery) [4]*idList {
-	of := s.byEndpoint[d.endpoint.ID]
-	if of == nil {
-		of = &idList{}
-		s.byEndpoint[d.endpoint.ID] = of
+	ofEndpoint := s.byEndpoint[d.endpoint.ID]
+	if ofEndpoint == nil {
+		ofEndpoint = &idList{}
+		s.byEndpoint[d.endpoint.ID] = ofEndpoint
 	}
-	return [...]*idList{&s.all, &s.organization(d.event.OrganizationID).deliveries, &d.event.deliveries, of}
-}
-
-// idList holds deliveries in the order of their ids, in chunks. Most ids come
-// in ascending order and are appended; any other place costs one chunk's move.
-type idList struct{ chunks [][]*storedDelivery }
-
-const maxChunk = 512
-
-func (l *idList) empty() bool { return len(l.chunks) == 0 }
-
-// find returns where id is or belongs.
-func (l *idList) find(id string) (chunk, i int) {
-	chunk, _ = slices.BinarySearchFunc(l.chunks, id, func(c []*storedDelivery, id string) int {
-		return cmp.Compare(c[len(c)-1].id, id)
-	})
-	if chunk < len(l.chunks) {
-		i, _ = slices.BinarySearchFunc(l.chunks[chunk], id, func(d *storedDelivery, id string) int {
-			return cmp.Compare(d.id, id)
-		})
-	}
-	return chunk, i
-}
-
-func (l *idList) insert(d *storedDelivery) {
-	chunk, i := l.find(d.id)
-	if chunk == len(l.chunks) { // behind all others
-		if last := chunk - 1; last >= 0 && len(l.chunks[last]) < maxChunk {
-			l.chunks[last] = append(l.chunks[last], d)
-		} else {
-			l.chunks = append(l.chunks, []*storedDelivery{d})
-		}
-		return
-	}
-	c := slices.Insert(l.chunks[chunk], i, d)
-	l.chunks[chunk] = c
-	if len(c) > maxChunk {
-		half := len(c) / 2
-		l.chunks[chunk] = c[:half:half]
-		l.chunks = slices.Insert(l.chunks, chunk+1, slices.Clone(c[half:]))
-	}
-}
-
-// remove takes out the delivery with that id, which is there.
-func (l *idList) remove(id string) {
-	chunk, i := l.find(id)
-	if c := slices.Delete(l.chunks[chunk], i, i+1); len(c) > 0 {
-		l.chunks[chunk] = c
-	} else {
-		l.chunks = slices.Delete(l.chunks, chunk, chunk+1)
-	}
-}
-
-// descending yields the deliveries with ids below before, or all if that is "".
-func (l *idList) descending(before string) iter.Seq[*storedDelivery] {
-	return func(yield func(*storedDelivery) bool) {
-		chunk, i := len(l.chunks), 0
-		if before != "" {
-			chunk, i = l.find(before)
-		}
-		for {
-			if i--; i < 0 {
-				if chunk--; chunk < 0 {
-					return
-				}
-				i = len(l.chunks[chunk])
-				continue
-			}
-			if !yield(l.chunks[chunk][i]) {
-				return
-			}
-		}
-	}
+	return [...]*idList{&s.all, &s.organization(d.event.OrganizationID).deliveries, &d.event.deliveries, ofEndpoint}
 }

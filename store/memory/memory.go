@@ -1,130 +1,156 @@
+// Package memory is an [alotwebhook.Store] in the memory of one process: for
+// tests, for trying the library out, and for hosts that can afford to lose
+// their queue when the process ends.
+//
+//	dispatcher, err := alotwebhook.NewDispatcher(memory.New(), nil)
+//
+// It keeps every rule of [alotwebhook.Store], and package storetest proves it. It is
+// also the shortest example for those who write a store of their own.
+//
+// # What it costs
+//
+// One mutex guards everything. A claim costs the same whatever is queued: the
+// endpoints with due deliveries wait in a list and are served in turn. Nothing
+// leaves memory before [Store.Purge] is called, not even the payload of a
+// delivered event. A running dispatcher calls it now and then, with the times of
+// its Config: 30 days for payloads and 90 for the history by default.
+//
+// # Time
+//
+// The store counts time from its own beginning by the monotonic clock, so that
+// a change of the system's clock moves no due time and ends no lease.
 package memory
 
 import (
-	"cmp"
-	"container/heap"
 	"container/list"
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook"
 )
 
-// Store is a [alotwebhook.Store] in the memory of one process, for tests and for
-// hosts that can afford to lose what is queued. It is not durable: everything
-// it holds is gone when the process ends, and nothing is erased before
-// [Store.Purge] is called.
-//
-// It keeps every rule of [alotwebhook.Store] and may be read as an example of them. The
-// cost of a claim does not depend on what is queued.
+// Store is an [alotwebhook.Store] in memory. [New] makes one. All methods may
+// be called from many goroutines at once.
 type Store struct {
-	mu    sync.Mutex
-	begun time.Time // every time inside is counted from here, by the monotonic clock
+	begun time.Time  // when the store was made: the zero of its clock
+	mu    sync.Mutex // guards everything below
 
 	events     map[string]*storedEvent
 	deliveries map[string]*storedDelivery
-	endpoints  map[string]*storedEndpoint
-	recoveries map[string]alotwebhook.Recovery         // by endpoint
-	tallies    map[string]map[int64]*alotwebhook.Tally // by endpoint and hour
+	endpoints  map[string]*storedEndpoint              // without the deleted ones
+	recoveries map[string]alotwebhook.Recovery         // by endpoint id
+	tallies    map[string]map[int64]*alotwebhook.Tally // by endpoint id and the hour's Unix time in seconds
 
-	// turns holds the enabled endpoints that have something due, whose turn it
-	// is first; alarms those that have something waiting, soonest first.
+	// turns holds the enabled endpoints that have a due delivery, the one that
+	// is served next in front. alarms holds the enabled endpoints that have a
+	// delivery waiting for its due time, the earliest first. An endpoint may be
+	// in both.
 	turns     *list.List
 	alarms    dueHeap[*storedEndpoint]
-	lastLease int64
+	lastToken int64 // the fencing token that was given out last
 
-	// What people read, by id.
+	// These lists serve the pages of the history, in the order of delivery ids.
 	all        idList
 	byOrg      map[string]*storedOrganization
-	byEndpoint map[string]*idList // outlives the endpoint
+	byEndpoint map[string]*idList // by endpoint id; a deleted endpoint's list stays
 
-	// What purging goes by, longest ago first.
-	finished *list.List // finished deliveries
-	settled  *list.List // events with a payload and nothing unfinished
-	unheard  *list.List // events that nobody subscribed to
+	// Purge works through these lists from the front, which is the oldest.
+	finished     *list.List // finished deliveries
+	settled      *list.List // events that have their payload still and no unfinished delivery
+	unsubscribed *list.List // events that nobody subscribed to
 }
 
+var _ alotwebhook.Store = (*Store)(nil)
+
+// storedOrganization holds the endpoints and deliveries of one organization.
 type storedOrganization struct {
-	endpoints  []*storedEndpoint // by id
+	endpoints  []*storedEndpoint // in the order of their ids
 	deliveries idList
 }
 
+// storedEvent is an event with its deliveries.
 type storedEvent struct {
-	alotwebhook.Event // Data is a part of payload
-	payload           []byte
+	alotwebhook.Event        // its Data is a part of payload
+	payload           []byte // nil once it is erased
 	deliveries        idList
-	unfinished        int
-	settledAt         time.Duration
-	settled, unheard  *list.Element // places in the lists of these names, or nil
+	unfinished        int           // how many of its deliveries are unfinished
+	settledAt         time.Duration // when the last delivery was finished, or when an event without any was stored
+
+	// These are the event's places in the lists of the same names, or nil.
+	settled, unsubscribed *list.Element
 }
 
-// memoryEndpoint is an endpoint with its queue. Disabling changes nothing in
-// the queue: it only takes the endpoint out of turns and alarms.
+// storedEndpoint is an endpoint with its queue. Disabling an endpoint leaves
+// the queue as it is and only takes the endpoint out of turns and alarms.
 type storedEndpoint struct {
-	*alotwebhook.Endpoint // replaced as a whole, never changed: claims share it
-	gone                  bool
+	*alotwebhook.Endpoint // replaced as a whole and never changed, since claims share it
+	deleted               bool
 	unfinished            int64
-	dueNow                *list.List               // deliveries due, longest first
-	waiting               dueHeap[*storedDelivery] // deliveries due later, or leased
-	turn                  *list.Element            // place in turns, or nil
-	alarm                 int                      // place in alarms, or -1
+	dueNow                *list.List               // due deliveries, the one due longest in front
+	waiting               dueHeap[*storedDelivery] // deliveries that fall due later, leased ones included
+	turn                  *list.Element            // the place in Store.turns, or nil
+	alarm                 int                      // the place in Store.alarms, or -1
 }
 
+// storedDelivery is a delivery with its attempts.
 type storedDelivery struct {
 	id       string
 	event    *storedEvent
 	endpoint *storedEndpoint
-	state    alotwebhook.DeliveryState // pending stands for parked, too
+	state    alotwebhook.DeliveryState // pending stands for parked, too; see shownState
 
 	createdAt, dueAt, finishedAt time.Duration
 
-	elem    *list.Element // place in endpoint.dueNow or in finished, or nil
-	waiting int           // place in endpoint.waiting, or -1
-	lease   int64         // the newest claim's token; 0 after an outcome
-	claims  int
-	tried   int // attempts before the last redelivery
+	elem    *list.Element // the place in endpoint.dueNow or in Store.finished, or nil
+	waiting int           // the place in endpoint.waiting, or -1
+	token   int64         // of the newest claim; 0 before the first claim and after an outcome
+	claims  int           // since the last outcome or release
+	tried   int           // attempts made before the last redelivery
 
 	attempts   []alotwebhook.Attempt
 	lastReason alotwebhook.FailureReason
 }
 
-// NewStore returns an empty store.
+// New returns an empty store.
 func New() *Store {
 	return &Store{
-		begun:      time.Now(),
-		events:     map[string]*storedEvent{},
-		deliveries: map[string]*storedDelivery{},
-		endpoints:  map[string]*storedEndpoint{},
-		recoveries: map[string]alotwebhook.Recovery{},
-		tallies:    map[string]map[int64]*alotwebhook.Tally{},
-		turns:      list.New(),
-		byOrg:      map[string]*storedOrganization{},
-		byEndpoint: map[string]*idList{},
-		finished:   list.New(),
-		settled:    list.New(),
-		unheard:    list.New(),
+		begun:        time.Now(),
+		events:       map[string]*storedEvent{},
+		deliveries:   map[string]*storedDelivery{},
+		endpoints:    map[string]*storedEndpoint{},
+		recoveries:   map[string]alotwebhook.Recovery{},
+		tallies:      map[string]map[int64]*alotwebhook.Tally{},
+		turns:        list.New(),
+		byOrg:        map[string]*storedOrganization{},
+		byEndpoint:   map[string]*idList{},
+		finished:     list.New(),
+		settled:      list.New(),
+		unsubscribed: list.New(),
 	}
 }
 
-// lock is the way into every method; the caller unlocks.
+// lock begins every method: it refuses a context that has ended, and otherwise
+// takes the mutex, which the caller has to unlock.
 func (s *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("alotwebhook: memory store: %w", err)
+		return fmt.Errorf("alotwebhook: memory store: the call's context has ended: %w", err)
 	}
 	s.mu.Lock()
 	return nil
 }
 
+// now is the time since the store was made.
 func (s *Store) now() time.Duration { return time.Since(s.begun) }
 
-// instant turns a time of the store into one for people.
+// instant turns a time of the store's clock into a time of the calendar.
 func (s *Store) instant(t time.Duration) time.Time {
 	return s.begun.Add(t).Round(0).UTC() // Round drops the monotonic reading
 }
 
+// organization returns an organization's endpoints and deliveries, empty for one
+// that is new.
 func (s *Store) organization(id string) *storedOrganization {
 	org := s.byOrg[id]
 	if org == nil {
@@ -133,241 +159,3 @@ func (s *Store) organization(id string) *storedOrganization {
 	}
 	return org
 }
-
-// Enqueue implements [alotwebhook.Enqueuer].
-func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	if err := s.lock(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	now := s.now()
-	for _, event := range events {
-		if s.events[event.ID] != nil {
-			continue
-		}
-		stored := s.addEvent(event)
-		for _, e := range s.organization(event.OrganizationID).endpoints {
-			if slices.Contains(e.EventTypes, event.Type) {
-				s.addDelivery(stored, e, now)
-			}
-		}
-		if stored.unfinished == 0 {
-			stored.unheard = s.unheard.PushBack(stored)
-			s.settle(stored, now)
-		}
-	}
-	return nil
-}
-
-// EnqueueTo implements [alotwebhook.Queue].
-func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebhook.Event) error {
-	if err := s.lock(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	e := s.endpoints[endpointID]
-	if e == nil {
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
-	}
-	if s.events[event.ID] == nil {
-		s.addDelivery(s.addEvent(event), e, s.now())
-	}
-	return nil
-}
-
-func (s *Store) addEvent(event alotwebhook.Event) *storedEvent {
-	payload := event.Payload()
-	end := len(payload) - 1 // the closing brace
-	event.Data = payload[end-len(event.Data) : end : end]
-	stored := &storedEvent{Event: event, payload: payload}
-	s.events[event.ID] = stored
-	return stored
-}
-
-func (s *Store) addDelivery(event *storedEvent, e *storedEndpoint, now time.Duration) {
-	d := &storedDelivery{
-		id:        alotwebhook.DeliveryID(event.ID, e.ID),
-		event:     event,
-		endpoint:  e,
-		createdAt: now,
-		waiting:   -1,
-	}
-	s.deliveries[d.id] = d
-	for _, l := range s.listsOf(d) {
-		l.insert(d)
-	}
-	s.begin(d, now)
-}
-
-// PutEndpoint implements [alotwebhook.Endpoints].
-func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) error {
-	if err := s.lock(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	e := s.endpoints[next.ID]
-	switch {
-	case e == nil && next.Version != 0:
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, next.ID)
-	case e != nil && next.Version != e.Version:
-		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, e.Version, next.Version)
-	}
-	next.EventTypes = slices.Clone(next.EventTypes)
-	next.Version++
-	if e == nil {
-		e = &storedEndpoint{dueNow: list.New(), alarm: -1}
-		s.endpoints[next.ID] = e
-		org := s.organization(next.OrganizationID)
-		i, _ := slices.BinarySearchFunc(org.endpoints, next.ID, byEndpointID)
-		org.endpoints = slices.Insert(org.endpoints, i, e)
-	}
-	e.Endpoint = &next
-	s.reseat(e)
-	return nil
-}
-
-func byEndpointID(e *storedEndpoint, id string) int { return cmp.Compare(e.ID, id) }
-
-// Endpoint implements [alotwebhook.Endpoints].
-func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
-	if err := s.lock(ctx); err != nil {
-		return alotwebhook.Endpoint{}, err
-	}
-	defer s.mu.Unlock()
-	e := s.endpoints[id]
-	if e == nil {
-		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
-	}
-	return e.copy(), nil
-}
-
-func (e *storedEndpoint) copy() alotwebhook.Endpoint {
-	c := *e.Endpoint
-	c.EventTypes = slices.Clone(c.EventTypes)
-	return c
-}
-
-// Endpoints implements [alotwebhook.Endpoints].
-func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page []alotwebhook.Endpoint, next string, err error) {
-	if err := s.lock(ctx); err != nil {
-		return nil, "", err
-	}
-	defer s.mu.Unlock()
-	matching := s.endpointsOf(f.OrganizationID)
-	i, found := slices.BinarySearchFunc(matching, f.Cursor, byEndpointID)
-	if found {
-		i++
-	}
-	limit := cmp.Or(f.Limit, defaultPage)
-	for _, e := range matching[i:] {
-		if len(page) == limit {
-			return page, page[limit-1].ID, nil
-		}
-		page = append(page, e.copy())
-	}
-	return page, "", nil
-}
-
-// endpointsOf returns an organization's endpoints by id, or everybody's. The
-// latter is for tools: it is sorted for the occasion.
-func (s *Store) endpointsOf(organizationID string) []*storedEndpoint {
-	if organizationID != "" {
-		if org := s.byOrg[organizationID]; org != nil {
-			return org.endpoints
-		}
-		return nil
-	}
-	all := make([]*storedEndpoint, 0, len(s.endpoints))
-	for _, e := range s.endpoints {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b *storedEndpoint) int { return cmp.Compare(a.ID, b.ID) })
-	return all
-}
-
-// DeleteEndpoint implements [alotwebhook.Endpoints].
-func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
-	if err := s.lock(ctx); err != nil {
-		return err
-	}
-	defer s.mu.Unlock()
-	e := s.endpoints[id]
-	if e == nil {
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
-	}
-	delete(s.endpoints, id)
-	org := s.byOrg[e.OrganizationID]
-	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
-	e.gone = true
-	for now := s.now(); e.unfinished > 0; {
-		d := e.anyUnfinished()
-		e.unqueue(d)
-		d.lastReason = alotwebhook.ReasonEndpointDeleted
-		s.end(d, alotwebhook.StateFailed, now)
-	}
-	s.reseat(e)
-	return nil
-}
-
-func (e *storedEndpoint) anyUnfinished() *storedDelivery {
-	if front := e.dueNow.Front(); front != nil {
-		return front.Value.(*storedDelivery)
-	}
-	return e.waiting[len(e.waiting)-1] // the cheapest to remove
-}
-
-// dueHeap is a heap by due time whose members know their place.
-type dueHeap[T dueMember] []T
-
-type dueMember interface {
-	comparable
-	due() time.Duration
-	place() *int // -1 outside the heap
-}
-
-// Len implements [sort.Interface].
-func (h dueHeap[T]) Len() int { return len(h) }
-
-// Less implements [sort.Interface].
-func (h dueHeap[T]) Less(i, j int) bool { return h[i].due() < h[j].due() }
-
-// Swap implements [sort.Interface].
-func (h dueHeap[T]) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	*h[i].place(), *h[j].place() = i, j
-}
-
-// Push implements [heap.Interface].
-func (h *dueHeap[T]) Push(x any) {
-	*x.(T).place() = len(*h)
-	*h = append(*h, x.(T))
-}
-
-// Pop implements [heap.Interface].
-func (h *dueHeap[T]) Pop() any {
-	var none T
-	last := len(*h) - 1
-	x := (*h)[last]
-	(*h)[last] = none
-	*h = (*h)[:last]
-	*x.place() = -1
-	return x
-}
-
-// set puts x in, takes it out, or moves it to where its due time belongs.
-func (h *dueHeap[T]) set(x T, in bool) {
-	switch i := *x.place(); {
-	case in && i < 0:
-		heap.Push(h, x)
-	case in:
-		heap.Fix(h, i)
-	case i >= 0:
-		heap.Remove(h, i)
-	}
-}
-
-func (d *storedDelivery) due() time.Duration { return d.dueAt }
-func (d *storedDelivery) place() *int        { return &d.waiting }
-
-func (e *storedEndpoint) due() time.Duration { return e.waiting[0].dueAt }
-func (e *storedEndpoint) place() *int        { return &e.alarm }

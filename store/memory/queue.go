@@ -35,23 +35,25 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	return result, nil
 }
 
-// wake moves what has fallen due, leases that ran out included, into its turn.
+// wake finds the deliveries that have fallen due since the last claim, those whose
+// lease ran out included, and gives their endpoints a turn.
 func (s *Store) wake(now time.Duration) {
 	for len(s.alarms) > 0 && s.alarms[0].due() <= now {
 		e := s.alarms[0]
-		e.drain(now)
-		s.reseat(e)
+		e.moveDue(now)
+		s.reschedule(e)
 	}
 }
 
-// taker is an endpoint that a claim takes from.
+// taker is an endpoint that a claim takes deliveries for.
 type taker struct {
 	endpoint *storedEndpoint
-	free     int
+	free     int // the endpoint's free slots
 }
 
-// takers returns the endpoints whose turn it is, at most one for each delivery
-// wanted, and how many deliveries that will give. Busy ones keep their turn.
+// takers returns the next endpoints in the order of their turns, at most one for
+// each delivery wanted, and how many deliveries they will give together. An
+// endpoint without a free slot is left out and keeps its place.
 func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int) {
 	takers = make([]taker, 0, min(c.Limit, s.turns.Len()))
 	for elem := s.turns.Front(); elem != nil && len(takers) < c.Limit; elem = elem.Next() {
@@ -64,19 +66,20 @@ func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int
 	return takers, min(expected, c.Limit)
 }
 
-// lease takes the delivery of e that has been due longest.
+// lease claims the delivery of e that has been due longest: the delivery gets a
+// new token and falls due again at until. e must have a due delivery.
 func (s *Store) lease(e *storedEndpoint, until time.Duration) alotwebhook.Claimed {
 	d := e.dueNow.Front().Value.(*storedDelivery)
 	e.unqueue(d)
-	s.lastLease++
-	d.lease = s.lastLease
+	s.lastToken++
+	d.token = s.lastToken
 	d.claims++
 	d.dueAt = until
 	e.waiting.set(d, true)
-	s.reseat(e)
+	s.reschedule(e)
 	return alotwebhook.Claimed{
 		DeliveryID: d.id,
-		Token:      d.lease,
+		Token:      d.token,
 		Attempt:    len(d.attempts) + 1,
 		Try:        len(d.attempts) - d.tried + 1,
 		Claims:     d.claims,
@@ -96,7 +99,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	now := s.now()
 	for _, o := range outcomes {
 		d := s.deliveries[o.DeliveryID]
-		if d == nil || d.lease == 0 || d.lease != o.Token {
+		if d == nil || d.token == 0 || d.token != o.Token {
 			lost = append(lost, o.DeliveryID)
 			continue
 		}
@@ -105,24 +108,26 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	return lost, nil
 }
 
+// finish applies an outcome whose token is the delivery's.
 func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Duration) {
-	d.endpoint.unqueue(d) // also where a lease that ran out has put it
-	d.lease, d.claims = 0, 0
+	d.endpoint.unqueue(d) // out of waiting, or out of dueNow if the lease ran out
+	d.token, d.claims = 0, 0
 	if o.Attempt.Number != 0 {
 		d.attempts = append(d.attempts, o.Attempt)
 		d.lastReason = o.Attempt.Reason
-		d.endpoint.heed(o)
+		d.endpoint.updateFailingSince(o)
 	}
 	if o.State == alotwebhook.StatePending {
 		d.endpoint.queue(d, now+max(o.NextAttemptIn, 0), now)
-		s.reseat(d.endpoint)
+		s.reschedule(d.endpoint)
 		return
 	}
 	s.end(d, o.State, now)
 }
 
-// heed keeps FailingSince after an attempt.
-func (e *storedEndpoint) heed(o alotwebhook.Outcome) {
+// updateFailingSince sets or clears the endpoint's FailingSince after an attempt,
+// by the rule of [alotwebhook.Queue]'s Finish.
+func (e *storedEndpoint) updateFailingSince(o alotwebhook.Outcome) {
 	since := e.FailingSince
 	switch failed := o.State != alotwebhook.StateDelivered; {
 	case !failed:
@@ -152,60 +157,65 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (int, error
 	return n, nil
 }
 
+// redeliver makes d due now if it may be, and reports whether it did: a finished
+// one begins anew, and one that waits for its next attempt waits no longer.
 func (s *Store) redeliver(d *storedDelivery, now time.Duration) bool {
-	if d.endpoint.gone || d.event.payload == nil {
+	if d.endpoint.deleted || d.event.payload == nil {
 		return false
 	}
-	d.endpoint.drain(now)
+	d.endpoint.moveDue(now)
 	switch {
 	case d.state != alotwebhook.StatePending:
 		d.tried = len(d.attempts)
 		s.finished.Remove(d.elem)
 		s.begin(d, now)
-	case d.waiting >= 0 && d.lease == 0:
+	case d.waiting >= 0 && d.token == 0:
 		d.endpoint.unqueue(d)
 		d.endpoint.queue(d, now, now)
-	default: // leased, or due already
-		s.reseat(d.endpoint)
+	default: // it is leased, or due already
+		s.reschedule(d.endpoint)
 		return false
 	}
-	s.reseat(d.endpoint)
+	s.reschedule(d.endpoint)
 	return true
 }
 
-// begin makes a new or a finished delivery pending and due.
+// begin makes a delivery pending and due now. The delivery is new, or finished
+// and to be sent again.
 func (s *Store) begin(d *storedDelivery, now time.Duration) {
 	d.state, d.finishedAt = alotwebhook.StatePending, 0
 	d.endpoint.unfinished++
 	d.event.unfinished++
 	s.unsettle(d.event)
 	d.endpoint.queue(d, now, now)
-	s.reseat(d.endpoint)
+	s.reschedule(d.endpoint)
 }
 
-// end finishes a delivery that has left its queue.
+// end makes a delivery delivered or failed. The caller has taken it out of its
+// endpoint's queue.
 func (s *Store) end(d *storedDelivery, state alotwebhook.DeliveryState, now time.Duration) {
-	d.state, d.finishedAt, d.lease, d.claims = state, now, 0, 0
+	d.state, d.finishedAt, d.token, d.claims = state, now, 0, 0
 	d.endpoint.unfinished--
 	d.elem = s.finished.PushBack(d)
 	if d.event.unfinished--; d.event.unfinished == 0 {
 		s.settle(d.event, now)
 	}
-	s.reseat(d.endpoint)
+	s.reschedule(d.endpoint)
 }
 
-// queue puts d where its due time belongs. Whatever fell due before goes
-// first, so that dueNow stays in order.
+// queue puts d into waiting, or into dueNow behind all others if it is due. The
+// deliveries that fell due before d belong in front of it and are moved first.
 func (e *storedEndpoint) queue(d *storedDelivery, due, now time.Duration) {
 	d.dueAt = due
 	if due > now {
 		e.waiting.set(d, true)
 		return
 	}
-	e.drain(now)
+	e.moveDue(now)
 	d.elem = e.dueNow.PushBack(d)
 }
 
+// unqueue takes d out of dueNow or waiting, wherever it is.
 func (e *storedEndpoint) unqueue(d *storedDelivery) {
 	if d.elem != nil {
 		e.dueNow.Remove(d.elem)
@@ -214,8 +224,8 @@ func (e *storedEndpoint) unqueue(d *storedDelivery) {
 	e.waiting.set(d, false)
 }
 
-// drain moves what has fallen due out of waiting.
-func (e *storedEndpoint) drain(now time.Duration) {
+// moveDue moves the deliveries that have fallen due from waiting to dueNow.
+func (e *storedEndpoint) moveDue(now time.Duration) {
 	for len(e.waiting) > 0 && e.waiting[0].dueAt <= now {
 		d := e.waiting[0]
 		e.waiting.set(d, false)
@@ -223,9 +233,11 @@ func (e *storedEndpoint) drain(now time.Duration) {
 	}
 }
 
-// reseat gives e its places among turns and alarms after its queue changed.
-func (s *Store) reseat(e *storedEndpoint) {
-	active := !e.Disabled && !e.gone
+// reschedule gives e its places in turns and alarms, or takes them away, after
+// its queue changed or it was enabled, disabled or deleted. An endpoint that has
+// a turn already keeps it.
+func (s *Store) reschedule(e *storedEndpoint) {
+	active := !e.Disabled && !e.deleted
 	switch due := active && e.dueNow.Len() > 0; {
 	case due && e.turn == nil:
 		e.turn = s.turns.PushBack(e)

@@ -49,8 +49,8 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 	})
 }
 
-// Each method call goes to the next of eight stores on one schema, each with
-// a pool and a memory of its own, as in eight processes.
+// Each method call goes to the next of eight stores on one schema. Each store has a
+// pool and lanes of its own, as in eight processes.
 func TestConformanceOfEightStores(t *testing.T) {
 	t.Parallel()
 	schemas := &schemas{t: t}
@@ -66,10 +66,10 @@ func TestConformanceOfEightStores(t *testing.T) {
 	})
 }
 
-// schemas are those that the rules of one run use one after the other: emptying
-// one is much faster than making it.
+// schemas lends schemas to the rules of one run, one after the other: to empty a
+// schema is much faster than to make one.
 type schemas struct {
-	t    *testing.T // whose end they live to
+	t    *testing.T // its end drops the schemas
 	mu   sync.Mutex
 	free []string
 }
@@ -115,6 +115,7 @@ func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
 
 func small(c *pgxpool.Config) { c.MaxConns = 2 }
 
+// eight is a store that passes each call on to the next of eight.
 type eight struct {
 	stores [8]alotwebhook.Store
 	calls  atomic.Uint64
@@ -135,8 +136,8 @@ func (e *eight) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 	return e.next().EnqueueTo(ctx, endpointID, event)
 }
 
-// Claim asks the same store until it gives no more, as a dispatcher does: only
-// a claim that finds nothing is sure to look at what the others brought in.
+// Claim asks the same store until it gives no more, as a dispatcher does: only a
+// claim that would return nothing is sure to survey what the others have added.
 func (e *eight) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (all alotwebhook.ClaimResult, err error) {
 	store := e.next()
 	busy := map[string]int{}
@@ -153,7 +154,7 @@ func (e *eight) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (all alot
 		}
 		c.Limit -= len(more.Deliveries)
 		all.Deliveries = append(all.Deliveries, more.Deliveries...)
-		if len(more.Deliveries) == 0 || c.Lease < time.Second { // a lease so short might run out meanwhile
+		if len(more.Deliveries) == 0 || c.Lease < time.Second { // so short a lease might run out meanwhile
 			break
 		}
 	}

@@ -11,13 +11,15 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// page is the size of a page when a filter leaves it open.
-const page = 100
+// defaultPage is how many entries a page holds when its filter sets no limit.
+const defaultPage = 100
 
+// endpointColumns are the columns of endpoints AS p that scanEndpoint reads.
 const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
 	p.disabled, p.disabled_reason, p.failing_since, p.created_at, p.updated_at, p.version`
 
-// scanEndpoint reads endpointColumns, after before.
+// scanEndpoint reads a row of endpointColumns. before takes the columns that stand
+// in front of them.
 func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err error) {
 	var nextSecretAt, failingSince, createdAt, updatedAt *time.Time
 	err = rows.Scan(append(before, &e.ID, &e.OrganizationID, &e.URL, &e.Description, &e.EventTypes, &e.Secret, &e.NextSecret, &nextSecretAt,
@@ -27,7 +29,7 @@ func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err err
 	return e, err
 }
 
-// instant is the reverse of nullable.
+// instant turns a timestamp into a time in UTC, and NULL into the zero time.
 func instant(t *time.Time) time.Time {
 	if t == nil {
 		return time.Time{}
@@ -35,7 +37,7 @@ func instant(t *time.Time) time.Time {
 	return t.UTC()
 }
 
-// nullable stores the zero time as NULL.
+// nullable turns a time into an argument: the zero time into NULL.
 func nullable(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -43,8 +45,9 @@ func nullable(t time.Time) *time.Time {
 	return &t
 }
 
-// PutEndpoint implements [alotwebhook.Endpoints]. Disabling and enabling move no
-// deliveries: whether one is parked is read off its endpoint.
+// PutEndpoint implements [alotwebhook.Endpoints]. Disabling and enabling change no
+// delivery, so that they take effect at once: an unfinished delivery is parked as
+// long as its endpoint is disabled.
 func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	put := s.insertEndpoint
 	if e.Version != 0 {
@@ -65,6 +68,9 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, current.Version, e.Version)
 }
 
+// endpointArgs returns the arguments of insertEndpoint and updateEndpoint: $1 to
+// $13 in the order of the columns of insertEndpoint, and $14 the version that the
+// caller has read.
 func endpointArgs(e alotwebhook.Endpoint) []any {
 	types := e.EventTypes
 	if types == nil {
@@ -74,6 +80,7 @@ func endpointArgs(e alotwebhook.Endpoint) []any {
 		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version}
 }
 
+// insertEndpoint stores a new endpoint. stored is false if there is one with its id.
 func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
 	var version int64
 	err = s.run(ctx, step{
@@ -90,6 +97,8 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 	return stored, err
 }
 
+// updateEndpoint replaces an endpoint. stored is false if it is gone or has another
+// version.
 func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
 	var version int64
 	err = s.run(ctx, step{
@@ -121,7 +130,7 @@ func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, 
 
 // Endpoints implements [alotwebhook.Endpoints].
 func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (found []alotwebhook.Endpoint, next string, err error) {
-	limit := cmp.Or(f.Limit, page)
+	limit := cmp.Or(f.Limit, defaultPage)
 	if f.OrganizationID == "" {
 		found, err = s.selectEndpoints(ctx, `WHERE p.deleted_at IS NULL AND p.id > $1::text ORDER BY p.id LIMIT $2::bigint`,
 			f.Cursor, int64(limit)+1)
@@ -138,6 +147,7 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (fo
 	return found, "", nil
 }
 
+// selectEndpoints returns the endpoints (p) that the clause selects.
 func (s *Store) selectEndpoints(ctx context.Context, where string, args ...any) (found []alotwebhook.Endpoint, err error) {
 	err = s.read(ctx, step{
 		sql:  `SELECT ` + endpointColumns + ` FROM {s}.endpoints p ` + where,
@@ -157,15 +167,15 @@ func (s *Store) selectEndpoints(ctx context.Context, where string, args ...any) 
 }
 
 const (
-	// failAtOnce is how many unfinished deliveries one transaction fails.
+	// failAtOnce is how many deliveries of a deleted endpoint one transaction fails.
 	failAtOnce = 1000
-	// failChunks is how many such transactions DeleteEndpoint makes itself.
+	// failChunks is how many of these transactions DeleteEndpoint itself makes.
 	failChunks = 10
 )
 
-// DeleteEndpoint implements [alotwebhook.Endpoints]. The unfinished deliveries
-// read as failed from then on; they leave the queue in chunks, the first ones
-// now and the rest with later claims.
+// DeleteEndpoint implements [alotwebhook.Endpoints]. From then on, readers see the
+// unfinished deliveries as failed. They leave the queue in chunks: up to 10,000
+// deliveries now, the rest while later claims go on.
 func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	var found bool
 	var key int64
@@ -187,13 +197,14 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	s.lanes.distrust()
 	for range failChunks {
 		if n, err := s.failChunk(ctx, key); err != nil || n < failAtOnce {
-			break // deleted it is; a claim goes on
+			break // the endpoint is deleted in any case; claims fail the rest
 		}
 	}
 	return nil
 }
 
-// failChunk fails up to failAtOnce unfinished deliveries of a deleted endpoint.
+// failChunk fails up to failAtOnce unfinished deliveries of a deleted endpoint and
+// returns how many. $1 is the endpoint's key, $2 failAtOnce, $3 the reason.
 func (s *Store) failChunk(ctx context.Context, key int64) (n int, err error) {
 	var found bool
 	err = s.run(ctx, step{

@@ -3,8 +3,8 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -13,17 +13,23 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
 )
 
-// enqueueSQL stores events and fans them out. The delivery's id is
-// alotwebhook.DeliveryID: the event id's first six bytes, then the beginning of
-// the SHA-256 of both ids, with a UUIDv7's version and variant. It returns the
-// endpoints that have something to do now. A microsecond between two events
-// keeps their order.
+// enqueueSQL stores the events that are new and, for each, a delivery to every
+// endpoint of its organization that subscribes to its type.
 //
-// The planner has no estimate of the arrays' lengths and would nest the wrong
-// loops: IS TRUE and OFFSET 0 keep it from that. What is new is looked up in a
-// hash table, the endpoints by an index.
+//	$1 … $5  of each event: id as uuid, id as text, type, organization id, payload
+//
+// It computes each delivery's id as alotwebhook.DeliveryID does: the first six
+// bytes of the event's id, then the beginning of the SHA-256 of both ids, with the
+// version and variant of a UUIDv7. The due times of the events lie 1 µs apart, the
+// last one at the present, so that they keep their order. Each row of the result
+// is an endpoint that has deliveries due now: its key, its id, and the clock.
+//
+// The planner cannot know how long the arrays are, and would nest loops over all
+// pairs of events. IS TRUE makes it look up the new events in a hash table, and
+// OFFSET 0 the endpoints by their index.
 const enqueueSQL = `
 WITH input AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
@@ -59,8 +65,8 @@ FROM (SELECT DISTINCT endpoint FROM queued) AS q
 CROSS JOIN LATERAL (SELECT p.id, p.disabled FROM {s}.endpoints p WHERE p.key = q.endpoint OFFSET 0) AS p
 WHERE NOT p.disabled`
 
-// Enqueue implements [alotwebhook.Enqueuer]: one round trip and one commit.
-// Events given many at once cost a fraction of what they cost one by one.
+// Enqueue implements [alotwebhook.Enqueuer] with one round trip and one commit. One
+// event among many costs a fraction of one event alone.
 func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	return s.enqueue(ctx, events, func(chunks []enqueueArgs) ([]lane, error) {
 		var found []lane
@@ -76,6 +82,8 @@ func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	})
 }
 
+// enqueue has store execute enqueueSQL for every chunk of the events, and notes the
+// endpoints that it returns.
 func (s *Store) enqueue(ctx context.Context, events []alotwebhook.Event, store func([]enqueueArgs) ([]lane, error)) error {
 	if len(events) == 0 {
 		return ctx.Err()
@@ -92,7 +100,8 @@ func (s *Store) enqueue(ctx context.Context, events []alotwebhook.Event, store f
 	return nil
 }
 
-// appendLanes reads what enqueueSQL returns.
+// appendLanes reads the result of enqueueSQL, from pgx or from database/sql, and
+// appends it to found.
 func appendLanes(found []lane, rows interface {
 	Next() bool
 	Scan(...any) error
@@ -110,31 +119,33 @@ func appendLanes(found []lane, rows interface {
 	return found, rows.Err()
 }
 
-// enqueueArgs are the columns of one statement.
+// enqueueArgs are the arguments of one enqueueSQL.
 type enqueueArgs struct {
 	ids                                  []pgtype.UUID
 	names, types, organizations, payload []string
 }
 
-// The bounds of one statement.
+// One statement takes at most chunkEvents events, and ends with the event whose
+// payload brings it over chunkBytes bytes.
 const (
 	chunkEvents = 5000
 	chunkBytes  = 8 << 20
 )
 
-// chunk turns events into columns, in the order of their ids: whoever stores
-// the same events at the same time then waits, and does not deadlock.
+// chunk turns events into the arguments of as few statements as the bounds allow.
+// It orders them by their ids, so that two calls that store the same events at the
+// same time wait for each other and do not deadlock.
 func chunk(events []alotwebhook.Event) ([]enqueueArgs, error) {
 	sorted := slices.SortedStableFunc(slices.Values(events), func(a, b alotwebhook.Event) int { return cmp.Compare(a.ID, b.ID) })
 	chunks := []enqueueArgs{{}}
 	size := 0
 	for i, e := range sorted {
 		if i > 0 && e.ID == sorted[i-1].ID {
-			continue // the first of them counts
+			continue // of two events with one id the first counts
 		}
 		id, ok := decodeID(eventPrefix, e.ID)
 		if !ok {
-			return nil, &alotwebhook.FieldError{Field: "id", Problem: "is not an event id"}
+			return nil, badEventID(e.ID)
 		}
 		if size > chunkBytes || len(chunks[len(chunks)-1].ids) == chunkEvents {
 			chunks, size = append(chunks, enqueueArgs{}), 0
@@ -151,11 +162,19 @@ func chunk(events []alotwebhook.Event) ([]enqueueArgs, error) {
 	return chunks, nil
 }
 
+// badEventID refuses an event whose id no column can hold. A dispatcher has checked
+// the ids of its events, so only a direct caller of the store meets it.
+func badEventID(id string) error {
+	return &alotwebhook.FieldError{Field: "id", Problem: fmt.Sprintf("%.64q is not %s and %d characters of base32; make events with NewEvent", id, eventPrefix, suffixLen)}
+}
+
+// pgx returns the arguments in the form that pgx takes.
 func (c enqueueArgs) pgx() []any {
 	return []any{c.ids, c.names, c.types, c.organizations, c.payload}
 }
 
-// text gives the columns as array literals, which every driver passes on.
+// text returns the arguments as PostgreSQL's array literals, such as {"a","b"}: any
+// driver of database/sql can pass these on.
 func (c enqueueArgs) text() []any {
 	ids := make([]string, len(c.ids))
 	for i, id := range c.ids {
@@ -166,6 +185,7 @@ func (c enqueueArgs) text() []any {
 
 var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
+// arrayLiteral spells values as PostgreSQL reads an array of texts.
 func arrayLiteral(values []string) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -174,7 +194,7 @@ func arrayLiteral(values []string) string {
 			b.WriteByte(',')
 		}
 		b.WriteByte('"')
-		_, _ = arrayEscapes.WriteString(&b, v) // a Builder takes everything
+		_, _ = arrayEscapes.WriteString(&b, v) // writing to a Builder cannot fail
 		b.WriteByte('"')
 	}
 	b.WriteByte('}')
@@ -183,8 +203,9 @@ func arrayLiteral(values []string) string {
 
 // Tx returns an Enqueuer inside the host's transaction: what it stores commits
 // or rolls back with it, in one round trip per call. Neither settings nor
-// savepoints are left in the transaction. After an error the transaction is
-// aborted, as after any failed statement.
+// savepoints are left in the transaction. After an error of the database the transaction is
+// aborted, as after any failed statement. A nil tx is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
 //
 // Enqueue late in the transaction, and commit soon: see the package comment on
 // deliveries that commit more than a second after they were emitted.
@@ -195,62 +216,72 @@ type pgxEnqueuer struct {
 	tx    pgx.Tx
 }
 
+// Enqueue implements [alotwebhook.Enqueuer].
 func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	return q.store.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
-		for _, c := range chunks {
-			rows, err := q.tx.Query(ctx, q.store.sql(enqueueSQL), c.pgx()...)
-			if err != nil {
-				return nil, err
-			}
-			found, err = appendLanes(found, rows)
-			rows.Close()
-			if err != nil {
-				return nil, err
-			}
+	if v := reflect.ValueOf(q.tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
+	}
+	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
+		rows, err := q.tx.Query(ctx, q.store.sql(enqueueSQL), c.pgx()...)
+		if err != nil {
+			return nil, err
 		}
-		return found, nil
+		defer rows.Close()
+		return appendLanes(found, rows)
 	})
 }
 
 // SQLTx is [Store.Tx] for hosts on database/sql, whatever their driver for
-// PostgreSQL and whatever stands on top of it.
-func (s *Store) SQLTx(tx *sql.Tx) alotwebhook.Enqueuer { return sqlEnqueuer{s, tx} }
+// PostgreSQL and whatever stands on top of it: tx is a [*sql.Tx], or what a
+// library has for one; package sqltx says what that is in GORM, sqlx and others. What
+// is no transaction, nil and *sql.DB among it, is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
+func (s *Store) SQLTx(tx sqltx.Tx) alotwebhook.Enqueuer { return sqlEnqueuer{s, tx} }
 
 type sqlEnqueuer struct {
 	store *Store
-	tx    *sql.Tx
+	tx    sqltx.Tx
 }
 
+// Enqueue implements [alotwebhook.Enqueuer].
 func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	return q.store.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
+	if err := sqltx.Check(q.tx); err != nil {
+		return err
+	}
+	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
+		rows, err := q.tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		return appendLanes(found, rows)
+	})
+}
+
+// enqueueInTx stores chunk by chunk in a transaction of the host's.
+func (s *Store) enqueueInTx(ctx context.Context, events []alotwebhook.Event, store func(enqueueArgs, []lane) ([]lane, error)) error {
+	return s.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
 		for _, c := range chunks {
-			if found, err = q.enqueueChunk(ctx, c, found); err != nil {
-				return nil, err
+			if found, err = store(c, found); err != nil {
+				return nil, inHostTx{err}
 			}
 		}
 		return found, nil
 	})
-}
-
-func (q sqlEnqueuer) enqueueChunk(ctx context.Context, c enqueueArgs, found []lane) ([]lane, error) {
-	rows, err := q.tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	return appendLanes(found, rows)
 }
 
 // EnqueueTo implements [alotwebhook.Queue].
 func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebhook.Event) error {
 	id, ok := decodeID(eventPrefix, event.ID)
 	if !ok {
-		return &alotwebhook.FieldError{Field: "id", Problem: "is not an event id"}
+		return badEventID(event.ID)
 	}
 	delivery, _ := decodeID(deliveryPrefix, alotwebhook.DeliveryID(event.ID, endpointID))
 	var found bool
 	var key int64
 	err := s.run(ctx, step{
+		// $1 the endpoint's id; of the event $2 id, $3 type, $4 organization id and $5
+		// payload; $6 the delivery's id. No row comes back where there is no endpoint.
 		sql: `
 			WITH target AS MATERIALIZED (
 				SELECT key FROM {s}.endpoints WHERE id = $1 AND deleted_at IS NULL

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,27 +31,24 @@ func TestTerminatedSessions(t *testing.T) {
 	enqueueAll(t, store, endpoints, n)
 
 	killer := postgrestest.Pool(t, small)
-	ctx, stop := context.WithCancel(t.Context())
-	killed := make(chan int)
-	go func() {
-		total := 0
-		for ctx.Err() == nil {
-			var hit int
-			if killer.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-				WHERE application_name = $1 AND pg_sleep(0.03) IS NOT NULL`, name).Scan(&hit) == nil {
-				total += hit
-			}
+	const rounds = 20
+	killed, next := 0, 0
+	deliverAll(t, store, time.Second, func(delivered int) {
+		if delivered < next { // each round finds work done since the one before
+			return
 		}
-		killed <- total
-	}()
-	deliverAll(t, store, 50*time.Millisecond)
-	stop()
-	require.Positive(t, <-killed)
+		next = delivered + n/(2*rounds)
+		var hit int
+		require.NoError(t, killer.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE application_name = $1`, name).Scan(&hit))
+		killed += hit
+	})
+	require.Positive(t, killed)
 	requireDelivered(t, store, n)
 }
 
-// An immediate stop is a crash of the server: what it said it had stored is
-// there when it is back, and the same Store goes on by itself.
+// An immediate stop is like a crash of the server. When the server is back,
+// everything that it had confirmed is there, and the same Store goes on by itself.
 func TestServerCrashes(t *testing.T) {
 	t.Parallel()
 	cluster := postgrestest.New(t)
@@ -70,11 +68,11 @@ func TestServerCrashes(t *testing.T) {
 
 	lost := eventually(t, func() ([]string, error) { return store.Finish(t.Context(), outcomesOf(first)) })
 	require.Empty(t, lost, "leases outlive the server")
-	deliverAll(t, store, time.Minute)
+	deliverAll(t, store, time.Minute, nil)
 	requireDelivered(t, store, n)
 }
 
-// Fail-over: the primary is gone in an instant, its standby is promoted. What
+// The primary is gone in an instant, and its standby is promoted. Everything that
 // was committed is there, since the standby was synchronous, and the same Store
 // finds the new primary by its pool's connection string.
 func TestFailOver(t *testing.T) {
@@ -108,7 +106,7 @@ func TestFailOver(t *testing.T) {
 	require.ErrorContains(t, err, "alotwebhook: postgres: record outcomes")
 	require.NoError(t, standby.Promote())
 	require.Empty(t, eventually(t, func() ([]string, error) { return store.Finish(t.Context(), outcomesOf(leased)) }))
-	deliverAll(t, store, time.Minute)
+	deliverAll(t, store, time.Minute, nil)
 	requireDelivered(t, store, n)
 }
 
@@ -124,9 +122,9 @@ func TestPinnedSnapshot(t *testing.T) {
 	var seen int
 	require.NoError(t, pin.QueryRow(t.Context(), `SELECT count(*) FROM `+store.Schema()+`.queue`).Scan(&seen))
 	require.Equal(t, 300, seen)
-	deliverAll(t, store, time.Minute)
+	deliverAll(t, store, time.Minute, nil)
 	enqueueAll(t, store, endpoints, 300)
-	deliverAll(t, store, time.Minute)
+	deliverAll(t, store, time.Minute, nil)
 	requireDelivered(t, store, 600)
 	require.NoError(t, pin.QueryRow(t.Context(), `SELECT count(*) FROM `+store.Schema()+`.queue`).Scan(&seen))
 	require.Equal(t, 300, seen, "the snapshot was pinned all the time")
@@ -158,8 +156,8 @@ func TestClaimDoesNotWait(t *testing.T) {
 	require.Len(t, claim(t, store), 2)
 }
 
-// A role whose sessions are serializable by default, which would make claims of several
-// processes fail against each other.
+// The sessions of a role may be serializable by default. The store's transactions
+// must not be, or the claims of several processes would make each other fail.
 func TestSerializableByDefault(t *testing.T) {
 	t.Parallel()
 	store, _ := openAt(t, postgrestest.DSN(t), func(c *pgxpool.Config) {
@@ -167,7 +165,7 @@ func TestSerializableByDefault(t *testing.T) {
 	})
 	endpoints := putEndpoints(t, store, 4)
 	enqueueAll(t, store, endpoints, 500)
-	deliverAll(t, store, time.Minute)
+	deliverAll(t, store, time.Minute, nil)
 	requireDelivered(t, store, 500)
 }
 
@@ -192,10 +190,12 @@ func enqueueAll(t testing.TB, store alotwebhook.Store, endpoints []alotwebhook.E
 }
 
 // deliverAll has eight workers claim and finish, whatever fails, until nothing
-// is pending.
-func deliverAll(t testing.TB, store alotwebhook.Store, lease time.Duration) {
+// is pending. disturb, if any, is called all the while with the number of
+// deliveries whose outcomes are certain to be stored.
+func deliverAll(t testing.TB, store alotwebhook.Store, lease time.Duration, disturb func(delivered int)) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	var delivered atomic.Int64
 	var workers sync.WaitGroup
 	defer workers.Wait()
 	defer cancel()
@@ -208,7 +208,9 @@ func deliverAll(t testing.TB, store alotwebhook.Store, lease time.Duration) {
 					continue
 				}
 				// An error may come after the commit; then others find nothing to do.
-				_, _ = store.Finish(ctx, outcomesOf(r.Deliveries))
+				if lost, err := store.Finish(ctx, outcomesOf(r.Deliveries)); err == nil {
+					delivered.Add(int64(len(r.Deliveries) - len(lost)))
+				}
 			}
 		})
 	}
@@ -217,7 +219,10 @@ func deliverAll(t testing.TB, store alotwebhook.Store, lease time.Duration) {
 		if err == nil && st.Pending == 0 {
 			return
 		}
-		require.NoError(t, ctx.Err(), "not all were delivered in time: %d are left (%v)", st.Pending, err)
+		require.NoError(t, ctx.Err(), "%d were delivered, and the last count of what is left was %d (%v)", delivered.Load(), st.Pending, err)
+		if disturb != nil {
+			disturb(int(delivered.Load()))
+		}
 		pause(ctx)
 	}
 }
@@ -228,13 +233,11 @@ func requireDelivered(t testing.TB, store alotwebhook.Store, n int) {
 	t.Helper()
 	total := 0
 	for f := (alotwebhook.Filter{State: alotwebhook.StateDelivered, Limit: 500}); ; {
-		var page []alotwebhook.Delivery
 		var next string
-		require.Eventually(t, func() (ok bool) { // a read that meets a dead connection of the pool fails
-			var err error
+		page := eventually(t, func() (page []alotwebhook.Delivery, err error) { // a read that meets a dead connection of the pool fails
 			page, next, err = store.Deliveries(t.Context(), f)
-			return err == nil
-		}, 30*time.Second, 10*time.Millisecond)
+			return page, err
+		})
 		for _, d := range page {
 			require.Equal(t, 1, d.AttemptCount, d.ID)
 		}
@@ -254,10 +257,10 @@ func pause(ctx context.Context) {
 	}
 }
 
-// eventually repeats what fails while a server comes back.
+// eventually repeats do until it succeeds, as it will once the server is back.
 func eventually[T any](t testing.TB, do func() (T, error)) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
 		got, err := do()

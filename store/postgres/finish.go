@@ -13,19 +13,36 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// finishSQL takes ended deliveries out of the queue and into the history. With
-// $11, when all have succeeded, it also clears failing_since where it is not clear.
-// It returns how many were taken, and which ones only if that is of interest:
-// not with $11 when it is all of them.
+// finishSQL moves deliveries that have ended from the queue into the history,
+// each with its last attempt.
+//
+//	$1   ids of the deliveries
+//	$2   fencing tokens: a row with another one stays as it is
+//	$3   whether they were delivered; otherwise they have failed
+//	$4   numbers of the attempts; 0 where there was none
+//	$5   when the attempts started
+//	$6   their durations in ns
+//	$7   HTTP status codes, 0 without a response
+//	$8   failure reasons, "" for a success
+//	$9   details of the failures
+//	$10  beginnings of the response bodies
+//	$11  true when no attempt of this Finish has failed
+//
+// With $11 the statement also clears failing_since of the endpoints that have it
+// set. Without it, updateFailingSince weighs successes and failures instead.
+//
+// The first row of the result is the number of rows moved. The ids and endpoints
+// of these rows follow, but not if $11 is set and all of them were moved: then
+// their number says everything.
 const finishSQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::int[], $5::timestamptz[], $6::bigint[],
 		$7::int[], $8::text[], $9::text[], $10::text[])
-		AS o (id, lease, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body)
+		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body)
 ), ended AS (
 	DELETE FROM {s}.queue q
 	USING o
-	WHERE q.id = o.id AND q.lease = o.lease
+	WHERE q.id = o.id AND q.lease = o.token
 	RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts,
 		o.delivered, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
@@ -44,18 +61,21 @@ SELECT NULL::uuid, count(*) FROM ended
 UNION ALL
 SELECT id, endpoint FROM ended WHERE NOT $11::boolean OR (SELECT count(*) FROM ended) <> cardinality($1::uuid[])`
 
-// retrySQL gives unfinished deliveries back to the queue and keeps the attempts.
+// retrySQL makes unfinished deliveries due again and keeps their attempts. It takes
+// the arguments of finishSQL with two differences: $3 holds the µs until each falls
+// due, and there is no $11. It returns the ids and endpoints of the rows that it
+// changed.
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
 		$7::int[], $8::text[], $9::text[], $10::text[])
-		AS o (id, lease, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body)
+		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body)
 ), again AS (
 	UPDATE {s}.queue q
 	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond', lease = 0, claims = 0,
 		attempts = q.attempts + (o.number <> 0)::int
 	FROM o
-	WHERE q.id = o.id AND q.lease = o.lease
+	WHERE q.id = o.id AND q.lease = o.token
 	RETURNING q.id, q.endpoint, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
 	INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body)
@@ -65,8 +85,9 @@ WITH o AS MATERIALIZED (
 )
 SELECT id, endpoint FROM again`
 
-// Finish implements [alotwebhook.Queue]: one statement for what has ended, one
-// for what is to be tried again, in one round trip; one more when something failed.
+// Finish implements [alotwebhook.Queue] in one transaction of one round trip: a
+// statement for the deliveries that have ended, and one for those that are due
+// again. If an attempt has failed, failing_since takes a second round trip.
 func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, ctx.Err()
@@ -81,7 +102,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 		if err := s.send(ctx, conn, steps); err != nil {
 			return err
 		}
-		return s.send(ctx, conn, []step{f.ailing(), commit})
+		return s.send(ctx, conn, []step{f.updateFailingSince(), commit})
 	})
 	if err != nil {
 		return nil, s.explain("record outcomes", err)
@@ -92,26 +113,34 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 
 // finishing is the work of one Finish.
 type finishing struct {
-	outcomes     []alotwebhook.Outcome
-	ids          []uuid // of the outcomes; zero for one that cannot count
+	outcomes []alotwebhook.Outcome
+	// ids are the deliveries' ids, in the order of the outcomes. The zero id stands
+	// for an outcome that is lost in any case: its id is malformed, it has no token,
+	// or another one of the same delivery stands before it.
+	ids          []uuid
 	ended, again outcomeArgs
-	failures     bool
-	endpoints    map[uuid]int64 // the endpoint of what was not lost, or 0 if nothing depends on it
+	failures     bool // an attempt has failed
+	// endpoints holds, by delivery, the endpoint of each outcome that was stored: 0
+	// where finishSQL left it out. An outcome that is not in it is lost.
+	endpoints map[uuid]int64
 }
 
-// outcomeArgs are the columns of finishSQL and retrySQL.
+// outcomeArgs are the arguments of finishSQL or retrySQL, one slice for each
+// parameter.
 type outcomeArgs struct {
 	ids                        []pgtype.UUID
-	leases                     []int64
-	delivered                  []bool  // of what has ended
-	nextIn                     []int64 // of what has not
+	tokens                     []int64
+	delivered                  []bool  // $3 of finishSQL
+	nextIn                     []int64 // $3 of retrySQL, in µs
 	numbers                    []int32
 	started                    []*time.Time
-	durations                  []int64
+	durations                  []int64 // ns
 	codes                      []int32
 	reasons, details, response []string
 }
 
+// sortOutcomes parts the outcomes into those that end a delivery and those that
+// make it due again.
 func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 	f := &finishing{outcomes: outcomes, ids: make([]uuid, len(outcomes)), endpoints: make(map[uuid]int64, len(outcomes))}
 	seen := make(map[uuid]bool, len(outcomes))
@@ -135,7 +164,7 @@ func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 
 func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome) {
 	a.ids = append(a.ids, param(id))
-	a.leases = append(a.leases, o.Token)
+	a.tokens = append(a.tokens, o.Token)
 	a.numbers = append(a.numbers, int32(o.Attempt.Number))
 	a.started = append(a.started, nullable(o.Attempt.StartedAt))
 	a.durations = append(a.durations, int64(o.Attempt.Duration))
@@ -145,11 +174,13 @@ func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome) {
 	a.response = append(a.response, o.Attempt.ResponseBody)
 }
 
-// args returns the columns; third is the one that differs.
+// args returns the arguments $1 to $10. third is $3, in which the two statements
+// differ.
 func (a *outcomeArgs) args(third any) []any {
-	return []any{a.ids, a.leases, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response}
+	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response}
 }
 
+// steps returns the statements that store the outcomes.
 func (f *finishing) steps() (steps []step) {
 	if a := &f.ended; len(a.ids) > 0 {
 		steps = append(steps, step{sql: finishSQL, args: append(a.args(a.delivered), !f.failures), rows: f.noteEnded})
@@ -160,25 +191,25 @@ func (f *finishing) steps() (steps []step) {
 	return steps
 }
 
-// noteEnded is note for what finishSQL returns.
+// noteEnded reads the result of finishSQL.
 func (f *finishing) noteEnded(rows pgx.Rows) error {
 	var none *uuid
-	var taken int
+	var moved int
 	if !rows.Next() {
 		return rows.Err()
 	}
-	if err := rows.Scan(&none, &taken); err != nil {
+	if err := rows.Scan(&none, &moved); err != nil {
 		return err
 	}
-	if taken == len(f.ended.ids) {
+	if moved == len(f.ended.ids) {
 		for _, id := range f.ended.ids {
-			f.endpoints[id.Bytes] = 0 // replaced below if it is of interest
+			f.endpoints[id.Bytes] = 0 // until note has read its row, if the result has one
 		}
 	}
 	return f.note(rows)
 }
 
-// note remembers which outcomes counted, and for which endpoint.
+// note reads ids and endpoints of rows that were moved or changed.
 func (f *finishing) note(rows pgx.Rows) error {
 	for rows.Next() {
 		var id uuid
@@ -191,7 +222,7 @@ func (f *finishing) note(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-// lost returns the deliveries whose outcomes changed nothing.
+// lost returns the ids of the deliveries whose outcomes changed nothing.
 func (f *finishing) lost() (lost []string) {
 	for i, o := range f.outcomes {
 		if _, ok := f.endpoints[f.ids[i]]; !ok {
@@ -201,13 +232,14 @@ func (f *finishing) lost() (lost []string) {
 	return lost
 }
 
-// ailing updates failing_since as the outcomes say, one after the other.
-func (f *finishing) ailing() step {
+// updateFailingSince returns the statement that sets or clears failing_since of
+// each endpoint as the outcomes that were stored would do one after the other.
+func (f *finishing) updateFailingSince() step {
 	type health struct {
-		cleared bool
-		since   *time.Time
+		cleared bool       // by a success
+		since   *time.Time // the first failure after the last success; nil for none
 	}
-	of := map[int64]health{}
+	of := map[int64]health{} // by endpoint
 	for i, o := range f.outcomes {
 		key, ok := f.endpoints[f.ids[i]]
 		switch h := of[key]; {
@@ -219,13 +251,17 @@ func (f *finishing) ailing() step {
 			of[key] = h
 		}
 	}
-	keys := slices.Sorted(maps.Keys(of)) // whoever finishes at the same time then waits, and does not deadlock
+	// All processes lock the endpoints in the order of their keys, so that they wait
+	// for each other and do not deadlock.
+	keys := slices.Sorted(maps.Keys(of))
 	cleared := make([]bool, len(keys))
 	since := make([]*time.Time, len(keys))
 	for i, key := range keys {
 		cleared[i], since[i] = of[key].cleared, of[key].since
 	}
 	return step{
+		// $1 holds the keys of the endpoints, $2 and $3 the fields of their health. Only
+		// rows that change are written.
 		sql: `
 			WITH f AS MATERIALIZED (
 				SELECT p.key, CASE WHEN f.cleared THEN f.since ELSE coalesce(p.failing_since, f.since) END AS since
@@ -242,7 +278,8 @@ func (f *finishing) ailing() step {
 	}
 }
 
-// noteRetries tells the lanes what falls due again, and when.
+// noteRetries tells the lanes which endpoints have a delivery that falls due
+// again, and when.
 func (s *Store) noteRetries(f *finishing) {
 	now := time.Now()
 	for i, o := range f.outcomes {
@@ -258,6 +295,8 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err
 	if len(ids) == 0 {
 		return 0, ctx.Err()
 	}
+	// All calls take the ids in one order, so that they wait for each other and do not
+	// deadlock.
 	slices.SortFunc(ids, func(a, b pgtype.UUID) int { return slices.Compare(a.Bytes[:], b.Bytes[:]) })
 	for part := range slices.Chunk(slices.Compact(ids), chunkEvents) {
 		moved, err := s.redeliver(ctx, part)
@@ -269,8 +308,10 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err
 	return n, nil
 }
 
-// redeliver brings finished deliveries back into the queue, their last attempt
-// among the earlier ones, and waiting ones forward.
+// redeliver makes the deliveries with these ids ($1) due now. It moves finished
+// ones from the history back into the queue, and their last attempt to the earlier
+// ones. It brings forward the due times of those that wait for their next attempt.
+// It leaves alone those whose endpoint or payload is gone.
 func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
 	defer s.lanes.distrust()
 	var found bool

@@ -1,11 +1,11 @@
 module github.com/alot/alotwebhook/store/postgres
 
-go 1.26.0
+go 1.25.0
 
 replace github.com/alot/alotwebhook => ../..
 
 require (
-	github.com/alot/alotwebhook v0.0.0-00010101000000-000000000000
+	github.com/alot/alotwebhook v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/lib/pq v1.12.3
 	github.com/stretchr/testify v1.12.1
@@ -18,6 +18,6 @@ require (
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )

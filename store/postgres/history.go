@@ -30,14 +30,16 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 	return parsePayload(payload)
 }
 
-// parsePayload is the reverse of [alotwebhook.Event.Payload], blanks around the data included.
+// parsePayload is the reverse of [alotwebhook.Event.Payload]. ParseEvent alone would
+// drop the blanks around the data, and the event's payload would then differ from
+// the one that was signed and sent.
 func parsePayload(payload string) (alotwebhook.Event, error) {
 	e, err := alotwebhook.ParseEvent([]byte(payload))
 	if err != nil {
 		return e, err
 	}
 	e.Data = nil
-	before := len(e.Payload()) - len("}")
+	before := len(e.Payload()) - len("}") // the payload of an event without data is all that stands around it
 	e.Data = []byte(payload[before : len(payload)-len("}")])
 	return e, nil
 }
@@ -61,6 +63,8 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 	return found[0], nil
 }
 
+// attemptsOf returns the statement that reads the attempts of a delivery: the last
+// one of a finished delivery stands in its own row, all others in a table.
 func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt) step {
 	const columns = `number, started_at, duration_ns, status_code, reason, detail, response_body`
 	return step{
@@ -85,8 +89,8 @@ func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt) step {
 	}
 }
 
-// Stats implements [alotwebhook.History]. It counts the whole queue: a second
-// for several million deliveries.
+// Stats implements [alotwebhook.History]. It counts the whole queue, which takes
+// about a second for several million deliveries.
 func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	var found bool
 	var oldest float64

@@ -8,10 +8,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// Ids are text outside and uuids inside: 16 bytes instead of 31 in every row
-// and index entry of the hot table. A uuid begins with its millisecond, so that
-// an id leads to its day's partition.
-
+// uuid is the id of an event or a delivery as the tables hold it: the 16 bytes that
+// the text spells. The text would take 31 bytes in every row and index entry of
+// the queue. A uuid begins with its millisecond, so it tells its day's partition.
 type uuid = [16]byte
 
 const (
@@ -21,7 +20,8 @@ const (
 	alphabet       = "0123456789abcdefghjkmnpqrstvwxyz"
 )
 
-// values maps a character of the alphabet to its five bits, others to 0xff.
+// values holds the five bits of each character of the alphabet, and 0xff for every
+// other byte.
 var values = func() (v [256]byte) {
 	for i := range v {
 		v[i] = 0xff
@@ -32,7 +32,7 @@ var values = func() (v [256]byte) {
 	return v
 }()
 
-// encodeID returns the id with that prefix and uuid.
+// encodeID spells a uuid as an id: the prefix and 26 characters.
 func encodeID(prefix string, u uuid) string {
 	var b [4 + suffixLen]byte
 	copy(b[:], prefix)
@@ -45,7 +45,8 @@ func encodeID(prefix string, u uuid) string {
 	return string(b[:])
 }
 
-// decodeID is the reverse; ok is false for what is no such id.
+// decodeID is the reverse of encodeID. ok is false for a text that is no id with
+// that prefix.
 func decodeID(prefix, id string) (u uuid, ok bool) {
 	suffix, ok := strings.CutPrefix(id, prefix)
 	if !ok || len(suffix) != suffixLen || suffix[0] > '7' {
@@ -65,8 +66,7 @@ func decodeID(prefix, id string) (u uuid, ok bool) {
 	return u, true
 }
 
-// decodeIDs decodes what can be decoded and leaves out the rest: an id that is
-// none is in no table either.
+// decodeIDs decodes ids and leaves out the malformed ones, which are in no table.
 func decodeIDs(prefix string, ids []string) []pgtype.UUID {
 	us := make([]pgtype.UUID, 0, len(ids))
 	for _, id := range ids {
@@ -77,10 +77,10 @@ func decodeIDs(prefix string, ids []string) []pgtype.UUID {
 	return us
 }
 
-// param is the form in which pgx takes a uuid under every protocol.
+// param turns a uuid into an argument. pgx takes it under each of its protocols.
 func param(u uuid) pgtype.UUID { return pgtype.UUID{Bytes: u, Valid: true} }
 
-// firstOf returns the least uuid of the millisecond of t.
+// firstOf returns the least uuid that can be made in the millisecond of t.
 func firstOf(t time.Time) (u uuid) {
 	ms := min(max(t.UnixMilli(), 0), 1<<48-1)
 	binary.BigEndian.PutUint64(u[:], uint64(ms)<<16)

@@ -11,31 +11,21 @@ import (
 )
 
 const (
-	// lateness is how long after its emit a delivery may commit and still be
-	// claimed without a look: an endpoint's scan goes on that far behind now.
+	// lateness is how long after its emit a delivery may be committed and still be
+	// found without a survey: a claim begins its search at least that long before
+	// the time of the previous claim.
 	lateness = time.Second
-	// Looking is done at every claim that finds nothing while it meets at most
-	// fewEndpoints, some three milliseconds' work, and takes at most cheapLook,
-	// also on a busy machine; otherwise for at most a lookShare'th of the time, but
-	// at least every maxLookInterval.
-	fewEndpoints    = 1000
-	cheapLook       = 250 * time.Millisecond
-	lookShare       = 20
-	maxLookInterval = 30 * time.Second
-	// A look goes by pages of lookPage endpoints, or as many as take pageTime: claims
-	// go on between two pages.
-	lookPage = 5000
-	pageTime = 50 * time.Millisecond
-	// One index scan for several deliveries costs little more than for one. So a
-	// large claim takes up to maxDepth in a turn, where backlogs are that long, but
-	// no more than leave turns for leastTurns endpoints.
+	// A large claim takes up to maxDepth deliveries in an endpoint's turn where the
+	// backlog is that long, since an index scan for several costs little more than for
+	// one. But it leaves room for the turns of leastTurns endpoints.
 	maxDepth   = 4
 	leastTurns = 50
 )
 
-// place is a position in an endpoint's part of the queue.
+// place is a position in an endpoint's part of the queue, which is ordered by due
+// time and id.
 type place struct {
-	at time.Time
+	at time.Time // by the database's clock
 	id uuid
 }
 
@@ -46,50 +36,49 @@ func (p place) before(q place) bool {
 	return slices.Compare(p.id[:], q.id[:]) < 0
 }
 
-// lane is what a process knows of an endpoint's part of the queue.
+// lane is what this process knows of one endpoint's part of the queue.
 type lane struct {
-	key int64
-	id  string
-	// start is where a claim begins to search: nothing before it is waiting,
-	// as far as the process knows.
+	key int64  // of the endpoint's row
+	id  string // the endpoint's id
+	// start is where the next claim begins its search. As far as this process
+	// knows, no delivery that may be claimed stands before it.
 	start place
-	// depth is how many it is likely to give at once: twice what it gave when
-	// that was all that was asked for, up to maxDepth, or else 1.
+	// depth is how many deliveries the lane will probably give in a turn: twice as
+	// many as it gave the last time if it gave all that it was asked for, up to
+	// maxDepth; otherwise 1.
 	depth int
-	// turn is its element among those that have something due, or nil.
+	// turn is the lane's element in lanes.turns; nil while nothing is due.
 	turn *list.Element
-	// next is when, by this process's clock, something more falls due: zero if
-	// nothing is known of that; index is its place in the heap, or -1.
+	// next is when the lane's next delivery falls due that is not due yet, by this
+	// process's clock; zero if none is known. index is the lane's index in
+	// lanes.waits, or -1.
 	next  time.Time
 	index int
-	// seen is the last look that saw the lane, noted the newest one begun
-	// before this process itself brought something in.
+	// seen and noted are numbers of surveys: seen of the last one that found the
+	// lane, noted of the one that was the newest when this process last added work
+	// to the lane. A complete survey forgets the lanes where both are less than its
+	// own number.
 	seen, noted int
 }
 
-// lanes are the endpoints with unfinished deliveries that a process knows of.
-// They are a memory and no truth: an entry too many costs an index probe, one
-// too few waits for the next look.
+// lanes are the endpoints with unfinished deliveries that this process knows of,
+// so that a claim need not search the queue for them. They are a memory that may
+// be wrong: an endpoint too many costs one index probe, an endpoint too few waits
+// for the next survey.
 type lanes struct {
-	mu    sync.Mutex
-	byKey map[int64]*lane
-	turns *list.List // whose turn it is first
-	waits waitHeap
-
-	look     int           // the number of the look under way or done
-	cursor   int64         // how far it has come, 0 between looks
-	page     int           // how many endpoints it takes at once
-	looked   time.Time     // when the last one began
-	cost     time.Duration // what it took
-	met      int           // how many endpoints
-	doubtful bool          // something happened that only a look can tell
+	mu     sync.Mutex // guards everything below
+	byKey  map[int64]*lane
+	turns  *list.List // lanes with due deliveries, the one that is served next in front
+	waits  waitHeap   // lanes with a next, the earliest in front
+	survey surveyState
 }
 
 func newLanes() *lanes {
-	return &lanes{byKey: map[int64]*lane{}, turns: list.New(), page: lookPage, doubtful: true}
+	return &lanes{byKey: map[int64]*lane{}, turns: list.New(), survey: surveyState{pageSize: maxPageSize, needed: true}}
 }
 
-// get returns the lane of an endpoint, a new one starting at start. The caller holds mu.
+// get returns the lane of an endpoint, and makes one that begins at start if there
+// is none. The caller holds mu.
 func (ls *lanes) get(key int64, id string, start place) *lane {
 	l := ls.byKey[key]
 	if l == nil {
@@ -99,13 +88,14 @@ func (ls *lanes) get(key int64, id string, start place) *lane {
 	return l
 }
 
-// due notes endpoints that have something due now, from start on.
+// due notes that each of the endpoints found has a delivery that is due now, at
+// the start given or behind it.
 func (ls *lanes) due(found []lane) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for _, f := range found {
 		l := ls.get(f.key, f.id, f.start)
-		l.noted = ls.look
+		l.noted = ls.survey.number
 		if f.start.before(l.start) {
 			l.start = f.start
 		}
@@ -113,29 +103,32 @@ func (ls *lanes) due(found []lane) {
 	}
 }
 
-// later notes that an endpoint has something due in a while. The place where
-// it stands in the queue lies ahead of every start.
+// later notes that a delivery of the endpoint falls due at next. Its place in the
+// queue lies behind every lane's start, so no start has to go back for it.
 func (ls *lanes) later(key int64, next time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := ls.byKey[key]
-	if l == nil { // forgotten meanwhile
-		ls.doubtful = true
+	if l == nil { // a survey has forgotten it
+		ls.survey.needed = true
 		return
 	}
-	l.noted = ls.look
+	l.noted = ls.survey.number
 	if l.next.IsZero() || next.Before(l.next) {
 		ls.setNext(l, next)
 	}
 }
 
-// distrust makes the next claim look.
+// distrust makes the next claim that finds too little survey the queue. It is
+// called after changes whose effect on the queue is not known here.
 func (ls *lanes) distrust() {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ls.doubtful = true
+	ls.survey.needed = true
 }
 
+// setTurn puts the lane at the end of turns unless it has a turn already, or takes
+// its turn away. The caller holds mu.
 func (ls *lanes) setTurn(l *lane, turn bool) {
 	switch {
 	case turn && l.turn == nil:
@@ -146,6 +139,8 @@ func (ls *lanes) setTurn(l *lane, turn bool) {
 	}
 }
 
+// setNext changes when the lane's next delivery falls due; zero for none. The
+// caller holds mu.
 func (ls *lanes) setNext(l *lane, next time.Time) {
 	l.next = next
 	switch {
@@ -158,15 +153,16 @@ func (ls *lanes) setNext(l *lane, next time.Time) {
 	}
 }
 
-// pick is one endpoint's share of a claim.
+// pick is one endpoint's share of a round of a claim.
 type pick struct {
 	lane  *lane
-	start place
-	n     int
+	start place // where the search begins
+	n     int   // how many deliveries to take at most
 }
 
-// pick shares room out among the endpoints whose turn it is and that have free
-// slots. taken counts what the claim has taken of each already.
+// pick shares out room, the number of deliveries that the claim still wants, among
+// the lanes whose turn it is and whose endpoints have free slots. taken counts, by
+// endpoint key, what the claim has taken in the rounds before.
 func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int) []pick {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -180,7 +176,7 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 			expected += min(free, l.depth, most)
 		}
 	}
-	for i := range picks { // what the first leave, the later ones may take
+	for i := range picks { // equal shares; what one lane cannot take goes to those behind it
 		share := (room + len(picks) - i - 1) / (len(picks) - i)
 		picks[i].n = min(picks[i].n, share)
 		room -= picks[i].n
@@ -188,7 +184,8 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 	return picks
 }
 
-// wake gives a turn to what has fallen due.
+// wake gives a turn to the lanes of which a delivery has fallen due. The caller
+// holds mu.
 func (ls *lanes) wake(now time.Time) {
 	for len(ls.waits) > 0 && !ls.waits[0].next.After(now) {
 		l := ls.waits[0]
@@ -197,20 +194,21 @@ func (ls *lanes) wake(now time.Time) {
 	}
 }
 
-// settle notes what a claim got of a pick: n deliveries up to last, at now by
-// the database's clock, leased until then by this process's.
+// settle notes what a pick gave: n deliveries, the last of which stood at last.
+// now is the database's clock before the claim. The deliveries are leased until
+// until, by this process's clock.
 func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := p.lane
 	if ls.byKey[l.key] != l {
-		return // forgotten meanwhile
+		return // a survey has forgotten the lane
 	}
 	reached := place{at: now.Add(-lateness)}
-	if n == p.n && last.before(reached) {
+	if n == p.n && last.before(reached) { // there may be more right behind last
 		reached = last
 	}
-	// Only forward, and not if somebody has set it back meanwhile.
+	// The start goes forward only, and not if it was set back during the claim.
 	if l.start == p.start && l.start.before(reached) {
 		l.start = reached
 	}
@@ -226,7 +224,8 @@ func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
 	ls.setTurn(l, false)
 }
 
-// nextIn returns how long until something more falls due, or 0.
+// nextIn returns how long until the next delivery falls due that is not due yet;
+// 0 if none is known.
 func (ls *lanes) nextIn() time.Duration {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -236,121 +235,8 @@ func (ls *lanes) nextIn() time.Duration {
 	return max(time.Until(ls.waits[0].next), time.Microsecond)
 }
 
-// mayLook reports whether a look is worth its cost now. empty says that a claim
-// would return nothing without.
-func (ls *lanes) mayLook(empty bool) bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if ls.cursor != 0 || ls.doubtful {
-		return true
-	}
-	if empty && ls.met <= fewEndpoints && ls.cost <= cheapLook {
-		return true
-	}
-	return time.Since(ls.looked) >= min(ls.cost*lookShare, maxLookInterval)
-}
-
-// overdue reports whether even a claim that finds enough has to look.
-func (ls *lanes) overdue() bool {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	return ls.looked.IsZero() || ls.cursor != 0 ||
-		time.Since(ls.looked) >= min(max(ls.cost*lookShare, lateness), maxLookInterval)
-}
-
-// sight is what a look sees of an endpoint: its first unfinished delivery, and
-// how long until the first one falls due that is not due yet, if there is one.
-type sight struct {
-	key     int64
-	id      string
-	first   place
-	now     time.Time
-	waits   bool
-	nextIn  time.Duration
-	deleted bool
-	active  bool
-}
-
-// startLook begins or continues a look and returns where, and how far to go.
-func (ls *lanes) startLook() (cursor int64, page int) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	if ls.cursor == 0 {
-		ls.look++
-		ls.looked = time.Now()
-		ls.cost, ls.met = 0, 0
-		ls.doubtful = false
-	}
-	return ls.cursor, ls.page
-}
-
-// endLook notes what a page showed; more says that the look has not come to its end.
-func (ls *lanes) endLook(seen []sight, took time.Duration) (more bool) {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	more = len(seen) == ls.page
-	if took > pageTime {
-		ls.page = max(int(float64(len(seen))*float64(pageTime)/float64(took)), 1)
-	} else {
-		ls.page = min(2*ls.page, lookPage)
-	}
-	now := time.Now()
-	for _, s := range seen {
-		ls.cursor = s.key
-		if s.active {
-			ls.see(s, now)
-		}
-	}
-	ls.cost += took
-	ls.met += len(seen)
-	if more {
-		return true
-	}
-	ls.cursor = 0
-	for _, l := range ls.byKey {
-		if l.seen < ls.look && l.noted < ls.look {
-			ls.forget(l)
-		}
-	}
-	return false
-}
-
-func (ls *lanes) see(s sight, now time.Time) {
-	start := place{at: s.now.Add(-lateness)}
-	due := !s.first.at.After(s.now)
-	if due && s.first.before(start) {
-		start = s.first
-	}
-	var next time.Time
-	if s.waits {
-		next = now.Add(s.nextIn)
-	}
-	l := ls.get(s.key, s.id, start)
-	if l.noted == ls.look { // what was noted since may be newer
-		due = due || l.turn != nil
-		if next.IsZero() || !l.next.IsZero() && l.next.Before(next) {
-			next = l.next
-		}
-	}
-	l.start, l.seen = start, ls.look
-	ls.setTurn(l, due)
-	ls.setNext(l, next)
-}
-
-func (ls *lanes) forget(l *lane) {
-	ls.setTurn(l, false)
-	ls.setNext(l, time.Time{})
-	delete(ls.byKey, l.key)
-}
-
-// failedLook makes the next claim look again from the beginning.
-func (ls *lanes) failedLook() {
-	ls.mu.Lock()
-	defer ls.mu.Unlock()
-	ls.cursor, ls.doubtful = 0, true
-}
-
-// waitHeap orders lanes by next.
+// waitHeap is a heap of the lanes that have a next, the earliest in front. Each
+// lane knows its index.
 type waitHeap []*lane
 
 func (h waitHeap) Len() int           { return len(h) }

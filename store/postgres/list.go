@@ -15,19 +15,21 @@ import (
 )
 
 const (
-	// stretch is how many deliveries are looked through for those that match what
-	// their index does not know, such as a type.
+	// stretch is how many deliveries are read at most to find a page, where no index
+	// covers a condition, such as one on the event type.
 	stretch = 5_000
-	// maxOwners is how many endpoints are looked at one by one, each for its part
-	// of a stretch; the deliveries of more are picked from a stretch of everybody's.
+	// Up to maxOwners endpoints, a page reads the history of each by the endpoint's
+	// index, and reads its share of a stretch there. For more endpoints it reads a
+	// stretch of the deliveries of all.
 	maxOwners = 50
-	// sortable is how many unfinished deliveries of the endpoints asked for are
-	// read whole and sorted, for want of an index that every delivery would pay for.
+	// sortable is how many unfinished deliveries of the selected endpoints are all
+	// read and sorted. The queue has no index by endpoint and id that would give
+	// them in order: each delivery would pay for it.
 	sortable = 5_000
 )
 
-// Deliveries implements [alotwebhook.History]. No index is there for it alone:
-// a page is found by those that delivering needs, or cut short.
+// Deliveries implements [alotwebhook.History]. No index exists for it alone: it
+// finds a page by the indexes that deliveries need anyway, or cuts it short.
 func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (found []alotwebhook.Delivery, next string, err error) {
 	l, err := listingOf(f)
 	if err != nil || bytes.Compare(l.from[:], l.before[:]) >= 0 {
@@ -50,7 +52,9 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (found []a
 	return l.found, l.next, nil
 }
 
-// inOneSnapshot is read for statements that depend on each other's results.
+// inOneSnapshot calls fn with a function that executes statements. All of them see
+// the database as of one moment, as in read, but fn can build a statement from the
+// results of the ones before.
 func (s *Store) inOneSnapshot(ctx context.Context, fn func(ask func(...step) error) error) error {
 	return s.within(ctx, func(conn *pgxpool.Conn) error {
 		opening := join(beginRead, []step{prune})
@@ -66,29 +70,33 @@ func (s *Store) inOneSnapshot(ctx context.Context, fn func(ask func(...step) err
 	})
 }
 
-// listing is a query for deliveries, newest first: the unfinished ones from the
-// queue and the finished ones from the history.
+// listing is a query for a page of deliveries, newest first: unfinished ones from
+// the queue and finished ones from the history.
 type listing struct {
-	limit        int
-	from, before uuid // from ≤ id < before
-	args         []any
-	residual     []string // conditions that no index knows; {d} is the table
-	state        alotwebhook.DeliveryState
+	limit        int                       // of the page
+	from, before uuid                      // the bounds of the ids: from ≤ id < before
+	args         []any                     // of the query, $1 first
+	residual     []string                  // conditions that no index covers; {d} stands for the table
+	state        alotwebhook.DeliveryState // "" for any
 
-	// Whose deliveries, if not everybody's: the keys of the endpoints, and of
-	// those whose unfinished deliveries are in the state.
-	owned            bool
-	keys, unfinished []int64
-	queued           int // of their unfinished deliveries, up to sortable + 1
+	// owned says that the deliveries of certain endpoints are wanted: of those with
+	// these keys, deleted ones among them.
+	owned bool
+	keys  []int64
+	// unfinished are the keys of those of the endpoints whose unfinished deliveries
+	// are in the wanted state. queued counts these deliveries, up to sortable + 1.
+	unfinished []int64
+	queued     int
 
 	found []alotwebhook.Delivery
-	next  string // where a page that was cut short goes on
+	next  string // the cursor of a page that was cut short
 }
 
+// listingOf turns a filter into a listing whose endpoints are yet to be found.
 func listingOf(f alotwebhook.Filter) (*listing, error) {
-	l := &listing{limit: cmp.Or(f.Limit, page), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != ""}
+	l := &listing{limit: cmp.Or(f.Limit, defaultPage), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != ""}
 	for i := range l.before {
-		l.before[i] = 0xff // never an id: the seventh byte of each begins with 7
+		l.before[i] = 0xff // above every id: an id's seventh byte begins with the digit 7
 	}
 	if !f.Since.IsZero() {
 		l.from = firstOf(f.Since)
@@ -99,7 +107,7 @@ func listingOf(f alotwebhook.Filter) (*listing, error) {
 	if f.Cursor != "" {
 		cursor, ok := decodeID(deliveryPrefix, f.Cursor)
 		if !ok {
-			return nil, &alotwebhook.FieldError{Field: "cursor", Problem: "is not one that a listing gave"}
+			return nil, &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of a delivery; give the cursor that came with the page before", f.Cursor)}
 		}
 		l.lower(cursor)
 	}
@@ -107,21 +115,22 @@ func listingOf(f alotwebhook.Filter) (*listing, error) {
 		l.residual = append(l.residual, "{d}.event_type = "+l.bind("text", f.EventType))
 	}
 	if f.EventID != "" {
-		event, _ := decodeID(eventPrefix, f.EventID) // of no event, if it is none
+		event, _ := decodeID(eventPrefix, f.EventID) // a malformed id gives the zero uuid, which no event has
 		l.residual = append(l.residual, "{d}.event_id = "+l.bind("uuid", param(event)))
 		l.sameInstant(event)
 	}
 	return l, nil
 }
 
+// lower lowers the upper bound of the ids, unless it is lower already.
 func (l *listing) lower(before uuid) {
 	if bytes.Compare(before[:], l.before[:]) < 0 {
 		l.before = before
 	}
 }
 
-// sameInstant narrows the ids to those that begin with the event's millisecond,
-// as those of its deliveries do.
+// sameInstant narrows the ids to those that begin with the millisecond of the
+// event's id: the ids of its deliveries all do.
 func (l *listing) sameInstant(event uuid) {
 	from, before := event, event
 	for i := 6; i < len(event); i++ {
@@ -133,7 +142,7 @@ func (l *listing) sameInstant(event uuid) {
 	l.lower(before)
 }
 
-// after returns the uuid after u.
+// after returns the least uuid that is greater than u.
 func after(u uuid) uuid {
 	for i := len(u) - 1; i >= 0; i-- {
 		if u[i]++; u[i] != 0 {
@@ -143,14 +152,15 @@ func after(u uuid) uuid {
 	return u
 }
 
-// bind returns the placeholder for an argument.
+// bind adds an argument to the query and returns its placeholder, such as $3::text.
 func (l *listing) bind(as string, arg any) string {
 	l.args = append(l.args, arg)
 	return fmt.Sprintf("$%d::%s", len(l.args), as)
 }
 
-// findOwners looks up the endpoints asked for, deleted ones included, and how
-// much they have in the queue.
+// findOwners returns the statement that finds the endpoints of the filter, deleted
+// ones included, and counts their deliveries in the queue. Its arguments are the
+// filter's endpoint id, organization id, or both.
 func (l *listing) findOwners(f alotwebhook.Filter) step {
 	of := func(deleted string) string {
 		return `SELECT p.* FROM {s}.endpoints p WHERE p.id = $1::text AND p.deleted_at IS ` + deleted
@@ -187,8 +197,8 @@ func (l *listing) findOwners(f alotwebhook.Filter) step {
 	}
 }
 
-// unfinishedIn is the condition on an endpoint p that its unfinished deliveries
-// are in the state.
+// unfinishedIn returns a condition on an endpoint p: that its unfinished deliveries
+// are in the state. The state depends on the endpoint alone.
 func unfinishedIn(state alotwebhook.DeliveryState) string {
 	switch state {
 	case "":
@@ -198,12 +208,13 @@ func unfinishedIn(state alotwebhook.DeliveryState) string {
 	case alotwebhook.StateParked:
 		return "p.deleted_at IS NULL AND p.disabled"
 	case alotwebhook.StateFailed:
-		return "p.deleted_at IS NOT NULL" // on their way out of the queue
+		return "p.deleted_at IS NOT NULL" // failed, and not moved into the history yet
 	}
 	return "false"
 }
 
-// What the two sources give, in the order that scanDelivery reads.
+// The columns of the two sources of a listing: the queue and the history. A column
+// that one of them does not have is a constant there.
 const (
 	queueColumns = `q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.next_at, NULL::timestamptz AS finished_at,
 		NULL::boolean AS delivered, 0 AS number, 0 AS status_code, '' AS reason`
@@ -211,9 +222,10 @@ const (
 		h.delivered, h.number, h.status_code, h.reason`
 )
 
-// step returns the query: a page of each source, merged, and only then what else
-// belongs to the rows of the page. The last attempt is the row's own or, of an
-// unfinished delivery, the newest in the table.
+// step returns the query. It merges a page from each source first, and looks up the
+// endpoint, the event and the last attempt only for the rows of the merged page. The
+// last attempt of a finished delivery stands in its row; that of an unfinished one
+// is the newest in the table of attempts.
 func (l *listing) step() step {
 	from, before := l.bind("uuid", param(l.from)), l.bind("uuid", param(l.before))
 	sources := append(l.queue(from, before), l.history(from, before)...)
@@ -243,12 +255,14 @@ func (l *listing) step() step {
 	}
 }
 
-// most is how many rows hold a page and one more, with the ends of all stretches
-// among them.
+// most is how many rows the merged query returns at most: the page, one more row to
+// tell whether another page follows, and the last row of each stretch, which comes
+// whether it matches or not. There are as many stretches as owners, and two more.
 func (l *listing) most() int { return l.limit + 1 + min(len(l.keys), maxOwners) + 2 }
 
-// read takes the rows of the page. Below the end of the first stretch that ended,
-// some may be missing.
+// read reads the result of step into found. It stops at the last row of the first
+// stretch that comes to its end, and has the next page go on there: below that row,
+// deliveries may match that the stretch did not reach.
 func (l *listing) read(rows pgx.Rows) error {
 	for rows.Next() {
 		var matched, last bool
@@ -268,7 +282,8 @@ func (l *listing) read(rows pgx.Rows) error {
 	return rows.Err()
 }
 
-// queue returns the query for a page of the unfinished ones, or none.
+// queue returns the query for a page of the unfinished deliveries, or nothing if the
+// filter selects none of them. from and before are placeholders.
 func (l *listing) queue(from, before string) []string {
 	within := "q.id >= " + from + " AND q.id < " + before
 	residual := l.conditions("q")
@@ -288,14 +303,15 @@ func (l *listing) queue(from, before string) []string {
 	return []string{l.stretch(queueColumns, "queue q", within, residual, "q.id DESC", stretch)}
 }
 
-// history returns the query for a page of the finished ones, or none.
+// history returns the query for a page of the finished deliveries, or nothing if the
+// filter selects none of them. from and before are placeholders.
 func (l *listing) history(from, before string) []string {
 	within := "h.id >= " + from + " AND h.id < " + before
 	residual := l.conditions("h")
 	one := l.owned && len(l.keys) <= maxOwners
 	switch {
 	case l.state == alotwebhook.StateFailed && one:
-		within += " AND NOT h.delivered" // which has an index of its own
+		within += " AND NOT h.delivered" // the index deliveries_failed covers it
 	case l.state == alotwebhook.StateFailed:
 		residual += " AND NOT h.delivered"
 	case l.state == alotwebhook.StateDelivered:
@@ -311,20 +327,23 @@ func (l *listing) history(from, before string) []string {
 		residual += " AND h.endpoint = ANY (" + keys + ")"
 		return []string{l.stretch(historyColumns, "deliveries h", within, residual, "h.id DESC", stretch)}
 	}
-	// Comparing both columns, instead of asking for an equal endpoint, keeps the
-	// planner from going through everybody's by the order of their ids.
+	// Bounds on the pair (endpoint, id) lead the planner to the index on it. With
+	// h.endpoint = p.key it may walk the primary key instead, through the deliveries
+	// of all endpoints, since that gives the order by id as well.
 	within += fmt.Sprintf(" AND (h.endpoint, h.id) >= (p.key, %s) AND (h.endpoint, h.id) < (p.key, %s)", from, before)
 	return []string{fmt.Sprintf(`(SELECT h.* FROM unnest(%s) AS p (key) CROSS JOIN LATERAL %s AS h ORDER BY h.id DESC LIMIT %d)`,
 		keys, l.stretch(historyColumns, "deliveries h", within, residual, "h.endpoint DESC, h.id DESC", stretch/max(len(l.keys), 1)), l.most())}
 }
 
-// conditions returns the residual ones on a table.
+// conditions returns the residual conditions, joined, on the table of that name.
 func (l *listing) conditions(table string) string {
 	return strings.ReplaceAll(strings.Join(append([]string{"true"}, l.residual...), " AND "), "{d}", table)
 }
 
-// stretch returns the query for a page of what matches, in the order of an index.
-// It looks through so many rows at most, the last of which it returns in any case.
+// stretch returns the query for a page of a source, in the given order, which is
+// that of an index. Without residual conditions, the index finds the page. Otherwise
+// the query reads through at most longest rows for those that match. It marks the
+// row at which it gave up as last, and returns it whether it matches or not.
 func (l *listing) stretch(columns, table, within, residual, order string, longest int) string {
 	if residual == "true" {
 		return fmt.Sprintf(`(SELECT %s, true AS matched, false AS last FROM {s}.%s WHERE %s ORDER BY %s LIMIT %d)`,
@@ -336,7 +355,8 @@ func (l *listing) stretch(columns, table, within, residual, order string, longes
 		WHERE matched OR last LIMIT %d)`, columns, residual, order, longest, table, within, order, longest, l.limit+1)
 }
 
-// scanDelivery reads a row of a listing, after before.
+// scanDelivery reads a row of a listing. before takes the columns that stand in
+// front of the delivery's.
 func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err error) {
 	var id, event uuid
 	var nextAt, finishedAt *time.Time
@@ -351,7 +371,7 @@ func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err err
 		d.State = alotwebhook.StateDelivered
 	case delivered != nil:
 		d.State = alotwebhook.StateFailed
-	case deleted: // on its way out of the queue
+	case deleted: // it is failed, but stands in the queue still
 		d.State, d.LastReason = alotwebhook.StateFailed, alotwebhook.ReasonEndpointDeleted
 	case disabled:
 		d.State = alotwebhook.StateParked

@@ -14,6 +14,10 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 // open returns an empty store in a schema of its own.
@@ -23,6 +27,7 @@ func open(t testing.TB, configure ...func(*pgxpool.Config)) *postgres.Store {
 	return store
 }
 
+// openAt is open for another server; it returns the store's pool as well.
 func openAt(t testing.TB, dsn string, configure ...func(*pgxpool.Config)) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
 	pool := postgrestest.PoolAt(t, dsn, configure...)
@@ -57,7 +62,7 @@ func newEvent(t testing.TB, organization string) alotwebhook.Event {
 	return e
 }
 
-// outcomesOf has every claimed delivery answered with 204.
+// outcomesOf returns an outcome for each claimed delivery: a response with 204.
 func outcomesOf(claimed []alotwebhook.Claimed) []alotwebhook.Outcome {
 	outcomes := make([]alotwebhook.Outcome, len(claimed))
 	for i, c := range claimed {

@@ -11,7 +11,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// historyDays is over how many days, each with its partitions, a history is spread.
+// historyDays is how many days the history covers, each with partitions of its own.
 const historyDays = 30
 
 // fillHistory stores 1,000,000 deliveries: org_0 has most of them at one
@@ -56,7 +56,7 @@ func (b *bench) fillHistory() {
 	b.exec(`CHECKPOINT`)
 }
 
-// combinations are all filters that can be made of one value for each field, or none.
+// combinations returns the filters made of every owner, type, state, since and until.
 func combinations(now time.Time) (all []alotwebhook.Filter) {
 	types := []string{"", "candidate.completed", "candidate.disqualified", "candidate.none"}
 	states := []alotwebhook.DeliveryState{"", alotwebhook.StateDelivered, alotwebhook.StateFailed, alotwebhook.StatePending, alotwebhook.StateParked}
@@ -100,7 +100,7 @@ func TestMeasureDeliveries(t *testing.T) {
 			f.Cursor = cursor
 			took := time.Hour
 			var rows int
-			for range 3 { // the best of three, on a machine that does other things
+			for range 3 { // the best of three counts: the machine may be doing other things
 				began := time.Now()
 				page, next, err := b.store.Deliveries(t.Context(), f)
 				took = min(took, time.Since(began))
@@ -120,7 +120,8 @@ func TestMeasureDeliveries(t *testing.T) {
 	fmt.Printf("median %v, 99th of a hundred %v\n", all[len(all)/2].took, all[len(all)/100].took)
 }
 
-// cursors returns the ids at places counted from the newest; "" for 0.
+// cursors returns the delivery ids at the places, which are counted from the newest
+// one; "" for place 0.
 func (b *bench) cursors(places map[string]int) map[string]string {
 	at := map[string]string{}
 	for name, place := range places {

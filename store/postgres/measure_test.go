@@ -18,17 +18,17 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// The figures that the design aims at are measured by
+// These tests measure instead of testing. Run them by
 //
 //	go test ./store/postgres -run TestMeasure -v -measure
 //
-// on a cluster of its own, so that the server's processor time can be told.
+// Each has a cluster of its own, so that the server's processor time is known.
 var (
 	measure = flag.Bool("measure", false, "measure instead of testing")
 	deep    = flag.Bool("deep", false, "measure with five million deliveries, too")
 )
 
-// bench is one measured store.
+// bench is a store to be measured, with its cluster.
 type bench struct {
 	*testing.T
 	cluster   *postgrestest.Cluster
@@ -51,13 +51,14 @@ func newBench(t *testing.T, endpoints int) *bench {
 	return b
 }
 
-// open begins with a store that remembers nothing.
+// open replaces the store by a new one, which remembers no endpoints.
 func (b *bench) open() {
 	store, err := postgres.New(b.Context(), b.pool, &postgres.Options{Schema: b.schema, Migrate: true})
 	require.NoError(b, err)
 	b.store = store
 }
 
+// exec executes a statement in the schema, on a connection of its own.
 func (b *bench) exec(sql string, args ...any) {
 	b.Helper()
 	conn, err := pgx.Connect(b.Context(), b.cluster.DSN())
@@ -73,7 +74,7 @@ func (b *bench) exec(sql string, args ...any) {
 func (b *bench) fill(n, endpoints int) {
 	b.Helper()
 	fillQueue(b, b.pool, b.schema, n, endpoints)
-	b.exec(`VACUUM ANALYZE queue, events`) // rather than while it is measured
+	b.exec(`VACUUM ANALYZE queue, events`) // or autovacuum does it during the measurement
 	b.exec(`CHECKPOINT`)
 }
 
@@ -81,11 +82,12 @@ func (b *bench) empty() {
 	b.exec(`TRUNCATE queue, events, deliveries, attempts`)
 }
 
-// meter counts wall clock and processor time.
+// meter holds the readings at the beginning of a measurement: the clock, and the
+// processor time of this process (own) and of the server (pg).
 type meter struct {
-	b      *bench
-	at     time.Time
-	us, pg time.Duration
+	b       *bench
+	at      time.Time
+	own, pg time.Duration
 }
 
 func (b *bench) meter() meter {
@@ -102,16 +104,18 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// report prints deliveries per second and processor time per delivery, for n of them.
 func (m meter) report(what string, n int) {
 	end := m.b.meter()
 	wall := end.at.Sub(m.at)
 	fmt.Printf("%-52s %9.0f/s  client %5.1f µs  PostgreSQL %5.1f µs each\n", what, float64(n)/wall.Seconds(),
-		micros(end.us-m.us)/float64(n), micros(end.pg-m.pg)/float64(n))
+		micros(end.own-m.own)/float64(n), micros(end.pg-m.pg)/float64(n))
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// drain claims and finishes n deliveries in batches and returns how long each claim took.
+// drain claims and finishes n deliveries, a batch at a time, and returns how long
+// each claim took.
 func (b *bench) drain(n, batch int) (claims []time.Duration) {
 	b.Helper()
 	for done := 0; done < n; {
@@ -193,7 +197,8 @@ func TestMeasureDepth(t *testing.T) {
 	require.NoError(t, locker.Rollback(t.Context()))
 }
 
-// claims prints how long claims of 100 take, the first one apart.
+// claims prints how long claims of 100 deliveries take. It shows the first one by
+// itself, since it surveys the queue.
 func (b *bench) claims(what string, busy map[string]int) {
 	b.Helper()
 	var took []time.Duration

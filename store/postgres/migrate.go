@@ -35,15 +35,24 @@ func migrationText(version int) string {
 	return string(text)
 }
 
-const versionTable = `CREATE TABLE IF NOT EXISTS migrations (
+// These come before the first migration.
+const (
+	createSchema = "CREATE SCHEMA IF NOT EXISTS {s};\n"
+	createTable  = `CREATE TABLE IF NOT EXISTS {s}.migrations (
 	version    integer PRIMARY KEY,
 	applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 `
+)
 
 // MigrationSQL returns the statements that bring an empty schema to
-// [SchemaVersion], for hosts that migrate with a tool of their own. Run it in
-// one transaction. schema "" is [DefaultSchema].
+// [SchemaVersion], for hosts that migrate with a tool of their own. schema "" is
+// [DefaultSchema]. Each statement names the schema of what it makes and none
+// changes the session or the transaction, whose search_path does not matter. The role
+// needs the right to create schemas in the database.
+//
+// Run it in one transaction, as most tools do by themselves: what fails midway then
+// leaves nothing behind.
 //
 // The partitions for the days to come are not part of it: every process makes
 // them when it needs them, if its role owns the tables. Otherwise all rows go into the
@@ -53,20 +62,25 @@ func MigrationSQL(schema string) string {
 	return MigrationSQLSince(schema, 0)
 }
 
-// MigrationSQLSince is [MigrationSQL] for a schema that is at that version already.
+// MigrationSQLSince is [MigrationSQL] for a schema that is at that version
+// already: "" when there is nothing to do. Less than 0 counts as 0.
 func MigrationSQLSince(schema string, version int) string {
+	return migrationSQL(schema, version, version <= 0)
+}
+
+func migrationSQL(schema string, version int, create bool) string {
 	var b strings.Builder
-	if version == 0 {
-		fmt.Fprintf(&b, "CREATE SCHEMA IF NOT EXISTS %s;\n", quoted(schema))
+	if create {
+		b.WriteString(createSchema)
 	}
-	fmt.Fprintf(&b, "SET LOCAL search_path TO %s, pg_temp;\n", quoted(schema))
-	if version == 0 {
-		b.WriteString(versionTable)
+	if version <= 0 {
+		version = 0
+		b.WriteString(createTable)
 	}
 	for v := version + 1; v <= SchemaVersion; v++ {
-		fmt.Fprintf(&b, "\n%s\nINSERT INTO migrations (version) VALUES (%d);\n", strings.TrimSpace(migrationText(v)), v)
+		fmt.Fprintf(&b, "\n%s\nINSERT INTO {s}.migrations (version) VALUES (%d);\n", strings.TrimSpace(migrationText(v)), v)
 	}
-	return b.String()
+	return strings.ReplaceAll(b.String(), "{s}", quoted(schema))
 }
 
 // Migrate brings the schema to [SchemaVersion], creating it where it is missing,
@@ -77,6 +91,9 @@ func MigrationSQLSince(schema string, version int) string {
 //
 // All happens in one transaction, also through PgBouncer in transaction mode.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
+	if err := checkPool(pool); err != nil {
+		return err
+	}
 	s := newStore(pool, opts)
 	if err := s.migrate(ctx); err != nil {
 		return s.explain("migrate the schema", err)
@@ -98,7 +115,12 @@ func (s *Store) migrate(ctx context.Context) error {
 		case version == SchemaVersion:
 			return nil
 		}
-		return execScript(ctx, tx, MigrationSQLSince(s.schema, version))
+		// Even with IF NOT EXISTS, PostgreSQL asks for the right to create a schema.
+		var there bool
+		if err := tx.QueryRow(ctx, `SELECT to_regnamespace($1) IS NOT NULL`, s.quoted).Scan(&there); err != nil {
+			return err
+		}
+		return execScript(ctx, tx, migrationSQL(s.schema, version, !there))
 	})
 }
 

@@ -10,66 +10,73 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// notifyEvery is the least time between two words of a process: a NOTIFY
-// takes a lock of the whole server for its commit, so that one for each emit
-// would cost more than half of what can be emitted.
+// notifyEvery is the least time between two notifications of a process. A NOTIFY
+// holds a lock of the whole server while it commits: one for each emit would more
+// than halve the emits per second.
 const notifyEvery = 100 * time.Millisecond
 
-// notifyTimeout bounds the sending of a word.
+// notifyTimeout is how long the sending of one notification may take.
 const notifyTimeout = 5 * time.Second
 
 var _ alotwebhook.Notifier = (*Store)(nil)
 
-// words puts calls of Notify together.
-type words struct {
+// notifications makes few notifications of many calls of Notify.
+type notifications struct {
 	mu   sync.Mutex
-	sent time.Time // when the last word was sent
-	// due: a word will be sent. again: and another after that one.
+	sent time.Time // when the last one was sent
+	// due is true while a timer runs that will send one; again is true if one more
+	// has to follow it.
 	due, again bool
 }
 
-// Notify implements [alotwebhook.Notifier]: a word now, or a tenth of a second
-// after the last one, and one more after it, for a transaction that has not
-// committed yet. Without [Options.Notify] it does nothing.
+// Notify implements [alotwebhook.Notifier]. It has a notification sent at once, or
+// 100 ms after the one before, and a second one 100 ms later: an emit in a
+// transaction may not be committed yet when the first one arrives. Without
+// [Options.Notify] it does nothing.
 func (s *Store) Notify() {
 	if !s.notifies {
 		return
 	}
-	s.words.mu.Lock()
-	defer s.words.mu.Unlock()
-	s.words.again = true
-	s.scheduleWord()
+	s.notifications.mu.Lock()
+	defer s.notifications.mu.Unlock()
+	s.notifications.again = true
+	s.scheduleNotification()
 }
 
-// scheduleWord has the next word sent in its time. The caller holds the lock.
-func (s *Store) scheduleWord() {
-	if s.words.due {
+// scheduleNotification starts the timer for the next notification unless it runs
+// already. The caller holds the lock.
+func (s *Store) scheduleNotification() {
+	if s.notifications.due {
 		return
 	}
-	s.words.due = true
-	time.AfterFunc(max(0, notifyEvery-time.Since(s.words.sent)), s.sendWord)
+	s.notifications.due = true
+	time.AfterFunc(max(0, notifyEvery-time.Since(s.notifications.sent)), s.sendNotification)
 }
 
-func (s *Store) sendWord() {
-	s.words.mu.Lock()
-	s.words.sent = time.Now()
-	s.words.due = false
-	if s.words.again {
-		s.words.again = false
-		s.scheduleWord()
+// sendNotification sends one, and schedules the one that has to follow it. An error
+// is logged only: the other processes poll.
+func (s *Store) sendNotification() {
+	s.notifications.mu.Lock()
+	s.notifications.sent = time.Now()
+	s.notifications.due = false
+	if s.notifications.again {
+		s.notifications.again = false
+		s.scheduleNotification()
 	}
-	s.words.mu.Unlock()
+	s.notifications.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
 	defer cancel()
 	if _, err := s.pool.Exec(ctx, "SELECT pg_notify($1::text, '')", s.channel()); err != nil {
-		s.logger.Debug("alotwebhook: no word sent to other processes; they poll", "error", err)
+		s.logger.Debug("alotwebhook: postgres: other processes were not notified of an emit; they poll", "error", err)
 	}
 }
 
+// channel is the name for NOTIFY and LISTEN; each schema has its own.
 func (s *Store) channel() string { return "alotwebhook." + s.schema }
 
-// Listen implements [alotwebhook.Notifier] on a connection of its own beside
-// the pool's. Without [Options.Notify] it only waits for the end of ctx.
+// Listen implements [alotwebhook.Notifier]. It opens a connection of its own, since
+// it would keep one of the pool's for ever. Without [Options.Notify] it only waits
+// until ctx is done.
 func (s *Store) Listen(ctx context.Context, heard func()) error {
 	if !s.notifies {
 		<-ctx.Done()
@@ -82,12 +89,12 @@ func (s *Store) Listen(ctx context.Context, heard func()) error {
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = conn.Close(ctx) // it may be broken
+		_ = conn.Close(ctx) // an error says that the connection is broken, which changes nothing
 	}()
 	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
 		return s.explain("listen", err)
 	}
-	for heard(); ; heard() { // once at first, for what was said before
+	for heard(); ; heard() { // once at first, for emits from before it listened
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,9 +17,32 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// Two processes with a poll of a minute: what one emits, also in a transaction
-// that commits later, the other sends without waiting for its poll, and goes on
-// so after its connection was cut.
+// told is a store whose claims find nothing unless a word came since the last
+// one: what a dispatcher sends from it, it was told of, and did not poll for.
+type told struct {
+	*postgres.Store
+	word atomic.Bool
+}
+
+// Listen implements [alotwebhook.Notifier].
+func (s *told) Listen(ctx context.Context, heard func()) error {
+	return s.Store.Listen(ctx, func() {
+		s.word.Store(true)
+		heard()
+	})
+}
+
+// Claim implements [alotwebhook.Queue].
+func (s *told) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	if !s.word.Swap(false) {
+		return alotwebhook.ClaimResult{}, nil
+	}
+	return s.Store.Claim(ctx, c)
+}
+
+// Two processes, one of which sends only what it is told of: what the other one
+// emits, also in a transaction that commits later, and goes on so after its
+// connection was cut.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.Pool(t)
@@ -27,18 +51,20 @@ func TestNotify(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived <- struct{}{} }))
 	t.Cleanup(receiver.Close)
 
-	process := func() (*alotwebhook.Dispatcher, *postgres.Store) {
+	open := func() *postgres.Store {
 		store, err := postgres.New(t.Context(), pool, options)
 		require.NoError(t, err)
+		return store
+	}
+	dispatch := func(store alotwebhook.Store) *alotwebhook.Dispatcher {
 		d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
-			PollInterval: time.Minute, AllowHTTP: true, Logger: slog.New(slog.DiscardHandler),
-			AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+			AllowHTTP: true, Logger: slog.New(slog.DiscardHandler), AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		})
 		require.NoError(t, err)
-		return d, store
+		return d
 	}
-	emitting, store := process()
-	delivering, _ := process()
+	store := open()
+	emitting, delivering := dispatch(store), dispatch(&told{Store: open()})
 	_, err := emitting.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
 		OrganizationID: "org_1", URL: receiver.URL + "/hook", EventTypes: []string{alotwebhook.EventCandidateCompleted},
 	})
@@ -55,16 +81,18 @@ func TestNotify(t *testing.T) {
 		require.NoError(t, err)
 		return n
 	}
-	listening := func() bool { return listeners() == 1 }
+	awaitListener := func() {
+		require.Eventually(t, func() bool { return listeners() == 1 }, patience, 10*time.Millisecond)
+	}
 	arrives := func(what string) {
 		select {
 		case <-arrived:
-		case <-time.After(30 * time.Second): // half the poll interval
-			t.Fatal(what + " waited for the poll")
+		case <-time.After(patience):
+			t.Fatal("no word came of " + what)
 		}
 	}
 
-	require.Eventually(t, listening, 10*time.Second, 10*time.Millisecond)
+	awaitListener()
 	require.NoError(t, emitting.Emit(t.Context(), newEvent(t, "org_1")))
 	arrives("an emit")
 
@@ -77,12 +105,12 @@ func TestNotify(t *testing.T) {
 
 	_, err = pool.Exec(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN %' || $1 || '%'", options.Schema)
 	require.NoError(t, err)
-	require.Eventually(t, listening, 10*time.Second, 10*time.Millisecond)
+	awaitListener()
 	require.NoError(t, emitting.Emit(t.Context(), newEvent(t, "org_1")))
 	arrives("an emit after the connection was cut")
 }
 
-// Many emits make few words, the last of them after the last emit.
+// Many calls of Notify send few notifications, and one comes after the last call.
 func TestNotifyPutsWordsTogether(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.Pool(t)
@@ -106,7 +134,7 @@ func TestNotifyPutsWordsTogether(t *testing.T) {
 		select {
 		case at := <-heard:
 			after = at.After(last)
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("no word came after the last emit")
 		}
 	}

@@ -25,7 +25,7 @@ var (
 	nodeRows  = regexp.MustCompile(`actual .*rows=(\d+) loops=(\d+)`)
 )
 
-// The plans are read from the server's log: those that were really executed,
+// The plans come from the server's log. It has those that were really executed,
 // with the rows that each node really gave.
 func TestNoStatementScansATable(t *testing.T) {
 	t.Parallel()
@@ -69,7 +69,7 @@ func number(t *testing.T, s string) int {
 	return n
 }
 
-// workOnce does what a dispatcher does all the time, to a batch of each.
+// workOnce does once, with batches, what a dispatcher and its readers do all the time.
 func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.Endpoint) {
 	t.Helper()
 	events := make([]alotwebhook.Event, planBatch)

@@ -1,5 +1,5 @@
-// Package postgres is an [alotwebhook.Store] on PostgreSQL 14 and later: what
-// several processes share, and what lets a host emit in its own transaction.
+// Package postgres is an [alotwebhook.Store] on PostgreSQL 14 and later: for hosts
+// of several processes, and for hosts that emit in their own transactions.
 //
 //	if err := postgres.Migrate(ctx, pool, nil); err != nil { … }
 //	store, err := postgres.New(ctx, pool, nil)
@@ -8,36 +8,42 @@
 //
 // # The pool
 //
-// The pool stays the host's. The store keeps nothing in a session: no settings,
-// no locks, no listening (which [Options.Notify] does on a connection beside the
-// pool), so that PgBouncer in transaction mode may stand between. Every statement works under each of pgx's query modes; choose
-// [pgx.QueryExecModeExec] or the simple protocol in the pool's configuration where
-// the pooler knows no prepared statements. One connection is enough. Every
-// transaction of the store's own is one or two round trips, reads committed rows
-// whatever the session's default, and limits itself to 10 seconds a statement.
+// The pool stays the host's. One connection of it is enough. The store leaves
+// nothing in a session, neither settings nor locks, so PgBouncer in transaction
+// mode may stand between. ([Options.Notify] listens on a connection beside the
+// pool.) Every statement works in each of pgx's query modes. If your pooler does
+// not know prepared statements, choose [pgx.QueryExecModeExec] or the simple
+// protocol in the pool's configuration.
 //
-// # What is where
+// Every transaction of the store's own takes one or two round trips, reads
+// committed rows whatever the session's default is, and ends a statement that takes
+// longer than 10 seconds.
 //
-// The table queue holds unfinished deliveries only, so that its size is the
-// backlog and not the history. A delivery leaves it in the statement that
-// writes its history. Events, deliveries and attempts are partitioned by day, made
-// ahead by whichever process claims, and dropped by [Store.Purge].
+// # Tables
 //
-// Lists have no index of their own, which every delivery would pay for. They go
-// by those that delivering needs, endpoint by endpoint, and where a filter asks
-// for something that these do not know, such as a type, a page is what was found
-// in a stretch of a few thousand deliveries.
+// The table queue holds the unfinished deliveries and nothing else: its size is the
+// backlog, not the history. One statement takes a delivery out of it and writes its
+// history. Events, deliveries and attempts have a partition for each day. The
+// processes that claim make the partitions of the days to come, and [Store.Purge]
+// drops those that have passed their time.
+//
+// No index exists for lists alone, since each delivery would pay for it. A list goes
+// by the indexes that deliveries need anyway, endpoint by endpoint. If a filter asks
+// for something that no index covers, such as a type, a page shows the matches among
+// a few thousand deliveries, and the next page goes on behind these.
 //
 // # What a process remembers
 //
-// A claim does not search the queue. Each Store remembers which endpoints have
-// something due and where in the queue each of them goes on, and looks through
-// the endpoints, not through their deliveries, for what others brought in: on
-// every claim that finds nothing, and otherwise as often as that costs at most a
-// twentieth of the time. A delivery whose transaction committed more than a
-// second after it was emitted may be passed over at first; such a look finds it.
-// That takes milliseconds on a healthy database. Should a pinned snapshot make
-// looking slow, it is done every 30 seconds at least.
+// A claim does not search the queue. Each Store remembers which endpoints have due
+// deliveries, and where in the queue each of them goes on. Other processes add
+// deliveries, too. So the Store surveys the queue: it steps through the endpoints that
+// have unfinished deliveries, not through the deliveries. As long as that takes
+// milliseconds, it does so before every claim that would return nothing, and
+// otherwise for at most a twentieth of the time. If a pinned snapshot makes surveys
+// slow, one begins every 30 seconds all the same.
+//
+// A delivery whose transaction is committed more than a second after the emit may be
+// passed over by the next claims. The next survey finds it.
 package postgres
 
 import (
@@ -54,57 +60,59 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// DefaultSchema is the schema used when [Options.Schema] is empty.
+// DefaultSchema is the schema of the tables when [Options.Schema] is empty.
 const DefaultSchema = "alotwebhook"
 
-// minServer is PostgreSQL 14, in the form of server_version_num.
+// minServer is the oldest version of PostgreSQL that works, 14, as the setting
+// server_version_num spells it.
 const minServer = 140000
 
-// Options of a [Store]; nil works.
+// Options are the options of a [Store]; nil works and means every default.
 type Options struct {
-	// Schema is where the tables are. Stores of different schemas know nothing
-	// of each other. Defaults to [DefaultSchema].
+	// Schema is the schema of the tables. Stores of different schemas share nothing.
+	// Defaults to [DefaultSchema].
 	Schema string
-	// Migrate makes [New] call the function [Migrate] first. Leave it out where
-	// the process should not have the right to.
+	// Migrate makes [New] call the function [Migrate] first. Leave it false where the
+	// process's role is not to change the schema. Defaults to false.
 	Migrate bool
-	// Notify has processes tell each other that something was emitted, so that
-	// an idle one sees it within milliseconds instead of its dispatcher's
-	// PollInterval. It costs one NOTIFY per process and tenth of a second at
-	// most, and a connection beside the pool's in each process that delivers,
-	// which PgBouncer in transaction mode cannot give. Defaults to false.
+	// Notify makes processes tell each other when they emit, so that an idle process
+	// sends within milliseconds instead of waiting for its dispatcher's PollInterval.
+	// It costs at most ten NOTIFY a second in each process that emits, and in each
+	// process that delivers a connection beside the pool's. PgBouncer in transaction
+	// mode cannot provide that connection. Defaults to false.
 	Notify bool
-	// Logger hears of what is wrong but does not make a call fail, such as a
-	// partition that cannot be made. Defaults to [slog.Default].
+	// Logger receives problems that make no call fail, such as a notification that
+	// was not sent. Defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
-// Store is an [alotwebhook.Store] on PostgreSQL. It holds no resources beside
-// the pool's and needs no closing.
+// Store is an [alotwebhook.Store] on PostgreSQL. It has no resources of its own
+// beside the pool's, and needs no closing.
 type Store struct {
 	pool   *pgxpool.Pool
-	schema string
-	quoted string
+	schema string // as the host gave it
+	quoted string // as SQL quotes it
 	logger *slog.Logger
 
-	claiming      chan struct{} // holds a token while nobody claims
-	partitionsDue time.Time     // guarded by claiming
+	claiming      chan struct{} // a mutex that a context can give up on: holds one element while nobody claims
+	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
 
-	notifies bool
-	words    words
+	notifies      bool
+	notifications notifications
 }
 
 var _ alotwebhook.Store = (*Store)(nil)
 
-// New returns a store on the pool. It checks what can be known now: that the
-// server answers, is PostgreSQL 14 or later, takes writes and keeps UTF-8, that
-// the schema is there and of the version this code knows, and that the role may
-// use it.
+// New returns a store on the pool. It returns an error if the server does not
+// respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8; if
+// the schema is missing or its version is not the one that this code knows; and if
+// the role may not use it. The error says what to do. A nil pool is an
+// [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
-	if pool == nil {
-		return nil, errors.New("alotwebhook: postgres: the pool is nil")
+	if err := checkPool(pool); err != nil {
+		return nil, err
 	}
 	s := newStore(pool, opts)
 	if err := s.checkServer(ctx); err != nil {
@@ -119,6 +127,13 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 		return nil, s.explain("check the schema", err)
 	}
 	return s, nil
+}
+
+func checkPool(pool *pgxpool.Pool) error {
+	if pool == nil {
+		return &alotwebhook.FieldError{Field: "pool", Problem: "is nil; give the pool that pgxpool.New returned, after a look at its error"}
+	}
+	return nil
 }
 
 func newStore(pool *pgxpool.Pool, opts *Options) *Store {
@@ -137,10 +152,10 @@ func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 	return s
 }
 
-// server is what a server says about itself.
+// server holds what a server says about itself.
 type server struct {
-	version           int
-	standby, readOnly bool
+	version           int  // server_version_num, such as 150004
+	standby, readOnly bool // readOnly is the session's default
 	encoding          string
 }
 
@@ -156,6 +171,7 @@ func (s *Store) checkServer(ctx context.Context) error {
 	return v.check()
 }
 
+// check refuses a server on which the store cannot work.
 func (v server) check() error {
 	switch {
 	case v.version < minServer:
@@ -185,10 +201,12 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	return s.checkRights(ctx)
 }
 
-// checkRights names the first table that the role may not use.
+// checkRights returns an error that names the first table on which the role lacks
+// rights.
 func (s *Store) checkRights(ctx context.Context) error {
 	for _, table := range append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...) {
 		var may bool
+		// $1 is the table's name.
 		err := s.pool.QueryRow(ctx, `
 			SELECT bool_and(has_table_privilege($1, p))
 			FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p`, s.quoted+"."+table).Scan(&may)
@@ -196,7 +214,7 @@ func (s *Store) checkRights(ctx context.Context) error {
 			return err
 		}
 		if !may {
-			return fmt.Errorf("the role may not select, insert, update and delete in %s.%s: grant that", s.schema, table)
+			return fmt.Errorf("the role may not select, insert, update and delete in %s.%s: grant it these rights", s.schema, table)
 		}
 	}
 	return nil
@@ -205,5 +223,5 @@ func (s *Store) checkRights(ctx context.Context) error {
 // Schema returns the name of the schema that the store works in.
 func (s *Store) Schema() string { return s.schema }
 
-// sql puts the schema's name into a statement.
+// sql puts the schema's name into a statement, where it says {s}.
 func (s *Store) sql(text string) string { return strings.ReplaceAll(text, "{s}", s.quoted) }

@@ -11,15 +11,15 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// dropFrom is how many deliveries a day must have left to be dropped as a whole.
-// With fewer, deleting them row by row is cheap, and no lock on the tables is
-// needed before the day is empty.
+// dropFrom is how many deliveries a day must have for its partitions to be dropped
+// with their rows. The rows of a smaller day are cheap to delete one by one, and no
+// lock on the tables is needed until the day is empty.
 const dropFrom = 10_000
 
-// Purge implements [alotwebhook.History]. A day that has passed [PurgeRequest.History] as a
-// whole and has more than 10,000 deliveries is dropped at once and counted in
-// full, whatever the Limit; that takes no longer than deleting a few rows. All
-// else goes row by row.
+// Purge implements [alotwebhook.History]. A day that is older than the request's
+// History as a whole and has 10,000 deliveries or more is dropped at once and
+// counted in full, whatever the Limit: that takes no longer than deleting a few
+// rows. Everything else goes row by row.
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
 	p.Limit = cmp.Or(p.Limit, 1000)
 	days, now, err := s.days(ctx)
@@ -55,17 +55,19 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 
 // dayTables are the partitions of one day, or the default ones.
 type dayTables struct {
-	suffix string
-	start  time.Time // zero for the default ones
+	suffix string    // of the tables' names: 20260131, or default
+	start  time.Time // when the day begins; zero for the default ones
 }
 
 func (d dayTables) isDefault() bool { return d.suffix == defaultSuffix }
 
-// begins reports whether something of that day may be older than t. Ids of the
-// default partitions may say anything.
+// begins reports whether rows of that day may be older than t. The default
+// partitions may have rows of any day.
 func (d dayTables) begins(t time.Time) bool { return d.isDefault() || d.start.Before(t) }
 
-// days lists the days that have partitions, oldest first, and the database's clock.
+// days returns the days that have partitions, the oldest first and the default
+// partitions last, and the database's clock. It reads them off the names of the
+// partitions of attempts ($1).
 func (s *Store) days(ctx context.Context) (days []dayTables, now time.Time, err error) {
 	err = s.read(ctx, step{
 		sql: `
@@ -90,6 +92,8 @@ func (s *Store) days(ctx context.Context) (days []dayTables, now time.Time, err 
 	return days, now, err
 }
 
+// purgeHistory drops the day, or deletes those of its deliveries and events that
+// have passed their time, up to the limit.
 func (s *Store) purgeHistory(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) (dropped bool, err error) {
 	until := now.Add(-p.History)
 	if !d.isDefault() && !d.start.Add(day).After(until) {
@@ -108,9 +112,11 @@ func (s *Store) purgeHistory(ctx context.Context, d dayTables, now time.Time, p 
 	return false, nil
 }
 
-// on puts the day's partitions into a statement.
+// on puts the suffix of the day's partitions into a statement, where it says %[1]s.
 func (d dayTables) on(sql string) string { return fmt.Sprintf(sql, d.suffix) }
 
+// purgeDeliveries deletes deliveries that were finished at until ($1) or before,
+// with their attempts, up to limit ($2).
 func (s *Store) purgeDeliveries(ctx context.Context, d dayTables, until time.Time, limit int, r *alotwebhook.PurgeResult) error {
 	return s.runPlain(ctx, step{
 		sql: d.on(`
@@ -129,7 +135,7 @@ func (s *Store) purgeDeliveries(ctx context.Context, d dayTables, until time.Tim
 	})
 }
 
-// count adds a result of one number to n.
+// count returns a function that adds a result of one row with one number to n.
 func count(n *int) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		var more int
@@ -139,10 +145,13 @@ func count(n *int) func(pgx.Rows) error {
 	}
 }
 
-// The ids of an event's deliveries: from and to, all that begin with its millisecond.
+// ofEvent is a condition on the id of a delivery. All deliveries of an event e meet
+// it, since their ids begin with the event's millisecond. It lets the primary key
+// find them.
 const ofEvent = `BETWEEN (left(e.id::text, 13) || '-0000-0000-000000000000')::uuid AND (left(e.id::text, 13) || '-ffff-ffff-ffffffffffff')::uuid`
 
-// purgeEvents deletes events that have no deliveries, or none any more.
+// purgeEvents deletes events that were stored at until ($1) or before and have no
+// delivery any more, or never had one, up to limit ($2).
 func (s *Store) purgeEvents(ctx context.Context, d dayTables, until time.Time, limit int, r *alotwebhook.PurgeResult) error {
 	return s.run(ctx, step{
 		sql: d.on(`
@@ -162,6 +171,9 @@ func (s *Store) purgeEvents(ctx context.Context, d dayTables, until time.Time, l
 	})
 }
 
+// purgePayloads erases the payloads of events that were stored, and whose deliveries
+// were all finished, at $1 or before: that is now less the time for which payloads
+// are kept. $2 is how many the limit leaves.
 func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) error {
 	return s.run(ctx, step{
 		sql: d.on(`
@@ -182,16 +194,19 @@ func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p
 	})
 }
 
-// dropDay drops a day all of which has passed its time, if it is worth it or
-// nothing is left. What others do with other days goes on; should they hold the
-// tables for long, the drop is left for the next purge.
+// dropDay drops the partitions of a day if all its rows have passed their time
+// and it has at least dropFrom deliveries, or no row at all. Transactions on other
+// days go on meanwhile. If one holds the tables for longer than lockPatience, the
+// next purge tries again.
 func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *alotwebhook.PurgeResult) (dropped bool, err error) {
 	var deliveries, events int
 	err = s.changePartitions(ctx, func(tx pgx.Tx) error {
-		// Readers may go on; nothing is written to a day so old but by redeliveries.
+		// The lock keeps writers out, not readers. On a day so old, only a redelivery
+		// writes.
 		if err := execScript(ctx, tx, s.sql(d.on(`LOCK TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s IN SHARE MODE`))); err != nil {
 			return err
 		}
+		// $1 and $2 are the bounds of the day's ids, $3 is until, $4 dropFrom.
 		err := tx.QueryRow(ctx, s.sql(d.on(`
 			SELECT NOT EXISTS (SELECT FROM {s}.queue WHERE id >= $1::uuid AND id < $2::uuid)
 				AND h.latest <= $3::timestamptz AND e.latest <= $3::timestamptz
@@ -217,8 +232,8 @@ func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *al
 	return true, nil
 }
 
-// purgeEndpoints forgets deleted endpoints that no history speaks of any more,
-// and their recoveries.
+// purgeEndpoints deletes the rows of endpoints that were deleted at until ($1) or
+// before and have no delivery any more, and their recoveries, up to limit ($2).
 func (s *Store) purgeEndpoints(ctx context.Context, until time.Time, limit int) error {
 	return s.run(ctx, purgeRecoveries(until, limit), step{
 		sql: `

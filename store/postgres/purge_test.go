@@ -27,7 +27,7 @@ func aged(e alotwebhook.Event, at time.Time) alotwebhook.Event {
 	return e
 }
 
-// oldDay makes the partitions of a day, as some process did on that day.
+// oldDay makes the partitions of a day, as a process would have on that day.
 func oldDay(t *testing.T, pool *pgxpool.Pool, schema string, day time.Time) {
 	t.Helper()
 	bound := func(at time.Time) string {
@@ -111,7 +111,8 @@ func TestOddIDs(t *testing.T) {
 	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 4, Events: 4}, r)
 }
 
-// Whoever reads the old day for long, a dump perhaps, holds up neither purging nor sending.
+// A transaction that reads an old day for long, such as a dump, holds up neither
+// purging nor sending.
 func TestPurgeDoesNotWait(t *testing.T) {
 	t.Parallel()
 	store, pool := openAt(t, postgrestest.DSN(t))

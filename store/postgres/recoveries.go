@@ -12,7 +12,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// PutRecovery implements [alotwebhook.Endpoints].
+// PutRecovery implements [alotwebhook.Endpoints]. One statement inserts and
+// replaces: $1 to $12 are the columns in their order, and $13 is the version that
+// the caller has read, 0 for a new recovery. No row comes back in a conflict.
 func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 	var stored bool
 	var version int64
@@ -44,7 +46,7 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 
 // Recoveries implements [alotwebhook.Endpoints].
 func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (found []alotwebhook.Recovery, next string, err error) {
-	limit := cmp.Or(f.Limit, page)
+	limit := cmp.Or(f.Limit, defaultPage)
 	where, args := []string{"endpoint_id > $1::text"}, []any{f.Cursor, int64(limit) + 1}
 	for column, value := range map[string]string{"endpoint_id": f.EndpointID, "state": string(f.State)} {
 		if value != "" {
@@ -77,6 +79,7 @@ func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (f
 	return found, "", nil
 }
 
+// scanRecovery reads a row of Recoveries.
 func scanRecovery(rows pgx.Rows) (r alotwebhook.Recovery, err error) {
 	var since, until, oldest, created, updated, finished *time.Time
 	err = rows.Scan(&r.EndpointID, &r.OrganizationID, &r.State, &since, &until, &oldest, &r.Recovered, &r.Skipped, &r.Cursor,
@@ -86,7 +89,9 @@ func scanRecovery(rows pgx.Rows) (r alotwebhook.Recovery, err error) {
 	return r, err
 }
 
-// purgeRecoveries forgets what deleted endpoints left behind.
+// purgeRecoveries returns the statement that deletes recoveries of deleted
+// endpoints: those that do not run ($3, $4 are their states) and were changed at
+// until ($1) or before, up to limit ($2).
 func purgeRecoveries(until time.Time, limit int) step {
 	return step{
 		sql: `

@@ -35,7 +35,8 @@ func TestMigrateFromManyProcesses(t *testing.T) {
 	require.Equal(t, postgres.SchemaVersion, applied)
 }
 
-// A host with a migration tool of its own, and a role that owns nothing.
+// A host may migrate with a tool of its own, and run its process with a role that
+// owns nothing. Each right that the role lacks is named.
 func TestPlainSQLAndPlainRole(t *testing.T) {
 	t.Parallel()
 	admin := postgrestest.Pool(t)
@@ -86,7 +87,10 @@ func TestRefusedAtStart(t *testing.T) {
 	schema := postgrestest.Schema(t, pool)
 
 	_, err := postgres.New(t.Context(), nil, nil)
-	require.EqualError(t, err, "alotwebhook: postgres: the pool is nil")
+	for _, err := range []error{err, postgres.Migrate(t.Context(), nil, nil)} {
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+		require.EqualError(t, err, "alotwebhook: pool is nil; give the pool that pgxpool.New returned, after a look at its error")
+	}
 
 	_, err = postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
 	require.ErrorContains(t, err, "has no tables: call postgres.Migrate")

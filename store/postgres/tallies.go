@@ -11,8 +11,10 @@ import (
 
 var _ alotwebhook.Tallier = (*Store)(nil)
 
-// AddTallies implements [alotwebhook.Tallier]. All processes write the rows in
-// one order, so that none waits for another that waits for it.
+// AddTallies implements [alotwebhook.Tallier]. An hour of an endpoint is one row for
+// its successes, with the durations of all attempts, and one row for each reason
+// of failures. All processes write the rows in one order, so that they wait for
+// each other and do not deadlock.
 func (s *Store) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) error {
 	var endpoints, reasons []string
 	var hours []time.Time
@@ -29,6 +31,7 @@ func (s *Store) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) err
 		}
 	}
 	err := s.runPlain(ctx, step{
+		// $1 … $6 hold the columns of the rows, in their order.
 		sql: `
 			INSERT INTO {s}.tallies AS t (endpoint_id, hour, reason, attempts, duration_ns, slowest_ns)
 			SELECT endpoint_id COLLATE "C", hour, reason COLLATE "C", sum(attempts), sum(duration_ns), max(slowest_ns)
@@ -68,7 +71,9 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 	return list, nil
 }
 
-// appendTally reads a row. Those of an hour follow each other, that of no reason first.
+// appendTally reads a row into a tally of list. The rows of an hour follow each
+// other. The first one, which has no reason, begins a new tally; the others add
+// their reasons to it.
 func appendTally(list []alotwebhook.Tally, rows pgx.Rows) ([]alotwebhook.Tally, error) {
 	var t alotwebhook.Tally
 	var reason alotwebhook.FailureReason
@@ -83,11 +88,13 @@ func appendTally(list []alotwebhook.Tally, rows pgx.Rows) ([]alotwebhook.Tally, 
 	if last.Reasons == nil {
 		last.Reasons = map[alotwebhook.FailureReason]int64{}
 	}
-	last.Reasons[reason] = t.Succeeded
+	last.Reasons[reason] = t.Succeeded // the column attempts, read into Succeeded
 	return list, nil
 }
 
-// purgeTallies deletes the hours that began until then.
+// purgeTallies deletes the rows of up to limit ($2) hours that began at until ($1)
+// or before. Each hour of an endpoint has one row without a reason, so those are
+// the ones to count.
 func (s *Store) purgeTallies(ctx context.Context, until time.Time, limit int, r *alotwebhook.PurgeResult) error {
 	return s.run(ctx, step{
 		sql: `

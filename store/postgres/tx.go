@@ -153,30 +153,64 @@ func (s *Store) explain(doing string, err error) error {
 	return fmt.Errorf("alotwebhook: postgres: %s: %w", doing, err)
 }
 
+// inHostTx is an error in a transaction of the host's, which may be on another
+// database, and of another driver than pgx.
+type inHostTx struct{ error }
+
+func (e inHostTx) Unwrap() error { return e.error }
+
+// sqlState returns the SQLSTATE that the server gave, through whatever driver.
+func sqlState(err error) string {
+	var state interface{ SQLState() string } // pgx, lib/pq
+	if errors.As(err, &state) {
+		return state.SQLState()
+	}
+	var field interface{ Field(byte) string } // bun's pgdriver
+	if errors.As(err, &field) {
+		return field.Field('C')
+	}
+	return ""
+}
+
 func (s *Store) hint(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code {
-		case "25006":
-			return "the server takes no writes: it is a standby, or about to be replaced"
-		case "42P01", "3F000":
-			return fmt.Sprintf("schema %q is incomplete: call postgres.Migrate", s.schema)
-		case "42501":
-			return fmt.Sprintf("the role lacks a right on schema %q or the database: grant it", s.schema)
-		case "0A000":
-			if strings.Contains(pg.Message, "recovery") { // what a standby says to BEGIN … READ WRITE
-				return "the server is a standby, which takes no writes until it is promoted"
-			}
-		case "57014":
-			return "canceled, or slower than 10 seconds"
-		case "57P01", "57P02", "57P03":
-			return "the server is shutting down or starting up"
-		}
-		return ""
+	if hosts := (inHostTx{}); errors.As(err, &hosts) {
+		return s.hintInHostTx(err)
 	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
 		return "is the server running, and is the address right?"
+	}
+	switch sqlState(err) {
+	case "25006":
+		return "the server takes no writes: it is a standby, or about to be replaced"
+	case "42P01", "3F000":
+		return fmt.Sprintf("schema %q is incomplete: call postgres.Migrate", s.schema)
+	case "42501":
+		return fmt.Sprintf("the role lacks a right on schema %q or the database: grant it", s.schema)
+	case "0A000":
+		if strings.Contains(err.Error(), "recovery") { // what a standby says to BEGIN … READ WRITE
+			return "the server is a standby, which takes no writes until it is promoted"
+		}
+	case "57014":
+		return "canceled, or slower than 10 seconds"
+	case "57P01", "57P02", "57P03":
+		return "the server is shutting down or starting up"
+	}
+	return ""
+}
+
+func (s *Store) hintInHostTx(err error) string {
+	switch sqlState(err) {
+	case "25006":
+		return "the transaction is read-only: begin one that may write"
+	case "25P02":
+		return "a statement before this one has failed: look at its error, and roll back"
+	case "42P01", "3F000": // the store has seen its tables in New
+		return fmt.Sprintf("the transaction's database has no tables of the store in schema %q: begin it on the database that the store's pool is on", s.schema)
+	case "42P02":
+		return "what was given as the transaction rewrites statements and drops their arguments: give the *sql.Tx in it, with bun tx.Tx"
+	case "42501":
+		return fmt.Sprintf("the transaction's role lacks a right on schema %q: grant it, or set the role back", s.schema)
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	_ "github.com/lib/pq"
 	"github.com/stretchr/testify/require"
@@ -91,6 +92,72 @@ func TestSQLTx(t *testing.T) {
 			require.ErrorIs(t, store.SQLTx(tx).Enqueue(t.Context(), events), sql.ErrTxDone)
 		})
 	}
+}
+
+func TestTxRefusesWhatIsNoTransaction(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	e := putEndpoints(t, store, 1)[0]
+	db, err := sql.Open("pgx", postgrestest.DSN(t))
+	require.NoError(t, err)
+	defer db.Close()
+	conn, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	for name, c := range map[string]struct {
+		q    alotwebhook.Enqueuer
+		says string
+	}{
+		"no pgx.Tx":    {store.Tx(nil), "tx is nil; give the transaction that Begin returned"},
+		"nil pgx.Tx":   {store.Tx((*pgxpool.Tx)(nil)), "tx is nil; give the transaction that Begin returned"},
+		"no *sql.Tx":   {store.SQLTx(nil), "tx is nil; give the transaction that BeginTx returned"},
+		"nil *sql.Tx":  {store.SQLTx((*sql.Tx)(nil)), "tx is nil; give the transaction that BeginTx returned"},
+		"a handle":     {store.SQLTx(db), "tx is a *sql.DB, which is no transaction"},
+		"a connection": {store.SQLTx(conn), "tx is a *sql.Conn, which is no transaction"},
+	} {
+		err := c.q.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID)})
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid, name)
+		require.ErrorContains(t, err, "alotwebhook: "+c.says, name)
+	}
+	require.Empty(t, claim(t, store), "nothing was stored")
+}
+
+// What stands above database/sql has transactions of its own.
+func TestSQLTxOfALibrary(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	e := putEndpoints(t, store, 1)[0]
+	db, err := sql.Open("pgx", postgrestest.DSN(t))
+	require.NoError(t, err)
+	defer db.Close()
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	require.NoError(t, store.SQLTx(struct{ *sql.Tx }{tx}).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID)}))
+	require.NoError(t, tx.Commit())
+	require.Len(t, claim(t, store), 1)
+}
+
+// Each driver's error for a transaction elsewhere says the same.
+func TestTxOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	store := open(t)
+	elsewhere := newDatabase(t)
+	events := []alotwebhook.Event{newEvent(t, "org_1")}
+	const says = "begin it on the database that the store's pool is on"
+	for _, driver := range []string{"pgx", "postgres"} {
+		db, err := sql.Open(driver, elsewhere)
+		require.NoError(t, err)
+		defer db.Close()
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		require.ErrorContains(t, store.SQLTx(tx).Enqueue(t.Context(), events), says)
+		require.ErrorContains(t, store.SQLTx(tx).Enqueue(t.Context(), events), "a statement before this one has failed")
+		require.NoError(t, tx.Rollback())
+	}
+	tx, err := postgrestest.PoolAt(t, elsewhere).Begin(t.Context())
+	require.NoError(t, err)
+	require.ErrorContains(t, store.Tx(tx).Enqueue(t.Context(), events), says)
+	require.NoError(t, tx.Rollback(t.Context()))
 }
 
 // The host's transaction is left as it was but for the rows.

@@ -14,7 +14,7 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
-// enqueue stores n events for organizations from to before, taking turns.
+// enqueue stores n events for the organizations from ≤ i < before, in turns.
 func enqueue(tb testing.TB, s alotwebhook.Store, n, from, before int) {
 	tb.Helper()
 	for i := 0; i < n; {
@@ -26,13 +26,13 @@ func enqueue(tb testing.TB, s alotwebhook.Store, n, from, before int) {
 	}
 }
 
-// meter counts the processor time between start and stop: what tells versions
-// apart on a machine that others use.
+// meter counts the processor time between start and stop. Unlike the clock, it
+// compares versions on a machine that does other things, too.
 type meter struct{ used, since time.Duration }
 
 func processorTime() time.Duration {
 	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for oneself
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for the own process
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
@@ -45,6 +45,7 @@ func (m *meter) perRow(b *testing.B, rows int) {
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 }
 
+// BenchmarkEnqueue stores events from one goroutine, in batches.
 func BenchmarkEnqueue(b *testing.B) {
 	for _, batch := range []int{1, 100, 1000, 10000} {
 		b.Run(fmt.Sprint(batch), func(b *testing.B) {
@@ -69,7 +70,8 @@ func BenchmarkEnqueue(b *testing.B) {
 	}
 }
 
-// BenchmarkEnqueueTogether is many goroutines emitting one event each: what group commit is for.
+// BenchmarkEnqueueTogether has many goroutines store one event each, so that they
+// share commits.
 func BenchmarkEnqueueTogether(b *testing.B) {
 	s := open(b, newPath(b))
 	fleet(b, s, 10)
@@ -83,6 +85,7 @@ func BenchmarkEnqueueTogether(b *testing.B) {
 	})
 }
 
+// BenchmarkClaimFinish claims and finishes, a batch at a time.
 func BenchmarkClaimFinish(b *testing.B) {
 	for _, endpoints := range []int{10, 1000} {
 		for _, batch := range []int{64, 128, 256, 500} {
@@ -95,7 +98,8 @@ func BenchmarkClaimFinish(b *testing.B) {
 	}
 }
 
-// claimFinish claims and finishes, and has more enqueued when the queue is empty.
+// claimFinish claims and finishes batches. When the queue is empty, it calls more to
+// fill it, off the clock.
 func claimFinish(b *testing.B, s *sqlite.Store, batch int, more func()) {
 	rows := 0
 	var m meter
@@ -116,8 +120,8 @@ func claimFinish(b *testing.B, s *sqlite.Store, batch int, more func()) {
 	m.perRow(b, rows)
 }
 
-// BenchmarkClaim shows that a claim costs the same whatever waits: the claims
-// are released again, so that the backlog stays as it is.
+// BenchmarkClaim shows that a claim costs the same whatever waits in the queue. The
+// claimed deliveries stay leased, and are few beside the backlog.
 func BenchmarkClaim(b *testing.B) {
 	for _, backlog := range []int{10_000, 1_000_000} {
 		b.Run(fmt.Sprintf("backlog=%d", backlog), func(b *testing.B) {
@@ -162,14 +166,15 @@ func BenchmarkClaim(b *testing.B) {
 	})
 }
 
-// fleetAtOnce is fleet for very many: calls at the same time share commits.
+// fleetAtOnce is fleet for very many endpoints: it makes 64 calls at the same time,
+// which share commits.
 func fleetAtOnce(tb testing.TB, s alotwebhook.Store, n int) {
 	tb.Helper()
-	const lanes = 64
+	const callers = 64
 	var wg sync.WaitGroup
-	for lane := range lanes {
+	for caller := range callers {
 		wg.Go(func() {
-			for i := lane; i < n; i += lanes {
+			for i := caller; i < n; i += callers {
 				putEndpoint(tb, s, i, organization(i))
 			}
 		})
@@ -177,7 +182,8 @@ func fleetAtOnce(tb testing.TB, s alotwebhook.Store, n int) {
 	wg.Wait()
 }
 
-// BenchmarkDeliveries reads the first and the 10,000th page of a history.
+// BenchmarkDeliveries reads pages of a history by filters: the first page, and the
+// page behind the newest finished delivery.
 func BenchmarkDeliveries(b *testing.B) {
 	const deliveries, endpoints = 1_000_000, 10
 	s := open(b, newPath(b))
@@ -213,7 +219,7 @@ func BenchmarkDeliveries(b *testing.B) {
 	} {
 		b.Run(name+"/first", func(b *testing.B) { pages(b, s, f) })
 		b.Run(name+"/late", func(b *testing.B) {
-			f.Cursor = one[0].ID // where the finished ones begin
+			f.Cursor = one[0].ID // the newest finished delivery
 			pages(b, s, f)
 		})
 	}

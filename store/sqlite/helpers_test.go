@@ -15,6 +15,10 @@ import (
 
 const completed = "candidate.completed"
 
+// patience bounds every wait. It is a last resort for what will never come, and
+// no measure of how fast anything is.
+const patience = 10 * time.Minute
+
 var data = json.RawMessage(`{"sessionId":"sess_123","text":"` + strings.Repeat("x", 120) + `"}`)
 
 func newEvent(tb testing.TB, organization string) alotwebhook.Event {
@@ -39,7 +43,7 @@ func putEndpoint(tb testing.TB, s alotwebhook.Store, n int, organization string)
 
 func organization(n int) string { return fmt.Sprintf("org_%d", n) }
 
-// fleet makes endpoints, each of an organization of its own.
+// fleet stores n endpoints, each of an organization of its own.
 func fleet(tb testing.TB, s alotwebhook.Store, n int) {
 	tb.Helper()
 	for i := range n {
@@ -54,11 +58,13 @@ func claim(tb testing.TB, s alotwebhook.Store, limit int, busy map[string]int) [
 	return r.Deliveries
 }
 
+// finish records a response with 204 for each claimed delivery.
 func finish(tb testing.TB, s alotwebhook.Store, claimed []alotwebhook.Claimed) {
 	tb.Helper()
 	finishAs(tb, s, claimed, func(int) alotwebhook.DeliveryState { return alotwebhook.StateDelivered })
 }
 
+// finishAs is finish with the state that each delivery ends in.
 func finishAs(tb testing.TB, s alotwebhook.Store, claimed []alotwebhook.Claimed, state func(i int) alotwebhook.DeliveryState) {
 	tb.Helper()
 	outcomes := make([]alotwebhook.Outcome, len(claimed))

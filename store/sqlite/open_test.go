@@ -50,7 +50,7 @@ func TestOpenRefusesWhatCannotBeWritten(t *testing.T) {
 	require.ErrorContains(t, err, "write permission")
 }
 
-// A handle that may only read is what root meets, too.
+// Permissions do not hold for root. A read-only handle refuses writes to any user.
 func TestNewRefusesReadOnly(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -163,7 +163,7 @@ func TestClosed(t *testing.T) {
 // A file that any version has left comes up to date with what it holds.
 func TestMigratesFromEveryVersion(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("migrations/*.sql")
+	scripts, err := filepath.Glob("anydriver/migrations/*.sql")
 	require.NoError(t, err)
 	for version := range len(scripts) + 1 {
 		path := newPath(t)

@@ -16,8 +16,8 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
-// The test binary is its own second process: with this set it does what it
-// says on the file named in the other variable.
+// The test binary also serves as a second process. With roleVariable set it plays
+// that role on the file that pathVariable names, instead of running tests.
 const (
 	roleVariable = "ALOTWEBHOOK_TEST_ROLE"
 	pathVariable = "ALOTWEBHOOK_TEST_PATH"
@@ -42,6 +42,7 @@ func exitOn(err error) {
 	os.Exit(0)
 }
 
+// child returns the command for a second process in a role.
 func child(t *testing.T, role, path string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
@@ -52,7 +53,8 @@ func child(t *testing.T, role, path string) *exec.Cmd {
 	return cmd
 }
 
-// childDrain claims and finishes until nothing is left, and prints what it had.
+// childDrain claims and finishes until nothing is left, and prints the ids of the
+// deliveries that it had.
 func childDrain(path string) error {
 	s, err := sqlite.Open(context.Background(), path)
 	if err != nil {
@@ -87,7 +89,7 @@ func drain(s alotwebhook.Store, had func(id string)) error {
 	}
 }
 
-// Stores of several goroutines' and processes' claim every delivery exactly once.
+// Several stores, one of them in another process, claim every delivery exactly once.
 func TestNoDeliveryIsClaimedTwice(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -124,7 +126,7 @@ func TestNoDeliveryIsClaimedTwice(t *testing.T) {
 	}
 }
 
-// childEmit emits without end and prints each event's id once it is stored.
+// childEmit emits until it is killed, and prints each event's id once it is stored.
 func childEmit(path string) error {
 	s, err := sqlite.Open(context.Background(), path)
 	if err != nil {
@@ -142,7 +144,7 @@ func childEmit(path string) error {
 	}
 }
 
-// What was acknowledged is there after a kill, and what is there is whole.
+// After a kill, every acknowledged event is there, and every event there is whole.
 func TestKilledProcessLosesNothing(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
@@ -159,7 +161,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 			acknowledged[lines.Text()] = true
 		}
 		require.NoError(t, cmd.Process.Kill())
-		for lines.Scan() { // what it wrote before it died
+		for lines.Scan() { // the lines that it wrote before it died
 			if id := lines.Text(); len(id) == len("evt_")+26 {
 				acknowledged[id] = true
 			}
@@ -181,7 +183,8 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	}
 }
 
-// An endpoint that another process disables or changes is so for this one's next claim.
+// A claim knows at once of an endpoint that another process has added, changed or
+// disabled.
 func TestSeesOthersEndpoints(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)

@@ -2,5 +2,6 @@
 
 package sqlite_test
 
-// The race detector makes a database that is compiled to Go ten times slower.
+// raceDetector says that the tests run under the race detector, which makes SQLite in
+// Go ten times slower.
 const raceDetector = true

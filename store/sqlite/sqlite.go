@@ -6,7 +6,13 @@
 //
 // A host that keeps its own tables in SQLite gives its handle to [New]
 // instead. Its events are then stored in its own transactions, through
-// [Store.Tx], and commit or roll back with the business row.
+// [anydriver.Store.Tx], and commit or roll back with the business row.
+//
+// # Drivers
+//
+// This package links modernc.org/sqlite, which registers itself as "sqlite". A host that
+// has another driver gives its handle to package anydriver, which is the same
+// store and links none.
 //
 // # Durability and speed
 //
@@ -35,39 +41,22 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync"
 
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
-	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite/anydriver"
+	"github.com/alot/alotwebhook/store/sqlite/internal/own"
 )
 
-// Store is an [alotwebhook.Store] in a SQLite database. All methods may be
-// called from many goroutines at once.
-type Store struct {
-	writes *sql.DB // the writer's
-	reads  *sql.DB // for history; the same as writes on a host's handle
-	owned  bool
-
-	jobs    chan *job
-	quit    chan struct{} // closed by Close
-	stopped chan struct{} // closed when the writer has ended
-	closing sync.Once
-
-	// The writer's own; nobody else touches them.
-	prepared    map[string]*sql.Stmt
-	catalogue   *catalogue
-	dataVersion int64          // SQLite's, of the last transaction
-	turn        int64          // the endpoint that had the last turn in a claim
-	leased      map[key]queued // what this store has claimed, until it is finished
-	erasedTo    int64          // up to this event every payload is erased
-}
-
-var _ alotwebhook.Store = (*Store)(nil)
+// Store is an [alotwebhook.Store] in a SQLite database: that of package
+// anydriver, where its methods are described. All of them may be called from many
+// goroutines at once.
+type Store = anydriver.Store
 
 // Pragmas of every connection that Open makes. Sources:
 // https://sqlite.org/pragma.html and https://sqlite.org/wal.html.
@@ -111,11 +100,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	reads.SetMaxOpenConns(readers)
 	reads.SetMaxIdleConns(readers)
-	s := newStore(writes, reads, true)
-	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(explain("open "+path, err), writes.Close(), reads.Close())
-	}
-	return s, nil
+	return anydriver.Own(ctx, own.Handles{Path: path, Writes: writes, Reads: reads})
 }
 
 func dsn(path string, extra url.Values) string {
@@ -131,7 +116,7 @@ func dsn(path string, extra url.Values) string {
 // personal data. SQLite gives its companions the same permissions.
 func checkPath(path string) error {
 	if path == "" || path == ":memory:" {
-		return sayf("open %q: a durable store needs a file; memory.New keeps everything in memory", path)
+		return sayf("open %q: a durable store needs a file; package store/memory keeps everything in memory", path)
 	}
 	switch info, err := os.Stat(path); {
 	case err == nil && info.IsDir():
@@ -156,109 +141,12 @@ func create(path string) error {
 	return f.Close()
 }
 
-// New makes a store of the database behind the host's own handle, which must
-// be one of the driver "sqlite" of modernc.org/sqlite, and migrates it. The
-// handle stays the host's: Close does not close it.
-//
-// New turns on WAL, which the file keeps. What belongs to each connection is up
-// to the handle's data source name:
-//
-//   - _pragma=synchronous(FULL), also the default: with NORMAL, what was stored
-//     last may be gone after a power cut. New refuses OFF.
-//   - _pragma=busy_timeout(10000) or so: how long the host's transactions wait
-//     for the store's short ones. The store itself waits without it.
-//   - _txlock=immediate: a transaction that reads first and writes later fails
-//     at once if another has written in between; this one waits instead.
-//
-// Any number of connections will do. With SetMaxOpenConns(1) the store and the
-// host take turns: within a transaction of its own, the host must then use
-// [Store.Tx] only: any other method would wait for the connection, one that
-// writes for ten seconds, one that reads until its context ends. A database in
-// memory needs exactly one connection.
-func New(ctx context.Context, db *sql.DB) (*Store, error) {
-	if db == nil {
-		return nil, sayf("New needs a handle, not nil")
-	}
-	s := newStore(db, db, false)
-	if err := checkHandle(ctx, db); err != nil {
-		return nil, explain("use the host's handle", err)
-	}
-	if err := s.start(ctx); err != nil {
-		return nil, explain("use the host's handle", err)
-	}
-	return s, nil
-}
+// New makes a store of the database behind the host's own handle, of the
+// driver "sqlite" of modernc.org/sqlite, and migrates it. It is [anydriver.New],
+// which says what the handle should have. A host that has another driver
+// imports package anydriver in place of this one.
+func New(ctx context.Context, db *sql.DB) (*Store, error) { return anydriver.New(ctx, db) }
 
-// checkHandle sets what belongs to the file and checks what belongs to the connection.
-func checkHandle(ctx context.Context, db *sql.DB) error {
-	var mode string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
-		return err
-	}
-	if mode != "wal" && mode != "memory" {
-		return sayf("the journal mode stays %q, not WAL; the file must be on a local disk", mode)
-	}
-	var synchronous int
-	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
-		return err
-	}
-	if synchronous == 0 {
-		return sayf("the handle has synchronous=OFF, which loses what was stored; use _pragma=synchronous(FULL)")
-	}
-	return nil
-}
-
-func newStore(writes, reads *sql.DB, owned bool) *Store {
-	return &Store{
-		writes:    writes,
-		reads:     reads,
-		owned:     owned,
-		jobs:      make(chan *job, maxGroup),
-		quit:      make(chan struct{}),
-		stopped:   make(chan struct{}),
-		prepared:  map[string]*sql.Stmt{},
-		catalogue: newCatalogue(0),
-		leased:    map[key]queued{},
-	}
-}
-
-// start migrates and starts the writer.
-func (s *Store) start(ctx context.Context) error {
-	err := s.bootstrap(ctx)
-	if err != nil {
-		return err
-	}
-	go s.writer()
-	err = s.write(ctx, "migrate", s.migrate)
-	if err == nil {
-		err = s.failOrphans(ctx)
-	}
-	if err != nil {
-		s.stop()
-	}
-	return err
-}
-
-// Close waits for what is being written and releases the database; a host's
-// handle stays open. Calls after it fail; a second Close does nothing.
-func (s *Store) Close() error {
-	var err error
-	s.closing.Do(func() {
-		close(s.quit)
-		<-s.stopped
-		for _, stmt := range s.prepared {
-			err = errors.Join(err, stmt.Close())
-		}
-		if s.owned {
-			err = errors.Join(err, s.reads.Close(), s.writes.Close())
-		}
-	})
-	return explain("close", err)
-}
-
-func (s *Store) stop() {
-	s.closing.Do(func() {
-		close(s.quit)
-		<-s.stopped
-	})
+func sayf(format string, args ...any) error {
+	return fmt.Errorf("alotwebhook: sqlite: "+format, args...)
 }

@@ -35,6 +35,7 @@ func TestContractOnOneConnection(t *testing.T) {
 	})
 }
 
+// newPath returns the path of a file that is not there yet.
 func newPath(tb testing.TB) string { return filepath.Join(tb.TempDir(), "webhooks.db") }
 
 func open(tb testing.TB, path string) *sqlite.Store {
@@ -45,7 +46,7 @@ func open(tb testing.TB, path string) *sqlite.Store {
 	return s
 }
 
-// hostHandle is a handle as a host might have it, with nothing but a busy timeout.
+// hostHandle opens a handle as a host might, with a busy timeout and nothing else.
 func hostHandle(tb testing.TB, path string) *sql.DB {
 	tb.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
@@ -54,6 +55,7 @@ func hostHandle(tb testing.TB, path string) *sql.DB {
 	return db
 }
 
+// onHandle returns a store on a host's handle.
 func onHandle(tb testing.TB, db *sql.DB) *sqlite.Store {
 	tb.Helper()
 	s, err := sqlite.New(context.Background(), db)

@@ -3,7 +3,9 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -121,4 +123,27 @@ func TestCallerStopsWaiting(t *testing.T) {
 	require.ErrorIs(t, s.Enqueue(ctx, []alotwebhook.Event{newEvent(t, "org_1")}), sql.ErrConnDone)
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, <-holds)
+}
+
+// Whoever stops reading in the middle learns that, and not what became of the
+// statements.
+func TestReaderStops(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	fleet(t, s, 3)
+	enqueue(t, s, 200, 0, 3)
+	for range 500 {
+		ctx, cancel := context.WithCancel(t.Context())
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			time.Sleep(rand.N(time.Millisecond)) // a random instant
+			cancel()
+		}()
+		_, _, err := s.Deliveries(ctx, alotwebhook.Filter{Limit: 50})
+		if err != nil {
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		<-stopped
+	}
 }

@@ -110,6 +110,7 @@ func everythingAtOnce(t *trial) {
 		}
 		return nil
 	})
+	patience := t.patience()
 	deadline := time.Now().Add(patience)
 	g.run(8, func(int) error {
 		for ended.Load() < total {
@@ -174,6 +175,7 @@ func expiringLeases(t *trial) {
 	var ends tally
 	var ended atomic.Int64
 	var g group
+	patience := t.patience()
 	deadline := time.Now().Add(patience)
 	g.run(6, func(worker int) error {
 		for ended.Load() < total {

@@ -37,7 +37,7 @@ func finishEnds(t *trial) {
 
 	ok := t.delivery(c[0].DeliveryID)
 	require.Equal(t, alotwebhook.StateDelivered, ok.State)
-	require.WithinDuration(t, before, ok.FinishedAt, time.Minute)
+	require.WithinDuration(t, before, ok.FinishedAt, slack)
 	require.True(t, ok.NextAttemptAt.IsZero(), "NextAttemptAt is zero for a finished delivery")
 	require.Equal(t, 204, ok.LastStatusCode)
 	require.Empty(t, ok.LastReason)
@@ -59,7 +59,7 @@ func finishRetry(t *trial) {
 	d := t.delivery(c.DeliveryID)
 	require.Equal(t, alotwebhook.StatePending, d.State)
 	require.True(t, d.FinishedAt.IsZero())
-	require.WithinDuration(t, time.Now().Add(2*long), d.NextAttemptAt, time.Minute)
+	require.WithinDuration(t, time.Now().Add(2*long), d.NextAttemptAt, slack)
 	require.Equal(t, 1, d.AttemptCount)
 	require.Equal(t, 503, d.LastStatusCode)
 	require.Equal(t, alotwebhook.ReasonStatus, d.LastReason)

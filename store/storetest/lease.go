@@ -131,5 +131,5 @@ func leaseNextAttemptAt(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
 	c := t.claimOne()
-	require.WithinDuration(t, time.Now().Add(long), t.delivery(c.DeliveryID).NextAttemptAt, time.Minute)
+	require.WithinDuration(t, time.Now().Add(long), t.delivery(c.DeliveryID).NextAttemptAt, slack)
 }

@@ -194,7 +194,7 @@ func runMutant(t *testing.T, name, rule string) (output string, err error) {
 			pattern += "/^" + part + "$"
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=60s")
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=10m")
 	cmd.Env = append(os.Environ(), mutantVariable+"="+name)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

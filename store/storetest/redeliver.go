@@ -32,7 +32,7 @@ func redeliverFinished(t *trial) {
 	d := t.delivery(c.DeliveryID)
 	require.Equal(t, alotwebhook.StatePending, d.State)
 	require.True(t, d.FinishedAt.IsZero(), "FinishedAt is zero until it is finished again")
-	require.WithinDuration(t, time.Now(), d.NextAttemptAt, time.Minute)
+	require.WithinDuration(t, time.Now(), d.NextAttemptAt, slack)
 	require.Len(t, d.Attempts, 2, "the attempts are kept")
 
 	c = t.claimOne()

@@ -20,9 +20,19 @@ const (
 	// long is a lease or a wait that no test outlives; brief one that it waits for.
 	long  = time.Hour
 	brief = 100 * time.Millisecond
-	// patience bounds every wait, so that a slow machine passes and a broken store ends.
-	patience = time.Minute
+	// slack is how far a time may be off for all that happened in between: enough
+	// for any machine, and nothing beside the hours that leases and waits have.
+	slack = 10 * time.Minute
 )
+
+// patience bounds every wait, so that a slow machine passes and a broken store
+// ends: half of the time that the tests still have, and at most ten minutes.
+func (t *trial) patience() time.Duration {
+	if deadline, ok := t.Deadline(); ok {
+		return min(slack, time.Until(deadline)/2)
+	}
+	return slack
+}
 
 // trial is one rule on trial: a test with its store. Its methods are the
 // store's, for when an error is a failure of the test.
@@ -157,6 +167,7 @@ func (t *trial) awaitDue(lease time.Duration) []alotwebhook.Claimed {
 // await polls until ok, within patience.
 func (t *trial) await(what string, ok func() bool) {
 	t.Helper()
+	patience := t.patience()
 	for deadline := time.Now().Add(patience); !ok(); {
 		require.True(t, time.Now().Before(deadline), "waited %v in vain: %s", patience, what)
 		time.Sleep(5 * time.Millisecond) // between two polls

@@ -1,7 +1,7 @@
 -- Endpoints. The key is what other tables refer to: eight bytes instead of an
 -- id, and not reused when an endpoint of the same id is created again. The
 -- revision counts every change, failing_since included, for caches.
-CREATE TABLE endpoints (
+CREATE TABLE {s}.endpoints (
 	key             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	id              text COLLATE "C" NOT NULL,
 	organization_id text COLLATE "C" NOT NULL,
@@ -20,17 +20,17 @@ CREATE TABLE endpoints (
 	revision        bigint NOT NULL DEFAULT 0,
 	deleted_at      timestamptz
 );
-CREATE UNIQUE INDEX endpoints_id ON endpoints (id) WHERE deleted_at IS NULL;
-CREATE INDEX endpoints_gone ON endpoints (id) WHERE deleted_at IS NOT NULL;
-CREATE INDEX endpoints_organization ON endpoints (organization_id, id);
+CREATE UNIQUE INDEX endpoints_id ON {s}.endpoints (id) WHERE deleted_at IS NULL;
+CREATE INDEX endpoints_gone ON {s}.endpoints (id) WHERE deleted_at IS NOT NULL;
+CREATE INDEX endpoints_organization ON {s}.endpoints (organization_id, id);
 -- The few that a success has to clear.
-CREATE INDEX endpoints_failing ON endpoints (key) WHERE failing_since IS NOT NULL;
+CREATE INDEX endpoints_failing ON {s}.endpoints (key) WHERE failing_since IS NOT NULL;
 
 -- The hot table: unfinished deliveries only. next_at is when a delivery falls
 -- due and, while it is leased, when the lease runs out. lease is the fencing
 -- token of the newest claim, 0 after an outcome. tried is how many of the
 -- attempts were made before the last redelivery.
-CREATE TABLE queue (
+CREATE TABLE {s}.queue (
 	id         uuid PRIMARY KEY,
 	endpoint   bigint NOT NULL,
 	event_id   uuid NOT NULL,
@@ -47,11 +47,11 @@ CREATE TABLE queue (
 	autovacuum_analyze_scale_factor = 0.2,
 	autovacuum_analyze_threshold = 10000
 );
-CREATE INDEX queue_due ON queue (endpoint, next_at, id);
+CREATE INDEX queue_due ON {s}.queue (endpoint, next_at, id);
 
 -- What is kept, by the day that an id begins with. Ids of other days than those
 -- that have a partition go into the default one.
-CREATE TABLE events (
+CREATE TABLE {s}.events (
 	id              uuid PRIMARY KEY,
 	type            text NOT NULL,
 	organization_id text COLLATE "C" NOT NULL,
@@ -59,12 +59,12 @@ CREATE TABLE events (
 	created_at      timestamptz NOT NULL
 ) PARTITION BY RANGE (id);
 -- Compressing a payload costs more time than it saves space.
-ALTER TABLE events ALTER COLUMN payload SET STORAGE EXTERNAL;
+ALTER TABLE {s}.events ALTER COLUMN payload SET STORAGE EXTERNAL;
 -- What purging payloads has left to look at.
-CREATE INDEX events_payload ON events (id) WHERE payload IS NOT NULL;
+CREATE INDEX events_payload ON {s}.events (id) WHERE payload IS NOT NULL;
 
 -- Finished deliveries, each with its last attempt: number 0 is none.
-CREATE TABLE deliveries (
+CREATE TABLE {s}.deliveries (
 	id            uuid PRIMARY KEY,
 	endpoint      bigint NOT NULL,
 	event_id      uuid NOT NULL,
@@ -80,12 +80,12 @@ CREATE TABLE deliveries (
 	detail        text NOT NULL DEFAULT '',
 	response_body text NOT NULL DEFAULT ''
 ) PARTITION BY RANGE (id);
-CREATE INDEX deliveries_endpoint ON deliveries (endpoint, id);
-CREATE INDEX deliveries_failed ON deliveries (endpoint, id) WHERE NOT delivered;
+CREATE INDEX deliveries_endpoint ON {s}.deliveries (endpoint, id);
+CREATE INDEX deliveries_failed ON {s}.deliveries (endpoint, id) WHERE NOT delivered;
 
 -- The attempts before the last one of a finished delivery, and all of an
 -- unfinished one.
-CREATE TABLE attempts (
+CREATE TABLE {s}.attempts (
 	delivery_id   uuid NOT NULL,
 	started_at    timestamptz NOT NULL,
 	duration_ns   bigint NOT NULL,
@@ -95,8 +95,8 @@ CREATE TABLE attempts (
 	detail        text NOT NULL,
 	response_body text NOT NULL
 ) PARTITION BY RANGE (delivery_id);
-CREATE INDEX attempts_delivery ON attempts (delivery_id, number);
+CREATE INDEX attempts_delivery ON {s}.attempts (delivery_id, number);
 
-CREATE TABLE events_default PARTITION OF events DEFAULT;
-CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT;
-CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
+CREATE TABLE {s}.events_default PARTITION OF {s}.events DEFAULT;
+CREATE TABLE {s}.deliveries_default PARTITION OF {s}.deliveries DEFAULT;
+CREATE TABLE {s}.attempts_default PARTITION OF {s}.attempts DEFAULT;

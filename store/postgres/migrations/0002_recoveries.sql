@@ -1,5 +1,5 @@
 -- An endpoint's newest recovery.
-CREATE TABLE recoveries (
+CREATE TABLE {s}.recoveries (
 	endpoint_id     text COLLATE "C" PRIMARY KEY,
 	organization_id text COLLATE "C" NOT NULL,
 	state           text NOT NULL,
@@ -14,12 +14,12 @@ CREATE TABLE recoveries (
 	finished_at     timestamptz,
 	version         bigint NOT NULL
 );
-CREATE INDEX recoveries_state ON recoveries (state, endpoint_id);
+CREATE INDEX recoveries_state ON {s}.recoveries (state, endpoint_id);
 
--- The attempts of an hour by why they failed; no reason stands for success,
+-- The attempts of an hour by why they failed. No reason stands for success,
 -- and its row, which every hour has, carries the durations of all. Half of each
 -- page is left free for the new versions of its rows.
-CREATE TABLE tallies (
+CREATE TABLE {s}.tallies (
 	endpoint_id text COLLATE "C" NOT NULL,
 	hour        timestamptz NOT NULL,
 	reason      text COLLATE "C" NOT NULL,
@@ -28,4 +28,4 @@ CREATE TABLE tallies (
 	slowest_ns  bigint NOT NULL,
 	PRIMARY KEY (endpoint_id, hour, reason)
 ) WITH (fillfactor = 50);
-CREATE INDEX tallies_hour ON tallies (hour);
+CREATE INDEX tallies_hour ON {s}.tallies (hour);

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -16,12 +17,16 @@ import (
 	"time"
 )
 
+// patience is for how many seconds pg_ctl waits: a last resort for a server that
+// hangs, and no measure of how fast the machine is.
+const patience = "600"
+
 // Cluster is a temporary PostgreSQL server.
 type Cluster struct {
 	bin, dir, data string
 	port           int
 	credential     *syscall.Credential
-	primary        *Cluster // of a standby
+	primary        *Cluster // nil unless this one is its standby
 	watchdog       *exec.Cmd
 	lifeline       io.Closer
 }
@@ -53,7 +58,7 @@ func (c *Cluster) Standby(settings ...string) (*Cluster, error) {
 
 // Promote makes a standby take writes, and waits until it does.
 func (c *Cluster) Promote() error {
-	return c.run("pg_ctl", "-D", c.data, "-w", "-t", "60", "promote")
+	return c.run("pg_ctl", "-D", c.data, "-w", "-t", patience, "promote")
 }
 
 func (c *Cluster) create(settings []string) (err error) {
@@ -69,9 +74,6 @@ func (c *Cluster) create(settings []string) (err error) {
 		}
 	}
 	c.data = filepath.Join(c.dir, "data")
-	if c.port, err = freePort(); err != nil {
-		return err
-	}
 	if err := c.makeData(); err != nil {
 		return err
 	}
@@ -81,7 +83,24 @@ func (c *Cluster) create(settings []string) (err error) {
 	if err := c.watch(); err != nil {
 		return err
 	}
-	return c.Start()
+	return c.startOnFreePort()
+}
+
+// startOnFreePort tries another port where somebody else took the first one
+// before the server could.
+func (c *Cluster) startOnFreePort() (err error) {
+	for range 5 {
+		if c.port, err = freePort(); err != nil {
+			return err
+		}
+		if err = c.set(fmt.Sprintf("port = %d", c.port)); err != nil {
+			return err
+		}
+		if err = c.Start(); err == nil || !strings.Contains(c.Log(), "Address already in use") {
+			return err
+		}
+	}
+	return err
 }
 
 func (c *Cluster) makeData() error {
@@ -92,15 +111,18 @@ func (c *Cluster) makeData() error {
 }
 
 func (c *Cluster) configure(settings []string) error {
-	lines := append([]string{
+	return c.set(append([]string{
 		"listen_addresses = '127.0.0.1'",
-		fmt.Sprintf("port = %d", c.port),
 		fmt.Sprintf("unix_socket_directories = '%s'", c.dir),
 		"max_connections = 200",
 		"shared_buffers = 512MB",
 		"max_wal_size = 4GB",
 		"log_min_messages = warning",
-	}, settings...)
+	}, settings...)...)
+}
+
+// set adds lines to the configuration; the last one of a name holds.
+func (c *Cluster) set(lines ...string) error {
 	conf, err := os.OpenFile(filepath.Join(c.data, "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -109,8 +131,8 @@ func (c *Cluster) configure(settings []string) error {
 	return errors.Join(err, conf.Close())
 }
 
-// watch starts a shell that ends the server when this process does: its
-// standard input then ends.
+// watch starts a shell that stops the server when this process ends, even by a
+// kill: the shell reads from a pipe, which ends then.
 func (c *Cluster) watch() (err error) {
 	c.watchdog = exec.Command("sh", "-c", `read _; "$1" -D "$2/data" -m immediate stop; rm -rf "$2"`, "sh", c.tool("pg_ctl"), c.dir)
 	c.watchdog.Dir = c.dir
@@ -123,12 +145,12 @@ func (c *Cluster) watch() (err error) {
 
 // Start starts the server after a [Cluster.Stop] and waits until it answers.
 func (c *Cluster) Start() error {
-	return c.run("pg_ctl", "-D", c.data, "-l", filepath.Join(c.dir, "log"), "-w", "-t", "60", "start")
+	return c.run("pg_ctl", "-D", c.data, "-l", filepath.Join(c.dir, "log"), "-w", "-t", patience, "start")
 }
 
 // Stop stops the server: mode is smart, fast or immediate, the last like a crash.
 func (c *Cluster) Stop(mode string) error {
-	return c.run("pg_ctl", "-D", c.data, "-m", mode, "-w", "-t", "60", "stop")
+	return c.run("pg_ctl", "-D", c.data, "-m", mode, "-w", "-t", patience, "stop")
 }
 
 // Close stops the server and removes its files.
@@ -201,7 +223,8 @@ func version(path string) int {
 	return n
 }
 
-// unprivileged is whom to run the server as: the server refuses root.
+// unprivileged returns the user to run the server as if this process is root's,
+// since the server refuses root; nil otherwise.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -221,17 +244,28 @@ func unprivileged() (*syscall.Credential, error) {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort draws a port on which nobody listens, below those that the system
+// gives to connections: one of these could be taken while a server is stopped.
+func freePort() (port int, err error) {
+	const first = 10_000
+	end := 32_768
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		if _, err := fmt.Sscan(string(text), &end); err != nil || end <= first {
+			end = 32_768
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	for range 100 {
+		port = first + rand.IntN(end-first)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
+	}
+	return 0, err
 }
 
-// CPU returns the processor time that the server's processes have used, on
-// systems that tell it in /proc; the ended ones' is in the first process's.
+// CPU returns the processor time that the server's processes have used, read from
+// /proc. The time of those that have ended is counted with the first process.
 func (c *Cluster) CPU() (time.Duration, error) {
 	pidFile, err := os.ReadFile(filepath.Join(c.data, "postmaster.pid"))
 	if err != nil {
@@ -248,12 +282,13 @@ func (c *Cluster) CPU() (time.Duration, error) {
 		if err != nil {
 			continue // ended meanwhile
 		}
-		// Behind the command in parentheses: the fields from the third on.
+		// The second field is the command in parentheses, which may have blanks in it.
+		// fields begins with the third.
 		pid, rest, _ := strings.Cut(string(stat), " ")
 		fields := strings.Fields(rest[strings.LastIndex(rest, ")")+1:])
 		switch {
 		case pid == first:
-			ticks += sum(fields[11:15]) // with its ended children
+			ticks += sum(fields[11:15]) // its own, and that of children that have ended
 		case fields[1] == first:
 			ticks += sum(fields[11:13])
 		}

@@ -15,10 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PgBouncer starts a PgBouncer in transaction mode before the server of dsn and
-// returns the connection string through it. It hands a connection out for one
-// transaction at a time, and few of them: what a client leaves in a session
-// another one meets soon.
+// PgBouncer starts a PgBouncer in transaction mode in front of the server of dsn and
+// returns the connection string through it. It lends its clients four sessions, for
+// one transaction each: anything that a client leaves behind in a session soon shows
+// with another.
 func PgBouncer(t testing.TB, dsn string) string {
 	t.Helper()
 	path, err := findPgBouncer()
@@ -81,9 +81,10 @@ func bouncerConfig(server *pgx.ConnConfig, port int) string {
 	}, "\n") + "\n"
 }
 
+// awaitAnswer waits until PgBouncer takes connections.
 func awaitAnswer(t testing.TB, dsn string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, dsn)

@@ -9,8 +9,9 @@
 //		schema := postgrestest.Schema(t, pool)
 //		…
 //
-// With ALOT_TEST_POSTGRES set to a connection string, the server there is used
-// instead. Where there is neither, tests skip, and fail when CI is set.
+// If ALOT_TEST_POSTGRES is set to a connection string, the tests use the server
+// there instead. If there is no such server and no binaries, tests skip, or fail when
+// CI is set.
 package postgrestest
 
 import (
@@ -25,13 +26,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// EnvDSN names the environment variable with a server to use.
+// EnvDSN is the environment variable for the connection string of a server to use.
 const EnvDSN = "ALOT_TEST_POSTGRES"
 
-// What Main started, or why it could not.
 var (
-	shared    *Cluster
-	sharedErr error
+	shared    *Cluster // started by Main
+	sharedErr error    // why Main could not start it
 	schemas   atomic.Int64
 )
 
@@ -69,6 +69,7 @@ func New(t testing.TB, settings ...string) *Cluster {
 	return c
 }
 
+// require skips the test, or fails it when CI is set, if there is no PostgreSQL.
 func require(t testing.TB, err error) {
 	t.Helper()
 	switch {
@@ -87,7 +88,7 @@ func Pool(t testing.TB, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
 	return PoolAt(t, DSN(t), configure...)
 }
 
-// PoolAt is Pool for another server.
+// PoolAt is [Pool] for another server.
 func PoolAt(t testing.TB, dsn string, configure ...func(*pgxpool.Config)) *pgxpool.Pool {
 	t.Helper()
 	config, err := pgxpool.ParseConfig(dsn)
@@ -112,14 +113,14 @@ func Schema(t testing.TB, pool *pgxpool.Pool) string {
 	name := fmt.Sprintf("test_%d_%d", os.Getpid(), schemas.Add(1))
 	dsn := pool.Config().ConnString()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 		defer cancel()
 		cleaner, err := pgxpool.New(ctx, dsn)
 		if err != nil {
 			return
 		}
 		defer cleaner.Close()
-		// A server that the test has stopped takes its schemas along.
+		// This fails if the test has stopped its server, whose files go anyway.
 		_, _ = cleaner.Exec(ctx, "SET client_min_messages = 'warning'; DROP SCHEMA IF EXISTS "+name+" CASCADE")
 	})
 	return strings.ToLower(name)

@@ -1,0 +1,237 @@
+package docs_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// step is a block of shell commands that is run.
+type step struct {
+	begins string // its first line
+	// leftOut are lines of it that cannot be run here, with the reason.
+	leftOut map[string]string
+	// ready is set for commands that go on: what they print when the next block
+	// may begin.
+	ready string
+}
+
+// session runs blocks of a document in their order, in one bash. It fails where
+// a command does.
+type session struct {
+	document string
+	inRoot   bool // run in the repository; otherwise in an empty directory
+	// receiver: what README shows under "Receiving" is running.
+	receiver bool
+	steps    []step
+	prints   []string // what must be in the output
+}
+
+var sessions = []session{
+	{
+		document: "README.md", inRoot: true,
+		steps: []step{{
+			begins:  "go run ./examples/quickstart",
+			leftOut: map[string]string{"go test work": "this test is part of it"},
+		}},
+		prints: []string{"signed with a guessed secret: 401"},
+	},
+	{
+		document: "README.md", receiver: true,
+		steps:  []step{{begins: "export ALOT_WEBHOOK_SECRET=your-signing-secret"}},
+		prints: []string{"200 OK"},
+	},
+	{
+		document: "docs/receiving.md", receiver: true,
+		steps: []step{
+			{begins: "export ALOT_WEBHOOK_SECRET=your-signing-secret         # or --secret-file"},
+			{begins: "alotwebhook listen --forward http://localhost:3000/alot/webhook   # receive, verify, print, pass on", ready: "Replaying at"},
+			{begins: "alotwebhook send http://127.0.0.1:4280/   # while listen runs: an event to it"},
+			{begins: `printf '%s' '{"id":"evt_01jcc7wjz3e4qv8x5k2m9n6p0r","type":"candidate.completed","timestamp":"2026-05-25T14:23:00.000Z","organizationId":"org_123","data":{}}' > body.json`},
+		},
+		prints: []string{"200 OK", "Jane Smith", "No fault was found", "verified"},
+	},
+	{
+		document: "docs/settings.md",
+		steps: []step{
+			{begins: "export ALOT_WEBHOOK_SECRET=your-signing-secret"},
+			{begins: "A=$B/v1/webhooks"},
+			{begins: "curl -s $A/event-types -H \"$H\" | jq                                                      # what can be subscribed to"},
+		},
+		prints: []string{
+			`"eventId": "evt_`, `"status": 422`, `"status": 404`, `"deliveries": [`,
+			`"name": "candidate.completed"`, `Etag: "1"`, `"description": "ATS"`, `"nextSecretFrom"`, `"payload"`, `"title"`,
+		},
+	},
+}
+
+// notRun are the blocks that cannot be run here, by document and first line.
+var notRun = map[string]map[string]string{
+	"README.md": {
+		"go get github.com/alot/alotwebhook                  # all that a receiver needs": "it fetches a release; nothing here leaves loopback",
+	},
+	"CONTRIBUTING.md": {
+		"go test work                    # the tests of every module":                                    "this test is part of it, as of .ci/run; the quickstart is run from README.md",
+		"ALOT_TEST_ARTIFACTS=/tmp/pages go test ./settings/e2e -count=1 -run TestEveryPageIsFitToBeSeen": "it is run with the other tests",
+	},
+	"docs/performance.md": {
+		"go run ./bench/deliver -n 60000 -rounds 3 -store memory,sqlite,postgres -endpoints 10,1000 -river": "it takes minutes; TestRun of bench/deliver runs it with fewer",
+		"go test ./store/postgres -run TestMeasureDepth -v -measure -deep":                                  "it takes many minutes",
+		"go run ./bench/deliver -n 1200000 -rounds 1 -store postgres -endpoints 10 -pin":                    "it takes minutes; TestRun of bench/deliver runs it with fewer",
+		"go run ./bench/latency -n 300": "it takes minutes; TestRun of bench/latency runs it with fewer",
+		"go run ./bench/verify":         "it takes a minute; TestRun of bench/verify runs it for a moment",
+		"go test ./bench/crash -v":      "it is run with the other tests",
+	},
+}
+
+// TestEveryShellBlockIsInAList: a new one is run, or it is said why not; and no
+// entry of a list outlives its block.
+func TestEveryShellBlockIsInAList(t *testing.T) {
+	t.Parallel()
+	listed := map[string]bool{} // to whether it was found
+	for _, s := range sessions {
+		for _, step := range s.steps {
+			listed[s.document+": "+step.begins] = false
+		}
+	}
+	for document, lines := range notRun {
+		for line, reason := range lines {
+			require.NotEmpty(t, reason, line)
+			require.NotContains(t, listed, document+": "+line, "it is run, and is said not to be")
+			listed[document+": "+line] = false
+		}
+	}
+	for _, b := range blocks(t, "sh", "console") {
+		name := b.file + ": " + b.firstLine()
+		found, ok := listed[name]
+		require.True(t, ok, "%v is in no list of shell_test.go: run it, or say why that cannot be", b)
+		require.False(t, found, "%v begins like another one", b)
+		listed[name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(listed)) {
+		require.True(t, listed[name], "no document has the block that is listed as %s", name)
+	}
+}
+
+// TestShellBlocksRun runs each session. The addresses that documents show are
+// replaced by free ones.
+func TestShellBlocksRun(t *testing.T) {
+	t.Parallel()
+	for _, s := range sessions {
+		t.Run(filepath.Base(s.document)+"/"+s.steps[0].begins[:12], func(t *testing.T) {
+			t.Parallel()
+			requireTools(t, "bash", "curl", "jq")
+			output := s.run(t)
+			for _, want := range s.prints {
+				require.Contains(t, output, want)
+			}
+		})
+	}
+}
+
+func requireTools(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err != nil && os.Getenv("CI") == "" {
+			t.Skipf("%s is not installed", name)
+		} else {
+			require.NoError(t, err, "CI is set")
+		}
+	}
+}
+
+// run returns what the commands print.
+func (s session) run(t testing.TB) string {
+	t.Helper()
+	directory := t.TempDir()
+	replace := replacer{"go run ./examples/": programs(t) + "/"}
+	for _, address := range []string{"localhost:3000", "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:4280", "127.0.0.1:4281"} {
+		replace[address] = freeAddress(t)
+	}
+	replace["monolith -dev"] = "monolith -addr " + replace["127.0.0.1:8080"] + " -dev"
+	replace["receiver -db"] = "receiver -addr " + replace["127.0.0.1:8081"] + " -db"
+	replace["alotwebhook listen"] = "alotwebhook listen --addr " + replace["127.0.0.1:4280"] + " --control " + replace["127.0.0.1:4281"]
+	replace["alotwebhook replay"] = "alotwebhook replay --control " + replace["127.0.0.1:4281"]
+	if s.inRoot {
+		directory, replace = root, replacer{}
+	}
+	if s.receiver {
+		startReceiver(t, replace["localhost:3000"])
+	}
+	return bash(t, directory, replace.in(s.script(t)))
+}
+
+// script joins the blocks. At its end, whatever still runs is ended.
+func (s session) script(t testing.TB) string {
+	t.Helper()
+	var script strings.Builder
+	fmt.Fprintln(&script, "trap '{ kill $(jobs -p); wait; cat ./*.log; } 2>/dev/null || true' EXIT")
+	for i, step := range s.steps {
+		text := step.text(t, s.document)
+		if step.ready == "" {
+			script.WriteString(text)
+			continue
+		}
+		fmt.Fprintf(&script, "{ %s\n} >%d.log 2>&1 </dev/null &\n", strings.TrimSpace(text), i)
+		fmt.Fprintf(&script, "until grep -q '%s' %d.log; do kill -0 $!; sleep 0.05; done\n", step.ready, i)
+	}
+	return script.String()
+}
+
+func (s step) text(t testing.TB, document string) string {
+	t.Helper()
+	var text strings.Builder
+	for _, b := range blocksOf(t, document) {
+		if b.firstLine() != s.begins {
+			continue
+		}
+		for line := range strings.Lines(b.text) {
+			if s.leftOut[strings.TrimSpace(line)] == "" {
+				text.WriteString(line)
+			}
+		}
+	}
+	require.NotEmpty(t, text.String(), "%s has no block %q", document, s.begins)
+	return text.String()
+}
+
+// bash runs a script in a process group of its own.
+func bash(t testing.TB, directory, script string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir = directory
+	cmd.Env = append(os.Environ(), "PATH="+programs(t)+string(os.PathListSeparator)+os.Getenv("PATH"), "NO_COLOR=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	output, err := os.CreateTemp(t.TempDir(), "") // a pipe would be waited for until all that inherit it end
+	require.NoError(t, err)
+	defer output.Close()
+	cmd.Stdout, cmd.Stderr = output, output
+	err = cmd.Run()
+	said, readErr := os.ReadFile(output.Name())
+	require.NoError(t, readErr)
+	require.NoError(t, err, "%s\n\n%s", script, said)
+	return string(said)
+}
+
+// replacer replaces the longer texts first.
+type replacer map[string]string
+
+func (r replacer) in(text string) string {
+	var pairs []string
+	for _, old := range slices.SortedFunc(maps.Keys(r), func(a, b string) int { return len(b) - len(a) }) {
+		pairs = append(pairs, old, r[old])
+	}
+	return strings.NewReplacer(pairs...).Replace(text)
+}

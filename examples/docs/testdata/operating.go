@@ -1,0 +1,31 @@
+package fragment
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+type (
+	counter interface{ Inc() }
+	vector  interface{ WithLabelValues(...string) counter }
+	gauge   interface{ Set(float64) }
+)
+
+var (
+	db                      *sql.DB
+	store                   alotwebhook.Store
+	dispatcher              *alotwebhook.Dispatcher
+	endpointID              string
+	since                   time.Time
+	attempts                vector
+	pending, parked, oldest gauge
+	tellCustomer            func(organization, url string, reason alotwebhook.DisabledReason)
+)
+
+func fragment(ctx context.Context) error {
+	// the fragment
+	return nil
+}

@@ -1,0 +1,19 @@
+package fragment
+
+import (
+	"net/http"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
+)
+
+var (
+	dispatcher           *alotwebhook.Dispatcher
+	mux                  *http.ServeMux
+	session, bearerToken func(*http.Request) (string, error)
+)
+
+func fragment() error {
+	// the fragment
+	return nil
+}

@@ -1,0 +1,48 @@
+package text_test
+
+import (
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook/internal/text"
+)
+
+func TestClipEndsAtACharacter(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		given string
+		most  int
+		want  string
+	}{
+		{"", 0, ""},
+		{"candidate", 9, "candidate"},
+		{"candidates", 9, "candidate…"},
+		{"éé", 4, "éé"},
+		{"ééé", 4, "éé…"},
+		{"ééé", 5, "éé…"},
+		{"a€€", 3, "a…"},
+		{"😀😀", 5, "😀…"},
+		{"€", 2, "…"},
+		{"\x80\x80\x80", 2, "…"}, // no character begins in it
+	} {
+		got := text.Clip(tc.given, tc.most)
+		require.Equal(t, tc.want, got, "%q to %d", tc.given, tc.most)
+		require.True(t, utf8.ValidString(got))
+	}
+}
+
+func TestListsThatReadAlikeHashDifferently(t *testing.T) {
+	t.Parallel()
+	lists := [][]string{
+		{}, {""}, {"", ""}, {"ab"}, {"a", "b"}, {"b", "a"}, {"", "ab"}, {"ab", ""}, {"1:a", "b"}, {"a1:b"},
+	}
+	seen := map[[32]byte][]string{}
+	for _, list := range lists {
+		hash := text.Hash(list...)
+		require.Equal(t, hash, text.Hash(list...))
+		require.NotContains(t, seen, hash, "%q and %q", seen[hash], list)
+		seen[hash] = list
+	}
+}

@@ -1,0 +1,116 @@
+package settings
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/alot/alotwebhook"
+)
+
+// etag returns the ETag of an endpoint's version. The version changes when a
+// customer changes the endpoint, and not when the dispatcher sets failingSince.
+func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
+
+// ifMatch reports whether the request allows a change to an endpoint of this
+// version. A request without If-Match allows it for every version.
+func ifMatch(r *http.Request, version int64) bool {
+	given := r.Header.Values("If-Match")
+	if len(given) == 0 {
+		return true
+	}
+	for tag := range strings.SplitSeq(strings.Join(given, ","), ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag(version) {
+			return true
+		}
+	}
+	return false
+}
+
+// endpointPatch is a change to an endpoint: a JSON merge patch (RFC 7396). A field
+// that is nil is not changed.
+type endpointPatch struct {
+	url, description *string
+	events           []string
+	disabled         *bool
+}
+
+func readPatch(r *http.Request) (p endpointPatch, err error) {
+	err = readObject(r, fields{
+		"url": optionalInto(&p.url), "description": removableInto(&p.description),
+		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled),
+		"secret": elsewhere("cannot be changed here; use rotate-secret"),
+	})
+	return p, err
+}
+
+// apply makes the change to e, and reports whether it made a difference.
+func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
+	before := *e
+	if p.url != nil {
+		e.URL = *p.url
+	}
+	if p.description != nil {
+		e.Description = *p.description
+	}
+	if p.events != nil {
+		e.EventTypes = p.events
+	}
+	if p.disabled != nil {
+		e.Disabled = *p.disabled
+	}
+	return e.URL != before.URL || e.Description != before.Description ||
+		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
+}
+
+// maxTries is how often a change to an endpoint is tried while other requests keep
+// changing the endpoint.
+const maxTries = 10
+
+// updateEndpoint changes the fields that the patch names. If another request changes
+// the endpoint at the same moment, the change is tried on the new version, unless
+// If-Match forbids it.
+func (a *api) updateEndpoint(r *http.Request, organization string) (response, error) {
+	patch, err := readPatch(r)
+	if err != nil {
+		return response{}, err
+	}
+	for range maxTries {
+		e, err := a.endpoint(r, organization)
+		if err != nil {
+			return response{}, err
+		}
+		if !ifMatch(r, e.Version) {
+			return response{}, errOutdated
+		}
+		if patch.apply(&e) {
+			e, err = a.dispatcher.UpdateEndpoint(r.Context(), e)
+		}
+		if errors.Is(err, alotwebhook.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return response{}, err
+		}
+		return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
+	}
+	return response{}, errBusy
+}
+
+// deleteEndpoint deletes an endpoint. It checks If-Match first; the endpoint is also
+// deleted if another request changes it between the check and the deletion.
+func (a *api) deleteEndpoint(r *http.Request, organization string) (response, error) {
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	if !ifMatch(r, e.Version) {
+		return response{}, errOutdated
+	}
+	if err := a.dispatcher.DeleteEndpoint(r.Context(), e.ID); err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusNoContent}, nil
+}

@@ -1,0 +1,166 @@
+package settings
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// deliveryJSON is a delivery as the API shows it.
+type deliveryJSON struct {
+	ID             string                    `json:"id"`
+	EventID        string                    `json:"eventId"`
+	Type           string                    `json:"type"`
+	EndpointID     string                    `json:"endpointId"`
+	Status         alotwebhook.DeliveryState `json:"status"`
+	CreatedAt      instant                   `json:"createdAt"`
+	NextAttemptAt  instant                   `json:"nextAttemptAt,omitzero"`
+	FinishedAt     instant                   `json:"finishedAt,omitzero"`
+	AttemptCount   int                       `json:"attemptCount"`
+	LastStatusCode int                       `json:"lastStatusCode,omitzero"`
+	LastReason     alotwebhook.FailureReason `json:"lastReason,omitzero"`
+	// Attempts are in the response for one delivery, not in lists.
+	Attempts []attemptJSON `json:"attempts,omitzero"`
+	// Payload is the exact body of the requests. It is only in the response to
+	// the reading of one delivery, and only until it is erased.
+	Payload string `json:"payload,omitzero"`
+}
+
+// attemptJSON is an attempt as the API shows it.
+type attemptJSON struct {
+	Number       int                       `json:"number"`
+	StartedAt    instant                   `json:"startedAt"`
+	DurationMs   float64                   `json:"durationMs"`
+	StatusCode   int                       `json:"statusCode,omitzero"`
+	Reason       alotwebhook.FailureReason `json:"reason,omitzero"`
+	Detail       string                    `json:"detail,omitzero"`
+	ResponseBody string                    `json:"responseBody,omitzero"`
+}
+
+// showDelivery returns d as the lists of the API show it.
+func showDelivery(d alotwebhook.Delivery) deliveryJSON {
+	if d.State != alotwebhook.StatePending { // a parked delivery has a time too, but it waits for its endpoint
+		d.NextAttemptAt = time.Time{}
+	}
+	return deliveryJSON{
+		ID: d.ID, EventID: d.EventID, Type: d.EventType, EndpointID: d.EndpointID, Status: d.State,
+		CreatedAt: instant(d.CreatedAt), NextAttemptAt: instant(d.NextAttemptAt), FinishedAt: instant(d.FinishedAt),
+		AttemptCount: d.AttemptCount, LastStatusCode: d.LastStatusCode, LastReason: d.LastReason,
+	}
+}
+
+// showWholeDelivery returns d as lists show it, and with its attempts.
+func showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
+	shown := showDelivery(d)
+	shown.Attempts = showAttempts(d.Attempts)
+	return shown
+}
+
+func showAttempts(attempts []alotwebhook.Attempt) []attemptJSON {
+	shown := make([]attemptJSON, len(attempts))
+	for i, t := range attempts {
+		shown[i] = attemptJSON{
+			Number: t.Number, StartedAt: instant(t.StartedAt), DurationMs: milliseconds(t.Duration),
+			StatusCode: t.StatusCode, Reason: t.Reason, Detail: t.Detail, ResponseBody: t.ResponseBody,
+		}
+	}
+	return shown
+}
+
+// milliseconds returns d in milliseconds with three decimals, since some attempts
+// take less than one millisecond.
+func milliseconds(d time.Duration) float64 {
+	return float64(d.Round(time.Microsecond).Microseconds()) / 1000
+}
+
+// deliveriesJSON is a page of the list of deliveries.
+type deliveriesJSON struct {
+	Deliveries []deliveryJSON `json:"deliveries"`
+	NextCursor string         `json:"nextCursor,omitzero"`
+}
+
+// listDeliveries responds with a page of an endpoint's deliveries. A search that
+// takes long is cut short: its page has few deliveries or none, and a nextCursor
+// from which the client goes on.
+func (a *api) listDeliveries(r *http.Request, organization string) (response, error) {
+	f, list, err := deliveryFilter(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	if _, err := a.endpoint(r, organization); err != nil {
+		return response{}, err
+	}
+	found, next, err := a.dispatcher.DeliveryPage(r.Context(), f)
+	if err != nil {
+		return response{}, err
+	}
+	page := deliveriesJSON{Deliveries: make([]deliveryJSON, len(found)), NextCursor: list.cursor(next)}
+	for i, d := range found {
+		page.Deliveries[i] = showDelivery(d)
+	}
+	return response{status: http.StatusOK, body: page}, nil
+}
+
+// deliveryFilter reads the parameters of a request for the deliveries of the
+// endpoint in the path. The list is what its cursors belong to.
+func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter, list listing, err error) {
+	q := readQuery(r, "status", "type", "since", "until", "cursor", "limit")
+	f = q.filter(time.RFC3339)
+	f.OrganizationID, f.EndpointID, f.Limit = organization, r.PathValue("id"), q.limit()
+	list = listing{deliveryPrefix, []string{
+		organization, f.EndpointID, string(f.State), f.EventType,
+		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
+	}}
+	f.Cursor = q.place(list)
+	return f, list, q.err()
+}
+
+func (a *api) readDelivery(r *http.Request, organization string) (response, error) {
+	d, err := a.delivery(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	shown := showWholeDelivery(d)
+	payload, err := payloadOf(r.Context(), a.dispatcher, d)
+	if err != nil {
+		return response{}, err
+	}
+	shown.Payload = string(payload)
+	return response{status: http.StatusOK, body: shown}, nil
+}
+
+// redeliver sends a delivery again and responds with it. The response has no
+// payload, because it is kept in memory if the request has a key.
+func (a *api) redeliver(r *http.Request, organization string) (response, error) {
+	if err := readOptionalObject(r, fields{}); err != nil {
+		return response{}, err
+	}
+	d, err := a.delivery(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	due, err := a.dispatcher.Redeliver(r.Context(), d.ID)
+	if err != nil {
+		return response{}, err
+	}
+	if d, err = a.delivery(r, organization); err != nil {
+		return response{}, err
+	}
+	if !due && !isDue(d) {
+		return response{}, errNotDue
+	}
+	return response{status: http.StatusAccepted, body: showWholeDelivery(d)}.
+		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
+}
+
+// isDue reports whether d waits for an attempt that can begin now. A delivery that
+// is being attempted is not due: its next attempt is at the end of its lease.
+func isDue(d alotwebhook.Delivery) bool {
+	return d.State == alotwebhook.StatePending && !d.NextAttemptAt.After(time.Now())
+}
+
+// delivery returns the delivery whose id is in the path, if the organization owns it.
+func (a *api) delivery(r *http.Request, organization string) (alotwebhook.Delivery, error) {
+	return deliveryOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
+}

@@ -1,0 +1,151 @@
+package settings
+
+import (
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+// OpenAPI returns the OpenAPI 3.1 document of the management API and of the
+// outgoing webhooks, as JSON. It is there to be published, and to generate clients
+// from. Its webhooks are the four published event types. The document that the API
+// serves at GET /v1/webhooks/openapi.json has the event types of the host's
+// catalogue instead, and is only for authenticated requests. The caller may change
+// the returned bytes.
+func OpenAPI() []byte { return slices.Clone(openAPI) }
+
+// document is the OpenAPI document. Its fields are in the order in which people
+// read them.
+type document struct {
+	OpenAPI    json.RawMessage `json:"openapi"`
+	Info       json.RawMessage `json:"info"`
+	Servers    json.RawMessage `json:"servers"`
+	Security   json.RawMessage `json:"security"`
+	Tags       json.RawMessage `json:"tags"`
+	Paths      json.RawMessage `json:"paths"`
+	Webhooks   object          `json:"webhooks"`
+	Components json.RawMessage `json:"components"`
+}
+
+// object is a JSON object.
+type object map[string]any
+
+// describe returns the document for a catalogue of event types.
+func describe(types []alotwebhook.EventType) (d document, err error) {
+	if err := json.Unmarshal(openAPI, &d); err != nil {
+		return d, err
+	}
+	d.Webhooks = make(object, len(types))
+	for _, t := range types {
+		d.Webhooks[t.Name] = describeWebhook(t)
+	}
+	return d, nil
+}
+
+// readOpenAPI responds with the document. The server in it is the path below which
+// the client found the API, if the host stripped a prefix.
+func (a *api) readOpenAPI(r *http.Request, _ string) (response, error) {
+	d := a.document
+	if mounted := at(r, ""); mounted != "" {
+		servers, err := json.Marshal([]object{{"url": mounted}})
+		if err != nil {
+			return response{}, err
+		}
+		d.Servers = servers
+	}
+	return response{status: http.StatusOK, body: d}, nil
+}
+
+// publishedData are the names of the schemas for the data of the published event
+// types.
+var publishedData = map[string]string{
+	alotwebhook.EventCandidateInvited:      "CandidateInvited",
+	alotwebhook.EventCandidateCompleted:    "CandidateCompleted",
+	alotwebhook.EventCandidateDisqualified: "CandidateDisqualified",
+	alotwebhook.EventAssessmentPublished:   "AssessmentPublished",
+}
+
+// describeWebhook describes the request that an endpoint gets for an event of the
+// type. The id of its operation begins with "on." so that it differs from that of
+// every operation of the API.
+func describeWebhook(t alotwebhook.EventType) object {
+	return object{
+		"parameters": components("parameters",
+			"Signature", "EventHeader", "DeliveryHeader", "AttemptHeader", "UserAgent",
+			"StandardId", "StandardTimestamp", "StandardSignature"),
+		"post": object{
+			"operationId": "on." + t.Name,
+			"tags":        []string{"Events"},
+			"summary":     cmp.Or(t.Description, t.Name),
+			"description": "Respond with any 2xx status once the event is stored. Any other status, or no response in time, is a failed attempt, and the event is sent again later. The same event can arrive more than once.",
+			"security":    []object{},
+			"requestBody": object{"required": true, "content": object{"application/json": describePayload(t)}},
+			"responses": object{
+				"2XX":     component("responses", "Received"),
+				"410":     component("responses", "Gone"),
+				"default": component("responses", "NotReceived"),
+			},
+		},
+	}
+}
+
+// describePayload describes the body of that request. Its example is what would be
+// sent for the example data of the type, byte for byte.
+func describePayload(t alotwebhook.EventType) object {
+	properties := object{"type": object{"const": t.Name}}
+	if name, ok := publishedData[t.Name]; ok {
+		properties["data"] = component("schemas", name)
+	}
+	example := alotwebhook.Event{
+		ID: "evt_01kt0v7fbgf0m8n2p4q6r7s9tv", Type: t.Name, OrganizationID: "org_123",
+		Timestamp: time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC), Data: t.Example,
+	}
+	if len(t.Example) == 0 {
+		example.Data = json.RawMessage(`{}`)
+	}
+	return object{
+		"schema":  object{"allOf": components("schemas", "Event"), "properties": properties},
+		"example": json.RawMessage(example.Payload()),
+	}
+}
+
+// component returns a reference to a component of the document.
+func component(kind, name string) object {
+	return object{"$ref": "#/components/" + kind + "/" + name}
+}
+
+// components returns references to components of one kind.
+func components(kind string, names ...string) []object {
+	list := make([]object, len(names))
+	for i, name := range names {
+		list[i] = component(kind, name)
+	}
+	return list
+}
+
+// eventTypeJSON is an event type of the catalogue as the API shows it.
+type eventTypeJSON struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitzero"`
+	Example     json.RawMessage `json:"example,omitempty"` // of an event's data
+}
+
+type eventTypesJSON struct {
+	EventTypes []eventTypeJSON `json:"eventTypes"`
+}
+
+func (a *api) listEventTypes(r *http.Request, _ string) (response, error) {
+	list := eventTypesJSON{EventTypes: []eventTypeJSON{}}
+	for _, t := range a.dispatcher.EventTypes() {
+		list.EventTypes = append(list.EventTypes, eventTypeJSON{t.Name, t.Description, t.Example})
+	}
+	return response{status: http.StatusOK, body: list}, nil
+}

@@ -1,0 +1,75 @@
+package settings_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook/settings"
+)
+
+// operations returns the methods and paths of the document.
+func operations(t *testing.T) (list [][2]string) {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}
+	require.NoError(t, json.Unmarshal(settings.OpenAPI(), &doc))
+	for path, item := range doc.Paths {
+		for method := range item {
+			if method != "parameters" {
+				list = append(list, [2]string{strings.ToUpper(method), path})
+			}
+		}
+	}
+	return list
+}
+
+func TestTheDocumentHasTheRoutesAndNoOthers(t *testing.T) {
+	t.Parallel()
+	require.ElementsMatch(t, settings.Routes(newHost(t).handler), operations(t))
+}
+
+func TestEveryPathTakesTheMethodsOfTheDocument(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	want := map[string][]string{}
+	for _, o := range operations(t) {
+		want[o[1]] = append(want[o[1]], o[0])
+	}
+	for path, methods := range want {
+		got := h.do("PUT", strings.Replace(path, "{id}", "wh_00000000000000000000000000", 1), "") // no path accepts PUT
+		require.Equal(t, http.StatusMethodNotAllowed, got.status, path)
+		require.ElementsMatch(t, methods, strings.Split(got.header.Get("Allow"), ", "), path)
+	}
+}
+
+func TestTheDocumentNamesTheServerAsItIsMounted(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	require.JSONEq(t, string(settings.OpenAPI()), h.do("GET", "/v1/webhooks/openapi.json", "").text)
+	h.handler = http.StripPrefix("/public/api", h.handler)
+	got := h.do("GET", "/public/api/v1/webhooks/openapi.json", "")
+	require.Equal(t, []any{map[string]any{"url": "/public/api"}}, got.json["servers"])
+	require.Regexp(t, "^/public/api/v1/webhooks/wh_", h.do("POST", "/public/api/v1/webhooks", published).header.Get("Location"))
+}
+
+func TestTheDocumentIsTheCallers(t *testing.T) {
+	t.Parallel()
+	settings.OpenAPI()[0] = 'x'
+	require.True(t, json.Valid(settings.OpenAPI()))
+}
+
+func TestEventTypesAreTheCatalogue(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	list := h.do("GET", "/v1/webhooks/event-types", "").json["eventTypes"].([]any)
+	require.Len(t, list, 4)
+	completed := list[1].(map[string]any)
+	require.Equal(t, "candidate.completed", completed["name"])
+	require.NotEmpty(t, completed["description"])
+	require.Equal(t, 82.0, completed["example"].(map[string]any)["score"])
+}

@@ -1,0 +1,141 @@
+package settings
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// endpointJSON is an endpoint as the API shows it.
+type endpointJSON struct {
+	ID             string                     `json:"id"`
+	URL            string                     `json:"url"`
+	Description    string                     `json:"description,omitzero"`
+	Events         []string                   `json:"events"`
+	Disabled       bool                       `json:"disabled"`
+	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
+	FailingSince   instant                    `json:"failingSince,omitzero"`
+	NextSecretFrom instant                    `json:"nextSecretFrom,omitzero"` // only while a rotation is still to come
+	CreatedAt      instant                    `json:"createdAt"`
+	UpdatedAt      instant                    `json:"updatedAt"`
+	// Secret is only in the response to the request that had it generated.
+	Secret string `json:"secret,omitzero"`
+}
+
+// showEndpoint returns e as the API shows it, without its secret.
+func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
+	return endpointJSON{
+		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes,
+		Disabled: e.Disabled, DisabledReason: e.DisabledReason, FailingSince: instant(e.FailingSince),
+		NextSecretFrom: nextSecretFrom(e),
+		CreatedAt:      instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
+	}
+}
+
+// nextSecretFrom returns when a rotation that is still to come takes effect; zero
+// if there is none.
+func nextSecretFrom(e alotwebhook.Endpoint) instant {
+	if e.NextSecretAt.After(time.Now()) {
+		return instant(e.NextSecretAt)
+	}
+	return instant{}
+}
+
+// asResponse returns a response with the endpoint and the ETag of its version.
+func (e endpointJSON) asResponse(status int, version int64) response {
+	return response{status: status, body: e}.with("ETag", etag(version))
+}
+
+// createEndpoint registers an endpoint. The response has the secret only if it was
+// generated: a secret that the customer gave is not sent back.
+func (a *api) createEndpoint(r *http.Request, organization string) (response, error) {
+	e := alotwebhook.Endpoint{OrganizationID: organization}
+	var secret *string
+	var disabled *bool
+	err := readObject(r, fields{
+		"url": stringInto(&e.URL), "events": stringsInto(&e.EventTypes), "secret": optionalInto(&secret),
+		"description": stringInto(&e.Description), "disabled": boolInto(&disabled),
+	})
+	if err != nil {
+		return response{}, err
+	}
+	if e.Secret, err = ownSecret(secret); err != nil {
+		return response{}, err
+	}
+	e.Disabled = disabled != nil && *disabled
+	created, repeated, err := a.register(r, e)
+	if err != nil {
+		return response{}, err
+	}
+	shown := showEndpoint(created)
+	if secret == nil {
+		shown.Secret = string(created.Secret)
+	}
+	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", at(r, "/v1/webhooks/"+created.ID))
+	return result.repeated(repeated), nil
+}
+
+// register stores a new endpoint. If the request has a key that made an endpoint
+// before, it returns that endpoint, and repeated is true.
+func (a *api) register(r *http.Request, e alotwebhook.Endpoint) (created alotwebhook.Endpoint, repeated bool, err error) {
+	key, err := readKey(r)
+	switch {
+	case err != nil:
+		return alotwebhook.Endpoint{}, false, err
+	case key != "":
+		return a.dispatcher.CreateEndpointOnce(r.Context(), key, e)
+	}
+	created, err = a.dispatcher.CreateEndpoint(r.Context(), e)
+	return created, false, err
+}
+
+// ownSecret returns the secret that the customer gave, or "" if none was given and
+// one is to be generated.
+func ownSecret(given *string) (alotwebhook.Secret, error) {
+	switch {
+	case given == nil:
+		return "", nil
+	case *given == "":
+		return "", invalid(fieldProblem{"secret", "is empty; leave it out to have a secret generated"})
+	}
+	return alotwebhook.Secret(*given), nil
+}
+
+// endpointsJSON is a page of the list of endpoints.
+type endpointsJSON struct {
+	Endpoints  []endpointJSON `json:"endpoints"`
+	NextCursor string         `json:"nextCursor,omitzero"`
+}
+
+func (a *api) listEndpoints(r *http.Request, organization string) (response, error) {
+	q := readQuery(r, "cursor", "limit")
+	list := listing{endpointPrefix, []string{organization}}
+	limit := q.limit()
+	cursor := q.place(list)
+	if err := q.err(); err != nil {
+		return response{}, err
+	}
+	found, next, err := endpointsOf(r.Context(), a.dispatcher, organization, cursor, limit)
+	if err != nil {
+		return response{}, err
+	}
+	page := endpointsJSON{Endpoints: make([]endpointJSON, len(found)), NextCursor: list.cursor(next)}
+	for i, e := range found {
+		page.Endpoints[i] = showEndpoint(e)
+	}
+	return response{status: http.StatusOK, body: page}, nil
+}
+
+func (a *api) readEndpoint(r *http.Request, organization string) (response, error) {
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
+}
+
+// endpoint returns the endpoint whose id is in the path, if the organization owns it.
+func (a *api) endpoint(r *http.Request, organization string) (alotwebhook.Endpoint, error) {
+	return endpointOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
+}

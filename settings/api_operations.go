@@ -1,0 +1,174 @@
+package settings
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// maxOverlap is how long before it takes effect a rotation can be ordered.
+const maxOverlap = 30 * 24 * time.Hour
+
+// rotateSecret gives the endpoint its next secret. If the secret was generated, it is
+// in this response and in no later one.
+func (a *api) rotateSecret(r *http.Request, organization string) (response, error) {
+	secret, from, err := readRotation(r)
+	if err != nil {
+		return response{}, err
+	}
+	own, err := ownSecret(secret)
+	if err != nil {
+		return response{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	next, repeated, err := a.rotate(r, e.ID, own, from)
+	if err != nil {
+		return response{}, err
+	}
+	if e, err = a.endpoint(r, organization); err != nil {
+		return response{}, err
+	}
+	shown := showEndpoint(e)
+	if secret == nil {
+		shown.Secret = string(next)
+	}
+	return shown.asResponse(http.StatusOK, e.Version).repeated(repeated), nil
+}
+
+// readRotation reads the secret, nil if one is to be generated, and the time from
+// which it signs, zero for at once.
+func readRotation(r *http.Request) (secret *string, from time.Time, err error) {
+	err = readOptionalObject(r, fields{"secret": optionalInto(&secret), "signsFrom": timeInto(&from)})
+	if err == nil && time.Until(from) > maxOverlap {
+		err = invalid(fieldProblem{"signsFrom", "is more than 30 days ahead"})
+	}
+	return secret, from, err
+}
+
+// rotate rotates the secret and returns the new one. If the request has a key that
+// rotated it before, rotate returns that secret, and true.
+func (a *api) rotate(r *http.Request, id string, next alotwebhook.Secret, from time.Time) (alotwebhook.Secret, bool, error) {
+	key, err := readKey(r)
+	switch {
+	case err != nil:
+		return "", false, err
+	case key != "":
+		return a.dispatcher.RotateSecretOnce(r.Context(), key, id, next, from)
+	}
+	next, err = a.dispatcher.RotateSecret(r.Context(), id, next, from)
+	return next, false, err
+}
+
+// testJSON names a test event and its delivery.
+type testJSON struct {
+	EventID    string `json:"eventId"`
+	Type       string `json:"type"`
+	DeliveryID string `json:"deliveryId"`
+}
+
+// sendTest sends the example of an event type. By default that is the first type
+// that the endpoint subscribes to.
+func (a *api) sendTest(r *http.Request, organization string) (response, error) {
+	var eventType *string
+	if err := readOptionalObject(r, fields{"type": optionalInto(&eventType)}); err != nil {
+		return response{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	if eventType == nil {
+		eventType = &e.EventTypes[0] // an endpoint has at least one
+	}
+	event, repeated, err := a.test(r, e.ID, *eventType)
+	if err != nil {
+		return response{}, err
+	}
+	sent := testJSON{event.ID, event.Type, alotwebhook.DeliveryID(event.ID, e.ID)}
+	return response{status: http.StatusAccepted, body: sent}.
+		with("Location", at(r, "/v1/webhooks/deliveries/"+sent.DeliveryID)).repeated(repeated), nil
+}
+
+// test emits a test event. If the request has a key that emitted one before, test
+// returns that event, and true.
+func (a *api) test(r *http.Request, id, eventType string) (alotwebhook.Event, bool, error) {
+	key, err := readKey(r)
+	switch {
+	case err != nil:
+		return alotwebhook.Event{}, false, err
+	case key != "":
+		return a.dispatcher.SendTestOnce(r.Context(), key, id, eventType)
+	}
+	event, err := a.dispatcher.SendTest(r.Context(), id, eventType)
+	return event, false, err
+}
+
+// recoveryJSON is a recovery as the API shows it.
+type recoveryJSON struct {
+	EndpointID string                    `json:"endpointId"`
+	Status     alotwebhook.RecoveryState `json:"status"`
+	Since      instant                   `json:"since,omitzero"`
+	Until      instant                   `json:"until"`
+	Progress   float64                   `json:"progress"` // 0 to 1
+	Recovered  int64                     `json:"recovered"`
+	Skipped    int64                     `json:"skipped"`
+	CreatedAt  instant                   `json:"createdAt"`
+	UpdatedAt  instant                   `json:"updatedAt"`
+	FinishedAt instant                   `json:"finishedAt,omitzero"`
+}
+
+func showRecovery(r alotwebhook.Recovery) recoveryJSON {
+	return recoveryJSON{
+		EndpointID: r.EndpointID, Status: r.State, Since: instant(r.Since), Until: instant(r.Until),
+		Progress: r.Progress(), Recovered: r.Recovered, Skipped: r.Skipped,
+		CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt), FinishedAt: instant(r.FinishedAt),
+	}
+}
+
+// beginRecovery starts a recovery in the background: the endpoint's deliveries that
+// failed since a time are sent again.
+func (a *api) beginRecovery(r *http.Request, organization string) (response, error) {
+	var since time.Time
+	if err := readOptionalObject(r, fields{"since": timeInto(&since)}); err != nil {
+		return response{}, err
+	}
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	recovery, err := a.dispatcher.Recover(r.Context(), e.ID, since)
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusAccepted, body: showRecovery(recovery)}.
+		with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
+}
+
+func (a *api) readRecovery(r *http.Request, organization string) (response, error) {
+	return a.aboutRecovery(r, organization, a.dispatcher.Recovery)
+}
+
+func (a *api) stopRecovery(r *http.Request, organization string) (response, error) {
+	return a.aboutRecovery(r, organization, a.dispatcher.StopRecovery)
+}
+
+// recoveryCall reads the endpoint's recovery, or changes it and then reads it.
+type recoveryCall func(ctx context.Context, endpointID string) (alotwebhook.Recovery, error)
+
+// aboutRecovery responds with the recovery that the call returns.
+func (a *api) aboutRecovery(r *http.Request, organization string, call recoveryCall) (response, error) {
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	recovery, err := call(r.Context(), e.ID)
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK, body: showRecovery(recovery)}, nil
+}

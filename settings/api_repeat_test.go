@@ -1,0 +1,131 @@
+package settings_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
+)
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for key, status := range map[string]int{
+		"5d1b7a86-0c2f-4a41-9d1c-3f1f2b0a9e77": 201,
+		`"quoted"`:                             201,
+		strings.Repeat("k", 255):               201,
+		"":                                     400,
+		`""`:                                   400,
+		"a b":                                  400,
+		"a\x00b":                               400,
+		"a\r\nb":                               400,
+		"schlüssel":                            400,
+		`a"b`:                                  400,
+		strings.Repeat("k", 256):               400,
+	} {
+		got := h.do("POST", "/v1/webhooks", published, "Idempotency-Key", key)
+		require.Equal(t, status, got.status, "%q", key)
+		if status == 400 {
+			require.Equal(t, []string{"Idempotency-Key"}, got.fields())
+		}
+	}
+	quoted := h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "quoted")
+	require.Equal(t, "true", quoted.header.Get("Idempotency-Replayed"), "the same without quotation marks")
+}
+
+func TestAnErrorIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	require.Equal(t, 422, h.do("POST", "/v1/webhooks", `{}`, "Idempotency-Key", "k1").status)
+	require.Equal(t, 422, h.do("POST", "/v1/webhooks", `{}`, "Idempotency-Key", "k1").status)
+	h.create(published, "Idempotency-Key", "k1")
+	require.Equal(t, 422, h.do("POST", "/v1/webhooks", `{}`, "Idempotency-Key", "k1").status)
+	h.create(published, "Idempotency-Key", "k1")
+	require.Len(t, h.do("GET", "/v1/webhooks", "").json["endpoints"], 1)
+}
+
+func TestOldKeysMakeRoom(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	_, delivery := h.withDelivery()
+	path := "/v1/webhooks/deliveries/" + delivery + "/redeliver"
+	for i := range 1001 {
+		h.do("POST", path, "", "Idempotency-Key", fmt.Sprint("k", i))
+	}
+	require.Empty(t, h.do("POST", path, "", "Idempotency-Key", "k0").header.Get("Idempotency-Replayed"))
+	require.Equal(t, "true", h.do("POST", path, "", "Idempotency-Key", "k1000").header.Get("Idempotency-Replayed"))
+}
+
+// slow is a store that says when it begins to store an endpoint, and then waits until
+// it is told to go on.
+type slow struct {
+	alotwebhook.Store
+	begun, goOn chan struct{}
+}
+
+func (s *slow) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	s.begun <- struct{}{}
+	<-s.goOn
+	return s.Store.PutEndpoint(ctx, e)
+}
+
+func TestARequestThatIsWorkedOnIsNotBegunAgain(t *testing.T) {
+	t.Parallel()
+	store := &slow{memory.New(), make(chan struct{}), make(chan struct{})}
+	h := newHostOn(t, store)
+	first := make(chan reply, 1)
+	go func() { first <- h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1") }()
+	<-store.begun
+	got := h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1")
+	require.Equal(t, http.StatusConflict, got.status)
+	require.Equal(t, []string{"Idempotency-Key"}, got.fields())
+	close(store.goOn)
+	made := <-first
+	require.Equal(t, http.StatusCreated, made.status)
+	require.Equal(t, made.text, h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1").text)
+}
+
+// Two processes do not know of each other's requests, so the store has to accept only
+// one of the two endpoints.
+func TestTwoProcessesRegisterOne(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	hosts := []*host{newHostOn(t, store), newHostOn(t, store)}
+	var made [2]reply
+	var both sync.WaitGroup
+	for i, h := range hosts {
+		both.Go(func() { made[i] = h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1") })
+	}
+	both.Wait()
+	require.Equal(t, made[0].text, made[1].text)
+	require.Len(t, hosts[0].do("GET", "/v1/webhooks", "").json["endpoints"], 1)
+}
+
+// contested is a store in which somebody else always changes the endpoint first.
+type contested struct {
+	alotwebhook.Store
+	reads *atomic.Int64
+}
+
+func (c contested) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	e, err := c.Store.Endpoint(ctx, id)
+	e.Version += c.reads.Add(1)
+	return e, err
+}
+
+func TestAChangeThatOthersAlwaysForestallIsGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	path := "/v1/webhooks/" + h.create(published)
+	h.handler = newHostOn(t, contested{h.store, new(atomic.Int64)}).handler
+	require.Equal(t, http.StatusConflict, h.do("PATCH", path, `{"disabled":true}`).status)
+	require.Equal(t, http.StatusPreconditionFailed, h.do("PATCH", path, `{"disabled":true}`, "If-Match", `"9"`).status)
+}

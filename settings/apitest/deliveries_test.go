@@ -1,0 +1,66 @@
+package apitest_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestATestEventIsDelivered(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, h *host) {
+		receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(204) }))
+		t.Cleanup(receiver.Close)
+		path := h.create(`{"url":"` + receiver.URL + `","events":["candidate.completed"]}`)
+		h.run()
+
+		sent := h.do(202, "POST", path+"/test", `{"type":"candidate.invited"}`)
+		require.Equal(t, "candidate.invited", sent.str("type"))
+		delivery := sent.header.Get("Location")
+		require.Equal(t, "/v1/webhooks/deliveries/"+sent.str("deliveryId"), delivery)
+		got := h.wait(delivery, "delivered")
+		require.EqualValues(t, 204, got.json["lastStatusCode"])
+
+		again := h.do(202, "POST", delivery+"/redeliver", "")
+		require.Equal(t, sent.str("eventId"), again.str("eventId"))
+		h.waitFor(delivery, func(got reply) bool { return got.json["attemptCount"] == 2.0 && got.str("status") == "delivered" })
+		require.Equal(t, "candidate.completed", h.do(202, "POST", path+"/test", "").str("type"), "the endpoint's first")
+	})
+}
+
+func TestDeliveriesAreReadInPages(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, h *host) {
+		path := h.create(published)
+		other := h.create(published)
+		want := h.fail(7)
+		since := time.Now().Add(-time.Hour).UTC().Format(time.RFC3339)
+		query := path + "/deliveries?status=failed&type=candidate.completed&since=" + since
+		var got []string
+		for page, cursor := 0, ""; page == 0 || cursor != ""; page++ {
+			require.Less(t, page, 10)
+			list := h.do(200, "GET", query+"&limit=3&cursor="+cursor, "")
+			for _, d := range list.json["deliveries"].([]any) {
+				got = append(got, d.(map[string]any)["eventId"].(string))
+			}
+			if cursor = list.str("nextCursor"); cursor == "" {
+				continue
+			}
+			for _, foreign := range []string{
+				path + "/deliveries?status=failed&cursor=" + cursor, // with other filters
+				strings.Replace(query, path, other, 1) + "&cursor=" + cursor,
+				"/v1/webhooks?cursor=" + cursor,
+				query + "&cursor=" + cursor[1:],
+				query + "&cursor=" + cursor + "0",
+				query + "&cursor=" + strings.ToUpper(cursor),
+			} {
+				require.Equal(t, []string{"cursor"}, h.do(400, "GET", foreign, "").fields(), foreign)
+			}
+		}
+		require.ElementsMatch(t, want, got)
+	})
+}

@@ -1,0 +1,98 @@
+package apitest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// Each status that the document names has to come in a real response. The exception is
+// 409 for two requests at the same moment, which package settings tests.
+func TestEveryDocumentedResponseIsGiven(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, h *host) {
+		provoke(t, h)
+		for path, item := range h.doc.Paths.Map() {
+			for method, o := range item.Operations() {
+				for status := range o.Responses.Map() {
+					atOnce := status == "409" && slices.Contains([]string{"createEndpoint", "updateEndpoint", "rotateSecret", "sendTest"}, o.OperationID)
+					require.True(t, atOnce || h.seen[fmt.Sprint(o.OperationID, " ", status)], "%s %s %s", method, path, status)
+				}
+			}
+		}
+	})
+}
+
+// provoke sends requests to every operation, correct ones and wrong ones, until every
+// documented status was seen.
+func provoke(t *testing.T, h *host) {
+	endpoint := h.create(published)
+	delivery := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(h.fail(1)[0], strings.TrimPrefix(endpoint, "/v1/webhooks/"))
+	spare := h.create(published)
+	calls := []struct {
+		method, path, good, bad string
+		status                  int
+	}{
+		{"POST", "/v1/webhooks", published, `{}`, 201},
+		{"GET", "/v1/webhooks", "", "", 200},
+		{"GET", "/v1/webhooks/event-types", "", "", 200},
+		{"GET", "/v1/webhooks/openapi.json", "", "", 200},
+		{"GET", delivery, "", "", 200},
+		{"POST", delivery + "/redeliver", "{}", "", 202},
+		{"GET", endpoint, "", "", 200},
+		{"PATCH", endpoint, `{"description":"Berlin"}`, `{"url":""}`, 200},
+		{"POST", endpoint + "/rotate-secret", `{}`, `{"secret":""}`, 200},
+		{"POST", endpoint + "/test", `{}`, `{"type":"candidate.exploded"}`, 202},
+		{"POST", endpoint + "/recover", `{}`, `{"since":"2999-01-01T00:00:00Z"}`, 202},
+		{"GET", endpoint + "/recover", "", "", 200},
+		{"DELETE", endpoint + "/recover", "", "", 200},
+		{"GET", endpoint + "/deliveries", "", "", 200},
+		{"DELETE", spare, "", "", 204},
+	}
+	for _, c := range calls {
+		h.do(401, c.method, c.path, c.good, "X-Organization", "")
+		h.do(400, c.method, c.path+"?zzz=1", c.good)
+		if strings.Contains(c.path, "_") {
+			h.do(404, c.method, c.path, c.good, "X-Organization", "org_b")
+		}
+		if c.method != "GET" {
+			h.do(403, c.method, c.path, c.good, "Sec-Fetch-Site", "cross-site")
+		}
+		if c.good != "" {
+			h.do(413, c.method, c.path, `{"`+strings.Repeat("x", 64<<10)+`":1}`)
+			h.do(415, c.method, c.path, c.good, "Content-Type", "text/plain")
+		}
+		if c.bad != "" {
+			h.do(422, c.method, c.path, c.bad)
+		}
+		if c.method == "PATCH" || c.path == spare {
+			h.do(412, c.method, c.path, c.good, "If-Match", `"77"`)
+		}
+		if strings.HasSuffix(c.path, "/recover") && c.method == "POST" {
+			h.do(c.status, c.method, c.path, c.good)
+			h.do(409, c.method, c.path, c.good)
+			continue
+		}
+		if !strings.HasSuffix(c.path, ".json") && !strings.HasSuffix(c.path, "event-types") {
+			h.store.broken.Store(true)
+			h.do(500, c.method, c.path, c.good)
+			h.store.broken.Store(false)
+		}
+		h.do(c.status, c.method, c.path, c.good)
+	}
+	h.store.broken.Store(true)
+	h.do(500, "POST", endpoint+"/recover", "{}")
+	h.store.broken.Store(false)
+	h.do(202, "POST", delivery+"/redeliver", "", "Idempotency-Key", "k1")
+	h.do(422, "POST", delivery+"/redeliver", "{}", "Idempotency-Key", "k1")
+	claimed, err := h.store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 10, Lease: time.Minute})
+	require.NoError(t, err)
+	require.NotEmpty(t, claimed.Deliveries)
+	h.do(409, "POST", delivery+"/redeliver", "")
+}

@@ -1,0 +1,59 @@
+package settings
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/alot/alotwebhook"
+)
+
+var (
+	errNotSignedIn = pageProblem(http.StatusUnauthorized, "You are not signed in", "Sign in, then come back to this page.")
+	errNoPage      = pageProblem(http.StatusNotFound, "There is nothing here", "Check the address. An endpoint may have been deleted; a delivery may be older than the history.")
+	errMethod      = pageProblem(http.StatusMethodNotAllowed, "That cannot be done here", "Go to the endpoints and try it from there.")
+	errCrossSite   = pageProblem(http.StatusForbidden, "Nothing was done", "Another site sent this form. Only the forms on these pages are accepted.")
+	errStale       = pageProblem(http.StatusConflict, "The endpoint was changed", "It was changed after you opened the form, so nothing was done. Look at it again, then repeat what you did.")
+	errAddress     = pageProblem(http.StatusBadRequest, "We could not read this address", "It has a part that this page does not know. Go to the endpoints and find the page from there.")
+	errFormLarge   = pageProblem(http.StatusRequestEntityTooLarge, "The form is too large", "It is larger than 64 KiB, so nothing was done.")
+	errNotAForm    = pageProblem(http.StatusUnsupportedMediaType, "This is not a form", "Use the form on the page.")
+	errNoType      = pageProblem(http.StatusUnprocessableEntity, "No test event was sent", "Choose an event type from the list.")
+	errRotated     = pageProblem(http.StatusConflict, "The secret was not rotated", "The endpoint was changed after you opened this form. "+
+		"If you rotated the secret and then loaded the page again, the rotation is done; the new secret is not shown again.")
+	errFailed = pageProblem(http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you saved before is lost.")
+)
+
+// pageProblem returns a problem of the pages.
+func pageProblem(status int, title, detail string) *problem {
+	return &problem{Status: status, Title: title, Detail: detail}
+}
+
+// badForm refuses a form that the page itself would not send.
+func badForm(detail string) *problem {
+	return pageProblem(http.StatusBadRequest, "We could not read the form", detail)
+}
+
+// fail shows the page of an error. An error that is not the visitor's is logged, and
+// its page tells no more than that.
+func (v *visit) fail(err error) {
+	p := v.explain(err)
+	if err := v.show(p.Status, "error", view{Heading: p.Title, Data: p}); err != nil {
+		v.logger.ErrorContext(v.r.Context(), "alotwebhook: settings page failed", "path", v.r.URL.Path, "error", err)
+		http.Error(v.w, p.Title, http.StatusInternalServerError)
+	}
+}
+
+func (v *visit) explain(err error) *problem {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.Is(err, alotwebhook.ErrNotFound):
+		return errNoPage
+	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):
+		return errStale
+	case v.r.Context().Err() == nil: // the visitor is still there
+		v.logger.ErrorContext(v.r.Context(), "alotwebhook: settings page failed",
+			"method", v.r.Method, "path", v.r.URL.Path, "organization", v.organization, "error", err)
+	}
+	return errFailed
+}

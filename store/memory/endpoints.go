@@ -1,0 +1,132 @@
+package memory
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/alot/alotwebhook"
+)
+
+// PutEndpoint implements [alotwebhook.Endpoints].
+func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	e := s.endpoints[next.ID]
+	switch {
+	case e == nil && next.Version != 0:
+		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, next.ID)
+	case e != nil && next.Version != e.Version:
+		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, e.Version, next.Version)
+	}
+	next.EventTypes = slices.Clone(next.EventTypes)
+	next.Version++
+	if e == nil {
+		e = &storedEndpoint{dueNow: list.New(), alarm: -1}
+		s.endpoints[next.ID] = e
+		org := s.organization(next.OrganizationID)
+		i, _ := slices.BinarySearchFunc(org.endpoints, next.ID, byEndpointID)
+		org.endpoints = slices.Insert(org.endpoints, i, e)
+	}
+	e.Endpoint = &next
+	s.reschedule(e)
+	return nil
+}
+
+func byEndpointID(e *storedEndpoint, id string) int { return cmp.Compare(e.ID, id) }
+
+// Endpoint implements [alotwebhook.Endpoints].
+func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	if err := s.lock(ctx); err != nil {
+		return alotwebhook.Endpoint{}, err
+	}
+	defer s.mu.Unlock()
+	e := s.endpoints[id]
+	if e == nil {
+		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+	}
+	return e.copy(), nil
+}
+
+// copy returns the endpoint for a caller to keep and to change.
+func (e *storedEndpoint) copy() alotwebhook.Endpoint {
+	c := *e.Endpoint
+	c.EventTypes = slices.Clone(c.EventTypes)
+	return c
+}
+
+// Endpoints implements [alotwebhook.Endpoints].
+func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page []alotwebhook.Endpoint, next string, err error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, "", err
+	}
+	defer s.mu.Unlock()
+	matching := s.endpointsOf(f.OrganizationID)
+	i, found := slices.BinarySearchFunc(matching, f.Cursor, byEndpointID)
+	if found {
+		i++
+	}
+	limit := cmp.Or(f.Limit, defaultPage)
+	for _, e := range matching[i:] {
+		if len(page) == limit {
+			return page, page[limit-1].ID, nil
+		}
+		page = append(page, e.copy())
+	}
+	return page, "", nil
+}
+
+// endpointsOf returns an organization's endpoints in the order of their ids, or
+// those of all organizations when organizationID is "". The store keeps no such
+// list of all endpoints, so it sorts one at each call: only operators' tools ask
+// for it.
+func (s *Store) endpointsOf(organizationID string) []*storedEndpoint {
+	if organizationID != "" {
+		if org := s.byOrg[organizationID]; org != nil {
+			return org.endpoints
+		}
+		return nil
+	}
+	all := make([]*storedEndpoint, 0, len(s.endpoints))
+	for _, e := range s.endpoints {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b *storedEndpoint) int { return cmp.Compare(a.ID, b.ID) })
+	return all
+}
+
+// DeleteEndpoint implements [alotwebhook.Endpoints].
+func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	e := s.endpoints[id]
+	if e == nil {
+		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+	}
+	delete(s.endpoints, id)
+	org := s.byOrg[e.OrganizationID]
+	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
+	e.deleted = true
+	for now := s.now(); e.unfinished > 0; {
+		d := e.anyUnfinished()
+		e.unqueue(d)
+		d.lastReason = alotwebhook.ReasonEndpointDeleted
+		s.end(d, alotwebhook.StateFailed, now)
+	}
+	s.reschedule(e)
+	return nil
+}
+
+// anyUnfinished returns one of the unfinished deliveries of e, which must have some.
+func (e *storedEndpoint) anyUnfinished() *storedDelivery {
+	if front := e.dueNow.Front(); front != nil {
+		return front.Value.(*storedDelivery)
+	}
+	return e.waiting[len(e.waiting)-1] // the last member of a heap is the cheapest to remove
+}

@@ -1,0 +1,86 @@
+package memory
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+)
+
+// idList holds deliveries in the order of their ids, cut into chunks. Nearly all
+// ids come in ascending order and are appended. To insert or remove anywhere else
+// moves the entries of one chunk, however long the list is.
+type idList struct{ chunks [][]*storedDelivery } // no chunk is empty
+
+// maxChunk is how many entries a chunk holds at most.
+const maxChunk = 512
+
+func (l *idList) empty() bool { return len(l.chunks) == 0 }
+
+// find returns the place of id in the list, or the place where it belongs: the
+// chunk's index and the index in the chunk. An id behind all others belongs to
+// a chunk that does not exist yet.
+func (l *idList) find(id string) (chunk, i int) {
+	chunk, _ = slices.BinarySearchFunc(l.chunks, id, func(c []*storedDelivery, id string) int {
+		return cmp.Compare(c[len(c)-1].id, id)
+	})
+	if chunk < len(l.chunks) {
+		i, _ = slices.BinarySearchFunc(l.chunks[chunk], id, func(d *storedDelivery, id string) int {
+			return cmp.Compare(d.id, id)
+		})
+	}
+	return chunk, i
+}
+
+// insert adds a delivery that is not in the list. A chunk that grows too long is
+// cut in halves.
+func (l *idList) insert(d *storedDelivery) {
+	chunk, i := l.find(d.id)
+	if chunk == len(l.chunks) { // behind all others
+		if last := chunk - 1; last >= 0 && len(l.chunks[last]) < maxChunk {
+			l.chunks[last] = append(l.chunks[last], d)
+		} else {
+			l.chunks = append(l.chunks, []*storedDelivery{d})
+		}
+		return
+	}
+	c := slices.Insert(l.chunks[chunk], i, d)
+	l.chunks[chunk] = c
+	if len(c) > maxChunk {
+		half := len(c) / 2
+		l.chunks[chunk] = c[:half:half]
+		l.chunks = slices.Insert(l.chunks, chunk+1, slices.Clone(c[half:]))
+	}
+}
+
+// remove takes out the delivery with that id, which must be in the list.
+func (l *idList) remove(id string) {
+	chunk, i := l.find(id)
+	if c := slices.Delete(l.chunks[chunk], i, i+1); len(c) > 0 {
+		l.chunks[chunk] = c
+	} else {
+		l.chunks = slices.Delete(l.chunks, chunk, chunk+1)
+	}
+}
+
+// descending yields the deliveries whose ids are below before, the highest id
+// first; all of them when before is "".
+func (l *idList) descending(before string) iter.Seq[*storedDelivery] {
+	return func(yield func(*storedDelivery) bool) {
+		chunk, i := len(l.chunks), 0
+		if before != "" {
+			chunk, i = l.find(before)
+		}
+		for {
+			if i--; i < 0 {
+				if chunk--; chunk < 0 {
+					return
+				}
+				i = len(l.chunks[chunk])
+				continue
+			}
+			if !yield(l.chunks[chunk][i]) {
+				return
+			}
+		}
+	}
+}

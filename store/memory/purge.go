@@ -1,0 +1,141 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// defaultPurge is how many rows of each kind a purge removes at most when its
+// request sets no limit.
+const defaultPurge = 1000
+
+// Purge implements [alotwebhook.History].
+func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	if err := s.lock(ctx); err != nil {
+		return alotwebhook.PurgeResult{}, err
+	}
+	defer s.mu.Unlock()
+	var r alotwebhook.PurgeResult
+	now := s.now()
+	limit := cmp.Or(p.Limit, defaultPurge)
+	if p.History > 0 {
+		s.purgeDeliveries(now-p.History, limit, &r)
+		s.purgeUnsubscribed(now-p.History, limit, &r)
+		s.purgeRecoveries(now - p.History)
+	}
+	if p.Tallies > 0 {
+		s.purgeTallies(now-p.Tallies, limit, &r)
+	}
+	if p.Payloads > 0 {
+		s.purgePayloads(now-p.Payloads, limit, &r)
+	}
+	return r, nil
+}
+
+// purgeDeliveries deletes the deliveries that were finished at until or before,
+// and each event whose last delivery goes.
+func (s *Store) purgeDeliveries(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
+	for r.Deliveries < limit && s.finished.Len() > 0 {
+		d := s.finished.Front().Value.(*storedDelivery)
+		if d.finishedAt > until {
+			return
+		}
+		s.finished.Remove(d.elem)
+		delete(s.deliveries, d.id)
+		for _, l := range s.listsOf(d) {
+			l.remove(d.id)
+		}
+		r.Deliveries++
+		if d.event.deliveries.empty() {
+			s.deleteEvent(d.event)
+			r.Events++
+		}
+		if s.byEndpoint[d.endpoint.ID].empty() {
+			delete(s.byEndpoint, d.endpoint.ID)
+		}
+	}
+}
+
+// purgeUnsubscribed deletes the events without deliveries that were stored at
+// until or before.
+func (s *Store) purgeUnsubscribed(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
+	for r.Events < limit && s.unsubscribed.Len() > 0 {
+		event := s.unsubscribed.Front().Value.(*storedEvent)
+		if event.settledAt > until {
+			return
+		}
+		s.deleteEvent(event)
+		r.Events++
+	}
+}
+
+// purgePayloads erases the payloads of the events whose last delivery was
+// finished at until or before.
+func (s *Store) purgePayloads(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
+	for r.Payloads < limit && s.settled.Len() > 0 {
+		event := s.settled.Front().Value.(*storedEvent)
+		if event.settledAt > until {
+			return
+		}
+		s.unsettle(event)
+		event.payload, event.Data = nil, nil
+		r.Payloads++
+	}
+}
+
+// purgeRecoveries deletes the recoveries of deleted endpoints that do not run
+// any more and were last changed at until or before.
+func (s *Store) purgeRecoveries(until time.Duration) {
+	for id, r := range s.recoveries {
+		if r.State != alotwebhook.RecoveryRunning && s.endpoints[id] == nil && !r.UpdatedAt.After(s.instant(until)) {
+			delete(s.recoveries, id)
+		}
+	}
+}
+
+// purgeTallies deletes the tallies of the hours that began at until or before.
+func (s *Store) purgeTallies(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
+	for id, hours := range s.tallies {
+		for hour, t := range hours {
+			if r.Tallies == limit {
+				return
+			}
+			if !t.Hour.After(s.instant(until)) {
+				delete(hours, hour)
+				r.Tallies++
+			}
+		}
+		if len(hours) == 0 {
+			delete(s.tallies, id)
+		}
+	}
+}
+
+// deleteEvent forgets an event that has no delivery.
+func (s *Store) deleteEvent(event *storedEvent) {
+	s.unsettle(event)
+	if event.unsubscribed != nil {
+		s.unsubscribed.Remove(event.unsubscribed)
+	}
+	delete(s.events, event.ID)
+}
+
+// settle notes that no delivery of the event is unfinished: from now on, the
+// time runs for which its payload is kept.
+func (s *Store) settle(event *storedEvent, now time.Duration) {
+	event.settledAt = now
+	if event.payload != nil {
+		event.settled = s.settled.PushBack(event)
+	}
+}
+
+// unsettle takes the event out of the list of settled ones, if it is there.
+func (s *Store) unsettle(event *storedEvent) {
+	if event.settled != nil {
+		s.settled.Remove(event.settled)
+		event.settled = nil
+	}
+}

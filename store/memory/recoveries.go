@@ -1,0 +1,43 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/alot/alotwebhook"
+)
+
+// PutRecovery implements [alotwebhook.Endpoints].
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if stored := s.recoveries[r.EndpointID].Version; stored != r.Version {
+		return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", alotwebhook.ErrConflict, r.EndpointID, stored, r.Version)
+	}
+	r.Version++
+	s.recoveries[r.EndpointID] = r
+	return nil
+}
+
+// Recoveries implements [alotwebhook.Endpoints]. Each call goes through all
+// recoveries. They are few: an endpoint has at most one.
+func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error) {
+	if err := s.lock(ctx); err != nil {
+		return nil, "", err
+	}
+	defer s.mu.Unlock()
+	for _, r := range s.recoveries {
+		if matchesText(f.EndpointID, r.EndpointID) && matchesText(f.State, r.State) && r.EndpointID > f.Cursor {
+			page = append(page, r)
+		}
+	}
+	slices.SortFunc(page, func(a, b alotwebhook.Recovery) int { return cmp.Compare(a.EndpointID, b.EndpointID) })
+	if limit := cmp.Or(f.Limit, defaultPage); len(page) > limit {
+		return page[:limit], page[limit-1].EndpointID, nil
+	}
+	return page, "", nil
+}

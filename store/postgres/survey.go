@@ -1,0 +1,270 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A survey goes through the endpoints that have unfinished deliveries, and brings
+// the lanes up to date with them. By surveys, a process hears of deliveries that
+// others have emitted, released or redelivered, or left leased when they ended.
+
+const (
+	// A claim that would return nothing surveys the queue first as long as that is
+	// cheap: the last survey met at most fewEndpoints, which takes about 3 ms, and
+	// took at most cheapSurvey, also on a busy machine. Otherwise surveys take at
+	// most one part in surveyShare of the time, but one begins every
+	// maxSurveyInterval at least.
+	fewEndpoints      = 1000
+	cheapSurvey       = 250 * time.Millisecond
+	surveyShare       = 20
+	maxSurveyInterval = 30 * time.Second
+	// A survey reads pages of at most maxPageSize endpoints, and smaller ones where
+	// a page would take longer than pageTime: claims go on between two pages.
+	maxPageSize = 5000
+	pageTime    = 50 * time.Millisecond
+)
+
+// surveySQL returns a page of the endpoints that have unfinished deliveries, in
+// the order of their keys. It steps from endpoint to endpoint through the index
+// queue_due: one probe finds the first delivery of the next endpoint, however many
+// deliveries an endpoint has.
+//
+//	$1  the endpoint key behind which the page begins
+//	$2  how many endpoints the page holds at most
+//
+// Each row of the result is a sighting; see there.
+const surveySQL = `
+WITH RECURSIVE now AS MATERIALIZED (
+	SELECT clock_timestamp() AS at
+), firsts AS (
+	(SELECT q.endpoint, q.next_at, q.id
+	FROM {s}.queue q
+	WHERE q.endpoint > $1::bigint
+	ORDER BY q.endpoint, q.next_at, q.id
+	LIMIT 1)
+	UNION ALL
+	SELECT q.endpoint, q.next_at, q.id
+	FROM firsts f
+	CROSS JOIN LATERAL (
+		SELECT q.endpoint, q.next_at, q.id
+		FROM {s}.queue q
+		WHERE q.endpoint > f.endpoint
+		ORDER BY q.endpoint, q.next_at, q.id
+		LIMIT 1
+	) AS q
+)
+SELECT f.endpoint, p.id, f.next_at, f.id, now.at, extract(epoch FROM w.next_at - now.at)::float8,
+	p.deleted_at IS NOT NULL, NOT p.disabled AND p.deleted_at IS NULL
+FROM (SELECT * FROM firsts LIMIT $2::int) AS f
+CROSS JOIN now
+JOIN {s}.endpoints p ON p.key = f.endpoint
+LEFT JOIN LATERAL (
+	SELECT q.next_at
+	FROM {s}.queue q
+	WHERE q.endpoint = f.endpoint AND q.next_at > now.at
+	ORDER BY q.next_at, q.id
+	LIMIT 1
+) AS w ON NOT p.disabled`
+
+// sighting is what a survey finds of an endpoint with unfinished deliveries.
+type sighting struct {
+	key     int64
+	id      string
+	first   place         // of its first unfinished delivery
+	now     time.Time     // the database's clock
+	waits   bool          // it is not disabled and has a delivery that is not due yet
+	nextIn  time.Duration // until the first of those falls due
+	deleted bool
+	active  bool // neither disabled nor deleted
+}
+
+// survey brings the lanes up to date with the queue, page by page, until it has
+// seen every endpoint with unfinished deliveries or until it has taken as long as
+// patience; one page at least. The next call goes on where this one stopped. all
+// reports whether this one came to the end.
+func (s *Store) survey(ctx context.Context, patience time.Duration) (all bool, err error) {
+	for began := time.Now(); ; {
+		more, err := s.surveyPage(ctx)
+		if err != nil {
+			s.lanes.abandonSurvey()
+			return false, err
+		}
+		if !more || time.Since(began) >= patience {
+			return !more, nil
+		}
+	}
+}
+
+// surveyPage reads one page and reports whether there are more.
+func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
+	cursor, size := s.lanes.beginPage()
+	began := time.Now()
+	var seen []sighting
+	err = s.run(ctx, step{sql: surveySQL, args: []any{cursor, int32(size)}, rows: func(rows pgx.Rows) (err error) {
+		seen, err = readSightings(rows)
+		return err
+	}})
+	if err != nil {
+		return false, err
+	}
+	more = s.lanes.endPage(seen, time.Since(began))
+	return more, s.failDeleted(ctx, seen)
+}
+
+// readSightings reads the result of surveySQL.
+func readSightings(rows pgx.Rows) (seen []sighting, err error) {
+	for rows.Next() {
+		var v sighting
+		var nextIn *float64
+		err := rows.Scan(&v.key, &v.id, &v.first.at, &v.first.id, &v.now, &nextIn, &v.deleted, &v.active)
+		if err != nil {
+			return nil, err
+		}
+		if v.waits = nextIn != nil; v.waits {
+			v.nextIn = time.Duration(*nextIn * float64(time.Second))
+		}
+		seen = append(seen, v)
+	}
+	return seen, rows.Err()
+}
+
+// failDeleted fails a chunk of the deliveries that a deleted endpoint left
+// unfinished: DeleteEndpoint does not stay to fail them all.
+func (s *Store) failDeleted(ctx context.Context, seen []sighting) error {
+	for _, v := range seen {
+		if v.deleted {
+			_, err := s.failChunk(ctx, v.key)
+			return err // one chunk for each page: claims come first
+		}
+	}
+	return nil
+}
+
+// surveyState is how far the newest survey has come, and what it cost.
+type surveyState struct {
+	number   int           // the first one's is 1
+	cursor   int64         // the key of the last endpoint that it met; 0 once it is complete
+	pageSize int           // how many endpoints its next page holds at most
+	began    time.Time     // zero before the first one
+	cost     time.Duration // how long its pages took
+	met      int           // how many endpoints it met
+	needed   bool          // something has happened that only another survey can tell
+}
+
+// surveyPays reports whether a survey is worth its cost now, for a claim to which
+// the known endpoints give too little. empty says that they give nothing at all.
+func (ls *lanes) surveyPays(empty bool) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	v := &ls.survey
+	if v.cursor != 0 || v.needed {
+		return true
+	}
+	if empty && v.met <= fewEndpoints && v.cost <= cheapSurvey {
+		return true
+	}
+	return time.Since(v.began) >= min(v.cost*surveyShare, maxSurveyInterval)
+}
+
+// surveyOverdue reports whether a claim has to survey even if the known endpoints
+// give enough: otherwise one that is never short would never hear of others.
+func (ls *lanes) surveyOverdue() bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	v := &ls.survey
+	return v.began.IsZero() || v.cursor != 0 ||
+		time.Since(v.began) >= min(max(v.cost*surveyShare, lateness), maxSurveyInterval)
+}
+
+// beginPage begins a survey, or goes on with the one under way. It returns the
+// endpoint key behind which the page begins, and how many endpoints it may hold.
+func (ls *lanes) beginPage() (cursor int64, size int) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if v := &ls.survey; v.cursor == 0 {
+		v.number++
+		v.began = time.Now()
+		v.cost, v.met = 0, 0
+		v.needed = false
+	}
+	return ls.survey.cursor, ls.survey.pageSize
+}
+
+// endPage brings the lanes up to date with a page, and reports whether the survey
+// goes on. A complete survey forgets the lanes in which neither it nor this process
+// has found work since it began.
+func (ls *lanes) endPage(seen []sighting, took time.Duration) (more bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	v, now := &ls.survey, time.Now()
+	for _, s := range seen {
+		v.cursor = s.key
+		if s.active {
+			ls.see(s, now)
+		}
+	}
+	if v.addPage(len(seen), took) {
+		return true
+	}
+	v.cursor = 0
+	for _, l := range ls.byKey {
+		if l.seen < v.number && l.noted < v.number {
+			ls.forget(l)
+		}
+	}
+	return false
+}
+
+// addPage counts a page, reports whether more follow, and chooses the size of the
+// next one so that it takes about pageTime.
+func (v *surveyState) addPage(n int, took time.Duration) (more bool) {
+	more = n == v.pageSize
+	if took > pageTime {
+		v.pageSize = max(int(float64(n)*float64(pageTime)/float64(took)), 1)
+	} else {
+		v.pageSize = min(2*v.pageSize, maxPageSize)
+	}
+	v.cost += took
+	v.met += n
+	return more
+}
+
+// see brings a lane up to date with a sighting. The caller holds mu.
+func (ls *lanes) see(s sighting, now time.Time) {
+	start := place{at: s.now.Add(-lateness)}
+	due := !s.first.at.After(s.now)
+	if due && s.first.before(start) {
+		start = s.first
+	}
+	var next time.Time
+	if s.waits {
+		next = now.Add(s.nextIn)
+	}
+	l := ls.get(s.key, s.id, start)
+	if l.noted == ls.survey.number { // this process's own notes may be newer than the page
+		due = due || l.turn != nil
+		if next.IsZero() || !l.next.IsZero() && l.next.Before(next) {
+			next = l.next
+		}
+	}
+	l.start, l.seen = start, ls.survey.number
+	ls.setTurn(l, due)
+	ls.setNext(l, next)
+}
+
+// forget drops a lane. The caller holds mu.
+func (ls *lanes) forget(l *lane) {
+	ls.setTurn(l, false)
+	ls.setNext(l, time.Time{})
+	delete(ls.byKey, l.key)
+}
+
+// abandonSurvey makes the next claim that finds too little begin a new survey.
+func (ls *lanes) abandonSurvey() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.survey.cursor, ls.survey.needed = 0, true
+}

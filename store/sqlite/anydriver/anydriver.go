@@ -1,0 +1,216 @@
+// Package anydriver is package sqlite without a driver: the same store, on a
+// handle of the host's own, for hosts that have a driver for SQLite already.
+//
+//	import _ "github.com/glebarez/go-sqlite" // or any other
+//
+//	db, err := sql.Open("sqlite", "file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate")
+//	store, err := anydriver.New(ctx, db)
+//
+// Package sqlite brings the driver modernc.org/sqlite, which registers itself
+// as "sqlite". A program in which another one does the same, such as
+// github.com/glebarez/go-sqlite, ends before main begins: "Register called twice
+// for driver sqlite". A program that imports this package, and not package
+// sqlite, links no driver but its own.
+//
+// # Drivers
+//
+// The driver must be one of database/sql, for SQLite 3.38 or later. The store's
+// tests run on these. Of each, a data source name that suits, and why it does
+// is in the comment of [New]:
+//
+//	modernc.org/sqlite           "sqlite"   file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate
+//	github.com/glebarez/go-sqlite "sqlite"  file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate
+//	github.com/ncruces/go-sqlite3 "sqlite3" file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate
+//	github.com/mattn/go-sqlite3   "sqlite3" file:app.db?_busy_timeout=10000&_txlock=immediate
+//
+// Everything else is as the comment of package sqlite says: durability,
+// processes, time and tables.
+package anydriver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite/internal/own"
+)
+
+// Store is an [alotwebhook.Store] in a SQLite database. All methods may be
+// called from many goroutines at once.
+type Store struct {
+	writes *sql.DB // the writer's
+	reads  *sql.DB // for history; the same as writes on a host's handle
+	owned  bool
+
+	jobs    chan *job
+	quit    chan struct{} // closed by Close
+	stopped chan struct{} // closed when the writer has ended
+	closing sync.Once
+
+	// The writer's own; nobody else touches them.
+	prepared    map[string]*sql.Stmt
+	catalogue   *catalogue
+	dataVersion int64          // SQLite's, of the last transaction
+	turn        int64          // the endpoint that had the last turn in a claim
+	leased      map[key]queued // what this store has claimed, until it is finished
+	erasedTo    int64          // up to this event every payload is erased
+}
+
+var _ alotwebhook.Store = (*Store)(nil)
+
+// Own makes the store of package sqlite, which alone can call it.
+func Own(ctx context.Context, h own.Handles) (*Store, error) {
+	s := newStore(h.Writes, h.Reads, true)
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(explain("open "+h.Path, err), h.Writes.Close(), h.Reads.Close())
+	}
+	return s, nil
+}
+
+// New makes a store of the database behind the host's own handle, by whatever
+// driver, and migrates it. The handle stays the host's: Close does not close it.
+//
+// New turns on WAL, which the file keeps. What belongs to each connection is up
+// to the handle's data source name; drivers spell it differently, and these are
+// the names of modernc.org/sqlite:
+//
+//   - _pragma=synchronous(FULL), also the default: with NORMAL, what was stored
+//     last may be gone after a power cut. New refuses OFF.
+//   - _pragma=busy_timeout(10000) or so: how long the host's own statements wait
+//     for the store's short transactions. Without it they fail with "database is
+//     locked" as soon as the dispatcher is at work. New warns of that, in a line
+//     to [slog.Default]. The store itself waits without it.
+//   - _txlock=immediate: a transaction that reads first and writes later fails
+//     at once if another has written in between; this one waits instead.
+//
+// Any number of connections will do. With SetMaxOpenConns(1) the store and the
+// host take turns: within a transaction of its own, the host must then use
+// [Store.Tx] only: any other method would wait for the connection, one that
+// writes for ten seconds, one that reads until its context ends. A database in
+// memory needs exactly one connection.
+//
+// The error says what is wrong with the handle: nil (an
+// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL, or
+// on a file that a newer version of this module has migrated.
+func New(ctx context.Context, db *sql.DB) (*Store, error) {
+	if db == nil {
+		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}
+	}
+	s := newStore(db, db, false)
+	if err := checkHandle(ctx, db); err != nil {
+		return nil, explain("use the host's handle", err)
+	}
+	if err := s.start(ctx); err != nil {
+		return nil, explain("use the host's handle", err)
+	}
+	return s, nil
+}
+
+// checkHandle sets what belongs to the file and checks what belongs to the connection.
+func checkHandle(ctx context.Context, db *sql.DB) error {
+	if err := checkVersion(ctx, db); err != nil {
+		return err
+	}
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" && mode != "memory" {
+		return sayf("the journal mode stays %q, not WAL; the file must be on a local disk", mode)
+	}
+	var synchronous, patience int
+	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
+		return err
+	}
+	if synchronous == 0 {
+		return sayf("the handle has synchronous=OFF, which loses what was stored; use _pragma=synchronous(FULL)")
+	}
+	if err := db.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&patience); err != nil {
+		return err
+	}
+	if patience == 0 && db.Stats().MaxOpenConnections != 1 { // on one connection nobody meets another's lock
+		slog.WarnContext(ctx, "alotwebhook: sqlite: the handle has busy_timeout 0: your own statements will fail with "+
+			`"database is locked" while the store writes; open it with _pragma=busy_timeout(10000), or as your driver spells that`)
+	}
+	return nil
+}
+
+// checkVersion refuses what is not SQLite, and a SQLite that lacks what the
+// store uses: STRICT tables, and JSON functions in every build.
+// Sources: https://sqlite.org/stricttables.html and https://sqlite.org/json1.html.
+func checkVersion(ctx context.Context, db *sql.DB) error {
+	var version string
+	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
+		if resultCode(err) != 0 {
+			return err // SQLite's own, such as for a file that is no database
+		}
+		return sayf("the handle does not answer as SQLite does; is it on another database? %w", err)
+	}
+	major, rest, _ := strings.Cut(version, ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	m, err := strconv.Atoi(minor)
+	if major != "3" || err != nil || m < 38 {
+		return sayf("the driver brings SQLite %s, but 3.38 or later is needed; update the driver", version)
+	}
+	return nil
+}
+
+func newStore(writes, reads *sql.DB, owned bool) *Store {
+	return &Store{
+		writes:    writes,
+		reads:     reads,
+		owned:     owned,
+		jobs:      make(chan *job, maxGroup),
+		quit:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+		prepared:  map[string]*sql.Stmt{},
+		catalogue: newCatalogue(0),
+		leased:    map[key]queued{},
+	}
+}
+
+// start migrates and starts the writer.
+func (s *Store) start(ctx context.Context) error {
+	err := s.bootstrap(ctx)
+	if err != nil {
+		return err
+	}
+	go s.writer()
+	err = s.write(ctx, "migrate", s.migrate)
+	if err == nil {
+		err = s.failOrphans(ctx)
+	}
+	if err != nil {
+		s.stop()
+	}
+	return err
+}
+
+// Close waits for what is being written and releases the database; a host's
+// handle stays open. Calls after it fail; a second Close does nothing.
+func (s *Store) Close() error {
+	var err error
+	s.closing.Do(func() {
+		close(s.quit)
+		<-s.stopped
+		for _, stmt := range s.prepared {
+			err = errors.Join(err, stmt.Close())
+		}
+		if s.owned {
+			err = errors.Join(err, s.reads.Close(), s.writes.Close())
+		}
+	})
+	return explain("close", err)
+}
+
+func (s *Store) stop() {
+	s.closing.Do(func() {
+		close(s.quit)
+		<-s.stopped
+	})
+}

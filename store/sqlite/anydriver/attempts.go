@@ -1,0 +1,78 @@
+package anydriver
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// attempt is an attempt as JSON. The attempts of a delivery stand in its own row:
+// they are only ever read with it, and rows of their own would cost a third more to
+// write.
+type attempt struct {
+	Number   int    `json:"n"`
+	Started  int64  `json:"at"` // microseconds since 1970
+	Duration int64  `json:"ns"` // nanoseconds
+	Status   int    `json:"status,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Detail   string `json:"detail,omitempty"`
+	Body     []byte `json:"body,omitempty"` // as base64, since a body need not be text
+}
+
+// appendAttempt adds an attempt to a history, which is JSON objects with commas
+// between.
+func appendAttempt(history string, a *alotwebhook.Attempt) (string, error) {
+	b := make([]byte, 0, len(history)+96)
+	if b = append(b, history...); len(b) > 0 {
+		b = append(b, ',')
+	}
+	if a.Reason == "" && a.Detail == "" && a.ResponseBody == "" {
+		return string(appendSuccess(b, a)), nil
+	}
+	more, err := json.Marshal(attempt{
+		Number:   a.Number,
+		Started:  a.StartedAt.UnixMicro(),
+		Duration: int64(a.Duration),
+		Status:   a.StatusCode,
+		Reason:   string(a.Reason),
+		Detail:   a.Detail,
+		Body:     []byte(a.ResponseBody),
+	})
+	return string(append(b, more...)), err
+}
+
+// appendSuccess appends an attempt without a reason, detail and body, as nearly all
+// are. It writes the JSON by hand, which is faster than by reflection.
+func appendSuccess(b []byte, a *alotwebhook.Attempt) []byte {
+	b = strconv.AppendInt(append(b, `{"n":`...), int64(a.Number), 10)
+	b = strconv.AppendInt(append(b, `,"at":`...), a.StartedAt.UnixMicro(), 10)
+	b = strconv.AppendInt(append(b, `,"ns":`...), int64(a.Duration), 10)
+	if a.StatusCode != 0 {
+		b = strconv.AppendInt(append(b, `,"status":`...), int64(a.StatusCode), 10)
+	}
+	return append(b, '}')
+}
+
+// parseAttempts reads a history.
+func parseAttempts(history string) ([]alotwebhook.Attempt, error) {
+	var stored []attempt
+	if err := json.Unmarshal([]byte("["+history+"]"), &stored); err != nil {
+		return nil, fmt.Errorf("the stored attempts are damaged, restore the file from a backup: %w", err)
+	}
+	var list []alotwebhook.Attempt
+	for _, a := range stored {
+		list = append(list, alotwebhook.Attempt{
+			Number:       a.Number,
+			StartedAt:    instant(a.Started),
+			Duration:     time.Duration(a.Duration),
+			StatusCode:   a.Status,
+			Reason:       alotwebhook.FailureReason(a.Reason),
+			Detail:       a.Detail,
+			ResponseBody: string(a.Body),
+		})
+	}
+	return list, nil
+}

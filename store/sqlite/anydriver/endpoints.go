@@ -1,0 +1,231 @@
+package anydriver
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// defaultPage is how many entries a page holds when its filter sets no limit.
+const defaultPage = 100
+
+// PutEndpoint implements [alotwebhook.Endpoints].
+func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	return s.write(ctx, "put endpoint", func(t *txn) error {
+		var ref, version int64
+		err := t.one(liveEndpoint, e.ID)(&ref, &version)
+		missing := errors.Is(err, sql.ErrNoRows)
+		switch {
+		case err != nil && !missing:
+			return err
+		case missing && e.Version != 0:
+			return notFound("endpoint", e.ID)
+		case !missing && version != e.Version:
+			return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, version, e.Version)
+		}
+		if ref, err = t.putEndpoint(ref, e); err != nil {
+			return err
+		}
+		return t.subscribe(ref, e)
+	})
+}
+
+// liveEndpoint finds an endpoint that is not deleted, by its id.
+const liveEndpoint = "SELECT ref, version FROM alotwebhook_endpoints WHERE id = ? AND deleted_at IS NULL"
+
+// putEndpoint inserts or replaces an endpoint's row and returns its ref. The ref
+// given is 0 for a new endpoint.
+func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
+	types, err := json.Marshal(e.EventTypes)
+	if err != nil {
+		return 0, err
+	}
+	var old any // for NULL, SQLite chooses the ref of a new row
+	if ref != 0 {
+		old = ref
+	}
+	err = t.one(`INSERT INTO alotwebhook_endpoints (ref, id, organization, version, active, failing_since, url, description,
+			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (ref) DO UPDATE SET organization = excluded.organization, version = excluded.version,
+			active = excluded.active, failing_since = excluded.failing_since, url = excluded.url,
+			description = excluded.description, event_types = excluded.event_types, secret = excluded.secret,
+			next_secret = excluded.next_secret, next_secret_at = excluded.next_secret_at,
+			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason,
+			created_at = excluded.created_at, updated_at = excluded.updated_at
+		RETURNING ref`,
+		old, e.ID, e.OrganizationID, e.Version+1, !e.Disabled, micros(e.FailingSince), e.URL, e.Description,
+		string(types), string(e.Secret), string(e.NextSecret), micros(e.NextSecretAt), e.Disabled, string(e.DisabledReason),
+		micros(e.CreatedAt), micros(e.UpdatedAt))(&ref)
+	return ref, err
+}
+
+// subscribe replaces the subscriptions of an endpoint.
+func (t *txn) subscribe(ref int64, e alotwebhook.Endpoint) error {
+	if err := t.unsubscribe(ref); err != nil {
+		return err
+	}
+	for _, name := range e.EventTypes {
+		err := t.exec("INSERT OR IGNORE INTO alotwebhook_subscriptions (organization, type, endpoint) VALUES (?, ?, ?)", e.OrganizationID, name, ref)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unsubscribe deletes the subscriptions of an endpoint. Every change of an endpoint
+// passes here, so it also makes the catalogues of all processes out of date.
+func (t *txn) unsubscribe(ref int64) error {
+	t.forget()
+	if err := t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1); err != nil {
+		return err
+	}
+	return t.exec("DELETE FROM alotwebhook_subscriptions WHERE endpoint = ?", ref)
+}
+
+// endpointColumns are the columns that scanEndpoint reads.
+const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
+	next_secret, next_secret_at, disabled, disabled_reason, created_at, updated_at`
+
+func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
+	var e alotwebhook.Endpoint
+	var types []byte
+	var failing, next, created, updated sql.NullInt64
+	err := scan(&e.ID, &e.OrganizationID, &e.Version, &failing, &e.URL, &e.Description, &types, &e.Secret,
+		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &created, &updated)
+	if err != nil {
+		return e, err
+	}
+	e.FailingSince, e.NextSecretAt = optional(failing), optional(next)
+	e.CreatedAt, e.UpdatedAt = optional(created), optional(updated)
+	return e, json.Unmarshal(types, &e.EventTypes)
+}
+
+// optional turns a stored time into a time, and NULL into the zero time.
+func optional(micros sql.NullInt64) time.Time {
+	if !micros.Valid {
+		return time.Time{}
+	}
+	return instant(micros.Int64)
+}
+
+// Endpoint implements [alotwebhook.Endpoints].
+func (s *Store) Endpoint(ctx context.Context, id string) (e alotwebhook.Endpoint, err error) {
+	err = s.read(ctx, "read endpoint", func(t *txn) error {
+		e, err = scanEndpoint(t.one("SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE id = ? AND deleted_at IS NULL", id))
+		if errors.Is(err, sql.ErrNoRows) {
+			return notFound("endpoint", id)
+		}
+		return err
+	})
+	return e, err
+}
+
+// Endpoints implements [alotwebhook.Endpoints].
+func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page []alotwebhook.Endpoint, next string, err error) {
+	limit := cmp.Or(f.Limit, defaultPage)
+	query, args := "SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE id > ? AND deleted_at IS NULL", []any{f.Cursor}
+	if f.OrganizationID != "" {
+		query += " AND organization = ?"
+		args = append(args, f.OrganizationID)
+	}
+	err = s.read(ctx, "list endpoints", func(t *txn) error {
+		return t.each(query+" ORDER BY id LIMIT ?", append(args, limit+1), func(scan func(...any) error) error {
+			e, err := scanEndpoint(scan)
+			page = append(page, e)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = page[limit-1].ID
+	}
+	return page, next, nil
+}
+
+// chunk is how many deliveries of a deleted endpoint one transaction fails.
+const chunk = 1000
+
+// DeleteEndpoint implements [alotwebhook.Endpoints]. The endpoint is gone at once. Its
+// unfinished deliveries are then failed, 1,000 in a transaction, so that everything
+// else goes on in between. If the process ends before that is done, the next one
+// that opens the database does the rest.
+func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+	var ref int64
+	err := s.write(ctx, "delete endpoint", func(t *txn) error {
+		var version int64
+		err := t.one(liveEndpoint, id)(&ref, &version)
+		if errors.Is(err, sql.ErrNoRows) {
+			return notFound("endpoint", id)
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.unsubscribe(ref); err != nil {
+			return err
+		}
+		return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
+			event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
+	})
+	if err != nil {
+		return err
+	}
+	return s.failBacklog(ctx, ref)
+}
+
+// failBacklog fails all unfinished deliveries of a deleted endpoint.
+func (s *Store) failBacklog(ctx context.Context, ref int64) error {
+	for moved := int64(chunk); moved == chunk; {
+		err := s.write(ctx, "fail the deleted endpoint's deliveries", func(t *txn) (err error) {
+			moved, err = t.failBacklog(ref, chunk)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failBacklog fails up to limit of them and returns how many.
+func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
+	const some = "(SELECT id FROM alotwebhook_queue WHERE endpoint = ? ORDER BY next_at, id LIMIT ?)"
+	err := t.exec(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
+		SELECT id, endpoint, ?, type, event, attempts, created_at, ?, status, ?, history
+		FROM alotwebhook_queue WHERE id IN `+some, failed, t.now, string(alotwebhook.ReasonEndpointDeleted), ref, limit)
+	if err != nil {
+		return 0, err
+	}
+	return t.affected("DELETE FROM alotwebhook_queue WHERE id IN "+some, ref, limit)
+}
+
+// failOrphans fails the unfinished deliveries of endpoints that an earlier process
+// deleted without coming to the end of them.
+func (s *Store) failOrphans(ctx context.Context) error {
+	var refs []int64
+	err := s.read(ctx, "look for unfinished deletions", func(t *txn) error {
+		return t.each(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
+			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`, nil, func(scan func(...any) error) error {
+			var ref int64
+			err := scan(&ref)
+			refs = append(refs, ref)
+			return err
+		})
+	})
+	for _, ref := range refs {
+		if err == nil {
+			err = s.failBacklog(ctx, ref)
+		}
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+package anydriver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
+)
+
+// Enqueue implements [alotwebhook.Enqueuer].
+func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	return s.write(ctx, "enqueue", func(t *txn) error { return t.enqueue(events, t.subscribers) })
+}
+
+// EnqueueTo implements [alotwebhook.Queue].
+func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebhook.Event) error {
+	return s.write(ctx, "enqueue", func(t *txn) error {
+		var ref, version int64
+		err := t.one(liveEndpoint, endpointID)(&ref, &version)
+		if errors.Is(err, sql.ErrNoRows) {
+			return notFound("endpoint", endpointID)
+		}
+		if err != nil {
+			return err
+		}
+		return t.enqueue([]alotwebhook.Event{event}, func(subject) ([]subscriber, error) {
+			return []subscriber{{ref, endpointID}}, nil
+		})
+	})
+}
+
+// Tx returns an enqueuer that stores events in the host's own transaction:
+// they are there if and when it commits. tx is a [*sql.Tx], or what a library
+// above database/sql has for one; package sqltx says what that is in GORM, sqlx
+// and others. The transaction must be one of the store's database, and must not
+// have ended. What is no transaction, nil among it, is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
+//
+// Enqueue takes the write lock. A transaction that has read before fails with
+// SQLITE_BUSY if another one has written since: begin it with
+// _txlock=immediate, or enqueue first.
+func (s *Store) Tx(tx sqltx.Tx) alotwebhook.Enqueuer { return hostTx{s, tx} }
+
+type hostTx struct {
+	s  *Store
+	tx sqltx.Tx
+}
+
+// Enqueue implements [alotwebhook.Enqueuer].
+func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	select {
+	case <-h.s.quit:
+		return errClosed
+	default:
+	}
+	if err := sqltx.Check(h.tx); err != nil {
+		return err
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	t := &txn{ctx: ctx, on: h.tx, now: time.Now().UnixMicro()}
+	return explainTx("enqueue in the host's transaction", t.whole(func() error {
+		if err := t.lockFirst(); err != nil {
+			return err
+		}
+		return t.enqueue(events, t.subscribers)
+	}))
+}
+
+// whole runs f so that all it does is done or nothing is, even if the host goes
+// on after an error and commits.
+func (t *txn) whole(f func() error) error {
+	err := t.exec("SAVEPOINT alotwebhook")
+	if err != nil {
+		return err
+	}
+	if err = f(); err != nil {
+		t.ctx = context.WithoutCancel(t.ctx)
+		err = errors.Join(err, t.exec("ROLLBACK TO alotwebhook"))
+	}
+	return errors.Join(err, t.exec("RELEASE alotwebhook"))
+}
+
+// lockFirst writes nothing, but takes the write lock before anything is read.
+func (t *txn) lockFirst() error { return t.exec("DELETE FROM alotwebhook_migrations WHERE 0") }
+
+// insertEvents inserts events, but none whose id is stored already. insertQueue
+// inserts deliveries.
+var (
+	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?)")
+	insertQueue  = batchOf("INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history) VALUES %",
+		"(?,?,?,0,0,0,0,?,?,?,0,'','')")
+)
+
+// fresh is an event that is about to be stored.
+type fresh struct {
+	event *alotwebhook.Event
+	key   key
+	ref   int64 // its number in the table
+	kind  int64 // the ref of its type
+}
+
+// due is a delivery that is about to be stored.
+type due struct {
+	key      key
+	endpoint int64
+	of       *fresh
+}
+
+// enqueue stores the events that are new, and a delivery of each to every endpoint
+// that subscribers returns for it.
+func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]subscriber, error)) error {
+	stored, err := t.storeEvents(events)
+	if err != nil {
+		return err
+	}
+	var deliveries []due
+	for i := range stored {
+		f := &stored[i]
+		list, err := subscribers(subject{f.event.OrganizationID, f.event.Type})
+		if err != nil {
+			return err
+		}
+		for _, s := range list {
+			k, _ := parseKey(deliveryPrefix, alotwebhook.DeliveryID(f.event.ID, s.id))
+			deliveries = append(deliveries, due{k, s.ref, f})
+		}
+	}
+	return insertQueue.rows(t, len(deliveries), 6, func(args []any, i int) []any {
+		d := &deliveries[i]
+		return append(args, d.key[:], d.endpoint, t.now, d.of.ref, d.of.kind, t.now)
+	})
+}
+
+// storeEvents stores the events that are new and returns them.
+func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
+	list, err := t.number(events)
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	var stored int64
+	err = insertEvents.split(len(list), func(query string, from, to int) error {
+		args := make([]any, 0, 7*(to-from))
+		for i := from; i < to; i++ {
+			f := &list[i]
+			e := f.event
+			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload())
+		}
+		n, err := t.affected(query, args...)
+		stored += n
+		return err
+	})
+	if err != nil || stored == int64(len(list)) {
+		return list, err
+	}
+	return t.onlyStored(list)
+}
+
+// number gives the events refs, which go on behind those of the table. Of several
+// events with one id it keeps the first.
+func (t *txn) number(events []alotwebhook.Event) ([]fresh, error) {
+	var last int64
+	if err := t.one("SELECT coalesce(max(ref), 0) FROM alotwebhook_events")(&last); err != nil {
+		return nil, err
+	}
+	list := make([]fresh, 0, len(events))
+	seen := make(map[key]bool, len(events))
+	for i := range events {
+		k, err := eventKey(events[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		if seen[k] {
+			continue
+		}
+		seen[k] = true
+		kind, err := t.typeRef(events[i].Type)
+		if err != nil {
+			return nil, err
+		}
+		last++
+		list = append(list, fresh{&events[i], k, last, kind})
+	}
+	return list, nil
+}
+
+// onlyStored returns the events of the list that were inserted. The others' ids were
+// stored before, so the table has no row with their new refs.
+func (t *txn) onlyStored(list []fresh) ([]fresh, error) {
+	there := make(map[int64]bool, len(list))
+	err := t.each("SELECT ref FROM alotwebhook_events WHERE ref >= ?", []any{list[0].ref}, func(scan func(...any) error) error {
+		var ref int64
+		err := scan(&ref)
+		there[ref] = true
+		return err
+	})
+	kept := list[:0]
+	for _, f := range list {
+		if there[f.ref] {
+			kept = append(kept, f)
+		}
+	}
+	return kept, err
+}

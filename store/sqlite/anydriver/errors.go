@@ -1,0 +1,95 @@
+package anydriver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/alot/alotwebhook"
+)
+
+// SQLite's primary result codes, by the name of each without SQLITE_.
+// Source: https://sqlite.org/rescode.html.
+const (
+	codeError    = 1
+	codePerm     = 3
+	codeBusy     = 5
+	codeLocked   = 6
+	codeReadOnly = 8
+	codeIOErr    = 10
+	codeCorrupt  = 11
+	codeFull     = 13
+	codeCantOpen = 14
+	codeAuth     = 23
+	codeNotADB   = 26
+)
+
+// advice says, by primary result code, what is wrong and what to do.
+var advice = map[int]string{
+	codeBusy:     "another process or transaction holds the write lock; end it, or keep transactions short",
+	codeLocked:   "another connection of this process holds a lock; do not share its cache",
+	codeReadOnly: "the file or its directory cannot be written; give this process write permission to both",
+	codePerm:     "the file cannot be accessed; give this process permission",
+	codeAuth:     "access is denied; give this process permission",
+	codeCantOpen: "the file cannot be opened; its directory must exist and be writable, and it must be a file",
+	codeNotADB:   "the file is not a SQLite database; give another path, or restore the file from a backup",
+	codeCorrupt:  "the database is corrupt; restore it from a backup, or save what is readable with the sqlite3 tool's .recover",
+	codeFull:     "the disk is full; free some space",
+	codeIOErr:    "the disk or the file system failed; see the system's log",
+}
+
+// explain wraps what the database said with what was being done and what to do about it.
+func explain(doing string, err error) error {
+	if err == nil || passes(err) {
+		return err
+	}
+	if hint := advice[resultCode(err)]; hint != "" {
+		return fmt.Errorf("alotwebhook: sqlite: %s: %s: %w", doing, hint, err)
+	}
+	if errors.Is(err, sql.ErrTxDone) {
+		return fmt.Errorf("alotwebhook: sqlite: %s: the transaction has ended; use it before its Commit or Rollback: %w", doing, err)
+	}
+	return fmt.Errorf("alotwebhook: sqlite: %s: %w", doing, err)
+}
+
+// explainTx is explain for a host's transaction, which may be on another database.
+func explainTx(doing string, err error) error {
+	if resultCode(err) == codeError && strings.Contains(err.Error(), "no such table: alotwebhook_") {
+		return fmt.Errorf("alotwebhook: sqlite: %s: the transaction is on another database than the store; begin it on a handle of the store's file: %w", doing, err)
+	}
+	return explain(doing, err)
+}
+
+// passes reports whether an error says everything already.
+func passes(err error) bool {
+	var said *said
+	return refused(err) || errors.As(err, &said)
+}
+
+// refused reports whether a job was refused before it wrote anything.
+func refused(err error) bool {
+	return errors.Is(err, alotwebhook.ErrNotFound) || errors.Is(err, alotwebhook.ErrConflict)
+}
+
+// said is an error in this package's own words.
+type said struct{ error }
+
+func (s *said) Unwrap() error { return s.error }
+
+func sayf(format string, args ...any) error {
+	return &said{fmt.Errorf("alotwebhook: sqlite: "+format, args...)}
+}
+
+var errClosed = sayf("the store is closed")
+
+func busy(err error) bool { return resultCode(err) == codeBusy }
+
+func notFound(kind, id string) error {
+	return fmt.Errorf("%w: %s %q", alotwebhook.ErrNotFound, kind, id)
+}
+
+func ended(ctx context.Context) error {
+	return sayf("given up: %w", context.Cause(ctx))
+}

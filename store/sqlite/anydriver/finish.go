@@ -1,0 +1,298 @@
+package anydriver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// The states of finished deliveries, as the column state holds them.
+const (
+	delivered = 1
+	failed    = 2
+)
+
+// Finish implements [alotwebhook.Queue]. It trusts the rows that the store remembers
+// from its claims. Where one turns out to be out of date, because its lease ran out
+// and another process claimed the delivery, everything is undone and done again with
+// rows from the database.
+func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
+	if len(outcomes) == 0 {
+		return nil, nil
+	}
+	trust := true // until a remembered row turns out to be out of date
+	var done []key
+	run := func(t *txn) error {
+		lost, done, err = t.finish(outcomes, trust)
+		trust = trust && !errors.Is(err, errOvertaken)
+		return err
+	}
+	for range 2 {
+		err = s.submit(&job{ctx: ctx, doing: "finish", run: run, committed: func() { s.forget(done) }, done: make(chan struct{})})
+		if !errors.Is(err, errOvertaken) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return lost, nil
+}
+
+// errOvertaken says that a row is not any more as the store remembered it. Finish
+// repeats its work then, so that no caller meets this error.
+var errOvertaken = sayf("finish: a delivery was claimed by another process meanwhile; finish again")
+
+// forget drops rows that the store has remembered.
+func (s *Store) forget(keys []key) {
+	for _, k := range keys {
+		delete(s.leased, k)
+	}
+}
+
+// queued is a row of the queue, as far as Finish needs it.
+type queued struct {
+	key             key
+	token           int64 // the column lease: the token of the newest claim, or 0
+	endpoint, event int64
+	kind, createdAt int64 // kind is the ref of the event type
+	attempts        int
+	status          int    // the newest attempt's HTTP status code
+	reason          string // the newest attempt's failure reason
+	history         string // the attempts; see appendAttempt
+}
+
+// ending is a row that leaves the queue for the history.
+type ending struct {
+	*queued
+	outcomeToken int64 // the outcome's; the row's own is 0 by then
+	state        alotwebhook.DeliveryState
+}
+
+// readQueue takes keys. deleteQueue takes the token that the rows must have, then
+// their keys.
+var (
+	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
+	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE lease = ? AND id IN (%)", "?")
+	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
+)
+
+// returnToQueue makes a delivery due again at next_at, if it has the token still.
+const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = 0, claims = 0, attempts = ?, status = ?, reason = ?, history = ?
+	WHERE lease = ? AND id = ?`
+
+// finish applies the outcomes. With trust it does not read the rows that the store
+// remembers. The statements that write are fenced by the token as well: if they
+// change fewer rows than expected, a remembered row was out of date. keys are those
+// of the deliveries whose outcomes counted.
+func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, keys []key, err error) {
+	rows, err := t.rowsOf(outcomes, trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	health := map[int64]*health{}
+	done := make([]ending, 0, len(outcomes))
+	for i := range outcomes {
+		o := &outcomes[i]
+		k, _ := parseKey(deliveryPrefix, o.DeliveryID)
+		q := rows[k]
+		if q == nil || q.token == 0 || q.token != o.Token {
+			lost = append(lost, o.DeliveryID)
+			continue
+		}
+		keys = append(keys, k)
+		q.token = 0 // a second outcome of the delivery in this batch is lost
+		if err := q.record(o); err != nil {
+			return nil, nil, err
+		}
+		if o.Attempt.Number != 0 {
+			addToHealth(health, q.endpoint, o)
+		}
+		if o.State != alotwebhook.StatePending {
+			done = append(done, ending{q, o.Token, o.State})
+			continue
+		}
+		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
+		err := t.expect(1)(t.affected(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Token, k[:]))
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := t.move(done); err != nil {
+		return nil, nil, err
+	}
+	return lost, keys, t.keepHealth(health)
+}
+
+// expect returns a function that returns errOvertaken unless a statement changed n
+// rows.
+func (t *txn) expect(n int) func(changed int64, err error) error {
+	return func(changed int64, err error) error {
+		if err == nil && changed != int64(n) {
+			err = errOvertaken
+		}
+		return err
+	}
+}
+
+// rowsOf returns the rows of the outcomes' deliveries by key: with trust those that
+// the store remembers from the same claim, and all others from the database.
+func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queued, error) {
+	rows := make(map[key]*queued, len(outcomes))
+	var unknown []key
+	for i := range outcomes {
+		k, ok := parseKey(deliveryPrefix, outcomes[i].DeliveryID)
+		if !ok {
+			continue
+		}
+		if q, ok := t.s.leased[k]; trust && ok && q.token == outcomes[i].Token {
+			rows[k] = &q
+		} else {
+			unknown = append(unknown, k)
+		}
+	}
+	return rows, t.readQueued(unknown, rows)
+}
+
+// readQueued reads the rows of these keys, as far as there are any, into rows.
+func (t *txn) readQueued(keys []key, rows map[key]*queued) error {
+	return readQueue.keys(nil, keys, func(query string, args []any) error {
+		return t.each(query, args, func(scan func(...any) error) error {
+			var q queued
+			err := scan(&q.key, &q.token, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
+			rows[q.key] = &q
+			return err
+		})
+	})
+}
+
+// record adds the outcome's attempt to the row. A delivery that fails without an
+// attempt, as a poisoned one does, takes over the reason alone.
+func (q *queued) record(o *alotwebhook.Outcome) (err error) {
+	if o.Attempt.Number != 0 {
+		q.attempts++
+		q.status = o.Attempt.StatusCode
+		q.reason = string(o.Attempt.Reason)
+		q.history, err = appendAttempt(q.history, &o.Attempt)
+	} else if o.State != alotwebhook.StatePending && o.Attempt.Reason != "" {
+		q.reason = string(o.Attempt.Reason)
+	}
+	return err
+}
+
+// move moves rows from the queue into the history.
+func (t *txn) move(done []ending) error {
+	byToken := map[int64][]key{}
+	for i := range done {
+		byToken[done[i].outcomeToken] = append(byToken[done[i].outcomeToken], done[i].key)
+	}
+	for token, keys := range byToken {
+		err := deleteQueue.keys([]any{token}, keys, func(query string, args []any) error {
+			return t.expect(len(args) - 1)(t.affected(query, args...))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return insertDeliveries.rows(t, len(done), 11, func(args []any, i int) []any {
+		d := &done[i]
+		state := int64(failed)
+		if d.state == alotwebhook.StateDelivered {
+			state = delivered
+		}
+		return append(args, d.key[:], d.endpoint, state, d.kind, d.event, d.attempts, d.createdAt, t.now, d.status, d.reason, d.history)
+	})
+}
+
+// health is what the attempts of a batch say about an endpoint.
+type health struct {
+	succeeded bool      // at least one attempt has
+	since     time.Time // when the first failure began, reset by each success; zero for none
+}
+
+// addToHealth counts an outcome's attempt.
+func addToHealth(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) {
+	h := all[endpoint]
+	if h == nil {
+		h = &health{}
+		all[endpoint] = h
+	}
+	switch {
+	case o.State == alotwebhook.StateDelivered:
+		h.succeeded, h.since = true, time.Time{}
+	case h.since.IsZero():
+		h.since = o.Attempt.StartedAt
+	}
+}
+
+// keepHealth writes failing_since of the endpoints where it changes, which is seldom.
+func (t *txn) keepHealth(all map[int64]*health) error {
+	for ref, h := range all {
+		was, err := t.failingSince(ref)
+		if err != nil {
+			return err
+		}
+		is := was
+		if h.succeeded {
+			is = sql.NullInt64{}
+		}
+		if !is.Valid && !h.since.IsZero() {
+			is = sql.NullInt64{Int64: h.since.UnixMicro(), Valid: true}
+		}
+		if is == was {
+			continue
+		}
+		if err := t.exec("UPDATE alotwebhook_endpoints SET failing_since = ? WHERE ref = ?", is, ref); err != nil {
+			return err
+		}
+		put(t.catalogue.failing, ref, is)
+	}
+	return nil
+}
+
+// Redeliver implements [alotwebhook.Queue].
+func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (made int, err error) {
+	err = s.write(ctx, "redeliver", func(t *txn) error {
+		made = 0
+		for _, id := range deliveryIDs {
+			k, ok := parseKey(deliveryPrefix, id)
+			if !ok {
+				continue
+			}
+			n, err := t.redeliver(k)
+			if err != nil {
+				return err
+			}
+			made += int(n)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return made, nil
+}
+
+// redeliver makes a delivery due now, and returns 1, or 0 if it may not be. It brings
+// forward one that waits for its next attempt. It moves a finished one back into the
+// queue if its endpoint and payload are still there. One that is leased or due is
+// left alone.
+func (t *txn) redeliver(k key) (int64, error) {
+	n, err := t.affected("UPDATE alotwebhook_queue SET next_at = ?1 WHERE id = ?2 AND lease = 0 AND next_at > ?1", t.now, k[:])
+	if err != nil || n > 0 {
+		return n, err
+	}
+	n, err = t.affected(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
+		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, CASE WHEN d.attempts = 0 THEN '' ELSE d.reason END, d.history
+		FROM alotwebhook_deliveries d
+		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
+		JOIN alotwebhook_events e ON e.ref = d.event AND e.payload IS NOT NULL
+		WHERE d.id = ?`, t.now, k[:])
+	if err != nil || n == 0 {
+		return n, err
+	}
+	return t.affected("DELETE FROM alotwebhook_deliveries WHERE id = ?", k[:])
+}

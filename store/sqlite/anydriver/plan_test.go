@@ -1,0 +1,99 @@
+package anydriver_test
+
+import (
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite"
+)
+
+const completed = "candidate.completed"
+
+func newEvent(t *testing.T, organization string) alotwebhook.Event {
+	t.Helper()
+	e, err := alotwebhook.NewEvent(completed, organization, map[string]string{"sessionId": "sess_123"})
+	require.NoError(t, err)
+	return e
+}
+
+// endpointID spells n as an endpoint's id.
+func endpointID(n int) string { return fmt.Sprintf("wh_%026d", n) }
+
+// everyStatement has a store do all that it can, so that its writer prepares
+// every statement, and closes it.
+func everyStatement(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	for i := range 20 {
+		require.NoError(t, s.PutEndpoint(t.Context(), alotwebhook.Endpoint{
+			ID: endpointID(i), OrganizationID: fmt.Sprint("org_", i), URL: "https://hooks.example.com/alot",
+			EventTypes: []string{completed}, Secret: "It's a Secret to Everybody", CreatedAt: time.Now(),
+		}))
+	}
+	events := make([]alotwebhook.Event, 300)
+	for i := range events {
+		events[i] = newEvent(t, fmt.Sprint("org_", i%20))
+	}
+	require.NoError(t, s.Enqueue(t.Context(), events))
+	r, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 200, PerEndpoint: 200, Lease: time.Minute})
+	require.NoError(t, err)
+	var outcomes []alotwebhook.Outcome
+	for i, c := range r.Deliveries[:101] {
+		o := alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateDelivered,
+			Attempt: alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: 204}}
+		if i == 100 {
+			o.State, o.NextAttemptIn = alotwebhook.StatePending, time.Hour
+			o.Attempt.StatusCode, o.Attempt.Reason = 500, alotwebhook.ReasonStatus
+		}
+		outcomes = append(outcomes, o)
+	}
+	for _, part := range [][]alotwebhook.Outcome{outcomes[:100], outcomes[100:]} {
+		lost, err := s.Finish(t.Context(), part)
+		require.NoError(t, err)
+		require.Empty(t, lost)
+	}
+	_, err = s.Redeliver(t.Context(), []string{outcomes[0].DeliveryID, outcomes[100].DeliveryID})
+	require.NoError(t, err)
+	require.NoError(t, s.EnqueueTo(t.Context(), endpointID(1), newEvent(t, "org_1")))
+	require.NoError(t, s.DeleteEndpoint(t.Context(), endpointID(2)))
+	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond, History: time.Nanosecond})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+// Nothing that the writer does reads a whole table that grows.
+func TestPlansScanNothing(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "webhooks.db")
+	s, err := sqlite.Open(t.Context(), path)
+	require.NoError(t, err)
+	everyStatement(t, s)
+
+	scan := regexp.MustCompile(`^SCAN (alotwebhook_\w+|[a-z])\b`)
+	db, err := sql.Open("sqlite", "file:"+path)
+	require.NoError(t, err)
+	defer db.Close()
+	statements := s.Statements()
+	require.Greater(t, len(statements), 20)
+	for _, query := range statements {
+		args := make([]any, strings.Count(query, "?")) // more than it needs where they are numbered
+		plan, err := db.Query("EXPLAIN QUERY PLAN "+query, args...)
+		require.NoError(t, err, query)
+		for plan.Next() {
+			var id, parent, unused int
+			var detail string
+			require.NoError(t, plan.Scan(&id, &parent, &unused, &detail))
+			if !strings.Contains(query, "alotwebhook_changes") { // one row
+				require.False(t, scan.MatchString(detail), "%s\nin %s", detail, query)
+			}
+		}
+		require.NoError(t, plan.Close())
+	}
+}

@@ -1,0 +1,76 @@
+package anydriver
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/alot/alotwebhook"
+)
+
+// PutRecovery implements [alotwebhook.Endpoints].
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	return s.write(ctx, "put recovery", func(t *txn) error {
+		var version int64
+		err := t.one("SELECT version FROM alotwebhook_recoveries WHERE endpoint = ?", r.EndpointID)(&version)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if version != r.Version {
+			return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", alotwebhook.ErrConflict, r.EndpointID, version, r.Version)
+		}
+		return t.exec(`INSERT OR REPLACE INTO alotwebhook_recoveries
+				(endpoint, organization, state, since, until, oldest, recovered, skipped, cursor, created_at, updated_at, finished_at, version)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.EndpointID, r.OrganizationID, string(r.State), micros(r.Since), micros(r.Until), micros(r.Oldest), r.Recovered, r.Skipped,
+			r.Cursor, micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.FinishedAt), r.Version+1)
+	})
+}
+
+// Recoveries implements [alotwebhook.Endpoints].
+func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error) {
+	limit := cmp.Or(f.Limit, defaultPage)
+	query, args := `SELECT endpoint, organization, state, since, until, oldest, recovered, skipped, cursor, created_at, updated_at, finished_at, version
+		FROM alotwebhook_recoveries WHERE endpoint > ?`, []any{f.Cursor}
+	if f.EndpointID != "" {
+		query, args = query+" AND endpoint = ?", append(args, f.EndpointID)
+	}
+	if f.State != "" {
+		query, args = query+" AND state = ?", append(args, string(f.State))
+	}
+	err = s.read(ctx, "list recoveries", func(t *txn) error {
+		return t.each(query+" ORDER BY endpoint LIMIT ?", append(args, limit+1), func(scan func(...any) error) error {
+			r, err := scanRecovery(scan)
+			page = append(page, r)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	if len(page) > limit {
+		return page[:limit], page[limit-1].EndpointID, nil
+	}
+	return page, "", nil
+}
+
+// scanRecovery reads a row of Recoveries.
+func scanRecovery(scan func(...any) error) (r alotwebhook.Recovery, err error) {
+	var since, until, oldest, created, updated, finished sql.NullInt64
+	err = scan(&r.EndpointID, &r.OrganizationID, &r.State, &since, &until, &oldest, &r.Recovered, &r.Skipped,
+		&r.Cursor, &created, &updated, &finished, &r.Version)
+	r.Since, r.Until, r.Oldest = optional(since), optional(until), optional(oldest)
+	r.CreatedAt, r.UpdatedAt, r.FinishedAt = optional(created), optional(updated), optional(finished)
+	return r, err
+}
+
+// purgeRecoveries deletes the recoveries of deleted endpoints that do not run any more
+// and were changed at until or before.
+func (t *txn) purgeRecoveries(until int64, limit int) error {
+	return t.exec(`DELETE FROM alotwebhook_recoveries WHERE endpoint IN (
+		SELECT endpoint FROM alotwebhook_recoveries r WHERE state IN (?, ?) AND updated_at <= ?
+		AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints WHERE id = r.endpoint AND deleted_at IS NULL) LIMIT ?)`,
+		string(alotwebhook.RecoveryDone), string(alotwebhook.RecoveryStopped), until, limit)
+}

@@ -1,0 +1,157 @@
+// Package drivertest runs the store of package anydriver on the drivers for
+// SQLite that hosts have. Each has a package of its own, since several of them
+// register themselves under one name.
+//
+//	go test ./store/sqlite/drivertest/...                    # glebarez/go-sqlite
+//	go test -tags alldrivers ./store/sqlite/drivertest/...   # ncruces and mattn, too
+//
+// The latter compiles two more SQLites, which takes minutes.
+package drivertest
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite/anydriver"
+	"github.com/alot/alotwebhook/store/storetest"
+)
+
+// Driver is a driver and what it understands.
+type Driver struct {
+	Name string // in database/sql
+	// DSN is a data source name for the file that waits for locks and begins
+	// transactions with one; Impatient does not wait.
+	DSN, Impatient func(path string) string
+}
+
+// Run proves that the store works on the driver as it does on its own one.
+func Run(t *testing.T, d Driver) {
+	t.Run("Contract", func(t *testing.T) {
+		t.Parallel()
+		storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return newStore(tb, d.open(tb, d.DSN(newPath(tb)))) })
+	})
+	t.Run("Transaction", d.transaction)
+	t.Run("NoDatabase", d.noDatabase)
+	t.Run("Busy", d.busy)
+	t.Run("LinksNoOtherDriver", linksNoOtherDriver)
+}
+
+func newPath(tb testing.TB) string { return filepath.Join(tb.TempDir(), "app.db") }
+
+func (d Driver) open(tb testing.TB, dsn string) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open(d.Name, dsn)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, db.Close()) })
+	return db
+}
+
+func newStore(tb testing.TB, db *sql.DB) *anydriver.Store {
+	tb.Helper()
+	s, err := anydriver.New(context.Background(), db)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
+	return s
+}
+
+func newEvent(t *testing.T) alotwebhook.Event {
+	t.Helper()
+	e, err := alotwebhook.NewEvent("candidate.completed", "org_123", map[string]string{"sessionId": "sess_123"})
+	require.NoError(t, err)
+	return e
+}
+
+// transaction: events commit and roll back with the host's own rows.
+func (d Driver) transaction(t *testing.T) {
+	t.Parallel()
+	db := d.open(t, d.DSN(newPath(t)))
+	_, err := db.Exec("CREATE TABLE candidates (name TEXT)")
+	require.NoError(t, err)
+	s := newStore(t, db)
+	kept, undone, refused := newEvent(t), newEvent(t), newEvent(t)
+	refused.ID = "evt_short"
+	emit := func(e alotwebhook.Event) (*sql.Tx, error) {
+		tx, err := db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		_, err = tx.Exec("INSERT INTO candidates VALUES ('Jane Smith')")
+		require.NoError(t, err)
+		return tx, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{e})
+	}
+
+	tx, err := emit(kept)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	tx, err = emit(undone)
+	require.NoError(t, err)
+	require.NoError(t, tx.Rollback())
+	tx, err = emit(refused) // the savepoint, not the host's row
+	require.ErrorContains(t, err, "evt_short")
+	require.NoError(t, tx.Commit())
+
+	got, err := s.Event(t.Context(), kept.ID)
+	require.NoError(t, err)
+	require.Equal(t, kept.Payload(), got.Payload())
+	_, err = s.Event(t.Context(), undone.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+	var rows int
+	require.NoError(t, db.QueryRow("SELECT count(*) FROM candidates").Scan(&rows))
+	require.Equal(t, 2, rows)
+}
+
+// noDatabase: the driver's error is understood, and explained.
+func (d Driver) noDatabase(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("not a database\n"), 1000), 0o600))
+	_, err := anydriver.New(t.Context(), d.open(t, d.DSN(path)))
+	require.ErrorContains(t, err, "the file is not a SQLite database; give another path")
+}
+
+// busy: while another connection holds the write lock the store waits by
+// itself, whatever the handle's busy timeout.
+func (d Driver) busy(t *testing.T) {
+	t.Parallel()
+	db := d.open(t, d.Impatient(newPath(t)))
+	s := newStore(t, db)
+	holder, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = holder.Exec("DELETE FROM alotwebhook_migrations WHERE 0")
+	require.NoError(t, err)
+
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err == nil { // otherwise it began with the lock, and was refused at once
+		err = s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t)})
+		require.ErrorContains(t, err, "another process or transaction holds the write lock")
+		require.NoError(t, tx.Rollback())
+	}
+
+	done := make(chan error)
+	go func() { done <- s.Enqueue(context.Background(), []alotwebhook.Event{newEvent(t)}) }()
+	select {
+	case err := <-done:
+		require.Fail(t, "the lock was held", "%v", err)
+	default:
+	}
+	require.NoError(t, holder.Commit())
+	require.NoError(t, <-done)
+}
+
+// linksNoOtherDriver: the package and all that it imports is without modernc.org's driver.
+func linksNoOtherDriver(t *testing.T) {
+	t.Parallel()
+	deps, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "github.com/alot/alotwebhook/store/sqlite/anydriver").Output()
+	require.NoError(t, err)
+	require.Contains(t, string(deps), "github.com/alot/alotwebhook/store/sqlite/anydriver\n")
+	for _, dep := range strings.Fields(string(deps)) {
+		require.NotContains(t, dep, "modernc.org/")
+	}
+}
