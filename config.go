@@ -47,6 +47,15 @@ type Config struct {
 	// Defaults to 32, or InFlight if that is less.
 	InFlightPerEndpoint int
 
+	// Waiting is how many further attempts may be under way to receivers that take
+	// long: after 50 ms an attempt leaves its place among InFlight to the next one. An
+	// organization gets no more attempts while it has as many under way as there is
+	// room left for all others. A waiting attempt takes about 20 KiB of memory, 40 KiB
+	// over https, and a connection. At most 100,000; with a negative value for none,
+	// slow receivers hold the places of others.
+	// Defaults to 16 × InFlight.
+	Waiting int
+
 	// Lease is how long no other process claims a delivery that this one has claimed.
 	// After a crash, the deliveries in flight are sent again when it has passed. At least
 	// 2 × Timeout + 10 s: with less, deliveries would be sent twice.
@@ -207,6 +216,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.TLSTimeout = cmp.Or(cfg.TLSTimeout, 5*time.Second)
 	cfg.InFlight = cmp.Or(cfg.InFlight, 256)
 	cfg.InFlightPerEndpoint = cmp.Or(cfg.InFlightPerEndpoint, min(32, max(cfg.InFlight, 1)))
+	cfg.Waiting = max(0, cmp.Or(cfg.Waiting, min(16*cfg.InFlight, 100_000)))
 	cfg.Lease = cmp.Or(cfg.Lease, cfg.minLease())
 	cfg.PollInterval = cmp.Or(cfg.PollInterval, 200*time.Millisecond)
 	cfg.ShutdownTimeout = cmp.Or(cfg.ShutdownTimeout, cfg.Timeout+5*time.Second)
@@ -278,6 +288,7 @@ func (c *Config) checkRanges() error {
 	}{
 		{"InFlight", c.InFlight, 1, 10_000},
 		{"InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight},
+		{"Waiting", c.Waiting, 0, 100_000},
 		{"MaxPayload", c.MaxPayload, kib, 16 * mib},
 		{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
 		{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},

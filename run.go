@@ -4,26 +4,26 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/slots"
 )
 
-// run is one call of [Dispatcher.Run]: a claimer, up to InFlight workers and a
-// finisher, joined by channels. The claimer leases deliveries, a worker makes the
+// run is one call of [Dispatcher.Run]: a claimer, up to InFlight and Waiting workers and
+// a finisher, joined by channels. The claimer leases deliveries, a worker makes the
 // attempt of each, and the finisher stores the outcomes in batches.
 //
-// Memory grows with InFlight, never with the backlog: the channels are bounded, and
+// Memory grows with InFlight and Waiting, never with the backlog: the channels are bounded, and
 // whoever sends to a full one waits.
 type run struct {
 	d   *Dispatcher
 	cfg *Config
 
 	slots *slots.Slots
-	// jobs leads to the workers. It is never full: a slot is taken for each job, and
-	// the claimer takes at most twice InFlight slots, the capacity of jobs.
-	jobs chan Claimed
+	// jobs leads to the workers.
+	jobs chan job
 	// prefetch is how many deliveries to claim beyond InFlight. They wait in jobs for
 	// the next worker that is free. The claimer alone uses it.
 	prefetch int
@@ -33,14 +33,20 @@ type run struct {
 	// then the workers wait, and the claimer waits for them.
 	outcomes chan endpointOutcome
 
-	workers   int            // how many were started; the claimer alone uses it
-	working   sync.WaitGroup // counts the workers that have not ended
+	workers   atomic.Int64   // those that run; the claimer alone starts them
+	working   sync.WaitGroup // counts them, too
 	unwritten int            // outcomes given up; the finisher alone counts them
 
 	// attemptsCtx ends when the attempts under way are cut off, writesCtx when the
 	// finisher gives up on a store that fails.
 	attemptsCtx, writesCtx context.Context
 	cutOff, giveUp         context.CancelFunc
+}
+
+// job is a claimed delivery with the slot of its attempt.
+type job struct {
+	Claimed
+	slot *slots.Slot
 }
 
 // endpointOutcome is an outcome on its way to the store, with the endpoint under
@@ -54,8 +60,8 @@ func newRun(d *Dispatcher) *run {
 	r := &run{
 		d:        d,
 		cfg:      d.cfg,
-		slots:    slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint),
-		jobs:     make(chan Claimed, 2*d.cfg.InFlight),
+		slots:    slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting),
+		jobs:     make(chan job, 2*d.cfg.InFlight),
 		freed:    make(chan struct{}, 1),
 		outcomes: make(chan endpointOutcome, d.cfg.InFlight),
 	}
@@ -155,6 +161,7 @@ func (r *run) claim(ctx context.Context) {
 		for i := range got.Deliveries {
 			r.start(&got.Deliveries[i])
 		}
+		r.staff()
 		if len(got.Deliveries) > 0 {
 			poll.Reset()
 			continue
@@ -174,52 +181,71 @@ const claimTimeout = 10 * time.Second
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
-	room, busy := r.slots.Free()
+	room := r.slots.Free(r.prefetch)
+	if room.Limit == 0 {
+		return ClaimResult{}, nil
+	}
+	unlisted := room.Unlisted
+	if unlisted == 0 {
+		unlisted = -1
+	}
 	released := r.slots.Released()
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
-		Limit: room + r.prefetch, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease, Busy: busy,
+		Limit: room.Limit, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease,
+		Busy: room.Busy, Unlisted: unlisted, Withheld: room.Withheld,
 	})
 	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	return got, err
 }
 
-// awaitRoom returns true when it is time to claim: nothing is in flight, at least half
-// of InFlight and prefetch is free, or less is free and gather has passed. While
-// anything is in flight it first waits for a millisecond. It returns false when ctx is
+// awaitRoom returns true when it is time to claim: no attempt holds a slot, at least
+// half of InFlight and prefetch is free, or less is free and gather has passed. While
+// anything holds a slot it first waits for a millisecond. It returns false when ctx is
 // done.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
-	if r.slots.Used() > 0 && !pace.Pause(ctx, leastGather) {
+	if working, _ := r.slots.Working(); working > 0 && !pace.Pause(ctx, leastGather) {
 		return false
 	}
-	var timer *time.Timer
+	gathered := time.NewTimer(gather)
+	defer gathered.Stop()
 	most := r.cfg.InFlight + r.prefetch
 	for {
-		used := r.slots.Used()
-		if used <= most/2 {
+		r.staff()
+		working, next := r.slots.Working()
+		if working <= most/2 {
 			return ctx.Err() == nil
 		}
-		var timeUp <-chan time.Time
-		if used < most {
-			if timer == nil {
-				timer = time.NewTimer(gather)
-				defer timer.Stop()
-			}
-			timeUp = timer.C
+		timeUp := gathered.C
+		if working >= most {
+			timeUp = nil
 		}
 		select {
 		case <-ctx.Done():
 			return false
 		case <-r.freed:
+		case <-after(next):
 		case <-timeUp:
 			return true
 		}
 	}
 }
 
+// after is time.After, or nil for no time.
+func after(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
 // awaitWork waits after a claim that got nothing, until the next one may get something:
-// something was emitted or made due, an endpoint that had no free slot has one, or wait
-// has passed. It also returns when ctx is done.
+// something was emitted or made due, an endpoint that was refused a slot may have one, or
+// wait has passed. It also returns when ctx is done, and in time for jobs whose workers
+// wait for slow receivers.
 func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
+	if len(r.jobs) > 0 {
+		wait = min(wait, slots.Patience)
+	}
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	for {
@@ -238,27 +264,52 @@ func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// start takes a slot for a claimed delivery and queues it for the workers. It starts
-// another worker if there are fewer than slots in use, up to InFlight.
+// start takes a slot for a claimed delivery and queues it for the workers.
 func (r *run) start(c *Claimed) {
-	used := r.slots.Take(c.Endpoint.ID)
-	if used > r.workers && r.workers < r.cfg.InFlight {
-		r.workers++
+	j := job{*c, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID)}
+	select {
+	case r.jobs <- j:
+	default: // only if slow receivers hold the workers
+		r.staff()
+		r.jobs <- j
+	}
+}
+
+// mostWorkers is how many workers there may be: InFlight, and one for each attempt that
+// waits for a slow receiver.
+func (r *run) mostWorkers() int {
+	working, _ := r.slots.Working()
+	return r.cfg.InFlight + r.slots.Used() - working
+}
+
+// staff starts workers while there are fewer than slots in use and than there may be.
+func (r *run) staff() {
+	for most := min(r.slots.Used(), r.mostWorkers()); int(r.workers.Load()) < most; {
+		r.workers.Add(1)
 		r.working.Add(1)
 		go r.work()
 	}
-	r.jobs <- *c
 }
 
-// work makes attempts until the claimer has ended and no job is left.
+// work makes attempts until the claimer has ended and no job is left, or until there are
+// more workers than needed.
 func (r *run) work() {
 	defer r.working.Done()
-	for c := range r.jobs {
-		outcome, effect := r.attempt(&c)
-		r.slots.Release(c.Endpoint.ID, effect)
+	for j := range r.jobs {
+		outcome, effect := r.attempt(&j.Claimed)
+		r.slots.Release(j.slot, effect)
 		pace.Wake(r.freed)
-		r.outcomes <- endpointOutcome{outcome, c.Endpoint.ID}
+		r.outcomes <- endpointOutcome{outcome, j.Endpoint.ID}
+		if r.isSurplus() {
+			return
+		}
 	}
+}
+
+// isSurplus takes one off the number of workers if it is too large.
+func (r *run) isSurplus() bool {
+	n := r.workers.Load()
+	return int(n) > r.cfg.InFlight && int(n) > r.mostWorkers() && r.workers.CompareAndSwap(n, n-1)
 }
 
 const (

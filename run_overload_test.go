@@ -80,26 +80,40 @@ func TestHungEndpointDelaysNobody(t *testing.T) {
 
 func TestInFlightIsBounded(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		g := newGauge()
-		answer := slowly(100 * time.Millisecond)
-		net := &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
-			defer g.enter(r.URL.Host)()
-			return answer(r, n)
-		}}
-		w := newWorld(t, alotwebhook.Config{InFlight: 10, InFlightPerEndpoint: 3}, net)
-		for i := range 8 {
-			w.endpoint(t, fmt.Sprintf("e%d.example.com", i))
-		}
-		defer w.run(t)()
-		for range 50 {
-			w.emit(t)
-		}
-		time.Sleep(time.Minute)
-		require.Len(t, net.requests(), 400)
-		require.Equal(t, 10, g.peak(""))
-		require.LessOrEqual(t, g.peak("e0.example.com"), 3)
-	})
+	for name, c := range map[string]struct {
+		takes   time.Duration
+		waiting int
+		most    int
+	}{
+		"quick receivers":                  {10 * time.Millisecond, 0, 10},
+		"slow ones, which wait beside":     {100 * time.Millisecond, 5, 15},
+		"slow ones, where none may wait":   {100 * time.Millisecond, -1, 10},
+		"slow ones, and room for them all": {100 * time.Millisecond, 0, 24},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				g := newGauge()
+				answer := slowly(c.takes)
+				net := &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
+					defer g.enter(r.URL.Host)()
+					return answer(r, n)
+				}}
+				w := newWorld(t, alotwebhook.Config{InFlight: 10, InFlightPerEndpoint: 3, Waiting: c.waiting}, net)
+				for i := range 8 {
+					w.endpoint(t, fmt.Sprintf("e%d.example.com", i))
+				}
+				defer w.run(t)()
+				for range 50 {
+					w.emit(t)
+				}
+				time.Sleep(time.Minute)
+				require.Len(t, net.requests(), 400)
+				require.LessOrEqual(t, g.peak(""), c.most)
+				require.LessOrEqual(t, g.peak("e0.example.com"), 3)
+			})
+		})
+	}
 }
 
 // The statuses 429, 502, 503 and 504 and timeouts halve an endpoint's slots. Each success
@@ -126,6 +140,13 @@ func TestOverloadHalvesTheSlots(t *testing.T) {
 				w := newWorld(t, alotwebhook.Config{InFlightPerEndpoint: 16, Timeout: time.Second, Retry: alotwebhook.Schedule()}, net)
 				w.endpoint(t, "a.example.com")
 				defer w.run(t)()
+				healed.Store(true)
+				for range 200 {
+					w.emit(t)
+				}
+				time.Sleep(time.Minute)
+				require.Equal(t, 16, g.peak("a.example.com"), "earned by successes")
+				healed.Store(false)
 				for range 200 {
 					w.emit(t)
 				}

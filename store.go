@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -67,8 +68,8 @@ type Queue interface {
 	// Claim leases due deliveries of enabled endpoints and returns them with their
 	// payload and endpoint.
 	//
-	//   - It returns at most Limit deliveries, and of each endpoint at most
-	//     PerEndpoint − Busy[its id].
+	//   - It returns at most Limit deliveries, and of each endpoint at most as many as
+	//     [ClaimRequest.Free] says.
 	//   - Of an endpoint's deliveries, those that are due longest come first.
 	//   - Endpoints take turns. If several have due deliveries and free slots, each gets
 	//     its turn before any backlog is served further, and those that did not fit into
@@ -114,9 +115,25 @@ type ClaimRequest struct {
 	// Lease is how long no other claim returns the claimed deliveries.
 	Lease time.Duration
 	// Busy holds, by endpoint id, how many of the endpoint's slots are in use or
-	// withheld. An absent endpoint has all of them free; one with PerEndpoint or more
-	// has none.
+	// withheld. One with PerEndpoint or more has none free.
 	Busy map[string]int
+	// Unlisted is how many slots are free of an endpoint that Busy lacks. 0 stands for
+	// PerEndpoint, a negative number for none.
+	Unlisted int
+	// Withheld holds the ids of organizations whose endpoints have no slot free.
+	Withheld map[string]bool
+}
+
+// Free returns how many deliveries of an endpoint the claim may return. A store that
+// learns an endpoint's organization only by claiming may pass "" before.
+func (c ClaimRequest) Free(endpointID, organizationID string) int {
+	if c.Withheld[organizationID] {
+		return 0
+	}
+	if busy, ok := c.Busy[endpointID]; ok {
+		return max(c.PerEndpoint-busy, 0)
+	}
+	return max(cmp.Or(c.Unlisted, c.PerEndpoint), 0)
 }
 
 // ClaimResult is the result of a claim.

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 // Package slots says how many attempts a dispatcher may make at once: in all, for each
 // organization and to each endpoint.
 //
@@ -11,11 +10,6 @@
 //     is room left for all others. One alone may take half of the room, two a third each.
 //   - When the room is nearly used up, only endpoints get more that were quick lately.
 //   - An endpoint begins with a few attempts at once, and earns more by successes.
-=======
-// Package slots counts the attempts that a dispatcher makes at the same time, and
-// bounds them: in all, and to each endpoint. An endpoint that shows signs of overload
-// gets fewer.
->>>>>>> main
 package slots
 
 import (
@@ -25,7 +19,6 @@ import (
 	"time"
 )
 
-<<<<<<< HEAD
 // Patience is how long an attempt holds a slot before it counts as waiting.
 const Patience = 50 * time.Millisecond
 
@@ -44,16 +37,11 @@ const (
 
 // Slots counts the attempts under way. All methods may be called from many goroutines
 // at once.
-=======
-// Slots counts the attempts under way: each uses one slot. All methods may be called
-// by many goroutines at the same time.
->>>>>>> main
 type Slots struct {
 	inFlight, waiting, perEndpoint int
 
 	used, released atomic.Int64 // attempts: under way, and over
 
-<<<<<<< HEAD
 	mu            sync.Mutex
 	working       list.List // of *Slot: attempts that hold a slot, the oldest first
 	organizations map[string]int
@@ -87,35 +75,11 @@ func New(inFlight, perEndpoint, waiting int) *Slots {
 		inFlight: inFlight, perEndpoint: perEndpoint, waiting: waiting,
 		organizations: map[string]int{}, active: map[string]*endpoint{}, known: map[string]*endpoint{}, swept: time.Now(),
 	}
-=======
-	mu        sync.Mutex
-	endpoints map[string]*endpoint // only those with an attempt under way or a restriction
-	swept     time.Time            // the last time that sweep ran
-	opened    bool                 // the next result of Reopened
-}
-
-// endpoint holds the slots of one endpoint.
-type endpoint struct {
-	used  int       // its attempts under way
-	limit int       // how many it may have: at least 1, at most Slots.each
-	until time.Time // the end of a pause that its receiver asked for; zero for none
-	last  time.Time // the last change of limit
-}
-
-// forgetAfter is how long a lower limit lasts if no attempt changes it.
-const forgetAfter = 10 * time.Minute
-
-// New returns Slots that allow the given number of attempts in all, and to each
-// endpoint.
-func New(all, each int) *Slots {
-	return &Slots{all: all, each: each, endpoints: map[string]*endpoint{}, swept: time.Now()}
->>>>>>> main
 }
 
 // capacity is how many attempts may be under way in all.
 func (s *Slots) capacity() int { return s.inFlight + s.waiting }
 
-<<<<<<< HEAD
 // reserve is the room that only quick endpoints may use.
 func (s *Slots) reserve() int { return min(s.inFlight, s.capacity()/4) }
 
@@ -128,15 +92,6 @@ func (s *Slots) Released() int { return int(s.released.Load()) }
 // Working returns how many attempts hold a slot, and when the next of them becomes a
 // waiting one; 0 for never.
 func (s *Slots) Working() (n int, next time.Duration) {
-=======
-// Released returns how many slots have been given back since New.
-func (s *Slots) Released() int { return int(s.released.Load()) }
-
-// Take uses a slot of an endpoint, even if none is free, and returns how many slots
-// are in use in all. A caller that claims no more deliveries than [Slots.Free] says
-// never exceeds a limit.
-func (s *Slots) Take(endpointID string) int {
->>>>>>> main
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -147,7 +102,6 @@ func (s *Slots) Take(endpointID string) int {
 	return s.working.Len(), next
 }
 
-<<<<<<< HEAD
 func (s *Slots) waitingNow() int { return s.Used() - s.working.Len() }
 
 // age makes waiting attempts of those that have held their slots for too long.
@@ -202,24 +156,6 @@ type Effect struct {
 // Release gives back what an attempt held.
 func (s *Slots) Release(slot *Slot, f Effect) {
 	now := time.Now()
-=======
-// Effect is how the end of an attempt changes the limit of its endpoint. The zero
-// Effect changes nothing: the attempt was cut off, or failed without a sign of
-// overload.
-type Effect struct {
-	Succeeded  bool // adds one slot to a limit that was lowered
-	Overloaded bool // halves the limit, down to one slot
-	// Pause is how long the receiver asked to get no request. It has an effect with
-	// Overloaded only, and for an hour at most.
-	Pause time.Duration
-}
-
-// maxPause bounds how long one response can hold up the endpoint's other deliveries.
-const maxPause = time.Hour
-
-// Release gives back a slot that Take took, and applies the attempt's effect.
-func (s *Slots) Release(endpointID string, f Effect) {
->>>>>>> main
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot.elem != nil {
@@ -240,14 +176,9 @@ func (s *Slots) Release(endpointID string, f Effect) {
 	}
 }
 
-<<<<<<< HEAD
 // heed changes what is known of an endpoint after an attempt that took so long.
 func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
 	e.last, e.quick = now, took <= quickAttempt
-=======
-// heed applies the effect of an attempt to an endpoint.
-func (e *endpoint) heed(f Effect, each int) {
->>>>>>> main
 	switch {
 	case f.Overloaded:
 		e.limit, e.overloaded = max(1, e.limit/2), true
@@ -262,7 +193,6 @@ func (e *endpoint) heed(f Effect, each int) {
 	}
 }
 
-<<<<<<< HEAD
 // isHeldBack reports whether an endpoint may get less than one that nothing is known of.
 func (e *endpoint) isHeldBack(now time.Time, most int) bool {
 	return e.limit < min(firstLimit, most) || now.Before(e.until)
@@ -279,10 +209,6 @@ func (s *Slots) rest(id string, e *endpoint) {
 
 // Reopened reports whether somebody who was refused a slot may get one since Reopened or
 // Free was last called.
-=======
-// Reopened reports whether an endpoint got a free slot that had none. It reports what
-// happened since the last call of Reopened or Free.
->>>>>>> main
 func (s *Slots) Reopened() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -291,27 +217,20 @@ func (s *Slots) Reopened() bool {
 	return opened
 }
 
-<<<<<<< HEAD
 // Room is what may be claimed.
 type Room struct {
 	// Limit is how many attempts may begin in all.
 	Limit int
-	// PerEndpoint is how many attempts may begin to an endpoint that Endpoints lacks.
-	PerEndpoint int
-	// Endpoints has the attempts that may begin by endpoint, 0 included.
-	Endpoints map[string]int
-	// Organizations has those that get nothing now.
-	Organizations map[string]bool
+	// Busy holds, by endpoint, how many of its slots are in use or withheld.
+	Busy map[string]int
+	// Unlisted is how many attempts may begin to an endpoint that Busy lacks.
+	Unlisted int
+	// Withheld has the organizations that get nothing now.
+	Withheld map[string]bool
 }
 
 // Free returns the room for further attempts, with ahead more than that in all.
 func (s *Slots) Free(ahead int) Room {
-=======
-// Free returns how many slots are free in all, and, for each endpoint, how many of its
-// slots are in use or withheld. All slots of an endpoint that is missing in busy are
-// free.
-func (s *Slots) Free() (room int, busy map[string]int) {
->>>>>>> main
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -321,31 +240,31 @@ func (s *Slots) Free() (room int, busy map[string]int) {
 	}
 	left := s.capacity() - s.Used()
 	r := Room{
-		Limit:         max(min(s.inFlight+ahead-s.working.Len(), left+ahead), 0),
-		PerEndpoint:   min(firstLimit, s.perEndpoint),
-		Endpoints:     make(map[string]int, len(s.active)),
-		Organizations: map[string]bool{},
+		Limit:    max(min(s.inFlight+ahead-s.working.Len(), left+ahead), 0),
+		Busy:     make(map[string]int, len(s.active)),
+		Unlisted: min(firstLimit, s.perEndpoint),
+		Withheld: map[string]bool{},
 	}
-	scarce := left <= s.reserve()
+	shared := s.waiting > 0 // where nobody may wait, each place is anybody's
+	scarce := shared && left <= s.reserve()
 	for id, e := range s.active {
-		r.Endpoints[id] = e.free(now, scarce)
+		r.Busy[id] = s.perEndpoint - e.free(now, scarce)
 	}
 	if scarce {
-		r.PerEndpoint = 0
+		r.Unlisted = 0
 		for id, e := range s.known {
-			r.Endpoints[id] = e.free(now, scarce)
+			r.Busy[id] = s.perEndpoint - e.free(now, scarce)
 		}
 	}
 	for id, used := range s.organizations {
-		if used >= left {
-			r.Organizations[id] = true
+		if shared && used >= left {
+			r.Withheld[id] = true
 		}
 	}
-	s.opened, s.refused = false, scarce || len(r.Organizations) > 0
+	s.opened, s.refused = false, scarce || len(r.Withheld) > 0
 	return r
 }
 
-<<<<<<< HEAD
 func (e *endpoint) free(now time.Time, scarce bool) int {
 	if now.Before(e.until) || scarce && !e.quick {
 		return 0
@@ -354,10 +273,6 @@ func (e *endpoint) free(now time.Time, scarce bool) int {
 }
 
 // sweep forgets pauses that are over, and endpoints that nothing was sent to for long.
-=======
-// sweep ends the pauses that are over. It forgets endpoints without attempts whose
-// limit has not changed for forgetAfter.
->>>>>>> main
 func (s *Slots) sweep(now time.Time) {
 	s.swept = now
 	for id, e := range s.active {

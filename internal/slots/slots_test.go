@@ -32,11 +32,15 @@ func take(s *slots.Slots, organization, endpoint string, n int) []*slots.Slot {
 
 // free is how many more attempts an endpoint may have.
 func free(s *slots.Slots, endpoint string) int {
-	r := s.Free(0)
-	if n, ok := r.Endpoints[endpoint]; ok {
-		return n
+	return freeIn(s.Free(0), endpoint)
+}
+
+// freeIn is that in the room where each endpoint has 32 slots.
+func freeIn(r slots.Room, endpoint string) int {
+	if busy, ok := r.Busy[endpoint]; ok {
+		return 32 - busy
 	}
-	return r.PerEndpoint
+	return r.Unlisted
 }
 
 // prove makes an endpoint one with many quick successes.
@@ -50,50 +54,54 @@ func prove(s *slots.Slots, endpoints ...string) {
 
 func TestSlotsAreCounted(t *testing.T) {
 	t.Parallel()
-	s := slots.New(8, 4, 100)
-	a := take(s, "org", "a", 2)
-	take(s, "org", "b", 1)
-	require.Equal(t, 3, s.Used())
-	require.Equal(t, slots.Room{
-		Limit: 5, PerEndpoint: 4, Endpoints: map[string]int{"a": 2, "b": 3}, Organizations: map[string]bool{},
-	}, s.Free(0))
-	require.Equal(t, 7, s.Free(2).Limit, "claimed ahead")
-	s.Release(a[0], success)
-	require.Equal(t, 2, s.Used())
-	require.Equal(t, 1, s.Released())
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(8, 4, 100)
+		a := take(s, "org", "a", 2)
+		take(s, "org", "b", 1)
+		require.Equal(t, 3, s.Used())
+		require.Equal(t, slots.Room{Limit: 5, Busy: map[string]int{"a": 2, "b": 1}, Unlisted: 4, Withheld: map[string]bool{}}, s.Free(0))
+		require.Equal(t, 7, s.Free(2).Limit, "claimed ahead")
+		s.Release(a[0], success)
+		require.Equal(t, 2, s.Used())
+		require.Equal(t, 1, s.Released())
+	})
 }
 
 func TestEndpointsEarnTheirSlots(t *testing.T) {
 	t.Parallel()
-	s := slots.New(100, 32, 100)
-	for _, limit := range []int{4, 8, 16, 32, 32} {
-		slot := s.Take("org", "a")
-		require.Equal(t, limit-1, free(s, "a"))
-		s.Release(slot, success)
-	}
-	small := slots.New(100, 3, 100)
-	require.Equal(t, 3, free(small, "a"), "never more than each endpoint may have")
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(100, 32, 100)
+		for _, limit := range []int{4, 8, 16, 32, 32} {
+			slot := s.Take("org", "a")
+			require.Equal(t, limit-1, free(s, "a"))
+			s.Release(slot, success)
+		}
+		small := slots.New(100, 3, 100)
+		require.Equal(t, 3, free(small, "a"), "never more than each endpoint may have")
+	})
 }
 
 func TestOverloadHalvesAndSuccessGivesBack(t *testing.T) {
 	t.Parallel()
-	s := slots.New(100, 32, 100)
-	prove(s, "a")
-	limit := func() int {
-		slot := s.Take("org", "a")
-		defer s.Release(slot, slots.Effect{})
-		return free(s, "a") + 1
-	}
-	for _, want := range []int{16, 8, 4, 2, 1, 1} {
-		attempt(s, "a", overload)
-		require.Equal(t, want, limit())
-	}
-	for want := 2; want <= 32; want++ {
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(100, 32, 100)
+		prove(s, "a")
+		limit := func() int {
+			slot := s.Take("org", "a")
+			defer s.Release(slot, slots.Effect{})
+			return free(s, "a") + 1
+		}
+		for _, want := range []int{16, 8, 4, 2, 1, 1} {
+			attempt(s, "a", overload)
+			require.Equal(t, want, limit())
+		}
+		for want := 2; want <= 32; want++ {
+			attempt(s, "a", success)
+			require.Equal(t, want, limit())
+		}
 		attempt(s, "a", success)
-		require.Equal(t, want, limit())
-	}
-	attempt(s, "a", success)
-	require.Equal(t, 32, limit())
+		require.Equal(t, 32, limit())
+	})
 }
 
 func TestPauseWithholdsAllSlots(t *testing.T) {
@@ -157,13 +165,9 @@ func TestPatience(t *testing.T) {
 func fill(s *slots.Slots, organization string, endpoints int) (taken int) {
 	for idle := 0; idle < 20; idle++ {
 		room := s.Free(0)
-		for i := 0; i < endpoints && room.Limit > 0 && !room.Organizations[organization]; i++ {
+		for i := 0; i < endpoints && room.Limit > 0 && !room.Withheld[organization]; i++ {
 			id := fmt.Sprint(organization, "-", i)
-			n, ok := room.Endpoints[id]
-			if !ok {
-				n = room.PerEndpoint
-			}
-			if n > 0 {
+			if freeIn(room, id) > 0 {
 				s.Take(organization, id)
 				room.Limit--
 				taken++
@@ -186,8 +190,8 @@ func TestAnOrganizationLeavesRoom(t *testing.T) {
 		require.InDelta(t, capacity/2, first, 256)
 		room := s.Free(0)
 		require.Equal(t, 256, room.Limit, "all slots are free again")
-		require.True(t, room.Organizations["bad"])
-		require.Equal(t, 4, room.PerEndpoint, "for endpoints that nothing is known of, too")
+		require.True(t, room.Withheld["bad"])
+		require.Equal(t, 4, room.Unlisted, "for endpoints that nothing is known of, too")
 
 		second := fill(s, "worse", 3_000)
 		require.InDelta(t, (capacity-first)/2, second, 256)
@@ -211,10 +215,10 @@ func TestQuickEndpointsKeepAReserve(t *testing.T) {
 		time.Sleep(slots.Patience)
 		room := s.Free(0)
 		require.Equal(t, 256, room.Limit)
-		require.Zero(t, room.PerEndpoint)
-		require.Equal(t, 32, room.Endpoints["quick-1"])
-		require.Equal(t, 32, room.Endpoints["quick-2"])
-		require.False(t, room.Organizations["org-of-quick"])
+		require.Zero(t, room.Unlisted)
+		require.Equal(t, 32, freeIn(room, "quick-1"))
+		require.Equal(t, 32, freeIn(room, "quick-2"))
+		require.False(t, room.Withheld["org-of-quick"])
 
 		for range 100 { // for as long as they are quick
 			taken := take(s, "org-of-quick", "quick-1", 32)
@@ -239,39 +243,45 @@ func slowed(s *slots.Slots, endpoint string) *slots.Slot {
 // One organization alone has the whole process, whether its receivers take long or not.
 func TestAnOrganizationAloneFillsTheProcess(t *testing.T) {
 	t.Parallel()
-	s := slots.New(256, 32, 4096)
-	for i := range 8 {
-		prove(s, fmt.Sprint("a-", i))
-		take(s, "org", fmt.Sprint("a-", i), 32)
-	}
-	require.Equal(t, 256, s.Used())
-	require.Zero(t, s.Free(0).Limit)
-	require.Empty(t, s.Free(0).Organizations)
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(256, 32, 4096)
+		for i := range 8 {
+			prove(s, fmt.Sprint("a-", i))
+			take(s, "org", fmt.Sprint("a-", i), 32)
+		}
+		require.Equal(t, 256, s.Used())
+		require.Zero(t, s.Free(0).Limit)
+		require.Empty(t, s.Free(0).Withheld)
+	})
 }
 
 func TestReopened(t *testing.T) {
 	t.Parallel()
-	s := slots.New(8, 2, 100)
-	a, b := take(s, "org", "a", 2), take(s, "org", "b", 1)
-	require.False(t, s.Reopened())
-	s.Release(b[0], success)
-	require.False(t, s.Reopened(), "b had a free slot before")
-	s.Release(a[0], success)
-	require.True(t, s.Reopened())
-	require.False(t, s.Reopened(), "it reports once")
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(8, 2, 100)
+		a, b := take(s, "org", "a", 2), take(s, "org", "b", 1)
+		require.False(t, s.Reopened())
+		s.Release(b[0], success)
+		require.False(t, s.Reopened(), "b had a free slot before")
+		s.Release(a[0], success)
+		require.True(t, s.Reopened())
+		require.False(t, s.Reopened(), "it reports once")
 
-	s.Take("org", "a")
-	s.Release(a[1], overload)
-	require.False(t, s.Reopened(), "the limit went down with it")
+		s.Take("org", "a")
+		s.Release(a[1], overload)
+		require.False(t, s.Reopened(), "the limit went down with it")
+	})
 }
 
 // Whoever was refused for the sake of others is asked again when anybody ends.
 func TestReopenedAfterARefusal(t *testing.T) {
 	t.Parallel()
-	s := slots.New(4, 4, 0)
-	taken := append(take(s, "org", "a", 2), take(s, "other", "b", 1)...)
-	require.True(t, s.Free(0).Organizations["org"])
-	require.False(t, s.Reopened())
-	s.Release(taken[2], success)
-	require.True(t, s.Reopened())
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(2, 2, 2)
+		taken := append(take(s, "org", "a", 2), take(s, "other", "b", 1)...)
+		require.True(t, s.Free(0).Withheld["org"])
+		require.False(t, s.Reopened())
+		s.Release(taken[2], success)
+		require.True(t, s.Reopened())
+	})
 }

@@ -58,7 +58,7 @@ func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int
 	takers = make([]taker, 0, min(c.Limit, s.turns.Len()))
 	for elem := s.turns.Front(); elem != nil && len(takers) < c.Limit; elem = elem.Next() {
 		e := elem.Value.(*storedEndpoint)
-		if free := c.PerEndpoint - c.Busy[e.ID]; free > 0 {
+		if free := c.Free(e.ID, e.OrganizationID); free > 0 {
 			takers = append(takers, taker{e, free})
 			expected += min(free, e.dueNow.Len())
 		}

@@ -267,6 +267,9 @@ func (s *Store) settlePicks(picks []pick, rows []row, now, until time.Time, take
 	}
 	for _, p := range picks {
 		g := by[p.lane.key]
+		if cached, ok := s.endpoints[p.lane.key]; ok {
+			s.lanes.belongs(p.lane, cached.endpoint.OrganizationID)
+		}
 		s.lanes.settle(p, g.n, g.last, now, until)
 	}
 }

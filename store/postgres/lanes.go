@@ -40,6 +40,8 @@ func (p place) before(q place) bool {
 type lane struct {
 	key int64  // of the endpoint's row
 	id  string // the endpoint's id
+	// organization is the endpoint's, "" before the first claim of the lane.
+	organization string
 	// start is where the next claim begins its search. As far as this process
 	// knows, no delivery that may be claimed stands before it.
 	start place
@@ -171,7 +173,7 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 	most := max(1, room/leastTurns)
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
-		if free := c.PerEndpoint - c.Busy[l.id] - taken[l.key]; free > 0 {
+		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 {
 			picks = append(picks, pick{l, l.start, free})
 			expected += min(free, l.depth, most)
 		}
@@ -192,6 +194,13 @@ func (ls *lanes) wake(now time.Time) {
 		ls.setNext(l, time.Time{})
 		ls.setTurn(l, true)
 	}
+}
+
+// belongs notes whose a lane's endpoint is.
+func (ls *lanes) belongs(l *lane, organization string) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l.organization = organization
 }
 
 // settle notes what a pick gave: n deliveries, the last of which stood at last.

@@ -177,7 +177,7 @@ func (c *claim) nextTakers(w *walk) (takers []*taker, more bool, err error) {
 			if err != nil {
 				return nil, false, err
 			}
-			if free := c.PerEndpoint - c.Busy[e.ID]; free > 0 {
+			if free := c.Free(e.ID, e.OrganizationID); free > 0 {
 				takers = append(takers, &taker{ref: f.ref, endpoint: e, free: free})
 			}
 		}
