@@ -2,12 +2,12 @@ package storetest
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 var historyRules = []rule{
@@ -142,12 +142,9 @@ func historyListsAsOne(t *trial) {
 func eventAt(t *trial, org, eventType string, at time.Time) alotwebhook.Event {
 	t.Helper()
 	event := newEvent(t, org, eventType)
-	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
-	var ms [10]byte // two zero bits and the 48 of the UUIDv7's milliseconds
-	for i, rest := len(ms)-1, at.UnixMilli(); i >= 0; i, rest = i-1, rest>>5 {
-		ms[i] = digits[rest&31]
-	}
-	event.ID = "evt_" + string(ms[:]) + strings.TrimPrefix(event.ID, "evt_")[len(ms):]
+	// An id begins with its millisecond: those ten characters of the least id of then.
+	const begin = len("evt_") + 10
+	event.ID = typeid.First("evt", at)[:begin] + event.ID[begin:]
 	return event
 }
 
