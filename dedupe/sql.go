@@ -181,10 +181,11 @@ func (s *SQL) Tx(tx sqltx.Tx) *Tx { return &Tx{s, tx} }
 // or is about to. What is no transaction, nil and *sql.DB among it, is an
 // [*alotwebhook.FieldError].
 func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
-	if err := sqltx.Check(t.tx); err != nil {
+	tx, err := sqltx.Of(t.tx)
+	if err != nil {
 		return err
 	}
-	return t.s.complete(ctx, t.tx, c)
+	return t.s.complete(ctx, tx, c)
 }
 
 // CompleteStatement is the statement by which [Tx.Complete] marks the claim's
