@@ -73,13 +73,13 @@ func TestCheckWrongReceiver(t *testing.T) {
 	defer s.Close()
 	code, out, _ := run(t, "", "check", s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: it answered 200 OK, not 4xx\n"+
-		"    right:  A request without a signature is refused with 401, however good it looks.\n    change: Verify the signature before anything else")
+	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: the response was 200 OK; the status must be 4xx\n"+
+		"    right:  A request without a signature is refused with 401, even if it is good otherwise.\n    change: Verify the signature before anything else")
 	require.Regexp(t, `\nFaults found by \d+ of \d+ checks\.\n`, out)
 
 	code, out, _ = run(t, "", "check", "--json", s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, `"ok":false,"problem":"sent a request without a signature: it answered 200 OK, not 4xx"`)
+	require.Contains(t, out, `"ok":false,"problem":"sent a request without a signature: the response was 200 OK; the status must be 4xx"`)
 }
 
 func TestCheckNobody(t *testing.T) {
@@ -88,9 +88,9 @@ func TestCheckNobody(t *testing.T) {
 	s.Close()
 	code, out, _ := run(t, "", "check", s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no answer: dial tcp ")
-	require.Contains(t, out, "Does it run at this URL")
-	require.Contains(t, out, "\n– 38 checks  not made: the receiver does not answer\n", "one line, under which the fault does not get lost")
+	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no response: dial tcp ")
+	require.Contains(t, out, "Does the receiver run at this URL")
+	require.Contains(t, out, "\n– 38 checks  not made: the receiver does not respond\n", "one line, under which the fault does not get lost")
 	require.NotContains(t, out, "– unsigned")
 }
 
