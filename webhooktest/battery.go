@@ -120,9 +120,9 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 
 // Check runs the battery against any receiver and returns a finding for each check, in a
 // fixed order. It sends the requests by do, which several goroutines call at once; the Do
-// method of an [http.Client] that does not follow redirects is one. The error of do is a
-// problem of the check, too. Check reads up to 64 KiB of each response's body and closes
-// it.
+// method of an [http.Client] that does not follow redirects is one. It reads up to 64 KiB
+// of each response's body and closes it. A setting that is wrong is a finding with the
+// name "settings", and then no check is made.
 //
 // Unlike [Battery.CheckReceiver], it sends no signature with white space around it:
 // HTTP drops such white space on the way.

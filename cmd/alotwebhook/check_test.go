@@ -35,7 +35,7 @@ func TestCheckRightReceiver(t *testing.T) {
 	code, out, says := run(t, "", "check", s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
-	require.Contains(t, out, "– too-old  not made: no MaxAge is given")
+	require.Contains(t, out, "– too-old  not made: MaxAge is not set")
 	require.Contains(t, out, "\nNo fault was found.\n")
 	require.Empty(t, says)
 	require.NotContains(t, out, string(secret))
