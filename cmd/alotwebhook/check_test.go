@@ -109,8 +109,8 @@ func TestCheckCutShort(t *testing.T) {
 	defer s.Close()
 	run := newSession(strings.NewReader(""), withSecret)
 	require.Equal(t, exitFailed, run.app.run(ctx, []string{"check", s.URL}))
-	require.Contains(t, run.out.String(), "not made: the battery was ended")
-	require.Contains(t, run.out.String(), "found:  the battery was ended in the middle of this check: context canceled")
+	require.Contains(t, run.out.String(), "not made: the battery was stopped")
+	require.Contains(t, run.out.String(), "found:  the battery was stopped in the middle of this check: context canceled")
 	require.NotContains(t, run.out.String(), "Verify the raw bytes", "what is no fault of the receiver")
 	require.Contains(t, run.err.String(), "ended before all checks were made")
 }
