@@ -183,10 +183,11 @@ func (s *SQL) Tx(tx sqltx.Tx) *Tx { return &Tx{s, tx} }
 // or is about to. An [*alotwebhook.FieldError] refuses a tx that is nil or no
 // transaction, such as a *sql.DB.
 func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
-	if err := sqltx.Check(t.tx); err != nil {
+	tx, err := sqltx.Of(t.tx)
+	if err != nil {
 		return err
 	}
-	return t.s.complete(ctx, t.tx, c)
+	return t.s.complete(ctx, tx, c)
 }
 
 // CompleteStatement returns the statement that [Tx.Complete] executes, with its

@@ -15,13 +15,14 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// received is a request as it came over the wire.
+// received is a request as it arrived.
 type received struct {
 	header http.Header
 	body   string
 }
 
-// deliver sends one event to a receiver on loopback and returns what came there.
+// deliver makes a dispatcher send one event to a receiver on loopback, and returns the
+// request that arrived there.
 func deliver(t *testing.T, secret alotwebhook.Secret) received {
 	t.Helper()
 	arrived := make(chan received, 1)

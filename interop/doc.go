@@ -1,5 +1,5 @@
-// Package interop has tests alone: against the published libraries of Standard
-// Webhooks for Go and JavaScript, both ways, and of the verifiers in other
-// languages that examples/receiver shows. They are a module of their own for the
-// sake of the libraries that they need.
+// Package interop consists of tests. They compare this library, in both directions, with
+// the published Standard Webhooks libraries for Go and JavaScript, and test the receivers
+// in other languages of examples/receiver. They are a module of their own because they
+// need those libraries.
 package interop

@@ -19,7 +19,7 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// The receivers of examples/receiver in other languages.
+// receivers are the receivers of examples/receiver in other languages.
 var receivers = map[string]struct{ interpreter, file, cases string }{
 	"JavaScript": {"node", "javascript/receiver.mjs", "scripts/cases.mjs"},
 	"Python":     {"python3", "python/receiver.py", "scripts/cases.py"},
@@ -50,7 +50,7 @@ func TestReceiversVerifyTheCases(t *testing.T) {
 	}
 }
 
-func TestReceiversAnswer(t *testing.T) {
+func TestReceiversRespondWithTheRightStatus(t *testing.T) {
 	t.Parallel()
 	const secret = "пароль"
 	body := bodies["an event"]
@@ -83,7 +83,7 @@ func TestReceiversAnswer(t *testing.T) {
 				{"no text", "POST", badType, http.Header{"X-Alot-Signature": {sign(badType)}}, []int{400}},
 				{"with a byte order mark", "POST", "\ufeff" + body, http.Header{"X-Alot-Signature": {sign("\ufeff" + body)}}, []int{400}},
 				{"GET", "GET", "", nil, []int{405, 501}},
-				{"good after all", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}}, []int{200, 204}},
+				{"good again", "POST", body, http.Header{"X-Alot-Signature": {sign(body)}}, []int{200, 204}},
 			} {
 				require.Contains(t, c.statuses, send(t, c.method, url, c.body, c.header), c.name)
 			}
@@ -98,8 +98,8 @@ func TestReceiversAnswer(t *testing.T) {
 	}
 }
 
-// They pass the battery, and act on no event twice, even on one that comes
-// several times at once.
+// The receivers pass the battery, and handle no event twice, even if it comes several times
+// at once.
 func TestReceiversPassTheBattery(t *testing.T) {
 	t.Parallel()
 	const secret = "your-signing-secret"
@@ -109,7 +109,7 @@ func TestReceiversPassTheBattery(t *testing.T) {
 			url, output := start(t, program(t, r.interpreter), example(t, r.file), secret)
 			battery := webhooktest.Battery{
 				Secret: secret, URL: url, MaxBodyBytes: 1 << 20, Timeout: patience,
-				Skip: []string{"duplicate-keys"}, // the parsers of both languages take the last
+				Skip: []string{"duplicate-keys"}, // the JSON parsers of both languages cannot tell
 			}
 			findings := battery.Check(t.Context(), http.DefaultClient.Do)
 			for _, f := range findings {
@@ -126,7 +126,7 @@ func TestReceiversPassTheBattery(t *testing.T) {
 					return
 				}
 			}
-			t.Fatal("the receiver ended")
+			t.Fatal("the receiver has ended")
 		})
 	}
 }
@@ -146,7 +146,8 @@ func send(t *testing.T, method, url, body string, h http.Header) int {
 	return resp.StatusCode
 }
 
-// promise sends the header of a request with a body of n bytes, and none of them.
+// promise sends the headers of a request with a Content-Length of n, and no body. It returns
+// the status.
 func promise(t *testing.T, url string, n int) int {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), patience)
@@ -171,8 +172,8 @@ func start(t *testing.T, interpreter, file, secret string) (url string, output <
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Wait() }) // the test's context ends it
-	lines := make(chan string, 256)      // more than a test has handled
+	t.Cleanup(func() { _ = cmd.Wait() }) // the context of the test ends the process
+	lines := make(chan string, 256)      // more lines than a test prints
 	go func() {
 		defer close(lines)
 		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {

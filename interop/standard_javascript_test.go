@@ -11,7 +11,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// jsRequest asks javascript/standard.js to verify, or without headers to sign.
+// jsRequest is a request to javascript/standard.js: to verify, or, without headers, to sign.
 type jsRequest struct {
 	Secret    string            `json:"secret"`
 	ID        string            `json:"id,omitempty"`
@@ -22,6 +22,7 @@ type jsRequest struct {
 
 type jsAnswer struct{ Signature, Error string }
 
+// flat returns a header as the library takes it.
 func flat(h http.Header) map[string]string {
 	m := map[string]string{}
 	for name := range h {

@@ -15,18 +15,19 @@ import (
 
 const eventID = "evt_01jcc7wjz3e4qv8x5k2m9n6p0r"
 
-// The secrets that an endpoint can have, each in the form that our side is given.
+// secrets are secrets of every form that an endpoint can have.
 var secrets = map[string]alotwebhook.Secret{
 	"made here":       alotwebhook.NewSecret(),
 	"without padding": "whsec_" + alotwebhook.Secret(strings.TrimRight(string(alotwebhook.NewSecret()[len("whsec_"):]), "=")),
 	"short":           "s",
-	"one's own":       "your-signing-secret",
+	"chosen":          "your-signing-secret",
 	"not ASCII":       "Пароль, été, 秘密, 🔑",
 	"longer":          alotwebhook.Secret(strings.Repeat("longer than a block, ", 12) + "."),
 	"not base64":      "whsec_not base64!",
 	"a library's own": "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 }
 
+// bodies are texts that are signed.
 var bodies = map[string]string{
 	"an event":  `{"id":"` + eventID + `","type":"candidate.completed","timestamp":"2026-05-25T14:23:00.000Z","organizationId":"org_123","data":{"score":82}}`,
 	"not ASCII": `{"candidateName":"Zoë 李 🎉 <&>"}`,
@@ -43,6 +44,7 @@ func header(id string, at time.Time, signature string) http.Header {
 	return h
 }
 
+// verifierOf returns our verifier.
 func verifierOf(t testing.TB, secret alotwebhook.Secret) *alotwebhook.Verifier {
 	t.Helper()
 	v, err := alotwebhook.NewVerifier(secret)
@@ -50,6 +52,7 @@ func verifierOf(t testing.TB, secret alotwebhook.Secret) *alotwebhook.Verifier {
 	return v.AcceptStandard(&alotwebhook.StandardConfig{Only: true})
 }
 
+// libraryOf returns the library's verifier.
 func libraryOf(t testing.TB, secret alotwebhook.Secret) *standardwebhooks.Webhook {
 	t.Helper()
 	library, err := standardwebhooks.NewWebhook(string(secret.Standard()))
@@ -76,7 +79,7 @@ func TestGoLibrary(t *testing.T) {
 	}
 }
 
-// A secret that was made here is given to the library as it is.
+// The library takes a secret of NewSecret unchanged.
 func TestGoLibraryTakesOurSecret(t *testing.T) {
 	t.Parallel()
 	secret, now, body := alotwebhook.NewSecret(), time.Now(), []byte(bodies["an event"])
@@ -85,7 +88,7 @@ func TestGoLibraryTakesOurSecret(t *testing.T) {
 	require.NoError(t, library.Verify(body, header(eventID, now, alotwebhook.SignStandard(body, eventID, now, secret))))
 }
 
-// What one refuses the other does, and for the same reason.
+// Both sides accept the same requests, and refuse the others for the same reasons.
 func TestGoLibraryRefusesTheSame(t *testing.T) {
 	t.Parallel()
 	const secret alotwebhook.Secret = "your-signing-secret"
@@ -124,8 +127,8 @@ func TestGoLibraryRefusesTheSame(t *testing.T) {
 	}
 }
 
-// What we accept, the library does too. Ours is the stricter one: one spelling of
-// the time, no dot in the id, each header once.
+// The library accepts every request that we accept. The reverse does not hold: we accept
+// only one spelling of the time, no dot in the id, and each header once.
 func FuzzAgainstGoLibrary(f *testing.F) {
 	const secret alotwebhook.Secret = "your-signing-secret"
 	library, ours := libraryOf(f, secret), verifierOf(f, secret)

@@ -17,8 +17,8 @@ import (
 // no measure of how fast anything is.
 const patience = 10 * time.Minute
 
-// missing skips a test that needs what is not here, and fails it under CI, where
-// .ci/run installs everything.
+// missing skips a test that needs a program or library that is not installed. In CI it
+// fails the test, because .ci/run installs all of them.
 func missing(t *testing.T, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
@@ -27,7 +27,7 @@ func missing(t *testing.T, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// program finds an interpreter.
+// program returns the path of an interpreter.
 func program(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -37,7 +37,8 @@ func program(t *testing.T, name string) string {
 	return path
 }
 
-// ask runs a program that answers one JSON text with another.
+// ask runs a program, with question as JSON on its standard input, and decodes its standard
+// output into answer.
 func ask(t *testing.T, question, answer any, dir, name string, args ...string) {
 	t.Helper()
 	input, err := json.Marshal(question)

@@ -154,8 +154,8 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// explain returns the problem that the customer gets for an error. An error that is
-// not the customer's is logged, and its problem tells no more than that.
+// explain returns the problem that the customer gets for an error. An error that the
+// customer cannot mend is logged, and its problem says nothing about it.
 func (a *api) explain(r *http.Request, err error) *problem {
 	var p *problem
 	if errors.As(err, &p) {

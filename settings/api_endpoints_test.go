@@ -83,7 +83,7 @@ func TestBadEndpoints(t *testing.T) {
 		// These bodies can be read, but a value is not accepted.
 		{`{}`, 422, []string{"url"}, "url is missing"},
 		{`{"url":"","events":["candidate.invited"]}`, 422, []string{"url"}, "url is missing"},
-		{`{"url":"http://example.com/","events":["candidate.invited"]}`, 422, []string{"url"}, "only https"},
+		{`{"url":"http://example.com/","events":["candidate.invited"]}`, 422, []string{"url"}, "https URLs only"},
 		{`{"url":"https://127.0.0.1/","events":["candidate.invited"]}`, 422, []string{"url"}, "blocked"},
 		{`{"url":"https://user:` + secret + `@example.com/","events":["candidate.invited"]}`, 422, []string{"url"}, "password"},
 		{`{"url":"https://example.com/"}`, 422, []string{"events"}, "at least one"},

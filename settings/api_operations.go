@@ -8,7 +8,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// maxOverlap is how long before it takes effect a rotation can be ordered.
+// maxOverlap is how far ahead of now a rotation may take effect.
 const maxOverlap = 30 * 24 * time.Hour
 
 // rotateSecret gives the endpoint its next secret. If the secret was generated, it is

@@ -76,8 +76,8 @@ func causesOf(reasons map[alotwebhook.FailureReason]int64) (causes []cause) {
 	return causes
 }
 
-// height returns the height of n attempts if most attempts have full height. Even a
-// single attempt is high enough to be seen.
+// height scales a number of attempts, so that the number most has the height full.
+// Even a single attempt is high enough to be seen.
 func height(n, most int64, full int) int {
 	if n == 0 {
 		return 0

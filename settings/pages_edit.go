@@ -46,7 +46,7 @@ func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 	return f
 }
 
-// fill puts what was filled in back into the form, but for the secret, which is never
+// fill puts what was filled in back into the form, except for the secret, which is never
 // sent back.
 func (f *endpointForm) fill(given *form) {
 	f.URL, f.Description, f.Problems = given.get("url"), given.get("description"), given.problems

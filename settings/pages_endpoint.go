@@ -78,8 +78,8 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 	return err
 }
 
-// recentRecovery returns the recovery of an endpoint if it is running or has ended recently,
-// or nil.
+// recentRecovery returns the recovery of an endpoint if it is running or has ended
+// recently, and nil otherwise.
 func (v *visit) recentRecovery(endpointID string) (*alotwebhook.Recovery, error) {
 	recovery, err := v.dispatcher.Recovery(v.r.Context(), endpointID)
 	switch {

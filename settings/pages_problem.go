@@ -9,7 +9,7 @@ import (
 
 var (
 	errNotSignedIn = pageProblem(http.StatusUnauthorized, "You are not signed in", "Sign in, then come back to this page.")
-	errNoPage      = pageProblem(http.StatusNotFound, "There is nothing here", "Check the address. An endpoint may have been deleted; a delivery may be older than the history.")
+	errNoPage      = pageProblem(http.StatusNotFound, "There is nothing here", "Check the address. The endpoint may have been deleted, or the delivery may be too old for the history.")
 	errMethod      = pageProblem(http.StatusMethodNotAllowed, "That cannot be done here", "Go to the endpoints and try it from there.")
 	errCrossSite   = pageProblem(http.StatusForbidden, "Nothing was done", "Another site sent this form. Only the forms on these pages are accepted.")
 	errStale       = pageProblem(http.StatusConflict, "The endpoint was changed", "It was changed after you opened the form, so nothing was done. Look at it again, then repeat what you did.")
@@ -32,8 +32,7 @@ func badForm(detail string) *problem {
 	return pageProblem(http.StatusBadRequest, "We could not read the form", detail)
 }
 
-// fail shows the page of an error. An error that is not the visitor's is logged, and
-// its page tells no more than that.
+// fail shows the page of an error.
 func (v *visit) fail(err error) {
 	p := v.explain(err)
 	if err := v.show(p.Status, "error", view{Heading: p.Title, Data: p}); err != nil {
@@ -42,6 +41,8 @@ func (v *visit) fail(err error) {
 	}
 }
 
+// explain returns the problem that the visitor gets for an error. An error that the
+// visitor cannot mend is logged, and its problem says nothing about it.
 func (v *visit) explain(err error) *problem {
 	var p *problem
 	switch {

@@ -132,7 +132,7 @@ func stateWord(s alotwebhook.DeliveryState) string {
 func stateIcon(s alotwebhook.DeliveryState) string { return strings.ToLower(stateWord(s)) }
 
 // lastResponse returns the status of the last response in words, or the word for the
-// failure if there was no response.
+// failure if it was not the status that made the attempt fail.
 func lastResponse(d alotwebhook.Delivery) string {
 	switch {
 	case d.LastReason == "" && d.LastStatusCode == 0:

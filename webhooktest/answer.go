@@ -9,26 +9,27 @@ import (
 	"time"
 )
 
-// Answer is what [Server] does with a request that it has read and kept. The
-// zero Answer is a plain 200.
+// Answer is the response of a [Server] to one request. The server reads and keeps the
+// request first. The zero Answer is a 200 without a body.
 type Answer struct {
-	// Status is the HTTP status; 0 is 200.
+	// Status is the HTTP status; 0 stands for 200.
 	Status int
-	// Header is added to the answer: Retry-After, Location.
+	// Header is added to the headers of the response, such as Retry-After.
 	Header http.Header
-	// Body is the answer's body.
+	// Body is the body of the response.
 	Body string
-	// Delay is how long to wait before the answer begins. It ends early when
-	// the sender hangs up or the server closes.
+	// Delay is how long to wait before the response begins. The wait ends early
+	// when the sender hangs up or the server is closed.
 	Delay time.Duration
-	// Reset cuts the connection, after Delay, in place of an answer: the sender
+	// Reset closes the connection, after Delay, without a response. The sender
 	// does not learn that its request was read.
 	Reset bool
-	// Drip sends Body a byte at a time, with this pause before each, behind
-	// headers that promise all of it.
+	// Drip, if not zero, is the pause before each byte of Body. The headers are
+	// sent first, with the Content-Length of all of it.
 	Drip time.Duration
 }
 
+// write writes the response, or panics with [http.ErrAbortHandler] if there is none.
 func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
 	if !pause(ctx, a.Delay) {
 		panic(http.ErrAbortHandler)
@@ -55,9 +56,10 @@ func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
 	a.drip(ctx, w)
 }
 
+// drip writes the body byte by byte.
 func (a Answer) drip(ctx context.Context, w http.ResponseWriter) {
 	flusher := http.NewResponseController(w)
-	_ = flusher.Flush() // the headers first
+	_ = flusher.Flush() // sends the headers
 	for i := range len(a.Body) {
 		if !pause(ctx, a.Drip) {
 			panic(http.ErrAbortHandler)
@@ -69,7 +71,7 @@ func (a Answer) drip(ctx context.Context, w http.ResponseWriter) {
 	}
 }
 
-// pause reports whether it lasted for all of d.
+// pause waits for d, or until ctx is done. It reports whether d has passed.
 func pause(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -84,8 +86,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// reset closes the connection so that the other side reads a reset, where TCP
-// allows, and not an orderly end.
+// reset closes the connection. On TCP, the other side reads a reset and not an orderly
+// end.
 func reset(w http.ResponseWriter) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		if over, ok := conn.(*tls.Conn); ok {

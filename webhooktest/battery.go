@@ -13,72 +13,78 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Battery is [CheckReceiver] with settings. Only Secret must be set.
+// Battery is [CheckReceiver] with settings. Only Secret is required.
 type Battery struct {
-	// Secret is the one that the receiver verifies with.
+	// Secret is the secret that the receiver verifies with.
 	Secret alotwebhook.Secret
 
-	// URL is where the requests go; a handler in the same process sees its path.
-	// Defaults to "http://receiver.test/alot/webhook".
+	// URL is the address of the requests. A handler in the same process gets its
+	// path. Defaults to "http://receiver.test/alot/webhook".
 	URL string
 
-	// EventType and Data are an event that the receiver is glad of, sent often
-	// with other ids and with fields added to Data. Defaults to
-	// "candidate.completed", and to its example in the catalogue.
+	// EventType and Data describe an event that the receiver must handle. The
+	// battery sends it many times with different ids, and sometimes with more
+	// fields in Data. They default to "candidate.completed" and its example in
+	// the catalogue.
 	EventType string
 	Data      json.RawMessage
 
-	// OrganizationID is that of the events. Defaults to [OrganizationID].
+	// OrganizationID is the organization of the events.
+	// Defaults to [OrganizationID].
 	OrganizationID string
 
-	// Handled tells how often the receiver has acted on an event. It is asked
-	// after the answer: if the work is done later, wait for it here. Without it
-	// only answers are judged, and whether a duplicate is acted on twice stays
-	// unknown. Defaults to nil.
+	// Handled returns how often the receiver has handled an event. The battery
+	// calls it after the response: if the receiver does its work later, Handled
+	// must wait for that. Without it, the battery judges responses only, and
+	// cannot find a receiver that handles a duplicate twice. Defaults to nil.
 	Handled func(eventID string) int
 
-	// MaxBodyBytes is the most that the receiver may take, in bytes; one more
-	// must be refused with 413. Defaults to 8 MiB, 32 times the largest payload
-	// that the sender sends at its defaults; at most 256 MiB.
+	// MaxBodyBytes is the largest body that the receiver accepts, in bytes. A
+	// body with one byte more must get 413. It is at most 256 MiB. Defaults to
+	// 8 MiB, 32 times the largest payload that the sender sends at its defaults.
 	MaxBodyBytes int64
 
-	// MaxAge is that of a receiver that refuses older events, see
-	// [alotwebhook.ReceiverConfig]. Defaults to 0: events of last week are good
-	// ones, as the sender redelivers them.
+	// MaxAge is the MaxAge of the receiver's [alotwebhook.ReceiverConfig], or a
+	// similar limit. Defaults to 0: the receiver must accept events of last week,
+	// because the sender may redeliver them.
 	MaxAge time.Duration
 
-	// Timeout is how long the sender waits for an answer. Defaults to 15 s.
+	// Timeout is how long the sender waits for a response. Defaults to 15 s.
 	Timeout time.Duration
 
-	// StandardWebhooks signs with the headers of Standard Webhooks and not with
-	// X-Alot-Signature, and tries forgeries of those: for a receiver that takes
-	// them, see [alotwebhook.Verifier.AcceptStandard]. One that takes either form
-	// is tried with each. Defaults to false.
+	// StandardWebhooks makes the battery sign with the headers of Standard
+	// Webhooks, without X-Alot-Signature, and forge those headers. It is for a
+	// receiver that accepts them; see [alotwebhook.Verifier.AcceptStandard]. If
+	// the receiver accepts either form, run the battery twice. Defaults to false.
 	StandardWebhooks bool
 
-	// Skip names checks that are left out, for what a receiver means to do
-	// otherwise. Names are those of [Finding]; an unknown one fails.
+	// Skip names checks that are left out because the receiver behaves otherwise
+	// on purpose. The names are those of [Finding.Check]. An unknown name is a
+	// failure.
 	Skip []string
 }
 
-// Finding is the outcome of one check.
+// Finding is the result of one check.
 type Finding struct {
-	// Check is the check's name, which stays the same over versions: "upper-case-hex".
+	// Check is the name of the check, such as "upper-case-hex". It does not
+	// change with later versions.
 	Check string
-	// About says what is checked, as a sentence about a right receiver.
+	// About says how a right receiver behaves, in a sentence.
 	About string
-	// Problem says what the receiver did instead; empty when it is right.
+	// Problem says what the receiver did instead. It is empty if the receiver
+	// is right.
 	Problem string
-	// Change says what to change when there is a problem.
+	// Change says what to change if there is a problem.
 	Change string
-	// Skipped says why the check was not made; empty when it was.
+	// Skipped says why the check was not made. It is empty if it was.
 	Skipped string
 }
 
-// OK reports whether the check found no fault. A check that was skipped found none.
+// OK reports whether the check found no problem. A skipped check has found none.
 func (f Finding) OK() bool { return f.Problem == "" }
 
-// String is the finding in one line, or in four with what to change.
+// String returns the finding in one line; with a problem, in three lines that also say
+// how a right receiver behaves and what to change.
 func (f Finding) String() string {
 	switch {
 	case f.Skipped != "":
@@ -89,17 +95,17 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s\n    right:  %s\n    change: %s", f.Check, f.Problem, f.About, f.Change)
 }
 
-// CheckReceiver runs the battery against a handler and fails the test with every
-// fault that it finds, each with what to change. The receiver gets some ninety
+// CheckReceiver runs the battery against a handler. The test fails with every problem
+// that it finds, and says what to change for each. The handler gets about ninety
 // requests, among them events of type "candidate.completed" that it must handle.
 //
-// [Battery] has settings, and finds more when it can see what was handled.
+// A [Battery] has settings, and finds more if it can see what was handled.
 func CheckReceiver(t testing.TB, handler http.Handler, secret alotwebhook.Secret) {
 	t.Helper()
 	Battery{Secret: secret}.CheckReceiver(t, handler)
 }
 
-// CheckReceiver is the function of that name, with these settings.
+// CheckReceiver runs the battery against a handler, like the function of the same name.
 func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 	t.Helper()
 	for _, f := range b.check(t.Context(), inProcess(handler), true) {
@@ -112,17 +118,19 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 	}
 }
 
-// Check sends the battery's requests by do, such as the Do method of an
-// [http.Client] that follows no redirect, and returns a finding for every check,
-// in a fixed order; several goroutines call it at once. What cannot be run is a
-// finding, too. An answer's body is read to 64 KiB and closed.
+// Check runs the battery against any receiver and returns a finding for each check, in a
+// fixed order. It sends the requests by do, which several goroutines call at once; the Do
+// method of an [http.Client] that does not follow redirects is one. It reads up to 64 KiB
+// of each response's body and closes it. A setting that is wrong is a finding with the
+// name "settings", and then no check is made.
 //
-// Blanks around a signature are left out: HTTP takes them away on the wire.
+// Unlike [Battery.CheckReceiver], it sends no signature with white space around it:
+// HTTP drops such white space on the way.
 func (b Battery) Check(ctx context.Context, do func(*http.Request) (*http.Response, error)) []Finding {
 	return b.check(ctx, do, false)
 }
 
-// Checks returns the names of the battery's checks in their order.
+// Checks returns the names of the battery's checks, in the order of [Battery.Check].
 func (b Battery) Checks() []string {
 	var names []string
 	for _, c := range b.checks() {
@@ -131,30 +139,33 @@ func (b Battery) Checks() []string {
 	return names
 }
 
-// check is one of the battery.
+// check is one check of the battery.
 type check struct {
 	name   string
 	about  string
 	change string
-	// good: what is sent is a good event, or but for its size, so that nothing
-	// can be learnt from a receiver that refuses everything.
+	// good means that the check sends good events, or events that are good but
+	// for their size. A receiver that refuses every event would fail it without
+	// need, so it is skipped then.
 	good bool
-	// anyway: it can be made though the receiver does not answer.
+	// anyway means that the check is made even if the receiver does not respond.
 	anyway bool
-	// skip says why the check cannot be made; nil or "": it can.
+	// skip says why the check cannot be made; nil or "" if it can.
 	skip func(*probe) string
 	// run returns the problem, or "".
 	run func(*probe) string
 }
 
+// checks returns the checks of the battery in their order.
 func (b Battery) checks() []check {
 	forged := signatureChecks
 	if b.StandardWebhooks {
 		forged = standardChecks
 	}
-	return slices.Concat(acceptChecks, forged, bodyChecks, eventChecks, repeatChecks, answerChecks)
+	return slices.Concat(acceptChecks, forged, bodyChecks, eventChecks, repeatChecks, responseChecks)
 }
 
+// check runs the battery; local is true if do calls a handler in this process.
 func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 	p := newProbe(ctx, b, do, local)
 	all := b.checks()
@@ -163,9 +174,9 @@ func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 		f := Finding{Check: c.name, About: c.about, Change: c.change, Skipped: p.skips(c)}
 		if f.Skipped == "" {
 			f.Problem = c.run(p)
-			if f.Problem != "" && ctx.Err() != nil { // no fault of the receiver, and yet no success
-				f.Problem = "the battery was ended in the middle of this check: " + ctx.Err().Error()
-				f.Change = "Run it again, and let it come to its end."
+			if f.Problem != "" && ctx.Err() != nil { // not a fault of the receiver, but not a success
+				f.Problem = "the battery was stopped in the middle of this check: " + ctx.Err().Error()
+				f.Change = "Run it again, and let it finish."
 			}
 			p.refused = p.refused || c.name == firstCheck && f.Problem != ""
 		}
@@ -174,6 +185,7 @@ func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 	return findings
 }
 
+// newProbe returns a probe with the default of each setting that is not set.
 func newProbe(ctx context.Context, b Battery, do doer, local bool) *probe {
 	b.URL = cmp.Or(b.URL, "http://receiver.test/alot/webhook")
 	b.EventType = cmp.Or(b.EventType, alotwebhook.EventCandidateCompleted)
@@ -186,52 +198,54 @@ func newProbe(ctx context.Context, b Battery, do doer, local bool) *probe {
 	return &probe{Battery: b, ctx: ctx, do: do, local: local}
 }
 
-// maxOversized bounds what is sent to see it refused, in bytes.
+// maxOversized is the largest MaxBodyBytes, in bytes. It bounds the memory that the check
+// for oversized bodies takes.
 const maxOversized = 256 << 20
 
-// settings returns what is wrong with the battery's own settings.
+// settings returns a finding for each setting of the battery that is wrong.
 func (p *probe) settings(all []check) (findings []Finding) {
 	report := func(problem, change string) {
-		findings = append(findings, Finding{Check: "settings", About: "The battery is set up.", Problem: problem, Change: change})
+		findings = append(findings, Finding{Check: "settings", About: "The settings of the battery are valid.", Problem: problem, Change: change})
 	}
 	if _, err := alotwebhook.NewVerifier(p.Secret); err != nil {
-		report(err.Error(), "Give the secret that the receiver verifies with.")
+		report(err.Error(), "Set Secret to the secret that the receiver verifies with.")
 	}
 	if _, err := alotwebhook.NewEvent(p.EventType, p.OrganizationID, p.Data); err != nil {
-		report(err.Error(), "Give one JSON value as data.")
+		report(err.Error(), "Set Data to one JSON value.")
 	}
 	if _, err := http.NewRequest(http.MethodPost, p.URL, nil); err != nil {
-		report(err.Error(), "Give the receiver's URL.")
+		report(err.Error(), "Set URL to the receiver's URL.")
 	}
 	if p.MaxBodyBytes < 1 || p.MaxBodyBytes > maxOversized {
-		report(fmt.Sprintf("MaxBodyBytes is %d", p.MaxBodyBytes), fmt.Sprintf("Give 1 to %d, or skip the check oversized.", maxOversized))
+		report(fmt.Sprintf("MaxBodyBytes is %d", p.MaxBodyBytes), fmt.Sprintf("Set it to 1 to %d, or skip the check oversized.", maxOversized))
 	}
 	if p.Timeout < 0 || p.MaxAge < 0 {
-		report(fmt.Sprintf("Timeout is %v and MaxAge is %v", p.Timeout, p.MaxAge), "Give no negative time.")
+		report(fmt.Sprintf("Timeout is %v and MaxAge is %v", p.Timeout, p.MaxAge), "Set neither to a negative time.")
 	}
 	for _, name := range p.Skip {
 		if !slices.ContainsFunc(all, func(c check) bool { return c.name == name }) {
-			report(fmt.Sprintf("there is no check %q to skip", name), "Take the name from a finding.")
+			report(fmt.Sprintf("there is no check %q to skip", name), "Take the name from Finding.Check.")
 		}
 	}
 	p.unusable = len(findings) > 0
 	return findings
 }
 
+// skips says why a check is not made; "" if it is.
 func (p *probe) skips(c check) string {
 	switch {
 	case p.unusable:
 		return "the settings are wrong"
 	case slices.Contains(p.Skip, c.name):
-		return "as asked"
+		return "as requested"
 	case p.ctx.Err() != nil:
-		return "the battery was ended: " + p.ctx.Err().Error()
+		return "the battery was stopped: " + p.ctx.Err().Error()
 	case p.silent && !c.anyway:
-		return "the receiver does not answer"
+		return "the receiver does not respond"
 	case p.elsewhere:
-		return "the receiver redirects, see " + firstCheck
+		return "the response is a redirect, see " + firstCheck
 	case c.good && p.refused:
-		return "no good event gets through, see " + firstCheck
+		return "the receiver refuses good events, see " + firstCheck
 	case c.skip != nil:
 		return c.skip(p)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// desk counts what was acted on, and acts once on each event.
+// desk counts how often each event was handled.
 type desk struct {
 	mu   sync.Mutex
 	acts map[string]int
@@ -45,7 +45,7 @@ func (d *desk) handled(id string) int {
 	return d.acts[id]
 }
 
-// rightReceiver is built with the library, as a customer would.
+// rightReceiver returns a receiver that is built with the library, as a customer's is.
 func rightReceiver(t testing.TB, d *desk, cfg alotwebhook.ReceiverConfig) http.Handler {
 	t.Helper()
 	v, err := alotwebhook.NewVerifier(secret)
@@ -64,11 +64,11 @@ func rightReceiver(t testing.TB, d *desk, cfg alotwebhook.ReceiverConfig) http.H
 
 func TestRightReceiverPasses(t *testing.T) {
 	t.Parallel()
-	t.Run("as it comes", func(t *testing.T) {
+	t.Run("with the default configuration", func(t *testing.T) {
 		t.Parallel()
 		webhooktest.CheckReceiver(t, rightReceiver(t, &desk{}, alotwebhook.ReceiverConfig{}), secret)
 	})
-	t.Run("seen to act once", func(t *testing.T) {
+	t.Run("with Handled", func(t *testing.T) {
 		t.Parallel()
 		d := &desk{}
 		webhooktest.Battery{Secret: secret, Handled: d.handled}.CheckReceiver(t, rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
@@ -94,9 +94,9 @@ func TestRightReceiverPasses(t *testing.T) {
 	})
 }
 
-// A parser that minds the case of keys need not refuse what it ignores, and a
-// server that knows no PUT may say so.
-func TestRightInOtherWays(t *testing.T) {
+// A right receiver may differ from the library's. A parser that distinguishes upper and
+// lower case may ignore odd keys, and a server may respond to PUT with 501.
+func TestRightReceiverOfAnotherKindPasses(t *testing.T) {
 	t.Parallel()
 	p := rightParts()
 	p.parse = func(body []byte) (alotwebhook.Event, error) {
@@ -104,7 +104,7 @@ func TestRightInOtherWays(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "in case only") {
 			return e, err
 		}
-		var v map[string]any // as in other languages
+		var v map[string]any // parses as most languages do
 		if err := json.Unmarshal(body, &v); err != nil {
 			return e, err
 		}
@@ -124,7 +124,7 @@ func TestRightInOtherWays(t *testing.T) {
 	}))
 }
 
-// Over HTTP every check says the same, but for what HTTP takes away.
+// Over HTTP, the checks find the same as in the process.
 func TestRightReceiverPassesOverHTTP(t *testing.T) {
 	t.Parallel()
 	d := &desk{}
@@ -165,18 +165,18 @@ func TestBatterySettings(t *testing.T) {
 	}
 }
 
-// Who does not answer is asked once and not forty times.
-func TestBatteryEndsWithSilence(t *testing.T) {
+// A receiver that does not respond gets one request, and not one for each check.
+func TestBatteryEndsWithoutResponse(t *testing.T) {
 	t.Parallel()
-	asked := 0
+	sent := 0
 	findings := webhooktest.Battery{Secret: secret}.Check(t.Context(), func(*http.Request) (*http.Response, error) {
-		asked++
+		sent++
 		return nil, io.EOF
 	})
-	require.Equal(t, 1, asked)
-	require.Equal(t, "sent a good event: there was no answer: EOF, not 2xx", findings[0].Problem)
+	require.Equal(t, 1, sent)
+	require.Equal(t, "sent a good event: there was no response: EOF; the status must be 2xx", findings[0].Problem)
 	for _, f := range findings[1:] {
-		require.Equal(t, "the receiver does not answer", f.Skipped, f.Check)
+		require.Equal(t, "the receiver does not respond", f.Skipped, f.Check)
 	}
 }
 
@@ -190,7 +190,7 @@ func TestBatterySkips(t *testing.T) {
 		return w.Result(), nil
 	})
 	for _, f := range findings {
-		require.Equal(t, f.Check == "gzip", f.Skipped == "as asked", f.Check)
+		require.Equal(t, f.Check == "gzip", f.Skipped == "as requested", f.Check)
 	}
 }
 

@@ -6,23 +6,24 @@ import (
 	"strings"
 )
 
-// firstCheck is the one without which no other good event is sent.
+// firstCheck is the name of the first check. If it fails, the checks that send good events
+// are skipped.
 const firstCheck = "signed"
 
-// The good events. What is odd about each is allowed by the published payload,
-// and comes from producers sooner or later; only a receiver that does not take
-// the raw body, or decodes too narrowly, stumbles over it.
+// acceptChecks send good events. Each is odd in a way that the published payload allows,
+// and producers send such events sooner or later. A receiver refuses one if it does not
+// verify the raw body, or if it decodes too narrowly.
 var acceptChecks = []check{
 	{
 		name:   firstCheck,
-		about:  "An event signed with the secret is answered with 2xx.",
-		change: "See the receiver's own log. Does it run at this URL, and is the handler mounted at exactly this path (a redirect is not followed)? Does something in front turn the request away, such as a login or a guard against CSRF? Is the secret the same on both sides, without a line end? Is the raw body verified, before anything parses it? Does the handler take this event type and data? URL, type and data are settings of the battery.",
+		about:  "An event signed with the secret gets a 2xx status.",
+		change: "Look at the receiver's own log. Does the receiver run at this URL, and is the handler mounted at exactly this path (a redirect is not followed)? Does something in front of it refuse the request, such as a login or a protection against CSRF? Is the secret the same on both sides, without a line end? Does the handler verify the raw body, before anything parses it? Does it accept this event type and data? URL, type and data are settings of the battery.",
 		run: func(p *probe) string {
 			a := p.send(p.good())
 			p.first, p.silent = a.took, a.err != nil && !a.isPanic()
 			p.elsewhere = a.status >= 300 && a.status < 400
 			if !a.ok() {
-				return "sent a good event: " + a.String() + ", not 2xx"
+				return "sent a good event: " + a.String() + mustAccept
 			}
 			return p.accepts(p.good())
 		},
@@ -35,28 +36,28 @@ var acceptChecks = []check{
 		run: func(p *probe) string {
 			pretty, ending := p.good(), p.good()
 			var b bytes.Buffer
-			_ = json.Indent(&b, pretty.body, "", "\t") // a payload is valid JSON
+			_ = json.Indent(&b, pretty.body, "", "\t") // never fails, since a payload is valid JSON
 			pretty = p.signed(pretty.event, b.Bytes()).named("in indented JSON")
-			ending = p.signed(ending.event, append(ending.body, "\r\n"...)).named("with a line end behind it")
+			ending = p.signed(ending.event, append(ending.body, "\r\n"...)).named("with a line end after it")
 			return p.accepts(pretty, ending)
 		},
 	},
 	{
 		name:   "key-order",
-		about:  "A payload's keys may stand in any order.",
-		change: "Parse the body as JSON, by key. " + rawBody,
+		about:  "A payload's keys may come in any order.",
+		change: "Parse the body as JSON, and find each key by its name. " + rawBody,
 		good:   true,
 		run: func(p *probe) string {
 			e := p.event()
 			before, data, _ := strings.Cut(string(e.Payload()[1:]), `,"data":`)
 			body := `{"data":` + strings.TrimSuffix(data, "}") + "," + before + "}"
-			return p.accepts(p.signed(e, []byte(body)).named("with data in front"))
+			return p.accepts(p.signed(e, []byte(body)).named("with data as its first key"))
 		},
 	},
 	{
 		name:   "unknown-fields",
-		about:  "Fields that the receiver does not know are ignored: new ones come without notice.",
-		change: "Do not refuse unknown fields: no DisallowUnknownFields, no additionalProperties: false.",
+		about:  "The receiver ignores fields that it does not know: new ones are added without notice.",
+		change: "Do not refuse unknown fields: do not use DisallowUnknownFields or additionalProperties: false.",
 		good:   true,
 		run: func(p *probe) string {
 			s := p.withData(`"addedLater":{"a":[1,null,{"b":"c"}]}`)
@@ -68,17 +69,17 @@ var acceptChecks = []check{
 	},
 	{
 		name:   "big-numbers",
-		about:  "Numbers beyond a float's precision are valid, and part of the signed bytes.",
+		about:  "Numbers beyond the precision of a float are valid, and their digits are signed.",
 		change: rawBody,
 		good:   true,
 		run: func(p *probe) string {
-			return p.accepts(p.withData(`"big":[9007199254740993,123456789012345678901234567890,1.10,1E2,-0]`).named("with big and oddly spelt numbers"))
+			return p.accepts(p.withData(`"big":[9007199254740993,123456789012345678901234567890,1.10,1E2,-0]`).named("with large and oddly spelled numbers"))
 		},
 	},
 	{
 		name:   "unicode",
-		about:  "Any Unicode text is valid, as itself or as an escape.",
-		change: rawBody + " Compute over bytes, not over characters.",
+		about:  "Any Unicode text is valid, escaped or not.",
+		change: rawBody + " Compute the signature over bytes, not over characters.",
 		good:   true,
 		run: func(p *probe) string {
 			return p.accepts(p.withData(`"text":"Jürgen 王小明 🎉 e\u0301 \u00e9 \ud83d\ude00 \u2028\u2029 \/"`).named("with text beyond ASCII and escapes"))
@@ -87,7 +88,7 @@ var acceptChecks = []check{
 	{
 		name:   "nul-character",
 		about:  "Text with the character \\u0000 is valid JSON.",
-		change: "Store the payload as bytes or as the text it came in: PostgreSQL's text and jsonb do not take this character, and such an event would fail at every attempt.",
+		change: "Store the payload as bytes, or as the JSON text that arrived: PostgreSQL's text and jsonb cannot store this character, and such an event would fail at every attempt.",
 		good:   true,
 		run: func(p *probe) string {
 			return p.accepts(p.withData(`"text":"a\u0000b"`).named("with \\u0000 in a text"))
@@ -95,8 +96,8 @@ var acceptChecks = []check{
 	},
 	{
 		name:   "html-characters",
-		about:  "The characters <, > and & stand in a payload as themselves.",
-		change: rawBody + " Let no filter against scripts rewrite the body in front of it.",
+		about:  "A payload has the characters <, > and & unescaped.",
+		change: rawBody + " Do not let a filter against scripts rewrite the body before that.",
 		good:   true,
 		run: func(p *probe) string {
 			return p.accepts(p.withData(`"html":"<script>alert('&amp;')</script> a && b"`).named("with HTML in it"))
@@ -104,8 +105,8 @@ var acceptChecks = []check{
 	},
 	{
 		name:   "largest-payload",
-		about:  "A payload of 256 KiB, the most that the sender sends, is accepted.",
-		change: "Raise the limit of the body, also that of a framework or proxy in front, to 256 KiB at least; 1 MiB is a good one.",
+		about:  "A payload of 256 KiB, the largest that the sender sends, is accepted.",
+		change: "Raise the limit for the body to at least 256 KiB, also in a framework or proxy in front; 1 MiB is a good limit.",
 		good:   true,
 		run: func(p *probe) string {
 			return p.accepts(p.padded(256 << 10).named("of 256 KiB"))
@@ -113,27 +114,29 @@ var acceptChecks = []check{
 	},
 }
 
-const rawBody = "Verify the raw bytes of the body before anything parses, trims or encodes them again."
+const rawBody = "Verify the raw bytes of the body, before anything parses, trims or re-encodes them."
 
-func (a answer) isPanic() bool {
+// isPanic reports whether the handler panicked.
+func (a response) isPanic() bool {
 	_, ok := a.err.(*panicked)
 	return ok
 }
 
-// named says what is special about a shot.
+// named returns the shot with a description for the report.
 func (s shot) named(what string) shot {
 	s.what = what
 	return s
 }
 
-// withData is a good event with fields put in front of those of its data. Data
-// that is no object stays as it is.
+// withData returns a good event with more fields at the beginning of its data. Data that
+// is not an object does not change.
 func (p *probe) withData(fields string) shot {
 	e := p.event()
 	e.Data = withFields(e.Data, fields)
 	return p.signed(e, e.Payload())
 }
 
+// withFields adds fields at the beginning of data, if that is an object.
 func withFields(data json.RawMessage, fields string) json.RawMessage {
 	rest, isObject := strings.CutPrefix(strings.TrimSpace(string(data)), "{")
 	if !isObject {
@@ -145,8 +148,8 @@ func withFields(data json.RawMessage, fields string) json.RawMessage {
 	return json.RawMessage("{" + fields + rest)
 }
 
-// padded is an event whose payload has this many bytes: with a field of its
-// data, or with white space behind data that is no object.
+// padded returns a good event whose payload has this many bytes. It adds a long field to
+// the data, or, if data is not an object, white space after the payload.
 func (p *probe) padded(size int) shot {
 	e := p.event()
 	const field = `"padding":"`

@@ -12,26 +12,26 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-const strictParse = "Parse strictly after verifying: refuse a body that is not one object with id, type, timestamp, organizationId and data, each once, and answer 400. In Go: alotwebhook.ParseEvent."
+const strictParse = "Parse strictly after verifying: a body must be one object with id, type, timestamp, organizationId and data, each once; refuse any other with 400. In Go, use alotwebhook.ParseEvent."
 
-// Bodies that are signed, and yet not to be acted on.
+// bodyChecks send signed requests that must not be handled.
 var bodyChecks = []check{
 	{
 		name:   "not-json",
 		about:  "A signed body that is not JSON is refused with 400.",
-		change: strictParse + " No status of 500 for it: nothing of yours has failed.",
+		change: strictParse + " Do not respond with 500: nothing has failed on your side.",
 		run: func(p *probe) string {
 			return p.refusesBodies(map[string]string{
-				"a body that is not JSON": "Hello, World!",
-				"an empty body":           "",
-				"half an event":           string(p.event().Payload()[:60]),
-				"what is not UTF-8":       "{\"id\":\"\xff\"}",
+				"a body that is not JSON":  "Hello, World!",
+				"an empty body":            "",
+				"half an event":            string(p.event().Payload()[:60]),
+				"a body that is not UTF-8": "{\"id\":\"\xff\"}",
 			})
 		},
 	},
 	{
 		name:   "not-an-event",
-		about:  "Signed JSON that is no event is refused with 400.",
+		about:  "Signed JSON that is not an event is refused with 400.",
 		change: strictParse,
 		run: func(p *probe) string {
 			payload := string(p.event().Payload())
@@ -48,8 +48,8 @@ var bodyChecks = []check{
 	},
 	{
 		name:   "duplicate-keys",
-		about:  "A payload that has a key twice is refused with 400: another parser would read another event.",
-		change: strictParse + " Most parsers take the last of two silently; in Python, object_pairs_hook sees both. The sender sends no such payload: where the parser cannot tell, leave this check out.",
+		about:  "A payload in which a key appears twice is refused with 400: another parser would read another event.",
+		change: strictParse + " Most parsers silently take the second of two; in Python, object_pairs_hook gets both. If your parser cannot tell, skip this check: the sender sends no such payload.",
 		run: func(p *probe) string {
 			return p.refuses(
 				p.respelt(func(payload string) string { return inFront(payload, `"id":"`+p.event().ID+`"`) }).named(`with "id" twice`),
@@ -58,14 +58,14 @@ var bodyChecks = []check{
 	},
 	{
 		name:   "folded-keys",
-		about:  "A key that differs from a published one in case only is not taken for it: the payload is refused with 400, or read as if it were not there.",
-		change: strictParse + ` Go's encoding/json takes "ID" for "id" silently.`,
+		about:  "A key that differs from a published key in case only is not taken for that key: the payload is refused with 400, or the odd key is ignored.",
+		change: strictParse + ` Go's encoding/json silently takes "ID" for "id".`,
 		run:    runFoldedKeys,
 	},
 	{
 		name:   "oversized",
-		about:  "A body larger than the limit is refused with 413, whether it says its length or not, and though it is signed.",
-		change: "Bound the body before reading it, and answer 413. In Go: http.MaxBytesReader; not io.LimitReader, which cuts the rest off so that a good signature looks wrong. If the limit is meant to be higher, give it to the battery (MaxBodyBytes, check --max-body).",
+		about:  "A body above the limit is refused with 413, with or without a Content-Length, and even if it is signed.",
+		change: "Bound the body before you read it, and respond with 413. In Go, use http.MaxBytesReader, and not io.LimitReader: that cuts the body off, so that a good signature looks wrong. If your limit is higher on purpose, tell the battery (MaxBodyBytes, check --max-body).",
 		good:   true,
 		run: func(p *probe) string {
 			said := p.padded(int(p.MaxBodyBytes) + 1)
@@ -77,8 +77,8 @@ var bodyChecks = []check{
 	},
 	{
 		name:   "gzip",
-		about:  "A body with a Content-Encoding is refused with 415: signatures are over the plain bytes, and the sender compresses nothing.",
-		change: "Refuse any Content-Encoding but identity before reading, and switch off what decompresses bodies in front of the handler: a few bytes from anybody become gigabytes there.",
+		about:  "A body with a Content-Encoding is refused with 415: signatures are over the plain bytes, and the sender does not compress.",
+		change: "Refuse every Content-Encoding but identity before you read the body. Do not let anything in front of the handler decompress bodies: a few bytes from anybody can become gigabytes there.",
 		run: func(p *probe) string {
 			packed, plain := p.good(), p.good()
 			packed = p.signed(packed.event, gzipped(packed.body)).named("compressed, with a signature over the compressed bytes")
@@ -92,8 +92,8 @@ var bodyChecks = []check{
 	},
 	{
 		name:   "method",
-		about:  "Events come by POST; any other method is refused with 405.",
-		change: `Mount the handler for POST alone, in Go: mux.Handle("POST /alot/webhook", …), or answer 405 yourself.`,
+		about:  "Events arrive by POST; any other method is refused with 405.",
+		change: `Mount the handler for POST only (in Go: mux.Handle("POST /alot/webhook", …)), or respond with 405 yourself.`,
 		run: func(p *probe) string {
 			put, patch := p.good().named("by PUT"), p.good().named("by PATCH")
 			put.method, patch.method = http.MethodPut, http.MethodPatch
@@ -103,26 +103,28 @@ var bodyChecks = []check{
 	},
 }
 
-// refusesBodies signs each body; the map is by what it is.
+// refusesBodies sends signed bodies that a right receiver refuses. The keys of the map
+// describe them. It returns the problem, or "".
 func (p *probe) refusesBodies(bodies map[string]string) string {
 	for _, what := range sortedKeys(bodies) {
 		s := p.signed(alotwebhook.Event{}, []byte(bodies[what]))
 		if a := p.send(s); !a.refused() {
-			return "sent " + what + ", signed: " + a.String() + ", not 4xx"
+			return "sent " + what + ", signed: " + a.String() + mustRefuse
 		}
 	}
 	return ""
 }
 
-// respelt is a signed event whose payload was changed first.
+// respelt returns a shot whose payload was changed before it was signed.
 func (p *probe) respelt(change func(payload string) string) shot {
 	e := p.event()
 	return p.signed(e, []byte(change(string(e.Payload()))))
 }
 
-// inFront and behind put a member into a payload.
+// inFront adds a member at the beginning of a payload.
 func inFront(payload, member string) string { return "{" + member + "," + payload[1:] }
 
+// behind adds a member at the end of a payload.
 func behind(payload, member string) string { return payload[:len(payload)-1] + "," + member + "}" }
 
 func runFoldedKeys(p *probe) string {
@@ -144,11 +146,11 @@ func runFoldedKeys(p *probe) string {
 	return ""
 }
 
-// ignores sends what a right receiver refuses, or takes for the event that it is
-// without what was put into it, so that nothing is done for the other id.
+// ignores sends an event with a key that a right receiver ignores, or for which it refuses
+// the event. It must not handle an event with the other id. It returns the problem, or "".
 func (p *probe) ignores(s shot, other string) string {
 	if p.Handled == nil {
-		return "" // another answer tells nothing of which key was read
+		return "" // the response does not tell which key the receiver has read
 	}
 	a := p.send(s)
 	n, want := p.Handled(s.event.ID), 0
@@ -156,25 +158,27 @@ func (p *probe) ignores(s shot, other string) string {
 		want = 1
 	}
 	if n != want || p.Handled(other) != 0 || a.err != nil || a.status > 499 {
-		return s.say("an event", fmt.Sprintf("%s, acted on it %s, and on an event with the other id %s", a, times(n), times(p.Handled(other))))
+		return s.say("an event", fmt.Sprintf("%s; the event %s, and an event with the other id %s", a, handledTimes(n), handledTimes(p.Handled(other))))
 	}
 	return ""
 }
 
-// refusesOversized takes a cut connection for a refusal: there is no other in
-// the middle of a body. A 401 says that the body was cut off and then verified.
+// refusesOversized sends a body that is too large. A closed connection counts as a refusal,
+// because a receiver may have no other in the middle of a body. A 401 is a problem: it
+// shows that the receiver cut the body off and then verified it. refusesOversized returns
+// the problem, or "".
 func (p *probe) refusesOversized(s shot) string {
 	a := p.send(s)
 	n, known := p.handled(s)
 	switch {
 	case known && n != 0:
-		return s.say("a signed event", fmt.Sprintf("%s, and acted on it %s", a, times(n)))
+		return s.say("a signed event", fmt.Sprintf("%s, and the event %s; it must not be handled", a, handledTimes(n)))
 	case a.err != nil && p.ctx.Err() == nil && !a.isPanic() && a.took < p.Timeout:
 		return ""
 	case a.err != nil, a.status < 400, a.status > 499:
-		return s.say("a signed event", a.String()+", not 413")
+		return s.say("a signed event", a.String()+"; the status must be 413")
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
-		return s.say("a signed event", a.String()+" as if the signature were wrong, not 413")
+		return s.say("a signed event", a.String()+", as if the signature were wrong; the status must be 413")
 	}
 	return ""
 }
@@ -182,14 +186,15 @@ func (p *probe) refusesOversized(s shot) string {
 func gzipped(b []byte) []byte {
 	var buf bytes.Buffer
 	w := gzip.NewWriter(&buf)
-	_, _ = w.Write(b) // a buffer takes everything
+	_, _ = w.Write(b) // a buffer never fails
 	_ = w.Close()
 	return buf.Bytes()
 }
 
-// sortedKeys gives a map of cases a fixed order.
+// sortedKeys returns the keys of a map in a fixed order.
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
+// firstOf returns the first problem that is not "".
 func firstOf(problems ...string) string {
 	for _, p := range problems {
 		if p != "" {

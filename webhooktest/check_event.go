@@ -14,29 +14,29 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-const dedupe = "Remember the id of the signed payload, in the transaction of what you do for it and under a unique index, and answer 200 to one that is done. In Go: alotwebhook.Deduper."
+const dedupe = "Store the id of the signed payload under a unique index, in the same transaction as your own work. If the id is there already, respond with 200. In Go, use alotwebhook.Deduper."
 
-// What a receiver makes of the event itself.
+// eventChecks try how the receiver treats the content of a good event.
 var eventChecks = []check{
 	{
 		name:   "unknown-type",
-		about:  "An event of a type that the receiver does not know is answered with 2xx: an error would only have it repeated.",
-		change: "Answer 204 to types that you have no use for.",
+		about:  "An event of a type that the receiver does not know gets a 2xx status: an error would only make the sender repeat it.",
+		change: "Respond with 204 to event types that you do not use.",
 		good:   true,
 		run: func(p *probe) string {
 			e := p.event()
 			e.Type, e.Data = "webhooktest.unheard_of", json.RawMessage("{}")
 			s := p.signed(e, e.Payload()).named("of type " + e.Type)
 			if a := p.send(s); !a.ok() {
-				return s.say("a good event", a.String()+", not 2xx")
+				return s.say("a good event", a.String()+mustAccept)
 			}
 			return ""
 		},
 	},
 	{
 		name:   "old-event",
-		about:  "An event of last week is accepted: its timestamp says when it happened, and it is redelivered after an outage.",
-		change: "Do not refuse events by their timestamp within the time in which you may want them redelivered; ids that are done keep repetitions out. If the limit is meant, give it to the battery (MaxAge, check --max-age).",
+		about:  "An event of last week is accepted: its timestamp says when it happened, and after an outage it may be redelivered.",
+		change: "Do not refuse events by their timestamp as long as you may want them redelivered: the event id protects you from repetitions. If you limit the age on purpose, tell the battery (MaxAge, check --max-age).",
 		good:   true,
 		run: func(p *probe) string {
 			age := 7 * 24 * time.Hour
@@ -52,22 +52,22 @@ var eventChecks = []check{
 		change: "Compare the signed timestamp with the clock, in UTC.",
 		skip:   withoutMaxAge,
 		run: func(p *probe) string {
-			return p.refuses(p.happened(-p.MaxAge - time.Hour).named("older than MaxAge by an hour"))
+			return p.refuses(p.happened(-p.MaxAge - time.Hour).named("that is an hour older than MaxAge"))
 		},
 	},
 	{
 		name:   "too-new",
 		about:  "An event further in the future than MaxAge is refused with 400.",
-		change: "Compare the absolute difference: now − timestamp is negative for it, and no negative number is greater than MaxAge.",
+		change: "Compare the absolute difference: for an event in the future, now − timestamp is negative, and so never above MaxAge.",
 		skip:   withoutMaxAge,
 		run: func(p *probe) string {
-			return p.refuses(p.happened(p.MaxAge + time.Hour).named("from beyond MaxAge in the future"))
+			return p.refuses(p.happened(p.MaxAge + time.Hour).named("that lies an hour further in the future than MaxAge"))
 		},
 	},
 	{
 		name:   "unsigned-headers",
-		about:  "What an event is stands in the signed payload; the headers beside the signature are unsigned, and may be missing or wrong.",
-		change: "Take type and id from the payload once it is verified, not from X-Alot-Event or X-Alot-Delivery.",
+		about:  "The signed payload says which event it is. The headers X-Alot-Event, X-Alot-Delivery and X-Alot-Attempt are not signed, and may be missing or wrong.",
+		change: "Read the type and the id from the verified payload, not from X-Alot-Event or X-Alot-Delivery.",
 		good:   true,
 		run: func(p *probe) string {
 			bare, wrong := p.good().named("without the unsigned headers"), p.good().named("whose X-Alot-Event names another type")
@@ -78,12 +78,12 @@ var eventChecks = []check{
 	},
 }
 
-// Deliveries are at least once: an event comes again after a lost answer, a
-// crash of the sender, or a redelivery by hand.
+// repeatChecks send an event more than once. Delivery is at least once: an event comes
+// again after a lost response, a crash of the sender, or a redelivery.
 var repeatChecks = []check{
 	{
 		name:   "replay",
-		about:  "The same request again, byte for byte, is answered with 2xx and not acted on again.",
+		about:  "A request that comes again, byte for byte, gets a 2xx status, and its event is not handled again.",
 		change: dedupe,
 		good:   true,
 		run: func(p *probe) string {
@@ -96,8 +96,8 @@ var repeatChecks = []check{
 	},
 	{
 		name:   "duplicate",
-		about:  "The same event in another delivery is answered with 2xx and not acted on again.",
-		change: dedupe + " The delivery's id and the attempt's number are unsigned, and others each time.",
+		about:  "An event that comes again in another delivery gets a 2xx status, and is not handled again.",
+		change: dedupe + " Do not use the delivery's id or the attempt's number for it: they are not signed, and can differ each time.",
 		good:   true,
 		run: func(p *probe) string {
 			s := p.good()
@@ -110,8 +110,8 @@ var repeatChecks = []check{
 	},
 	{
 		name:   "same-delivery-header",
-		about:  "Two events under one X-Alot-Delivery are two events.",
-		change: dedupe + " Do not take X-Alot-Delivery for it.",
+		about:  "Two events with the same X-Alot-Delivery are two events, and each is handled.",
+		change: dedupe + " Do not use X-Alot-Delivery for it.",
 		good:   true,
 		skip:   withoutHandled,
 		run: func(p *probe) string {
@@ -122,84 +122,86 @@ var repeatChecks = []check{
 	},
 	{
 		name:   "concurrent-duplicate",
-		about:  "The same event many times at once is acted on once; each is answered with 2xx, or with a status that makes the sender repeat it.",
-		change: dedupe + " Looking first and storing later lets two through: the unique index must decide. While one is at work, answer the others 409 or 503, not 410.",
+		about:  "If the same event comes many times at once, it is handled once. Each request gets a 2xx status, or one that makes the sender repeat it.",
+		change: dedupe + " To look first and store later lets two through, so the unique index must decide. While one is being handled, respond to the others with 409 or 503, and never with 410.",
 		good:   true,
 		run:    runConcurrent,
 	},
 }
 
-// What a receiver says.
-var answerChecks = []check{
+// responseChecks judge the responses themselves.
+var responseChecks = []check{
 	{
 		name:   "in-time",
-		about:  "The answer comes before the sender gives up waiting, and sends again.",
-		change: "Store the event, answer, and do the long work afterwards.",
+		about:  "The response comes before the sender gives up and tries again.",
+		change: "Store the event, respond, and do long work afterwards.",
 		anyway: true,
 		skip: func(p *probe) string {
 			if p.silent && p.first <= p.Timeout {
-				return "the receiver does not answer"
+				return "the receiver does not respond"
 			}
 			return ""
 		},
 		run: func(p *probe) string {
 			if p.first > p.Timeout {
-				return fmt.Sprintf("the first good event had no answer within %v", p.Timeout)
+				return fmt.Sprintf("there was no response to the first good event within %v", p.Timeout)
 			}
 			return ""
 		},
 	},
 	{
 		name:   "leaks-nothing",
-		about:  "No answer tells the signature that would have been right, or the secret: who reads it can sign.",
-		change: "Answer a refused request with its status alone, and keep the computed signature out of errors and logs.",
+		about:  "No response contains the signature that would have been right, or the secret: whoever reads it could sign.",
+		change: "Respond to a refused request with the status alone, and keep the computed signature out of errors and logs.",
 		run:    runLeaks,
 	},
 }
 
+// withoutMaxAge is a check.skip for checks that need [Battery.MaxAge].
 func withoutMaxAge(p *probe) string {
 	if p.MaxAge <= 0 {
-		return "no MaxAge is given"
+		return "MaxAge is not set"
 	}
 	return ""
 }
 
+// withoutHandled is a check.skip for checks that need [Battery.Handled].
 func withoutHandled(p *probe) string {
 	if p.Handled == nil {
-		return "no Handled is given: what was acted on cannot be seen"
+		return "Handled is not set, so it cannot be seen what was handled"
 	}
 	return ""
 }
 
-// happened is an event whose timestamp is this far from now.
+// happened returns an event whose timestamp is this far from now.
 func (p *probe) happened(from time.Duration) shot {
 	e := p.event()
 	e.Timestamp = e.Timestamp.Add(from)
 	return p.signed(e, e.Payload())
 }
 
-// atOnce is how many duplicates are sent together.
+// atOnce is how many duplicates are sent at the same time.
 const atOnce = 8
 
 func runConcurrent(p *probe) string {
 	s := p.good().named(fmt.Sprintf("%d times at once", atOnce))
-	answers := make([]answer, atOnce)
+	responses := make([]response, atOnce)
 	var all sync.WaitGroup
-	for i := range answers {
+	for i := range responses {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			answers[i] = p.send(s)
+			responses[i] = p.send(s)
 		}()
 	}
 	all.Wait()
-	for _, a := range answers {
+	for _, a := range responses {
 		if a.err != nil || a.status == http.StatusGone {
-			return s.say("a good event", "to one of them "+a.String())
+			return s.say("a good event", "for one of them, "+a.String())
 		}
 	}
-	if !slices.ContainsFunc(answers, answer.ok) {
-		return s.say("a good event", "none was answered with 2xx; to the first "+answers[0].String())
+	if !slices.ContainsFunc(responses, response.ok) {
+		return s.say("a good event", "no response was 2xx; for the first, "+responses[0].String())
 	}
 	return p.accepts(s.named(s.what + " and then once more"))
 }
@@ -213,13 +215,13 @@ func runLeaks(p *probe) string {
 	}
 	for _, s := range []shot{unsigned, forged, short} {
 		if leak := p.leak(s, p.send(s).text); leak != "" {
-			return s.say("an event", "the answer holds "+leak)
+			return s.say("an event", "the response contains "+leak)
 		}
 	}
 	return ""
 }
 
-// sumOf is the MAC that would be right.
+// sumOf returns the right MAC of a shot.
 func (p *probe) sumOf(s shot) (sum []byte) {
 	if p.StandardWebhooks {
 		sum, _ = base64.StdEncoding.DecodeString(alotwebhook.SignStandard(s.body, s.event.ID, s.at, p.Secret)[len("v1,"):])
@@ -229,14 +231,15 @@ func (p *probe) sumOf(s shot) (sum []byte) {
 	return sum
 }
 
-// leak says what an answer to a shot holds of what only the secret's owner can know.
+// leak says what part of a response only the owner of the secret could have computed; ""
+// for none.
 func (p *probe) leak(s shot, text string) string {
 	if len(p.Secret) >= 8 && strings.Contains(text, string(p.Secret)) {
 		return "the secret"
 	}
 	sum := p.sumOf(s)
 	right := hex.EncodeToString(sum)
-	const part = 12 // digits: by chance once in 2⁴⁸
+	const part = 12 // so many hex digits match by chance once in 2⁴⁸
 	lower := strings.ToLower(text)
 	for i := range len(right) - part + 1 {
 		if strings.Contains(lower, right[i:i+part]) {

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	compareWhole = `Compute "sha256=" and the lower-case hex HMAC-SHA256 of the raw body, and compare the whole text with the header in constant time; refuse whatever is not equal. In Go: alotwebhook.Verify.`
-	noVerifying  = "Verify the signature before anything else, for every request, and answer 401 when it does not hold. In Go: alotwebhook.Receiver."
+	compareWhole = `Compute "sha256=" and the lower-case hex HMAC-SHA256 of the raw body, and compare all of it with the header in constant time; refuse the request if they differ. In Go, use alotwebhook.Verify.`
+	noVerifying  = "Verify the signature before anything else, for every request, and respond with 401 if it is wrong. In Go, use alotwebhook.Receiver."
 )
 
-// forgery makes the lines of the signature header from the right value.
+// forgery is a way to forge the signature header.
 type forgery struct {
-	what  string
-	lines func(right string) []string
+	what  string                      // describes it in the report
+	lines func(right string) []string // the header's values, made from the right one
 }
 
-// refusesForgeries is a check of good events whose signature header is another.
+// refusesForgeries returns a check.run that sends good events with forged signatures.
 func refusesForgeries(forgeries ...forgery) func(*probe) string {
 	return func(p *probe) string {
 		var shots []shot
@@ -38,32 +38,33 @@ func refusesForgeries(forgeries ...forgery) func(*probe) string {
 	}
 }
 
-// inPlace is a forgery with one other line.
+// inPlace returns a forgery with a single value.
 func inPlace(what string, line func(right string) string) forgery {
 	return forgery{what, func(right string) []string { return []string{line(right)} }}
 }
 
-// digits takes the algorithm off a signature.
+// digits returns a signature without the name of the algorithm.
 func digits(signature string) string { return strings.TrimPrefix(signature, "sha256=") }
 
 const zeros = "sha256=0000000000000000000000000000000000000000000000000000000000000000"
 
+// signatureChecks send requests with a missing or forged X-Alot-Signature.
 var signatureChecks = []check{
 	{
 		name:   "unsigned",
-		about:  "A request without a signature is refused with 401, however good it looks.",
-		change: noVerifying + " A missing header is no reason to skip it.",
+		about:  "A request without a signature is refused with 401, even if it is good otherwise.",
+		change: noVerifying + " Do not skip it because the header is missing.",
 		run:    refusesForgeries(forgery{"without a signature", func(string) []string { return nil }}),
 	},
 	{
 		name:   "empty-signature",
 		about:  "An empty signature is refused with 401.",
-		change: noVerifying + " An empty header is a missing one.",
+		change: noVerifying + " Treat an empty header like a missing one.",
 		run:    refusesForgeries(inPlace("with an empty signature", func(string) string { return "" })),
 	},
 	{
 		name:   "wrong-secret",
-		about:  "What another secret signed is refused with 401.",
+		about:  "A request that another secret signed is refused with 401.",
 		change: compareWhole,
 		run: func(p *probe) string {
 			s, zero := p.good().named("signed with another secret"), p.good().named("with a signature of zeros")
@@ -74,8 +75,8 @@ var signatureChecks = []check{
 	},
 	{
 		name:   "empty-secret",
-		about:  "What was signed with an empty secret is refused: everybody can sign so.",
-		change: "Refuse to start without a secret: an unset variable must not become an empty key. In Go: alotwebhook.NewVerifier.",
+		about:  "A request signed with an empty secret is refused with 401: anybody can sign with that.",
+		change: "Do not start without a secret: an unset variable must not become an empty key. In Go, use alotwebhook.NewVerifier.",
 		run: func(p *probe) string {
 			s := p.good().named("signed with an empty secret")
 			s.auth = signature(alotwebhook.Sign(s.body, ""))
@@ -84,7 +85,7 @@ var signatureChecks = []check{
 	},
 	{
 		name:   "tampered-body",
-		about:  "A body that was changed after it was signed is refused with 401, were it by one byte.",
+		about:  "A body that was changed after it was signed is refused with 401, even if only one byte differs.",
 		change: compareWhole,
 		run: func(p *probe) string {
 			changed, longer, shorter := p.good(), p.good(), p.good()
@@ -93,14 +94,14 @@ var signatureChecks = []check{
 			longer.body = append(longer.body, '\n')
 			shorter.body = shorter.body[:len(shorter.body)-1]
 			return p.refuses(
-				changed.named("whose time was changed after it was signed"),
+				changed.named("whose timestamp was changed after it was signed"),
 				longer.named("with a line end that was not signed"),
 				shorter.named("with its last byte gone"))
 		},
 	},
 	{
 		name:   "re-encoded-body",
-		about:  "The signature is over the bytes as they came, not over the same JSON encoded again.",
+		about:  "The signature is over the bytes as they arrived, not over the same JSON encoded again.",
 		change: rawBody,
 		run:    runReencoded,
 	},
@@ -114,25 +115,25 @@ var signatureChecks = []check{
 	},
 	{
 		name:   "other-algorithm",
-		about:  "The one algorithm is HMAC-SHA256; the request does not choose another.",
+		about:  "The only algorithm is HMAC-SHA256; a request cannot choose another.",
 		change: compareWhole + " Do not take the algorithm from the header.",
 		run:    runOtherAlgorithm,
 	},
 	{
 		name:   "no-prefix",
-		about:  `A signature without "sha256=" in front is refused.`,
-		change: compareWhole + " Do not cut the prefix off as if it were optional.",
+		about:  `A signature that does not begin with "sha256=" is refused.`,
+		change: compareWhole + " Do not treat the prefix as optional.",
 		run: refusesForgeries(
 			inPlace("whose signature has no prefix", digits),
 			inPlace("whose signature is in base64", func(right string) string {
-				sum, _ := hex.DecodeString(digits(right)) // our own
+				sum, _ := hex.DecodeString(digits(right)) // never fails for a signature of Sign
 				return "sha256=" + base64.StdEncoding.EncodeToString(sum)
 			})),
 	},
 	{
 		name:   "doubled-header",
-		about:  "Several signatures, in several headers or in one, are refused: the sender sends one.",
-		change: "Take the header's values as a list and refuse more than one. In Go: r.Header[…] and its length, not r.Header.Get.",
+		about:  "A request with several signatures, in several headers or in one, is refused: the sender sends one.",
+		change: "Read all values of the header and refuse more than one. In Go, use len(r.Header[…]), because r.Header.Get returns only the first.",
 		run: refusesForgeries(
 			forgery{"with a second, wrong signature header", func(right string) []string { return []string{right, zeros} }},
 			forgery{"with a wrong signature header before the right one", func(right string) []string { return []string{zeros, right} }},
@@ -141,43 +142,43 @@ var signatureChecks = []check{
 	},
 	{
 		name:   "blanks-around",
-		about:  "Blanks in or around a signature make it another text: refused.",
+		about:  "A signature with white space in it or around it is refused: it is another text.",
 		change: compareWhole + " Do not trim.",
 		run: func(p *probe) string {
-			forgeries := []forgery{inPlace("with a blank in its signature", func(right string) string { return "sha256= " + digits(right) })}
-			if p.local { // HTTP itself takes these away
+			forgeries := []forgery{inPlace("with a space in its signature", func(right string) string { return "sha256= " + digits(right) })}
+			if p.local { // over HTTP, they would be dropped on the way
 				forgeries = append(forgeries,
-					inPlace("with a blank before its signature", func(right string) string { return " " + right }),
-					inPlace("with a blank behind its signature", func(right string) string { return right + " " }))
+					inPlace("with a space before its signature", func(right string) string { return " " + right }),
+					inPlace("with a space after its signature", func(right string) string { return right + " " }))
 			}
 			return refusesForgeries(forgeries...)(p)
 		},
 	},
 	{
 		name:   "truncated",
-		about:  "A part of the right signature is refused, and nothing breaks over a short one.",
-		change: compareWhole + " Do not slice the header or compare as far as the shorter one goes.",
+		about:  "A part of the right signature is refused, and so is a very short one.",
+		change: compareWhole + " Do not slice the header, and do not compare up to the end of the shorter text only.",
 		run: refusesForgeries(
 			inPlace("with half of its signature", func(right string) string { return right[:len(right)/2] }),
-			inPlace("with its signature less one digit", func(right string) string { return right[:len(right)-1] }),
-			inPlace("with one digit of its signature", func(right string) string { return right[:len("sha256=")+1] }),
-			inPlace("with a prefix for a signature", func(string) string { return "sha256=" }),
-			inPlace("with one letter for a signature", func(string) string { return "s" }),
-			inPlace("with a digit after its signature", func(right string) string { return right + "0" })),
+			inPlace("with a signature that lacks its last digit", func(right string) string { return right[:len(right)-1] }),
+			inPlace("with only one digit of its signature", func(right string) string { return right[:len("sha256=")+1] }),
+			inPlace("whose signature is only the prefix", func(string) string { return "sha256=" }),
+			inPlace("whose signature is a single letter", func(string) string { return "s" }),
+			inPlace("with one digit too many in its signature", func(right string) string { return right + "0" })),
 	},
 }
 
-// runReencoded signs what a receiver gets that decodes the body and encodes it
-// again, and sends the same event in another spelling.
+// runReencoded sends events whose signature is over another encoding of the same JSON. A
+// receiver that decodes the body and encodes it again before it verifies would accept them.
 func runReencoded(p *probe) string {
 	e := p.event()
 	body := []byte(strings.Replace(string(e.Payload()), `,"`, `, "`, 1))
 	kept := shot{event: e, body: body, auth: signature(alotwebhook.Sign(e.Payload(), p.Secret))}
-	kept.what = "with a blank in it that was not signed, as if encoding again took it out"
+	kept.what = "with a space in its JSON that was not signed"
 
 	var decoded map[string]any
 	e = p.event()
-	_ = json.Unmarshal(e.Payload(), &decoded) // a payload is valid JSON
+	_ = json.Unmarshal(e.Payload(), &decoded) // never fails, since a payload is valid JSON
 	again, _ := json.Marshal(decoded)
 	sorted := shot{event: e, body: e.Payload(), auth: signature(alotwebhook.Sign(again, p.Secret))}
 	sorted.what = "whose signature is over the same JSON with sorted keys"
@@ -195,7 +196,7 @@ func runOtherAlgorithm(p *probe) string {
 		shots = append(shots, s)
 	}
 	for _, prefix := range []string{"SHA256=", "sha1=", "sha512=", "none=", "v1="} {
-		s := p.good().named("with " + prefix + " before the digits of its signature")
+		s := p.good().named("with " + prefix + " in front of the digits of its signature")
 		s.auth = signature(prefix + digits(alotwebhook.Sign(s.body, p.Secret)))
 		shots = append(shots, s)
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-const verifyStandard = "Verify with a library of Standard Webhooks, or with alotwebhook.Verifier.AcceptStandard, before anything else: all three headers, over the raw body. To take no other form, set StandardConfig.Only."
+const verifyStandard = "Verify before anything else, with a Standard Webhooks library or with alotwebhook.Verifier.AcceptStandard: all three headers, over the raw body. To accept no other form, set StandardConfig.Only."
 
 const standardZeros = "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
-// standardHeader is the three headers of Standard Webhooks.
+// standardHeader returns the three headers of Standard Webhooks.
 func standardHeader(id string, at time.Time, signatures string) http.Header {
 	return http.Header{
 		alotwebhook.StandardIDHeader:        {id},
@@ -24,7 +24,7 @@ func standardHeader(id string, at time.Time, signatures string) http.Header {
 	}
 }
 
-// The forgeries of [Battery.StandardWebhooks].
+// standardChecks replace signatureChecks for [Battery.StandardWebhooks].
 var standardChecks = []check{
 	{
 		name:   "standard-unsigned",
@@ -44,8 +44,8 @@ var standardChecks = []check{
 	},
 	{
 		name:   "standard-forged",
-		about:  "What another secret, or none, signed is refused with 401, and so is any version but v1.",
-		change: verifyStandard + " Refuse to start without a secret.",
+		about:  "A request signed with another secret or an empty one is refused with 401, and so is any version of the signature but v1.",
+		change: verifyStandard + " Do not start without a secret.",
 		run: func(p *probe) string {
 			return p.refuses(
 				p.standardAs("signed with another secret", func(s shot, _ string) string {
@@ -60,14 +60,14 @@ var standardChecks = []check{
 				p.standardAs("with a signature without a version", func(_ shot, right string) string { return right }),
 				p.standardAs("with half of its signature", func(_ shot, right string) string { return "v1," + right[:22] }),
 				p.standardAs("with its signature in hex", func(_ shot, right string) string {
-					sum, _ := base64.StdEncoding.DecodeString(right) // our own
+					sum, _ := base64.StdEncoding.DecodeString(right) // never fails for a signature of SignStandard
 					return "v1," + hex.EncodeToString(sum)
 				}))
 		},
 	},
 	{
 		name:   "standard-tampered",
-		about:  "A body, an id or a time that is another than was signed is refused with 401.",
+		about:  "A request whose body, id or time was changed after it was signed is refused with 401.",
 		change: verifyStandard + " The signature is over the id, the time and the body, with dots between them.",
 		run: func(p *probe) string {
 			body, id, at := p.good().named("with a line end that was not signed"), p.good().named("under another webhook-id"), p.good().named("with another webhook-timestamp")
@@ -79,16 +79,16 @@ var standardChecks = []check{
 	},
 	{
 		name:   "standard-stale",
-		about:  "An attempt that was signed an hour ago, or will be in an hour, is refused: it is a replay, or a clock is wrong.",
-		change: "Compare the absolute difference between the signed time and now with a tolerance of a few minutes. A new attempt of an old event is signed anew.",
+		about:  "An attempt whose signed time is an hour ago, or in an hour, is refused: it is a replay, or a clock is wrong.",
+		change: "Compare the absolute difference between the signed time and now with a tolerance of a few minutes. Each attempt is signed anew, also that of an old event.",
 		run: func(p *probe) string {
-			return p.refuses(p.standardAt(-time.Hour).named("signed an hour ago"), p.standardAt(time.Hour).named("signed in an hour from now"))
+			return p.refuses(p.standardAt(-time.Hour).named("signed an hour ago"), p.standardAt(time.Hour).named("signed for an hour from now"))
 		},
 	},
 	{
 		name:   "standard-rotation",
-		about:  "Of several signatures one must be right: while a secret is rotated, the sender signs with both.",
-		change: "Split webhook-signature at its blanks, pass over the versions that you do not know, and compare with each.",
+		about:  "A request with several signatures is accepted if one of them is right: during the rotation of a secret, the sender signs with both.",
+		change: "Split webhook-signature at its spaces, skip the versions that you do not know, and compare with each of the others.",
 		good:   true,
 		run: func(p *probe) string {
 			return p.accepts(
@@ -98,7 +98,8 @@ var standardChecks = []check{
 	},
 }
 
-// standardAs is a good event with another signature, made from the right one's base64.
+// standardAs returns a good event with another signature, which change makes from the
+// base64 of the right one.
 func (p *probe) standardAs(what string, change func(s shot, right string) string) shot {
 	s := p.good().named(what)
 	right := strings.TrimPrefix(s.auth.Get(alotwebhook.StandardSignatureHeader), "v1,")
@@ -106,7 +107,7 @@ func (p *probe) standardAs(what string, change func(s shot, right string) string
 	return s
 }
 
-// standardAt is a good event, signed this far from now.
+// standardAt returns a good event whose signed time is this far from now.
 func (p *probe) standardAt(from time.Duration) shot {
 	s := p.good()
 	s.at = s.at.Add(from)

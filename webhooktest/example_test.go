@@ -12,9 +12,9 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-var t *testing.T // a test's own
+var t *testing.T // in your tests, the parameter of the test function
 
-// newHandler stands for the handler that is to be tested.
+// newHandler stands for your own handler.
 func newHandler(secret alotwebhook.Secret) http.Handler {
 	v, err := alotwebhook.NewVerifier(secret)
 	if err != nil {
@@ -23,26 +23,25 @@ func newHandler(secret alotwebhook.Secret) http.Handler {
 	return alotwebhook.NewReceiver(v, nil)
 }
 
-// A customer's test of its receiver: all that can be sent to it, good and bad.
+// A customer tests its handler with good and bad requests of every kind.
 func ExampleCheckReceiver() {
 	webhooktest.CheckReceiver(t, newHandler("your-signing-secret"), "your-signing-secret")
 }
 
-// With a way to see what was acted on, the battery tells whether an event that
-// comes twice is acted on once.
+// With Handled, the battery also finds a handler that handles an event twice.
 func ExampleBattery() {
 	rows := func(eventID string) int { return 1 } // SELECT count(*) FROM candidates WHERE event_id = ?
 	webhooktest.Battery{
 		Secret:  "your-signing-secret",
 		URL:     "http://receiver.test/hooks/alot",
 		Handled: rows,
-		Skip:    []string{"doubled-header"}, // our framework joins them
+		Skip:    []string{"doubled-header"}, // because the framework joins such headers
 	}.CheckReceiver(t, newHandler("your-signing-secret"))
 }
 
-// The same battery over HTTP, against a system for tests.
+// The battery can also run over HTTP, against a test system.
 func ExampleBattery_Check() {
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // verifies nothing
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) // does not verify
 	defer server.Close()
 	battery := webhooktest.Battery{Secret: "your-signing-secret", URL: server.URL}
 	for _, f := range battery.Check(context.Background(), server.Client().Do) {
@@ -52,11 +51,11 @@ func ExampleBattery_Check() {
 		}
 	}
 	// Output:
-	// sent a request without a signature: it answered 200 OK, not 4xx
-	// Verify the signature before anything else, for every request, and answer 401 when it does not hold. In Go: alotwebhook.Receiver. A missing header is no reason to skip it.
+	// sent a request without a signature: the response was 200 OK; the status must be 4xx
+	// Verify the signature before anything else, for every request, and respond with 401 if it is wrong. In Go, use alotwebhook.Receiver. Do not skip it because the header is missing.
 }
 
-// A producer's test: the receiver fails once, and the event comes again.
+// A producer tests that an event is sent again after the receiver has failed.
 func ExampleServer() {
 	server := webhooktest.NewServer(t, "your-signing-secret")
 	server.Answer(webhooktest.Answer{Status: http.StatusServiceUnavailable}, webhooktest.Answer{Delay: time.Second})
@@ -70,6 +69,6 @@ func ExampleServer() {
 		t.Fatal(err)
 	}
 	if received[0].Event.ID != received[1].Event.ID || received[1].Err != nil {
-		t.Fatal("not the same event again, or not verified")
+		t.Fatal("the second request has another event, or is not verified")
 	}
 }

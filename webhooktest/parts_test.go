@@ -14,10 +14,11 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// bodyLimit is the least that a right receiver may have, and a little more.
+// bodyLimit is the largest body of a right receiver, in bytes: a little more than the
+// largest payload.
 const bodyLimit = 300 << 10
 
-// parts are a receiver in pieces, right as they come, to be made wrong one by one.
+// parts is a receiver whose parts a test can replace by wrong ones.
 type parts struct {
 	*desk
 	method  func(r *http.Request) bool
@@ -94,7 +95,7 @@ func macOf(h func() hash.Hash, body []byte, key string) []byte {
 	return m.Sum(nil)
 }
 
-// recorder takes a check's failures for a test's.
+// recorder is a testing.TB that records failures instead of failing the test.
 type recorder struct {
 	testing.TB
 	errors []string
@@ -107,7 +108,7 @@ func (r *recorder) Errorf(format string, a ...any) {
 	r.errors = append(r.errors, fmt.Sprintf(format, a...))
 }
 
-// found are the names of the checks that failed.
+// found returns the names of the checks that failed.
 func (r *recorder) found() (names []string) {
 	for _, e := range r.errors {
 		name, _, _ := strings.Cut(strings.TrimPrefix(e, "webhooktest: "), ":")

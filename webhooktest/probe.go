@@ -15,73 +15,74 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
+// doer sends a request, like the Do method of an [http.Client].
 type doer = func(*http.Request) (*http.Response, error)
 
-// probe runs the checks.
+// probe runs the checks of one battery.
 type probe struct {
 	Battery
 	ctx   context.Context
 	do    doer
 	local bool // the handler is in this process
 
-	first     time.Duration // how long the first answer took
+	first     time.Duration // how long the response to the first good event took
 	refused   bool          // the first good event was refused
-	silent    bool          // the first got no answer at all
-	elsewhere bool          // the first was redirected
-	unusable  bool
+	silent    bool          // there was no response to it
+	elsewhere bool          // the response was a redirect
+	unusable  bool          // the settings of the battery are wrong
 }
 
 // shot is one request to be sent.
 type shot struct {
-	what    string // for the report: "with sha1= in front"
-	method  string // empty: POST
+	what    string // describes it in the report: "with sha1= in front"
+	method  string // empty for POST
 	event   alotwebhook.Event
 	body    []byte
-	auth    http.Header // what signs it
-	at      time.Time   // when it was signed, for Standard Webhooks
-	header  http.Header
-	chunked bool // without a Content-Length
-	refusal int  // a status that refuses it, too, besides 4xx; 0: none
+	auth    http.Header // the headers of the signature
+	at      time.Time   // the signed time, for Standard Webhooks
+	header  http.Header // replaces other headers
+	chunked bool        // without a Content-Length
+	refusal int         // a status other than 4xx that also refuses it; 0 for none
 }
 
-// answer is what came of it.
-type answer struct {
+// response is the receiver's response to a shot, or the error instead of one.
+type response struct {
 	status int
-	text   string // headers and body, to look for leaks in
+	text   string // headers and body, to be searched for leaks
 	took   time.Duration
 	err    error
 }
 
-func (a answer) ok() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
+func (a response) ok() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
 
-func (a answer) refused() bool { return a.err == nil && a.status >= 400 && a.status < 500 }
+func (a response) refused() bool { return a.err == nil && a.status >= 400 && a.status < 500 }
 
-func (a answer) String() string {
+func (a response) String() string {
 	if a.err == nil {
-		return fmt.Sprintf("it answered %d %s", a.status, http.StatusText(a.status))
+		return fmt.Sprintf("the response was %d %s", a.status, http.StatusText(a.status))
 	}
 	if p := (*panicked)(nil); errors.As(a.err, &p) {
-		return fmt.Sprintf("it panicked: %v", p.value)
+		return p.Error()
 	}
 	if errors.Is(a.err, context.DeadlineExceeded) {
-		return fmt.Sprintf("there was no answer within %v", a.took.Truncate(time.Millisecond))
+		return fmt.Sprintf("there was no response within %v", a.took.Truncate(time.Millisecond))
 	}
 	if e := (*url.Error)(nil); errors.As(a.err, &e) {
-		return "there was no answer: " + e.Err.Error() // without the URL, which the caller knows
+		return "there was no response: " + e.Err.Error() // leaves out the URL, since the caller knows it
 	}
-	return "there was no answer: " + a.err.Error()
+	return "there was no response: " + a.err.Error()
 }
 
-// event makes a new one of the type that the receiver is glad of.
+// event returns a new event that the receiver must handle.
 func (p *probe) event() alotwebhook.Event {
 	e, err := alotwebhook.NewEvent(p.EventType, p.OrganizationID, p.Data)
 	if err != nil {
-		panic(err) // settings has tried it
+		panic(err) // cannot happen: settings has tried the same
 	}
 	return e
 }
 
-// signed is a shot of exactly these bytes, signed.
+// signed returns a shot of exactly these bytes with a good signature.
 func (p *probe) signed(e alotwebhook.Event, body []byte) shot {
 	s := shot{event: e, body: body, at: time.Now()}
 	if !p.StandardWebhooks {
@@ -96,35 +97,37 @@ func (p *probe) signed(e alotwebhook.Event, body []byte) shot {
 	return s
 }
 
-// signature is the header of that name, with these lines.
+// signature returns signature headers with these values.
 func signature(lines ...string) http.Header { return http.Header{alotwebhook.SignatureHeader: lines} }
 
-// good is a new event, signed.
+// good returns a shot of a new event with a good signature.
 func (p *probe) good() shot {
 	e := p.event()
 	return p.signed(e, e.Payload())
 }
 
-// maxAnswer is how much of an answer's body is read.
-const maxAnswer = 64 << 10
+// maxResponse is how much of a response's body is read, in bytes.
+const maxResponse = 64 << 10
 
-// send waits longer than the sender would, so that a late answer is seen as one.
-func (p *probe) send(s shot) answer {
+// send sends a shot and returns the response. It waits twice as long as the sender
+// would, so that it can tell a late response from none.
+func (p *probe) send(s shot) response {
 	ctx, cancel := context.WithTimeout(p.ctx, 2*p.Timeout)
 	defer cancel()
 	start := time.Now()
 	resp, err := p.do(p.request(ctx, s))
 	if err != nil {
-		return answer{err: err, took: time.Since(start)}
+		return response{err: err, took: time.Since(start)}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	var text bytes.Buffer
-	_ = resp.Header.Write(&text) // a buffer takes everything
+	_ = resp.Header.Write(&text) // a buffer never fails
 	text.Write(body)
-	return answer{status: resp.StatusCode, text: text.String(), took: time.Since(start), err: err}
+	return response{status: resp.StatusCode, text: text.String(), took: time.Since(start), err: err}
 }
 
+// request returns the HTTP request of a shot.
 func (p *probe) request(ctx context.Context, s shot) *http.Request {
 	method := s.method
 	if method == "" {
@@ -132,7 +135,7 @@ func (p *probe) request(ctx context.Context, s shot) *http.Request {
 	}
 	r, err := http.NewRequestWithContext(ctx, method, p.URL, bytes.NewReader(s.body))
 	if err != nil {
-		panic(err) // settings has tried it
+		panic(err) // cannot happen: settings has tried the same
 	}
 	if s.chunked {
 		r.ContentLength, r.GetBody = -1, nil
@@ -151,35 +154,44 @@ func (p *probe) request(ctx context.Context, s shot) *http.Request {
 	return r
 }
 
-// accepts sends what a right receiver accepts and acts on once. It returns the
+// These follow the description of a response in a problem.
+const (
+	mustAccept = "; the status must be 2xx"
+	mustRefuse = "; the status must be 4xx"
+)
+
+// accepts sends shots that a right receiver accepts and handles once. It returns the
 // problem, or "".
 func (p *probe) accepts(shots ...shot) string {
 	for _, s := range shots {
-		if a := p.send(s); !a.ok() {
-			return s.say("a good event", a.String()+", not 2xx")
+		a := p.send(s)
+		if !a.ok() {
+			return s.say("a good event", a.String()+mustAccept)
 		}
 		if n, known := p.handled(s); known && n != 1 {
-			return s.say("a good event", fmt.Sprintf("it was answered with 2xx and acted on %s", times(n)))
+			return s.say("a good event", fmt.Sprintf("%s, and the event %s; it must be handled once", a, handledTimes(n)))
 		}
 	}
 	return ""
 }
 
-// refuses sends what a right receiver answers with a 4xx status and does not act on.
+// refuses sends shots that a right receiver refuses with a 4xx status and does not
+// handle. It returns the problem, or "".
 func (p *probe) refuses(shots ...shot) string {
 	for _, s := range shots {
 		a := p.send(s)
 		if n, known := p.handled(s); known && n != 0 {
-			return s.say("a request", fmt.Sprintf("%s, and acted on it %s", a, times(n)))
+			return s.say("a request", fmt.Sprintf("%s, and the event %s; it must not be handled", a, handledTimes(n)))
 		}
 		if !a.refused() && (a.err != nil || a.status != s.refusal) {
-			return s.say("a request", a.String()+", not 4xx")
+			return s.say("a request", a.String()+mustRefuse)
 		}
 	}
 	return ""
 }
 
-// handled asks how often an event was acted on, if that can be known.
+// handled returns how often the event of a shot was handled. It is not known without
+// [Battery.Handled], or if the shot has no event.
 func (p *probe) handled(s shot) (n int, known bool) {
 	if p.Handled == nil || s.event.ID == "" {
 		return 0, false
@@ -187,7 +199,7 @@ func (p *probe) handled(s shot) (n int, known bool) {
 	return p.Handled(s.event.ID), true
 }
 
-// say puts what was sent before what happened.
+// say returns a problem: a description of the shot, and then what happened.
 func (s shot) say(kind, happened string) string {
 	if s.what == "" {
 		return "sent " + kind + ": " + happened
@@ -195,16 +207,17 @@ func (s shot) say(kind, happened string) string {
 	return "sent " + kind + " " + s.what + ": " + happened
 }
 
-func times(n int) string {
+// handledTimes says how often an event was handled, as the rest of a sentence.
+func handledTimes(n int) string {
 	switch n {
 	case 0:
-		return "never"
+		return "was not handled"
 	case 1:
-		return "once"
+		return "was handled once"
 	case 2:
-		return "twice"
+		return "was handled twice"
 	}
-	return fmt.Sprintf("%d times", n)
+	return fmt.Sprintf("was handled %d times", n)
 }
 
 // panicked is a handler's panic.
@@ -214,8 +227,8 @@ func (p *panicked) Error() string { return fmt.Sprintf("the handler panicked: %v
 
 var errAborted = errors.New("the handler cut the connection")
 
-// inProcess serves requests by a handler, each in a goroutine of its own, since
-// one that hangs must not hang the test.
+// inProcess returns a doer that calls a handler in this process. Each request has its own
+// goroutine, so that a handler that hangs does not hang the test.
 func inProcess(handler http.Handler) doer {
 	type served struct {
 		resp *http.Response
@@ -246,13 +259,13 @@ func inProcess(handler http.Handler) doer {
 	}
 }
 
-// asServed turns a client's request into the one that a server hands on.
+// asServed returns a client's request as a server would pass it to its handler.
 func asServed(r *http.Request) *http.Request {
 	in := r.Clone(r.Context())
 	in.RequestURI = r.URL.RequestURI()
 	in.RemoteAddr = "127.0.0.1:54321"
 	in.Host = r.URL.Host
-	// A server's request has its host apart.
+	// In a server's request, the host is in the field Host only.
 	in.URL.Scheme, in.URL.Host = "", ""
 	in.Header = cloneCanonical(r.Header)
 	if r.ContentLength < 0 {
@@ -261,11 +274,13 @@ func asServed(r *http.Request) *http.Request {
 	return in
 }
 
+// cloneCanonical copies a header as it would arrive: with canonical names, and without
+// names that have no value.
 func cloneCanonical(h http.Header) http.Header {
 	c := make(http.Header, len(h))
 	for name, values := range h {
 		if len(values) == 0 {
-			continue // not sent
+			continue // a client would not send it
 		}
 		c[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 	}

@@ -15,46 +15,48 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Server is a receiver on loopback for a producer's tests: it keeps every
-// request as it came, verifies its signature, and answers 200 to what is
-// verified and 401 to what is not, or as [Server.Answer] and [Server.Always] order.
-// It is safe for concurrent use.
+// Server is a receiver on loopback for a producer's tests. It keeps every request as it
+// arrived and verifies its signature. The status of its responses is 200 for an event
+// that is verified, 400 for a signed body that is not an event, and 401 for any other
+// request; [Server.Answer] and [Server.Always] replace them. It is safe for concurrent
+// use.
 //
-// A dispatcher sends to it with AllowHTTP and loopback among its AllowNets.
+// A dispatcher can send to it only if its Config has AllowHTTP (or, for
+// [NewTLSServer], the certificate in RootCAs), and 127.0.0.0/8 in AllowNets.
 type Server struct {
 	*httptest.Server
 
 	mu       sync.Mutex
 	secrets  []alotwebhook.Secret
 	received []Received
-	changed  chan struct{} // closed and replaced with every request
-	next     []Answer
-	always   *Answer
+	changed  chan struct{} // closed and replaced by every request
+	next     []Answer      // for the next requests, one each
+	always   *Answer       // for all others; nil for the default
 
 	closing context.Context
 	stop    context.CancelFunc
 }
 
-// Received is one request as it came.
+// Received is one request as it arrived.
 type Received struct {
-	// At is when it had come whole, by this machine's clock.
+	// At is when all of the request had arrived, by this machine's clock.
 	At     time.Time
 	Method string
 	// URI is the path and the query.
 	URI    string
 	Header http.Header
-	// Body is the raw body, exactly the bytes that were signed.
+	// Body is the body as it arrived, before any parsing.
 	Body []byte
 	// Event is the parsed payload; zero if Err is not nil.
 	Event alotwebhook.Event
-	// Err says why the request is not a good one: an error of
-	// [alotwebhook.Verify] or [alotwebhook.ParseEvent], or that of reading the body.
+	// Err is nil for an event that is verified. Otherwise it is the error of
+	// [alotwebhook.Verify], of [alotwebhook.ParseEvent], or of reading the body.
 	Err error
 }
 
-// NewServer starts a server that verifies with any of the secrets; more can
-// come later with [Server.AddSecret], since an endpoint's secret is often made
-// only when its URL is registered. It is closed when the test ends.
+// NewServer starts a server on http that accepts signatures by any of the secrets. Add
+// more secrets by [Server.AddSecret]: an endpoint's secret is often made only when its
+// URL is registered. The server is closed at the end of the test.
 func NewServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
 	t.Helper()
 	s := newServer(secrets)
@@ -63,8 +65,8 @@ func NewServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
 	return s
 }
 
-// NewTLSServer is [NewServer] over https. Its certificate is s.Certificate(),
-// for the dispatcher's RootCAs.
+// NewTLSServer is [NewServer] on https. Add its certificate, the result of the method
+// Certificate, to the dispatcher's RootCAs.
 func NewTLSServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
 	t.Helper()
 	s := newServer(secrets)
@@ -80,44 +82,46 @@ func newServer(secrets []alotwebhook.Secret) *Server {
 	return s
 }
 
-// Close ends delayed and dripping answers and stops the server. It may be
-// called again.
+// Close stops the server. It ends responses that are delayed or sent byte by byte. It
+// may be called more than once.
 func (s *Server) Close() {
 	s.stop()
 	s.Server.Close()
 }
 
-// AddSecret accepts what this secret signed, too.
+// AddSecret makes the server accept signatures by this secret, too.
 func (s *Server) AddSecret(secret alotwebhook.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.secrets = append(s.secrets, secret)
 }
 
-// Answer orders the answers to the next requests, one each, in order of their
-// coming; calls add up. Then it is as before.
+// Answer sets the responses to the next requests, one for each, in the order in which
+// the requests arrive. A further call adds responses after these. When all are used, the
+// server responds as without Answer.
 func (s *Server) Answer(answers ...Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next = append(s.next, answers...)
 }
 
-// Always orders the answer to every request for which [Server.Answer] has none.
+// Always sets the response to every request for which [Server.Answer] has none.
 func (s *Server) Always(a Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.always = &a
 }
 
-// Received returns what has come so far, oldest first.
+// Received returns the requests so far, oldest first.
 func (s *Server) Received() []Received {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.received)
 }
 
-// Wait returns once at least n requests have come since the start, with all
-// that have. If ctx ends first, the error says how many there were.
+// Wait waits until at least n requests have arrived since the start of the server, and
+// returns all of them, oldest first. If ctx ends before that, it also returns an error
+// that says how many there were.
 func (s *Server) Wait(ctx context.Context, n int) ([]Received, error) {
 	for {
 		s.mu.Lock()
@@ -129,11 +133,12 @@ func (s *Server) Wait(ctx context.Context, n int) ([]Received, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return received, fmt.Errorf("webhooktest: %d of %d requests came: %w", len(received), n, ctx.Err())
+			return received, fmt.Errorf("webhooktest: %d of %d requests have arrived: %w", len(received), n, ctx.Err())
 		}
 	}
 }
 
+// receive is the handler of the server.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	got := Received{At: time.Now(), Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Body: body, Err: err}
@@ -147,7 +152,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	answer.write(ctx, w)
 }
 
-// verify checks as a receiver does.
+// verify makes the checks that a receiver must make, and returns the event.
 func (s *Server) verify(got *Received) (alotwebhook.Event, error) {
 	s.mu.Lock()
 	secrets := slices.Clone(s.secrets)
@@ -165,7 +170,7 @@ func (s *Server) verify(got *Received) (alotwebhook.Event, error) {
 	return alotwebhook.Event{}, err
 }
 
-// record keeps a request and takes the answer that was ordered for it.
+// record keeps a request and returns its response.
 func (s *Server) record(got Received) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -61,8 +61,8 @@ func TestServerRecordsAndVerifies(t *testing.T) {
 	require.ErrorIs(t, got[3].Err, alotwebhook.ErrMalformedEvent)
 }
 
-// An endpoint's secret is made when its URL is registered.
-func TestServerLearnsSecret(t *testing.T) {
+// An endpoint's secret is made when the URL of the server is registered.
+func TestServerAddSecret(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewTLSServer(t)
 	event := webhooktest.NewEvent(t, "assessment.published", nil)
@@ -75,7 +75,7 @@ func TestServerLearnsSecret(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 }
 
-func TestServerAnswersAsOrdered(t *testing.T) {
+func TestServerRespondsAsSet(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
 	s.Always(webhooktest.Answer{Status: http.StatusNoContent})
@@ -86,7 +86,7 @@ func TestServerAnswersAsOrdered(t *testing.T) {
 	)
 	request := func() *http.Request {
 		r := webhooktest.NewRequest(t, s.URL, webhooktest.NewEvent(t, "candidate.invited", nil), secret)
-		r.GetBody = nil // net/http must not try again by itself
+		r.GetBody = nil // without GetBody, net/http does not try again by itself
 		return r
 	}
 	resp, err := s.Client().Do(request())
@@ -108,7 +108,7 @@ func TestServerAnswersAsOrdered(t *testing.T) {
 	require.Len(t, s.Received(), 4)
 }
 
-// A delay ends with the sender's patience, and with the server.
+// A delay ends when the sender hangs up, and when the server is closed.
 func TestServerDelayEnds(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
@@ -142,12 +142,12 @@ func TestServerWaitEnds(t *testing.T) {
 	cancel()
 	got, err := s.Wait(ctx, 1)
 	require.ErrorIs(t, err, context.Canceled)
-	require.EqualError(t, err, "webhooktest: 0 of 1 requests came: context canceled")
+	require.EqualError(t, err, "webhooktest: 0 of 1 requests have arrived: context canceled")
 	require.Empty(t, got)
 }
 
-// What the package is for: a producer's own test, with the real dispatcher.
-func TestServerHearsDispatcher(t *testing.T) {
+// A producer's test uses the server like this, with a real dispatcher.
+func TestServerWithADispatcher(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t)
 	s.Answer(webhooktest.Answer{Status: http.StatusServiceUnavailable})

@@ -14,7 +14,8 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// A receiver of Standard Webhooks alone, and one of either form, pass.
+// Two receivers pass: one that accepts only Standard Webhooks, and one that accepts either
+// form.
 func TestStandardReceiverPasses(t *testing.T) {
 	t.Parallel()
 	for _, only := range []bool{true, false} {
@@ -51,7 +52,7 @@ func standardReceiver(t *testing.T, d *desk, cfg *alotwebhook.StandardConfig) ht
 	return r
 }
 
-// standardVerify takes Standard Webhooks alone.
+// standardVerify returns a parts.verify that accepts only Standard Webhooks.
 func standardVerify(t *testing.T) func(r *http.Request, body []byte) bool {
 	t.Helper()
 	v, err := alotwebhook.NewVerifier(secret)
@@ -86,7 +87,7 @@ func TestWrongStandardReceiversAreFound(t *testing.T) {
 			},
 			[]string{"standard-stale"},
 		},
-		"minds old ones alone": {
+		"refuses only old ones": {
 			func(r *http.Request, body []byte) bool {
 				id, at, signatures := header(r)
 				return right(r, body) ||
@@ -133,5 +134,5 @@ func TestStandardLeakIsFound(t *testing.T) {
 	spy := &recorder{TB: t}
 	webhooktest.Battery{Secret: secret, Handled: p.handled, StandardWebhooks: true, MaxBodyBytes: bodyLimit}.CheckReceiver(spy, p)
 	require.Equal(t, []string{"leaks-nothing"}, spy.found())
-	require.Contains(t, spy.errors[0], "wrongly signed: the answer holds the right signature in base64")
+	require.Contains(t, spy.errors[0], "wrongly signed: the response contains the right signature in base64")
 }

@@ -1,29 +1,28 @@
-// Package webhooktest tests both sides of a webhook without a network beyond
-// loopback, and without a tunnel.
+// Package webhooktest tests both sides of a webhook on loopback, without a tunnel.
 //
-// # A receiver
+// # Testing a receiver
 //
-// [CheckReceiver] runs a battery of some ninety good, forged, odd and repeated
-// requests against your own [http.Handler], whatever it is built with, and says
-// for each that is answered wrongly what to change:
+// [CheckReceiver] sends about ninety requests to your own [http.Handler]: good, forged,
+// odd and repeated ones. The handler need not be built with this library. If it
+// responds wrongly, the test fails and says what to change:
 //
 //	func TestWebhook(t *testing.T) {
 //		webhooktest.CheckReceiver(t, newHandler(secret), secret)
 //	}
 //
-// [Battery] is the same with settings: where the handler is mounted, what it
-// handles, how to see that it acts once. [NewRequest] makes one signed request,
-// for what your handler does with an event:
+// [Battery] makes the same checks with settings: the path of the handler, the events
+// that it expects, and a way to see how often it handled one. [NewRequest] returns a
+// single signed request, to test the work that your handler does for an event:
 //
 //	event := webhooktest.NewEvent(t, "candidate.completed", nil)
 //	w := httptest.NewRecorder()
 //	handler.ServeHTTP(w, webhooktest.NewRequest(t, "/alot/webhook", event, secret))
 //
-// # A producer
+// # Testing a producer
 //
-// [Server] is a receiver on loopback that verifies and keeps what it is sent,
-// and answers with the faults that a test orders: a status, a delay, a reset, a
-// body that comes a byte at a time.
+// [Server] is a receiver on loopback. It verifies and keeps the requests that it gets,
+// and responds as a test says: with a status, after a delay, with a reset of the
+// connection, or with a body that arrives byte by byte.
 package webhooktest
 
 import (
@@ -40,9 +39,9 @@ import (
 // OrganizationID is the organization of the events that this package makes.
 const OrganizationID = "org_123"
 
-// NewEvent makes an event of [OrganizationID] that happens now. Nil data is the
-// example of the type's entry in [alotwebhook.DefaultEventTypes], or an empty
-// object for a type that is not there. Data that cannot be encoded fails the test.
+// NewEvent returns an event of [OrganizationID] that happens now. If data is nil, it is
+// the example of the type in [alotwebhook.DefaultEventTypes], or an empty object if the
+// type is not one of them. If data cannot be encoded as JSON, the test fails.
 func NewEvent(t testing.TB, eventType string, data any) alotwebhook.Event {
 	t.Helper()
 	if data == nil {
@@ -50,11 +49,12 @@ func NewEvent(t testing.TB, eventType string, data any) alotwebhook.Event {
 	}
 	e, err := alotwebhook.NewEvent(eventType, OrganizationID, data)
 	if err != nil {
-		t.Fatalf("webhooktest: no event: %v", err)
+		t.Fatalf("webhooktest: cannot make an event: %v", err)
 	}
 	return e
 }
 
+// exampleData returns the example of a published event type, or an empty object.
 func exampleData(eventType string) json.RawMessage {
 	for _, et := range alotwebhook.DefaultEventTypes() {
 		if et.Name == eventType && len(et.Example) > 0 {
@@ -64,12 +64,13 @@ func exampleData(eventType string) json.RawMessage {
 	return json.RawMessage("{}")
 }
 
-// NewRequest returns the request that the sender makes of an event: its payload
-// signed with the secret, in a POST to target. A path such as "/alot/webhook"
-// makes the request that a handler's ServeHTTP gets, as [httptest.NewRequest];
-// an absolute URL makes one that an [http.Client] sends.
+// NewRequest returns the request that the sender would make for an event: a POST to
+// target with the event's payload, signed with the secret. If target is a path, such as
+// "/alot/webhook", the request is for a handler's ServeHTTP, like one of
+// [httptest.NewRequest]. If target is an absolute URL, it is for an [http.Client].
 //
-// Change it for what should be refused: r.Header.Del(alotwebhook.SignatureHeader).
+// To test that your handler refuses a request, change it, for example by
+// r.Header.Del(alotwebhook.SignatureHeader).
 func NewRequest(t testing.TB, target string, event alotwebhook.Event, secret alotwebhook.Secret) *http.Request {
 	t.Helper()
 	r := NewBodyRequest(t, target, event.Payload(), secret)
@@ -78,19 +79,19 @@ func NewRequest(t testing.TB, target string, event alotwebhook.Event, secret alo
 	return r
 }
 
-// NewBodyRequest is [NewRequest] of any bytes: for a payload that was recorded,
-// or for one that is no event at all.
+// NewBodyRequest is [NewRequest] with any bytes as its body: a recorded payload, or a
+// text that is not an event.
 func NewBodyRequest(t testing.TB, target string, body []byte, secret alotwebhook.Secret) *http.Request {
 	t.Helper()
 	u, err := url.Parse(target)
 	if err != nil {
-		t.Fatalf("webhooktest: target is not a path or URL: %v", err)
+		t.Fatalf("webhooktest: the target must be a path or a URL: %v", err)
 	}
 	var r *http.Request
 	if u.Scheme == "" {
 		r = httptest.NewRequest(http.MethodPost, target, bytes.NewReader(body))
 	} else if r, err = http.NewRequest(http.MethodPost, target, bytes.NewReader(body)); err != nil {
-		t.Fatalf("webhooktest: no request: %v", err)
+		t.Fatalf("webhooktest: cannot make a request: %v", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set(alotwebhook.SignatureHeader, alotwebhook.Sign(body, secret))
@@ -98,7 +99,7 @@ func NewBodyRequest(t testing.TB, target string, body []byte, secret alotwebhook
 	return r.WithContext(t.Context())
 }
 
-// testEndpointID stands for the endpoint whose deliveries this package makes.
+// testEndpointID is the endpoint of all deliveries that this package makes.
 const testEndpointID = "wh_01h455vb4pex5vsknk084sn02q"
 
 func deliveryID(e alotwebhook.Event) string { return alotwebhook.DeliveryID(e.ID, testEndpointID) }

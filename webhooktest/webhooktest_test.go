@@ -31,7 +31,7 @@ func TestNewEvent(t *testing.T) {
 	require.Equal(t, json.RawMessage(`{"score":1}`), webhooktest.NewEvent(t, "candidate.completed", map[string]int{"score": 1}).Data)
 }
 
-// A request made with a path goes to a handler, behind a mux too.
+// A request whose target is a path is for a handler, also behind a mux.
 func TestNewRequest(t *testing.T) {
 	t.Parallel()
 	v, err := alotwebhook.NewVerifier(secret)
@@ -61,10 +61,10 @@ func TestNewRequest(t *testing.T) {
 func TestHelpersFailTheTest(t *testing.T) {
 	t.Parallel()
 	for want, call := range map[string]func(testing.TB){
-		"webhooktest: no event: alotwebhook: data cannot be encoded as JSON: json: unsupported type: chan int": func(t testing.TB) {
+		"webhooktest: cannot make an event: alotwebhook: data cannot be encoded as JSON: json: unsupported type: chan int": func(t testing.TB) {
 			webhooktest.NewEvent(t, "candidate.invited", make(chan int))
 		},
-		`webhooktest: target is not a path or URL: parse "http://[/": missing ']' in host`: func(t testing.TB) {
+		`webhooktest: the target must be a path or a URL: parse "http://[/": missing ']' in host`: func(t testing.TB) {
 			webhooktest.NewBodyRequest(t, "http://[/", nil, secret)
 		},
 	} {
@@ -79,7 +79,7 @@ func TestHelpersFailTheTest(t *testing.T) {
 	}
 }
 
-// fataler ends what a fatal failure would end, but not the test.
+// fataler is a testing.TB whose Fatalf ends the calling function, and not the test.
 type fataler struct {
 	testing.TB
 	text string

@@ -22,18 +22,18 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
-// wrongs are receivers with one fault each, as people have shipped them, and the
-// checks that find it.
+// wrongs are receivers with one fault each, as people have shipped them, and the checks
+// that must find it.
 var wrongs = map[string]struct {
 	change func(p *parts)
 	found  []string
-	says   string // a part of the first problem
+	says   string // a part of the first report
 }{
 	"verifies nothing": {
 		func(p *parts) { p.verify = func(*http.Request, []byte) bool { return true } },
 		[]string{"unsigned", "empty-signature", "wrong-secret", "empty-secret", "tampered-body", "re-encoded-body", "upper-case-hex",
 			"other-algorithm", "no-prefix", "doubled-header", "blanks-around", "truncated"},
-		"sent a request without a signature: it answered 200 OK, and acted on it once",
+		"sent a request without a signature: the response was 200 OK, and the event was handled once",
 	},
 	"verifies only what is signed": {
 		func(p *parts) {
@@ -42,7 +42,7 @@ var wrongs = map[string]struct {
 				return r.Header[alotwebhook.SignatureHeader] == nil || right(r, body)
 			}
 		},
-		[]string{"unsigned"}, "without a signature: it answered 200",
+		[]string{"unsigned"}, "without a signature: the response was 200",
 	},
 	"takes an empty secret, too": {
 		func(p *parts) {
@@ -51,7 +51,7 @@ var wrongs = map[string]struct {
 				return right(r, body) || signatureOf(r) == "sha256="+hex.EncodeToString(macOf(sha256.New, body, ""))
 			}
 		},
-		[]string{"empty-secret"}, "signed with an empty secret: it answered 200",
+		[]string{"empty-secret"}, "signed with an empty secret: the response was 200",
 	},
 	"compares as far as the shorter goes": {
 		func(p *parts) {
@@ -60,7 +60,7 @@ var wrongs = map[string]struct {
 				return got != "" && len(r.Header[alotwebhook.SignatureHeader]) == 1 && strings.HasPrefix(alotwebhook.Sign(body, secret), got)
 			}
 		},
-		[]string{"truncated"}, "with half of its signature: it answered 200",
+		[]string{"truncated"}, "with half of its signature: the response was 200",
 	},
 	"slices the header": {
 		func(p *parts) {
@@ -72,7 +72,7 @@ var wrongs = map[string]struct {
 				return right(r, body)
 			}
 		},
-		[]string{"truncated"}, "with one letter for a signature: it panicked: runtime error: slice bounds out of range",
+		[]string{"truncated"}, "whose signature is a single letter: the handler panicked: runtime error: slice bounds out of range",
 	},
 	"decodes the hex": {
 		func(p *parts) {
@@ -83,7 +83,7 @@ var wrongs = map[string]struct {
 				return right(r, body) || err == nil && one && hmac.Equal(sum, macOf(sha256.New, body, string(secret)))
 			}
 		},
-		[]string{"upper-case-hex"}, "in upper-case hex: it answered 200",
+		[]string{"upper-case-hex"}, "in upper-case hex: the response was 200",
 	},
 	"lets the header choose the algorithm": {
 		func(p *parts) {
@@ -92,7 +92,7 @@ var wrongs = map[string]struct {
 				return right(r, body) || signatureOf(r) == "sha1="+hex.EncodeToString(macOf(sha1.New, body, string(secret)))
 			}
 		},
-		[]string{"other-algorithm"}, "signed with sha1=: it answered 200",
+		[]string{"other-algorithm"}, "signed with sha1=: the response was 200",
 	},
 	"wants no prefix": {
 		func(p *parts) {
@@ -101,7 +101,7 @@ var wrongs = map[string]struct {
 				return right(r, body) || "sha256="+signatureOf(r) == alotwebhook.Sign(body, secret)
 			}
 		},
-		[]string{"no-prefix"}, "whose signature has no prefix: it answered 200",
+		[]string{"no-prefix"}, "whose signature has no prefix: the response was 200",
 	},
 	"takes the first of several headers": {
 		func(p *parts) {
@@ -109,7 +109,7 @@ var wrongs = map[string]struct {
 				return alotwebhook.Verify(body, signatureOf(r), secret) == nil
 			}
 		},
-		[]string{"doubled-header"}, "with a second, wrong signature header: it answered 200",
+		[]string{"doubled-header"}, "with a second, wrong signature header: the response was 200",
 	},
 	"trims the signature": {
 		func(p *parts) {
@@ -118,14 +118,14 @@ var wrongs = map[string]struct {
 					alotwebhook.Verify(body, strings.TrimSpace(signatureOf(r)), secret) == nil
 			}
 		},
-		[]string{"blanks-around"}, "with a blank before its signature: it answered 200",
+		[]string{"blanks-around"}, "with a space before its signature: the response was 200",
 	},
 	"trims the body": {
 		func(p *parts) {
 			right := p.verify
 			p.verify = func(r *http.Request, body []byte) bool { return right(r, bytes.TrimSpace(body)) }
 		},
-		[]string{"white-space", "tampered-body"}, "with a line end behind it: it answered 401 Unauthorized, not 2xx",
+		[]string{"white-space", "tampered-body"}, "with a line end after it: the response was 401 Unauthorized; the status must be 2xx",
 	},
 	"encodes the body again": {
 		func(p *parts) {
@@ -135,7 +135,7 @@ var wrongs = map[string]struct {
 				return json.Compact(&b, body) == nil && right(r, b.Bytes())
 			}
 		},
-		[]string{"white-space", "tampered-body", "re-encoded-body"}, "in indented JSON: it answered 401 Unauthorized, not 2xx",
+		[]string{"white-space", "tampered-body", "re-encoded-body"}, "in indented JSON: the response was 401 Unauthorized; the status must be 2xx",
 	},
 	"decodes numbers into floats": {
 		func(p *parts) {
@@ -159,7 +159,7 @@ var wrongs = map[string]struct {
 				return right(r, body)
 			}
 		},
-		[]string{"big-numbers"}, "with big and oddly spelt numbers: it answered 401",
+		[]string{"big-numbers"}, "with large and oddly spelled numbers: the response was 401",
 	},
 	"refuses unknown fields": {
 		func(p *parts) {
@@ -174,7 +174,7 @@ var wrongs = map[string]struct {
 			}
 		},
 		[]string{"unknown-fields", "big-numbers", "unicode", "nul-character", "html-characters", "largest-payload"},
-		"with an unknown field in data: it answered 400",
+		"with an unknown field in data: the response was 400",
 	},
 	"leaves the parsing to encoding/json": {
 		func(p *parts) {
@@ -188,7 +188,7 @@ var wrongs = map[string]struct {
 				return alotwebhook.Event{ID: v.ID, Type: v.Type, Data: v.Data}, err
 			}
 		},
-		[]string{"not-json", "not-an-event", "duplicate-keys", "folded-keys"}, "sent what is not UTF-8, signed: it answered 200 OK, not 4xx",
+		[]string{"not-json", "not-an-event", "duplicate-keys", "folded-keys"}, "sent a body that is not UTF-8, signed: the response was 200 OK; the status must be 4xx",
 	},
 	"folds the case of keys": {
 		func(p *parts) {
@@ -202,7 +202,7 @@ var wrongs = map[string]struct {
 				return alotwebhook.Event{ID: v.ID, Type: v.Type}, err
 			}
 		},
-		[]string{"folded-keys"}, `with "ID" in place of "id": it answered 200 OK, and acted on it once`,
+		[]string{"folded-keys"}, `with "ID" in place of "id": the response was 200 OK, and the event was handled once`,
 	},
 	"takes the last of keys in any case": {
 		func(p *parts) {
@@ -218,7 +218,7 @@ var wrongs = map[string]struct {
 				return alotwebhook.Event{ID: v.ID, Type: v.Type}, nil
 			}
 		},
-		[]string{"not-an-event", "folded-keys"}, "sent an event with id null, signed: it answered 200 OK, not 4xx",
+		[]string{"not-an-event", "folded-keys"}, "sent an event with id null, signed: the response was 200 OK; the status must be 4xx",
 	},
 	"fails over what is no event": {
 		func(p *parts) {
@@ -230,7 +230,7 @@ var wrongs = map[string]struct {
 				return e, nil
 			}
 		},
-		[]string{"not-json", "not-an-event", "duplicate-keys", "folded-keys"}, "sent a body that is not JSON, signed: it panicked: no event, not 4xx",
+		[]string{"not-json", "not-an-event", "duplicate-keys", "folded-keys"}, "sent a body that is not JSON, signed: the handler panicked: no event; the status must be 4xx",
 	},
 	"reads without a limit": {
 		func(p *parts) {
@@ -239,7 +239,7 @@ var wrongs = map[string]struct {
 				return body, 0
 			}
 		},
-		[]string{"oversized"}, "of 307201 bytes: it answered 200 OK, and acted on it once",
+		[]string{"oversized"}, "of 307201 bytes: the response was 200 OK, and the event was handled once",
 	},
 	"limits by Content-Length alone": {
 		func(p *parts) {
@@ -251,7 +251,7 @@ var wrongs = map[string]struct {
 				return body, 0
 			}
 		},
-		[]string{"oversized"}, "without Content-Length: it answered 200 OK, and acted on it once",
+		[]string{"oversized"}, "without Content-Length: the response was 200 OK, and the event was handled once",
 	},
 	"cuts the body off": {
 		func(p *parts) {
@@ -260,7 +260,7 @@ var wrongs = map[string]struct {
 				return body, 0
 			}
 		},
-		[]string{"oversized"}, "it answered 401 Unauthorized as if the signature were wrong, not 413",
+		[]string{"oversized"}, "the response was 401 Unauthorized, as if the signature were wrong; the status must be 413",
 	},
 	"has too low a limit": {
 		func(p *parts) {
@@ -272,7 +272,7 @@ var wrongs = map[string]struct {
 				return body, 0
 			}
 		},
-		[]string{"largest-payload"}, "of 256 KiB: it answered 413",
+		[]string{"largest-payload"}, "of 256 KiB: the response was 413",
 	},
 	"inflates before it verifies": {
 		func(p *parts) {
@@ -289,11 +289,11 @@ var wrongs = map[string]struct {
 				return right(w, r)
 			}
 		},
-		[]string{"gzip"}, "with a signature over the plain bytes: it answered 200",
+		[]string{"gzip"}, "with a signature over the plain bytes: the response was 200",
 	},
 	"takes any method": {
 		func(p *parts) { p.method = func(*http.Request) bool { return true } },
-		[]string{"method"}, "by PUT: it answered 200",
+		[]string{"method"}, "by PUT: the response was 200",
 	},
 	"fails over unknown types": {
 		func(p *parts) {
@@ -305,7 +305,7 @@ var wrongs = map[string]struct {
 				return right(r, e)
 			}
 		},
-		[]string{"unknown-type"}, "of type webhooktest.unheard_of: it answered 500",
+		[]string{"unknown-type"}, "of type webhooktest.unheard_of: the response was 500",
 	},
 	"wants fresh timestamps": {
 		func(p *parts) {
@@ -317,7 +317,7 @@ var wrongs = map[string]struct {
 				return right(r, e)
 			}
 		},
-		[]string{"old-event"}, "that happened 168h0m0s ago: it answered 400",
+		[]string{"old-event"}, "that happened 168h0m0s ago: the response was 400",
 	},
 	"believes the unsigned type": {
 		func(p *parts) {
@@ -327,7 +327,7 @@ var wrongs = map[string]struct {
 				return right(r, e)
 			}
 		},
-		[]string{"unsigned-headers"}, "without the unsigned headers: it was answered with 2xx and acted on never",
+		[]string{"unsigned-headers"}, "without the unsigned headers: the response was 200 OK, and the event was not handled; it must be handled once",
 	},
 	"acts on every delivery": {
 		func(p *parts) {
@@ -336,7 +336,7 @@ var wrongs = map[string]struct {
 				return http.StatusOK
 			}
 		},
-		[]string{"replay", "duplicate", "concurrent-duplicate"}, "for the second time: it was answered with 2xx and acted on twice",
+		[]string{"replay", "duplicate", "concurrent-duplicate"}, "for the second time: the response was 200 OK, and the event was handled twice",
 	},
 	"refuses duplicates": {
 		func(p *parts) {
@@ -348,7 +348,7 @@ var wrongs = map[string]struct {
 				return right(r, e)
 			}
 		},
-		[]string{"replay", "duplicate", "concurrent-duplicate"}, "for the second time: it answered 409 Conflict, not 2xx",
+		[]string{"replay", "duplicate", "concurrent-duplicate"}, "for the second time: the response was 409 Conflict; the status must be 2xx",
 	},
 	"remembers delivery ids": {
 		func(p *parts) {
@@ -362,19 +362,19 @@ var wrongs = map[string]struct {
 				return http.StatusOK
 			}
 		},
-		[]string{"duplicate", "same-delivery-header"}, "again under another X-Alot-Delivery: it was answered with 2xx and acted on twice",
+		[]string{"duplicate", "same-delivery-header"}, "again under another X-Alot-Delivery: the response was 200 OK, and the event was handled twice",
 	},
 	"looks first and stores later": {
 		func(p *parts) {
 			p.handle = func(r *http.Request, e alotwebhook.Event) int {
 				if p.handled(e.ID) == 0 && e.Type == alotwebhook.EventCandidateCompleted {
-					time.Sleep(time.Second) // in faked time
+					time.Sleep(time.Second) // of faked time
 					p.act(e.ID)
 				}
 				return http.StatusOK
 			}
 		},
-		[]string{"concurrent-duplicate"}, "8 times at once and then once more: it was answered with 2xx and acted on 8 times",
+		[]string{"concurrent-duplicate"}, "8 times at once and then once more: the response was 200 OK, and the event was handled 8 times",
 	},
 	"is gone for a duplicate at work": {
 		func(p *parts) {
@@ -386,22 +386,22 @@ var wrongs = map[string]struct {
 				default:
 					return http.StatusGone
 				}
-				time.Sleep(time.Second) // in faked time
+				time.Sleep(time.Second) // of faked time
 				p.actOnce(e.ID)
 				return http.StatusOK
 			}
 		},
-		[]string{"concurrent-duplicate"}, "8 times at once: to one of them it answered 410 Gone",
+		[]string{"concurrent-duplicate"}, "8 times at once: for one of them, the response was 410 Gone",
 	},
-	"works before it answers": {
+	"works before it responds": {
 		func(p *parts) {
 			right := p.handle
 			p.handle = func(r *http.Request, e alotwebhook.Event) int {
-				time.Sleep(20 * time.Second) // in faked time
+				time.Sleep(20 * time.Second) // of faked time
 				return right(r, e)
 			}
 		},
-		[]string{"in-time"}, "the first good event had no answer within 15s",
+		[]string{"in-time"}, "there was no response to the first good event within 15s",
 	},
 	"tells the right signature": {
 		func(p *parts) {
@@ -409,7 +409,7 @@ var wrongs = map[string]struct {
 				http.Error(w, fmt.Sprintf("expected %X, got %q", macOf(sha256.New, body, string(secret)), signatureOf(r)), http.StatusUnauthorized)
 			}
 		},
-		[]string{"leaks-nothing"}, "unsigned: the answer holds the right signature",
+		[]string{"leaks-nothing"}, "unsigned: the response contains the right signature",
 	},
 	"tells the beginning of the right signature": {
 		func(p *parts) {
@@ -418,7 +418,7 @@ var wrongs = map[string]struct {
 				w.WriteHeader(http.StatusUnauthorized)
 			}
 		},
-		[]string{"leaks-nothing"}, "unsigned: the answer holds the right signature, or a part of it",
+		[]string{"leaks-nothing"}, "unsigned: the response contains the right signature, or a part of it",
 	},
 	"tells the secret": {
 		func(p *parts) {
@@ -426,7 +426,7 @@ var wrongs = map[string]struct {
 				http.Error(w, "not signed with "+string(secret), http.StatusUnauthorized)
 			}
 		},
-		[]string{"leaks-nothing"}, "unsigned: the answer holds the secret",
+		[]string{"leaks-nothing"}, "unsigned: the response contains the secret",
 	},
 	"has another secret": {
 		func(p *parts) {
@@ -435,12 +435,12 @@ var wrongs = map[string]struct {
 				return len(lines) == 1 && alotwebhook.Verify(body, lines[0], secret+"\n") == nil
 			}
 		},
-		[]string{"signed"}, "sent a good event: it answered 401 Unauthorized, not 2xx",
+		[]string{"signed"}, "sent a good event: the response was 401 Unauthorized; the status must be 2xx",
 	},
 }
 
-// Each fault is found by the check that names it, and by no check that it does
-// not concern; what is reported says what was sent and what to change.
+// Each fault is found by the checks that are about it, and by no others. A report says what
+// was sent and what to change.
 func TestWrongReceiversAreFound(t *testing.T) {
 	t.Parallel()
 	for name, c := range wrongs {
@@ -469,23 +469,23 @@ func TestRightPartsPass(t *testing.T) {
 	webhooktest.Battery{Secret: secret, Handled: p.handled}.CheckReceiver(t, p)
 }
 
-// Of a login, or another path, in front of a receiver nothing else can be learnt.
+// If the response is a redirect, to a login for example, nothing else can be checked.
 func TestRedirectIsFound(t *testing.T) {
 	t.Parallel()
 	spy := &recorder{TB: t}
 	webhooktest.CheckReceiver(spy, http.RedirectHandler("/login", http.StatusFound), secret)
 	require.Equal(t, []string{"signed"}, spy.found())
-	require.Contains(t, spy.errors[0], "it answered 302 Found, not 2xx")
+	require.Contains(t, spy.errors[0], "the response was 302 Found; the status must be 2xx")
 	require.Contains(t, spy.errors[0], "a redirect is not followed")
 }
 
-// A receiver that never answers costs one wait, and is told so.
+// A receiver that never responds is reported after a single wait.
 func TestHangingReceiverIsFound(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		spy := &recorder{TB: t}
 		webhooktest.CheckReceiver(spy, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), secret)
 		require.Equal(t, []string{"signed", "in-time"}, spy.found())
-		require.Contains(t, spy.errors[0], "there was no answer within 30s, not 2xx")
+		require.Contains(t, spy.errors[0], "there was no response within 30s; the status must be 2xx")
 	})
 }

@@ -61,7 +61,7 @@ The exit code is 0 when no fault was found, 1 when one was.`,
 	return cmd
 }
 
-// completeChecks completes the last name of a list with commas.
+// completeChecks completes the last name in a list separated by commas.
 func completeChecks(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	before := typed[:strings.LastIndex(typed, ",")+1]
 	names := webhooktest.Battery{}.Checks()

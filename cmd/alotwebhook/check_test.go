@@ -35,7 +35,7 @@ func TestCheckRightReceiver(t *testing.T) {
 	code, out, says := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
-	require.Contains(t, out, "– too-old  not made: no MaxAge is given")
+	require.Contains(t, out, "– too-old  not made: MaxAge is not set")
 	require.Contains(t, out, "\nNo fault was found.\n")
 	require.Empty(t, says)
 	require.NotContains(t, out, string(secret))
@@ -73,13 +73,13 @@ func TestCheckWrongReceiver(t *testing.T) {
 	defer s.Close()
 	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: it answered 200 OK, not 4xx\n"+
-		"    right:  A request without a signature is refused with 401, however good it looks.\n    change: Verify the signature before anything else")
+	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: the response was 200 OK; the status must be 4xx\n"+
+		"    right:  A request without a signature is refused with 401, even if it is good otherwise.\n    change: Verify the signature before anything else")
 	require.Regexp(t, `\nFaults found by \d+ of \d+ checks\.\n`, out)
 
 	code, out, _ = run(t, "", "check", "--json", s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, `"ok":false,"problem":"sent a request without a signature: it answered 200 OK, not 4xx"`)
+	require.Contains(t, out, `"ok":false,"problem":"sent a request without a signature: the response was 200 OK; the status must be 4xx"`)
 }
 
 func TestCheckNobody(t *testing.T) {
@@ -88,9 +88,9 @@ func TestCheckNobody(t *testing.T) {
 	s.Close()
 	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no answer: dial tcp ")
-	require.Contains(t, out, "Does it run at this URL")
-	require.Contains(t, out, "\n– 38 checks  not made: the receiver does not answer\n", "one line, under which the fault does not get lost")
+	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no response: dial tcp ")
+	require.Contains(t, out, "Does the receiver run at this URL")
+	require.Contains(t, out, "\n– 38 checks  not made: the receiver does not respond\n", "one line, under which the fault does not get lost")
 	require.NotContains(t, out, "– unsigned")
 }
 
@@ -109,8 +109,8 @@ func TestCheckCutShort(t *testing.T) {
 	defer s.Close()
 	run := newSession(strings.NewReader(""), withSecret)
 	require.Equal(t, exitFailed, run.app.run(ctx, []string{"check", s.URL}))
-	require.Contains(t, run.out.String(), "not made: the battery was ended")
-	require.Contains(t, run.out.String(), "found:  the battery was ended in the middle of this check: context canceled")
+	require.Contains(t, run.out.String(), "not made: the battery was stopped")
+	require.Contains(t, run.out.String(), "found:  the battery was stopped in the middle of this check: context canceled")
 	require.NotContains(t, run.out.String(), "Verify the raw bytes", "what is no fault of the receiver")
 	require.Contains(t, run.err.String(), "interrupted before all checks were made")
 }

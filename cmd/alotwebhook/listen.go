@@ -130,8 +130,8 @@ func serve(on net.Listener, h http.Handler) *served {
 	return s
 }
 
-// wait returns when the context is done or a server fails. Before, it lets the
-// requests in progress end.
+// wait returns when the context is done or a server fails, after the requests in
+// progress have ended.
 func (l *listener) wait(ctx context.Context, servers []*served) error {
 	failed := make(chan error, len(servers))
 	for _, s := range servers {
@@ -219,7 +219,7 @@ func (l *listener) judge(rec *record) {
 	rec.Event, rec.NoEvent = alotwebhook.ParseEvent(rec.Body)
 }
 
-// status returns the status of the response where no receiver stands behind.
+// status returns the status of the response where there is no --forward.
 func (rec *record) status() int {
 	switch encoding := rec.Header.Get("Content-Encoding"); {
 	case encoding != "" && encoding != "identity":

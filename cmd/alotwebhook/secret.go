@@ -31,7 +31,8 @@ func (a *app) none(s *secretFlags) bool {
 	return !s.given("secret") && !s.given("secret-file") && a.env(secretVariable) == ""
 }
 
-// secret returns the signing secret. It refuses one that cannot be meant.
+// secret returns the signing secret. It refuses an empty one, and one with
+// white space around it.
 func (a *app) secret(s *secretFlags) (alotwebhook.Secret, error) {
 	text, from := a.env(secretVariable), secretVariable
 	switch {

@@ -1,9 +1,13 @@
 package docs_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"log"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"time"
@@ -60,4 +64,37 @@ func TestCompletedCandidateIsTold(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, received[1].Err) // the second attempt's signature is good
 	require.Equal(t, event.ID, received[1].Event.ID)
+}
+
+// TestFindingsAreShownAsTheyAre: a receiver that parses the body before it
+// verifies is told what docs/receiving.md shows.
+func TestFindingsAreShownAsTheyAre(t *testing.T) {
+	t.Parallel()
+	careless := func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var compact bytes.Buffer
+		if err == nil {
+			err = json.Compact(&compact, body)
+		}
+		if err == nil {
+			err = alotwebhook.Verify(compact.Bytes(), r.Header.Get(alotwebhook.SignatureHeader), secret)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(careless))
+	defer server.Close()
+	found := map[string]string{}
+	for _, f := range (webhooktest.Battery{Secret: secret, URL: server.URL}).Check(t.Context(), server.Client().Do) {
+		found[f.Check] = f.String() + "\n"
+	}
+	shown := 0
+	for _, b := range blocks(t, "text") {
+		if name := b.attributes["finding"]; name != "" {
+			require.Equal(t, found[name], b.text, "%v", b)
+			shown++
+		}
+	}
+	require.Positive(t, shown)
 }

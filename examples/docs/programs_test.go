@@ -3,6 +3,7 @@ package docs_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -39,6 +40,7 @@ var built = sync.OnceValues(func() (directory string, err error) {
 })
 
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // receivers that are sent what they must refuse
 	code := m.Run()
 	if directory, err := built(); err == nil {
 		_ = os.RemoveAll(directory)

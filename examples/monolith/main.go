@@ -41,8 +41,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-const (
+var (
 	startTimeout = 15 * time.Second // to connect and migrate
+	seedTimeout  = 5 * time.Minute  // to make a day of history, for development
 	drainTimeout = 25 * time.Second // an attempt takes 15 s at most
 )
 
@@ -117,7 +118,7 @@ func prepare(ctx context.Context, o *options, db database, address string) error
 	if !o.dev {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), seedTimeout)
 	defer cancel()
 	if err := seed(ctx, db.store(), address); err != nil {
 		return fmt.Errorf("history of %s: %w", demo, err)

@@ -34,6 +34,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	startTimeout, seedTimeout, drainTimeout = patience, patience, patience // however slow the machine is
 	if os.Getenv(childVariable) != "" {
 		main()
 	}
@@ -60,7 +61,7 @@ func launch(t testing.TB, args ...string) *process {
 // begin starts the program on a free port. It must end well when the test does.
 func begin(t testing.TB, args ...string) *process {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...)}
 	p.cmd.Env = append(os.Environ(), childVariable+"=1", secretVariable+"="+jwtSecret,
 		"GORACE=atexit_sleep_ms=0") // with -race, every end would take a second

@@ -12,14 +12,15 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
-// Shortened, so that nobody has to wait for ten minutes.
+// The retries and the timeout are shorter than the defaults, so that nobody has to wait for
+// ten minutes.
 var (
 	retries = []time.Duration{300 * time.Millisecond, 900 * time.Millisecond}
 	timeout = time.Second
 )
 
-// deliver does what a host does: open a store, make a dispatcher, register
-// endpoints, emit, run.
+// deliver does what every host does: it opens a store, makes a dispatcher, registers
+// endpoints, emits events and runs the dispatcher.
 func deliver(ctx context.Context, path string, out *output) error {
 	store, err := sqlite.Open(ctx, path)
 	if err != nil {
@@ -39,7 +40,7 @@ func deliver(ctx context.Context, path string, out *output) error {
 		Timeout:   timeout,
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Logger:    slog.New(slog.DiscardHandler), // the output here says it all
+		Logger:    slog.New(slog.DiscardHandler), // the program prints the same itself
 		OnAttempt: func(a alotwebhook.AttemptInfo) {
 			if a.State != alotwebhook.StatePending && left.Add(-1) == 0 {
 				idle <- struct{}{}
@@ -62,21 +63,21 @@ func deliver(ctx context.Context, path string, out *output) error {
 	}
 	left.Store(stats.Pending)
 
-	out.printf("\nWhat the receivers see (nothing is acted upon before it is verified)\n\n")
+	out.printf("\nWhat the receivers see (no event is handled before it is verified)\n\n")
 	if status, err := rx.forge(ctx); err == nil {
-		out.event("%-9s  %-22s  signed with a guessed secret: %s", "ats", alotwebhook.EventCandidateCompleted, status)
+		out.event("%-9s  %-22s  signed with a guess: rejected with %s", "ats", alotwebhook.EventCandidateCompleted, status)
 	}
 	interrupted, err := runUntil(ctx, d, idle)
 	if err != nil {
 		return err
 	}
 	rx.close()
-	// What was interrupted is still worth a look.
+	// The history is printed even after an interruption.
 	return report(context.WithoutCancel(ctx), d, endpoints, interrupted, out)
 }
 
-// runUntil runs the dispatcher until all is done, ctx ends or time is up. In
-// every case what is under way is finished or released, and recorded.
+// runUntil runs the dispatcher until all deliveries are finished, ctx is done, or longest
+// has passed. Run returns once the attempts under way are finished or released, and stored.
 func runUntil(ctx context.Context, d *alotwebhook.Dispatcher, idle <-chan struct{}) (interrupted bool, err error) {
 	runCtx, stop := context.WithTimeout(ctx, longest)
 	defer stop()
@@ -91,8 +92,8 @@ func runUntil(ctx context.Context, d *alotwebhook.Dispatcher, idle <-chan struct
 	return ctx.Err() != nil, err
 }
 
-// register creates the endpoints, or finds them in the file of an earlier run
-// and moves them to where the receivers listen now.
+// register creates the endpoints. If they are in the file from an earlier run, it updates
+// their URLs: the receivers listen on another port now. It returns their names by id.
 func register(ctx context.Context, d *alotwebhook.Dispatcher, url string, out *output) (names map[string]string, err error) {
 	existing := map[string]alotwebhook.Endpoint{}
 	for e, err := range d.Endpoints(ctx, alotwebhook.EndpointFilter{}) {
@@ -101,7 +102,7 @@ func register(ctx context.Context, d *alotwebhook.Dispatcher, url string, out *o
 		}
 		existing[e.Description] = e
 	}
-	out.printf("\nEndpoints (kept: registered by an earlier run)\n\n")
+	out.printf("\nEndpoints%s\n\n", legend(existing))
 	names = map[string]string{}
 	for _, c := range customers() {
 		e, found := existing[c.name]
@@ -123,6 +124,14 @@ func register(ctx context.Context, d *alotwebhook.Dispatcher, url string, out *o
 	return names, nil
 }
 
+// legend explains the word kept, if it appears in the list.
+func legend(existing map[string]alotwebhook.Endpoint) string {
+	if len(existing) == 0 {
+		return ""
+	}
+	return " (those marked kept were registered by an earlier run)"
+}
+
 func age(found bool) string {
 	if found {
 		return "kept"
@@ -130,7 +139,7 @@ func age(found bool) string {
 	return "new"
 }
 
-// newEvent makes an event of a type with the example data of the catalogue.
+// newEvent returns an event with the example data of the catalogue.
 func newEvent(eventType, organization string) (alotwebhook.Event, error) {
 	for _, t := range alotwebhook.DefaultEventTypes() {
 		if t.Name == eventType {
@@ -140,10 +149,10 @@ func newEvent(eventType, organization string) (alotwebhook.Event, error) {
 	return alotwebhook.Event{}, fmt.Errorf("no event type %q in the catalogue", eventType)
 }
 
-// emit stores one event of each type for one organization, and one for the other.
+// emit emits one event of each type for one organization, and one event for the other.
 func emit(ctx context.Context, d *alotwebhook.Dispatcher, out *output) error {
 	var events []alotwebhook.Event
-	out.printf("\nEvents emitted: stored with their deliveries, and due\n\n")
+	out.printf("\nEvents emitted (each is stored with its deliveries, which are due at once)\n\n")
 	for _, e := range []struct{ eventType, organization string }{
 		{alotwebhook.EventCandidateInvited, "org_acme"},
 		{alotwebhook.EventCandidateCompleted, "org_acme"},

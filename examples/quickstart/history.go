@@ -13,27 +13,27 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// newest bounds the history that is printed; a file that is kept grows.
+// newest is how many deliveries are printed at most: a file that is kept grows.
 const newest = 21
 
-// report prints the history and what it comes to.
+// report prints the history and a summary of it.
 func report(ctx context.Context, d *alotwebhook.Dispatcher, names map[string]string, interrupted bool, out *output) error {
 	deliveries, sum, err := history(ctx, d)
 	if err != nil {
 		return err
 	}
-	out.printf("\nHistory, newest first (the end of each event's id stands for it)\n\n%s", table(deliveries, names))
+	out.printf("\nHistory, newest first (an event is shown by the last six characters of its id)\n\n%s", table(deliveries, names))
 	if len(deliveries) > newest {
 		out.printf("  … and %d older\n", len(deliveries)-newest)
 	}
 	if interrupted {
-		out.printf("\nInterrupted: what was under way was finished or given back, and is recorded.")
+		out.printf("\nInterrupted: each attempt under way was finished or released, and is in the history.")
 	}
 	out.printf("\n%s%s", sum, next)
 	return nil
 }
 
-// history reads all deliveries, the newest with their attempts.
+// history reads all deliveries, and the attempts of the newest ones.
 func history(ctx context.Context, d *alotwebhook.Dispatcher) ([]alotwebhook.Delivery, *tally, error) {
 	var deliveries []alotwebhook.Delivery
 	sum := new(tally)
@@ -49,7 +49,8 @@ func history(ctx context.Context, d *alotwebhook.Dispatcher) ([]alotwebhook.Deli
 		deliveries = append(deliveries, delivery)
 		sum.add(delivery)
 	}
-	// Ids give the order by the millisecond; within one, keep an event together.
+	// Within a millisecond, the order of ids is random. This keeps the deliveries of an
+	// event together.
 	slices.SortStableFunc(deliveries, func(a, b alotwebhook.Delivery) int { return cmp.Compare(b.EventID, a.EventID) })
 	return deliveries, sum, nil
 }
@@ -78,7 +79,7 @@ func statusCodes(attempts []alotwebhook.Attempt) string {
 	return strings.Join(codes, " ")
 }
 
-// reasons lists each once, with how often if that is more.
+// reasons lists each failure reason once, with the number of attempts if there are more.
 func reasons(attempts []alotwebhook.Attempt) string {
 	var order []string
 	times := map[string]int{}
@@ -97,7 +98,7 @@ func reasons(attempts []alotwebhook.Attempt) string {
 	return strings.Join(order, ", ")
 }
 
-// tally sorts deliveries by how they ended.
+// tally counts deliveries by how they ended.
 type tally struct{ all, atOnce, retried, failed, pending, parked int }
 
 func (t *tally) add(d alotwebhook.Delivery) {
@@ -128,10 +129,10 @@ func (t *tally) String() string {
 	}
 	b.WriteString(".\n")
 	if t.failed > 0 {
-		b.WriteString("What failed is kept, and can be redelivered with the same event id.\n")
+		b.WriteString("Failed deliveries are kept, and can be redelivered with the same event id.\n")
 	}
 	if t.pending > 0 {
-		b.WriteString("What is pending stays in the file: with -db PATH the next run goes on with it.\n")
+		b.WriteString("Pending deliveries stay in the file: with -db PATH, the next run sends them.\n")
 	}
 	return b.String()
 }
@@ -139,6 +140,6 @@ func (t *tally) String() string {
 const next = `
 Where to look next
   examples/quickstart/deliver.go   the sender: a store, a dispatcher, endpoints, events
-  examples/quickstart/receiver.go  the customer: a verifier, and a function for each event type
-  README.md                        what is guaranteed, the stores, what can be configured
+  examples/quickstart/receiver.go  the customer: a verifier, and a handler for each event type
+  README.md                        the guarantees, the stores, the configuration
 `

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// output is written to by the receivers too, which run at the same time.
+// output is the standard output. Receivers and the main program write to it at the same
+// time.
 type output struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -20,7 +21,7 @@ func (o *output) printf(format string, args ...any) {
 	fmt.Fprintf(o.w, format, args...)
 }
 
-// event prints a line with the time since the start in front.
+// event prints a line that begins with the time since the start.
 func (o *output) event(format string, args ...any) {
 	at := time.Since(o.start).Seconds()
 	o.printf("  %5.2f s  %s\n", at, fmt.Sprintf(format, args...))

@@ -13,7 +13,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// customer is one endpoint, and how the program behind it behaves.
+// customer is one endpoint, with the behaviour of the program behind it.
 type customer struct {
 	name         string
 	organization string
@@ -22,26 +22,26 @@ type customer struct {
 	handle       func(ctx context.Context, event alotwebhook.Event) error
 }
 
-// secret is what both sides know. A real one comes from the dispatcher, which
-// makes it and shows it once; here it must be the same in the next run.
+// secret returns the secret that both sides know. In a real product, the dispatcher makes
+// it and shows it to the customer once. Here it must be the same in the next run.
 func (c customer) secret() alotwebhook.Secret {
 	return alotwebhook.Secret("quickstart secret of " + c.name)
 }
 
 func customers() []customer {
 	return []customer{{
-		name: "ats", organization: "org_acme", behaves: "answers",
+		name: "ats", organization: "org_acme", behaves: "responds with 200",
 		eventTypes: []string{
 			alotwebhook.EventCandidateInvited, alotwebhook.EventCandidateCompleted,
 			alotwebhook.EventCandidateDisqualified, alotwebhook.EventAssessmentPublished,
 		},
 		handle: func(context.Context, alotwebhook.Event) error { return nil },
 	}, {
-		name: "crm", organization: "org_acme", behaves: "fails twice, then answers",
+		name: "crm", organization: "org_acme", behaves: "fails twice, then succeeds",
 		eventTypes: []string{alotwebhook.EventCandidateCompleted, alotwebhook.EventCandidateDisqualified},
 		handle:     failTwice,
 	}, {
-		name: "analytics", organization: "org_globex", behaves: "hangs",
+		name: "analytics", organization: "org_globex", behaves: "never responds",
 		eventTypes: []string{alotwebhook.EventCandidateCompleted},
 		handle:     hang,
 	}}
@@ -59,8 +59,8 @@ func failTwice(ctx context.Context, _ alotwebhook.Event) error {
 
 type attemptKey struct{}
 
-// withAttempt shows a handler the attempt's number. It is not signed: good for
-// a demonstration and a log, not for a decision that matters.
+// withAttempt gives a handler the attempt's number from its header. The header is not
+// signed: use it for a demonstration or a log, but not for a decision that matters.
 func withAttempt(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		attempt := r.Header.Get(alotwebhook.AttemptHeader)
@@ -68,13 +68,13 @@ func withAttempt(next http.Handler) http.Handler {
 	})
 }
 
-// hang waits until the sender has given up.
+// hang waits until the sender gives up.
 func hang(ctx context.Context, _ alotwebhook.Event) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-// receivers is the customers' side: one server with a path for each.
+// receivers is the customers' side: one server, with a path for each customer.
 type receivers struct {
 	url    string
 	server *http.Server
@@ -97,11 +97,11 @@ func startReceivers(out *output) (*receivers, error) {
 		url:    "http://" + listener.Addr().String(),
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
 	}
-	go func() { _ = r.server.Serve(listener) }() // until close
+	go func() { _ = r.server.Serve(listener) }() // returns after close
 	return r, nil
 }
 
-// close waits for the last requests to end, and cuts off those that do not.
+// close waits a second for the last requests to end, and then cuts off the others.
 func (r *receivers) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -109,8 +109,8 @@ func (r *receivers) close() {
 	_ = r.server.Close()
 }
 
-// receiver is all that a customer writes: a verifier with the secret, and a
-// function for each event type.
+// receiver returns a customer's handler. A customer needs no more than this: a verifier with
+// the secret, and a handler for each event type.
 func (c customer) receiver(out *output) (http.Handler, error) {
 	verifier, err := alotwebhook.NewVerifier(c.secret())
 	if err != nil {
@@ -127,8 +127,8 @@ func (c customer) receiver(out *output) (http.Handler, error) {
 	return r, nil
 }
 
-// subject is what these customers need of the data. There are types with all
-// the published fields, such as alotwebhook.CandidateCompleted.
+// subject has the fields of the data that these customers need. Types with all published
+// fields, such as alotwebhook.CandidateCompleted, are there, too.
 type subject struct {
 	CandidateName string `json:"candidateName"`
 	AssessmentID  string `json:"assessmentId"`
@@ -137,7 +137,7 @@ type subject struct {
 func verdict(data subject, err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return "verified, but never answered: the sender gave up"
+		return "verified, but no response: the sender gave up"
 	case err != nil:
 		return fmt.Sprintf("verified, but failed: %v", err)
 	case data.CandidateName != "":
@@ -146,7 +146,7 @@ func verdict(data subject, err error) string {
 	return "verified and handled: " + data.AssessmentID
 }
 
-// forge posts what somebody without the secret could, and returns the answer.
+// forge posts an event as somebody without the secret could, and returns the status.
 func (r *receivers) forge(ctx context.Context) (status string, err error) {
 	event, err := newEvent(alotwebhook.EventCandidateCompleted, "org_acme")
 	if err != nil {

@@ -1,19 +1,19 @@
-// Receiver is what a customer would ship: a service that receives webhooks,
-// verifies them, acts on each event once and answers.
+// Receiver is a service as a customer would build it. It receives webhooks, verifies them
+// and handles each event once.
 //
 //	export ALOT_WEBHOOK_SECRET=your-signing-secret
 //	go run ./examples/receiver -db receiver.db
 //
-// A completed candidate becomes a row in the service's own SQLite database, in
-// one transaction with the mark that the event was handled: an event that comes
-// again changes nothing, even if the process was killed in between. While the
-// secret is rotated, ALOT_WEBHOOK_OLD_SECRET holds the one before.
+// For each completed candidate it stores a row in its own SQLite database, in one
+// transaction with the mark that the event was handled. An event that comes again changes
+// nothing, even if the process was killed in between. During the rotation of the secret,
+// put the old one into ALOT_WEBHOOK_OLD_SECRET.
 //
-//	POST /alot/webhook   for ALOT
-//	GET  /results        what was received, as JSON; yours would ask who is asking
+//	POST /alot/webhook   receives the webhooks
+//	GET  /results        lists the rows as JSON; a real service would require a login
 //
-// SIGTERM and SIGINT let the requests under way finish; a second one ends the
-// process at once.
+// After SIGTERM or SIGINT it finishes the requests under way and ends. A second signal ends
+// it at once.
 package main
 
 import (
@@ -33,7 +33,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// drainTimeout is longer than a request may take.
+// drainTimeout is how long the requests under way may take after a signal. It is longer
+// than a request can take.
 const drainTimeout = 25 * time.Second
 
 func main() {
@@ -42,13 +43,13 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 0 after a clean end, 1 when something failed, 2
-// when the arguments are wrong.
+// run runs the program and returns its exit code: 0 after a clean end, 1 after an error, 2
+// if the arguments are wrong.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("receiver", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	addr := flags.String("addr", "127.0.0.1:8081", "where to listen")
-	path := flags.String("db", "receiver.db", "the SQLite `file`, created if need be")
+	addr := flags.String("addr", "127.0.0.1:8081", "the `address` to listen on")
+	path := flags.String("db", "receiver.db", "the SQLite `file`; it is created if it does not exist")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -63,7 +64,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// secrets are the one in use and, during a rotation, the one before.
+// secrets returns the secret in use and, during a rotation, the old one.
 func secrets(getenv func(string) string) []alotwebhook.Secret {
 	all := []alotwebhook.Secret{alotwebhook.Secret(getenv("ALOT_WEBHOOK_SECRET"))}
 	if old := getenv("ALOT_WEBHOOK_OLD_SECRET"); old != "" {
@@ -72,9 +73,9 @@ func secrets(getenv func(string) string) []alotwebhook.Secret {
 	return all
 }
 
-// start opens the database, listens and works until ctx is done.
+// start opens the database, listens, and serves until ctx is done.
 func start(ctx context.Context, addr, path string, secrets []alotwebhook.Secret, stdout io.Writer, log *slog.Logger) (err error) {
-	// A wrong secret ends the program here, not at the first event.
+	// A missing secret must end the program now, and not show at the first event.
 	verifier, err := alotwebhook.NewVerifier(secrets...)
 	if err != nil {
 		return fmt.Errorf("ALOT_WEBHOOK_SECRET: %w", err)
@@ -92,22 +93,22 @@ func start(ctx context.Context, addr, path string, secrets []alotwebhook.Secret,
 	return serve(ctx, newServer(routes(verifier, results, log), log), listener)
 }
 
-// newServer sets the limits that net/http leaves open. The time for a webhook's
-// body is the Receiver's own.
+// newServer returns a server with the limits that net/http does not set by default. The
+// Receiver limits the time for the body of a webhook itself.
 func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      60 * time.Second, // the time for the body and the handler too
-		IdleTimeout:       2 * time.Minute,  // longer than the 30 s that the sender keeps a connection
+		WriteTimeout:      60 * time.Second, // includes the time for the body and the handler
+		IdleTimeout:       2 * time.Minute,  // longer than the sender keeps an idle connection, 30 s
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }
 
-// serve serves until ctx is done, and then lets what is under way finish: an
-// event that is cut off comes again, but its work may be half done.
+// serve serves until ctx is done, and then lets the requests under way finish. If it cut
+// one off, the sender would repeat the event, but the work might be half done.
 func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -55,7 +55,7 @@ func send(t *testing.T, h http.Handler, e alotwebhook.Event, secret alotwebhook.
 	return w.Code
 }
 
-// All that anybody can send it, good and bad.
+// The service gets good and bad requests of every kind.
 func TestBattery(t *testing.T) {
 	t.Parallel()
 	r := open(t, filepath.Join(t.TempDir(), "receiver.db"))
@@ -65,7 +65,8 @@ func TestBattery(t *testing.T) {
 	}.CheckReceiver(t, handler(t, r, secret))
 }
 
-// Two processes with one database, which begin and end as they like.
+// Two processes share one database, and a third one starts later. Together they handle the
+// event once.
 func TestEachEventOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "receiver.db")
@@ -77,8 +78,8 @@ func TestEachEventOnce(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			if code := send(t, processes[i%2], e, secret); code != 200 && code != 409 { // 409: the other is at it
-				t.Errorf("answered %d", code)
+			if code := send(t, processes[i%2], e, secret); code != 200 && code != 409 { // 409: another request is handling it
+				t.Errorf("the status is %d", code)
 			}
 		})
 	}
@@ -88,9 +89,8 @@ func TestEachEventOnce(t *testing.T) {
 	require.Equal(t, 1, later.times(t, e.ID))
 }
 
-// A handler that fails leaves nothing behind, and the event is handled when it
-// comes again.
-func TestAFailureLeavesNothing(t *testing.T) {
+// A handler that fails stores nothing, and the event is handled when it comes again.
+func TestAFailureStoresNothing(t *testing.T) {
 	t.Parallel()
 	r := open(t, filepath.Join(t.TempDir(), "receiver.db"))
 	e := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
@@ -112,7 +112,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// listening is told where the program listens.
+// listening is the standard output of the program. It sends the URL on which the program
+// listens.
 type listening struct {
 	bytes.Buffer
 	url chan string
@@ -125,8 +126,8 @@ func (l *listening) Write(p []byte) (int, error) {
 	return l.Buffer.Write(p)
 }
 
-// The program as a whole: it listens, receives, and finishes what it has begun
-// when it is told to end.
+// The whole program listens and receives. When it is told to end, it finishes the request
+// that it has begun.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
@@ -139,21 +140,21 @@ func TestRun(t *testing.T) {
 	}()
 	url := <-stdout.url
 
-	// A request whose body is still to come when the program is told to end.
+	// The body of this request is still incomplete when the program is told to end.
 	e := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
 	body, rest := io.Pipe()
 	r := webhooktest.NewRequest(t, url+"/alot/webhook", e, secret)
 	r.Body = body
-	r.Header.Set("Expect", "100-continue") // so that the body begins once its handler waits for it
-	answered := make(chan int, 1)
+	r.Header.Set("Expect", "100-continue") // the body is sent once the handler reads it
+	statuses := make(chan int, 1)
 	go func() {
 		resp, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Error(err)
-			answered <- 0
+			statuses <- 0
 			return
 		}
-		answered <- resp.StatusCode
+		statuses <- resp.StatusCode
 		_ = resp.Body.Close()
 	}()
 	_, err := rest.Write(e.Payload()[:10])
@@ -163,7 +164,7 @@ func TestRun(t *testing.T) {
 	_, err = rest.Write(e.Payload()[10:])
 	require.NoError(t, err)
 	require.NoError(t, rest.Close())
-	require.Equal(t, 200, <-answered)
+	require.Equal(t, 200, <-statuses)
 	require.Equal(t, 0, <-code, stderr)
 	require.Equal(t, 1, open(t, path).times(t, e.ID))
 }

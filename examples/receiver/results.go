@@ -13,7 +13,7 @@ import (
 	"github.com/alot/alotwebhook/dedupe"
 )
 
-// result is what this service keeps of a candidate.
+// result is a row of this service's table.
 type result struct {
 	EventID       string   `json:"eventId"`
 	CandidateName string   `json:"candidateName"`
@@ -21,7 +21,7 @@ type result struct {
 	Status        string   `json:"status"`
 }
 
-// results are the service's own table, and the memory of what was handled.
+// results is the service's own table, with the Deduper in the same database.
 type results struct {
 	db      *sql.DB
 	handled *dedupe.SQL
@@ -36,7 +36,8 @@ const createResults = `CREATE TABLE IF NOT EXISTS results (
 )`
 
 func openResults(ctx context.Context, path string) (*results, error) {
-	// Wait for a lock instead of failing; begin with the lock for writing.
+	// With these settings, a transaction takes the write lock when it begins, and
+	// waits for it instead of failing.
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+
 		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate")
 	if err != nil {
@@ -60,13 +61,13 @@ func (r *results) create(ctx context.Context) (err error) {
 	return err
 }
 
-// save stores a result and marks its event as handled: both or neither.
+// save stores a result and marks its event as handled, in one transaction.
 func (r *results) save(ctx context.Context, new result) error {
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // nothing, after a commit
+	defer tx.Rollback() // does nothing after a commit
 	_, err = tx.ExecContext(ctx, "INSERT INTO results (event_id, candidate_name, score, status) VALUES (?, ?, ?, ?)",
 		new.EventID, new.CandidateName, new.Score, new.Status)
 	if err != nil {

@@ -9,9 +9,10 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
+// routes returns the handler of the whole service.
 func routes(verifier *alotwebhook.Verifier, results *results, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/alot/webhook", newReceiver(verifier, results, log)) // answers what is no POST itself
+	mux.Handle("/alot/webhook", newReceiver(verifier, results, log)) // the receiver itself responds with 405 to other methods
 	mux.HandleFunc("GET /results", func(w http.ResponseWriter, r *http.Request) {
 		all, err := results.all(r.Context())
 		if err != nil {
@@ -20,22 +21,23 @@ func routes(verifier *alotwebhook.Verifier, results *results, log *slog.Logger) 
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(all) // the client may have gone
+		_ = json.NewEncoder(w).Encode(all) // fails only if the client has gone
 	})
 	return mux
 }
 
+// newReceiver returns the handler of the webhooks.
 func newReceiver(verifier *alotwebhook.Verifier, results *results, log *slog.Logger) *alotwebhook.Receiver {
 	receiver := alotwebhook.NewReceiver(verifier, &alotwebhook.ReceiverConfig{
 		Deduper: results.handled,
 		Logger:  log,
 		OnMatch: func(secret int) {
 			if secret > 0 {
-				log.Info("an event came with the old secret: do not remove it yet")
+				log.Info("an event was signed with the old secret: do not remove that yet")
 			}
 		},
 		OnError: func(_ *http.Request, e alotwebhook.Event, status int, err error) {
-			// Here is the place to count, and to tell the service that collects errors.
+			// A real service would count errors here, and report them.
 			log.Debug("not handled", "event", e.ID, "status", status, "error", err)
 		},
 	})
@@ -45,6 +47,6 @@ func newReceiver(verifier *alotwebhook.Verifier, results *results, log *slog.Log
 				EventID: e.ID, CandidateName: data.CandidateName, Score: data.Score, Status: data.Status,
 			})
 		})
-	// Types without a function are answered with 204: they are somebody else's.
+	// An event of another type gets 204, and the first of each type a warning in the log.
 	return receiver
 }

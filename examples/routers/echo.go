@@ -7,7 +7,7 @@ import (
 	echo5 "github.com/labstack/echo/v5"
 )
 
-// Echo is github.com/labstack/echo/v4. A Receiver alone:
+// Echo mounts the service behind github.com/labstack/echo/v4. To mount only a Receiver, use
 // e.Any(Path, echo.WrapHandler(receiver)).
 func Echo(s *Service) http.Handler {
 	e := echo.New()
@@ -17,7 +17,8 @@ func Echo(s *Service) http.Handler {
 	return e
 }
 
-// Echo5 is github.com/labstack/echo/v5, where a context is a struct.
+// Echo5 mounts the service behind github.com/labstack/echo/v5, where a context is a pointer
+// to a struct.
 func Echo5(s *Service) http.Handler {
 	e := echo5.New()
 	e.Any(Path, func(c *echo5.Context) error {

@@ -6,7 +6,8 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// Gin is github.com/gin-gonic/gin. A Receiver alone: router.Any(Path, gin.WrapH(receiver)).
+// Gin mounts the service behind github.com/gin-gonic/gin. To mount only a Receiver, use
+// router.Any(Path, gin.WrapH(receiver)).
 func Gin(s *Service) http.Handler {
 	router := gin.New()
 	router.Any(Path, ginMiddleware(s.Receiver.Middleware), func(c *gin.Context) {
@@ -15,8 +16,8 @@ func Gin(s *Service) http.Handler {
 	return router
 }
 
-// ginMiddleware makes gin's form of a middleware out of net/http's. Where that
-// does not call the next handler, gin must not either.
+// ginMiddleware adapts a middleware of net/http to gin. If that does not call the next
+// handler, gin must not call it, either.
 func ginMiddleware(m func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		called := false

@@ -1,14 +1,13 @@
-// Package routers shows webhooks received behind the usual routers, once each:
-// plain net/http, chi, gin and echo.
+// Package routers receives webhooks behind net/http, chi, gin and echo.
 //
-// There are two forms. A Receiver is an http.Handler: mounted at a path, it does
-// everything, the answer included. Its Middleware only puts its checks before a
-// handler of the router's own kind, which gets the same bytes in the request's
-// body, and the verified event from the context. The second form is shown here,
-// because it is where routers differ; each function says how to do the first.
+// There are two ways. A Receiver is an http.Handler: mounted at a path, it does everything,
+// the response included. Its Middleware only makes the checks, in front of a handler of the
+// router's own kind. That handler finds the same bytes in the request's body, and the
+// verified event in the context. The functions here show the second way, because routers
+// differ there. The comment of each says how to mount a Receiver.
 //
-// In both, the webhook's route must not have middleware in front that reads,
-// decodes or rewrites the body.
+// In both, no other middleware in front of the webhook's route may read, decode or rewrite
+// the body.
 package routers
 
 import (
@@ -18,25 +17,24 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Path is where the webhooks come in. The route takes every method, so that a
-// wrong one is answered with 405 by the middleware, whatever the router does.
+// Path is the path of the webhooks. Its route accepts every method, so that the Receiver's
+// middleware responds to a wrong one with 405, behind every router.
 const Path = "/alot/webhook"
 
-// Service is what is the same behind every router.
+// Service is the part that is the same behind every router.
 type Service struct {
 	Receiver *alotwebhook.Receiver
-	// Handled keeps what was handled from being handled again.
+	// Handled remembers which events were handled.
 	Handled alotwebhook.Deduper
-	// Act does what the service is there for.
+	// Act does the work of the service for an event.
 	Act func(ctx context.Context, e alotwebhook.Event) error
 }
 
-// receive acts on the verified event of a request and returns the status to
-// answer with.
+// receive handles the verified event of a request, and returns the status of the response.
 func (s *Service) receive(ctx context.Context) (status int) {
 	received, ok := alotwebhook.FromContext(ctx)
 	if !ok {
-		return http.StatusInternalServerError // the middleware is missing on this route
+		return http.StatusInternalServerError // the route lacks the middleware
 	}
 	err := alotwebhook.Once(ctx, s.Handled, received.Event.ID, 0, func(ctx context.Context) error {
 		return s.Act(ctx, received.Event)
@@ -44,7 +42,8 @@ func (s *Service) receive(ctx context.Context) (status int) {
 	return alotwebhook.StatusCode(err)
 }
 
-// Mux is net/http's own. A Receiver alone: mux.Handle(Path, receiver).
+// Mux mounts the service behind net/http. To mount only a Receiver, use
+// mux.Handle(Path, receiver).
 func Mux(s *Service) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(Path, s.Receiver.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -26,7 +26,7 @@ import (
 const secret alotwebhook.Secret = "your-signing-secret"
 
 func TestMain(m *testing.M) {
-	gin.SetMode(gin.TestMode) // no list of routes on standard output
+	gin.SetMode(gin.TestMode) // otherwise gin prints its routes
 	os.Exit(m.Run())
 }
 
@@ -34,7 +34,7 @@ var all = map[string]func(*routers.Service) http.Handler{
 	"net/http": routers.Mux, "chi": routers.Chi, "gin": routers.Gin, "echo": routers.Echo, "echo v5": routers.Echo5,
 }
 
-// acts are those of a service.
+// acts counts how often each event was handled.
 type acts struct {
 	mu   sync.Mutex
 	seen map[string]int
@@ -101,7 +101,7 @@ func TestBatteryOverHTTP(t *testing.T) {
 	})
 }
 
-func TestFailureIsAnsweredAndComesAgain(t *testing.T) {
+func TestAFailedEventIsHandledWhenItComesAgain(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, router func(*routers.Service) http.Handler) {
 		s, a := newService(t, alotwebhook.ReceiverConfig{})
@@ -120,7 +120,7 @@ func TestFailureIsAnsweredAndComesAgain(t *testing.T) {
 	})
 }
 
-// The limit on the time of a body works through each router's own ResponseWriter.
+// BodyTimeout works with each router's own ResponseWriter.
 func TestBodyTimeout(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, router func(*routers.Service) http.Handler) {
@@ -129,7 +129,7 @@ func TestBodyTimeout(t *testing.T) {
 		t.Cleanup(server.Close)
 		e := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
 		r := webhooktest.NewRequest(t, server.URL+routers.Path, e, secret)
-		body, rest := io.Pipe() // which nobody writes to the end
+		body, rest := io.Pipe() // the body never ends
 		t.Cleanup(func() { require.NoError(t, rest.Close()) })
 		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(e.Payload()[:10]), body))
 		resp, err := server.Client().Do(r)
@@ -139,8 +139,8 @@ func TestBodyTimeout(t *testing.T) {
 	})
 }
 
-// What a router's own handler reads are the bytes that were signed, with a
-// binding of the router too.
+// A router's own handler reads the bytes that were signed, also through the router's JSON
+// binding.
 func TestHandlersReadTheSameBytes(t *testing.T) {
 	t.Parallel()
 	receiver := newReceiver(t, alotwebhook.ReceiverConfig{})
@@ -167,7 +167,7 @@ func TestHandlersReadTheSameBytes(t *testing.T) {
 	require.Equal(t, string(e.Payload()), string(body))
 }
 
-// A Receiver alone, as each function's comment mounts it.
+// A Receiver is mounted without its Middleware, as the comments say.
 func TestReceiverAlone(t *testing.T) {
 	t.Parallel()
 	a := &acts{seen: map[string]int{}}

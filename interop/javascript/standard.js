@@ -1,5 +1,5 @@
-// Signs and verifies with the published library: a JSON array of requests on
-// standard input, one of answers on standard output.
+// This program signs and verifies with the published library. It reads a JSON array of
+// requests from standard input, and writes an array of results to standard output.
 import { readFileSync } from "node:fs";
 import { Webhook } from "standardwebhooks";
 

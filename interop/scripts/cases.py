@@ -1,5 +1,5 @@
-"""Asks a receiver's verify for its opinion of testdata/signatures.json, which
-comes on standard input; prints a JSON array of booleans."""
+"""Reads testdata/signatures.json from standard input, and calls a receiver's verify for
+each case. Prints the results as a JSON array of booleans."""
 
 import base64
 import json

@@ -245,11 +245,12 @@ type sqlEnqueuer struct {
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	if err := sqltx.Check(q.tx); err != nil {
+	tx, err := sqltx.Of(q.tx)
+	if err != nil {
 		return err
 	}
 	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
-		rows, err := q.tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
+		rows, err := tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
 		if err != nil {
 			return nil, err
 		}

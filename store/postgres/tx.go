@@ -208,7 +208,7 @@ func (s *Store) hintInHostTx(err error) string {
 	case "42P01", "3F000": // the store has seen its tables in New
 		return fmt.Sprintf("the transaction's database has no tables of the store in schema %q: begin it on the database that the store's pool is on", s.schema)
 	case "42P02":
-		return "what was given as the transaction rewrites statements and drops their arguments: give the *sql.Tx in it, with bun tx.Tx"
+		return "what was given as the transaction drops the arguments of statements: give the *sql.Tx in it"
 	case "42501":
 		return fmt.Sprintf("the transaction's role lacks a right on schema %q: grant it, or set the role back", s.schema)
 	}

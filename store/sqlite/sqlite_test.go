@@ -20,19 +20,27 @@ func TestContract(t *testing.T) {
 
 func TestContractOnHostHandle(t *testing.T) {
 	t.Parallel()
-	if raceDetector {
-		t.Skip("too slow under the race detector; .ci/run runs it without")
-	}
+	skipUnderRaceDetector(t)
 	storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return onHandle(tb, hostHandle(tb, newPath(tb))) })
 }
 
 func TestContractOnOneConnection(t *testing.T) {
 	t.Parallel()
+	skipUnderRaceDetector(t)
 	storetest.Run(t, func(tb testing.TB) alotwebhook.Store {
 		db := hostHandle(tb, newPath(tb))
 		db.SetMaxOpenConns(1)
 		return onHandle(tb, db)
 	})
+}
+
+// skipUnderRaceDetector skips a suite that runs the same code as TestContract,
+// which is enough for the detector: it makes SQLite in Go ten times slower.
+func skipUnderRaceDetector(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("too slow under the race detector; .ci/run runs it without")
+	}
 }
 
 // newPath returns the path of a file that is not there yet.

@@ -14,8 +14,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// The stores that are broken in one way each, by wrapping one that is not.
+// The stores in this file wrap a store that keeps the contract. Each adds one fault.
 
+// ackBeforeSend marks deliveries as delivered when they are claimed.
 type ackBeforeSend struct{ alotwebhook.Store }
 
 func (s ackBeforeSend) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -30,7 +31,7 @@ func (s ackBeforeSend) Finish(context.Context, []alotwebhook.Outcome) ([]string,
 	return nil, nil
 }
 
-// withoutFence takes any token for the newest.
+// withoutFence accepts any token as the newest.
 type withoutFence struct {
 	alotwebhook.Store
 	newest sync.Map
@@ -54,6 +55,7 @@ func (s *withoutFence) Finish(ctx context.Context, outcomes []alotwebhook.Outcom
 	return s.Store.Finish(ctx, outcomes)
 }
 
+// lostNotReported does not return the lost outcomes.
 type lostNotReported struct{ alotwebhook.Store }
 
 func (s lostNotReported) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
@@ -61,6 +63,7 @@ func (s lostNotReported) Finish(ctx context.Context, outcomes []alotwebhook.Outc
 	return nil, err
 }
 
+// withoutLease gives leases that end at once.
 type withoutLease struct{ alotwebhook.Store }
 
 func (s withoutLease) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -68,7 +71,7 @@ func (s withoutLease) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (al
 	return s.Store.Claim(ctx, c)
 }
 
-// starving serves the endpoints in the order of their ids, each to its end.
+// starving claims all deliveries of one endpoint before those of the next.
 type starving struct{ alotwebhook.Store }
 
 func (s starving) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -93,6 +96,7 @@ func (s starving) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwe
 	return sum, err
 }
 
+// busyIgnored claims as if all slots were free.
 type busyIgnored struct{ alotwebhook.Store }
 
 func (s busyIgnored) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -100,6 +104,7 @@ func (s busyIgnored) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alo
 	return s.Store.Claim(ctx, c)
 }
 
+// newestFirst claims the newest delivery first.
 type newestFirst struct{ alotwebhook.Store }
 
 func (s newestFirst) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -108,6 +113,7 @@ func (s newestFirst) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alo
 	return r, err
 }
 
+// noNextIn never says when the next delivery falls due.
 type noNextIn struct{ alotwebhook.Store }
 
 func (s noNextIn) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -116,6 +122,7 @@ func (s noNextIn) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwe
 	return r, err
 }
 
+// tryNeverAnew does not start Try again after a redelivery.
 type tryNeverAnew struct{ alotwebhook.Store }
 
 func (s tryNeverAnew) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -126,7 +133,7 @@ func (s tryNeverAnew) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (al
 	return r, err
 }
 
-// duplicating stores an event again under another id.
+// duplicating stores an event that comes again under a new id.
 type duplicating struct {
 	alotwebhook.Store
 	mu   sync.Mutex
@@ -152,7 +159,7 @@ func (s *duplicating) Enqueue(ctx context.Context, events []alotwebhook.Event) e
 	return nil
 }
 
-// reformatting keeps payloads as a JSON column does.
+// reformatting changes the white space of payloads, as a JSON column does.
 type reformatting struct{ alotwebhook.Store }
 
 func (s reformatting) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
@@ -165,6 +172,7 @@ func (s reformatting) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (al
 	return r, err
 }
 
+// releaseCounts stores an attempt for a release.
 type releaseCounts struct{ alotwebhook.Store }
 
 func (s releaseCounts) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
@@ -177,6 +185,7 @@ func (s releaseCounts) Finish(ctx context.Context, outcomes []alotwebhook.Outcom
 	return s.Store.Finish(ctx, outcomes)
 }
 
+// retryAtOnce ignores NextAttemptIn.
 type retryAtOnce struct{ alotwebhook.Store }
 
 func (s retryAtOnce) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
@@ -187,6 +196,7 @@ func (s retryAtOnce) Finish(ctx context.Context, outcomes []alotwebhook.Outcome)
 	return s.Store.Finish(ctx, outcomes)
 }
 
+// disabledStillSent never disables an endpoint.
 type disabledStillSent struct{ alotwebhook.Store }
 
 func (s disabledStillSent) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
@@ -194,6 +204,7 @@ func (s disabledStillSent) PutEndpoint(ctx context.Context, e alotwebhook.Endpoi
 	return s.Store.PutEndpoint(ctx, e)
 }
 
+// lastWriterWins ignores the version of endpoints.
 type lastWriterWins struct{ alotwebhook.Store }
 
 func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
@@ -209,6 +220,7 @@ func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint)
 	return err
 }
 
+// secretTrimmed trims white space around secrets.
 type secretTrimmed struct{ alotwebhook.Store }
 
 func (s secretTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
@@ -217,7 +229,7 @@ func (s secretTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) 
 	return s.Store.PutEndpoint(ctx, e)
 }
 
-// pageHasGap gives the cursor of one row too far.
+// pageHasGap returns a cursor that skips a delivery.
 type pageHasGap struct{ alotwebhook.Store }
 
 func (s pageHasGap) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
@@ -230,7 +242,7 @@ func (s pageHasGap) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alo
 	return page, skipped[0].ID, err
 }
 
-// pageRepeats pages by offset while rows come in.
+// pageRepeats pages by offset, so that a page repeats deliveries when newer ones are stored.
 type pageRepeats struct{ alotwebhook.Store }
 
 func (s *pageRepeats) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
@@ -246,6 +258,7 @@ func (s *pageRepeats) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]a
 	return all[:limit], fmt.Sprint(offset + limit), err
 }
 
+// purgeTakesUnfinished also purges deliveries that are due.
 type purgeTakesUnfinished struct{ alotwebhook.Store }
 
 func (s purgeTakesUnfinished) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
@@ -259,6 +272,7 @@ func (s purgeTakesUnfinished) Purge(ctx context.Context, p alotwebhook.PurgeRequ
 	return s.Store.Purge(ctx, p)
 }
 
+// redeliverCountsAll also counts the deliveries that it did not make due.
 type redeliverCountsAll struct{ alotwebhook.Store }
 
 func (s redeliverCountsAll) Redeliver(ctx context.Context, ids []string) (int, error) {
@@ -266,7 +280,7 @@ func (s redeliverCountsAll) Redeliver(ctx context.Context, ids []string) (int, e
 	return len(ids), err
 }
 
-// recoveryWithoutVersion lets the last writer win.
+// recoveryWithoutVersion ignores the version of recoveries.
 type recoveryWithoutVersion struct{ alotwebhook.Store }
 
 func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
@@ -284,6 +298,7 @@ func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.R
 	return err
 }
 
+// recoveryInWholeSeconds rounds a time.
 type recoveryInWholeSeconds struct{ alotwebhook.Store }
 
 func (s recoveryInWholeSeconds) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
@@ -291,6 +306,7 @@ func (s recoveryInWholeSeconds) PutRecovery(ctx context.Context, r alotwebhook.R
 	return s.Store.PutRecovery(ctx, r)
 }
 
+// recoveryStateIgnored ignores a field of the filter.
 type recoveryStateIgnored struct{ alotwebhook.Store }
 
 func (s recoveryStateIgnored) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
@@ -298,6 +314,7 @@ func (s recoveryStateIgnored) Recoveries(ctx context.Context, f alotwebhook.Reco
 	return s.Store.Recoveries(ctx, f)
 }
 
+// recoveryGoesWithEndpoint hides the recovery of a deleted endpoint.
 type recoveryGoesWithEndpoint struct{ alotwebhook.Store }
 
 func (s recoveryGoesWithEndpoint) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
@@ -308,7 +325,7 @@ func (s recoveryGoesWithEndpoint) Recoveries(ctx context.Context, f alotwebhook.
 	}), next, err
 }
 
-// tallyReplaces keeps what was added last.
+// tallyReplaces keeps the last batch of tallies only.
 type tallyReplaces struct {
 	alotwebhook.Store
 	alotwebhook.Tallier
@@ -329,7 +346,7 @@ func (s *tallyReplaces) Tallies(context.Context, []string, time.Time) ([]alotweb
 	return slices.Clone(s.last), nil
 }
 
-// tallySumsSlowest takes the slowest for one more sum.
+// tallySumsSlowest adds the slowest attempts up.
 type tallySumsSlowest struct {
 	alotwebhook.Store
 	alotwebhook.Tallier
@@ -343,6 +360,7 @@ func (s tallySumsSlowest) Tallies(ctx context.Context, endpointIDs []string, sin
 	return list, err
 }
 
+// tallySinceExclusive leaves out the tallies of the hour since.
 type tallySinceExclusive struct {
 	alotwebhook.Store
 	alotwebhook.Tallier
@@ -352,6 +370,7 @@ func (s tallySinceExclusive) Tallies(ctx context.Context, endpointIDs []string, 
 	return s.Tallier.Tallies(ctx, endpointIDs, since.Add(1))
 }
 
+// talliesKept never purges tallies.
 type talliesKept struct {
 	alotwebhook.Store
 	alotwebhook.Tallier
@@ -362,7 +381,7 @@ func (s talliesKept) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alo
 	return s.Store.Purge(ctx, p)
 }
 
-// pageEndsEarly gives no cursor with a page that is not full.
+// pageEndsEarly returns no cursor with a page that is not full.
 type pageEndsEarly struct{ alotwebhook.Store }
 
 func (s pageEndsEarly) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
@@ -373,7 +392,7 @@ func (s pageEndsEarly) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]
 	return page, next, err
 }
 
-// pageShort gives half a page at a time, for no reason.
+// pageShort returns half of each page, without need.
 type pageShort struct{ alotwebhook.Store }
 
 func (s pageShort) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {

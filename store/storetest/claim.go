@@ -10,20 +10,22 @@ import (
 )
 
 var claimRules = []rule{
-	{"CarriesAll", "A claim carries all that an attempt needs: ids, type, payload, endpoint with its secrets, and a token that is not 0.", carriesAll},
-	{"Limit", "Never more than Limit in all.", claimLimit},
-	{"PerEndpoint", "Of one endpoint never more than PerEndpoint − Busy[its id].", claimPerEndpoint},
-	{"BusyExcludes", "A value of PerEndpoint or more in Busy excludes the endpoint.", busyExcludes},
-	{"BusyUnknown", "Busy may hold endpoints that have nothing due, or that are gone.", busyUnknown},
-	{"OldestFirst", "Within an endpoint, those due longest first.", oldestFirst},
-	{"OldestFirstWithRetries", "Within an endpoint, those due longest first: a retry counts from when it fell due.", oldestFirstWithRetries},
-	{"NotDisabled", "Claim leases deliveries of endpoints that are not disabled.", notDisabled},
-	{"NothingDue", "NextIn is 0 when no delivery waits.", nothingDue},
-	{"NextIn", "NextIn is how long until the next delivery falls due that is not due yet, leased ones included.", nextIn},
-	{"NextInNotForDisabled", "NextIn counts deliveries of enabled endpoints.", nextInNotForDisabled},
-	{"NextInNotForSlots", "Deliveries that are due but were left for want of a slot do not count for NextIn.", nextInNotForSlots},
+	{"CarriesAll", "A claim has everything that an attempt needs: ids, type, payload, endpoint with its secrets, and a token that is not 0.", carriesAll},
+	{"Limit", "A claim returns at most Limit deliveries.", claimLimit},
+	{"PerEndpoint", "A claim returns at most PerEndpoint − Busy[id] deliveries of an endpoint.", claimPerEndpoint},
+	{"BusyExcludes", "If Busy[id] is PerEndpoint or more, a claim returns no deliveries of the endpoint.", busyExcludes},
+	{"BusyUnknown", "Busy may name endpoints without due deliveries, and deleted ones.", busyUnknown},
+	{"OldestFirst", "The deliveries of an endpoint are claimed in the order of their due times.", oldestFirst},
+	{"OldestFirstWithRetries", "The deliveries of an endpoint are claimed in the order of their due times, retries included.", oldestFirstWithRetries},
+	{"NotDisabled", "A claim returns no deliveries of disabled endpoints.", notDisabled},
+	{"NothingDue", "NextIn is 0 if no delivery will fall due.", nothingDue},
+	{"NextIn", "NextIn is the time until the next delivery falls due, among those that are not due yet; the end of a lease counts.", nextIn},
+	{"NextInNotForDisabled", "NextIn does not count deliveries of disabled endpoints.", nextInNotForDisabled},
+	{"NextInNotForSlots", "NextIn does not count deliveries that are due but lack a free slot.", nextInNotForSlots},
 }
 
+// The dispatcher sends a delivery with nothing but its claim: it makes no further query
+// for each attempt.
 func carriesAll(t *trial) {
 	e := newEndpoint(t, "org_1", completed)
 	e.Secret, e.NextSecret = "sealed:v1:AAEC/+==\n\"'\\ é 😀", alotwebhook.Secret([]byte("第二の秘密 \u0001\u007f"))
@@ -41,12 +43,14 @@ func carriesAll(t *trial) {
 	requireSameEndpoint(t, e, *c.Endpoint)
 }
 
+// Limit is the number of free slots. A delivery beyond it would wait in memory while its
+// lease runs out.
 func claimLimit(t *trial) {
 	t.endpoint("org_1", completed)
 	t.endpoint("org_1", completed)
 	t.enqueue(newEvents(t, "org_1", completed, 5)...)
 	var seen []string
-	for _, want := range []int{3, 1, 4, 2, 0} { // of ten
+	for _, want := range []int{3, 1, 4, 2, 0} { // ten in all
 		got := claimedIDs(t.claim(max(want, 1)))
 		require.Len(t, got, want)
 		seen = append(seen, got...)
@@ -55,6 +59,8 @@ func claimLimit(t *trial) {
 	require.Len(t, slices.Compact(seen), 10, "no delivery is claimed twice")
 }
 
+// A receiver must not get more requests at the same time than the host has configured,
+// however many processes send.
 func claimPerEndpoint(t *trial) {
 	a, b, c := t.endpoint("org_1", completed), t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	t.enqueue(newEvents(t, "org_1", completed, 10)...)
@@ -62,14 +68,17 @@ func claimPerEndpoint(t *trial) {
 	require.Equal(t, map[string]int{a.ID: 3, b.ID: 1, c.ID: 4}, perEndpoint(got.Deliveries))
 }
 
+// A dispatcher withholds all slots of an endpoint while its receiver asks for a pause.
 func busyExcludes(t *trial) {
 	a, b, c := t.endpoint("org_1", completed), t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	t.enqueue(newEvents(t, "org_1", completed, 3)...)
 	got := t.claimAs(alotwebhook.ClaimRequest{Limit: 100, PerEndpoint: 4, Busy: map[string]int{a.ID: 4, b.ID: 7}})
 	require.Equal(t, map[string]int{c.ID: 3}, perEndpoint(got.Deliveries))
-	require.Len(t, t.claim(100), 6, "they come once their endpoints have slots")
+	require.Len(t, t.claim(100), 6, "the others can be claimed once their endpoints have slots")
 }
 
+// An endpoint may be deleted while its attempts are under way. The dispatcher still
+// reports its slots as busy.
 func busyUnknown(t *trial) {
 	t.endpoint("org_1", completed)
 	idle, gone := t.endpoint("org_2", completed), newEndpoint(t, "org_3", completed)
@@ -78,6 +87,8 @@ func busyUnknown(t *trial) {
 	require.Len(t, got.Deliveries, 1)
 }
 
+// Without this order, an event could wait as long as newer ones keep coming. It is no
+// promise of order to receivers, because several deliveries are sent at the same time.
 func oldestFirst(t *trial) {
 	e := t.endpoint("org_1", completed)
 	want := idsOf(t.emit("org_1", completed, 12), e)
@@ -88,6 +99,8 @@ func oldestFirst(t *trial) {
 	require.Equal(t, want, got)
 }
 
+// A retry that always came after newer events would never be sent to a busy endpoint. One
+// that came before older ones would overtake them.
 func oldestFirstWithRetries(t *trial) {
 	e := t.endpoint("org_1", completed)
 	first := idsOf(t.emit("org_1", completed, 1), e)
@@ -97,6 +110,7 @@ func oldestFirstWithRetries(t *trial) {
 	require.Equal(t, append(first, later...), claimedIDs(t.claim(10)))
 }
 
+// A disabled endpoint must not get any request.
 func notDisabled(t *trial) {
 	a, b := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -104,6 +118,8 @@ func notDisabled(t *trial) {
 	require.Equal(t, map[string]int{b.ID: 2}, perEndpoint(t.claim(10)))
 }
 
+// The dispatcher takes NextIn for the time of its next claim. With a wrong one it would
+// wake up without need.
 func nothingDue(t *trial) {
 	require.Zero(t, t.claimAs(alotwebhook.ClaimRequest{Limit: 10}).NextIn)
 	t.endpoint("org_1", completed)
@@ -114,11 +130,13 @@ func nothingDue(t *trial) {
 	require.Zero(t, result.NextIn)
 }
 
+// The dispatcher sleeps for NextIn. With a NextIn that is too long, a retry or the
+// takeover from a crashed process would be late.
 func nextIn(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
 	first := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 3 * time.Hour})
-	requireNear(t, 3*time.Hour, first.NextIn, "the lease just taken counts")
+	requireNear(t, 3*time.Hour, first.NextIn, "the lease of this claim counts")
 	second := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 4 * time.Hour})
 	requireNear(t, 3*time.Hour, second.NextIn, "the older lease runs out first")
 	t.finish(retry(second.Deliveries[0], 2*time.Hour))
@@ -127,13 +145,16 @@ func nextIn(t *trial) {
 	requireNear(t, 2*time.Hour, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the retry is due next")
 }
 
-// requireNear allows for the time that passes between two calls.
+// requireNear requires that got is want, or a little less, since time passes between
+// two calls.
 func requireNear(t *trial, want, got time.Duration, why string) {
 	t.Helper()
 	require.LessOrEqual(t, got, want+time.Second, why)
 	require.Greater(t, got, want-slack, why)
 }
 
+// A retry of a disabled endpoint will not be claimed when it falls due. A dispatcher that
+// waited for it would wake up for nothing, again and again.
 func nextInNotForDisabled(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -144,6 +165,8 @@ func nextInNotForDisabled(t *trial) {
 	requireNear(t, 2*time.Hour, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "it waits again")
 }
 
+// A delivery that lacks a slot becomes claimable when an attempt ends, and not after some
+// time. A NextIn of nearly 0 would make the dispatcher claim in a busy loop.
 func nextInNotForSlots(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 3)

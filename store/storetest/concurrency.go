@@ -13,14 +13,14 @@ import (
 )
 
 var concurrencyRules = []rule{
-	{"ClaimersShare", "All methods may be called from many goroutines at once: a delivery under lease is claimed by one alone.", claimersShare},
-	{"Everything", "All methods may be called from many goroutines at once: nothing is lost, nothing is delivered twice, and at the end nothing is pending.", everythingAtOnce},
-	{"Expiring", "With leases that run out under way, each delivery ends exactly once: all outcomes but one are lost.", expiringLeases},
-	{"EnqueueWhileDisabling", "What is stored while its endpoint is disabled or enabled is parked or pending as the endpoint ends up.", enqueueWhileDisabling},
-	{"Cancelled", "A method whose context is done returns an error and loses nothing.", cancelled},
+	{"ClaimersShare", "If many goroutines claim at the same time, each delivery is claimed once.", claimersShare},
+	{"Everything", "If many goroutines store, claim, finish and read at the same time, each delivery is delivered once, and in the end none is pending.", everythingAtOnce},
+	{"Expiring", "If leases run out during the attempts, each delivery ends exactly once: all outcomes but one are lost.", expiringLeases},
+	{"EnqueueWhileDisabling", "If events are stored while their endpoint is being disabled and enabled, the final state of the endpoint decides whether their deliveries are parked or pending.", enqueueWhileDisabling},
+	{"Cancelled", "With a context that has ended, a method returns an error and changes nothing.", cancelled},
 }
 
-// group runs goroutines and keeps their first error.
+// group runs goroutines, and keeps the first error that one returns.
 type group struct {
 	wg   sync.WaitGroup
 	once sync.Once
@@ -43,7 +43,7 @@ func (g *group) wait(t *trial) {
 	require.NoError(t, g.err)
 }
 
-// tally counts by delivery.
+// tally counts something for each delivery id.
 type tally struct {
 	mu sync.Mutex
 	n  map[string]int
@@ -58,6 +58,8 @@ func (c *tally) add(id string) {
 	c.n[id]++
 }
 
+// Processes compete for the same deliveries all the time. A store that reads first and
+// locks later gives one delivery to two of them.
 func claimersShare(t *trial) {
 	const total = 600
 	t.endpoint("org_1", completed)
@@ -66,7 +68,7 @@ func claimersShare(t *trial) {
 	var claims tally
 	var g group
 	g.run(8, func(int) error {
-		for range total { // a store that never runs dry is broken
+		for range total { // bounds the loop for a store that returns deliveries for ever
 			r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 20, PerEndpoint: 1000, Lease: long})
 			if err != nil || len(r.Deliveries) == 0 {
 				return err
@@ -78,22 +80,24 @@ func claimersShare(t *trial) {
 		return nil
 	})
 	g.wait(t)
-	for _, c := range t.claim(total) { // a claim that met a locked row may have come back empty
+	for _, c := range t.claim(total) { // a store may skip rows that another claim has locked
 		claims.add(c.DeliveryID)
 	}
 	require.Len(t, claims.n, total, "every delivery is claimed")
 	for id, n := range claims.n {
-		require.Equal(t, 1, n, "%s is under lease and was claimed again", id)
+		require.Equal(t, 1, n, "%s was claimed again under lease", id)
 	}
 }
 
+// Each method may be right by itself and still lose or repeat a delivery beside others.
+// This is the ordinary work of several processes.
 func everythingAtOnce(t *trial) {
 	const endpoints, emitters, batches, batch = 8, 4, 10, 50
 	for i := range endpoints {
 		t.endpoint(fmt.Sprintf("org_%d", i%emitters), completed)
 	}
 	const total = batches * batch * endpoints
-	var events [emitters][][]alotwebhook.Event // made here: a goroutine may not fail the test
+	var events [emitters][][]alotwebhook.Event // made here, since newEvents may fail the test and a goroutine must not
 	for i := range events {
 		for range batches {
 			events[i] = append(events[i], newEvents(t, fmt.Sprintf("org_%d", i), completed, batch))
@@ -125,7 +129,7 @@ func everythingAtOnce(t *trial) {
 		}
 		return nil
 	})
-	g.run(1, func(int) error { // somebody reads all the while
+	g.run(1, func(int) error { // reads the history and the statistics meanwhile
 		for ended.Load() < total && time.Now().Before(deadline) {
 			if _, _, err := t.store.Deliveries(t.ctx(), alotwebhook.Filter{Limit: 20}); err != nil {
 				return err
@@ -133,7 +137,7 @@ func everythingAtOnce(t *trial) {
 			if _, err := t.store.Stats(t.ctx()); err != nil {
 				return err
 			}
-			time.Sleep(time.Millisecond) // a reader, not a load
+			time.Sleep(time.Millisecond) // leaves the store to the others most of the time
 		}
 		return nil
 	})
@@ -150,7 +154,7 @@ func everythingAtOnce(t *trial) {
 	}
 }
 
-// claimAndFinish delivers one batch and returns how many that were.
+// claimAndFinish claims one batch, finishes it as delivered, and returns its size.
 func claimAndFinish(t *trial, claims *tally) (int, error) {
 	r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 64, PerEndpoint: 32, Lease: long})
 	if err != nil {
@@ -163,11 +167,13 @@ func claimAndFinish(t *trial, claims *tally) (int, error) {
 	}
 	lost, err := t.store.Finish(t.ctx(), outcomes)
 	if err == nil && len(lost) > 0 {
-		err = fmt.Errorf("outcomes under the newest lease were lost: %v", lost)
+		err = fmt.Errorf("outcomes of the newest claims were lost: %v", lost)
 	}
 	return len(outcomes), err
 }
 
+// On a slow database, leases run out while attempts are under way. However the calls
+// interleave, one outcome counts.
 func expiringLeases(t *trial) {
 	const total = 60
 	t.endpoint("org_1", completed)
@@ -184,7 +190,7 @@ func expiringLeases(t *trial) {
 			}
 			lease := 40 * time.Millisecond
 			if worker == 0 {
-				lease = long // one that is always in time, so that the test ends
+				lease = long // this worker is always in time, so that the test ends
 			}
 			r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 5, PerEndpoint: 1000, Lease: lease})
 			if err != nil {
@@ -210,7 +216,7 @@ func expiringLeases(t *trial) {
 	require.Equal(t, alotwebhook.Stats{}, t.stats())
 }
 
-// endAll delivers what was claimed and returns how many outcomes were not lost.
+// endAll finishes claims as delivered, and returns how many outcomes were not lost.
 func endAll(t *trial, claims []alotwebhook.Claimed, ends *tally) (int64, error) {
 	outcomes := make([]alotwebhook.Outcome, len(claims))
 	for i, c := range claims {
@@ -232,6 +238,8 @@ func endAll(t *trial, claims []alotwebhook.Claimed, ends *tally) (int64, error) 
 	return int64(len(claims) - len(lost)), nil
 }
 
+// A delivery that is stored while the endpoint is being disabled must not stay pending,
+// where it would be sent, or parked after enabling, where it would be forgotten.
 func enqueueWhileDisabling(t *trial) {
 	const total = 200
 	e := t.endpoint("org_1", completed)
@@ -247,7 +255,7 @@ func enqueueWhileDisabling(t *trial) {
 	})
 	g.run(1, func(int) error {
 		for i := range 21 {
-			e.Disabled = i%2 == 0 // disabled in the end
+			e.Disabled = i%2 == 0 // the last change disables it
 			if err := t.store.PutEndpoint(t.ctx(), e); err != nil {
 				return err
 			}
@@ -259,9 +267,11 @@ func enqueueWhileDisabling(t *trial) {
 	require.Equal(t, alotwebhook.Stats{Parked: total}, t.stats())
 	require.Empty(t, t.claim(10))
 	t.setDisabled(&e, false)
-	require.ElementsMatch(t, idsOf(events, e), claimedIDs(t.claim(1000)), "all go out once the endpoint is enabled")
+	require.ElementsMatch(t, idsOf(events, e), claimedIDs(t.claim(1000)), "all can be claimed once the endpoint is enabled")
 }
 
+// A request of the host may end at any time. The call that it made must either be stored
+// or return an error.
 func cancelled(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -290,7 +300,7 @@ func cancelled(t *trial) {
 	} {
 		require.Error(t, call(), name)
 	}
-	require.Len(t, t.claim(10), 1, "the failed claim leased nothing, the failed enqueue stored nothing")
+	require.Len(t, t.claim(10), 1, "the failed calls of Claim and Enqueue changed nothing")
 	t.finish(delivered(c))
 	t.enqueue(event)
 	t.claimOne()

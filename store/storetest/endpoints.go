@@ -13,20 +13,21 @@ import (
 var endpointRules = []rule{
 	{"KeepsAllFields", "All fields are stored as given; the stored version is e.Version + 1.", keepsAllFields},
 	{"Replaces", "PutEndpoint replaces the stored endpoint if its version is still e.Version.", putReplaces},
-	{"Conflict", "PutEndpoint of another version than the stored one is ErrConflict and changes nothing.", putConflict},
-	{"Gone", "PutEndpoint of an endpoint that is gone is ErrNotFound.", putGone},
-	{"ConcurrentWriters", "Of several writers that read the same version, exactly one wins.", putConcurrently},
+	{"Conflict", "If the stored version is not e.Version, PutEndpoint returns ErrConflict and changes nothing.", putConflict},
+	{"Gone", "If the endpoint was deleted, PutEndpoint returns ErrNotFound.", putGone},
+	{"ConcurrentWriters", "If several writers have read the same version, exactly one of them succeeds.", putConcurrently},
 	{"NotFound", "Endpoint and DeleteEndpoint return ErrNotFound for an id that is not stored.", endpointNotFound},
 	{"Pages", "Endpoints returns pages in the order of the ids, and the cursor of the next page; \"\" after the last.", endpointPages},
-	{"PageDefault", "A page of endpoints has 100 when Limit is 0.", endpointPageDefault},
+	{"PageDefault", "A page has 100 endpoints if Limit is 0.", endpointPageDefault},
 	{"DisableParks", "Disabling parks the endpoint's pending deliveries; it takes effect at once.", disableParks},
-	{"EnableFrees", "Enabling frees the parked deliveries with the due times that they have.", enableFrees},
+	{"EnableFrees", "Enabling makes the parked deliveries pending again, with the due times that they had.", enableFrees},
 	{"ClaimSeesChanges", "A claim carries the endpoint as it is stored now.", claimSeesChanges},
 	{"DeleteFails", "DeleteEndpoint fails the unfinished deliveries with ReasonEndpointDeleted, which is not an attempt; their history stays readable.", deleteFails},
-	{"DeleteLeased", "The outcome of an attempt that was under way when its endpoint was deleted is lost.", deleteLeased},
-	{"DeleteStopsFanOut", "A deleted endpoint hears of nothing more.", deleteStopsFanOut},
+	{"DeleteLeased", "The outcome of an attempt is lost if its endpoint was deleted while it was under way.", deleteLeased},
+	{"DeleteStopsFanOut", "A deleted endpoint gets no further deliveries.", deleteStopsFanOut},
 }
 
+// requireSameEndpoint requires that two endpoints are equal. Times may differ in their zone.
 func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
 	t.Helper()
 	require.Equal(t, string(want.Secret), string(got.Secret), "the secret is kept as it is")
@@ -47,6 +48,8 @@ func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
 	require.Equal(t, want, got)
 }
 
+// A secret is opaque text, encrypted or not. A store that trims or re-encodes it makes
+// every signature wrong.
 func keepsAllFields(t *trial) {
 	e := newEndpoint(t, "org_é", completed, invited, "candidate.disqualified")
 	e.URL, e.Description = "https://example.com:8443/p%20q?x=1&y='2'", `Jane's "ATS" \ 日本`
@@ -68,6 +71,8 @@ func keepsAllFields(t *trial) {
 	requireSameEndpoint(t, bare, stored)
 }
 
+// Fan-out goes by the subscriptions as they are now. A store that keeps them in a table
+// of their own must replace them together with the endpoint.
 func putReplaces(t *trial) {
 	e := t.endpoint("org_1", completed)
 	other := t.endpoint("org_1", completed)
@@ -84,6 +89,8 @@ func putReplaces(t *trial) {
 	require.Equal(t, map[string]int{e.ID: 1, other.ID: 1}, perEndpoint(t.claim(10)), "subscriptions are replaced, too")
 }
 
+// Two people may edit one endpoint. Whoever saves last must not undo the other's change
+// without seeing it.
 func putConflict(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.put(&e)
@@ -97,6 +104,7 @@ func putConflict(t *trial) {
 	requireSameEndpoint(t, e, stored)
 }
 
+// Somebody who edits a deleted endpoint must not bring it back.
 func putGone(t *trial) {
 	e := t.endpoint("org_1", completed)
 	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
@@ -105,6 +113,8 @@ func putGone(t *trial) {
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 }
 
+// A store that reads the version and writes afterwards, without a lock or a condition,
+// lets two writers win.
 func putConcurrently(t *trial) {
 	e := t.endpoint("org_1", completed)
 	for range 5 {
@@ -130,6 +140,7 @@ func putConcurrently(t *trial) {
 	require.Equal(t, e.Version, stored.Version)
 }
 
+// The settings pages and the API answer 404 because of this error.
 func endpointNotFound(t *trial) {
 	gone := newEndpoint(t, "org_1", completed)
 	_, err := t.store.Endpoint(t.ctx(), gone.ID)
@@ -140,7 +151,7 @@ func endpointNotFound(t *trial) {
 	require.ErrorIs(t, t.store.DeleteEndpoint(t.ctx(), gone.ID), alotwebhook.ErrNotFound)
 }
 
-// listEndpoints returns the ids of all pages, and how long each was.
+// listEndpoints returns the ids on all pages, and the number of endpoints on each.
 func (t *trial) listEndpoints(f alotwebhook.EndpointFilter) (ids []string, sizes []int) {
 	t.Helper()
 	for range endless {
@@ -153,7 +164,7 @@ func (t *trial) listEndpoints(f alotwebhook.EndpointFilter) (ids []string, sizes
 		if next == "" {
 			return ids, sizes
 		}
-		require.NotEmpty(t, page, "a page before the last has something")
+		require.NotEmpty(t, page, "only the last page may be empty")
 		require.Equal(t, page[len(page)-1].ID, next, "the cursor is the last id of the page before")
 		f.Cursor = next
 	}
@@ -161,13 +172,15 @@ func (t *trial) listEndpoints(f alotwebhook.EndpointFilter) (ids []string, sizes
 	return nil, nil
 }
 
+// With a cursor and not an offset, a listing neither misses nor repeats an endpoint while
+// others are added and deleted.
 func endpointPages(t *trial) {
 	var all, mine []alotwebhook.Endpoint
 	for i := range 9 {
 		e := newEndpoint(t, []string{"org_1", "org_2", "org_1"}[i%3], completed)
 		all = append(all, e)
 	}
-	for _, i := range []int{4, 8, 0, 3, 7, 1, 2, 6, 5} { // in another order than the ids'
+	for _, i := range []int{4, 8, 0, 3, 7, 1, 2, 6, 5} { // not in the order of the ids
 		t.put(&all[i])
 	}
 	for _, e := range all {
@@ -187,7 +200,7 @@ func endpointPages(t *trial) {
 	require.Equal(t, []int{4, 4, 1}, sizes)
 	got, sizes = t.listEndpoints(alotwebhook.EndpointFilter{OrganizationID: "org_1", Limit: 3})
 	require.Equal(t, ids(mine), got)
-	require.Equal(t, []int{3, 3}, sizes, "the last page has no next one, full or not")
+	require.Equal(t, []int{3, 3}, sizes, "the last page has no cursor, even if it is full")
 	got, _ = t.listEndpoints(alotwebhook.EndpointFilter{OrganizationID: "org_3"})
 	require.Empty(t, got)
 	page, _, err := t.store.Endpoints(t.ctx(), alotwebhook.EndpointFilter{Cursor: all[7].ID})
@@ -196,6 +209,8 @@ func endpointPages(t *trial) {
 	requireSameEndpoint(t, all[8], page[0])
 }
 
+// A host with 100,000 endpoints must not load all of them because a caller forgot the
+// limit.
 func endpointPageDefault(t *trial) {
 	for range 101 {
 		t.endpoint("org_1", completed)
@@ -204,6 +219,8 @@ func endpointPageDefault(t *trial) {
 	require.Equal(t, []int{100, 1}, sizes)
 }
 
+// An owner who disables an endpoint expects no further request, even with a long backlog.
+// The pages count what waits.
 func disableParks(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.enqueue(newEvents(t, "org_1", completed, 500)...)
@@ -217,6 +234,8 @@ func disableParks(t *trial) {
 	require.Equal(t, alotwebhook.Stats{Parked: 499}, t.stats())
 }
 
+// Retries that were waiting must not all be sent at once when the endpoint is enabled:
+// its receiver has only just recovered.
 func enableFrees(t *trial) {
 	e := t.endpoint("org_1", completed)
 	ids := idsOf(t.emit("org_1", completed, 4), e)
@@ -237,9 +256,10 @@ func enableFrees(t *trial) {
 		return len(got) >= 4
 	})
 	require.ElementsMatch(t, ids[1:], got)
-	require.WithinDuration(t, time.Now().Add(long), t.delivery(ids[0]).NextAttemptAt, slack, "the one that was to wait still waits")
+	require.WithinDuration(t, time.Now().Add(long), t.delivery(ids[0]).NextAttemptAt, slack, "the retry in an hour still waits")
 }
 
+// After a change of the URL or the secret, the very next attempt must use the new one.
 func claimSeesChanges(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -247,9 +267,11 @@ func claimSeesChanges(t *trial) {
 	e.URL, e.Secret = "https://example.com/new", "new"
 	t.put(&e)
 	requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
-	require.EqualValues(t, 1, first.Endpoint.Version, "what was claimed before is read-only")
+	require.EqualValues(t, 1, first.Endpoint.Version, "the endpoint of an earlier claim does not change")
 }
 
+// The history must say why these events never arrived. The endpoint's attempts cannot be
+// blamed for it.
 func deleteFails(t *trial) {
 	e, other := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	events := t.emit("org_1", completed, 4)
@@ -257,7 +279,7 @@ func deleteFails(t *trial) {
 	busy := alotwebhook.ClaimRequest{Limit: 3, Busy: map[string]int{other.ID: 1000}}
 	c := t.claimAs(busy).Deliveries
 	require.Equal(t, ids[:3], claimedIDs(c))
-	t.finish(delivered(c[0]), retry(c[1], long)) // ids[2] stays leased, ids[3] due
+	t.finish(delivered(c[0]), retry(c[1], long)) // ids[2] stays under lease, and ids[3] is due
 	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
 
 	t.requireState(ids[0], alotwebhook.StateDelivered)
@@ -267,7 +289,7 @@ func deleteFails(t *trial) {
 		require.Equal(t, alotwebhook.ReasonEndpointDeleted, d.LastReason)
 		require.False(t, d.FinishedAt.IsZero())
 		require.True(t, d.NextAttemptAt.IsZero())
-		require.Equal(t, []int{1, 0, 0}[i], d.AttemptCount, "it is not an attempt")
+		require.Equal(t, []int{1, 0, 0}[i], d.AttemptCount, "the deletion is not an attempt")
 		require.Len(t, d.Attempts, d.AttemptCount)
 	}
 	require.Len(t, t.list(alotwebhook.Filter{EndpointID: e.ID}), 4, "its history stays readable")
@@ -278,6 +300,8 @@ func deleteFails(t *trial) {
 	require.Equal(t, []string{other.ID}, listed)
 }
 
+// The delivery has ended by the deletion. A late outcome must not change what the history
+// says.
 func deleteLeased(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -288,6 +312,7 @@ func deleteLeased(t *trial) {
 	require.Equal(t, alotwebhook.Stats{}, t.stats())
 }
 
+// A customer who deletes an endpoint expects that no more of its data goes there.
 func deleteStopsFanOut(t *trial) {
 	e := t.endpoint("org_1", completed)
 	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))

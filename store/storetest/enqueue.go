@@ -12,21 +12,23 @@ import (
 )
 
 var enqueueRules = []rule{
-	{"FansOut", "Enqueue stores one delivery per endpoint of the organization that subscribes to the type, pending and due at once, under DeliveryID.", fansOut},
-	{"SameIDAgain", "An event id that is stored already changes nothing.", sameIDAgain},
-	{"SameIDTwiceInOneCall", "The same id twice in one call counts once.", sameIDTwiceInOneCall},
-	{"SameIDConcurrently", "An event id that is stored already changes nothing, whoever stores it at the same moment.", sameIDConcurrently},
-	{"SameIDAfterChanges", "An event id that is stored already changes nothing, even if the subscriptions or the event are different now.", sameIDAfterChanges},
-	{"SameIDAfterDelivery", "An event id that is stored already changes nothing, finished or not.", sameIDAfterDelivery},
-	{"NobodySubscribed", "An event that nobody subscribes to is stored all the same, without a delivery.", nobodySubscribed},
-	{"NothingToStore", "An empty batch is stored at once.", nothingToStore},
-	{"ParksForDisabled", "A delivery to a disabled endpoint is parked, and goes out once the endpoint is enabled.", parksForDisabled},
-	{"KeepsPayload", "What was stored is what is claimed: Event.Payload, byte for byte, up to 256 KiB.", keepsPayload},
-	{"KeepsCallersSlices", "The arguments' slices are the caller's once the method returned.", keepsCallersSlices},
-	{"ToOneEndpoint", "EnqueueTo stores the event with one delivery to that endpoint alone, whatever it subscribes to.", toOneEndpoint},
-	{"ToUnknownEndpoint", "EnqueueTo returns ErrNotFound when there is no such endpoint, and stores nothing.", toUnknownEndpoint},
+	{"FansOut", "Enqueue stores one delivery for each endpoint of the organization that subscribes to the type. It is pending and due at once, and its id is DeliveryID.", fansOut},
+	{"SameIDAgain", "An event whose id is stored already changes nothing.", sameIDAgain},
+	{"SameIDTwiceInOneCall", "An event that is in one batch twice is stored once.", sameIDTwiceInOneCall},
+	{"SameIDConcurrently", "If several callers store the same event at the same time, it is stored once, and none gets an error.", sameIDConcurrently},
+	{"SameIDAfterChanges", "An event whose id is stored already changes nothing, even if the subscriptions or the event have changed.", sameIDAfterChanges},
+	{"SameIDAfterDelivery", "An event whose id is stored already changes nothing, even if its deliveries are finished.", sameIDAfterDelivery},
+	{"NobodySubscribed", "An event to which no endpoint subscribes is stored without a delivery.", nobodySubscribed},
+	{"NothingToStore", "An empty batch is no error and stores nothing.", nothingToStore},
+	{"ParksForDisabled", "A delivery to a disabled endpoint is parked. It becomes pending once the endpoint is enabled.", parksForDisabled},
+	{"KeepsPayload", "A claim and Event return the payload byte for byte as Event.Payload gave it, up to 256 KiB.", keepsPayload},
+	{"KeepsCallersSlices", "The caller may change its slices, and those of a result, after a method has returned.", keepsCallersSlices},
+	{"ToOneEndpoint", "EnqueueTo stores the event with one delivery, to the given endpoint only, no matter which types that subscribes to.", toOneEndpoint},
+	{"ToUnknownEndpoint", "If the endpoint does not exist, EnqueueTo returns ErrNotFound and stores nothing.", toUnknownEndpoint},
 }
 
+// An endpoint that is left out misses an event that its owner asked for. One that is
+// included by mistake gets the data of another customer.
 func fansOut(t *trial) {
 	a, b := t.endpoint("org_1", completed), t.endpoint("org_1", invited, completed)
 	t.endpoint("org_1", invited)
@@ -48,6 +50,8 @@ func fansOut(t *trial) {
 	require.ElementsMatch(t, want, claimedIDs(t.claim(10)))
 }
 
+// If the connection breaks during a commit, the caller cannot know whether the event was
+// stored, and emits it again. It must not be delivered twice for that.
 func sameIDAgain(t *trial) {
 	t.endpoint("org_1", completed)
 	event := newEvent(t, "org_1", completed)
@@ -56,10 +60,12 @@ func sameIDAgain(t *trial) {
 	t.enqueue(newEvent(t, "org_1", completed), event)
 	require.Len(t, t.list(alotwebhook.Filter{}), 2)
 	require.Len(t, t.claim(10), 2)
-	t.enqueue(event) // while leased
+	t.enqueue(event) // also while the delivery is under lease
 	require.Empty(t, t.claim(10))
 }
 
+// A caller that gathers events may gather one twice. A store that inserts all of a batch
+// with one statement must not fail or deliver it twice.
 func sameIDTwiceInOneCall(t *trial) {
 	t.endpoint("org_1", completed)
 	event := newEvent(t, "org_1", completed)
@@ -68,6 +74,8 @@ func sameIDTwiceInOneCall(t *trial) {
 	require.Len(t, t.claim(10), 2)
 }
 
+// Two processes may emit the same event at the same time. The batches have their events
+// in different orders, because stores that lock rows can run into a deadlock there.
 func sameIDConcurrently(t *trial) {
 	t.endpoint("org_1", completed)
 	events := newEvents(t, "org_1", completed, 10)
@@ -75,7 +83,7 @@ func sameIDConcurrently(t *trial) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		wg.Go(func() {
-			mine := append(events[i:len(events):len(events)], events[:i]...) // each in another order
+			mine := append(events[i:len(events):len(events)], events[:i]...) // each goroutine has another order
 			errs[i] = t.store.Enqueue(t.ctx(), mine)
 		})
 	}
@@ -87,6 +95,8 @@ func sameIDConcurrently(t *trial) {
 	require.Len(t, t.claim(100), 10)
 }
 
+// An event that was emitted twice must reach the endpoints of the first time only: an
+// endpoint that subscribed in between was not meant.
 func sameIDAfterChanges(t *trial) {
 	e := t.endpoint("org_1", completed)
 	event := newEvent(t, "org_1", completed)
@@ -109,6 +119,8 @@ func sameIDAfterChanges(t *trial) {
 	require.Equal(t, "org_1", stored.OrganizationID)
 }
 
+// A host may repeat its emits long after they were delivered, for example after restoring
+// a backup. Finished deliveries must not start again.
 func sameIDAfterDelivery(t *trial) {
 	t.endpoint("org_1", completed)
 	events := t.emit("org_1", completed, 2)
@@ -121,6 +133,8 @@ func sameIDAfterDelivery(t *trial) {
 	t.requireState(claims[1].DeliveryID, alotwebhook.StateFailed)
 }
 
+// The event can still be looked up in the history, and its id must be known: an endpoint
+// that subscribes later does not get it when it is emitted again.
 func nobodySubscribed(t *trial) {
 	event := newEvent(t, "org_1", completed)
 	t.enqueue(event)
@@ -129,16 +143,19 @@ func nobodySubscribed(t *trial) {
 	require.NoError(t, err)
 	require.Equal(t, string(event.Payload()), string(stored.Payload()))
 
-	t.endpoint("org_1", completed) // too late
+	t.endpoint("org_1", completed) // subscribes after the event was stored
 	t.enqueue(event)
 	require.Empty(t, t.claim(10))
 }
 
+// A caller need not check for an empty batch.
 func nothingToStore(t *trial) {
 	t.enqueue()
 	require.Equal(t, alotwebhook.Stats{}, t.stats())
 }
 
+// An endpoint is disabled to mend its receiver. Its owner expects to get the events of
+// that time afterwards.
 func parksForDisabled(t *trial) {
 	e := newEndpoint(t, "org_1", completed)
 	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledByUser
@@ -155,6 +172,8 @@ func parksForDisabled(t *trial) {
 	require.Equal(t, idsOf(events, e), claimedIDs(t.claim(10)))
 }
 
+// The signature covers the bytes of the payload. A store that parses and prints them
+// again, as a JSON column does, changes numbers, white space and the order of keys.
 func keepsPayload(t *trial) {
 	t.endpoint("org_1", completed)
 	for _, data := range []string{
@@ -168,8 +187,8 @@ func keepsPayload(t *trial) {
 		want := string(event.Payload())
 		t.enqueue(event)
 		claim := t.claimOne()
-		// Not require.Equal: it would print 256 KiB.
-		require.True(t, want == string(claim.Payload), "the claimed payload has %d bytes of %d, or differs", len(claim.Payload), len(want))
+		// require.Equal would print 256 KiB.
+		require.True(t, want == string(claim.Payload), "the claimed payload differs: it has %d bytes, and %d were stored", len(claim.Payload), len(want))
 		stored, err := t.store.Event(t.ctx(), event.ID)
 		require.NoError(t, err)
 		require.True(t, want == string(stored.Payload()), "the event's payload differs")
@@ -177,6 +196,8 @@ func keepsPayload(t *trial) {
 	}
 }
 
+// A caller may reuse its buffers after the call. A store that keeps a reference to them
+// would deliver other bytes than it was given.
 func keepsCallersSlices(t *trial) {
 	e := newEndpoint(t, "org_1", completed)
 	types := e.EventTypes
@@ -190,7 +211,7 @@ func keepsCallersSlices(t *trial) {
 	events[0] = alotwebhook.Event{}
 	require.Equal(t, want, string(t.claimOne().Payload))
 
-	for range 2 { // what a method returned is the caller's, too
+	for range 2 { // the second time, the results must not show the changes to the first ones
 		stored, err := t.store.Endpoint(t.ctx(), e.ID)
 		require.NoError(t, err)
 		require.Equal(t, []string{completed}, stored.EventTypes)
@@ -202,11 +223,13 @@ func keepsCallersSlices(t *trial) {
 	}
 }
 
+// A test event must reach the endpoint that is tested, even if it does not subscribe to
+// the type, and no other endpoint.
 func toOneEndpoint(t *trial) {
 	t.endpoint("org_1", completed)
 	e := t.endpoint("org_1", invited)
 	event := newEvent(t, "org_1", completed)
-	for range 2 { // the same id again changes nothing here, too
+	for range 2 { // the second call changes nothing
 		require.NoError(t, t.store.EnqueueTo(t.ctx(), e.ID, event))
 	}
 	require.Equal(t, idsOf([]alotwebhook.Event{event}, e), deliveryIDs(t.list(alotwebhook.Filter{})))
@@ -215,6 +238,8 @@ func toOneEndpoint(t *trial) {
 	require.Equal(t, string(event.Payload()), string(claim.Payload))
 }
 
+// The endpoint may have been deleted since its owner opened the page. The caller must
+// hear of it.
 func toUnknownEndpoint(t *trial) {
 	event := newEvent(t, "org_1", completed)
 	gone := newEndpoint(t, "org_1", completed)

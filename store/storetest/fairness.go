@@ -9,15 +9,15 @@ import (
 )
 
 var fairnessRules = []rule{
-	{"BigBacklog", "With several endpoints that have due deliveries and free slots, no endpoint's backlog goes before another's turn.", bigBacklog},
-	{"ManyEndpoints", "Whoever did not fit into this claim comes first in the next.", manyEndpoints},
-	{"BusyHidesNobody", "What a busy endpoint has waiting does not keep others from being claimed.", busyHidesNobody},
-	{"ManyBusyHideNobody", "What busy endpoints have waiting does not keep others from being claimed.", manyBusyHideNobody},
-	{"DisabledHidesNobody", "What a disabled endpoint has waiting does not keep others from being claimed.", disabledHidesNobody},
-	{"LateComer", "An endpoint whose first delivery comes late takes its turn before the backlog of others.", lateComer},
+	{"BigBacklog", "If several endpoints have due deliveries and free slots, they take turns, however long the backlog of one is.", bigBacklog},
+	{"ManyEndpoints", "An endpoint for which a claim had no room comes first in the next claim.", manyEndpoints},
+	{"BusyHidesNobody", "The backlog of a busy endpoint does not prevent claims of others.", busyHidesNobody},
+	{"ManyBusyHideNobody", "The backlogs of many busy endpoints do not prevent claims of others.", manyBusyHideNobody},
+	{"DisabledHidesNobody", "The backlog of a disabled endpoint does not prevent claims of others.", disabledHidesNobody},
+	{"LateComer", "An endpoint whose first delivery comes late gets its turn before the backlog of the others is done.", lateComer},
 }
 
-// backlog makes an endpoint of an organization of its own with n deliveries due.
+// backlog stores an endpoint, alone in its organization, with n due deliveries.
 func (t *trial) backlog(org string, n int) alotwebhook.Endpoint {
 	t.Helper()
 	e := t.endpoint(org, completed)
@@ -25,6 +25,7 @@ func (t *trial) backlog(org string, n int) alotwebhook.Endpoint {
 	return e
 }
 
+// A customer with 5 events must not wait behind another customer's 1,000.
 func bigBacklog(t *trial) {
 	big := t.backlog("org_big", 1000)
 	small := t.backlog("org_small", 5)
@@ -32,25 +33,29 @@ func bigBacklog(t *trial) {
 	require.Positive(t, first[small.ID], "a claim with room for both takes from both")
 	require.Positive(t, first[big.ID], "a claim with room for both takes from both")
 	second := perEndpoint(t.claim(10))
-	require.Equal(t, 5, first[small.ID]+second[small.ID], "1,000 deliveries stand before 5 of another endpoint")
-	require.Equal(t, 15, first[big.ID]+second[big.ID], "no slot is left free while deliveries are due")
+	require.Equal(t, 5, first[small.ID]+second[small.ID], "the 5 deliveries wait behind 1,000 of another endpoint")
+	require.Equal(t, 15, first[big.ID]+second[big.ID], "a claim must use all of Limit while deliveries are due")
 }
 
+// With more endpoints than a claim has room for, turns must go around. Otherwise the same
+// endpoints could be served each time, and the others never.
 func manyEndpoints(t *trial) {
 	const endpoints, limit = 50, 7
 	for i := range endpoints {
 		t.backlog(fmt.Sprintf("org_%d", i), 20)
 	}
 	served := map[string]int{}
-	const rounds = 2 * (endpoints/limit + 1) // in strict turns half of it would do
+	const rounds = 2 * (endpoints/limit + 1) // twice as many as strict turns would need
 	for range rounds {
 		for id, n := range perEndpoint(t.claim(limit)) {
 			served[id] += n
 		}
 	}
-	require.Len(t, served, endpoints, "each has had its turn after %d claims of %d", rounds, limit)
+	require.Len(t, served, endpoints, "each must have had a turn after %d claims of %d", rounds, limit)
 }
 
+// A store that looks at the oldest rows only, and then drops those of busy endpoints,
+// finds nothing: the backlog of a receiver that hangs would stop all others.
 func busyHidesNobody(t *trial) {
 	busy := t.backlog("org_busy", 3000)
 	other := t.backlog("org_other", 3)
@@ -60,6 +65,7 @@ func busyHidesNobody(t *trial) {
 	require.Equal(t, map[string]int{busy.ID: 2}, perEndpoint(t.claimAs(c).Deliveries))
 }
 
+// The same must hold if the rows in front belong to many busy endpoints and not to one.
 func manyBusyHideNobody(t *trial) {
 	busy := map[string]int{}
 	for i := range 40 {
@@ -70,6 +76,8 @@ func manyBusyHideNobody(t *trial) {
 	require.Equal(t, map[string]int{other.ID: 2}, perEndpoint(t.claimAs(c).Deliveries))
 }
 
+// An endpoint may be disabled for days. All that time its backlog grows, and must not
+// slow the others down.
 func disabledHidesNobody(t *trial) {
 	disabled := t.backlog("org_disabled", 3000)
 	t.setDisabled(&disabled, true)
@@ -77,6 +85,8 @@ func disabledHidesNobody(t *trial) {
 	require.Equal(t, map[string]int{other.ID: 3}, perEndpoint(t.claim(10)))
 }
 
+// A store that keeps endpoints in a queue could let a newcomer wait until the backlog of
+// those before it is empty.
 func lateComer(t *trial) {
 	for i := range 3 {
 		t.backlog(fmt.Sprintf("org_%d", i), 100)
@@ -84,5 +94,5 @@ func lateComer(t *trial) {
 	t.claim(4)
 	late := t.backlog("org_late", 1)
 	served := perEndpoint(t.claim(4))[late.ID] + perEndpoint(t.claim(4))[late.ID]
-	require.Equal(t, 1, served, "one delivery of a fourth endpoint waits behind the backlog of three")
+	require.Equal(t, 1, served, "the delivery of the fourth endpoint waits behind the backlog of three")
 }

@@ -11,22 +11,24 @@ import (
 
 var finishRules = []rule{
 	{"Ends", "StateDelivered and StateFailed end the delivery.", finishEnds},
-	{"Retry", "StatePending makes it due again in NextAttemptIn.", finishRetry},
-	{"RetryFallsDue", "StatePending makes it due again in NextAttemptIn, and not before.", finishRetryFallsDue},
-	{"RetryAtOnce", "StatePending makes it visible for claims at once when NextAttemptIn is zero or less.", finishRetryAtOnce},
-	{"Release", "With StatePending, an outcome without an attempt is a release: the delivery is as if it had not been claimed.", finishRelease},
-	{"ReleaseLater", "A released delivery is due again in NextAttemptIn.", finishReleaseLater},
+	{"Retry", "StatePending makes the delivery due again after NextAttemptIn.", finishRetry},
+	{"RetryFallsDue", "StatePending makes the delivery due again by itself after NextAttemptIn, and not before.", finishRetryFallsDue},
+	{"RetryAtOnce", "With StatePending and a NextAttemptIn of zero or less, the delivery can be claimed at once.", finishRetryAtOnce},
+	{"Release", "An outcome with StatePending and without an attempt is a release: the delivery is as if it had not been claimed.", finishRelease},
+	{"ReleaseLater", "A released delivery is due again after NextAttemptIn.", finishReleaseLater},
 	{"FailsWithoutAttempt", "An outcome without an attempt adds nothing to the history.", finishFailsWithoutAttempt},
 	{"Twice", "An outcome ends the lease: the same outcome again changes nothing and is lost.", finishTwice},
-	{"TwiceInOneCall", "The same outcome twice in one batch counts once; the second is lost.", finishTwiceInOneCall},
-	{"Unknown", "An outcome of a delivery that does not exist is lost; the others of the batch count.", finishUnknown},
-	{"WrongToken", "An outcome whose Lease is not the delivery's newest changes nothing.", finishWrongToken},
-	{"KeepsAttempts", "The attempt goes into the history with all its fields, times and durations to the microsecond, oldest first.", finishKeepsAttempts},
-	{"FailingSince", "A failed attempt sets FailingSince to the attempt's StartedAt if it is zero, a successful one clears it; that does not count as a change of Version.", finishFailingSince},
-	{"WhileDisabled", "Disabling an endpoint does not take the lease from an attempt under way.", finishWhileDisabled},
-	{"Nothing", "An empty batch of outcomes is nothing to do.", finishNothing},
+	{"TwiceInOneCall", "If an outcome is in a batch twice, it is stored once; the second is lost.", finishTwiceInOneCall},
+	{"Unknown", "The outcome of a delivery that does not exist is lost; the others of the batch are stored.", finishUnknown},
+	{"WrongToken", "An outcome changes nothing if its Token is not that of the delivery's newest claim.", finishWrongToken},
+	{"KeepsAttempts", "The history keeps every field of an attempt, with times and durations to the microsecond; the oldest attempt comes first.", finishKeepsAttempts},
+	{"FailingSince", "A failed attempt sets FailingSince to its StartedAt if FailingSince is zero; a successful one clears it. Neither changes Version.", finishFailingSince},
+	{"WhileDisabled", "If an endpoint is disabled during an attempt, the attempt's outcome is stored.", finishWhileDisabled},
+	{"Nothing", "An empty batch of outcomes is no error.", finishNothing},
 }
 
+// The history shows when and how a delivery ended, and a finished delivery must never be
+// sent again by itself.
 func finishEnds(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -50,6 +52,8 @@ func finishEnds(t *trial) {
 	require.Equal(t, 1, bad.AttemptCount)
 }
 
+// A receiver that fails needs time to recover. The retry schedule depends on the store to
+// wait.
 func finishRetry(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -65,6 +69,8 @@ func finishRetry(t *trial) {
 	require.Equal(t, alotwebhook.ReasonStatus, d.LastReason)
 }
 
+// A retry must be sent by itself when its time has come, even if no other delivery is
+// due.
 func finishRetryFallsDue(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -79,6 +85,7 @@ func finishRetryFallsDue(t *trial) {
 	require.Equal(t, 1, again[0].Claims)
 }
 
+// A retry policy may ask for an immediate retry.
 func finishRetryAtOnce(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -90,6 +97,8 @@ func finishRetryAtOnce(t *trial) {
 	require.Equal(t, 3, t.claimOne().Attempt)
 }
 
+// A process that shuts down gives back the deliveries that it has not sent. That must not
+// use up one of their attempts.
 func finishRelease(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -105,11 +114,14 @@ func finishRelease(t *trial) {
 	require.Equal(t, withoutEndpoint(first), withoutEndpoint(again), "the delivery is as if it had not been claimed")
 }
 
+// withoutEndpoint returns a claim without its endpoint.
 func withoutEndpoint(c alotwebhook.Claimed) alotwebhook.Claimed {
 	c.Endpoint = nil
 	return c
 }
 
+// A dispatcher may give back a delivery that cannot be sent for a while. To make it due at
+// once would only have it claimed again and again.
 func finishReleaseLater(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -117,9 +129,11 @@ func finishReleaseLater(t *trial) {
 	o.NextAttemptIn = long
 	t.finish(o)
 	require.Empty(t, t.claim(10))
-	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the release waits")
+	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the released delivery waits")
 }
 
+// A delivery may fail without a request, for example because its payload was erased. The
+// history must not show a request that was never made.
 func finishFailsWithoutAttempt(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -134,6 +148,8 @@ func finishFailsWithoutAttempt(t *trial) {
 	require.True(t, stored.FailingSince.IsZero(), "nothing was attempted, so nothing failed")
 }
 
+// If the connection breaks during a commit, the dispatcher repeats the outcomes. The
+// attempt must not appear twice in the history.
 func finishTwice(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -146,6 +162,8 @@ func finishTwice(t *trial) {
 	require.Equal(t, c[1].DeliveryID, t.claimOne().DeliveryID)
 }
 
+// A store that writes a batch with one statement must not store the attempt twice, or
+// fail all of the batch.
 func finishTwiceInOneCall(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -156,6 +174,8 @@ func finishTwiceInOneCall(t *trial) {
 	require.Len(t, d.Attempts, 1)
 }
 
+// The delivery may have been purged, or deleted by hand. One such outcome must not
+// prevent the others of the batch from being stored.
 func finishUnknown(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -166,11 +186,13 @@ func finishUnknown(t *trial) {
 	t.requireState(c.DeliveryID, alotwebhook.StateDelivered)
 }
 
+// The store must compare the token itself, and not only whether the delivery is under
+// lease.
 func finishWrongToken(t *trial) {
 	e := t.endpoint("org_1", completed)
 	unclaimed := idsOf(t.emit("org_1", completed, 1), e)[0]
 	zero := alotwebhook.Claimed{DeliveryID: unclaimed, Attempt: 1}
-	require.Equal(t, []string{unclaimed}, t.lost(delivered(zero)), "it was never claimed")
+	require.Equal(t, []string{unclaimed}, t.lost(delivered(zero)), "the delivery was never claimed")
 	c := t.claimOne()
 	wrong := c
 	wrong.Token++
@@ -179,6 +201,8 @@ func finishWrongToken(t *trial) {
 	t.finish(delivered(c))
 }
 
+// Support and customers read in the history why an attempt failed. A store must not cut,
+// round or reorder it.
 func finishKeepsAttempts(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -215,9 +239,12 @@ func finishKeepsAttempts(t *trial) {
 	}
 	require.Equal(t, want, d.Attempts)
 	d.Attempts[0].Detail = "changed by the caller"
-	require.Equal(t, want[0].Detail, t.delivery(id).Attempts[0].Detail, "what a method returns is the caller's")
+	require.Equal(t, want[0].Detail, t.delivery(id).Attempts[0].Detail, "the caller may change the result of a method")
 }
 
+// The dispatcher disables an endpoint that has failed for days, and pages show since
+// when. If this changed the version, an owner who edits a failing endpoint could never
+// save.
 func finishFailingSince(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -225,7 +252,7 @@ func finishFailingSince(t *trial) {
 		t.Helper()
 		got, err := t.store.Endpoint(t.ctx(), e.ID)
 		require.NoError(t, err)
-		require.Equal(t, e.Version, got.Version, "FailingSince is no change of Version")
+		require.Equal(t, e.Version, got.Version, "FailingSince does not change Version")
 		return got
 	}
 	first := retry(t.claimOne(), 0)
@@ -233,20 +260,22 @@ func finishFailingSince(t *trial) {
 	t.finish(first)
 	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "FailingSince is when the first failed attempt began")
 	c := t.claimOne()
-	require.True(t, first.Attempt.StartedAt.Equal(c.Endpoint.FailingSince), "a claim shows it, too")
+	require.True(t, first.Attempt.StartedAt.Equal(c.Endpoint.FailingSince), "a claim has it, too")
 	t.finish(retry(c, 0))
-	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "a later failure leaves it")
+	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "a later failure does not change it")
 	c = t.claimOne()
 	t.finish(release(c))
-	require.False(t, stored().FailingSince.IsZero(), "a release says nothing of the endpoint")
+	require.False(t, stored().FailingSince.IsZero(), "a release does not change it")
 	t.finish(delivered(t.claimOne()))
 	require.True(t, stored().FailingSince.IsZero(), "a success clears it")
 	t.emit("org_1", completed, 1)
 	t.finish(failed(t.claimOne()))
 	require.False(t, stored().FailingSince.IsZero(), "a failure that ends the delivery sets it, too")
-	t.put(&e) // with the version read before
+	t.put(&e) // the version is still the one that was read first
 }
 
+// The request is under way already and will have an outcome. To lose it would mean to
+// send the event again once the endpoint is enabled.
 func finishWhileDisabled(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -260,6 +289,7 @@ func finishWhileDisabled(t *trial) {
 	require.Equal(t, 2, t.claimOne().Attempt)
 }
 
+// A caller need not check for an empty batch.
 func finishNothing(t *trial) {
 	require.Empty(t, t.lost())
 }

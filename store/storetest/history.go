@@ -2,27 +2,29 @@ package storetest
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 var historyRules = []rule{
-	{"Event", "Event returns a stored event, or ErrNotFound.", historyEvent},
-	{"DeliveryNotFound", "Delivery returns one delivery, or ErrNotFound.", historyDeliveryNotFound},
-	{"Filters", "Deliveries returns those that match every field of the filter; zero fields select all.", historyFilters},
-	{"ListsAsOne", "A listed delivery is as Delivery returns it, without its attempts.", historyListsAsOne},
-	{"Order", "Deliveries returns them in descending order of their ids, whatever order they were stored in.", historyOrder},
-	{"Pages", "The cursor continues a listing: through all pages every delivery comes once; it is \"\" after the last.", historyPages},
-	{"RareInMany", "A page may be cut short where more than 100 deliveries that do not match were passed over; its cursor goes on from there.", historyRareInMany},
-	{"PagesWhileAdding", "The cursor continues a listing without gap or repetition while newer deliveries are stored.", historyPagesWhileAdding},
-	{"PageDefault", "A page has 100 deliveries when Limit is 0.", historyPageDefault},
-	{"SinceUntil", "Since (inclusive) and Until (exclusive) bound the creation time of the event id, in whole milliseconds.", historySinceUntil},
+	{"Event", "Event returns the event, or ErrNotFound.", historyEvent},
+	{"DeliveryNotFound", "Delivery returns the delivery, or ErrNotFound.", historyDeliveryNotFound},
+	{"Filters", "Deliveries returns the deliveries that match every field of the filter; a zero field matches all.", historyFilters},
+	{"ListsAsOne", "A list has each delivery as Delivery returns it, but without attempts.", historyListsAsOne},
+	{"Order", "Deliveries returns them in descending order of their ids, no matter in which order they were stored.", historyOrder},
+	{"Pages", "The cursor continues a listing. Over all pages, each delivery comes once. After the last page, the cursor is \"\".", historyPages},
+	{"RareInMany", "A page may be short if the store has passed over more than 100 deliveries that do not match; its cursor continues there.", historyRareInMany},
+	{"PagesWhileAdding", "While newer deliveries are stored, a listing misses and repeats none.", historyPagesWhileAdding},
+	{"PageDefault", "A page has 100 deliveries if Limit is 0.", historyPageDefault},
+	{"SinceUntil", "Since (inclusive) and Until (exclusive) bound the time in the event's id, in whole milliseconds.", historySinceUntil},
 }
 
+// Support looks an event up by its id, and an event that was never emitted must be told
+// from one that was.
 func historyEvent(t *trial) {
 	event := newEvent(t, "org_1", completed)
 	_, err := t.store.Event(t.ctx(), event.ID)
@@ -36,14 +38,15 @@ func historyEvent(t *trial) {
 	require.Equal(t, event, got)
 }
 
+// The settings pages and the API answer 404 because of this error.
 func historyDeliveryNotFound(t *trial) {
 	e := t.endpoint("org_1", completed)
 	_, err := t.store.Delivery(t.ctx(), alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID))
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 }
 
-// variety stores deliveries of two organizations, three endpoints, two types
-// and all four states.
+// variety stores deliveries of two organizations, four endpoints, two types and all four
+// states, and returns them.
 func (t *trial) variety() []alotwebhook.Delivery {
 	t.Helper()
 	a, b := t.endpoint("org_1", completed, invited), t.endpoint("org_1", completed)
@@ -73,6 +76,9 @@ func (t *trial) variety() []alotwebhook.Delivery {
 	return all
 }
 
+// Filters can be combined, and stores choose an index by the combination. Each choice
+// must find the same. The organization protects customers from seeing each other's
+// deliveries.
 func historyFilters(t *trial) {
 	all := t.variety()
 	seen := map[alotwebhook.DeliveryState]int{}
@@ -81,7 +87,7 @@ func historyFilters(t *trial) {
 	}
 	require.Len(t, seen, 4, "all four states occur")
 	for _, d := range all {
-		// Every combination of the fields of one of the deliveries.
+		// Try every combination of the fields of this delivery.
 		for mask := range 1 << 5 {
 			pick := func(bit int, s string) string {
 				if mask&(1<<bit) == 0 {
@@ -108,7 +114,7 @@ func historyFilters(t *trial) {
 	}
 }
 
-// selected is what a filter means.
+// selected returns the deliveries that match a filter, by the contract.
 func selected(all []alotwebhook.Delivery, f alotwebhook.Filter) (match []alotwebhook.Delivery) {
 	for _, d := range all {
 		if (f.OrganizationID == "" || f.OrganizationID == d.OrganizationID) &&
@@ -122,9 +128,11 @@ func selected(all []alotwebhook.Delivery, f alotwebhook.Filter) (match []alotweb
 	return match
 }
 
+// A store that keeps a narrow table for lists must not let it differ from the delivery
+// itself.
 func historyListsAsOne(t *trial) {
 	for _, listed := range t.variety() {
-		require.Empty(t, listed.Attempts, "lists come without attempts")
+		require.Empty(t, listed.Attempts, "a list has no attempts")
 		one := t.delivery(listed.ID)
 		for _, at := range [][2]time.Time{
 			{one.CreatedAt, listed.CreatedAt}, {one.FinishedAt, listed.FinishedAt}, {one.NextAttemptAt, listed.NextAttemptAt},
@@ -138,19 +146,17 @@ func historyListsAsOne(t *trial) {
 	}
 }
 
-// eventAt is an event with an id of that time.
+// eventAt returns an event whose id has the given time.
 func eventAt(t *trial, org, eventType string, at time.Time) alotwebhook.Event {
 	t.Helper()
 	event := newEvent(t, org, eventType)
-	const digits = "0123456789abcdefghjkmnpqrstvwxyz"
-	var ms [10]byte // two zero bits and the 48 of the UUIDv7's milliseconds
-	for i, rest := len(ms)-1, at.UnixMilli(); i >= 0; i, rest = i-1, rest>>5 {
-		ms[i] = digits[rest&31]
-	}
-	event.ID = "evt_" + string(ms[:]) + strings.TrimPrefix(event.ID, "evt_")[len(ms):]
+	// An id begins with its millisecond: those ten characters of the least id of then.
+	const begin = len("evt_") + 10
+	event.ID = typeid.First("evt", at)[:begin] + event.ID[begin:]
 	return event
 }
 
+// People look for the newest delivery first. The order by id makes cursors possible.
 func historyOrder(t *trial) {
 	e := t.endpoint("org_1", completed)
 	base := time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)
@@ -165,6 +171,8 @@ func historyOrder(t *trial) {
 	require.Equal(t, newestFirst(idsOf(events, e)), deliveryIDs(t.list(alotwebhook.Filter{OrganizationID: "org_1"})))
 }
 
+// A page or export that misses a delivery would hide exactly the failure that somebody
+// looks for.
 func historyPages(t *trial) {
 	e := t.endpoint("org_1", completed)
 	want := newestFirst(idsOf(t.emit("org_1", completed, 12), e))
@@ -179,7 +187,7 @@ func historyPages(t *trial) {
 				require.NoError(t, err)
 				got = append(got, deliveryIDs(deliveries)...)
 				if next == "" {
-					require.Equal(t, (len(want)+limit-1)/limit, page, "the last page has no next one, full or not")
+					require.Equal(t, (len(want)+limit-1)/limit, page, "the last page has no cursor, even if it is full")
 					break
 				}
 				require.Len(t, deliveries, limit, "a page before the last is full")
@@ -192,6 +200,8 @@ func historyPages(t *trial) {
 	}
 }
 
+// A search for a few deliveries among millions would take minutes if each page had to be
+// full. It must still find all of them.
 func historyRareInMany(t *trial) {
 	const many = 4000
 	e := t.endpoint("org_1", completed, invited)
@@ -223,7 +233,7 @@ func historyRareInMany(t *trial) {
 	t.requirePages(alotwebhook.Filter{OrganizationID: "org_3"}, nil)
 }
 
-// requirePages requires that small pages list these ids, in few of them.
+// requirePages requires that a listing with small pages has these ids, in at most 50 pages.
 func (t *trial) requirePages(f alotwebhook.Filter, want []string) {
 	t.Helper()
 	f.Limit = 2
@@ -237,16 +247,18 @@ func (t *trial) requirePages(f alotwebhook.Filter, want []string) {
 			require.Equal(t, want, got, "filter %+v", f)
 			return
 		}
-		require.True(t, f.Cursor == "" || next < f.Cursor, "the cursor leads down")
+		require.True(t, f.Cursor == "" || next < f.Cursor, "the cursor must go down")
 		f.Cursor = next
 	}
-	require.FailNow(t, "more pages than the deliveries passed over explain", "filter %+v", f)
+	require.FailNow(t, "there are more pages than the number of deliveries explains", "filter %+v", f)
 }
 
+// Events arrive while a person pages through the history. Pages by offset would then
+// repeat deliveries.
 func historyPagesWhileAdding(t *trial) {
 	e := t.endpoint("org_1", completed)
 	var events []alotwebhook.Event
-	for i := range 100 { // of an hour ago: within one millisecond ids have no order of age
+	for i := range 100 { // each in a millisecond of its own, since within one the order of ids is random
 		events = append(events, eventAt(t, "org_1", completed, time.Now().Add(-time.Hour+time.Duration(i)*time.Millisecond)))
 	}
 	t.enqueue(events...)
@@ -265,6 +277,7 @@ func historyPagesWhileAdding(t *trial) {
 	require.Equal(t, want, got)
 }
 
+// A history of millions must not be loaded because a caller forgot the limit.
 func historyPageDefault(t *trial) {
 	t.endpoint("org_1", completed)
 	t.enqueue(newEvents(t, "org_1", completed, 101)...)
@@ -277,6 +290,8 @@ func historyPageDefault(t *trial) {
 	require.Empty(t, next)
 }
 
+// Recoveries and people select by time. Bounds that overlap or have a gap would send
+// deliveries twice or miss some.
 func historySinceUntil(t *trial) {
 	e := t.endpoint("org_1", completed)
 	base := time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)
@@ -284,7 +299,7 @@ func historySinceUntil(t *trial) {
 	var events []alotwebhook.Event
 	for ms := range 6 {
 		event := eventAt(t, "org_1", completed, at(ms))
-		event.Timestamp = base.Add(-24 * time.Hour) // which is another time
+		event.Timestamp = base.Add(-24 * time.Hour) // must have no influence
 		events = append(events, event)
 	}
 	t.enqueue(events...)

@@ -10,15 +10,16 @@ import (
 
 var leaseRules = []rule{
 	{"Hides", "A claimed delivery is not due again before its lease has passed.", leaseHides},
-	{"RunsOut", "When the lease has passed without a Finish, the delivery is due again by itself.", leaseRunsOut},
-	{"Token", "Each claim carries a fencing token that no other claim of the same delivery carried.", leaseToken},
+	{"RunsOut", "If a lease runs out without a Finish, the delivery is due again by itself.", leaseRunsOut},
+	{"Token", "Each claim has a token that no other claim of the delivery has had.", leaseToken},
 	{"Claims", "Claims is how often the delivery was claimed since its last outcome or release.", leaseClaims},
-	{"Fenced", "An outcome whose Lease is not the delivery's newest any more changes nothing, and the delivery's id is returned in lost; the others of the batch count.", leaseFenced},
-	{"RanOutButNewest", "A lease that ran out but that nobody else took is still the newest.", leaseRanOutButNewest},
-	{"RanOutThenRetried", "A lease that ran out but that nobody else took is still the newest: the delivery is due when its outcome says so, not when the lease ran out.", leaseRanOutThenRetried},
-	{"NextAttemptAt", "The end of the lease is when the attempt under way is given up for lost.", leaseNextAttemptAt},
+	{"Fenced", "If the Token of an outcome is not that of the delivery's newest claim, the outcome changes nothing and Finish returns the delivery's id in lost; the others of the batch are stored.", leaseFenced},
+	{"RanOutButNewest", "A claim whose lease has run out is still the newest until the delivery is claimed again, and its outcome is stored.", leaseRanOutButNewest},
+	{"RanOutThenRetried", "If an outcome is stored after the lease has run out, the delivery is due when the outcome says, and not when the lease ran out.", leaseRanOutThenRetried},
+	{"NextAttemptAt", "While a delivery is under lease, its NextAttemptAt is the end of the lease.", leaseNextAttemptAt},
 }
 
+// Two processes that send the same delivery at the same time would send the event twice.
 func leaseHides(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -29,6 +30,8 @@ func leaseHides(t *trial) {
 	t.requireState(t.list(alotwebhook.Filter{})[0].ID, alotwebhook.StatePending)
 }
 
+// A process that crashed cannot give its deliveries back. Another must get them without
+// anybody's help.
 func leaseRunsOut(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -37,13 +40,15 @@ func leaseRunsOut(t *trial) {
 	again := t.awaitDue(long)
 	require.GreaterOrEqual(t, time.Since(before), brief-time.Millisecond, "it was claimed again before its lease had passed")
 	require.Equal(t, []string{first.DeliveryID}, claimedIDs(again))
-	require.Equal(t, first.Attempt, again[0].Attempt, "nothing was attempted as far as the store knows")
+	require.Equal(t, first.Attempt, again[0].Attempt, "the store knows of no attempt")
 	require.Equal(t, first.Try, again[0].Try)
 	require.Equal(t, 2, again[0].Claims)
 	t.finish(delivered(again[0]))
 	t.requireState(first.DeliveryID, alotwebhook.StateDelivered)
 }
 
+// A process that was held up for minutes may still come back with an outcome. A token
+// that was given again would make it look valid.
 func leaseToken(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -51,7 +56,7 @@ func leaseToken(t *trial) {
 	for i := range 8 {
 		c := t.claimOne()
 		require.NotZero(t, c.Token)
-		require.False(t, seen[c.Token], "claim %d carries a token that was given before", i+1)
+		require.False(t, seen[c.Token], "claim %d has the token of an earlier claim", i+1)
 		seen[c.Token] = true
 		if i%2 == 0 {
 			t.finish(release(c))
@@ -62,6 +67,8 @@ func leaseToken(t *trial) {
 	}
 }
 
+// The dispatcher fails a delivery that was claimed five times without any outcome: it may
+// be the reason why the processes crash. An outcome shows that it is not.
 func leaseClaims(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -71,19 +78,21 @@ func leaseClaims(t *trial) {
 	third := t.awaitDue(long)[0]
 	require.Equal(t, 3, third.Claims)
 	t.finish(release(third))
-	require.Equal(t, 1, t.claimOneFor(flash).Claims, "a release begins the count anew")
+	require.Equal(t, 1, t.claimOneFor(flash).Claims, "a release starts the count again")
 	second := t.awaitDue(long)[0]
 	require.Equal(t, 2, second.Claims)
 	t.finish(retry(second, 0))
-	require.Equal(t, 1, t.claimOne().Claims, "an outcome begins the count anew")
+	require.Equal(t, 1, t.claimOne().Claims, "an outcome starts the count again")
 }
 
+// Between the end of the lease and the late outcome, another process has sent the
+// delivery, and its outcome is the one that counts.
 func leaseFenced(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
 	stale := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 20 * time.Millisecond}).Deliveries[0]
 	other := t.claim(1)
-	require.Len(t, other, 1, "the other delivery is due longer than the lease of the first runs")
+	require.Len(t, other, 1, "the other delivery is due")
 	fresh := t.awaitDue(long)[0]
 	require.Equal(t, stale.DeliveryID, fresh.DeliveryID)
 
@@ -97,7 +106,7 @@ func leaseFenced(t *trial) {
 	t.requireState(other[0].DeliveryID, alotwebhook.StateDelivered)
 	stored, err := t.store.Endpoint(t.ctx(), stale.Endpoint.ID)
 	require.NoError(t, err)
-	require.True(t, stored.FailingSince.IsZero(), "a lost outcome says nothing of the endpoint")
+	require.True(t, stored.FailingSince.IsZero(), "a lost outcome does not change the endpoint")
 
 	require.Equal(t, []string{stale.DeliveryID}, t.lost(release(stale)), "a stale release is lost, too")
 	require.Empty(t, t.claim(10), "the newer lease holds")
@@ -106,6 +115,8 @@ func leaseFenced(t *trial) {
 	t.requireState(stale.DeliveryID, alotwebhook.StateDelivered)
 }
 
+// The attempt was made, and nobody else has made another. To lose its outcome would mean
+// to send the event again without need.
 func leaseRanOutButNewest(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -116,6 +127,8 @@ func leaseRanOutButNewest(t *trial) {
 	require.Empty(t, t.claim(10), "a delivered delivery is not due")
 }
 
+// A store that keeps the end of the lease in another place than the due time could make
+// the delivery due at once, and forget the wait before the retry.
 func leaseRanOutThenRetried(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -127,6 +140,8 @@ func leaseRanOutThenRetried(t *trial) {
 	require.Len(t, t.delivery(c.DeliveryID).Attempts, 1)
 }
 
+// The page of a delivery shows when it will be tried again if the process that sends it
+// has crashed.
 func leaseNextAttemptAt(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)

@@ -12,35 +12,39 @@ import (
 )
 
 var modelRules = []rule{
-	{"RandomWalk", "Whatever the order of the calls, the store does what the contract says of each.", randomWalk},
+	{"RandomWalk", "In any sequence of calls, each call does what the contract says.", randomWalk},
 }
 
-// model is what the contract makes of a sequence of calls, with time standing
-// still: leases and waits last longer than the test.
+// model computes what the contract says about a sequence of calls. Time plays no part:
+// leases and waits last longer than the test.
 type model struct {
 	*trial
 	rng        *rand.Rand
 	endpoints  map[string]*alotwebhook.Endpoint
 	events     []alotwebhook.Event
 	deliveries map[string]*modelDelivery
-	held       []alotwebhook.Claimed // under lease, as far as the claimer knows
-	stale      []alotwebhook.Claimed // finished, released or deleted since
+	held       []alotwebhook.Claimed // claimed and not yet finished; the endpoint may have been deleted
+	stale      []alotwebhook.Claimed // finished or released
 }
 
+// modelDelivery is the expected state of a delivery.
 type modelDelivery struct {
 	endpoint string
-	state    alotwebhook.DeliveryState // pending stands for parked, too
+	state    alotwebhook.DeliveryState // a parked delivery is pending here
 	leased   bool
-	waits    bool
+	waits    bool // for a retry
 	attempts int
 	tried    int // attempts before the last redelivery
 	reason   alotwebhook.FailureReason
 }
 
+// due reports whether the delivery can be claimed if its endpoint is enabled.
 func (d *modelDelivery) due() bool {
 	return d.state == alotwebhook.StatePending && !d.leased && !d.waits
 }
 
+// The other rules try the sequences that somebody has thought of. This one tries random
+// ones against a model, and logs the seed of the run.
 func randomWalk(t *trial) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -82,7 +86,8 @@ var modelTypes = []string{completed, invited}
 
 func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
 
-// somebody is a random endpoint; in the order of their ids, so that a seed repeats.
+// somebody returns a random endpoint. It sorts them first, so that the seed alone
+// determines the choice.
 func (m *model) somebody() *alotwebhook.Endpoint {
 	all := make([]*alotwebhook.Endpoint, 0, len(m.endpoints))
 	for _, e := range m.endpoints {
@@ -92,6 +97,7 @@ func (m *model) somebody() *alotwebhook.Endpoint {
 	return pick(m.rng, all)
 }
 
+// addEndpoint stores an endpoint with one or both event types.
 func (m *model) addEndpoint() {
 	types := modelTypes
 	if m.rng.IntN(3) == 0 {
@@ -101,11 +107,13 @@ func (m *model) addEndpoint() {
 	m.endpoints[e.ID] = &e
 }
 
+// toggle disables or enables a random endpoint.
 func (m *model) toggle() {
 	e := m.somebody()
 	m.setDisabled(e, !e.Disabled)
 }
 
+// deleteEndpoint deletes a random endpoint, and leaves at least two.
 func (m *model) deleteEndpoint() {
 	if len(m.endpoints) < 3 {
 		return
@@ -120,7 +128,7 @@ func (m *model) deleteEndpoint() {
 	}
 }
 
-// enqueue stores a few events, some of which may be stored already.
+// enqueue stores a few events. Some may be stored already.
 func (m *model) enqueue() {
 	var batch []alotwebhook.Event
 	for range 1 + m.rng.IntN(4) {
@@ -140,6 +148,7 @@ func (m *model) enqueue() {
 	m.trial.enqueue(batch...)
 }
 
+// claim makes a random claim, and checks its result.
 func (m *model) claim() {
 	c := alotwebhook.ClaimRequest{Limit: 1 + m.rng.IntN(12), PerEndpoint: 1 + m.rng.IntN(5), Lease: long, Busy: map[string]int{}}
 	for range m.rng.IntN(3) {
@@ -151,9 +160,9 @@ func (m *model) claim() {
 	for _, n := range possible {
 		want += n
 	}
-	require.Len(m, result.Deliveries, min(want, c.Limit), "a claim takes what is due and has a slot, up to Limit")
+	require.Len(m, result.Deliveries, min(want, c.Limit), "a claim returns every due delivery with a free slot, up to Limit")
 	for id, n := range perEndpoint(result.Deliveries) {
-		require.LessOrEqual(m, n, possible[id], "deliveries of %s beyond its free slots", id)
+		require.LessOrEqual(m, n, possible[id], "more deliveries of %s than it has free slots", id)
 	}
 	for _, got := range result.Deliveries {
 		m.take(got)
@@ -161,7 +170,7 @@ func (m *model) claim() {
 	require.Equal(m, m.waiting(), result.NextIn > 0, "NextIn is %v", result.NextIn)
 }
 
-// claimable counts, by endpoint, what a claim may take.
+// claimable returns how many deliveries of each endpoint a claim may return.
 func (m *model) claimable(c alotwebhook.ClaimRequest) map[string]int {
 	due := map[string]int{}
 	for _, d := range m.deliveries {
@@ -175,7 +184,7 @@ func (m *model) claimable(c alotwebhook.ClaimRequest) map[string]int {
 	return due
 }
 
-// waiting reports whether something of an enabled endpoint will fall due.
+// waiting reports whether a delivery of an enabled endpoint will fall due later.
 func (m *model) waiting() bool {
 	for _, d := range m.deliveries {
 		if e := m.endpoints[d.endpoint]; e != nil && !e.Disabled && (d.leased || d.waits) {
@@ -185,6 +194,7 @@ func (m *model) waiting() bool {
 	return false
 }
 
+// take notes a claimed delivery, and checks that it was due.
 func (m *model) take(got alotwebhook.Claimed) {
 	d := m.deliveries[got.DeliveryID]
 	require.NotNil(m, d, "%s was never stored", got.DeliveryID)
@@ -195,7 +205,7 @@ func (m *model) take(got alotwebhook.Claimed) {
 	m.held = append(m.held, got)
 }
 
-// finish ends a few of the leases held in one way or another.
+// finish stores random outcomes for a few of the claims held.
 func (m *model) finish() {
 	var outcomes []alotwebhook.Outcome
 	var wantLost []string
@@ -209,12 +219,13 @@ func (m *model) finish() {
 		if d := m.deliveries[c.DeliveryID]; d.leased {
 			d.settle(o)
 		} else {
-			wantLost = append(wantLost, c.DeliveryID) // its endpoint was deleted
+			wantLost = append(wantLost, c.DeliveryID) // the endpoint was deleted
 		}
 	}
 	require.ElementsMatch(m, wantLost, m.lost(outcomes...))
 }
 
+// settle applies an outcome.
 func (d *modelDelivery) settle(o alotwebhook.Outcome) {
 	d.leased, d.state, d.waits = false, o.State, o.NextAttemptIn > 0
 	if o.Attempt.Number != 0 {
@@ -223,13 +234,15 @@ func (d *modelDelivery) settle(o alotwebhook.Outcome) {
 	}
 }
 
+// finishStale stores an outcome for a claim that has been finished before.
 func (m *model) finishStale() {
 	if len(m.stale) > 0 {
 		c := pick(m.rng, m.stale)
-		require.Equal(m, []string{c.DeliveryID}, m.lost(delivered(c)), "the lease of %s ended before", c.DeliveryID)
+		require.Equal(m, []string{c.DeliveryID}, m.lost(delivered(c)), "the claim of %s was finished before", c.DeliveryID)
 	}
 }
 
+// redeliver redelivers a few random deliveries.
 func (m *model) redeliver() {
 	ids := make([]string, 0, len(m.deliveries))
 	for id := range m.deliveries {
@@ -240,7 +253,7 @@ func (m *model) redeliver() {
 		id := pick(m.rng, ids)
 		d, want := m.deliveries[id], 0
 		if m.endpoints[d.endpoint] == nil || d.due() {
-			continue // gone, or due already
+			continue // the endpoint was deleted, or the delivery is due
 		}
 		if !d.leased {
 			want = 1
@@ -249,11 +262,11 @@ func (m *model) redeliver() {
 			}
 			d.waits = false
 		}
-		require.Equal(m, want, m.trial.redeliver(id), "how many were made due of one that was %+v", *d)
+		require.Equal(m, want, m.trial.redeliver(id), "the result for a delivery that was %+v", *d)
 	}
 }
 
-// compare holds the whole store against the model.
+// compare compares all of the store with the model.
 func (m *model) compare() {
 	var want alotwebhook.Stats
 	listed := m.list(alotwebhook.Filter{Limit: 1000})

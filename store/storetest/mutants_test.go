@@ -13,11 +13,12 @@ import (
 	"github.com/alot/alotwebhook/store/storetest"
 )
 
-// mutantVariable tells a re-executed test binary which broken store to run the suite on.
+// mutantVariable names the environment variable that tells a child process which broken
+// store to run the suite on.
 const mutantVariable = "ALOTWEBHOOK_STORETEST_MUTANT"
 
-// mutants are stores that are broken in one way each, and the rules that must
-// find it out.
+// mutants are stores with one fault each, and the rules whose tests must fail because of
+// it.
 var mutants = map[string]struct {
 	broken func(alotwebhook.Store) alotwebhook.Store
 	found  []string
@@ -146,12 +147,11 @@ var mutants = map[string]struct {
 	},
 }
 
-// TestMutant runs the suite on the broken store that the environment names. By
-// itself it is skipped: TestMutantsAreFound runs it.
+// TestMutant runs the suite on a broken store. The tests below start it in a child process.
 func TestMutant(t *testing.T) {
 	name := os.Getenv(mutantVariable)
 	if name == "" {
-		t.Skip("run by TestMutantsAreFound")
+		t.Skip("TestMutantsAreFound runs this in a child process")
 	}
 	broken := mutants[name].broken
 	storetest.Run(t, func(testing.TB) alotwebhook.Store {
@@ -171,8 +171,8 @@ func TestMutantsAreFound(t *testing.T) {
 				out, err := runMutant(t, name, rule)
 				exit := &exec.ExitError{}
 				require.ErrorAs(t, err, &exit, "the suite passes a store that is broken: %s\n%s", rule, out)
-				require.Contains(t, out, "--- FAIL: TestMutant/"+rule, "the suite failed elsewhere")
-				require.Contains(t, out, "the rule of alotwebhook.Store that is broken: ", "a failure quotes the rule")
+				require.Contains(t, out, "--- FAIL: TestMutant/"+rule, "another rule failed")
+				require.Contains(t, out, "the store breaks this rule of alotwebhook.Store: ", "a failure quotes the rule")
 			}
 		})
 	}
@@ -185,7 +185,7 @@ func TestUnbrokenPasses(t *testing.T) {
 	require.Greater(t, strings.Count(out, "--- PASS: TestMutant/"), 100, "the whole suite was run")
 }
 
-// runMutant runs one rule on a broken store in a process of its own.
+// runMutant runs the test of one rule on a broken store, in a child process.
 func runMutant(t *testing.T, name, rule string) (output string, err error) {
 	t.Helper()
 	pattern := "^TestMutant$"

@@ -9,18 +9,19 @@ import (
 )
 
 var purgeRules = []rule{
-	{"Payloads", "Purge erases the payload of an event with only finished deliveries; the history stays, and Event is ErrNotFound.", purgePayloads},
+	{"Payloads", "Purge erases the payload of an event whose deliveries are all finished. The history stays, and Event returns ErrNotFound.", purgePayloads},
 	{"History", "Purge deletes finished deliveries, their attempts and their events.", purgeHistory},
-	{"Unfinished", "Nothing unfinished is touched: due, leased, waiting or parked.", purgeUnfinished},
+	{"Unfinished", "Purge changes no delivery that is due, under lease, waiting or parked.", purgeUnfinished},
 	{"PartlyFinished", "An event keeps its payload while one of its deliveries is unfinished.", purgePartlyFinished},
-	{"NotBeforeItsTime", "What has not passed its time is kept.", purgeNotBeforeItsTime},
-	{"ZeroKeeps", "0 keeps for ever.", purgeZeroKeeps},
-	{"Limit", "At most Limit rows of each kind; a host calls again while any reached Limit.", purgeLimit},
-	{"Unheard", "An event without a delivery passes its time from when it was stored.", purgeUnheard},
-	{"Redelivered", "A redelivered delivery counts anew from when it was finished again.", purgeRedelivered},
-	{"ForgetsID", "An event that was purged is unknown: its id may be stored again.", purgeForgetsID},
+	{"NotBeforeItsTime", "Purge changes nothing before its time has passed.", purgeNotBeforeItsTime},
+	{"ZeroKeeps", "A time of 0 means for ever.", purgeZeroKeeps},
+	{"Limit", "One call changes at most Limit rows of each kind. The host calls again while a result reaches Limit.", purgeLimit},
+	{"Unheard", "For an event without a delivery, the time counts from when it was stored.", purgeUnheard},
+	{"Redelivered", "For a redelivered delivery, the time counts from when it finished again.", purgeRedelivered},
+	{"ForgetsID", "An event that was deleted is unknown, and its id can be stored again.", purgeForgetsID},
 }
 
+// soon is a retention time that passes during a test.
 const soon = time.Millisecond
 
 func (t *trial) purge(p alotwebhook.PurgeRequest) alotwebhook.PurgeResult {
@@ -30,11 +31,12 @@ func (t *trial) purge(p alotwebhook.PurgeRequest) alotwebhook.PurgeResult {
 	return r
 }
 
-// awaitPurge purges until all that is wanted has passed its time, and wants no more than that.
+// awaitPurge calls Purge until the sum of its results is want. It fails if the sum exceeds
+// want.
 func (t *trial) awaitPurge(p alotwebhook.PurgeRequest, want alotwebhook.PurgeResult) {
 	t.Helper()
 	var sum alotwebhook.PurgeResult
-	t.await("purging what has passed its time", func() bool {
+	t.await("everything has passed its time and is purged", func() bool {
 		r := t.purge(p)
 		sum.Payloads += r.Payloads
 		sum.Deliveries += r.Deliveries
@@ -45,6 +47,8 @@ func (t *trial) awaitPurge(p alotwebhook.PurgeRequest, want alotwebhook.PurgeRes
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(p), "nothing is left to purge")
 }
 
+// Payloads hold personal data and must go after the retention time. The history without
+// them must stay readable.
 func purgePayloads(t *trial) {
 	t.endpoint("org_1", completed)
 	t.endpoint("org_1", completed)
@@ -60,9 +64,10 @@ func purgePayloads(t *trial) {
 	require.Equal(t, completed, all[0].EventType)
 	require.Len(t, t.delivery(all[0].ID).Attempts, 1)
 	t.enqueue(events...)
-	require.Empty(t, t.claim(10), "the event ids are known still")
+	require.Empty(t, t.claim(10), "the event ids are still known")
 }
 
+// A database must not grow without end.
 func purgeHistory(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.endpoint("org_1", completed)
@@ -79,6 +84,8 @@ func purgeHistory(t *trial) {
 	require.NoError(t, err, "endpoints are not purged")
 }
 
+// A delivery may be parked for longer than the retention time. To erase its payload would
+// lose an event.
 func purgeUnfinished(t *trial) {
 	due, off := t.endpoint("org_1", completed), t.endpoint("org_2", completed)
 	t.emit("org_2", completed, 1)
@@ -88,7 +95,7 @@ func purgeUnfinished(t *trial) {
 	t.finish(retry(c[0], long), delivered(c[1]))
 	p := alotwebhook.PurgeRequest{Payloads: soon, History: 2 * soon}
 	var sum int
-	t.await("the finished one is purged", func() bool { sum += t.purge(p).Deliveries; return sum > 0 })
+	t.await("the finished delivery is purged", func() bool { sum += t.purge(p).Deliveries; return sum > 0 })
 	require.Len(t, t.list(alotwebhook.Filter{}), 4)
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(p))
 	for _, d := range t.list(alotwebhook.Filter{}) {
@@ -100,6 +107,8 @@ func purgeUnfinished(t *trial) {
 	require.Equal(t, map[string]int{due.ID: 1}, perEndpoint(t.claim(10)))
 }
 
+// The deliveries of an event share one payload. The endpoint that is still retried needs
+// it.
 func purgePartlyFinished(t *trial) {
 	t.endpoint("org_1", completed)
 	t.endpoint("org_1", completed)
@@ -107,7 +116,7 @@ func purgePartlyFinished(t *trial) {
 	c := t.claim(2)
 	t.finish(delivered(c[0]), retry(c[1], 0))
 	p := alotwebhook.PurgeRequest{Payloads: soon}
-	time.Sleep(10 * soon) // that the payload could have passed its time, if it counted
+	time.Sleep(10 * soon) // the time passes, which must have no effect here
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(p))
 	again := t.claimOne()
 	require.Equal(t, string(event.Payload()), string(again.Payload))
@@ -117,6 +126,7 @@ func purgePartlyFinished(t *trial) {
 	t.awaitPurge(alotwebhook.PurgeRequest{History: soon}, alotwebhook.PurgeResult{Deliveries: 1, Events: 1})
 }
 
+// The retention time is a promise to those who read the history.
 func purgeNotBeforeItsTime(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -126,15 +136,19 @@ func purgeNotBeforeItsTime(t *trial) {
 	require.Len(t, t.list(alotwebhook.Filter{}), 2)
 }
 
+// A host that keeps everything sets 0. To take it for "at once" would destroy its
+// history.
 func purgeZeroKeeps(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
 	t.emit("org_2", completed, 1)
 	t.finishAll(t.claim(10))
-	time.Sleep(10 * soon) // that a zero taken for "at once" would show
+	time.Sleep(10 * soon) // the time passes, so that a store that takes 0 for "at once" fails
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{Limit: 10}))
 }
 
+// Without a limit, the first purge of a large database could take hours, hold locks and
+// block the queue.
 func purgeLimit(t *trial) {
 	t.endpoint("org_1", completed)
 	events := t.emit("org_1", completed, 7)
@@ -144,7 +158,7 @@ func purgeLimit(t *trial) {
 			require.Equal(t, alotwebhook.PurgeResult{}, t.purge(p), "event %s", event.ID)
 		}
 	}
-	time.Sleep(20 * soon) // that all have passed their time
+	time.Sleep(20 * soon) // the time passes for all
 	for _, want := range []int{3, 3, 1, 0} {
 		require.Equal(t, alotwebhook.PurgeResult{Payloads: want}, t.purge(alotwebhook.PurgeRequest{Payloads: soon, Limit: 3}))
 	}
@@ -159,6 +173,8 @@ func purgeLimit(t *trial) {
 	require.Empty(t, t.list(alotwebhook.Filter{}))
 }
 
+// Such an event has no delivery that could finish, but its payload may hold personal data
+// all the same.
 func purgeUnheard(t *trial) {
 	event := t.emit("org_1", completed, 1)[0]
 	t.awaitPurge(alotwebhook.PurgeRequest{Payloads: soon}, alotwebhook.PurgeResult{Payloads: 1})
@@ -167,13 +183,15 @@ func purgeUnheard(t *trial) {
 	t.awaitPurge(alotwebhook.PurgeRequest{History: soon}, alotwebhook.PurgeResult{Events: 1})
 }
 
+// A person who redelivers an old delivery must not lose it to the purge while it is being
+// retried.
 func purgeRedelivered(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
 	c := t.claimOne()
 	t.finish(failed(c))
 	require.Equal(t, 1, t.redeliver(c.DeliveryID))
-	time.Sleep(10 * soon) // that the first end could have passed its time
+	time.Sleep(10 * soon) // the time passes since the first end, which must have no effect
 	p := alotwebhook.PurgeRequest{Payloads: soon, History: soon}
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(p))
 	t.finish(delivered(t.claimOne()))
@@ -181,6 +199,8 @@ func purgeRedelivered(t *trial) {
 	require.Equal(t, 2, t.delivery(c.DeliveryID).AttemptCount)
 }
 
+// A store cannot remember every id for ever. The rule says plainly how long the
+// protection against duplicates lasts.
 func purgeForgetsID(t *trial) {
 	t.endpoint("org_1", completed)
 	event := t.emit("org_1", completed, 1)[0]

@@ -12,15 +12,16 @@ import (
 
 var recoveryRules = []rule{
 	{"KeepsAllFields", "PutRecovery stores all fields as given; the stored version is r.Version + 1.", recoveryKeepsAllFields},
-	{"Replaces", "PutRecovery replaces the endpoint's stored recovery if that is still at r.Version: an endpoint has one.", recoveryReplaces},
-	{"Conflict", "PutRecovery of another version than the stored one is ErrConflict and changes nothing.", recoveryConflict},
-	{"ConcurrentWriters", "Of several writers that read the same version, exactly one wins.", recoveryConcurrently},
-	{"Filters", "Recoveries returns those that match every field of the filter; zero fields select all.", recoveryFilters},
+	{"Replaces", "PutRecovery replaces the endpoint's stored recovery if its version is still r.Version. An endpoint has at most one.", recoveryReplaces},
+	{"Conflict", "If the stored version is not r.Version, PutRecovery returns ErrConflict and changes nothing.", recoveryConflict},
+	{"ConcurrentWriters", "If several writers have read the same version, exactly one of them succeeds.", recoveryConcurrently},
+	{"Filters", "Recoveries returns the recoveries that match every field of the filter; a zero field matches all.", recoveryFilters},
 	{"Pages", "Recoveries returns pages in the order of the endpoints' ids, and the cursor of the next page; \"\" after the last.", recoveryPages},
-	{"OutlivesEndpoint", "Deleting the endpoint changes nothing in its recovery.", recoveryOutlivesEndpoint},
-	{"Purge", "Recoveries that do not run any more go when their endpoint is gone and History has passed since their UpdatedAt.", recoveryPurge},
+	{"OutlivesEndpoint", "The deletion of an endpoint does not change its recovery.", recoveryOutlivesEndpoint},
+	{"Purge", "Purge deletes a recovery that has ended and whose endpoint was deleted, once History has passed since its UpdatedAt. It does not count it.", recoveryPurge},
 }
 
+// newRecovery returns a running recovery of an endpoint.
 func newRecovery(e alotwebhook.Endpoint) alotwebhook.Recovery {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	return alotwebhook.Recovery{
@@ -29,13 +30,14 @@ func newRecovery(e alotwebhook.Endpoint) alotwebhook.Recovery {
 	}
 }
 
-// putRecovery stores r and counts its version up, as the store does.
+// putRecovery stores r and adds one to its version, as the store does.
 func (t *trial) putRecovery(r *alotwebhook.Recovery) {
 	t.Helper()
 	require.NoError(t, t.store.PutRecovery(t.ctx(), *r))
 	r.Version++
 }
 
+// recoveries returns the matching recoveries, which must fit on one page.
 func (t *trial) recoveries(f alotwebhook.RecoveryFilter) []alotwebhook.Recovery {
 	t.Helper()
 	page, next, err := t.store.Recoveries(t.ctx(), f)
@@ -44,6 +46,7 @@ func (t *trial) recoveries(f alotwebhook.RecoveryFilter) []alotwebhook.Recovery 
 	return page
 }
 
+// requireRecoveries requires that these recoveries match. Times may differ in their zone.
 func (t *trial) requireRecoveries(f alotwebhook.RecoveryFilter, want ...alotwebhook.Recovery) {
 	t.Helper()
 	got := t.recoveries(f)
@@ -53,7 +56,7 @@ func (t *trial) requireRecoveries(f alotwebhook.RecoveryFilter, want ...alotwebh
 			{&want[i].Since, &got[i].Since}, {&want[i].Until, &got[i].Until}, {&want[i].Oldest, &got[i].Oldest},
 			{&want[i].CreatedAt, &got[i].CreatedAt}, {&want[i].UpdatedAt, &got[i].UpdatedAt}, {&want[i].FinishedAt, &got[i].FinishedAt},
 		} {
-			require.Equal(t, at[0].IsZero(), at[1].IsZero(), "zero when it was given so")
+			require.Equal(t, at[0].IsZero(), at[1].IsZero(), "a zero time stays zero, and no other becomes zero")
 			require.True(t, at[0].Equal(*at[1]), "%v is stored as %v", at[0], at[1])
 			*at[1] = *at[0]
 		}
@@ -63,6 +66,7 @@ func (t *trial) requireRecoveries(f alotwebhook.RecoveryFilter, want ...alotwebh
 	}
 }
 
+// A process that continues a recovery after a crash knows nothing but these fields.
 func recoveryKeepsAllFields(t *trial) {
 	e := t.endpoint("org_é", completed)
 	r := newRecovery(e)
@@ -79,6 +83,8 @@ func recoveryKeepsAllFields(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, r)
 }
 
+// The pages show the last recovery of an endpoint, and two at the same time would send
+// the same deliveries.
 func recoveryReplaces(t *trial) {
 	first, second := newRecovery(t.endpoint("org_1", completed)), newRecovery(t.endpoint("org_1", completed))
 	t.putRecovery(&first)
@@ -91,6 +97,8 @@ func recoveryReplaces(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{}, first, second)
 }
 
+// Only one process may work on a recovery. A process that lost it to another must notice
+// that at its next write.
 func recoveryConflict(t *trial) {
 	r := newRecovery(t.endpoint("org_1", completed))
 	early := r
@@ -107,6 +115,8 @@ func recoveryConflict(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{}, r)
 }
 
+// Several processes may find a recovery without an owner at the same time. Exactly one
+// may adopt it.
 func recoveryConcurrently(t *trial) {
 	r := newRecovery(t.endpoint("org_1", completed))
 	for range 5 {
@@ -136,6 +146,8 @@ func recoveryConcurrently(t *trial) {
 	}
 }
 
+// Every process looks for running recoveries every few seconds, and a page asks for the
+// one of its endpoint.
 func recoveryFilters(t *trial) {
 	states := []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDone, alotwebhook.RecoveryStopped, alotwebhook.RecoveryRunning}
 	var all []alotwebhook.Recovery
@@ -154,6 +166,7 @@ func recoveryFilters(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: newEndpoint(t, "org_1").ID})
 }
 
+// An outage may leave many endpoints to recover. None may be missed.
 func recoveryPages(t *trial) {
 	var want []string
 	for range 105 {
@@ -178,6 +191,8 @@ func recoveryPages(t *trial) {
 	}
 }
 
+// A page may still show a recovery whose endpoint is gone, and the process that runs it
+// must be able to end it.
 func recoveryOutlivesEndpoint(t *trial) {
 	e := t.endpoint("org_1", completed)
 	r := newRecovery(e)
@@ -189,6 +204,8 @@ func recoveryOutlivesEndpoint(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, r)
 }
 
+// A store that never deletes them would grow with every endpoint that ever existed. The
+// recovery of an existing endpoint is still shown.
 func recoveryPurge(t *trial) {
 	put := func(state alotwebhook.RecoveryState, age time.Duration, gone bool) alotwebhook.Recovery {
 		t.Helper()
@@ -207,6 +224,6 @@ func recoveryPurge(t *trial) {
 	old := put(alotwebhook.RecoveryStopped, 3*time.Hour, true)
 	t.purge(alotwebhook.PurgeRequest{Payloads: soon})
 	t.requireRecoveries(alotwebhook.RecoveryFilter{}, running, kept, young, old)
-	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{History: 2 * time.Hour}), "uncounted")
+	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{History: 2 * time.Hour}), "a recovery is not counted")
 	t.requireRecoveries(alotwebhook.RecoveryFilter{}, running, kept, young)
 }

@@ -9,17 +9,19 @@ import (
 )
 
 var redeliverRules = []rule{
-	{"Finished", "Finished deliveries become pending again with their attempts kept and their schedule begun anew.", redeliverFinished},
-	{"Waiting", "A pending delivery that waits for its time waits no longer.", redeliverWaiting},
-	{"Leased", "A delivery that is leased just now is left alone.", redeliverLeased},
-	{"Unknown", "A delivery that is unknown is left alone; the others are made due.", redeliverUnknown},
-	{"EndpointGone", "A delivery whose endpoint is gone is left alone.", redeliverEndpointGone},
-	{"PayloadGone", "A delivery whose payload is gone is left alone.", redeliverPayloadGone},
-	{"Disabled", "A finished delivery of a disabled endpoint is parked, and goes out once the endpoint is enabled.", redeliverDisabled},
-	{"Many", "Redeliver returns how many were made due.", redeliverMany},
-	{"Twice", "A delivery that was made due already is sent once.", redeliverTwice},
+	{"Finished", "Finished deliveries become pending again. They keep their attempts, and their retry schedule starts again.", redeliverFinished},
+	{"Waiting", "A pending delivery that waits for a retry becomes due at once.", redeliverWaiting},
+	{"Leased", "A delivery that is under lease does not change.", redeliverLeased},
+	{"Unknown", "An unknown delivery is skipped; the others become due.", redeliverUnknown},
+	{"EndpointGone", "A delivery whose endpoint was deleted does not change.", redeliverEndpointGone},
+	{"PayloadGone", "A delivery whose payload was erased does not change.", redeliverPayloadGone},
+	{"Disabled", "A finished delivery of a disabled endpoint becomes parked, and pending once the endpoint is enabled.", redeliverDisabled},
+	{"Many", "Redeliver returns how many deliveries it made due.", redeliverMany},
+	{"Twice", "A delivery that is redelivered twice is claimed once.", redeliverTwice},
 }
 
+// A person redelivers because the first try failed. The new one has a whole schedule of
+// retries, and the history of the first is still of use.
 func redeliverFinished(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -36,18 +38,20 @@ func redeliverFinished(t *trial) {
 	require.Len(t, d.Attempts, 2, "the attempts are kept")
 
 	c = t.claimOne()
-	require.Equal(t, []int{3, 1, 1}, []int{c.Attempt, c.Try, c.Claims}, "attempts are counted on, tries anew")
+	require.Equal(t, []int{3, 1, 1}, []int{c.Attempt, c.Try, c.Claims}, "Attempt goes on, Try and Claims start again")
 	t.finish(retry(c, 0))
 	c = t.claimOne()
 	require.Equal(t, []int{4, 2}, []int{c.Attempt, c.Try})
 	t.finish(delivered(c))
-	require.Equal(t, 1, t.redeliver(c.DeliveryID), "a delivered one can be redelivered, too")
+	require.Equal(t, 1, t.redeliver(c.DeliveryID), "a delivered delivery can be redelivered, too")
 	c = t.claimOne()
 	require.Equal(t, []int{5, 1}, []int{c.Attempt, c.Try})
 	t.finish(delivered(c))
 	require.Equal(t, 5, t.delivery(c.DeliveryID).AttemptCount)
 }
 
+// A person who has mended the receiver does not want to wait for the next retry, which
+// may be hours away.
 func redeliverWaiting(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -56,9 +60,10 @@ func redeliverWaiting(t *trial) {
 	require.Empty(t, t.claim(10))
 	require.Equal(t, 1, t.redeliver(c.DeliveryID))
 	again := t.claimOne()
-	require.Equal(t, []int{2, 2}, []int{again.Attempt, again.Try}, "its schedule goes on")
+	require.Equal(t, []int{2, 2}, []int{again.Attempt, again.Try}, "the schedule of a pending delivery goes on")
 }
 
+// The delivery is being sent at this moment. To make it due would send it twice.
 func redeliverLeased(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -68,6 +73,8 @@ func redeliverLeased(t *trial) {
 	t.finish(delivered(c))
 }
 
+// A page may show a delivery that has been purged in the meantime. It must not prevent
+// the redelivery of the others.
 func redeliverUnknown(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -79,6 +86,7 @@ func redeliverUnknown(t *trial) {
 	require.Len(t, t.claim(10), 1)
 }
 
+// There is nobody to send it to.
 func redeliverEndpointGone(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -92,6 +100,7 @@ func redeliverEndpointGone(t *trial) {
 	require.Empty(t, t.claim(10))
 }
 
+// There is nothing to send.
 func redeliverPayloadGone(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -103,6 +112,8 @@ func redeliverPayloadGone(t *trial) {
 	require.Empty(t, t.claim(10))
 }
 
+// The owner sees that the delivery waits, and need not redeliver it again after enabling
+// the endpoint.
 func redeliverDisabled(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -117,6 +128,7 @@ func redeliverDisabled(t *trial) {
 	require.Equal(t, []int{2, 1}, []int{again.Attempt, again.Try})
 }
 
+// A recovery redelivers in batches, and reports the sum to a person.
 func redeliverMany(t *trial) {
 	t.endpoint("org_1", completed)
 	t.enqueue(newEvents(t, "org_1", completed, 300)...)
@@ -130,6 +142,7 @@ func redeliverMany(t *trial) {
 	require.ElementsMatch(t, claimedIDs(c), claimedIDs(t.claim(1000)))
 }
 
+// A person may click twice, and two recoveries may overlap.
 func redeliverTwice(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)

@@ -10,16 +10,18 @@ import (
 
 var statsRules = []rule{
 	{"Empty", "Stats of an empty store are zero.", statsEmpty},
-	{"Counts", "Pending counts unfinished deliveries to enabled endpoints: due, waiting and under way. Parked counts those that wait for a disabled endpoint.", statsCounts},
-	{"OldestDue", "OldestDue is how long the delivery due longest has been due; 0 when none is.", statsOldestDue},
+	{"Counts", "Pending counts the unfinished deliveries of enabled endpoints: due, waiting and under way. Parked counts those of disabled endpoints.", statsCounts},
+	{"OldestDue", "OldestDue is the longest time for which a delivery has been due; 0 if none is.", statsOldestDue},
 }
 
+// A dashboard must not show work where there is none.
 func statsEmpty(t *trial) {
 	require.Equal(t, alotwebhook.Stats{}, t.stats())
 	t.endpoint("org_1", completed)
 	require.Equal(t, alotwebhook.Stats{}, t.stats())
 }
 
+// An alert on Pending must not fire because of an endpoint that is disabled on purpose.
 func statsCounts(t *trial) {
 	e, other := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 5)
@@ -45,16 +47,18 @@ func statsCounts(t *trial) {
 	counts(6, 0)
 }
 
+// It is the best sign that processes do not keep up, or that none is running. Retries
+// that wait as planned are no such sign.
 func statsOldestDue(t *trial) {
 	t.endpoint("org_1", completed)
 	before := time.Now()
 	t.emit("org_1", completed, 2)
-	time.Sleep(20 * time.Millisecond) // that an age shows
+	time.Sleep(20 * time.Millisecond) // the deliveries are due for at least this long
 	age := t.stats().OldestDue
 	require.GreaterOrEqual(t, age, 15*time.Millisecond)
 	require.LessOrEqual(t, age, time.Since(before)+time.Second)
 	c := t.claim(2)
-	require.Zero(t, t.stats().OldestDue, "what is leased is not due")
+	require.Zero(t, t.stats().OldestDue, "a delivery under lease is not due")
 	t.finish(retry(c[0], long), delivered(c[1]))
-	require.Zero(t, t.stats().OldestDue, "what waits is not due")
+	require.Zero(t, t.stats().OldestDue, "a delivery that waits is not due")
 }

@@ -1,17 +1,17 @@
-// Package storetest holds every [alotwebhook.Store] to its contract.
+// Package storetest tests whether an [alotwebhook.Store] keeps its contract.
 //
 // Call [Run] in a test of your store:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(tb testing.TB) alotwebhook.Store {
-//			return open(tb) // an empty store; tb.Cleanup closes it
+//			return open(tb) // empty, and closed by tb.Cleanup
 //		})
 //	}
 //
-// Each subtest is named after the rule that it proves, and when it fails it
-// quotes the rule. The subtests run in parallel, each on a store of its own,
-// with leases and waits between 20 and 500 milliseconds where time must pass.
-// To see one rule alone: go test -run TestStore/Claim/LeaseHides.
+// Each subtest is named after a rule of the contract, and quotes the rule if it fails. The
+// comment above its code says why the rule exists. The subtests run in parallel, each on
+// its own store. Where time must pass, leases and waits last between 20 and 500
+// milliseconds. To run the test of one rule, name it: go test -run TestStore/Lease/Hides.
 package storetest
 
 import (
@@ -20,10 +20,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Run proves that the stores that open gives keep the contract of
-// [alotwebhook.Store]. open is called once for every rule and must give an
-// empty store of its own each time; it may be called from many goroutines at
-// once, and closes what it opened by tb.Cleanup.
+// Run tests each rule of [alotwebhook.Store] in a subtest. It calls open once for each
+// rule, from several goroutines at the same time. Each call must return a new, empty store,
+// and close it by tb.Cleanup.
 func Run(t *testing.T, open func(tb testing.TB) alotwebhook.Store) {
 	t.Helper()
 	for _, topic := range topics {
@@ -39,7 +38,7 @@ func Run(t *testing.T, open func(tb testing.TB) alotwebhook.Store) {
 	}
 }
 
-// topics are all rules, in the order of the contract.
+// topics are the rules by topic, in the order of the contract.
 var topics = []struct {
 	name  string
 	rules []rule
@@ -60,17 +59,18 @@ var topics = []struct {
 	{"Model", modelRules},
 }
 
-// rule is a sentence of the contract and the test that proves it.
+// rule is a rule of the contract, with a test that fails if a store breaks it.
 type rule struct {
 	name string
-	says string
+	says string // the rule, in a sentence or two
 	test func(t *trial)
 }
 
+// prove runs the test of a rule on a store.
 func (r rule) prove(t *testing.T, store alotwebhook.Store) {
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the rule of alotwebhook.Store that is broken: %s", r.says)
+			t.Logf("the store breaks this rule of alotwebhook.Store: %s", r.says)
 		}
 	})
 	r.test(&trial{T: t, store: store})

@@ -10,28 +10,30 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// tallyRules are those of an optional capability.
+// tallyRules are the rules of an optional capability, [alotwebhook.Tallier].
 var tallyRules = []rule{
-	{"AddUp", "AddTallies adds to what is stored for each endpoint and hour.", tallied(talliesAddUp)},
-	{"SameHourTwice", "A batch may hold an endpoint and hour more than once.", tallied(talliesSameHourTwice)},
-	{"Selects", "Tallies returns those of the endpoints whose Hour is since or later, by endpoint and then by hour.", tallied(talliesSelects)},
-	{"Concurrently", "Several processes may add to the same hours at once, in batches of any order.", tallied(talliesConcurrently)},
-	{"Purge", "Purge deletes the tallies of hours that began PurgeRequest.Tallies ago or earlier, at most Limit.", tallied(talliesPurge)},
+	{"AddUp", "AddTallies adds to the stored tally of each endpoint and hour.", tallied(talliesAddUp)},
+	{"SameHourTwice", "A batch may have several tallies of the same endpoint and hour.", tallied(talliesSameHourTwice)},
+	{"Selects", "Tallies returns the tallies of these endpoints whose Hour is since or later, ordered by endpoint and then by hour.", tallied(talliesSelects)},
+	{"Concurrently", "Several processes may add to the same hours at the same time, in batches of any order.", tallied(talliesConcurrently)},
+	{"Purge", "Purge deletes the tallies of hours that began PurgeRequest.Tallies ago or earlier, at most Limit of them.", tallied(talliesPurge)},
 }
 
-// tallied skips a rule for a store without the capability.
+// tallied returns a test that is skipped if the store is not a Tallier.
 func tallied(test func(*trial, alotwebhook.Tallier)) func(*trial) {
 	return func(t *trial) {
 		tallier, ok := t.store.(alotwebhook.Tallier)
 		if !ok {
-			t.Skip("the store is no alotwebhook.Tallier, which is optional")
+			t.Skip("the store is not an alotwebhook.Tallier, which is optional")
 		}
 		test(t, tallier)
 	}
 }
 
+// talliedHour is the first hour of the tallies in these tests.
 var talliedHour = time.Date(2026, 5, 25, 14, 0, 0, 0, time.UTC)
 
+// tallyOf returns a tally of some attempts.
 func tallyOf(id string, hour time.Time) alotwebhook.Tally {
 	return alotwebhook.Tally{
 		EndpointID: id, Hour: hour, Succeeded: 5, Duration: 90 * time.Millisecond, Slowest: 30*time.Millisecond + 1,
@@ -44,6 +46,7 @@ func (t *trial) addTallies(to alotwebhook.Tallier, list ...alotwebhook.Tally) {
 	require.NoError(t, to.AddTallies(t.ctx(), list))
 }
 
+// requireTallies requires that Tallies returns these. Hours may differ in their zone.
 func (t *trial) requireTallies(of alotwebhook.Tallier, ids []string, since time.Time, want ...alotwebhook.Tally) {
 	t.Helper()
 	got, err := of.Tallies(t.ctx(), ids, since)
@@ -56,8 +59,10 @@ func (t *trial) requireTallies(of alotwebhook.Tallier, ids []string, since time.
 	}
 }
 
+// Each process adds what it has counted since its last call. Nothing that another has
+// added may be lost.
 func talliesAddUp(t *trial, s alotwebhook.Tallier) {
-	id := newEndpoint(t, "org_1").ID // which need not exist
+	id := newEndpoint(t, "org_1").ID // an endpoint need not exist to have tallies
 	t.addTallies(s)
 	t.requireTallies(s, []string{id}, time.Time{})
 	first := tallyOf(id, talliedHour)
@@ -77,6 +82,7 @@ func talliesAddUp(t *trial, s alotwebhook.Tallier) {
 	t.requireTallies(s, []string{id}, talliedHour, sum, succeeds)
 }
 
+// After a failure of the store, a process may have gathered several tallies of one hour.
 func talliesSameHourTwice(t *trial, s alotwebhook.Tallier) {
 	id := newEndpoint(t, "org_1").ID
 	one := tallyOf(id, talliedHour)
@@ -87,6 +93,7 @@ func talliesSameHourTwice(t *trial, s alotwebhook.Tallier) {
 	})
 }
 
+// The pages draw a chart for each endpoint of a list, by hours, from one call.
 func talliesSelects(t *trial, s alotwebhook.Tallier) {
 	var all []alotwebhook.Tally
 	var ids []string
@@ -108,6 +115,8 @@ func talliesSelects(t *trial, s alotwebhook.Tallier) {
 	t.requireTallies(s, []string{newEndpoint(t, "org_1").ID}, time.Time{})
 }
 
+// A store that locks rows in the order of the batch can run into a deadlock: the batches
+// of this test have opposite orders.
 func talliesConcurrently(t *trial, s alotwebhook.Tallier) {
 	const workers, rounds = 8, 5
 	var batch, want []alotwebhook.Tally
@@ -136,6 +145,7 @@ func talliesConcurrently(t *trial, s alotwebhook.Tallier) {
 	t.requireTallies(s, ids, talliedHour, want...)
 }
 
+// Charts reach back a limited time, and a database must not grow without end.
 func talliesPurge(t *trial, s alotwebhook.Tallier) {
 	id := newEndpoint(t, "org_1").ID
 	now := time.Now().UTC().Truncate(time.Hour)
@@ -144,7 +154,7 @@ func talliesPurge(t *trial, s alotwebhook.Tallier) {
 		all = append(all, tallyOf(id, now.Add(time.Duration(hours-6)*time.Hour)))
 	}
 	t.addTallies(s, all...)
-	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{Payloads: long, History: 2 * long}), "0 keeps for ever")
+	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{Payloads: long, History: 2 * long}), "a time of 0 means for ever")
 	p := alotwebhook.PurgeRequest{Tallies: 3 * time.Hour, Limit: 2}
 	require.Equal(t, alotwebhook.PurgeResult{Tallies: 2}, t.purge(p))
 	require.Equal(t, alotwebhook.PurgeResult{Tallies: 2}, t.purge(p))

@@ -17,8 +17,9 @@ const (
 	completed = "candidate.completed"
 	invited   = "candidate.invited"
 
-	// long is a lease or a wait that no test outlives; brief one that it waits for.
-	long  = time.Hour
+	// long is a lease or a wait that never ends during a test.
+	long = time.Hour
+	// brief is a lease or a wait whose end a test waits for.
 	brief = 100 * time.Millisecond
 	// slack is how far a time may be off for all that happened in between: enough
 	// for any machine, and nothing beside the hours that leases and waits have.
@@ -34,8 +35,8 @@ func (t *trial) patience() time.Duration {
 	return slack
 }
 
-// trial is one rule on trial: a test with its store. Its methods are the
-// store's, for when an error is a failure of the test.
+// trial is the test of one rule, with its store. Most methods call a method of the store,
+// and fail the test on an error.
 type trial struct {
 	*testing.T
 	store alotwebhook.Store
@@ -51,6 +52,7 @@ func (t *trial) endpoint(org string, eventTypes ...string) alotwebhook.Endpoint 
 	return e
 }
 
+// newEndpoint returns an endpoint that is not stored.
 func newEndpoint(tb testing.TB, org string, eventTypes ...string) alotwebhook.Endpoint {
 	tb.Helper()
 	now := time.Now().UTC().Truncate(time.Microsecond)
@@ -65,7 +67,7 @@ func newEndpoint(tb testing.TB, org string, eventTypes ...string) alotwebhook.En
 	}
 }
 
-// put stores e and counts its version up, as the store does.
+// put stores e and adds one to its version, as the store does.
 func (t *trial) put(e *alotwebhook.Endpoint) {
 	t.Helper()
 	require.NoError(t, t.store.PutEndpoint(t.ctx(), *e))
@@ -81,7 +83,7 @@ func (t *trial) setDisabled(e *alotwebhook.Endpoint, disabled bool) {
 	t.put(e)
 }
 
-// newSuffix is a fresh TypeID without its prefix; later ones are greater.
+// newSuffix returns a new TypeID without its prefix. It is greater than all before it.
 func newSuffix(tb testing.TB) string {
 	tb.Helper()
 	event, err := alotwebhook.NewEvent(completed, "org", json.RawMessage(`{}`))
@@ -110,7 +112,7 @@ func (t *trial) enqueue(events ...alotwebhook.Event) {
 	require.NoError(t, t.store.Enqueue(t.ctx(), events))
 }
 
-// emit stores n new events one call after the other, so that they fall due in this order.
+// emit stores n new events, each in a call of its own, so that they are due in this order.
 func (t *trial) emit(org, eventType string, n int) []alotwebhook.Event {
 	t.Helper()
 	events := newEvents(t, org, eventType, n)
@@ -120,13 +122,13 @@ func (t *trial) emit(org, eventType string, n int) []alotwebhook.Event {
 	return events
 }
 
-// claim leases up to limit deliveries for a long time.
+// claim claims up to limit deliveries with a long lease.
 func (t *trial) claim(limit int) []alotwebhook.Claimed {
 	t.Helper()
 	return t.claimAs(alotwebhook.ClaimRequest{Limit: limit}).Deliveries
 }
 
-// claimAs fills what c leaves open.
+// claimAs claims with c. PerEndpoint and Lease have defaults.
 func (t *trial) claimAs(c alotwebhook.ClaimRequest) alotwebhook.ClaimResult {
 	t.Helper()
 	if c.PerEndpoint == 0 {
@@ -140,12 +142,13 @@ func (t *trial) claimAs(c alotwebhook.ClaimRequest) alotwebhook.ClaimResult {
 	return result
 }
 
-// claimOne claims the one delivery that must be due.
+// claimOne claims with a long lease. Exactly one delivery must be due.
 func (t *trial) claimOne() alotwebhook.Claimed {
 	t.Helper()
 	return t.claimOneFor(long)
 }
 
+// claimOneFor is claimOne with another lease.
 func (t *trial) claimOneFor(lease time.Duration) alotwebhook.Claimed {
 	t.Helper()
 	got := t.claimAs(alotwebhook.ClaimRequest{Limit: 100, Lease: lease}).Deliveries
@@ -153,7 +156,7 @@ func (t *trial) claimOneFor(lease time.Duration) alotwebhook.Claimed {
 	return got[0]
 }
 
-// awaitDue claims until something is due.
+// awaitDue claims again and again until a delivery is due.
 func (t *trial) awaitDue(lease time.Duration) []alotwebhook.Claimed {
 	t.Helper()
 	var got []alotwebhook.Claimed
@@ -164,23 +167,23 @@ func (t *trial) awaitDue(lease time.Duration) []alotwebhook.Claimed {
 	return got
 }
 
-// await polls until ok, within patience.
+// await calls ok until it returns true, and fails after patience.
 func (t *trial) await(what string, ok func() bool) {
 	t.Helper()
 	patience := t.patience()
 	for deadline := time.Now().Add(patience); !ok(); {
 		require.True(t, time.Now().Before(deadline), "waited %v in vain: %s", patience, what)
-		time.Sleep(5 * time.Millisecond) // between two polls
+		time.Sleep(5 * time.Millisecond) // nothing tells when it is true, so this polls
 	}
 }
 
-// finish records outcomes of which none may be lost.
+// finish stores outcomes. None may be lost.
 func (t *trial) finish(outcomes ...alotwebhook.Outcome) {
 	t.Helper()
-	require.Empty(t, t.lost(outcomes...), "no outcome is lost: their leases are the newest")
+	require.Empty(t, t.lost(outcomes...), "no outcome may be lost: each has the token of the newest claim")
 }
 
-// lost records outcomes and returns those lost.
+// lost stores outcomes, and returns the ids of those that are lost.
 func (t *trial) lost(outcomes ...alotwebhook.Outcome) []string {
 	t.Helper()
 	lost, err := t.store.Finish(t.ctx(), outcomes)
@@ -196,13 +199,14 @@ func failed(c alotwebhook.Claimed) alotwebhook.Outcome {
 	return outcome(c, alotwebhook.StateFailed, 500, alotwebhook.ReasonStatus)
 }
 
-// retry is a failed attempt with another to come.
+// retry returns the outcome of a failed attempt after which another is due.
 func retry(c alotwebhook.Claimed, in time.Duration) alotwebhook.Outcome {
 	o := outcome(c, alotwebhook.StatePending, 503, alotwebhook.ReasonStatus)
 	o.NextAttemptIn = in
 	return o
 }
 
+// release returns the outcome that gives a delivery back without an attempt.
 func release(c alotwebhook.Claimed) alotwebhook.Outcome {
 	return alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StatePending}
 }
@@ -229,16 +233,16 @@ func (t *trial) delivery(id string) alotwebhook.Delivery {
 	return d
 }
 
-// requireState requires that a delivery is in a state.
+// requireState requires that a delivery has a state.
 func (t *trial) requireState(id string, want alotwebhook.DeliveryState) {
 	t.Helper()
 	require.Equal(t, want, t.delivery(id).State, "the state of %s", id)
 }
 
-// endless is more pages than any listing here has.
+// endless is a number of pages that no listing in these tests has.
 const endless = 5000
 
-// list returns everything that f selects, page after page.
+// list returns the deliveries that match f, from all pages.
 func (t *trial) list(f alotwebhook.Filter) []alotwebhook.Delivery {
 	t.Helper()
 	var all []alotwebhook.Delivery
@@ -285,7 +289,7 @@ func deliveryIDs(deliveries []alotwebhook.Delivery) []string {
 	return ids
 }
 
-// idsOf are the deliveries of events to an endpoint.
+// idsOf returns the ids of the deliveries of events to an endpoint.
 func idsOf(events []alotwebhook.Event, e alotwebhook.Endpoint) []string {
 	ids := make([]string, len(events))
 	for i, event := range events {
@@ -294,14 +298,14 @@ func idsOf(events []alotwebhook.Event, e alotwebhook.Endpoint) []string {
 	return ids
 }
 
-// newestFirst is the order of a listing.
+// newestFirst returns ids in the order of a listing.
 func newestFirst(ids []string) []string {
 	ids = slices.Sorted(slices.Values(ids))
 	slices.Reverse(ids)
 	return ids
 }
 
-// perEndpoint counts claims by endpoint.
+// perEndpoint returns the number of claims of each endpoint.
 func perEndpoint(claims []alotwebhook.Claimed) map[string]int {
 	n := map[string]int{}
 	for _, c := range claims {
@@ -310,7 +314,7 @@ func perEndpoint(claims []alotwebhook.Claimed) map[string]int {
 	return n
 }
 
-// finishAll marks all as delivered.
+// finishAll finishes all claims as delivered.
 func (t *trial) finishAll(claims []alotwebhook.Claimed) {
 	t.Helper()
 	outcomes := make([]alotwebhook.Outcome, len(claims))

@@ -1,9 +1,10 @@
-// A receiver of ALOT's webhooks for Node, with nothing to install:
+// This is a receiver of ALOT's webhooks for Node. It needs no packages:
 //
 //   ALOT_WEBHOOK_SECRET=your-signing-secret PORT=8080 node receiver.mjs
 //
-// Of a framework, take the raw body: express.raw({ type: "*/*" }), fastify's
-// addContentTypeParser with parseAs "buffer", await request.arrayBuffer() in Next.js.
+// In a framework, get the raw body: by express.raw({ type: "*/*" }) in Express, by
+// addContentTypeParser with parseAs "buffer" in Fastify, by await request.arrayBuffer()
+// in Next.js.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import { pathToFileURL } from "node:url";
@@ -11,18 +12,18 @@ import { pathToFileURL } from "node:url";
 const MAX_BODY = 1024 * 1024; // bytes
 
 /**
- * Tells whether signature, the value of X-Alot-Signature, is that of exactly
- * these bytes. The body is a Buffer as it was received: parsed and encoded again
- * it would have other bytes.
+ * Returns true if signature, the value of X-Alot-Signature, is the signature of exactly
+ * these bytes. The body is a Buffer with the bytes as received: the same JSON, parsed and
+ * encoded again, would have other bytes.
  */
 export function verify(body, signature, secret) {
-  if (!secret) return false; // an empty key would let everybody sign
+  if (!secret) return false; // with an empty key, anybody could sign
   const want = Buffer.from("sha256=" + createHmac("sha256", secret).update(body).digest("hex"));
   const got = Buffer.from(String(signature ?? ""));
   return got.length === want.length && timingSafeEqual(got, want);
 }
 
-/** Returns the event that a body is, or null. What else is in it is welcome: fields are added. */
+/** Returns the event in a body, or null. It ignores other fields: new ones may be added. */
 function parse(body) {
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body);
@@ -30,15 +31,15 @@ function parse(body) {
     const fields = [event.id, event.type, event.timestamp, event.organizationId];
     return fields.every((field) => field && typeof field === "string") && "data" in event ? event : null;
   } catch {
-    return null; // not UTF-8, not JSON, or null
+    return null; // not UTF-8, not JSON, or the JSON value null
   }
 }
 
-/** Returns the whole body, or null if it is too large. */
+/** Returns all of the body, or null if it is too large. */
 async function read(request) {
   if (Number(request.headers["content-length"] ?? 0) > MAX_BODY) return null;
   const chunks = [];
-  let size = 0; // of a chunked body nothing else tells it
+  let size = 0; // a chunked body has no content-length
   for await (const chunk of request) {
     size += chunk.length;
     if (size > MAX_BODY) return null;
@@ -47,9 +48,9 @@ async function read(request) {
   return Buffer.concat(chunks);
 }
 
-// Deliveries are made at least once, and sometimes two at once. Keep the ids in your
-// database, in the same transaction as what the event changes and under a unique
-// index; memory is enough for this example alone, in which nothing is awaited.
+// An event may arrive more than once, also twice at the same time. Store its id in your
+// database, under a unique index, in the same transaction as your own work. A Set in memory
+// is enough only for this example, where handle awaits nothing.
 const done = new Set();
 
 async function handle(event) {
@@ -58,7 +59,8 @@ async function handle(event) {
   done.add(event.id);
 }
 
-async function answer(request, secret) {
+/** Handles a request and returns the status of the response. */
+async function receive(request, secret) {
   if (request.method !== "POST") return 405;
   if ((request.headers["content-encoding"] ?? "identity") !== "identity") return 415;
   const body = await read(request);
@@ -67,19 +69,19 @@ async function answer(request, secret) {
   const event = parse(body);
   if (event === null) return 400;
   await handle(event);
-  return 204; // within 15 seconds; take longer work elsewhere
+  return 204; // within 15 seconds: queue longer work
 }
 
 export function server(secret) {
   if (!secret) throw new Error("ALOT_WEBHOOK_SECRET is not set");
   return createServer({ requestTimeout: 15_000 }, async (request, response) => {
-    let status = 500; // anything but 2xx: the event comes again
+    let status = 500; // the sender repeats the event after any status but 2xx
     try {
-      status = await answer(request, secret);
+      status = await receive(request, secret);
     } catch (error) {
       console.error("event not handled:", error);
     }
-    if (status === 413) response.setHeader("Connection", "close"); // the rest is not read
+    if (status === 413) response.setHeader("Connection", "close"); // the rest of the body is not read
     response.writeHead(status).end();
   });
 }

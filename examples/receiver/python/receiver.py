@@ -1,9 +1,9 @@
-"""A receiver of ALOT's webhooks in Python 3, with nothing to install:
+"""This is a receiver of ALOT's webhooks in Python 3. It needs no packages:
 
     ALOT_WEBHOOK_SECRET=your-signing-secret PORT=8080 python3 receiver.py
 
-Of a framework, take the raw body: request.get_data() in Flask, request.body in
-Django, await request.body() in FastAPI and Starlette.
+In a framework, get the raw body: by request.get_data() in Flask, by request.body in
+Django, by await request.body() in FastAPI and Starlette.
 """
 
 import hashlib
@@ -17,19 +17,20 @@ MAX_BODY = 1024 * 1024  # bytes
 
 
 def verify(body: bytes, signature: str, secret: str) -> bool:
-    """Tells whether signature, the value of X-Alot-Signature, is that of exactly
-    these bytes. They must be as received: parsed and encoded again they differ."""
-    if not secret:  # an empty key would let everybody sign
+    """Returns True if signature, the value of X-Alot-Signature, is the signature of
+    exactly these bytes. They must be the bytes as received: the same JSON, parsed and
+    encoded again, would have other bytes."""
+    if not secret:  # with an empty key, anybody could sign
         return False
     want = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    # As bytes: of two str, compare_digest takes ASCII alone.
+    # Compare bytes: compare_digest accepts a str only if it is ASCII.
     return hmac.compare_digest(want.encode(), (signature or "").encode())
 
 
 def parse(body: bytes) -> dict:
-    """Returns the event that a body is; a ValueError says that it is none. What
-    else is in it is welcome: fields are added."""
-    event = json.loads(body.decode())  # decoded here: json.loads takes UTF-16, too
+    """Returns the event in a body, or raises ValueError. It ignores other fields: new
+    ones may be added."""
+    event = json.loads(body.decode())  # decode first: json.loads would also accept UTF-16
     if not isinstance(event, dict) or "data" not in event:
         raise ValueError("not an event")
     fields = [event.get(key) for key in ("id", "type", "timestamp", "organizationId")]
@@ -38,9 +39,9 @@ def parse(body: bytes) -> dict:
     return event
 
 
-# Deliveries are made at least once, and sometimes two at once. Keep the ids in your
-# database, in the same transaction as what the event changes and under a unique
-# index; memory and a lock are enough for this example alone.
+# An event may arrive more than once, also twice at the same time. Store its id in your
+# database, under a unique index, in the same transaction as your own work. A set in
+# memory and a lock are enough only for this example.
 done = set()
 lock = threading.Lock()
 
@@ -55,12 +56,12 @@ def handle(event: dict) -> None:
 
 class Receiver(BaseHTTPRequestHandler):
     secret = ""
-    timeout = 15  # seconds that a sender may be silent
+    timeout = 15  # seconds without a byte from the sender
 
     def do_POST(self) -> None:
         try:
-            status = self.answer()
-        except Exception as error:  # anything but 2xx: the event comes again
+            status = self.receive()
+        except Exception as error:  # the sender repeats the event after any status but 2xx
             self.log_error("event not handled: %r", error)
             status = 500
         self.send_response(status)
@@ -69,7 +70,8 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def answer(self) -> int:
+    def receive(self) -> int:
+        """Handles a request and returns the status of the response."""
         if self.headers.get("Content-Encoding", "identity") != "identity":
             return 415
         length = self.headers.get("Content-Length", "")
@@ -86,7 +88,7 @@ class Receiver(BaseHTTPRequestHandler):
         except ValueError:
             return 400
         handle(event)
-        return 200  # within 15 seconds; take longer work elsewhere
+        return 200  # within 15 seconds: queue longer work
 
 
 def main() -> None:

@@ -59,13 +59,11 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		return errClosed
 	default:
 	}
-	if err := sqltx.Check(h.tx); err != nil {
+	tx, err := sqltx.Of(h.tx)
+	if err != nil || len(events) == 0 {
 		return err
 	}
-	if len(events) == 0 {
-		return nil
-	}
-	t := &txn{ctx: ctx, on: h.tx, now: time.Now().UnixMicro()}
+	t := &txn{ctx: ctx, on: tx, now: time.Now().UnixMicro()}
 	return explainTx("enqueue in the host's transaction", t.whole(func() error {
 		if err := t.lockFirst(); err != nil {
 			return err

@@ -1,0 +1,4 @@
+CREATE TABLE candidates (
+	session_id text PRIMARY KEY,
+	score      integer NOT NULL
+);
