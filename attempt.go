@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/slots"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // The unsigned headers of a request, for people and for routing. A receiver must not
@@ -113,15 +113,25 @@ type target struct {
 // and those still in use are prepared again.
 const maxTargets = 16_384
 
+// Kept connections.
+const (
+	// leastIdle is how many idle connections are kept at least, for all hosts together.
+	leastIdle   = 1024
+	idleTimeout = 30 * time.Second
+	// maxConnectionAge bounds how long a busy endpoint is sent to at an address that its
+	// name may no longer have.
+	maxConnectionAge = 90 * time.Second
+)
+
 func newSender(cfg *Config) (*sender, error) {
-	base := guard.NewTransport(guard.TransportConfig{
-		Guard:          cfg.guard(),
-		Resolver:       cfg.Resolver,
+	base := wire.New(wire.Config{
+		Dial:           cfg.guard().Dialer(cfg.Resolver, cfg.ConnectTimeout).DialContext,
 		RootCAs:        cfg.RootCAs,
-		ConnectTimeout: cfg.ConnectTimeout,
 		TLSTimeout:     cfg.TLSTimeout,
-		MaxInFlight:    cfg.InFlight,
-		MaxHeaderBytes: int64(cfg.MaxResponseHeader),
+		MaxHeaderBytes: cfg.MaxResponseHeader,
+		MaxIdle:        max(cfg.InFlight, leastIdle),
+		IdleTimeout:    idleTimeout,
+		MaxAge:         maxConnectionAge,
 	})
 	s := &sender{cfg: cfg, transport: base, closeIdle: base.CloseIdleConnections, targets: map[string]*target{}}
 	if cfg.WrapTransport != nil {
@@ -159,22 +169,35 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 	}
 	attemptCtx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	resp, err := s.transport.RoundTrip(s.request(attemptCtx, c, t, start))
-	if err == nil {
-		a.StatusCode = resp.StatusCode
-		r.retryAfter = retryAfter(resp.Header, start)
-		a.ResponseBody, err = s.readBody(resp)
-	}
-	a.Duration = time.Since(start)
-	if err != nil && ctx.Err() != nil {
-		return r, false
-	}
+	repeats := 0
+	resp, err := s.transport.RoundTrip(s.request(wire.CountRepeats(attemptCtx, &repeats), c, t, start))
 	if err != nil {
+		if ctx.Err() != nil {
+			return r, false
+		}
 		a.Reason, a.Detail = classify(err)
 	} else {
+		a.StatusCode = resp.StatusCode
+		r.retryAfter = retryAfter(resp.Header, start)
 		a.Reason, a.Detail = judge(a.StatusCode)
+		var whole bool
+		if a.ResponseBody, whole = s.readBody(resp, cancel); !whole {
+			a.Detail = join(a.Detail, "the response's body broke off or did not end")
+		}
 	}
+	if repeats > 0 {
+		a.Detail = join(a.Detail, "the request was repeated, because a kept connection ended before a response")
+	}
+	a.Duration = time.Since(start)
 	return r, true
+}
+
+// join puts a further clause behind a detail, or begins one.
+func join(detail, clause string) string {
+	if detail == "" {
+		return clause
+	}
+	return detail + "; " + clause
 }
 
 // target returns the endpoint prepared for requests, from memory if its version was
@@ -227,13 +250,7 @@ func (t *target) signingSecret(now time.Time) Secret {
 	return t.secret
 }
 
-var (
-	contentTypeJSON = []string{"application/json"}
-	// repeatable is the value of the header Idempotency-Key. net/http does not send a
-	// header without values. But it takes a request with this one for repeatable, and
-	// makes it again on a new connection if a kept one turns out to be closed.
-	repeatable = []string{}
-)
+var contentTypeJSON = []string{"application/json"}
 
 // request makes the signed request of an attempt. The values of its headers share one
 // array, which saves an allocation for each.
@@ -244,16 +261,14 @@ func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Ti
 		URL:    t.url,
 		Host:   t.url.Host,
 		Header: http.Header{
-			"Content-Type":    contentTypeJSON,
-			SignatureHeader:   values[0:1:1],
-			EventHeader:       values[1:2:2],
-			DeliveryHeader:    values[2:3:3],
-			AttemptHeader:     values[3:4:4],
-			"User-Agent":      values[4:5:5],
-			"Idempotency-Key": repeatable,
+			"Content-Type":  contentTypeJSON,
+			SignatureHeader: values[0:1:1],
+			EventHeader:     values[1:2:2],
+			DeliveryHeader:  values[2:3:3],
+			AttemptHeader:   values[3:4:4],
+			"User-Agent":    values[4:5:5],
 		},
 		Body:          io.NopCloser(bytes.NewReader(c.Payload)),
-		GetBody:       func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.Payload)), nil },
 		ContentLength: int64(len(c.Payload)),
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
@@ -265,25 +280,37 @@ func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Ti
 	return r.WithContext(ctx)
 }
 
+// bodyPatience bounds the wait for the end of a response's body. The status has come by
+// then; the body matters to the connection, and to those who keep its beginning.
+const bodyPatience = 2 * time.Second
+
 // readBody reads a response's body and closes it. It reads to the end, so that the
-// connection can be used again, or up to MaxResponseBody: a longer body is no failure,
-// since the status has come. It returns the first KeepResponseBody bytes, made UTF-8.
-func (s *sender) readBody(resp *http.Response) (kept string, err error) {
+// connection can be used again, or up to MaxResponseBody, or until bodyPatience is over.
+// It returns the first KeepResponseBody bytes as text that every store takes. whole is
+// false if the body broke off or did not end in time: no failure, since the status says
+// whether the event was received. A body longer than MaxResponseBody counts as whole.
+func (s *sender) readBody(resp *http.Response, giveUp func()) (kept string, whole bool) {
 	defer resp.Body.Close()
 	if resp.Body == http.NoBody || resp.ContentLength == 0 {
-		return "", nil
+		return "", true
 	}
+	timer := time.AfterFunc(bodyPatience, giveUp)
+	defer timer.Stop()
 	var keep strings.Builder
+	var err error
 	if n := s.cfg.KeepResponseBody; n > 0 {
 		_, err = io.CopyN(&keep, resp.Body, int64(n))
 	}
 	if err == nil {
 		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-keep.Len())+1)
 	}
-	if err == io.EOF {
-		err = nil
-	}
-	return strings.ToValidUTF8(keep.String(), "\uFFFD"), err
+	return storable(keep.String()), err == nil || err == io.EOF
+}
+
+// storable returns text that every store takes: UTF-8, and no NUL, which PostgreSQL's
+// text does not hold. Each byte that is neither becomes U+FFFD.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is

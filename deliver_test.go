@@ -52,6 +52,8 @@ func (f *receivers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if f.respond == nil {
 		return status(http.StatusNoContent), nil
 	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	return f.respond(r, n)
 }
 

@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // judge returns the reason and the detail that a status stands for. Both are empty
@@ -45,7 +47,7 @@ func unsendable(err error) (FailureReason, string) {
 	if errors.Is(err, ErrBlockedAddress) {
 		return ReasonBlockedAddress, blockedDetail
 	}
-	return ReasonUnsendable, text.Clip(strings.TrimPrefix(err.Error(), errorPrefix), maxDetail-len("…"))
+	return ReasonUnsendable, text.Clip(storable(strings.TrimPrefix(err.Error(), errorPrefix)), maxDetail-len("…"))
 }
 
 // blockedDetail does not name the address: whoever can register endpoints could
@@ -76,7 +78,7 @@ func classify(err error) (FailureReason, string) {
 		return ReasonTLS, detail
 	}
 	switch text := err.Error(); {
-	case containsAny(text, "server response headers exceeded", "too many 1xx"):
+	case errors.Is(err, wire.ErrHeaderTooLarge):
 		return ReasonResponseTooLarge, "the response's headers are larger than the limit"
 	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
 		return ReasonProtocol, "the response is not HTTP"
@@ -100,6 +102,21 @@ const (
 	wsaECONNREFUSED = syscall.Errno(10061)
 )
 
+// The alerts of TLS that name their cause. Source: RFC 8446, section 6.2, and RFC 7301.
+const (
+	alertHandshakeFailure      = tls.AlertError(40)
+	alertProtocolVersion       = tls.AlertError(70)
+	alertUnrecognizedName      = tls.AlertError(112)
+	alertNoApplicationProtocol = tls.AlertError(120)
+)
+
+var alertDetails = map[tls.AlertError]string{
+	alertHandshakeFailure:      "there is no cipher suite in common; TLS 1.3, or TLS 1.2 with ECDHE, is needed",
+	alertProtocolVersion:       "there is no TLS version in common; TLS 1.2 or later is needed",
+	alertUnrecognizedName:      "the server has no site for this host name",
+	alertNoApplicationProtocol: "the server does not offer HTTP/1.1",
+}
+
 // tlsDetail returns a sentence about a failure of TLS; ok is false for every other error.
 func tlsDetail(err error) (detail string, ok bool) {
 	var (
@@ -111,6 +128,8 @@ func tlsDetail(err error) (detail string, ok bool) {
 		invalid      x509.CertificateInvalidError
 	)
 	switch {
+	case errors.Is(err, wire.ErrClientCertificate):
+		return "the server demands a client certificate, and none is sent", true
 	case errors.As(err, &host):
 		return "the certificate is for another host name", true
 	case errors.As(err, &authority):
@@ -121,7 +140,11 @@ func tlsDetail(err error) (detail string, ok bool) {
 		return "the certificate is not valid", true
 	case errors.As(err, &header):
 		return "the server did not speak TLS; is this a plain http port?", true
-	case errors.As(err, &alert), strings.Contains(err.Error(), "tls: "):
+	case errors.As(err, &alert):
+		return cmp.Or(alertDetails[alert], "the TLS handshake failed: "+strings.TrimPrefix(alert.Error(), "tls: ")), true
+	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"):
+		return alertDetails[alertProtocolVersion], true
+	case strings.Contains(err.Error(), "tls: "):
 		return "the TLS handshake failed", true
 	}
 	return "", false

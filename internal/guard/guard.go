@@ -1,15 +1,17 @@
 // Package guard keeps requests to customers' URLs away from the host's own network.
 // [CheckURL] checks a URL when it is registered. [Guard] checks the IP address when a
-// connection is made, and [NewTransport] returns a transport that uses it.
+// connection is made, and [Guard.Dialer] returns a dialer that uses it.
 package guard
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // ErrBlocked means that an address must not be dialled. Its text does not name the
@@ -154,4 +156,11 @@ func (g *Guard) Control(_ context.Context, network, address string, _ syscall.Ra
 		return ErrBlocked
 	}
 	return g.Judge(ap.Addr())
+}
+
+// Dialer returns a dialer that connects only to addresses that the guard allows. A nil
+// resolver stands for the system's. The timeout bounds the look-up of the name and the
+// connection together.
+func (g *Guard) Dialer(resolver *net.Resolver, timeout time.Duration) *net.Dialer {
+	return &net.Dialer{Timeout: timeout, Resolver: resolver, ControlContext: g.Control}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // errAllowed replaces a connection that the guard allowed: the tests connect nowhere.
@@ -44,28 +45,21 @@ func (w *watch) wrap(verdict dialControl) dialControl {
 	}
 }
 
-// transport returns a guard.NewTransport that w watches.
-func (w *watch) transport(c guard.TransportConfig) *http.Transport {
-	dialer := c.Dialer()
+// transport returns a transport over the guard's dialer, which w watches.
+func (w *watch) transport(g *guard.Guard, r *net.Resolver) *wire.Transport {
+	dialer := g.Dialer(r, patience)
 	dialer.ControlContext = w.wrap(dialer.ControlContext)
-	transport := guard.NewTransport(c)
-	transport.DialContext = dialer.DialContext
-	return transport
+	return wire.New(wire.Config{Dial: dialer.DialContext, TLSTimeout: patience, MaxHeaderBytes: 32 << 10})
 }
 
-func transportConfig(g *guard.Guard, r *net.Resolver) guard.TransportConfig {
-	return guard.TransportConfig{
-		Guard: g, Resolver: r,
-		ConnectTimeout: 5 * time.Second, TLSTimeout: 5 * time.Second,
-		MaxInFlight: 4, MaxHeaderBytes: 32 << 10,
-	}
-}
+// patience bounds every wait. It is a last resort for what will never come.
+const patience = 10 * time.Minute
 
 // send sends a request as an attempt does, up to the connection. It returns the
 // addresses that the guard allowed.
 func send(t testing.TB, rawURL string, g *guard.Guard, dns *fakeDNS) (allowed []netip.Addr, err error) {
 	w := new(watch)
-	transport := w.transport(transportConfig(g, dns.resolver()))
+	transport := w.transport(g, dns.resolver())
 	defer transport.CloseIdleConnections()
 	resp, err := (&http.Client{Transport: transport}).Post(rawURL, "application/json", strings.NewReader("{}"))
 	if err == nil {
@@ -343,42 +337,28 @@ func TestURLRefusalsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// The transport does not connect to a server on loopback unless its network is allowed.
-// Then it speaks HTTP/1.1 although the server offers HTTP/2, and asks for no
-// compression.
-func TestTransport(t *testing.T) {
+// A server on this machine is reached only if its net is allowed.
+func TestDialer(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int32
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Seen", r.Proto+r.Header.Get("Accept-Encoding"))
-	}))
-	server.EnableHTTP2 = true
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			connections.Add(1)
 		}
 	}
-	server.StartTLS()
+	server.Start()
 	defer server.Close()
+	address := server.Listener.Addr().String()
 
-	config := transportConfig(new(guard.Guard), nil)
-	config.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	shut := guard.NewTransport(config)
-	_, err := (&http.Client{Transport: shut}).Get(server.URL)
+	_, err := new(guard.Guard).Dialer(nil, patience).DialContext(t.Context(), "tcp", address)
 	require.ErrorIs(t, err, guard.ErrBlocked)
 	require.Zero(t, connections.Load())
 
-	config.Guard = &guard.Guard{AllowNets: nets("127.0.0.0/8")}
-	open := guard.NewTransport(config)
-	defer open.CloseIdleConnections()
-	require.Nil(t, open.Proxy)
-	for range 3 {
-		resp, err := (&http.Client{Transport: open}).Get(server.URL)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		require.Equal(t, "HTTP/1.1", resp.Header.Get("X-Seen"))
-	}
-	require.EqualValues(t, 1, connections.Load(), "the connection is kept")
+	own := &guard.Guard{AllowNets: nets("127.0.0.0/8")}
+	conn, err := own.Dialer(nil, patience).DialContext(t.Context(), "tcp", address)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
 }
 
 func nets(cidrs ...string) []netip.Prefix {

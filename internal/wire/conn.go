@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ type conn struct {
 	host     host
 	born     time.Time
 	kept     bool // it was used before
+	demands  bool // the server has asked for a client certificate
 
 	// in is there while a response is read.
 	in *bufio.Reader
@@ -83,6 +85,16 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 	return resp, nil
 }
 
+// blame names the cause of an alert that follows a demand for a client certificate. TLS
+// 1.2 has no alert of its own for it, and in TLS 1.3 it comes behind the handshake.
+func (c *conn) blame(err error) error {
+	var alert tls.AlertError
+	if c.demands && errors.As(err, &alert) {
+		return fmt.Errorf("%w: %w", ErrClientCertificate, err)
+	}
+	return err
+}
+
 // failure chooses the error that says most.
 func (c *conn) failure(read, written error, stale bool) error {
 	err := read
@@ -92,7 +104,7 @@ func (c *conn) failure(read, written error, stale bool) error {
 	if stale {
 		return staleError{err}
 	}
-	return err
+	return c.blame(err)
 }
 
 // atOnce is the size of a request that any connection takes without waiting for the

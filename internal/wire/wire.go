@@ -37,6 +37,10 @@ import (
 // before it, has more bytes than Config.MaxHeaderBytes.
 var ErrHeaderTooLarge = errors.New("the response's header is too large")
 
+// ErrClientCertificate says that the server demanded a client certificate and ended the
+// connection, since none is sent.
+var ErrClientCertificate = errors.New("the server demands a client certificate")
+
 // Config configures a [Transport]. There are no defaults but those named.
 type Config struct {
 	// Dial opens a connection to an address such as "example.com:443".
@@ -156,6 +160,10 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 		RootCAs:    t.RootCAs,
 		ServerName: c.host.serverName(),
 		NextProtos: []string{"http/1.1"},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			c.demands = true
+			return new(tls.Certificate), nil // none
+		},
 	})
 	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.TLSHandshakeStart != nil {
@@ -169,7 +177,7 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 	if trace != nil && trace.TLSHandshakeDone != nil {
 		trace.TLSHandshakeDone(secure.ConnectionState(), err)
 	}
-	return err
+	return c.blame(err)
 }
 
 // request is an encoded request.
