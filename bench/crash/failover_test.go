@@ -11,10 +11,9 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// The primary is gone in an instant, and its standby, which streamed
-// synchronously, is promoted a while later. One dispatcher knows both
-// addresses; the other one's address leads to the standby too early, so that it
-// meets a server that takes no writes.
+// The primary stops without warning. Its standby, with synchronous replication, is promoted a
+// little later. One dispatcher knows the addresses of both. The address of the other one
+// leads to the standby before the promotion, so that it meets a server that refuses writes.
 func TestFailOver(t *testing.T) {
 	t.Parallel()
 	primary, standby := replicated(t)
@@ -49,7 +48,7 @@ func TestFailOver(t *testing.T) {
 		t.Logf("%s went on %v after the promotion", h, time.Since(promoted).Round(time.Millisecond))
 	}
 	away := time.Since(gone)
-	time.Sleep(500 * time.Millisecond) // of quiet work, in which nothing may fail any more
+	time.Sleep(500 * time.Millisecond) // in this time, no call may fail any more
 	acknowledged := stop()
 	after := openStore(t, both)
 	awaitEmpty(t, after, lease(timeout))
@@ -62,14 +61,14 @@ func TestFailOver(t *testing.T) {
 		away.Round(time.Millisecond), len(acknowledged), sum.deliveries, sum.lost, sum.duplicates, again)
 	require.Zero(t, sum.lost)
 	if away < lease(timeout) {
-		require.LessOrEqual(t, sum.duplicates, again, "only what the history says was repeated came again")
+		require.LessOrEqual(t, sum.duplicates, again, "only attempts that the history shows as repeated may come twice")
 	}
-	// A row of tries begins after 50 ms and doubles up to 5 s.
+	// The waits between tries begin at 50 ms and double up to 5 s.
 	knowing.requireEpisodes(t, 2, 20+int(away/time.Second))
 	following.requireEpisodes(t, 2, 20+int(away/time.Second))
 }
 
-// replicated is a primary with a standby that streams synchronously.
+// replicated returns a primary and its standby, with synchronous replication.
 func replicated(t *testing.T) (primary, standby *postgrestest.Cluster) {
 	primary = postgrestest.New(t, "shared_buffers = 64MB")
 	standby, err := primary.Standby("shared_buffers = 64MB")

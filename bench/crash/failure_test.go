@@ -15,19 +15,19 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// failing is a dispatcher under load, whose database is made to fail.
+// failing is a dispatcher under load. The tests make its database fail.
 type failing struct {
 	*host
 	t       *testing.T
 	where   place
 	ledger  *ledger
-	store   alotwebhook.Store // that works all the time
-	admin   *pgxpool.Pool     // the same
-	emitted func() []string   // stops the load
+	store   alotwebhook.Store // uses connections that never fail
+	admin   *pgxpool.Pool     // never fails, either
+	emitted func() []string   // stops the load and returns the ids of its events
 	timeout time.Duration
 }
 
-// newFailing starts the dispatcher; configure sets up its pool.
+// newFailing starts the load and the dispatcher, and returns the dispatcher's pool.
 func newFailing(t *testing.T, timeout time.Duration, configure func(*pgxpool.Config)) (*failing, *pgxpool.Pool) {
 	dsn := postgrestest.DSN(t)
 	f := &failing{t: t, where: inPostgres(t, dsn), ledger: newLedger(t), timeout: timeout}
@@ -43,14 +43,14 @@ func newFailing(t *testing.T, timeout time.Duration, configure func(*pgxpool.Con
 	return f, pool
 }
 
-// awaitMore waits until more is delivered than up to now.
+// awaitMore waits until more events have been delivered.
 func (f *failing) awaitMore() {
 	before := f.ledger.sum()
 	await(f.t, 5*time.Second, "nothing is delivered", func() bool { return f.ledger.sum() > before+20 })
 }
 
-// finish ends the load and requires that nothing was lost and nothing sent
-// without need, and that the log and the number of calls are in order.
+// finish ends the load. It requires that no delivery was lost or sent without need, and
+// checks the log and the number of failed calls.
 func (f *failing) finish(episodes, tries int) {
 	f.awaitMore()
 	acknowledged := f.emitted()
@@ -60,11 +60,11 @@ func (f *failing) finish(episodes, tries int) {
 	again, _ := review(f.t, f.store, len(endpointPaths)*len(acknowledged), lease(f.timeout))
 	f.t.Logf("%d events, %d deliveries: %d lost, %d duplicated, %d attempts repeated; calls %v", len(acknowledged), sum.deliveries, sum.lost, sum.duplicates, again, f.host.store)
 	require.Zero(f.t, sum.lost)
-	require.LessOrEqual(f.t, sum.duplicates, again, "only what the history says was repeated came again")
+	require.LessOrEqual(f.t, sum.duplicates, again, "only attempts that the history shows as repeated may come twice")
 	f.requireEpisodes(f.t, episodes, tries)
 }
 
-// All sessions are terminated, again and again.
+// All sessions of the dispatcher are terminated, again and again.
 func TestTerminatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	const rounds, conns = 10, 4
@@ -82,11 +82,11 @@ func TestTerminatedUnderLoad(t *testing.T) {
 		f.awaitMore()
 	}
 	require.Positive(t, terminated)
-	// Each session that a round ended fails one call at most.
+	// Each terminated session makes at most one call fail.
 	f.finish(rounds, rounds*conns)
 }
 
-// The host holds all connections of the pool for longer than a claim waits.
+// The host keeps all connections of the pool for longer than a claim waits.
 func TestFullPool(t *testing.T) {
 	t.Parallel()
 	f, pool := newFailing(t, 5*time.Second, func(c *pgxpool.Config) { c.MaxConns = 2 })
@@ -106,23 +106,22 @@ func TestFullPool(t *testing.T) {
 	f.finish(1, 3)
 }
 
-// Somebody locks the queue for longer than a statement may take.
+// Another session locks the queue for longer than a statement may take.
 func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
 	f, _ := newFailing(t, 5*time.Second, func(c *pgxpool.Config) { c.MaxConns = 4 })
 	rounds := 0
-	for f.host.store.of("finish").failed == 0 { // the lock may come when nothing is under way that will have an outcome
+	for f.host.store.of("finish").failed == 0 { // the lock may come while no attempt is under way
 		rounds++
 		require.LessOrEqual(t, rounds, 5, "no finish gave up")
 		f.lockQueue()
 		f.awaitMore()
 	}
-	require.True(t, f.host.store.failedWith("57014"), "the server's own timeout ended a statement")
+	require.True(t, f.host.store.failedWith("57014"), "the server's own timeout must have ended a statement")
 	f.finish(rounds, 3*rounds)
 }
 
-// lockQueue locks the queue until a claim has given up, and a finish where
-// there is one.
+// lockQueue locks the queue until a claim has given up, and a finish if there is one.
 func (f *failing) lockQueue() {
 	lock, err := f.admin.Begin(f.t.Context())
 	require.NoError(f.t, err)
@@ -134,13 +133,13 @@ func (f *failing) lockQueue() {
 	time.Sleep(time.Second) // for a finish that began a little later than the claim
 }
 
-// Somebody else locks the same rows in another order, so that the dispatcher's
-// transactions deadlock and are the ones to give way.
+// Another session locks the same rows in the opposite order. The deadlocks end the
+// dispatcher's transactions and not those of the other session.
 func TestDeadlocks(t *testing.T) {
 	t.Parallel()
 	f, _ := newFailing(t, 5*time.Second, func(c *pgxpool.Config) {
 		c.MaxConns = 4
-		c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" // who looks first gives way
+		c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" // PostgreSQL ends the transaction that finds the deadlock first
 	})
 	before := f.deadlocks()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -149,7 +148,7 @@ func TestDeadlocks(t *testing.T) {
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			_ = f.lockBackwards(ctx) // the other one of a deadlock fails now and then
+			_ = f.lockBackwards(ctx) // may be the one that a deadlock ends
 		}
 	}()
 	await(t, 5*time.Second, "no deadlocks", func() bool { return f.deadlocks() >= before+5 })
@@ -167,7 +166,7 @@ func (f *failing) deadlocks() (n int) {
 	return n
 }
 
-// lockBackwards locks deliveries that are under way one by one, the newest first.
+// lockBackwards locks deliveries under way one after the other, the newest first.
 func (f *failing) lockBackwards(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, f.admin, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT id::text FROM `+f.queue()+` WHERE lease <> 0 ORDER BY id DESC LIMIT 20`)
