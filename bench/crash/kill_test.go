@@ -126,7 +126,7 @@ func (k *killing) report(t *testing.T) {
 		hits += min(n+sum.repeated[p.name], 1) // killed before the response came, or before its outcome was stored
 	}
 	t.Logf("%d events acknowledged, %d deliveries received", len(k.acknowledged()), sum.deliveries)
-	t.Logf("%d dispatchers killed, %d of them with attempts in flight, %d of which had no answer yet; %d emitters killed, %d events stored but not acknowledged",
+	t.Logf("%d dispatchers killed, %d of them with attempts in flight, %d of which had no response yet; %d emitters killed, %d events stored but not acknowledged",
 		len(k.dispatchers), hits, unanswered, k.emitters, sum.unreported)
 	for _, p := range k.children {
 		// Claim, finish and listen each log a stop, and may log it twice, since a second

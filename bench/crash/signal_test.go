@@ -94,7 +94,7 @@ func TestHeldUpPastTheLease(t *testing.T) {
 	awaitEmpty(t, store, 0)
 	require.NoError(t, held.end(syscall.SIGTERM))
 	sum := ledger.tally(t, acknowledged)
-	t.Logf("%d requests of the held-up process had no answer; afterwards it delivered %d: %d lost, %d duplicated",
+	t.Logf("%d requests of the held-up process had no response; afterwards it delivered %d: %d lost, %d duplicated",
 		ledger.sender(held.name).cutOff, ledger.sender(held.name).received-received, sum.lost, sum.duplicates)
 	require.Equal(t, inFlight*len(endpointPaths), ledger.sender(held.name).received-received, "it must continue to work")
 	require.Zero(t, sum.lost)

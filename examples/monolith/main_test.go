@@ -232,12 +232,12 @@ func TestBadCompletions(t *testing.T) {
 		`{` + rest:                          "assessmentId is missing",
 		`{"assessmentId":"a\u0000",` + rest: "assessmentId has control characters",
 		`{"assessmentId":"` + strings.Repeat("a", 257) + `",` + rest: "assessmentId has 257 bytes",
-		`{"assessmentId":"a",` + rest + `{}`:                         "behind",
+		`{"assessmentId":"a",` + rest + `{}`:                         "more text after",
 		`{"assessmentId":"` + strings.Repeat("a", 70_000) + `"}`:     "too large",
 	} {
-		status, answer := c.do("POST", "/v1/candidates/sess_1/complete", body)
+		status, problem := c.do("POST", "/v1/candidates/sess_1/complete", body)
 		require.Equal(t, http.StatusBadRequest, status, "%.80s", body)
-		require.Contains(t, answer["detail"], detail, "%.80s", body)
+		require.Contains(t, problem["detail"], detail, "%.80s", body)
 	}
 	for _, session := range []string{"%00", "%ff", strings.Repeat("s", 257)} {
 		status, _ := c.complete(session, 1)
