@@ -82,10 +82,10 @@ func TestInFlightIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGauge()
-		answer := slowly(100 * time.Millisecond)
+		respond := slowly(100 * time.Millisecond)
 		net := &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
 			defer g.enter(r.URL.Host)()
-			return answer(r, n)
+			return respond(r, n)
 		}}
 		w := newWorld(t, alotwebhook.Config{InFlight: 10, InFlightPerEndpoint: 3}, net)
 		for i := range 8 {
