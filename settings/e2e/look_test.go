@@ -14,7 +14,8 @@ import (
 )
 
 // monolith starts examples/monolith with its day of history and returns its
-// address, and that of the session that it offers.
+// address, and that of the session that it offers. What is pending is so for
+// long: it is retried, in vain, after a day.
 func monolith(t testing.TB) (address, login string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "monolith")
@@ -22,7 +23,7 @@ func monolith(t testing.TB) (address, login string) {
 	build.Dir = filepath.Join("..", "..", "examples")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
-	cmd := exec.Command(program, "-dev", "-addr", "127.0.0.1:0")
+	cmd := exec.Command(program, "-dev", "-addr", "127.0.0.1:0", "-retries", "24h,24h,24h,24h,24h")
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
