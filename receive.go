@@ -52,8 +52,8 @@ type ReceiverConfig struct {
 	// disables it. Defaults to 15 s, after which the sender gives up.
 	BodyTimeout time.Duration
 
-	// Deduper prevents that an event is handled again, for as long as the
-	// Deduper remembers it. The one in memory serves a single process and
+	// Deduper prevents an event from being handled again, for as long as it
+	// remembers the event. The one in memory serves a single process and
 	// forgets everything when that ends; package dedupe also has one for your
 	// database. The Deduper is not asked about events without a handler.
 	// Middleware does not use it: see [Once].
@@ -75,8 +75,9 @@ type ReceiverConfig struct {
 	// Unknown is called for an event whose type has no handler. Its error has
 	// the same effect as a handler's. Without Unknown the status is 204, because
 	// an error would only make the sender repeat an event that nobody here waits
-	// for, and Logger gets a line. Set Unknown to a function that returns nil if
-	// you leave types without a handler on purpose. Defaults to nil.
+	// for, and Logger gets a warning. If you leave types without a handler on
+	// purpose, set Unknown to a function that returns nil. With a Deduper, their
+	// events are then claimed like others. Defaults to nil.
 	Unknown func(ctx context.Context, e Event) error
 
 	// OnMatch is called for every verified request with the index, among the
@@ -99,10 +100,10 @@ type ReceiverConfig struct {
 	// text of an error, since a handler may put personal data into it: OnError
 	// gets the error.
 	//
-	// It also gets one warning for each event type that arrives and has no
-	// handler, with the types that have one, because a typo in [On] would
-	// otherwise lose events in silence: the sender sees 204 and counts them as
-	// delivered. The first 64 such types are logged.
+	// It also gets one warning for each event type that arrives and has no handler,
+	// with the types that have one. Otherwise a typo in [On] would lose events in
+	// silence: the sender gets 204 and counts them as delivered. A Receiver logs
+	// at most 64 such types.
 	// Defaults to [slog.Default].
 	Logger *slog.Logger
 }

@@ -13,14 +13,15 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// stricter is what is blocked here and by its number allowed there: Azure's
-// control channel, which no registry lists.
+// stricter is an address that our guard blocks and the other allows: Azure's control channel,
+// which no registry lists.
 var stricter = netip.MustParseAddr("168.63.129.16")
 
-// judges hold the dial guard beside an independent one.
+// judges compares our dial guard with an independent one.
 type judges struct{ theirs *ssrf.Guardian }
 
-// agree compares the verdicts on an address as the dialer shows it, unmapped.
+// agree requires that both guards judge an address alike. The dialer gives them the address
+// unmapped. It returns whether the address is allowed.
 func (j judges) agree(t *testing.T, addr netip.Addr) (allowed bool) {
 	addr = addr.Unmap()
 	network := "tcp6"
@@ -56,8 +57,8 @@ func TestGuardAgreesWithOracle(t *testing.T) {
 	require.Less(t, allowed, total)
 }
 
-// samples yields both sides of every boundary either guard knows, a sweep over
-// IPv4, and random addresses, half of the IPv6 ones close to a boundary.
+// samples yields the addresses on both sides of every boundary that either guard knows, a sweep
+// over IPv4, and random addresses. Half of the random IPv6 addresses are close to a boundary.
 func samples(t *testing.T) func(yield func(netip.Addr) bool) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -77,7 +78,7 @@ func samples(t *testing.T) func(yield func(netip.Addr) bool) {
 				}
 			}
 		}
-		for i := range 1 << 16 { // a random place in every /16
+		for i := range 1 << 16 { // one random address in every /16
 			if !yield(addr4(uint32(i)<<16 | random.Uint32N(1<<16))) {
 				return
 			}
@@ -91,6 +92,7 @@ func samples(t *testing.T) func(yield func(netip.Addr) bool) {
 	}
 }
 
+// lastOf returns the last address of a network.
 func lastOf(p netip.Prefix) netip.Addr {
 	b := p.Masked().Addr().AsSlice()
 	for bit := p.Bits(); bit < 8*len(b); bit++ {
@@ -104,7 +106,7 @@ func addr4(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
 }
 
-// addr6 keeps the first bytes of an address and draws the others.
+// addr6 returns an address with the first bytes of addr and random others.
 func addr6(random *rand.Rand, addr netip.Addr, keep int) netip.Addr {
 	b := addr.As16()
 	for i := keep; i < len(b); i++ {

@@ -38,15 +38,15 @@ func TestNewRequest(t *testing.T) {
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("POST /alot/webhook", alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{Logger: slog.New(slog.DiscardHandler)}))
-	answer := func(r *http.Request) int {
+	status := func(r *http.Request) int {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, r)
 		return w.Code
 	}
 	e := webhooktest.NewEvent(t, "candidate.invited", nil)
-	require.Equal(t, http.StatusNoContent, answer(webhooktest.NewRequest(t, "/alot/webhook?a=b", e, secret)))
-	require.Equal(t, http.StatusUnauthorized, answer(webhooktest.NewRequest(t, "/alot/webhook", e, "another")))
-	require.Equal(t, http.StatusBadRequest, answer(webhooktest.NewBodyRequest(t, "/alot/webhook", []byte("{}"), secret)))
+	require.Equal(t, http.StatusNoContent, status(webhooktest.NewRequest(t, "/alot/webhook?a=b", e, secret)))
+	require.Equal(t, http.StatusUnauthorized, status(webhooktest.NewRequest(t, "/alot/webhook", e, "another")))
+	require.Equal(t, http.StatusBadRequest, status(webhooktest.NewBodyRequest(t, "/alot/webhook", []byte("{}"), secret)))
 
 	r := webhooktest.NewRequest(t, "/alot/webhook", e, secret)
 	body, err := io.ReadAll(r.Body)

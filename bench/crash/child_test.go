@@ -41,10 +41,10 @@ const (
 
 var endpointPaths = []string{"/first", "/second"}
 
-// jobVariable holds a child's job, in JSON.
+// jobVariable names the environment variable that holds a child's job in JSON.
 const jobVariable = "CRASH_JOB"
 
-// job is what a child process is told.
+// job says what a child process does.
 type job struct {
 	Role, Name string
 	Place      place
@@ -53,7 +53,7 @@ type job struct {
 // place is where a store keeps its tables.
 type place struct {
 	DSN    string // sqlite:PATH or postgres:CONNECTION STRING
-	Schema string // of PostgreSQL
+	Schema string // in PostgreSQL
 }
 
 func (p place) open(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
@@ -91,13 +91,13 @@ func config(name string, log slog.Handler) *alotwebhook.Config {
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Timeout:   timeout,
 		InFlight:  inFlight,
-		UserAgent: name, // how the ledger tells whose request it is
+		UserAgent: name, // tells the ledger who has sent a request
 		Retry:     alotwebhook.Schedule(100*time.Millisecond, 100*time.Millisecond, time.Second, time.Second),
 		Logger:    slog.New(log),
 	}
 }
 
-// child is what runs in a child process; it returns the exit code.
+// child does the job of a child process and returns its exit code.
 func child(text string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -119,7 +119,7 @@ func (j job) do(ctx context.Context) error {
 		return err
 	}
 	defer closeStore()
-	// The parent reads what is wrong, and no more than that.
+	// The parent reads the warnings and errors from standard output.
 	log := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn})
 	d, err := alotwebhook.NewDispatcher(store, config(j.Name, log))
 	if err != nil {
@@ -131,8 +131,8 @@ func (j job) do(ctx context.Context) error {
 	return emitForever(ctx, d)
 }
 
-// openPatiently waits for a store that is away, as whoever starts a host's
-// processes does by starting them again.
+// openPatiently opens the store, and tries again while it is away. In production, the host's
+// processes would be started again and again.
 func (j job) openPatiently(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		store, closeStore, err = j.Place.open(ctx)
@@ -152,7 +152,7 @@ func emitForever(ctx context.Context, d *alotwebhook.Dispatcher) error {
 			return err
 		}
 		fmt.Println(ackPrefix + event.ID + ackSuffix)
-		time.Sleep(time.Millisecond) // leaves the dispatchers a share of the processor
+		time.Sleep(time.Millisecond) // leaves processor time to the dispatchers
 	}
 	return nil
 }
@@ -161,14 +161,14 @@ func newEvent(score int) (alotwebhook.Event, error) {
 	return alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, organization, json.RawMessage(fmt.Sprintf(`{"score":%d}`, score)))
 }
 
-// emit emits one event, again and again until it is certain to be stored: what
-// the documentation tells a host to do.
+// emit emits one event again and again until Emit returns nil, as the documentation tells a
+// host to do.
 func emit(ctx context.Context, d *alotwebhook.Dispatcher, event alotwebhook.Event) error {
 	for {
 		err := d.Emit(ctx, event)
 		if err == nil || ctx.Err() != nil || errors.Is(err, alotwebhook.ErrInvalid) {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond) // neither does a host hammer at its database
+		time.Sleep(20 * time.Millisecond) // a host would not retry in a busy loop, either
 	}
 }

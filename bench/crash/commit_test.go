@@ -13,15 +13,16 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// Whoever loses the connection between a commit and its answer cannot know
-// whether it happened. It always has here, and everything is repeated:
+// A process that loses its connection between a commit and the database's answer cannot know
+// whether the commit took place. In this test it always did, and the process repeats the
+// call:
 //
-//   - an Emit with the same event, which changes nothing any more;
-//   - a Finish, which finds its leases gone: it changes nothing either;
-//   - a Claim, which gets others. What it had leased without knowing was not
-//     sent and goes out when the lease has passed.
+//   - Emit with the same event changes nothing.
+//   - Finish finds that its claims are finished, and changes nothing.
+//   - Claim returns other deliveries. The first ones are under lease although no process
+//     knows of it. They are sent once the lease has run out.
 //
-// So nothing is lost, and nothing comes twice either.
+// So no delivery is lost, and none comes twice.
 func TestCutCommits(t *testing.T) {
 	t.Parallel()
 	dsn := postgrestest.DSN(t)
@@ -57,14 +58,14 @@ func TestCutCommits(t *testing.T) {
 	again, late := review(t, store, len(endpointPaths)*len(acknowledged))
 	t.Logf("%d deliveries waited for the end of a lease that nobody knew of; %d attempts failed and were repeated", late, again)
 	require.Zero(t, sum.lost)
-	require.Zero(t, sum.unreported, "every event was acknowledged in the end")
-	require.LessOrEqual(t, sum.duplicates, again, "only what the history says was repeated came again")
-	require.NotContains(t, delivering.log.String(), "another process took over", "there was none")
-	require.Positive(t, late, "no claim was cut that had leased anything")
+	require.Zero(t, sum.unreported, "every event must be acknowledged in the end")
+	require.LessOrEqual(t, sum.duplicates, again, "only attempts that the history shows as repeated may come twice")
+	require.NotContains(t, delivering.log.String(), "another process took over", "there is no other process")
+	require.Positive(t, late, "no cut claim had leased a delivery")
 }
 
-// emitUntil has four goroutines emit, with a pause after each event, until
-// enough has happened, and returns the ids of the events.
+// emitUntil emits events in four goroutines, with a pause after each, until enough returns
+// true. It returns the ids of the events.
 func emitUntil(t *testing.T, h *host, pause time.Duration, enough func() bool) (acknowledged []string) {
 	var mu sync.Mutex
 	var emitters sync.WaitGroup
@@ -111,17 +112,17 @@ func review(t *testing.T, store alotwebhook.Store, n int) (again, late int) {
 		n -= len(page)
 		filter.Cursor = next
 	}
-	require.Zero(t, n, "deliveries that the history lacks, or has too many of")
+	require.Zero(t, n, "the history has another number of deliveries")
 	return again, late
 }
 
-// through opens the store behind a proxy of its own.
+// through opens a store through a proxy of its own.
 func (p place) through(t *testing.T, dsn string) (*proxy, alotwebhook.Store) {
 	between, through := newProxy(t, dsn)
 	return between, openStore(t, place{DSN: "postgres:" + through, Schema: p.Schema})
 }
 
-// divided finishes through a store of its own.
+// divided is a store whose Finish goes through another one.
 type divided struct {
 	*postgres.Store
 	finishes alotwebhook.Store

@@ -1,16 +1,16 @@
-// Package crash does to processes and databases what happens to them in
-// production, at random instants, and counts what was lost and what came twice.
+// Package crash makes processes and databases fail at random instants, as they do in
+// production, and counts the deliveries that were lost and those that came twice.
 //
-// The tests execute themselves again as child processes over one store:
-// emitters, which report an event only once Emit has returned, and dispatchers.
-// SIGKILL ends a child without warning, SIGTERM asks it to end, SIGSTOP holds it
-// up; the database is stopped like in a power cut, its connections are cut after
-// a commit, a standby takes over. The receiver, which stays, writes each delivery
-// to a ledger and syncs it before it answers. In the end every reported event
-// must be in the ledger, once per endpoint, and nothing may be left in the queue.
+// The tests start their own binary as child processes on one store: emitters, which report
+// an event only after Emit has returned, and dispatchers. SIGKILL ends a child without
+// warning, SIGTERM asks it to end, and SIGSTOP holds it up. The database is stopped as in a
+// power cut, its connections are cut after a commit, and a standby takes over. The receiver
+// keeps running. It writes each delivery to a ledger on disk, and syncs it before it
+// responds. In the end, every reported event must be in the ledger once for each endpoint,
+// and the queue must be empty.
 //
-// The short forms run with the other tests; the last three have no other. The
-// long ones:
+// The tests run in a short form by default. These commands run the long forms; the tests of
+// the last three have one form only:
 //
 //	go test ./bench/crash -v -timeout 1h -run TestKillSQLite -crash.kills 20 -crash.events 2500
 //	go test ./bench/crash -v -timeout 1h -run TestKillPostgres -crash.kills 100 -crash.events 20000 -crash.processes 3
@@ -39,12 +39,12 @@ import (
 
 var (
 	kills     = flag.Int("crash.kills", 4, "how many processes to kill")
-	stops     = flag.Int("crash.stops", 1, "how often to stop the database in between")
+	stops     = flag.Int("crash.stops", 1, "how often to stop the database between the kills")
 	terms     = flag.Int("crash.terms", 3, "how many dispatchers to restart one after the other")
 	cuts      = flag.Int("crash.cuts", 50, "how many connections to cut after a commit")
 	events    = flag.Int("crash.events", 800, "how many events to emit, to two endpoints each")
 	processes = flag.Int("crash.processes", 2, "how many dispatcher processes run at once")
-	seed      = flag.Uint64("crash.seed", 0, "repeat the instants of an earlier run; 0 draws them")
+	seed      = flag.Uint64("crash.seed", 0, "the seed of an earlier run, to repeat its random instants; 0 draws a new one")
 )
 
 func TestMain(m *testing.M) {
@@ -52,11 +52,11 @@ func TestMain(m *testing.M) {
 		os.Exit(child(text))
 	}
 	flag.Parse()
-	_ = flag.Set("test.parallel", "16") // most of the time they wait for leases to run out
+	_ = flag.Set("test.parallel", "16") // the tests wait for leases most of the time
 	postgrestest.Main(m)
 }
 
-// draw returns the test's source of random instants.
+// draw returns the source of random instants, and logs its seed.
 func draw(t *testing.T) *rand.Rand {
 	drawn := *seed
 	if drawn == 0 {
@@ -66,17 +66,17 @@ func draw(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(drawn, 0))
 }
 
-// pauseUpTo waits until a random instant.
+// pauseUpTo waits for a random time below d.
 func pauseUpTo(random *rand.Rand, d time.Duration) {
 	time.Sleep(time.Duration(random.Int64N(int64(d))))
 }
 
-// inSQLite is a new database file.
+// inSQLite returns the place of a new database file.
 func inSQLite(t *testing.T) place {
 	return place{DSN: "sqlite:" + filepath.Join(t.TempDir(), "webhooks.db")}
 }
 
-// inPostgres is a new schema on the server of dsn.
+// inPostgres returns the place of a new schema on the server of dsn.
 func inPostgres(t *testing.T, dsn string) place {
 	pool := postgrestest.PoolAt(t, dsn)
 	p := place{DSN: "postgres:" + dsn, Schema: postgrestest.Schema(t, pool)}
@@ -84,7 +84,7 @@ func inPostgres(t *testing.T, dsn string) place {
 	return p
 }
 
-// openStore opens the parent's own store, to look at.
+// openStore opens a store in the parent process.
 func openStore(t *testing.T, p place) alotwebhook.Store {
 	store, closeStore, err := p.open(t.Context())
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func openStore(t *testing.T, p place) alotwebhook.Store {
 	return store
 }
 
-// registerEndpoints has two endpoints of one organization subscribe.
+// registerEndpoints registers two endpoints of one organization.
 func registerEndpoints(t *testing.T, store alotwebhook.Store, url string) {
 	d, err := alotwebhook.NewDispatcher(store, config("parent", (&logbook{}).handler()))
 	require.NoError(t, err)

@@ -16,26 +16,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// crowd is the child processes of a test, at work on one store.
+// crowd is the child processes of a test, which share one store.
 type crowd struct {
 	t   *testing.T
-	job job // the part that all have in common
+	job job // without the fields that differ
 
 	mu       sync.Mutex
-	children []*process // in the order of their starts; ended ones too
-	acked    []string   // ids of events whose Emit returned
-	broken   bool       // a child ended by itself
+	children []*process // in the order of their starts, with those that have ended
+	acked    []string   // ids of events whose Emit has returned
+	broken   bool       // a child has ended by itself
 	changed  *sync.Cond
 }
 
+// process is one child process.
 type process struct {
 	*exec.Cmd
 	crowd      *crowd
 	role, name string
-	ending     bool // by our doing
+	ending     bool // the test has sent the signal that ends it
 	log        []string
-	gone       chan struct{}
-	err        error // of the end, once gone
+	gone       chan struct{} // closed when the process has ended
+	err        error         // the result of Wait, once gone is closed
 }
 
 func newCrowd(t *testing.T, j job) *crowd {
@@ -45,7 +46,7 @@ func newCrowd(t *testing.T, j job) *crowd {
 	return c
 }
 
-// start starts one more child.
+// start starts a further child.
 func (c *crowd) start(role string) *process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,8 +65,8 @@ func (c *crowd) start(role string) *process {
 	return p
 }
 
-// read notes what a child says. Of a line that a kill cut short the end is
-// missing, and what was not reported may or may not have been stored.
+// read reads the output of a child until it ends. A line that a kill cut short lacks its
+// suffix, and is ignored: its event may or may not be stored.
 func (p *process) read(out io.Reader) {
 	c := p.crowd
 	for lines := bufio.NewScanner(out); lines.Scan(); {
@@ -89,17 +90,17 @@ func (p *process) read(out io.Reader) {
 	close(p.gone)
 }
 
-// end sends the child a signal that ends it and waits until it is gone.
+// end sends the child a signal that ends it, and waits for its end.
 func (p *process) end(signal os.Signal) error {
 	p.crowd.mu.Lock()
 	p.ending = true
 	p.crowd.mu.Unlock()
-	_ = p.Process.Signal(signal) // it may be gone
+	_ = p.Process.Signal(signal) // fails if the process has ended
 	<-p.gone
 	return p.err
 }
 
-// logged counts the child's log lines with that text.
+// logged returns the number of the child's log lines that contain a text.
 func (p *process) logged(text string) (n int) {
 	p.crowd.mu.Lock()
 	defer p.crowd.mu.Unlock()
@@ -111,14 +112,14 @@ func (p *process) logged(text string) (n int) {
 	return n
 }
 
-// running returns the children of a role that were not ended.
+// running returns the children of a role that the test has not ended.
 func (c *crowd) running(role string) []*process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(c.children), func(p *process) bool { return p.ending || p.role != role })
 }
 
-// awaitAcknowledged waits until so many events are certain to be stored.
+// awaitAcknowledged waits until the emitters have reported n events.
 func (c *crowd) awaitAcknowledged(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,7 +134,7 @@ func (c *crowd) acknowledged() []string {
 	return slices.Clone(c.acked)
 }
 
-// stopEmitting ends the emitters, each after the event that it is at.
+// stopEmitting ends the emitters. Each finishes its present event first.
 func (c *crowd) stopEmitting() {
 	for _, p := range c.running(emitterRole) {
 		require.NoError(c.t, p.end(syscall.SIGTERM))

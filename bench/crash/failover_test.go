@@ -11,10 +11,9 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// The primary is gone in an instant, and its standby, which streamed
-// synchronously, is promoted a while later. One dispatcher knows both
-// addresses; the other one's address leads to the standby too early, so that it
-// meets a server that takes no writes.
+// The primary stops without warning. Its standby, with synchronous replication, is promoted a
+// little later. One dispatcher knows the addresses of both. The address of the other one
+// leads to the standby before the promotion, so that it meets a server that refuses writes.
 func TestFailOver(t *testing.T) {
 	t.Parallel()
 	primary, standby := replicated(t)
@@ -70,7 +69,7 @@ func TestFailOver(t *testing.T) {
 	following.requireEpisodes(t, 2, 20+triesIn(away))
 }
 
-// replicated is a primary with a standby that streams synchronously.
+// replicated returns a primary and its standby, with synchronous replication.
 func replicated(t *testing.T) (primary, standby *postgrestest.Cluster) {
 	primary = postgrestest.New(t, "shared_buffers = 64MB")
 	standby, err := primary.Standby("shared_buffers = 64MB")

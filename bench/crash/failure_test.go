@@ -15,7 +15,7 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// failing is a dispatcher under load, whose database is made to fail.
+// failing is a dispatcher under load. The tests make its database fail.
 type failing struct {
 	*host
 	t       *testing.T
@@ -42,14 +42,14 @@ func newFailing(t *testing.T, configure func(*pgxpool.Config)) (*failing, *pgxpo
 	return f, pool
 }
 
-// awaitMore waits until more is delivered than up to now.
+// awaitMore waits until more events have been delivered.
 func (f *failing) awaitMore() {
 	before := f.ledger.sum()
 	await(f.t, "nothing is delivered", func() bool { return f.ledger.sum() > before+20 })
 }
 
-// finish ends the load and requires that nothing was lost and nothing sent
-// without need, and that the log and the number of calls are in order.
+// finish ends the load. It requires that no delivery was lost or sent without need, and
+// checks the log and the number of failed calls.
 func (f *failing) finish(episodes, tries int) {
 	f.awaitMore()
 	acknowledged := f.emitted()
@@ -59,11 +59,11 @@ func (f *failing) finish(episodes, tries int) {
 	again, _ := review(f.t, f.store, len(endpointPaths)*len(acknowledged))
 	f.t.Logf("%d events, %d deliveries: %d lost, %d duplicated, %d attempts repeated; calls %v", len(acknowledged), sum.deliveries, sum.lost, sum.duplicates, again, f.host.store)
 	require.Zero(f.t, sum.lost)
-	require.LessOrEqual(f.t, sum.duplicates, again, "only what the history says was repeated came again")
+	require.LessOrEqual(f.t, sum.duplicates, again, "only attempts that the history shows as repeated may come twice")
 	f.requireEpisodes(f.t, episodes, tries)
 }
 
-// All sessions are terminated, again and again.
+// All sessions of the dispatcher are terminated, again and again.
 func TestTerminatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	const rounds, conns = 10, 4
@@ -81,11 +81,11 @@ func TestTerminatedUnderLoad(t *testing.T) {
 		f.awaitMore()
 	}
 	require.Positive(t, terminated)
-	// Each session that a round ended fails one call at most.
+	// Each terminated session makes at most one call fail.
 	f.finish(rounds, rounds*conns)
 }
 
-// The host holds all connections of the pool for longer than a claim waits.
+// The host keeps all connections of the pool for longer than a claim waits.
 func TestFullPool(t *testing.T) {
 	t.Parallel()
 	f, pool := newFailing(t, func(c *pgxpool.Config) { c.MaxConns = 2 })
@@ -106,7 +106,7 @@ func TestFullPool(t *testing.T) {
 	f.finish(1, 3+triesIn(time.Since(since)))
 }
 
-// Somebody locks the queue for longer than a statement may take.
+// Another session locks the queue for longer than a statement may take.
 func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
 	f, _ := newFailing(t, func(c *pgxpool.Config) { c.MaxConns = 4 })
@@ -122,8 +122,7 @@ func TestStatementTimeout(t *testing.T) {
 	f.finish(rounds, 3*rounds+triesIn(time.Since(since)))
 }
 
-// lockQueue locks the queue until a claim has given up, and a finish where
-// there is one.
+// lockQueue locks the queue until a claim has given up, and a finish if there is one.
 func (f *failing) lockQueue() {
 	lock, err := f.admin.Begin(f.t.Context())
 	require.NoError(f.t, err)
@@ -151,7 +150,7 @@ func TestDeadlocks(t *testing.T) {
 	t.Parallel()
 	f, _ := newFailing(t, func(c *pgxpool.Config) {
 		c.MaxConns = 4
-		c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" // who looks first gives way
+		c.ConnConfig.RuntimeParams["deadlock_timeout"] = "10ms" // PostgreSQL ends the transaction that finds the deadlock first
 	})
 	before := f.deadlocks()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -160,7 +159,7 @@ func TestDeadlocks(t *testing.T) {
 	go func() {
 		defer close(ended)
 		for ctx.Err() == nil {
-			_ = f.lockBackwards(ctx) // the other one of a deadlock fails now and then
+			_ = f.lockBackwards(ctx) // may be the one that a deadlock ends
 		}
 	}()
 	await(t, "no deadlocks", func() bool { return f.deadlocks() >= before+5 })
@@ -179,7 +178,7 @@ func (f *failing) deadlocks() (n int) {
 	return n
 }
 
-// lockBackwards locks deliveries that are under way one by one, the newest first.
+// lockBackwards locks deliveries under way one after the other, the newest first.
 func (f *failing) lockBackwards(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, f.admin, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT id::text FROM `+f.queue()+` WHERE lease <> 0 ORDER BY id DESC LIMIT 20`)

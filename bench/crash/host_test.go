@@ -17,12 +17,12 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// host is a dispatcher inside the test's own process, under observation.
+// host is a dispatcher in the process of the test, with its store and log under observation.
 type host struct {
 	*alotwebhook.Dispatcher
 	store *observed
 	log   *logbook
-	stop  func() // ends its Run and waits
+	stop  func() // ends Run and waits for it
 }
 
 func newHost(t *testing.T, store alotwebhook.Store, name string) *host {
@@ -33,7 +33,7 @@ func newHost(t *testing.T, store alotwebhook.Store, name string) *host {
 	return h
 }
 
-// run delivers until stop is called or the test ends.
+// run runs the dispatcher until stop is called or the test ends.
 func (h *host) run(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -58,8 +58,8 @@ func (h *host) emit(t *testing.T, n int) (ids []string) {
 	return ids
 }
 
-// load has the host emit until stop is called, which returns the events' ids:
-// some 150 a second, fewer than a dispatcher delivers.
+// load emits about 150 events a second, fewer than a dispatcher delivers, until stop is
+// called. That returns their ids.
 func (h *host) load(t *testing.T) (stop func() []string) {
 	var enough atomic.Bool
 	ids := make(chan []string, 1)
@@ -72,11 +72,12 @@ func (h *host) load(t *testing.T) (stop func() []string) {
 	return stop
 }
 
-// observed is a store, one that carries word, that counts what is asked of it, and what fails.
+// observed is a store that counts its calls and keeps their errors. It is a Notifier if the
+// store inside is.
 type observed struct {
 	alotwebhook.Store
 	mu    sync.Mutex
-	calls map[string]calls // by method
+	calls map[string]calls // keyed by method
 	errs  []error
 }
 
@@ -108,7 +109,7 @@ func (o *observed) of(method string) calls {
 	return o.calls[method]
 }
 
-// failedWith reports whether a call failed with an error that says so.
+// failedWith reports whether the error of a call contained a text.
 func (o *observed) failedWith(text string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -145,10 +146,9 @@ func (o *observed) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (
 	return lost, err
 }
 
-// requireEpisodes requires that of each row of failures the log tells the
-// beginning and the end, and nothing in between; most is how many rows of
-// each kind there may have been, and tries how often a call may have been
-// tried in vain: more would be a hot loop.
+// requireEpisodes requires that the log has the beginning and the end of each series of
+// failures, and nothing in between. There may be at most most series of each kind, and tries
+// failed calls: more would show a busy loop.
 func (h *host) requireEpisodes(t *testing.T, most, tries int) {
 	for _, method := range []string{"claim", "finish", "listen"} {
 		began := h.log.count(`the store fails; retrying until it recovers" operation=` + method)
@@ -173,7 +173,7 @@ func (o *observed) Listen(ctx context.Context, heard func()) error {
 	return err
 }
 
-// logbook keeps what a dispatcher logs.
+// logbook keeps the log of a dispatcher.
 type logbook struct {
 	mu   sync.Mutex
 	text bytes.Buffer

@@ -24,15 +24,15 @@ func TestKillPostgres(t *testing.T) {
 	testKills(t, inPostgres(t, postgrestest.DSN(t)), nil)
 }
 
-// The same while the database goes down as in a power cut and comes back.
+// Meanwhile, the database also stops as in a power cut, and starts again.
 func TestKillAndStopPostgres(t *testing.T) {
 	t.Parallel()
 	cluster := postgrestest.New(t, "shared_buffers = 64MB")
 	testKills(t, inPostgres(t, cluster.DSN()), cluster)
 }
 
-// testKills kills children at random instants; with a cluster of its own, it
-// stops that too.
+// testKills kills children at random instants. If the test has its own cluster, it stops that,
+// too.
 func testKills(t *testing.T, where place, cluster *postgrestest.Cluster) {
 	k := newKilling(t, where, cluster)
 	disturbances := *kills
@@ -59,17 +59,17 @@ func testKills(t *testing.T, where place, cluster *postgrestest.Cluster) {
 	k.report(t, store)
 }
 
-// killing is a test that kills.
+// killing is the state of such a test.
 type killing struct {
 	*crowd
 	ledger  *ledger
 	random  *rand.Rand
 	cluster *postgrestest.Cluster
 
-	emitters    int        // killed
-	dispatchers []*process // killed
-	stopped     int
-	resumed     time.Duration // the longest that claims took after a start
+	emitters    int           // the number of emitters killed
+	dispatchers []*process    // the dispatchers killed
+	stopped     int           // how often the database was stopped
+	resumed     time.Duration // the longest time from a start of the database to a claim
 }
 
 func newKilling(t *testing.T, where place, cluster *postgrestest.Cluster) *killing {
@@ -85,8 +85,8 @@ func newKilling(t *testing.T, where place, cluster *postgrestest.Cluster) *killi
 	return k
 }
 
-// killOne kills a child that is at work and starts another in its place:
-// every fourth time an emitter, otherwise a dispatcher.
+// killOne kills a child at work, and starts another in its place. Every fourth time it kills
+// an emitter, and otherwise a dispatcher.
 func (k *killing) killOne(t *testing.T) {
 	role := dispatcherRole
 	if (k.emitters+len(k.dispatchers))%4 == 3 {
@@ -108,7 +108,7 @@ func (k *killing) killOne(t *testing.T) {
 	k.start(role)
 }
 
-// stopDatabase takes the database away for up to a second.
+// stopDatabase stops the database for up to a second.
 func (k *killing) stopDatabase(t *testing.T) {
 	pauseUpTo(k.random, 50*time.Millisecond)
 	require.NoError(t, k.cluster.Stop("immediate"))
@@ -126,14 +126,14 @@ func (k *killing) report(t *testing.T, store alotwebhook.Store) {
 	for _, p := range k.dispatchers {
 		n := k.ledger.sender(p.name).cutOff
 		unanswered += n
-		hits += min(n+sum.repeated[p.name], 1) // before the answer, or before the outcome was stored
+		hits += min(n+sum.repeated[p.name], 1) // killed before the response came, or before its outcome was stored
 	}
 	t.Logf("%d events acknowledged, %d deliveries received", len(k.acknowledged()), sum.deliveries)
-	t.Logf("%d dispatchers killed, %d of them with attempts in flight, %d of which had no answer yet; %d emitters killed, %d events stored but not acknowledged",
+	t.Logf("%d dispatchers killed, %d of them with attempts in flight, %d of which had no response yet; %d emitters killed, %d events stored but not acknowledged",
 		len(k.dispatchers), hits, unanswered, k.emitters, sum.unreported)
 	for _, p := range k.children {
-		// Claim, finish and listen tell of each stop; once more at most, since a
-		// second connection may turn out to be dead after the first.
+		// Claim, finish and listen each log a stop, and may log it twice, since a second
+		// connection may turn out to be dead after the first.
 		require.LessOrEqual(t, p.logged("the store fails"), 2*3*k.stopped, "%v", p.log)
 	}
 	if k.stopped > 0 {
@@ -148,5 +148,5 @@ func (k *killing) report(t *testing.T, store alotwebhook.Store) {
 	if *events >= 10_000 { // few events between two kills would make the share say little
 		require.LessOrEqual(t, 20*sum.duplicates, sum.deliveries, "more duplicates than one in twenty")
 	}
-	require.GreaterOrEqual(t, 4*hits, len(k.dispatchers), "too few kills hit anything in flight for the test to mean something")
+	require.GreaterOrEqual(t, 4*hits, len(k.dispatchers), "too few kills hit a request in flight for the test to be of use")
 }

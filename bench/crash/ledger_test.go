@@ -19,7 +19,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// ledger is the receiver. What it answered 204 to is on disk.
+// ledger is the receiver. Each delivery is on disk before its response of 204.
 type ledger struct {
 	url  string
 	path string
@@ -29,18 +29,18 @@ type ledger struct {
 
 	mu       sync.Mutex
 	senders  map[string]sender
-	hangs    string // whom it does not answer
+	hangs    string // the sender that gets no response
 	received int
 }
 
-// sender is what the ledger knows of a process.
+// sender counts the requests of one process.
 type sender struct {
-	busy     int // requests being answered
-	received int // requests written down
-	cutOff   int // requests whose sender was gone before the answer
+	busy     int // under way
+	received int // written to the ledger
+	cutOff   int // whose sender was gone before the response
 }
 
-// entry is a line to be synced.
+// entry is a line to be written.
 type entry struct {
 	line string
 	done chan error
@@ -80,7 +80,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	time.Sleep(rand.N(50 * time.Millisecond)) // a receiver at work, so that kills find something in flight
+	time.Sleep(rand.N(50 * time.Millisecond)) // takes some time, so that kills hit requests in flight
 	if err := l.sync(event.ID + " " + r.URL.Path + " " + name); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -96,7 +96,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// note adds to what is known of a sender.
+// note adds to the counts of a sender.
 func (l *ledger) note(name string, more sender) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +114,7 @@ func (l *ledger) sender(name string) sender {
 	return l.senders[name]
 }
 
-// hangOn makes the ledger leave a sender's requests without an answer.
+// hangOn makes the ledger send no responses to a sender.
 func (l *ledger) hangOn(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,14 +149,14 @@ func (l *ledger) sum() int {
 	return l.received
 }
 
-// sync returns once the line is on disk.
+// sync writes a line, and returns once it is on disk.
 func (l *ledger) sync(line string) error {
 	e := entry{line, make(chan error, 1)}
 	l.entries <- e
 	return <-e.done
 }
 
-// write writes entries; those that come meanwhile share the next sync.
+// write writes the entries. Those that come during a sync share the next one.
 func (l *ledger) write() {
 	defer l.file.Close()
 	for e := range l.entries {
@@ -190,13 +190,13 @@ func (l *ledger) gather(first entry) []entry {
 	}
 }
 
-// tally is what the ledger holds in the end, read from disk.
+// tally is the content of the ledger at the end, read from disk.
 type tally struct {
-	deliveries int            // lines
-	lost       int            // deliveries of acknowledged events that are missing
-	duplicates int            // those that came again
-	repeated   map[string]int // them, by whom they had come from before
-	unreported int            // events that came, but whose Emit had not reported when its process ended
+	deliveries int            // all lines
+	lost       int            // missing deliveries of acknowledged events
+	duplicates int            // lines of deliveries that had come before
+	repeated   map[string]int // the same, by the sender of the earlier line
+	unreported int            // events that came although their emitter was killed before it reported them
 }
 
 func (l *ledger) tally(t *testing.T, acknowledged []string) tally {
@@ -225,8 +225,8 @@ func (l *ledger) tally(t *testing.T, acknowledged []string) tally {
 	return sum
 }
 
-// read returns the senders of each delivery, an event and an endpoint's path,
-// in the order of its lines.
+// read returns the senders of each delivery, in the order of their lines. The key is the event
+// id and the endpoint's path.
 func (l *ledger) read(t *testing.T) map[string][]string {
 	file, err := os.Open(l.path)
 	require.NoError(t, err)

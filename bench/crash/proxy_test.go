@@ -14,22 +14,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// proxy stands between a process and PostgreSQL. It can swallow the answer to a
-// commit, and lead to another server.
+// proxy forwards the connections of a process to PostgreSQL. It can cut a connection after a
+// commit, before the server's answer arrives, and can lead to another server.
 type proxy struct {
 	listener net.Listener
 
 	mu     sync.Mutex
 	target string
-	conns  []net.Conn // of clients
+	conns  []net.Conn // from clients
 
-	// cutEvery'th answer to a commit is swallowed and its connection cut; 0: none.
+	// cutEvery is n if the connection is cut after every nth commit; 0 for none.
 	cutEvery atomic.Int64
 	commits  atomic.Int64
 	cuts     atomic.Int64
 }
 
-// newProxy returns a proxy to the server of dsn, and the connection string through it.
+// newProxy returns a proxy to the server of dsn, and the connection string of the proxy.
 func newProxy(t *testing.T, dsn string) (*proxy, string) {
 	through, err := url.Parse(dsn)
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func newProxy(t *testing.T, dsn string) (*proxy, string) {
 	return p, through.String()
 }
 
-// lead leads to another server from now on, and cuts what there is.
+// lead makes new connections lead to another server, and cuts the old ones.
 func (p *proxy) lead(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,12 +84,12 @@ func (p *proxy) serve(client net.Conn) {
 	p.answer(client, bufio.NewReader(server))
 }
 
-// answer hands on what the server says, an answer at a time: up to the message
-// that says ready for the next query, Z. The one that ends a transaction, explicit
-// or implicit, is a commit; by then PostgreSQL has it on disk.
+// answer forwards the server's messages, up to each Z (ready for the next query) at once. A Z
+// after the end of a transaction, explicit or implicit, means that PostgreSQL has committed
+// it to disk. There answer may cut the connection instead.
 func (p *proxy) answer(client io.Writer, server *bufio.Reader) {
 	var answer bytes.Buffer
-	done := false // a statement was executed since the last Z
+	done := false // whether a statement was executed since the last Z
 	for {
 		kind, body, err := readMessage(server, &answer)
 		if err != nil {
@@ -106,7 +106,7 @@ func (p *proxy) answer(client io.Writer, server *bufio.Reader) {
 			}
 			done = false
 		}
-		if kind == 'Z' || kind == 'R' { // the client waits for it
+		if kind == 'Z' || kind == 'R' { // the client waits for these messages
 			if _, err := answer.WriteTo(client); err != nil {
 				return
 			}
@@ -114,7 +114,7 @@ func (p *proxy) answer(client io.Writer, server *bufio.Reader) {
 	}
 }
 
-// cut decides on one commit.
+// cut reports whether to cut the connection after this commit.
 func (p *proxy) cut() bool {
 	every := p.cutEvery.Load()
 	if every == 0 || p.commits.Add(1)%every != 0 {
@@ -124,8 +124,8 @@ func (p *proxy) cut() bool {
 	return true
 }
 
-// readMessage reads a message of the server: its kind, its length, its body.
-// It adds all of them to the answer.
+// readMessage reads a message of the server: kind, length and body. It appends all of it to
+// answer.
 func readMessage(r *bufio.Reader, answer *bytes.Buffer) (kind byte, body []byte, err error) {
 	start := answer.Len()
 	if _, err := io.CopyN(answer, r, 5); err != nil {

@@ -21,8 +21,8 @@ func TestRollingRestartsPostgres(t *testing.T) {
 	testRollingRestarts(t, inPostgres(t, postgrestest.DSN(t)))
 }
 
-// testRollingRestarts replaces dispatchers under load as a deployment does: the
-// new one starts, the old one gets a SIGTERM and ends what it has begun.
+// testRollingRestarts replaces dispatchers under load, as a deployment does. The new one
+// starts, and then the old one gets a SIGTERM and finishes its attempts.
 func testRollingRestarts(t *testing.T, where place) {
 	random := draw(t)
 	ledger := newLedger(t)
@@ -54,8 +54,8 @@ func testRollingRestarts(t *testing.T, where place) {
 	require.Positive(t, inHand, "no restart hit anything in flight")
 }
 
-// A dispatcher that is held up past its leases finds others to have taken over.
-// What it then has to say changes nothing, and it goes on working.
+// A dispatcher is held up until its leases have run out and another one has sent its
+// deliveries. Its outcomes then change nothing, and it continues to work.
 func TestHeldUpPastTheLease(t *testing.T) {
 	t.Parallel()
 	where := inPostgres(t, postgrestest.DSN(t))
@@ -82,7 +82,7 @@ func TestHeldUpPastTheLease(t *testing.T) {
 		require.Equal(t, alotwebhook.StateDelivered, d.State)
 		for i, a := range d.Attempts {
 			require.Equal(t, i+1, a.Number)
-			require.Equal(t, i == len(d.Attempts)-1, a.Reason == "", "only the last attempt succeeded")
+			require.Equal(t, i == len(d.Attempts)-1, a.Reason == "", "only the last attempt may have succeeded")
 		}
 	}
 
@@ -93,9 +93,9 @@ func TestHeldUpPastTheLease(t *testing.T) {
 	awaitEmpty(t, store)
 	require.NoError(t, held.end(syscall.SIGTERM))
 	sum := ledger.tally(t, acknowledged)
-	t.Logf("%d requests of the held-up process had no answer; afterwards it delivered %d: %d lost, %d duplicated",
+	t.Logf("%d requests of the held-up process had no response; afterwards it delivered %d: %d lost, %d duplicated",
 		ledger.sender(held.name).cutOff, ledger.sender(held.name).received-received, sum.lost, sum.duplicates)
-	require.Equal(t, inFlight*len(endpointPaths), ledger.sender(held.name).received-received, "it went on working")
+	require.Equal(t, inFlight*len(endpointPaths), ledger.sender(held.name).received-received, "it must continue to work")
 	require.Zero(t, sum.lost)
 	require.LessOrEqual(t, sum.duplicates, inFlight)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// dispatcher delivers from a store, to so many endpoints, with or without a
-// disturbance.
+// dispatcher returns a contender that delivers from a store to a number of endpoints, with or
+// without a disturbance.
 func dispatcher(store string, endpoints, inFlight int, disturbed disturbance) contender {
 	name := fmt.Sprintf("%s, %d endpoints%s", store, endpoints, disturbed.name)
 	return contender{name: name, prepare: func(ctx context.Context, rx *receiver, n int) (work, error) {
@@ -37,7 +37,7 @@ func dispatcher(store string, endpoints, inFlight int, disturbed disturbance) co
 	}}
 }
 
-// preload stores n events and returns what delivers them.
+// preload stores n events, and returns a dispatcher with the function that delivers them.
 func preload(ctx context.Context, s alotwebhook.Store, url string, endpoints, inFlight, n int) (d *alotwebhook.Dispatcher, run func(context.Context) error, err error) {
 	var attempts, failures atomic.Int64
 	done := make(chan struct{})
@@ -73,7 +73,8 @@ func preload(ctx context.Context, s alotwebhook.Store, url string, endpoints, in
 	}, nil
 }
 
-// organization i has the one endpoint i, so that n events are n deliveries.
+// organization returns the name of organization i. It has endpoint i only, so that n events
+// are n deliveries.
 func organization(i int) string { return fmt.Sprintf("org_%d", i) }
 
 func createEndpoints(ctx context.Context, d *alotwebhook.Dispatcher, url string, endpoints int) error {
@@ -110,7 +111,7 @@ func emit(ctx context.Context, d *alotwebhook.Dispatcher, endpoints, n int) erro
 	return nil
 }
 
-// runUntil runs the dispatcher until done, and on until all is recorded.
+// runUntil runs the dispatcher until done is closed, and until all outcomes are stored.
 func runUntil(ctx context.Context, d *alotwebhook.Dispatcher, done <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -121,11 +122,11 @@ func runUntil(ctx context.Context, d *alotwebhook.Dispatcher, done <-chan struct
 		cancel()
 		return <-ended
 	case err := <-ended:
-		return errors.Join(err, errors.New("the dispatcher ended before its work"))
+		return errors.Join(err, errors.New("the dispatcher ended before all events were delivered"))
 	}
 }
 
-// allDelivered checks that nothing was left or failed.
+// allDelivered checks that no attempt failed and no delivery is pending.
 func allDelivered(ctx context.Context, d *alotwebhook.Dispatcher, failures int64) error {
 	stats, err := d.Stats(ctx)
 	if err != nil {

@@ -9,23 +9,23 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// disturbance is something that goes on beside the deliveries, from begin to end.
+// disturbance is work that goes on during the deliveries, from begin to end.
 type disturbance struct {
 	name  string
 	begin func(context.Context, *stores.Store, *alotwebhook.Dispatcher) (end func() error, err error)
 }
 
-// pinned: a transaction of another session keeps the state of before, so that
-// nothing that is done with can be cleared away.
+// pinned keeps a transaction open in another session. Its snapshot prevents PostgreSQL from
+// removing dead rows.
 var pinned = disturbance{", pinned", func(ctx context.Context, s *stores.Store, _ *alotwebhook.Dispatcher) (func() error, error) {
 	return s.Pin(ctx)
 }}
 
-// turn is how often somebody turns a page who cannot wait.
+// turn is the time between two pages of a fast reader.
 const turn = 250 * time.Millisecond
 
-// read: somebody pages through an organization's history, from the newest on
-// and again when it has come to its end.
+// read pages through an organization's history, from the newest delivery to the oldest, again
+// and again.
 var read = disturbance{", read", func(ctx context.Context, _ *stores.Store, d *alotwebhook.Dispatcher) (func() error, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)

@@ -1,23 +1,23 @@
-// Deliver measures how many events a second a dispatcher delivers, beside the
-// most that net/http can do at all:
+// Deliver measures how many events a dispatcher delivers in a second, beside the most that
+// net/http can do:
 //
 //	go run ./bench/deliver -n 200000 -rounds 3 -store memory,sqlite
 //
-// Every contender posts the same signed 300-byte payload to the same receiver,
-// a process of its own on loopback that answers 204. The raw one is a loop of
-// http.Client.Do in as many goroutines as the others have in flight; it stores
-// nothing. The dispatchers run with every feature on, over events that were
-// stored before the clock starts, until the last outcome is recorded.
+// Every contender posts the same signed payload of 300 bytes to the same receiver. That is a
+// process of its own on loopback, and responds with 204. The contender named raw is a loop
+// of http.Client.Do that stores nothing, in as many goroutines as the others have requests
+// in flight. The dispatchers run with all their features. Their events are stored before the
+// clock starts, and the clock stops when the last outcome is stored.
 //
-// With -river, a job queue does the same in the same run: River, tuned.
+// With -river, the job queue River does the same in the same run, tuned for it.
 //
-// With -pin, PostgreSQL has to do it also while a transaction that began before
-// is still open; with -read, every store also while somebody pages through the
-// history, four pages a second.
+// With -pin, PostgreSQL is also measured while an older transaction stays open. With -read,
+// every store is also measured while somebody pages through the history, four pages a
+// second.
 //
-// The contenders take turns, round by round, because a machine's speed drifts.
-// The absolute figures are medians; the ratio to raw is the median of the
-// ratios within each round, and is what to compare.
+// The contenders take turns, round by round, because the speed of a machine drifts. The
+// absolute figures are medians. The ratio to raw is the median of the ratios within each
+// round: compare this one.
 package main
 
 import (
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// options are what the flags say.
+// options are the values of the flags.
 type options struct {
 	deliveries int
 	rounds     int
@@ -76,13 +76,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	fs := flag.NewFlagSet("deliver", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.IntVar(&o.deliveries, "n", 200_000, "`deliveries` of each contender in each round")
-	fs.IntVar(&o.rounds, "rounds", 3, "`rounds`")
-	fs.IntVar(&o.inFlight, "inflight", 200, "`requests` in flight at once")
+	fs.IntVar(&o.deliveries, "n", 200_000, "the number of `deliveries` of each contender in each round")
+	fs.IntVar(&o.rounds, "rounds", 3, "the number of `rounds`")
+	fs.IntVar(&o.inFlight, "inflight", 200, "the number of `requests` in flight at the same time")
 	names := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
-	endpoints := fs.String("endpoints", "10,1000", "how many `endpoints` the deliveries are spread over")
-	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps a snapshot of before, as a backup does")
-	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, doing the same")
+	endpoints := fs.String("endpoints", "10,1000", "the numbers of `endpoints` over which the deliveries are spread")
+	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps an old snapshot, as a backup does")
+	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, with the same work")
 	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
 	if err := fs.Parse(args); err != nil {
 		return o, err
@@ -109,7 +109,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, nil
 }
 
-// measureAll lets the contenders take turns and prints the table.
+// measureAll measures the contenders in turns and prints the table.
 func measureAll(ctx context.Context, o options, w io.Writer) error {
 	contenders := []contender{raw(o.inFlight)}
 	if o.river {

@@ -13,7 +13,7 @@ import (
 // contender is one way to deliver n payloads to a receiver.
 type contender struct {
 	name string
-	// prepare does what does not count and returns what does.
+	// prepare does the work that is not measured, and returns the work that is.
 	prepare func(ctx context.Context, rx *receiver, n int) (work, error)
 }
 
@@ -26,8 +26,8 @@ type work struct {
 // result is one contender in one round.
 type result struct {
 	perSecond float64
-	// cpu is the time that this process alone spent on a delivery; the
-	// receiver's is not in it. 0 where the system does not tell.
+	// cpu is the processor time of this process for a delivery, without the
+	// receiver's. It is 0 if the system does not tell.
 	cpu time.Duration
 }
 
@@ -41,7 +41,7 @@ func measure(ctx context.Context, c contender, rx *receiver, n int) (result, err
 	if err != nil {
 		return result{}, err
 	}
-	runtime.GC() // nobody pays for the one before
+	runtime.GC() // so that no contender pays for another's garbage
 	start, cpu := time.Now(), cpuTime()
 	if err := w.run(ctx); err != nil {
 		return result{}, err
@@ -57,8 +57,7 @@ func measure(ctx context.Context, c contender, rx *receiver, n int) (result, err
 	return result{perSecond: float64(n) / elapsed.Seconds(), cpu: cpu / time.Duration(n)}, w.close()
 }
 
-// printTable prints a line for each contender; the first is what the others
-// are compared with.
+// printTable prints a line for each contender. The others are compared with the first.
 func printTable(w io.Writer, contenders []contender, results [][]result) {
 	fmt.Fprintf(w, "%-34s%14s%14s%9s%7s%7s\n", "", "deliveries/s", "CPU µs each", "of raw", "from", "to")
 	for i, c := range contenders {
@@ -74,7 +73,7 @@ func printTable(w io.Writer, contenders []contender, results [][]result) {
 	}
 }
 
-// median returns the middle one, the lower of two.
+// median returns the middle value, or the lower one of two.
 func median[T cmp.Ordered](s []T) T {
 	s = slices.Sorted(slices.Values(s))
 	return s[(len(s)-1)/2]

@@ -17,7 +17,7 @@ const payloadSize = 300
 
 const benchSecret alotwebhook.Secret = "the secret of every endpoint here"
 
-// newEvent makes an event with a payload of payloadSize.
+// newEvent returns an event whose payload has payloadSize bytes.
 func newEvent(organizationID string) (alotwebhook.Event, error) {
 	data := struct {
 		SessionID string `json:"sessionId"`
@@ -32,7 +32,8 @@ func newEvent(organizationID string) (alotwebhook.Event, error) {
 	return e, nil
 }
 
-// raw posts from so many goroutines and stores nothing: the limit.
+// raw returns a contender that posts from inFlight goroutines and stores nothing. It shows
+// the limit of net/http.
 func raw(inFlight int) contender {
 	return contender{name: "raw net/http", prepare: func(_ context.Context, rx *receiver, n int) (work, error) {
 		e, err := newEvent("org_1")
@@ -82,7 +83,7 @@ func post(ctx context.Context, client *http.Client, url string, body []byte) err
 		return err
 	}
 	if res.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("the receiver answered %s", res.Status)
+		return fmt.Errorf("the receiver responded with %s", res.Status)
 	}
 	return nil
 }

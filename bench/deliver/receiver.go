@@ -15,14 +15,14 @@ import (
 	"sync/atomic"
 )
 
-// receiverVariable in the environment makes this program the receiver. It is a
-// process of its own so that its work is nobody's, and everybody's alike.
+// receiverVariable is the environment variable that makes this program the receiver. The
+// receiver is a process of its own, so that its work does not count for any contender.
 const receiverVariable = "ALOTWEBHOOK_BENCH_RECEIVER"
 
 func isReceiver() bool { return os.Getenv(receiverVariable) != "" }
 
-// receive serves on loopback until stdin ends, which it does when the
-// parent does, however that comes about. It prints its address.
+// receive prints its address and serves on loopback until stdin ends. That happens when the
+// parent process ends, even by a crash.
 func receive(stdin io.Reader, stdout io.Writer) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,13 +41,13 @@ func receive(stdin io.Reader, stdout io.Writer) int {
 	mux.HandleFunc("GET /count", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, received.Load())
 	})
-	go func() { _ = http.Serve(l, mux) }() // ends with the process
+	go func() { _ = http.Serve(l, mux) }() // serves until the process ends
 	fmt.Fprintln(stdout, l.Addr())
 	_, _ = io.Copy(io.Discard, stdin)
 	return 0
 }
 
-// receiver is the child process, seen from here.
+// receiver is the child process that receives.
 type receiver struct {
 	url   string
 	child *exec.Cmd
@@ -86,10 +86,10 @@ func startReceiver(ctx context.Context) (*receiver, error) {
 // stop ends the child and waits for it.
 func (r *receiver) stop() {
 	r.stdin.Close()
-	_ = r.child.Wait() // how it ends does not matter any more
+	_ = r.child.Wait() // its exit code does not matter
 }
 
-// count returns how many payloads came in since the start.
+// count returns how many payloads have arrived since the start.
 func (r *receiver) count(ctx context.Context) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url+"/count", nil)
 	if err != nil {

@@ -19,13 +19,13 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// riverSchema is where River has its tables, beside the store's.
+// riverSchema is the schema of River's tables.
 const riverSchema = "bench_river"
 
-// riverQueue delivers by River, the job queue that one would otherwise take: a
-// job is a request, signed and posted as the raw loop does, without a guard, a
-// history of attempts or anything else. It is tuned: as many workers as requests
-// in flight, and the shortest pauses between its fetches that serve it.
+// riverQueue delivers by River, a job queue that one could use instead. A job signs and posts
+// one request as the raw loop does: without a guard, a history of attempts or anything else.
+// It is tuned: it has as many workers as there are requests in flight, and the shortest
+// pauses between fetches that make it faster.
 func riverQueue(inFlight int) contender {
 	return contender{name: "River, tuned", prepare: func(ctx context.Context, rx *receiver, n int) (work, error) {
 		s, err := stores.New(ctx, "postgres")
@@ -88,7 +88,7 @@ func preloadRiver(ctx context.Context, pool *pgxpool.Pool, url string, inFlight,
 		case <-worker.done:
 		case <-ctx.Done():
 		}
-		err := client.Stop(ctx) // once all is recorded
+		err := client.Stop(ctx) // returns once all results are stored
 		if failed := worker.failed.Load(); failed > 0 {
 			err = errors.Join(err, fmt.Errorf("%d jobs failed", failed))
 		}

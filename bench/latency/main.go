@@ -1,12 +1,12 @@
-// Latency measures how long an idle system takes from the call of Emit to the
-// receiver's first sight of the request:
+// Latency measures the time from the call of Emit until the receiver sees the request, on an
+// idle system:
 //
 //	go run ./bench/latency -n 300
 //
-// Once with emitting and delivering in one process, once with the dispatcher in a
-// process of its own, which learns of the event by its poll or, where the store
-// can, by word of the emitting one. The emits come one at a time, at random
-// moments, so that none meets the poll in step.
+// It does so with emitting and delivering in one process, and with the dispatcher in a
+// process of its own. That one learns of an event by its poll or, if the store is a
+// Notifier, from the emitting process. The emits come one at a time and at random instants,
+// so that they are not in step with the poll.
 package main
 
 import (
@@ -32,10 +32,11 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// placeVariable tells a child process which store to deliver from.
 // patience is how long an event may take before it counts as lost.
 const patience = 10 * time.Minute
 
+// placeVariable names the environment variable that tells a child process which store to
+// deliver from.
 const placeVariable = "LATENCY_PLACE"
 
 func main() {
@@ -45,7 +46,7 @@ func main() {
 	if text := os.Getenv(placeVariable); text != "" {
 		err = deliver(ctx, text)
 	} else {
-		n := flag.Int("n", 300, "`emits` for each figure")
+		n := flag.Int("n", 300, "the number of `emits` for each figure")
 		flag.Parse()
 		err = measureAll(ctx, *n, os.Stdout)
 	}
@@ -55,7 +56,7 @@ func main() {
 	}
 }
 
-// deliver is the child: a dispatcher with every default.
+// deliver is the child process. It runs a dispatcher with the default configuration.
 func deliver(ctx context.Context, text string) error {
 	var place stores.Place
 	if err := json.Unmarshal([]byte(text), &place); err != nil {
@@ -160,7 +161,7 @@ func emitAndWait(ctx context.Context, store *stores.Store, across bool, n int) (
 		}
 		select {
 		case at := <-arrived:
-			if i > 0 { // the first one waits for the process to start
+			if i > 0 { // the first emit waits until the process has started
 				took = append(took, at.Sub(began))
 			}
 		case <-time.After(patience):
@@ -170,7 +171,7 @@ func emitAndWait(ctx context.Context, store *stores.Store, across bool, n int) (
 	return took, nil
 }
 
-// start runs the dispatcher here, or another one in a process of its own.
+// start runs the dispatcher in this process, or another one in a child process.
 func start(ctx context.Context, d *alotwebhook.Dispatcher, place stores.Place, across bool) (stop func(), err error) {
 	if !across {
 		ctx, cancel := context.WithCancel(ctx)

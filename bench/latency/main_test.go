@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// One figure of each kind that needs no server, over a few emits.
+// The stores that need no server are measured with a few emits.
 func TestMeasure(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"memory", "sqlite"} {

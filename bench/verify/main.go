@@ -1,12 +1,12 @@
-// Verify measures verification beside the hand-written form and beside others'
-// libraries, in one run:
+// Verify measures the verification of a webhook, in one run, beside the form that one would
+// write by hand and beside the libraries of others:
 //
 //	go run ./bench/verify
 //
-// Each is checked first to accept the good body and to refuse a changed one. Then
-// all take turns, round by round, on one processor; a figure is the median over
-// the rounds of the time in relation to the bare form's in the same round, so
-// that a noisy moment meets all alike. It prints two tables in Markdown.
+// It first checks that each subject accepts the good body and refuses a changed one. Then
+// all subjects take turns, round by round, on one processor. In each round, the time of a
+// subject is divided by the time of the bare form. A figure is the median of these ratios,
+// so that a disturbance affects all subjects alike. The output is two tables in Markdown.
 package main
 
 import (
@@ -21,15 +21,15 @@ import (
 	"time"
 )
 
-// size is how large a body is measured.
+// size is the size of a body.
 type size struct {
 	name  string
 	bytes int
 }
 
 func main() {
-	rounds := flag.Int("rounds", 15, "`times` that each takes its turn")
-	turn := flag.Duration("turn", 40*time.Millisecond, "how `long` a turn is")
+	rounds := flag.Int("rounds", 15, "the `number` of rounds")
+	turn := flag.Duration("turn", 40*time.Millisecond, "the `duration` of a turn")
 	flag.Parse()
 	sizes := []size{{"300 B", 300}, {"4 KiB", 4 << 10}, {"256 KiB", 256 << 10}}
 	if err := run(os.Stdout, sizes, *rounds, *turn); err != nil {
@@ -39,7 +39,7 @@ func main() {
 }
 
 func run(w io.Writer, sizes []size, rounds int, turn time.Duration) error {
-	runtime.GOMAXPROCS(1) // or garbage is collected at the expense of nobody
+	runtime.GOMAXPROCS(1) // on a second processor, garbage collection would cost no subject anything
 	fmt.Fprintf(w, "%s %s/%s, %d rounds of %v each\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, rounds, turn)
 	columns := make([][]figure, len(sizes))
 	var subjects []subject
@@ -64,7 +64,7 @@ func run(w io.Writer, sizes []size, rounds int, turn time.Duration) error {
 	return nil
 }
 
-// printTable prints the subjects of one part, the bare form first.
+// printTable prints the subjects of one part after the bare form.
 func printTable(w io.Writer, title string, p part, sizes []size, subjects []subject, columns [][]figure) {
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
 	fmt.Fprintf(tw, "\n| %s", title)
@@ -87,10 +87,10 @@ func printTable(w io.Writer, title string, p part, sizes []size, subjects []subj
 		}
 		fmt.Fprint(tw, "\t|\n")
 	}
-	_ = tw.Flush() // as the rest of what is printed
+	_ = tw.Flush() // like the other prints, without a check of its error
 }
 
-// version names a module with the version that is linked in.
+// version returns a name with the version of a module that is linked in.
 func version(name, module string) string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

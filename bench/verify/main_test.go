@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Not parallel: it measures on one processor, and counts all allocations.
+// It is not parallel, because it measures on one processor and counts the allocations of the
+// whole process.
 func TestRun(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(&out, []size{{"300 B", 300}, {"1 KiB", 1024}}, 1, time.Microsecond))
 	for _, name := range []string{"bare", "alotwebhook", "go-github", "stripe-go", "svix", "standard-webhooks"} {
-		require.GreaterOrEqual(t, strings.Count(out.String(), name), 2, "%s stands in both tables", name)
+		require.GreaterOrEqual(t, strings.Count(out.String(), name), 2, "%s must be in both tables", name)
 	}
 }
 
@@ -28,7 +29,7 @@ func TestPayload(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestCheckFindsWhatRefusesOrAccepts(t *testing.T) {
+func TestCheckFindsWrongSubjects(t *testing.T) {
 	t.Parallel()
 	deaf := subject{body: []byte("body"), call: func([]byte) error { return nil }}
 	require.ErrorContains(t, deaf.check(), "accepted a changed body")

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// figure is what was measured of a subject at one size.
+// figure is the result for one subject and one size.
 type figure struct {
-	time        time.Duration // the median of one call's
-	ratio       float64       // the median of it over the bare form's
-	allocations uint64        // of one call
+	time        time.Duration // the median time of a call
+	ratio       float64       // the median of a call's time divided by the bare form's
+	allocations uint64        // the number in a call
 }
 
-// measure lets all subjects take turns. The first is the bare form.
+// measure measures all subjects in turns. The first is the bare form.
 func measure(subjects []subject, rounds int, turn time.Duration) ([]figure, error) {
 	times := make([][]float64, len(subjects))
 	ratios := make([][]float64, len(subjects))
@@ -28,8 +28,8 @@ func measure(subjects []subject, rounds int, turn time.Duration) ([]figure, erro
 	for range rounds {
 		round := make([]float64, len(subjects))
 		for i, s := range subjects {
-			runtime.GC()            // nobody pays for another's garbage,
-			timeOf(s, calls[i]/4+1) // or for pools and pages that it took away
+			runtime.GC()            // so that no subject pays for another's garbage
+			timeOf(s, calls[i]/4+1) // fills the pools that the collection has emptied
 			round[i] = float64(timeOf(s, calls[i])) / float64(calls[i])
 		}
 		for i := range subjects {
@@ -44,7 +44,7 @@ func measure(subjects []subject, rounds int, turn time.Duration) ([]figure, erro
 	return figures, nil
 }
 
-// callsIn returns how often the subject can be called in a turn, at least once.
+// callsIn returns how often a subject can be called in a turn, at least 1.
 func callsIn(turn time.Duration, s subject) int {
 	for n := 1; ; n *= 2 {
 		if took := timeOf(s, n); took > turn/8 {
@@ -56,12 +56,13 @@ func callsIn(turn time.Duration, s subject) int {
 func timeOf(s subject, calls int) time.Duration {
 	began := time.Now()
 	for range calls {
-		_ = s.call(s.body) // checked before
+		_ = s.call(s.body) // never fails, as check has shown
 	}
 	return time.Since(began)
 }
 
-// allocations counts over many calls, so that a pool that is filled once weighs nothing.
+// allocations returns the number of allocations in a call, as an average over many calls, so
+// that the first filling of a pool does not count.
 func allocations(s subject) uint64 {
 	const calls = 100
 	var before, after runtime.MemStats

@@ -22,15 +22,15 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// part is one of the two tables.
+// part says in which of the two tables a subject is.
 type part int
 
 const (
-	verifying part = iota // a body and its signature, in memory
-	receiving             // an *http.Request, to an event
+	verifying part = iota // verifies a body in memory
+	receiving             // reads an *http.Request and returns an event
 )
 
-// subject is one way to verify a body that it knows the signature of.
+// subject is one way to verify a body whose signature it knows.
 type subject struct {
 	name string
 	part part
@@ -38,7 +38,7 @@ type subject struct {
 	call func(body []byte) error
 }
 
-// check sees that the subject does what it is measured for.
+// check checks that the subject accepts its body and refuses a changed one.
 func (s subject) check() error {
 	if err := s.call(s.body); err != nil {
 		return fmt.Errorf("refused the good body: %w", err)
@@ -58,7 +58,7 @@ const (
 
 var errRefused = errors.New("refused")
 
-// newSubjects returns all of them for a body of n bytes, the bare form first.
+// newSubjects returns all subjects for a body of n bytes. The first is the bare form.
 func newSubjects(n int) ([]subject, error) {
 	body, err := payload(n)
 	if err != nil {
@@ -75,21 +75,22 @@ func newSubjects(n int) ([]subject, error) {
 	return all, nil
 }
 
-// payload returns an event of exactly n bytes.
+// payload returns the payload of an event, of exactly n bytes.
 func payload(n int) ([]byte, error) {
 	e := alotwebhook.Event{ID: eventID, Type: alotwebhook.EventCandidateCompleted, Timestamp: time.Now(), OrganizationID: "org_123", Data: json.RawMessage("@")}
 	before, after, _ := strings.Cut(string(e.Payload()), "@")
 	return fill(n, before, after)
 }
 
-// stripePayload returns one as Stripe's library wants it: the same data in
-// another envelope.
+// stripePayload returns a payload of exactly n bytes in the envelope that Stripe's library
+// expects.
 func stripePayload(n int) ([]byte, error) {
 	before := fmt.Sprintf(`{"id":%q,"object":"event","type":"candidate.completed","created":%d,"data":{"object":`, eventID, time.Now().Unix())
 	return fill(n, before, "}}")
 }
 
-// fill puts data with fields of usual length in between.
+// fill returns before and after with data in between, of n bytes together. The data has
+// fields of ordinary length.
 func fill(n int, before, after string) ([]byte, error) {
 	const answer = `,"answer":{"question":"q_1234","text":"what the candidate wrote","points":7.5,"correct":true}`
 	before += `{"sessionId":"sess_123","score":82,"status":"COMPLETED"`
@@ -101,7 +102,7 @@ func fill(n int, before, after string) ([]byte, error) {
 	return []byte(before + data + after), nil
 }
 
-// bare is what everybody writes by hand.
+// bare returns the form that one would write by hand.
 func bare(body []byte) func([]byte) error {
 	key, signature := []byte(secret), alotwebhook.Sign(body, secret)
 	return func(body []byte) error {
@@ -115,7 +116,7 @@ func bare(body []byte) func([]byte) error {
 	}
 }
 
-// request makes requests whose headers are the same each time.
+// request returns a function that makes requests with the same headers.
 func request(h http.Header) func(body []byte) *http.Request {
 	h.Set("Content-Type", "application/json")
 	return func(body []byte) *http.Request {
@@ -152,7 +153,7 @@ func ours(body []byte) ([]subject, error) {
 	}, nil
 }
 
-// envelope is an event as a receiver declares it for encoding/json.
+// envelope is an event as a receiver would declare it for encoding/json.
 type envelope struct {
 	ID             string          `json:"id"`
 	Type           string          `json:"type"`
@@ -226,7 +227,7 @@ func standardLibrary(body []byte) ([]subject, error) {
 	return headerLibrary(name, "webhook", body, library.Sign, library.Verify)
 }
 
-// headerLibrary is for the two libraries that verify a body by an http.Header.
+// headerLibrary returns the subjects of a library that verifies a body with an http.Header.
 func headerLibrary(name, prefix string, body []byte, sign func(string, time.Time, []byte) (string, error), verify func([]byte, http.Header) error) ([]subject, error) {
 	signature, err := sign(eventID, time.Now(), body)
 	if err != nil {

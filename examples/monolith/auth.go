@@ -30,7 +30,8 @@ var (
 	errNoOrganization = errors.New("the token has no organizationId")
 )
 
-// organization says for whom a request speaks: what package settings asks for.
+// organization returns the organization of the caller, from the bearer token. Package
+// settings calls it for each request to the API.
 func (t tokens) organization(r *http.Request) (string, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
@@ -39,8 +40,9 @@ func (t tokens) organization(r *http.Request) (string, error) {
 	return t.read(token)
 }
 
-// visitor says the same of a browser. Its cookie is for the pages only, which
-// refuse what other sites make a browser send; the API takes no cookie.
+// visitor returns the organization of a browser's session, from its cookie. Only the pages
+// accept the cookie, because they refuse requests that other sites make a browser send. The
+// API accepts tokens only.
 func (t tokens) visitor(r *http.Request) (string, error) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
@@ -49,11 +51,12 @@ func (t tokens) visitor(r *http.Request) (string, error) {
 	return t.read(cookie.Value)
 }
 
+// read verifies a token and returns its organization.
 func (t tokens) read(token string) (string, error) {
 	var c claims
 	_, err := jwt.ParseWithClaims(token, &c,
 		func(*jwt.Token) (any, error) { return t.secret, nil },
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), // the token does not choose
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), // the token must not choose the method
 		jwt.WithExpirationRequired(),
 	)
 	switch {
@@ -65,6 +68,7 @@ func (t tokens) read(token string) (string, error) {
 	return c.OrganizationID, nil
 }
 
+// sign returns a new token for an organization.
 func (t tokens) sign(organization string) (string, error) {
 	now := time.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
@@ -76,16 +80,16 @@ func (t tokens) sign(organization string) (string, error) {
 	}).SignedString(t.secret)
 }
 
-// give prints a token for whoever asks.
+// give gives anybody a token of an organization.
 func (t tokens) give(w http.ResponseWriter, r *http.Request) {
 	organization := r.FormValue("organization")
 	if organization == "" {
-		refuse(w, http.StatusBadRequest, "say for whom: /dev/token?organization=org_123")
+		refuse(w, http.StatusBadRequest, "name the organization: /dev/token?organization=org_123")
 		return
 	}
 	token, err := t.sign(organization)
 	if err != nil {
-		refuse(w, http.StatusInternalServerError, fmt.Sprintf("no token: %v", err))
+		refuse(w, http.StatusInternalServerError, fmt.Sprintf("cannot make a token: %v", err))
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	maxBody = 64 << 10 // bytes of a request
-	maxText = 256      // bytes of each of its fields
+	maxBody = 64 << 10 // of a request, in bytes
+	maxText = 256      // of each of its fields, in bytes
 )
 
 // candidates is the product's own API.
@@ -54,11 +54,11 @@ func (cs *candidates) complete(w http.ResponseWriter, r *http.Request) {
 		cs.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusCreated, map[string]string{"eventId": event.ID})
+	respond(w, http.StatusCreated, map[string]string{"eventId": event.ID})
 }
 
-// store writes the candidate and emits the event in one transaction: both are
-// there afterwards, or neither.
+// store writes the candidate and emits the event in one transaction. Afterwards both exist,
+// or neither.
 func (cs *candidates) store(ctx context.Context, organization string, data alotwebhook.CandidateCompleted) (alotwebhook.Event, error) {
 	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, organization, data)
 	if err != nil {
@@ -71,8 +71,8 @@ func (cs *candidates) store(ctx context.Context, organization string, data alotw
 		if err := cs.dispatcher.EmitTo(ctx, tx, event); err != nil {
 			return err
 		}
-		// A check this late is the point: the event has been emitted, and is
-		// taken back together with the row.
+		// A real product would check this first. Here it comes last to show that the
+		// rollback removes the event together with the row.
 		if data.Score != nil && *data.Score < 0 {
 			return errScore
 		}
@@ -96,10 +96,10 @@ func (cs *candidates) read(w http.ResponseWriter, r *http.Request) {
 		cs.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusOK, c)
+	respond(w, http.StatusOK, c)
 }
 
-// fail answers an error of the database; only those of this product are shown.
+// fail responds to an error of the database. It shows the product's own errors only.
 func (cs *candidates) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errNoCandidate):
@@ -110,12 +110,12 @@ func (cs *candidates) fail(w http.ResponseWriter, r *http.Request, err error) {
 		refuse(w, http.StatusUnprocessableEntity, errScore.Error())
 	default:
 		cs.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-		refuse(w, http.StatusInternalServerError, "the request failed on this side; it may be repeated")
+		refuse(w, http.StatusInternalServerError, "the request failed because of an error on the server; try it again")
 	}
 }
 
-// readCompletion reads the body strictly. The errors of encoding/json name the
-// field and no value.
+// readCompletion reads the body strictly. Its errors may be shown: those of encoding/json
+// name a field, and never quote a value.
 func readCompletion(w http.ResponseWriter, r *http.Request) (data alotwebhook.CandidateCompleted, err error) {
 	var body completion
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
@@ -124,7 +124,7 @@ func readCompletion(w http.ResponseWriter, r *http.Request) (data alotwebhook.Ca
 		return data, fmt.Errorf("the body is not a completion: %w", err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return data, errors.New("the body has something behind its JSON object")
+		return data, errors.New("the body has more text after its JSON object")
 	}
 	data = alotwebhook.CandidateCompleted{
 		SessionID: r.PathValue("sessionId"), AssessmentID: body.AssessmentID,
@@ -134,6 +134,7 @@ func readCompletion(w http.ResponseWriter, r *http.Request) (data alotwebhook.Ca
 	return data, check(data)
 }
 
+// check refuses a field that is missing, too long or not plain text.
 func check(data alotwebhook.CandidateCompleted) error {
 	for _, field := range []struct{ name, value string }{
 		{"sessionId", data.SessionID}, {"assessmentId", data.AssessmentID}, {"status", data.Status},
@@ -146,6 +147,7 @@ func check(data alotwebhook.CandidateCompleted) error {
 	return nil
 }
 
+// textProblem says what is wrong with a field's value; "" for nothing.
 func textProblem(text string) string {
 	switch {
 	case text == "":

@@ -6,37 +6,37 @@ import (
 	"time"
 )
 
-// login gives whoever asks a session of the organization, and shows its settings.
+// login gives anybody a session of an organization, and redirects to its settings pages.
 func (t tokens) login(w http.ResponseWriter, r *http.Request) {
 	organization := r.FormValue("organization")
 	if organization == "" {
-		refuse(w, http.StatusBadRequest, "say for whom: /dev/login?organization="+demo)
+		refuse(w, http.StatusBadRequest, "name the organization: /dev/login?organization="+demo)
 		return
 	}
 	token, err := t.sign(organization)
 	if err != nil {
-		refuse(w, http.StatusInternalServerError, "no session: "+err.Error())
+		refuse(w, http.StatusInternalServerError, "cannot make a session: "+err.Error())
 		return
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: sessionCookie, Value: token, Path: "/", MaxAge: int(tokenLifetime / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, // and Secure, were this not for loopback
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, // in production, add Secure: this is for http on loopback
 	})
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, pagesPath, http.StatusSeeOther)
 }
 
-// receive stands in for customers' services, so that what is seen in the pages
-// goes on happening. It verifies nothing: see examples/receiver for one that does.
+// receive stands for the customers' services, so that the demonstration's endpoints go on
+// as in their history. It does not verify signatures; examples/receiver does.
 func receive(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 1<<20))
 	switch r.PathValue("kind") {
 	case "crm":
-		answer(w, http.StatusInternalServerError, map[string]string{"error": "relation \"candidates\" does not exist"})
+		respond(w, http.StatusInternalServerError, map[string]string{"error": "relation \"candidates\" does not exist"})
 	case "analytics":
-		time.Sleep(150 * time.Millisecond) // slow, not broken
-		answer(w, http.StatusAccepted, map[string]bool{"queued": true})
+		time.Sleep(150 * time.Millisecond) // this service is slow, but works
+		respond(w, http.StatusAccepted, map[string]bool{"queued": true})
 	default:
-		answer(w, http.StatusOK, map[string]bool{"received": true})
+		respond(w, http.StatusOK, map[string]bool{"received": true})
 	}
 }

@@ -23,7 +23,7 @@ func TestSIGTERMLetsDeliveriesFinish(t *testing.T) {
 		})
 		p := launch(t, "-dev", "-store", store)
 		letGo := sync.OnceFunc(func() { close(release) })
-		t.Cleanup(letGo) // whatever happens: before the program is waited for
+		t.Cleanup(letGo) // runs before the cleanup that waits for the program, even if the test fails
 		c := p.as("org_123")
 		endpoint := c.register(url)
 		_, done := c.complete("sess_123", 82)
@@ -37,8 +37,8 @@ func TestSIGTERMLetsDeliveriesFinish(t *testing.T) {
 			}
 			return err != nil
 		}
-		require.Eventually(t, refusing, patience, 5*time.Millisecond, "new requests are taken while draining")
-		letGo() // it had not ended: the attempt was still under way
+		require.Eventually(t, refusing, patience, 5*time.Millisecond, "the program accepts new requests while it drains")
+		letGo() // until here, the program has waited for the attempt
 		p.wait()
 		require.Empty(t, events)
 
@@ -57,7 +57,7 @@ func TestWhatWasEmittedOutlivesTheProgram(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store string) {
 		if store == "memory" {
-			t.Skip("memory keeps nothing, as it says")
+			t.Skip("memory does not outlive the process")
 		}
 		up := make(chan struct{})
 		url, events := receiver(t, func(context.Context, alotwebhook.Event) error {
@@ -65,7 +65,7 @@ func TestWhatWasEmittedOutlivesTheProgram(t *testing.T) {
 			case <-up:
 				return nil
 			default:
-				return context.DeadlineExceeded // any error
+				return context.DeadlineExceeded // any error would do
 			}
 		})
 		// More retries than there is time for before the program is stopped.
@@ -92,7 +92,7 @@ func TestSeveralProcessesShareOnePostgreSQL(t *testing.T) {
 	store := stores["postgres"](t)
 	url, events := receiver(t, accept)
 	programs := make([]*process, 3)
-	for i := range programs { // at once, on an empty database
+	for i := range programs { // all start at the same time on an empty database
 		programs[i] = begin(t, "-dev", "-store", store)
 	}
 	for _, p := range programs {

@@ -1,27 +1,27 @@
-// Monolith stands in for a product that emits webhooks: it has an API of its
-// own, tables of its own, and webhooks inside of it.
+// Monolith stands for a product that sends webhooks. It has its own API and its own tables,
+// and the webhooks are part of the same program and the same database.
 //
 //	go run ./examples/monolith -dev
 //
-// Completing a candidate writes a row and emits candidate.completed in one
-// transaction; package settings is mounted behind the product's own
-// authentication, so that its customers register endpoints and read their
-// history. With -store sqlite:PATH or postgres:DSN everything is kept; several
-// processes may share a PostgreSQL.
+// To complete a candidate, it writes a row and emits candidate.completed in one transaction.
+// Package settings is mounted behind the product's own authentication, so that customers
+// can register endpoints and read their history. With -store sqlite:PATH or postgres:DSN,
+// everything is kept. Several processes may share a PostgreSQL database.
 //
 //	POST /v1/candidates/{sessionId}/complete   complete a candidate: 201 {"eventId": …}
-//	GET  /v1/candidates/{sessionId}            what was stored of it
-//	     /v1/webhooks…                         see package settings
-//	     /settings/webhooks/…                  the same as pages, for browsers
+//	GET  /v1/candidates/{sessionId}            read a candidate
+//	     /v1/webhooks…                         the API of package settings
+//	     /settings/webhooks/…                  the pages of package settings, for browsers
 //	GET  /dev/token?organization=org_123       a bearer token, with -dev only
 //	GET  /dev/login?organization=org_demo      a session for the pages, with -dev only
 //
-// With -dev the organization org_demo has endpoints and a day of history, so that
-// there is something to look at.
+// With -dev, the organization org_demo has endpoints and a day of history to look at.
 //
-// A score below 0 is refused after the event was emitted: 422, and neither the
-// row nor the event is there. SIGTERM and SIGINT let requests and deliveries
-// under way finish; a second one ends the process at once.
+// A score below 0 is refused with 422 after the event was emitted, so that the transaction
+// rolls back: neither the row nor the event exists afterwards.
+//
+// After SIGTERM or SIGINT, the program finishes the requests and the deliveries under way
+// and ends. A second signal ends it at once.
 package main
 
 import (
@@ -42,9 +42,9 @@ import (
 )
 
 var (
-	startTimeout = 15 * time.Second // to connect and migrate
+	startTimeout = 15 * time.Second // to connect to the database and migrate it
 	seedTimeout  = 5 * time.Minute  // to make a day of history, for development
-	drainTimeout = 25 * time.Second // an attempt takes 15 s at most
+	drainTimeout = 25 * time.Second // longer than an attempt can take, 15 s
 )
 
 func main() {
@@ -53,8 +53,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
-// run returns the exit code: 0 after a clean end, 1 when something failed, 2
-// when the arguments are wrong.
+// run runs the program and returns its exit code: 0 after a clean end, 1 after an error, 2
+// if the arguments are wrong.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	o, err := parse(args, getenv, stderr)
 	switch {
@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	return 0
 }
 
-// start opens the database, listens and works until ctx is done.
+// start opens the database, listens, serves and delivers until ctx is done.
 func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) (err error) {
 	db, err := open(ctx, o, log)
 	if err != nil {
@@ -113,7 +113,8 @@ func open(ctx context.Context, o *options, log *slog.Logger) (database, error) {
 	return o.open(ctx, log)
 }
 
-// prepare makes the history to look at, whether or not it is to end already.
+// prepare stores the history of the demonstration. It does so even if ctx has ended, because
+// half of a history would be of no use to the next run.
 func prepare(ctx context.Context, o *options, db database, address string) error {
 	if !o.dev {
 		return nil
@@ -126,8 +127,8 @@ func prepare(ctx context.Context, o *options, db database, address string) error
 	return nil
 }
 
-// work serves and delivers until ctx is done. Then it drains from the outside
-// in: no new requests, so no new events; then what is being delivered.
+// work serves and delivers until ctx is done. Then it first stops the server, so that no
+// request emits new events, and after that the dispatcher.
 func work(ctx context.Context, server *http.Server, listener net.Listener, d *alotwebhook.Dispatcher) error {
 	served, delivered := make(chan error, 1), make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -141,7 +142,7 @@ func work(ctx context.Context, server *http.Server, listener net.Listener, d *al
 	defer cancel()
 	failure = errors.Join(failure, server.Shutdown(drain))
 	failure = errors.Join(failure, d.Shutdown(drain))
-	if err := <-delivered; !errors.Is(err, alotwebhook.ErrDispatcherClosed) { // stopped before it ran
+	if err := <-delivered; !errors.Is(err, alotwebhook.ErrDispatcherClosed) { // returned if Shutdown came before Run
 		failure = errors.Join(failure, err)
 	}
 	return failure

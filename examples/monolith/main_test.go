@@ -20,8 +20,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// receiver is a customer's endpoint: what it has verified it shows, and
-// handle decides what it answers.
+// receiver starts a customer's receiver. It sends each verified event to the channel, and
+// the error of handle decides the status of its response.
 func receiver(t testing.TB, handle func(context.Context, alotwebhook.Event) error) (url string, events chan alotwebhook.Event) {
 	t.Helper()
 	v, err := alotwebhook.NewVerifier(webhookSecret)
@@ -39,19 +39,19 @@ func receiver(t testing.TB, handle func(context.Context, alotwebhook.Event) erro
 
 func accept(context.Context, alotwebhook.Event) error { return nil }
 
-// next is the next event that was received.
+// next returns the next event that was received.
 func next(t testing.TB, events <-chan alotwebhook.Event) alotwebhook.Event {
 	t.Helper()
 	select {
 	case e := <-events:
 		return e
 	case <-time.After(patience):
-		require.Fail(t, "nothing was received")
+		require.Fail(t, "no event was received")
 		return alotwebhook.Event{}
 	}
 }
 
-func TestACompletedCandidateIsToldToTheCustomer(t *testing.T) {
+func TestACompletedCandidateReachesTheCustomer(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store string) {
 		url, events := receiver(t, accept)
@@ -92,7 +92,7 @@ func TestWhatIsRolledBackWasNeverEmitted(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, status)
 		require.Empty(t, c.deliveries(endpoint, ""))
 
-		// The session can be completed after all, and once only.
+		// The same session can be completed with a good score, but only once.
 		status, done := c.complete("sess_1", 0)
 		require.Equal(t, http.StatusCreated, status, done)
 		status, _ = c.complete("sess_1", 50)
@@ -130,7 +130,7 @@ func TestOrganizationsDoNotSeeEachOther(t *testing.T) {
 			status, _ = foreign.do("GET", path, "")
 			require.Equal(t, http.StatusNotFound, status, path)
 		}
-		// The same session id is another candidate there, and nobody else's event.
+		// In another organization, the same session id is another candidate.
 		status, other := foreign.complete("sess_123", 10)
 		require.Equal(t, http.StatusCreated, status)
 		require.NotEqual(t, done["eventId"], other["eventId"])
@@ -153,7 +153,7 @@ func TestRetriesCanBeShortened(t *testing.T) {
 	}
 }
 
-// sign makes a token that the program did not.
+// sign returns a token that the program has not made.
 func sign(t testing.TB, method jwt.SigningMethod, key any, c jwt.MapClaims) string {
 	t.Helper()
 	token, err := jwt.NewWithClaims(method, c).SignedString(key)
@@ -161,9 +161,9 @@ func sign(t testing.TB, method jwt.SigningMethod, key any, c jwt.MapClaims) stri
 	return token
 }
 
-func TestOnlyGoodTokensAreTaken(t *testing.T) {
+func TestOnlyGoodTokensAreAccepted(t *testing.T) {
 	t.Parallel()
-	p := launch(t) // tokens are ALOT_JWT_SECRET's with and without -dev
+	p := launch(t) // the secret is ALOT_JWT_SECRET, with and without -dev
 	secret, soon := []byte(jwtSecret), time.Now().Add(time.Hour).Unix()
 	good := jwt.MapClaims{"organizationId": "org_123", "exp": soon}
 	for name, tc := range map[string]struct {
@@ -232,12 +232,12 @@ func TestBadCompletions(t *testing.T) {
 		`{` + rest:                          "assessmentId is missing",
 		`{"assessmentId":"a\u0000",` + rest: "assessmentId has control characters",
 		`{"assessmentId":"` + strings.Repeat("a", 257) + `",` + rest: "assessmentId has 257 bytes",
-		`{"assessmentId":"a",` + rest + `{}`:                         "behind",
+		`{"assessmentId":"a",` + rest + `{}`:                         "more text after",
 		`{"assessmentId":"` + strings.Repeat("a", 70_000) + `"}`:     "too large",
 	} {
-		status, answer := c.do("POST", "/v1/candidates/sess_1/complete", body)
+		status, problem := c.do("POST", "/v1/candidates/sess_1/complete", body)
 		require.Equal(t, http.StatusBadRequest, status, "%.80s", body)
-		require.Contains(t, answer["detail"], detail, "%.80s", body)
+		require.Contains(t, problem["detail"], detail, "%.80s", body)
 	}
 	for _, session := range []string{"%00", "%ff", strings.Repeat("s", 257)} {
 		status, _ := c.complete(session, 1)
@@ -282,14 +282,14 @@ func TestHelpIsNoError(t *testing.T) {
 	}
 }
 
-func TestWhatCannotStartSaysWhy(t *testing.T) {
+func TestStartFailsWithAReason(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
 	down, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	require.NoError(t, down.Close()) // nobody listens there now
+	require.NoError(t, down.Close()) // from now on, nothing listens on this port
 	_, port, err := net.SplitHostPort(down.Addr().String())
 	require.NoError(t, err)
 	for _, tc := range []struct{ flag, value, want string }{
@@ -310,7 +310,7 @@ func TestWhatCannotStartSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAFileOfPersonalDataIsItsOwners(t *testing.T) {
+func TestOnlyTheOwnerCanReadTheFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "monolith.db")
 	launch(t, "-dev", "-store", "sqlite:"+path).stop()
@@ -319,10 +319,10 @@ func TestAFileOfPersonalDataIsItsOwners(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
-func TestARandomSecretIsAnnounced(t *testing.T) {
+func TestARandomSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // it starts, and drains at once
+	cancel() // the program starts and ends at once
 	var stdout, stderr bytes.Buffer
 	require.Equal(t, 0, run(ctx, []string{"-dev", "-addr", "127.0.0.1:0"}, unset, &stdout, &stderr), stderr.String())
 	require.Contains(t, stdout.String(), "listening on http://127.0.0.1:")

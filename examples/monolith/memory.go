@@ -10,13 +10,13 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// memoryDatabase forgets everything at the end. A map has no transactions:
-// what is to be written is gathered, and written at the end or never.
+// memoryDatabase keeps everything in memory. A map has no transactions, so a transaction
+// gathers its writes, and they are made together at its end or never.
 type memoryDatabase struct {
 	events *memory.Store
 
 	mu         sync.Mutex
-	candidates map[[2]string]candidate // by organization and session
+	candidates map[[2]string]candidate // the key is organization and session
 }
 
 func openMemory(context.Context, *slog.Logger) (database, error) {
@@ -27,7 +27,7 @@ func (db *memoryDatabase) store() alotwebhook.Store { return db.events }
 func (db *memoryDatabase) close() error             { return nil }
 
 func (db *memoryDatabase) inTransaction(ctx context.Context, fn func(transaction) error) error {
-	db.mu.Lock() // one transaction at a time
+	db.mu.Lock() // allows one transaction at a time
 	defer db.mu.Unlock()
 	tx := &memoryTransaction{db: db}
 	if err := fn(tx); err != nil {
@@ -66,7 +66,7 @@ func (tx *memoryTransaction) insert(_ context.Context, c candidate) error {
 	return nil
 }
 
-// Enqueue makes it an [alotwebhook.Enqueuer].
+// Enqueue implements [alotwebhook.Enqueuer].
 func (tx *memoryTransaction) Enqueue(_ context.Context, events []alotwebhook.Event) error {
 	tx.events = slices.Concat(tx.events, events)
 	return nil

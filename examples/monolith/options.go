@@ -20,21 +20,21 @@ const secretVariable = "ALOT_JWT_SECRET"
 type options struct {
 	addr    string
 	dev     bool
-	retries alotwebhook.RetryPolicy // nil: the dispatcher's own
+	retries alotwebhook.RetryPolicy // nil for the dispatcher's default
 	open    func(context.Context, *slog.Logger) (database, error)
 
-	secret     []byte // of the tokens
-	madeSecret bool
+	secret     []byte // signs the tokens
+	madeSecret bool   // secret is random
 }
 
-// parse reads the arguments. What is wrong with them it has said already.
+// parse reads the arguments. If they are wrong, it prints why before it returns the error.
 func parse(args []string, getenv func(string) string, stderr io.Writer) (*options, error) {
 	o := &options{open: openMemory, secret: []byte(getenv(secretVariable))}
 	fs := flag.NewFlagSet("monolith", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.Usage = func() { usage(fs) }
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 takes a free one")
-	fs.BoolVar(&o.dev, "dev", false, "for development: endpoints may be plain http and on loopback, GET /dev/token gives anybody a token, and org_demo has a day of history")
+	fs.BoolVar(&o.dev, "dev", false, "for development: allow endpoints with plain http and on loopback, give anybody a token at GET /dev/token, and give org_demo a day of history")
 	fs.Func("store", "keep everything in `KIND`: memory, sqlite:PATH or postgres:DSN (default memory)", o.setStore)
 	fs.Func("retries", "wait these `DURATIONS` before the second attempt, the third and so on, such as 300ms,900ms (default 30s,10m)", o.setRetries)
 	if err := fs.Parse(args); err != nil {
@@ -51,15 +51,15 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 func usage(fs *flag.FlagSet) {
 	fmt.Fprintf(fs.Output(), `usage: go run ./examples/monolith [-addr HOST:PORT] [-store KIND] [-dev] [-retries DURATIONS]
 
-A stand-in for a product that emits webhooks, with its API and its settings.
-%s is the secret of its HS256 bearer tokens, whose claim organizationId
-says who asks. It is required, except with -dev, which makes a random one.
+Stands for a product that sends webhooks, with its API and its settings pages.
+%s is the secret of its HS256 bearer tokens. Their claim organizationId
+names the caller's organization. The secret is required; -dev makes a random one.
 
 `, secretVariable)
 	fs.PrintDefaults()
 }
 
-// check does what takes more than one flag.
+// check makes the checks that need more than one flag.
 func (o *options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
@@ -83,7 +83,7 @@ func (o *options) setStore(value string) error {
 	case kind == "sqlite" && rest != "":
 		o.open = func(ctx context.Context, _ *slog.Logger) (database, error) { return openSQLite(ctx, rest) }
 	case (kind == "postgres" || kind == "postgresql") && rest != "":
-		if strings.HasPrefix(rest, "//") { // the value is the URL itself
+		if strings.HasPrefix(rest, "//") { // the whole value is a URL
 			rest = value
 		}
 		o.open = func(ctx context.Context, log *slog.Logger) (database, error) { return openPostgres(ctx, rest, log) }
@@ -106,18 +106,19 @@ func (o *options) setRetries(value string) error {
 	return nil
 }
 
-// config is the dispatcher's. Only -dev lets it reach this machine.
+// config returns the dispatcher's configuration. Only with -dev can the dispatcher connect to
+// this machine.
 func (o *options) config(log *slog.Logger) *alotwebhook.Config {
 	c := &alotwebhook.Config{Retry: o.retries, Logger: log}
 	if o.dev {
 		c.AllowHTTP = true
-		c.KeepResponseBody = 4 << 10 // to be looked at
+		c.KeepResponseBody = 4 << 10 // shown on the pages
 		c.AllowNets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
 	return c
 }
 
-// warn says what is not as it should be in production.
+// warn logs the settings that are not fit for production.
 func (o *options) warn(log *slog.Logger) {
 	if o.dev {
 		log.Warn("development: anybody who reaches this address gets a token of any organization", "addr", o.addr)

@@ -13,9 +13,8 @@ import (
 	"github.com/alot/alotwebhook/store/postgres"
 )
 
-// postgresDatabase keeps the candidates in the default schema of the
-// connection and the store's tables in one of their own. Any number of
-// processes may share it.
+// postgresDatabase keeps the candidates in the default schema of the connection, and the
+// store's tables in a schema of their own. Any number of processes may share it.
 type postgresDatabase struct {
 	pool   *pgxpool.Pool
 	events *postgres.Store
@@ -49,8 +48,8 @@ func openPostgres(ctx context.Context, dsn string, log *slog.Logger) (database, 
 	return &postgresDatabase{pool, events}, nil
 }
 
-// migrate makes the product's own table, one process at a time: IF NOT EXISTS
-// alone fails when two begin together.
+// migrate creates the product's own table. The lock lets one process do so at a time,
+// because IF NOT EXISTS alone fails if two create the table at the same time.
 func migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('monolith.candidates'))`); err != nil {

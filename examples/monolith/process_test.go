@@ -23,7 +23,7 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
-// childVariable makes the test's own binary the program.
+// childVariable is the environment variable that makes the test binary run the program.
 const childVariable = "MONOLITH_CHILD"
 
 const (
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	postgrestest.Main(m)
 }
 
-// process is the program at work.
+// process is a running program.
 type process struct {
 	t      testing.TB
 	url    string
@@ -58,13 +58,14 @@ func launch(t testing.TB, args ...string) *process {
 	return p
 }
 
-// begin starts the program on a free port. It must end well when the test does.
+// begin starts the program on a free port. It is stopped at the end of the test, and must
+// then end without an error.
 func begin(t testing.TB, args ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...)}
 	p.cmd.Env = append(os.Environ(), childVariable+"=1", secretVariable+"="+jwtSecret,
-		"GORACE=atexit_sleep_ms=0") // with -race, every end would take a second
+		"GORACE=atexit_sleep_ms=0") // otherwise the race detector delays each end by a second
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -74,7 +75,7 @@ func begin(t testing.TB, args ...string) *process {
 	return p
 }
 
-// listening waits for the line that says where.
+// listening waits for the line with the program's URL.
 func (p *process) listening() {
 	p.t.Helper()
 	line, err := p.stdout.ReadString('\n')
@@ -89,7 +90,7 @@ func (p *process) listening() {
 
 func (p *process) terminate() { require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGTERM)) }
 
-// stop terminates the program, unless it has ended already, and waits for it.
+// stop terminates the program and waits for its end, unless it has ended already.
 func (p *process) stop() {
 	if p.cmd.ProcessState != nil {
 		return
@@ -98,7 +99,8 @@ func (p *process) stop() {
 	p.wait()
 }
 
-// wait requires that the program ends well, without having logged a secret.
+// wait waits for the program, which must end without an error and must not have logged a
+// secret.
 func (p *process) wait() {
 	err := p.cmd.Wait()
 	require.NoError(p.t, err, p.stderr.String())
@@ -107,13 +109,13 @@ func (p *process) wait() {
 	}
 }
 
-// client speaks to the program for one organization.
+// client sends requests for one organization.
 type client struct {
 	*process
 	token string
 }
 
-// as gets a token from the program itself.
+// as returns a client with a token from the program.
 func (p *process) as(organization string) client {
 	p.t.Helper()
 	res, err := http.Get(p.url + "/dev/token?organization=" + organization)
@@ -125,7 +127,7 @@ func (p *process) as(organization string) client {
 	return client{p, strings.TrimSpace(string(text))}
 }
 
-// do returns the status and the decoded body.
+// do sends a request, and returns the status and the decoded body.
 func (c client) do(method, path, body string) (int, map[string]any) {
 	c.t.Helper()
 	r, err := http.NewRequest(method, c.url+path, strings.NewReader(body))
@@ -142,7 +144,7 @@ func (c client) do(method, path, body string) (int, map[string]any) {
 	return res.StatusCode, decoded
 }
 
-// register registers an endpoint at the URL and returns its id.
+// register registers an endpoint and returns its id.
 func (c client) register(url string) string {
 	c.t.Helper()
 	status, e := c.do("POST", "/v1/webhooks",
@@ -151,14 +153,14 @@ func (c client) register(url string) string {
 	return e["id"].(string)
 }
 
-// complete completes a candidate with the score.
+// complete completes a candidate.
 func (c client) complete(session string, score int) (int, map[string]any) {
 	c.t.Helper()
 	return c.do("POST", "/v1/candidates/"+session+"/complete", fmt.Sprintf(
 		`{"assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":%d,"status":"COMPLETED"}`, score))
 }
 
-// deliveries lists those to the endpoint.
+// deliveries returns the deliveries of an endpoint.
 func (c client) deliveries(endpoint, query string) []any {
 	c.t.Helper()
 	status, list := c.do("GET", "/v1/webhooks/"+endpoint+"/deliveries"+query, "")
@@ -166,7 +168,7 @@ func (c client) deliveries(endpoint, query string) []any {
 	return list["deliveries"].([]any)
 }
 
-// finished waits until n deliveries have that state, and returns them.
+// finished waits until n deliveries of an endpoint have a state, and returns them.
 func (c client) finished(endpoint string, state alotwebhook.DeliveryState, n int) (found []any) {
 	c.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -178,7 +180,7 @@ func (c client) finished(endpoint string, state alotwebhook.DeliveryState, n int
 	return nil
 }
 
-// stores are the values of -store to test with: each call gives an empty one.
+// stores return values of the flag -store, each for an empty store.
 var stores = map[string]func(t testing.TB) string{
 	"memory": func(testing.TB) string { return "memory" },
 	"sqlite": func(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "mono lith.db") },
@@ -198,7 +200,7 @@ func eachStore(t *testing.T, f func(t *testing.T, store string)) {
 
 var databases atomic.Int64
 
-// newDatabase makes a database of the test's own and returns how to connect to it.
+// newDatabase creates a database for one test, and returns its connection string.
 func newDatabase(t testing.TB) string {
 	t.Helper()
 	pool := postgrestest.Pool(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/alot/alotwebhook/settings"
 )
 
-// routes is the whole product: its own API, and the settings behind its own
-// authentication.
+// routes returns the handler of the whole product: its own API, and the settings behind its
+// own authentication.
 func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger) (http.Handler, error) {
 	auth := tokens{o.secret}
 	webhooks, err := settings.NewAPI(d, &settings.Options{Organization: auth.organization, Logger: log})
@@ -40,25 +40,25 @@ func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger
 	return mux, nil
 }
 
-// pagesPath is where the pages are mounted.
+// pagesPath is the path of the settings pages.
 const pagesPath = "/settings/webhooks/"
 
-// answer sends v as JSON.
-func answer(w http.ResponseWriter, status int, v any) {
+// respond sends v as JSON.
+func respond(w http.ResponseWriter, status int, v any) {
 	h := w.Header()
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
 	}
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // nobody is left to tell
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client has gone
 }
 
-// refuse sends problem details (RFC 9457), as the settings do.
+// refuse sends problem details (RFC 9457), as package settings does.
 func refuse(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
-	answer(w, status, map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	respond(w, status, map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
 }

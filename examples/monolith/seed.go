@@ -13,19 +13,19 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// demo is the organization that has something to look at from the beginning.
+// demo is the organization with a history of the demonstration.
 const demo = "org_demo"
 
-// seed gives it endpoints and the history of a day, as a dispatcher would have
-// recorded it. Nothing is sent: the attempts are made up. It is done once: where
-// its first endpoint is stored already, so is the rest.
+// seed stores endpoints of demo and the history of a day, as a dispatcher would have
+// stored it. It sends no request: the attempts are made up. If the first endpoint is stored
+// already, seed does nothing.
 func seed(ctx context.Context, store alotwebhook.Store, address string) error {
 	s := &seeding{store: store, now: time.Now(), random: rand.New(rand.NewPCG(1, 2)), plans: map[string]*plan{}}
 	customers := demoCustomers(address, s.now)
 	for i := range customers {
 		err := s.register(ctx, &customers[i], i)
 		if errors.Is(err, alotwebhook.ErrConflict) && i == 0 {
-			return nil // seeded before, or being seeded by another process
+			return nil // an earlier run or another process has seeded the store
 		}
 		if err != nil {
 			return err
@@ -45,14 +45,14 @@ func seed(ctx context.Context, store alotwebhook.Store, address string) error {
 	return nil
 }
 
-// seeding is a seed under way.
+// seeding is the state of seed.
 type seeding struct {
 	store  alotwebhook.Store
 	now    time.Time
-	random *rand.Rand          // the same history every time
-	plans  map[string]*plan    // by delivery id
-	events int                 // made so far
-	made   []attemptOfEndpoint // for the tallies
+	random *rand.Rand          // has a fixed seed, so that the history is always the same
+	plans  map[string]*plan    // keyed by delivery id
+	events int                 // the number of events so far
+	made   []attemptOfEndpoint // the attempts so far, for the tallies
 }
 
 type attemptOfEndpoint struct {
@@ -60,26 +60,25 @@ type attemptOfEndpoint struct {
 	alotwebhook.Attempt
 }
 
-// plan is what became of a delivery.
+// plan is the course of one delivery.
 type plan struct {
 	endpointID string
 	attempts   []alotwebhook.Attempt
-	waits      bool // for a further attempt
+	waits      bool // a further attempt is due later
 }
 
-// register stores an endpoint under an id that is always the same. Its URL is
-// on loopback for now, whatever it becomes: another process on the same store
-// may take part in delivering already.
+// register stores an endpoint under an id that is always the same. Its URL is on loopback
+// until settle, because another process on the same store may already be sending.
 func (s *seeding) register(ctx context.Context, c *customer, i int) error {
 	created := s.now.Add(-time.Duration(90-20*i) * 24 * time.Hour)
-	c.id = typeID("wh_", time.UnixMilli(1_767_225_600_000), uint64(i+1)) // the same after a restart
+	c.id = typeID("wh_", time.UnixMilli(1_767_225_600_000), uint64(i+1)) // any fixed time makes the same id in every run
 	return s.store.PutEndpoint(ctx, alotwebhook.Endpoint{
 		ID: c.id, OrganizationID: demo, URL: "http://127.0.0.1:9/", Description: c.description, EventTypes: c.types,
 		Secret: alotwebhook.NewSecret(), CreatedAt: created, UpdatedAt: created,
 	})
 }
 
-// settle gives an endpoint the URL and the state that it has at the end.
+// settle gives an endpoint its final URL and state.
 func (s *seeding) settle(ctx context.Context, c *customer) error {
 	for {
 		e, err := s.store.Endpoint(ctx, c.id)
@@ -93,14 +92,15 @@ func (s *seeding) settle(ctx context.Context, c *customer) error {
 	}
 }
 
-// pastDay emits the events of a day and records what became of each.
+// pastDay stores the events of a day, and the attempts of their deliveries.
 func (s *seeding) pastDay(ctx context.Context, customers []customer) error {
 	var events []alotwebhook.Event
 	for _, at := range s.times() {
 		event := s.event(at)
 		events = append(events, event)
 		for i := range customers {
-			// Without a plan it waits: for an endpoint that is disabled by then.
+			// A delivery without a plan stays pending: its endpoint is disabled at
+			// that time, and settle parks the delivery.
 			if c := &customers[i]; c.hears(event.Type) && c.until(s.now).After(at) {
 				s.plan(c, event)
 			}
@@ -109,7 +109,7 @@ func (s *seeding) pastDay(ctx context.Context, customers []customer) error {
 	if err := s.store.Enqueue(ctx, events); err != nil {
 		return err
 	}
-	for range 6 { // more rounds than any delivery has attempts
+	for range 6 { // more than any delivery has attempts
 		more, err := s.round(ctx)
 		if err != nil || !more {
 			return err
@@ -118,8 +118,8 @@ func (s *seeding) pastDay(ctx context.Context, customers []customer) error {
 	return nil
 }
 
-// times are when the events happened; the last ones so lately that a failed
-// attempt still waits for the next.
+// times returns the times of the events. The last ones are so recent that some deliveries
+// still wait for a retry.
 func (s *seeding) times() (times []time.Time) {
 	for at := s.now.Add(-24 * time.Hour); at.Before(s.now.Add(-8 * time.Minute)); at = at.Add(s.pause(at)) {
 		times = append(times, at)
@@ -130,7 +130,7 @@ func (s *seeding) times() (times []time.Time) {
 	return times
 }
 
-// pause is how long it is to the next event: hours of work are busier.
+// pause returns the time until the next event. It is shorter during working hours.
 func (s *seeding) pause(at time.Time) time.Duration {
 	mean := 14 * time.Minute
 	if hour := at.UTC().Hour(); hour >= 7 && hour < 18 {
@@ -139,8 +139,8 @@ func (s *seeding) pause(at time.Time) time.Duration {
 	return time.Minute/2 + time.Duration(s.random.ExpFloat64()*float64(mean))
 }
 
-// round records the next attempt of whatever is due. What is not of the seed is
-// given back as it was.
+// round stores the next attempt of each due delivery. It releases deliveries that are not
+// part of the seed.
 func (s *seeding) round(ctx context.Context) (more bool, err error) {
 	claim, err := s.store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 2000, PerEndpoint: 2000, Lease: time.Minute})
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *seeding) round(ctx context.Context) (more bool, err error) {
 	return more, err
 }
 
-// record makes the attempt of that number the outcome.
+// record sets the outcome to the attempt with the given number.
 func (s *seeding) record(o *alotwebhook.Outcome, p *plan, number int) {
 	o.Attempt = p.attempts[number-1]
 	o.Attempt.Number = number
@@ -167,7 +167,7 @@ func (s *seeding) record(o *alotwebhook.Outcome, p *plan, number int) {
 	switch {
 	case o.Attempt.Reason == "":
 		o.State = alotwebhook.StateDelivered
-	case number < len(p.attempts): // at once: the next round records the next attempt
+	case number < len(p.attempts): // due at once, so that the next round stores the next attempt
 	case p.waits:
 		o.NextAttemptIn = time.Duration(2+s.random.IntN(8)) * time.Minute
 	default:
@@ -175,7 +175,7 @@ func (s *seeding) record(o *alotwebhook.Outcome, p *plan, number int) {
 	}
 }
 
-// plan makes up what becomes of a delivery.
+// plan makes up the course of a delivery.
 func (s *seeding) plan(c *customer, event alotwebhook.Event) {
 	p := &plan{endpointID: c.id}
 	s.plans[alotwebhook.DeliveryID(event.ID, c.id)] = p
@@ -204,12 +204,12 @@ func (s *seeding) success(c *customer, at time.Time) alotwebhook.Attempt {
 	}
 }
 
-// around varies a duration: mostly a little, at times a lot.
+// around varies a duration at random: mostly a little, sometimes a lot.
 func (s *seeding) around(d time.Duration) time.Duration {
 	return min(time.Duration(float64(d)*(0.7+0.4*s.random.ExpFloat64())), 15*time.Second)
 }
 
-// tally adds to the charts what a dispatcher would have counted.
+// tally stores the tallies that a dispatcher would have counted, for the charts.
 func (s *seeding) tally(ctx context.Context) error {
 	store, ok := s.store.(alotwebhook.Tallier)
 	if !ok {
@@ -233,7 +233,7 @@ var (
 	lastNames  = []string{"Adeyemi", "Berg", "Costa", "Dubois", "Eriksen", "Fischer", "Garcia", "Haddad", "Ivanova", "Smith"}
 )
 
-// event makes one up that happened at that time.
+// event makes up an event that happened at the given time.
 func (s *seeding) event(at time.Time) alotwebhook.Event {
 	s.events++
 	at = at.UTC().Truncate(time.Millisecond)
@@ -256,12 +256,12 @@ func (s *seeding) event(at time.Time) alotwebhook.Event {
 		e.Type = alotwebhook.EventAssessmentPublished
 		data = map[string]any{"assessmentId": data["assessmentId"], "status": "PUBLISHED"}
 	}
-	e.Data, _ = json.Marshal(data) // strings and numbers always encode
+	e.Data, _ = json.Marshal(data) // never fails for strings and numbers
 	return e
 }
 
-// typeID is an id of a time that is past, which alotwebhook.NewEvent does not
-// make: a UUIDv7 in the form that all ids have.
+// typeID returns an id with a time in the past: a UUIDv7 in the form of all ids.
+// alotwebhook.NewEvent makes ids of the present time only.
 func typeID(prefix string, at time.Time, random uint64) string {
 	var id [16]byte
 	binary.BigEndian.PutUint64(id[:8], uint64(at.UnixMilli())<<16|0x7000|random>>52)

@@ -8,21 +8,22 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// customer is an endpoint of the demonstration, and how it fares.
+// customer is an endpoint of the demonstration, with the behaviour of its receiver.
 type customer struct {
 	id, url, description string
 	types                []string
 	latency              time.Duration
-	trouble              float64               // share of the attempts that fail
-	failures             []alotwebhook.Attempt // how
-	failingSince         time.Time             // nothing but failures from then on
+	trouble              float64               // the share of attempts that fail
+	failures             []alotwebhook.Attempt // the ways in which they fail
+	failingSince         time.Time             // every attempt after that time fails
 	disabled             alotwebhook.DisabledReason
 	disabledAt           time.Time
 }
 
+// hears reports whether the endpoint subscribes to an event type.
 func (c *customer) hears(eventType string) bool { return slices.Contains(c.types, eventType) }
 
-// until is when attempts end.
+// until returns the time of the last attempt.
 func (c *customer) until(now time.Time) time.Time {
 	if c.disabled != "" {
 		return c.disabledAt
@@ -30,9 +31,9 @@ func (c *customer) until(now time.Time) time.Time {
 	return now
 }
 
-// demoCustomers are the endpoints. Those that are enabled are this program's
-// own: whatever is sent to them stays on loopback. The names of the others do not
-// exist anywhere.
+// demoCustomers returns the endpoints. The URLs of the enabled ones belong to this program,
+// so that their requests stay on loopback. The host names of the others are reserved ones,
+// which do not exist.
 func demoCustomers(address string, now time.Time) []customer {
 	completed, invited := alotwebhook.EventCandidateCompleted, alotwebhook.EventCandidateInvited
 	disqualified, published := alotwebhook.EventCandidateDisqualified, alotwebhook.EventAssessmentPublished
@@ -67,7 +68,7 @@ func demoCustomers(address string, now time.Time) []customer {
 	}
 }
 
-// How attempts fail, in the words of a dispatcher.
+// These attempts fail in different ways. Their details have the words of the dispatcher.
 var (
 	broken = alotwebhook.Attempt{
 		StatusCode: http.StatusInternalServerError, Reason: alotwebhook.ReasonStatus, Detail: "answered 500 Internal Server Error",

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// browser has a session of the organization.
+// browser returns an HTTP client with a session of the organization.
 func (p *process) browser(organization string) *http.Client {
 	p.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -32,7 +32,7 @@ func (p *process) page(b *http.Client, path string) string {
 	return string(text)
 }
 
-func TestThereIsADayOfHistoryToLookAt(t *testing.T) {
+func TestHistoryIsSeeded(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store string) {
 		p := launch(t, "-dev", "-store", store)
@@ -51,11 +51,11 @@ func TestThereIsADayOfHistoryToLookAt(t *testing.T) {
 	})
 }
 
-func TestTheDayIsNotRepeated(t *testing.T) {
+func TestHistoryIsSeededOnce(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store string) {
 		if store == "memory" {
-			t.Skip("memory keeps nothing, as it says")
+			t.Skip("memory does not outlive the process")
 		}
 		first := launch(t, "-dev", "-store", store)
 		before := first.endpoints()
@@ -65,7 +65,7 @@ func TestTheDayIsNotRepeated(t *testing.T) {
 	})
 }
 
-// endpoints are the ids of those of the demonstration.
+// endpoints returns the ids of the demonstration's endpoints.
 func (p *process) endpoints() (ids []string) {
 	p.t.Helper()
 	status, list := p.as(demo).do("GET", "/v1/webhooks", "")
@@ -76,7 +76,7 @@ func (p *process) endpoints() (ids []string) {
 	return ids
 }
 
-func TestThePagesTakeASessionAndTheAPIDoesNot(t *testing.T) {
+func TestOnlyThePagesAcceptASession(t *testing.T) {
 	t.Parallel()
 	p := launch(t, "-dev")
 	b := p.browser(demo)
@@ -94,7 +94,7 @@ func TestThePagesTakeASessionAndTheAPIDoesNot(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, res.StatusCode)
 }
 
-func TestNothingOfTheDemonstrationIsThereInProduction(t *testing.T) {
+func TestProductionHasNoDemonstration(t *testing.T) {
 	t.Parallel()
 	p := launch(t)
 	for _, path := range []string{"/dev/login?organization=org_demo", "/dev/token?organization=org_demo", "/dev/receiver/ats"} {

@@ -13,8 +13,8 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
-// sqliteDatabase keeps the candidates and the store's tables in one file, on
-// one handle.
+// sqliteDatabase keeps the candidates and the store's tables in one file, through one
+// handle.
 type sqliteDatabase struct {
 	db     *sql.DB
 	events *sqlite.Store
@@ -42,7 +42,7 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 	}
 	dsn := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(10000)", "synchronous(FULL)"},
-		"_txlock": {"immediate"}, // a transaction waits at its beginning, rather than failing in its middle
+		"_txlock": {"immediate"}, // a transaction takes the write lock, and waits for it, when it begins
 	}.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
@@ -58,8 +58,8 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 	return &sqliteDatabase{db, events}, nil
 }
 
-// create makes the file, if need be, so that only its owner can read it: SQLite
-// itself would let everybody.
+// create creates the file, if it does not exist, so that only its owner can read it. SQLite
+// would create a file that everybody can read.
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *sqliteDatabase) inTransaction(ctx context.Context, fn func(transaction)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() // does nothing once committed
+	defer tx.Rollback() // does nothing after a commit
 	if err := fn(sqliteTransaction{s.events.Tx(tx), tx}); err != nil {
 		return err
 	}

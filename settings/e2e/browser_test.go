@@ -167,9 +167,9 @@ func (b *tab) choose(selector, text string) {
 	b.do(chromedp.Focus(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// text returns the text that the page shows.
+// text returns the text that the page shows once all of it is there.
 func (b *tab) text() string {
-	return b.value(`document.body?.innerText ?? ""`)
+	return b.becomes(`document.readyState === "complete" ? document.body.innerText : ""`, func(text string) bool { return text != "" })
 }
 
 // value is that of an expression now, and nothing between two pages.
@@ -193,7 +193,7 @@ func (b *tab) becomes(expression string, wanted func(value string) bool) (value 
 			return value
 		}
 	}
-	require.Fail(b.t, "it did not become what is wanted", "%s is %q in:\n%s", expression, value, b.text())
+	require.Fail(b.t, "it did not become what is wanted", "%s is %q on %s", expression, value, run(b, chromedp.Location()))
 	return ""
 }
 

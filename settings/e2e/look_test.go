@@ -14,7 +14,8 @@ import (
 )
 
 // monolith starts examples/monolith with a day of history. It returns its address, and
-// the address that signs a visitor in.
+// the address that signs a visitor in. Pending deliveries stay pending: they are tried
+// again after a day, in vain.
 func monolith(t testing.TB) (address, login string) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "monolith")
@@ -22,7 +23,7 @@ func monolith(t testing.TB) (address, login string) {
 	build.Dir = filepath.Join("..", "..", "examples")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
-	cmd := exec.Command(program, "-dev", "-addr", "127.0.0.1:0")
+	cmd := exec.Command(program, "-dev", "-addr", "127.0.0.1:0", "-retries", "24h,24h,24h,24h,24h")
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())

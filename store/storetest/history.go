@@ -38,7 +38,7 @@ func historyEvent(t *trial) {
 	require.Equal(t, event, got)
 }
 
-// The settings pages and the API answer 404 because of this error.
+// The settings pages and the API respond with 404 because of this error.
 func historyDeliveryNotFound(t *trial) {
 	e := t.endpoint("org_1", completed)
 	_, err := t.store.Delivery(t.ctx(), alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID))

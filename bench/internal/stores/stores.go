@@ -1,5 +1,5 @@
-// Package stores opens the stores that the benchmarks measure: new and empty,
-// and gone when they are closed.
+// Package stores opens the stores that the benchmarks measure. They are empty at first, and
+// are removed when they are closed.
 package stores
 
 import (
@@ -20,30 +20,30 @@ import (
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
-// Names returns what [New] knows.
+// Names returns the names that [New] accepts.
 func Names() []string { return []string{"memory", "postgres", "sqlite"} }
 
 // Store is a store to measure.
 type Store struct {
 	alotwebhook.Store
-	// Place is where other processes find it; zero in memory.
+	// Place is where other processes find the store; zero for one in memory.
 	Place Place
 	close func() error
 }
 
-// Close closes the store and removes what it kept.
+// Close closes the store and removes its data.
 func (s *Store) Close() error { return s.close() }
 
-// Place is where a store is.
+// Place says where a store is.
 type Place struct {
 	Kind   string // "sqlite" or "postgres"
 	At     string // a path, or a connection string
-	Schema string // of PostgreSQL
-	Notify bool   // whether processes tell each other, in PostgreSQL
+	Schema string // in PostgreSQL
+	Notify bool   // in PostgreSQL, whether processes notify each other
 }
 
-// New makes an empty store. PostgreSQL is the server of ALOT_TEST_POSTGRES, or
-// a temporary one with fsync on.
+// New returns an empty store. For PostgreSQL it uses the server in ALOT_TEST_POSTGRES or, if
+// that is not set, a temporary one with fsync on.
 func New(ctx context.Context, name string) (*Store, error) {
 	switch name {
 	case "memory":
@@ -72,7 +72,8 @@ func New(ctx context.Context, name string) (*Store, error) {
 	return nil, fmt.Errorf("unknown store %q", name)
 }
 
-// Open opens a store that is there, or is to be; cleanUp is done after it is closed.
+// Open opens the store at a place, and creates it if it does not exist. Close calls cleanUp
+// at its end.
 func Open(ctx context.Context, p Place, cleanUp func() error) (*Store, error) {
 	switch p.Kind {
 	case "sqlite":
@@ -99,8 +100,8 @@ func Open(ctx context.Context, p Place, cleanUp func() error) (*Store, error) {
 	return nil, fmt.Errorf("no store at %+v", p)
 }
 
-// Pin has a transaction of another session keep PostgreSQL's state of now, until
-// unpin is called.
+// Pin begins a transaction in another session of PostgreSQL. Its snapshot keeps every row
+// that exists now, even when it is deleted, until unpin is called.
 func (s *Store) Pin(ctx context.Context) (unpin func() error, err error) {
 	conn, err := pgx.Connect(ctx, s.Place.At)
 	if err != nil {
