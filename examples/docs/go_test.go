@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,13 +39,13 @@ func TestGoBlocksCompile(t *testing.T) {
 	files := token.NewFileSet()
 	var sources []source
 	for _, b := range blocks(t, "go") {
-		formatted, err := format.Source([]byte(b.text))
-		require.NoError(t, err, "%v", b)
-		require.Equal(t, string(formatted), b.text, "%v is not as gofmt writes it", b)
 		if from := b.attributes["from"]; from != "" {
 			requireQuotation(t, b, from)
 			continue
 		}
+		formatted, err := format.Source([]byte(b.text))
+		require.NoError(t, err, "%v", b)
+		require.Equal(t, string(formatted), b.text, "%v is not as gofmt writes it", b)
 		sources = append(sources, parse(t, files, b))
 	}
 	require.NotEmpty(t, sources)
@@ -134,3 +135,25 @@ func unindented(text string) string {
 	}
 	return strings.Join(lines, "\n")
 }
+
+// TestTablesOfCodeAreQuotations: what a row of a table that begins with a link to a
+// Go file shows of its code stands in that file.
+func TestTablesOfCodeAreQuotations(t *testing.T) {
+	t.Parallel()
+	rows := 0
+	for _, file := range documents(t) {
+		for _, row := range codeRow.FindAllStringSubmatch(prose(t, file), -1) {
+			target := filepath.Join(filepath.Dir(file), row[1])
+			for _, code := range inlineCode.FindAllStringSubmatch(row[2], -1) {
+				require.Contains(t, read(t, target), code[1], "%s says that it stands in %s", file, target)
+			}
+			rows++
+		}
+	}
+	require.Positive(t, rows)
+}
+
+var (
+	codeRow    = regexp.MustCompile(`(?m)^\| \[[^]]+\]\(([^)]+\.go)\)(.*)$`)
+	inlineCode = regexp.MustCompile("`([^`]+)`")
+)
