@@ -178,7 +178,7 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 		a.Reason, a.Detail = classify(err)
 	} else {
 		a.StatusCode = resp.StatusCode
-		r.retryAfter = retryAfter(resp.Header, start)
+		r.retryAfter = wire.RetryAfter(resp.Header, start)
 		a.Reason, a.Detail = judge(a.StatusCode)
 		var whole bool
 		if a.ResponseBody, whole = s.readBody(resp, cancel); !whole {

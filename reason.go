@@ -1,10 +1,7 @@
 package alotwebhook
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
 	"net"
@@ -74,7 +71,7 @@ func classify(err error) (FailureReason, string) {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, wsaECONNREFUSED):
 		return ReasonConnectionRefused, "nothing accepts connections at that host and port"
 	}
-	if detail, ok := tlsDetail(err); ok {
+	if detail, ok := wire.ExplainTLS(err); ok {
 		return ReasonTLS, detail
 	}
 	switch text := err.Error(); {
@@ -101,54 +98,6 @@ const (
 	wsaECONNRESET   = syscall.Errno(10054)
 	wsaECONNREFUSED = syscall.Errno(10061)
 )
-
-// The alerts of TLS that name their cause. Source: RFC 8446, section 6.2, and RFC 7301.
-const (
-	alertHandshakeFailure      = tls.AlertError(40)
-	alertProtocolVersion       = tls.AlertError(70)
-	alertUnrecognizedName      = tls.AlertError(112)
-	alertNoApplicationProtocol = tls.AlertError(120)
-)
-
-var alertDetails = map[tls.AlertError]string{
-	alertHandshakeFailure:      "there is no cipher suite in common; TLS 1.3, or TLS 1.2 with ECDHE, is needed",
-	alertProtocolVersion:       "there is no TLS version in common; TLS 1.2 or later is needed",
-	alertUnrecognizedName:      "the server has no site for this host name",
-	alertNoApplicationProtocol: "the server does not offer HTTP/1.1",
-}
-
-// tlsDetail returns a sentence about a failure of TLS; ok is false for every other error.
-func tlsDetail(err error) (detail string, ok bool) {
-	var (
-		verification *tls.CertificateVerificationError
-		header       tls.RecordHeaderError
-		alert        tls.AlertError
-		host         x509.HostnameError
-		authority    x509.UnknownAuthorityError
-		invalid      x509.CertificateInvalidError
-	)
-	switch {
-	case errors.Is(err, wire.ErrClientCertificate):
-		return "the server demands a client certificate, and none is sent", true
-	case errors.As(err, &host):
-		return "the certificate is for another host name", true
-	case errors.As(err, &authority):
-		return "the certificate is signed by an unknown authority; is an intermediate certificate missing?", true
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate has expired or is not yet valid", true
-	case errors.As(err, &verification), errors.As(err, &invalid):
-		return "the certificate is not valid", true
-	case errors.As(err, &header):
-		return "the server did not speak TLS; is this a plain http port?", true
-	case errors.As(err, &alert):
-		return cmp.Or(alertDetails[alert], "the TLS handshake failed: "+strings.TrimPrefix(alert.Error(), "tls: ")), true
-	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"):
-		return alertDetails[alertProtocolVersion], true
-	case strings.Contains(err.Error(), "tls: "):
-		return "the TLS handshake failed", true
-	}
-	return "", false
-}
 
 // maxDetail is the longest Attempt.Detail, in bytes.
 const maxDetail = 256

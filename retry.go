@@ -3,9 +3,7 @@ package alotwebhook
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -113,26 +111,6 @@ func (p RetryPolicy) wait(try int) (d time.Duration, ok bool) {
 		}
 	}
 	return max(d, 0), true
-}
-
-// maxRetryAfter is the longest wait that a receiver can ask for. A longer one is cut to it.
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter returns the wait that a Retry-After header asks for, in seconds or as a date
-// (RFC 9110, section 10.2.3). It returns 0 for a header that is absent or malformed, and
-// for a date in the past.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	v := h.Get("Retry-After")
-	if v == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, min(at.Sub(now), maxRetryAfter))
-	}
-	return 0
 }
 
 // next returns the state of a delivery after an attempt and, if that is pending, the wait

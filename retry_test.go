@@ -118,7 +118,8 @@ func TestRetryAfter(t *testing.T) {
 		"a date in the past":            {503, func() string { return "Fri, 01 Jan 1999 00:00:00 GMT" }, 24 * time.Second, 36 * time.Second},
 		"garbage":                       {429, func() string { return "soon" }, 24 * time.Second, 36 * time.Second},
 		"negative":                      {429, func() string { return "-5" }, 24 * time.Second, 36 * time.Second},
-		"more than an integer can hold": {429, func() string { return "99999999999999999999" }, 24 * time.Second, 36 * time.Second},
+		"a fraction":                    {429, func() string { return "3599.5" }, time.Hour, time.Hour},
+		"more than an integer can hold": {429, func() string { return "99999999999999999999" }, 24 * time.Hour, 24 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -128,7 +128,8 @@ func (c *conn) send(r *request) error {
 	return nil
 }
 
-// sent reports whether the whole request was written.
+// sent reports whether the whole request was written. It leaves the writer a moment to
+// say so: the response may be here before it.
 func (c *conn) sent() bool {
 	if c.writing == nil {
 		return true
@@ -136,10 +137,12 @@ func (c *conn) sent() bool {
 	select {
 	case <-c.writing:
 		return true
-	default:
+	case <-time.After(writerPatience):
 		return false
 	}
 }
+
+const writerPatience = 100 * time.Millisecond
 
 // noResponse is an error before any byte of a response.
 type noResponse struct{ error }
@@ -243,7 +246,7 @@ func (b *body) end(keep bool) {
 	b.ended = true
 	c := b.conn
 	// Once the context has ended, its deadline is on the connection.
-	keep = b.stop() && keep && c.sent() && c.in.Buffered() == 0
+	keep = b.stop() && keep && c.in.Buffered() == 0 && c.sent()
 	if c.in != nil {
 		c.in.Reset(nil)
 		readers.Put(c.in)

@@ -97,6 +97,9 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 		}
 	}
 	for len(claimed) < c.Limit {
+		if err := s.meetStrangers(ctx, c); err != nil {
+			return claimed, err
+		}
 		picks := s.lanes.pick(c, c.Limit-len(claimed), taken)
 		if len(picks) == 0 {
 			if surveyed || !s.lanes.surveyPays(len(claimed) == 0) {
@@ -120,6 +123,33 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 		}
 	}
 	return claimed, nil
+}
+
+// meetStrangers finds out whose the lanes are that nothing was claimed of yet. It matters
+// only while an organization is withheld.
+func (s *Store) meetStrangers(ctx context.Context, c alotwebhook.ClaimRequest) error {
+	if len(c.Withheld) == 0 {
+		return nil
+	}
+	keys := s.lanes.strangers()
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.read(ctx, step{
+		sql:  `SELECT key, organization_id FROM {s}.endpoints WHERE key = ANY ($1::bigint[])`,
+		args: []any{keys},
+		rows: func(rows pgx.Rows) error {
+			for rows.Next() {
+				var key int64
+				var organization string
+				if err := rows.Scan(&key, &organization); err != nil {
+					return err
+				}
+				s.lanes.belongs(key, organization)
+			}
+			return rows.Err()
+		},
+	})
 }
 
 // claimPicks is one round of a claim: one transaction of two round trips. The
@@ -268,7 +298,7 @@ func (s *Store) settlePicks(picks []pick, rows []row, now, until time.Time, take
 	for _, p := range picks {
 		g := by[p.lane.key]
 		if cached, ok := s.endpoints[p.lane.key]; ok {
-			s.lanes.belongs(p.lane, cached.endpoint.OrganizationID)
+			s.lanes.belongs(p.lane.key, cached.endpoint.OrganizationID)
 		}
 		s.lanes.settle(p, g.n, g.last, now, until)
 	}

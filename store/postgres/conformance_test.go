@@ -150,6 +150,9 @@ func (e *eight) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (all alot
 		}
 		all.NextIn = more.NextIn
 		for _, d := range more.Deliveries {
+			if _, listed := busy[d.Endpoint.ID]; !listed {
+				busy[d.Endpoint.ID] = c.PerEndpoint - c.Free(d.Endpoint.ID, "")
+			}
 			busy[d.Endpoint.ID]++
 		}
 		c.Limit -= len(more.Deliveries)

@@ -196,11 +196,27 @@ func (ls *lanes) wake(now time.Time) {
 	}
 }
 
-// belongs notes whose a lane's endpoint is.
-func (ls *lanes) belongs(l *lane, organization string) {
+// belongs notes whose the endpoint with that key is.
+func (ls *lanes) belongs(key int64, organization string) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	l.organization = organization
+	if l := ls.byKey[key]; l != nil {
+		l.organization = organization
+	}
+}
+
+// strangers returns the keys of the lanes with a turn of which it is not known whose they
+// are.
+func (ls *lanes) strangers() (keys []int64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.wake(time.Now())
+	for e := ls.turns.Front(); e != nil; e = e.Next() {
+		if l := e.Value.(*lane); l.organization == "" {
+			keys = append(keys, l.key)
+		}
+	}
+	return keys
 }
 
 // settle notes what a pick gave: n deliveries, the last of which stood at last.

@@ -79,18 +79,43 @@ func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err e
 	for repeat := 0; ; repeat++ {
 		err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 			err := fn(conn)
-			if err != nil && conn.Conn().PgConn().TxStatus() != 'I' {
-				// Without this the pool would close the connection.
-				rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-				defer cancel()
-				_, _ = conn.Exec(rollback, `ROLLBACK`)
+			if err != nil {
+				s.recover(ctx, conn.Conn(), err)
 			}
 			return err
 		})
+		if takesNoWrites(err) {
+			s.pool.Reset() // its other connections may lead to the same server
+		}
 		if repeat == maxRepeats || !lostRace(err) {
 			return err
 		}
 	}
+}
+
+// recover leaves a connection fit for the pool after an error, or closes it.
+func (s *Store) recover(ctx context.Context, conn *pgx.Conn, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	switch {
+	case takesNoWrites(err):
+		_ = conn.Close(ctx)
+	case conn.PgConn().TxStatus() != 'I':
+		// Without this the pool would close the connection.
+		_, _ = conn.Exec(ctx, `ROLLBACK`)
+	}
+}
+
+// takesNoWrites reports whether the server refuses every write: it is a standby, or was
+// made read-only. After a fail-over, connections that were kept lead to such a server for
+// as long as they live, while a new one finds the primary.
+func takesNoWrites(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return false
+	}
+	const readOnlyTransaction, notSupported = "25006", "0A000"
+	return pg.Code == readOnlyTransaction || pg.Code == notSupported && strings.Contains(pg.Message, "recovery")
 }
 
 func lostRace(err error) bool {

@@ -104,6 +104,22 @@ func (s busyIgnored) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alo
 	return s.Store.Claim(ctx, c)
 }
 
+// unlistedIgnored gives endpoints that Busy lacks all of their slots.
+type unlistedIgnored struct{ alotwebhook.Store }
+
+func (s unlistedIgnored) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	c.Unlisted = 0
+	return s.Store.Claim(ctx, c)
+}
+
+// withheldIgnored claims for every organization.
+type withheldIgnored struct{ alotwebhook.Store }
+
+func (s withheldIgnored) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	c.Withheld = nil
+	return s.Store.Claim(ctx, c)
+}
+
 // newestFirst claims the newest delivery first.
 type newestFirst struct{ alotwebhook.Store }
 

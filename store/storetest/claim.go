@@ -12,9 +12,11 @@ import (
 var claimRules = []rule{
 	{"CarriesAll", "A claim has everything that an attempt needs: ids, type, payload, endpoint with its secrets, and a token that is not 0.", carriesAll},
 	{"Limit", "A claim returns at most Limit deliveries.", claimLimit},
-	{"PerEndpoint", "A claim returns at most PerEndpoint − Busy[id] deliveries of an endpoint.", claimPerEndpoint},
+	{"PerEndpoint", "A claim returns at most PerEndpoint − Busy[id] deliveries of an endpoint that Busy names.", claimPerEndpoint},
 	{"BusyExcludes", "If Busy[id] is PerEndpoint or more, a claim returns no deliveries of the endpoint.", busyExcludes},
 	{"BusyUnknown", "Busy may name endpoints without due deliveries, and deleted ones.", busyUnknown},
+	{"Unlisted", "A claim returns at most Unlisted deliveries of an endpoint that Busy lacks, and none if that is negative.", unlistedEndpoints},
+	{"Withheld", "A claim returns no deliveries of the endpoints of a withheld organization, and hides nobody behind them.", withheldOrganizations},
 	{"OldestFirst", "The deliveries of an endpoint are claimed in the order of their due times.", oldestFirst},
 	{"OldestFirstWithRetries", "The deliveries of an endpoint are claimed in the order of their due times, retries included.", oldestFirstWithRetries},
 	{"NotDisabled", "A claim returns no deliveries of disabled endpoints.", notDisabled},
@@ -41,6 +43,37 @@ func carriesAll(t *trial) {
 		EventID: event.ID, EventType: completed, Payload: event.Payload(), Endpoint: c.Endpoint,
 	}, c)
 	requireSameEndpoint(t, e, *c.Endpoint)
+}
+
+// An endpoint that nothing is known of begins with a few attempts at once. When slots are
+// scarce, it gets none.
+func unlistedEndpoints(t *trial) {
+	a, b, c := t.endpoint("org_1", completed), t.endpoint("org_1", completed), t.endpoint("org_1", completed)
+	t.enqueue(newEvents(t, "org_1", completed, 10)...)
+	request := alotwebhook.ClaimRequest{Limit: 100, PerEndpoint: 4, Busy: map[string]int{a.ID: 1}, Unlisted: 2}
+	require.Equal(t, map[string]int{a.ID: 3, b.ID: 2, c.ID: 2}, perEndpoint(t.claimAs(request).Deliveries))
+	request.Unlisted = -1
+	require.Equal(t, map[string]int{a.ID: 3}, perEndpoint(t.claimAs(request).Deliveries))
+	request.Unlisted = 0
+	require.Equal(t, map[string]int{a.ID: 3, b.ID: 4, c.ID: 4}, perEndpoint(t.claimAs(request).Deliveries), "0 stands for PerEndpoint")
+}
+
+// An organization with many slow receivers must not keep the others waiting, however many
+// endpoints it has. A store may learn an endpoint's organization by claiming: so each has
+// been claimed from before.
+func withheldOrganizations(t *trial) {
+	for range 40 {
+		t.endpoint("org_slow", completed)
+	}
+	t.enqueue(newEvents(t, "org_slow", completed, 10)...)
+	other := t.endpoint("org_other", completed)
+	t.enqueue(newEvents(t, "org_other", completed, 5)...)
+	require.Len(t, perEndpoint(t.claimAs(alotwebhook.ClaimRequest{Limit: 100, PerEndpoint: 1}).Deliveries), 41)
+
+	withheld := alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 100, Withheld: map[string]bool{"org_slow": true, "org_gone": true}}
+	require.Equal(t, map[string]int{other.ID: 4}, perEndpoint(t.claimAs(withheld).Deliveries))
+	require.Empty(t, t.claimAs(withheld).Deliveries)
+	require.Len(t, t.claim(1000), 40*9, "they come once the organization is withheld no more")
 }
 
 // Limit is the number of free slots. A delivery beyond it would wait in memory while its

@@ -47,6 +47,14 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return busyIgnored{s} },
 		[]string{"Claim/PerEndpoint", "Claim/BusyExcludes", "Fairness/BusyHidesNobody"},
 	},
+	"UnlistedIgnored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return unlistedIgnored{s} },
+		[]string{"Claim/Unlisted"},
+	},
+	"WithheldIgnored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return withheldIgnored{s} },
+		[]string{"Claim/Withheld"},
+	},
 	"NewestFirst": {
 		func(s alotwebhook.Store) alotwebhook.Store { return newestFirst{s} },
 		[]string{"Claim/OldestFirst"},
