@@ -11,14 +11,16 @@ import (
 // the lanes up to date with them. By surveys, a process hears of deliveries that
 // others have emitted, released or redelivered, or left leased when they ended.
 
+// cheapSurvey is how long a survey takes at most that is cheap, on a busy machine
+// too. It is a variable for the tests alone.
+var cheapSurvey = 250 * time.Millisecond
+
 const (
 	// A claim that would return nothing surveys the queue first as long as that is
 	// cheap: the last survey met at most fewEndpoints, which takes about 3 ms, and
-	// took at most cheapSurvey, also on a busy machine. Otherwise surveys take at
-	// most one part in surveyShare of the time, but one begins every
-	// maxSurveyInterval at least.
+	// took at most cheapSurvey. Otherwise surveys take at most one part in surveyShare
+	// of the time, but one begins every maxSurveyInterval at least.
 	fewEndpoints      = 1000
-	cheapSurvey       = 250 * time.Millisecond
 	surveyShare       = 20
 	maxSurveyInterval = 30 * time.Second
 	// A survey reads pages of at most maxPageSize endpoints, and smaller ones where

@@ -16,7 +16,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	var cl *claim
 	err := s.submit(&job{
 		ctx:   ctx,
-		doing: "claim",
+		doing: "claim deliveries",
 		run: func(t *txn) error {
 			cl = &claim{txn: t, ClaimRequest: c, turn: s.turn, token: newToken()}
 			return cl.run()

@@ -17,7 +17,7 @@ const defaultPage = 100
 
 // PutEndpoint implements [alotwebhook.Endpoints].
 func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
-	return s.write(ctx, "put endpoint", func(t *txn) error {
+	return s.write(ctx, "store an endpoint", func(t *txn) error {
 		var ref, version int64
 		err := t.one(liveEndpoint, e.ID)(&ref, &version)
 		missing := errors.Is(err, sql.ErrNoRows)
@@ -118,7 +118,7 @@ func optional(micros sql.NullInt64) time.Time {
 
 // Endpoint implements [alotwebhook.Endpoints].
 func (s *Store) Endpoint(ctx context.Context, id string) (e alotwebhook.Endpoint, err error) {
-	err = s.read(ctx, "read endpoint", func(t *txn) error {
+	err = s.read(ctx, "read an endpoint", func(t *txn) error {
 		e, err = scanEndpoint(t.one("SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE id = ? AND deleted_at IS NULL", id))
 		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("endpoint", id)
@@ -162,7 +162,7 @@ const chunk = 1000
 // that opens the database does the rest.
 func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	var ref int64
-	err := s.write(ctx, "delete endpoint", func(t *txn) error {
+	err := s.write(ctx, "delete an endpoint", func(t *txn) error {
 		var version int64
 		err := t.one(liveEndpoint, id)(&ref, &version)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -213,7 +213,7 @@ func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
 // deleted without coming to the end of them.
 func (s *Store) failOrphans(ctx context.Context) error {
 	var refs []int64
-	err := s.read(ctx, "look for unfinished deletions", func(t *txn) error {
+	err := s.read(ctx, "find unfinished deletions", func(t *txn) error {
 		return t.each(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
 			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`, nil, func(scan func(...any) error) error {
 			var ref int64

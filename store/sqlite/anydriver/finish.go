@@ -31,7 +31,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 		return err
 	}
 	for range 2 {
-		err = s.submit(&job{ctx: ctx, doing: "finish", run: run, committed: func() { s.forget(done) }, done: make(chan struct{})})
+		err = s.submit(&job{ctx: ctx, doing: "record outcomes", run: run, committed: func() { s.forget(done) }, done: make(chan struct{})})
 		if !errors.Is(err, errOvertaken) {
 			break
 		}
@@ -44,7 +44,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 
 // errOvertaken says that a row is not any more as the store remembered it. Finish
 // repeats its work then, so that no caller meets this error.
-var errOvertaken = sayf("finish: a delivery was claimed by another process meanwhile; finish again")
+var errOvertaken = sayf("record outcomes: a delivery was claimed by another process meanwhile; record them again")
 
 // forget drops rows that the store has remembered.
 func (s *Store) forget(keys []key) {

@@ -15,7 +15,7 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 	if !ok {
 		return e, notFound("event", id)
 	}
-	err = s.read(ctx, "read event", func(t *txn) error {
+	err = s.read(ctx, "read an event", func(t *txn) error {
 		var happened int64
 		var payload []byte
 		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload
@@ -78,7 +78,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (d alotwebhook.Delivery
 	if !ok {
 		return d, notFound("delivery", id)
 	}
-	err = s.read(ctx, "read delivery", func(t *txn) error {
+	err = s.read(ctx, "read a delivery", func(t *txn) error {
 		var history string
 		_, d, history, err = scanDelivery(t.one(fill(unfinishedRows, "q.history", "?"), k[:]))
 		if errors.Is(err, sql.ErrNoRows) {

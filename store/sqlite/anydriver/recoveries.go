@@ -12,7 +12,7 @@ import (
 
 // PutRecovery implements [alotwebhook.Endpoints].
 func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
-	return s.write(ctx, "put recovery", func(t *txn) error {
+	return s.write(ctx, "store a recovery", func(t *txn) error {
 		var version int64
 		err := t.one("SELECT version FROM alotwebhook_recoveries WHERE endpoint = ?", r.EndpointID)(&version)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
