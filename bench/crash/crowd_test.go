@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -106,6 +107,22 @@ func (p *process) logged(text string) (n int) {
 	defer p.crowd.mu.Unlock()
 	for _, line := range p.log {
 		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// tooSlow is how stores say that a machine was too slow for what they bound by
+// time: no sign that the database was away.
+var tooSlow = regexp.MustCompile(`holds the write lock|deadline exceeded|slower than 10 seconds`)
+
+// failures counts how often the child said that its store was away.
+func (p *process) failures() (n int) {
+	p.crowd.mu.Lock()
+	defer p.crowd.mu.Unlock()
+	for _, line := range p.log {
+		if strings.Contains(line, "the store fails") && !tooSlow.MatchString(line) {
 			n++
 		}
 	}

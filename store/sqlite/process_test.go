@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -69,7 +70,11 @@ func childDrain(path string) error {
 func drain(s alotwebhook.Store, had func(id string)) error {
 	ctx := context.Background()
 	for {
-		r, err := s.Claim(ctx, alotwebhook.ClaimRequest{Limit: 20, PerEndpoint: 20, Lease: 1 << 40})
+		var r alotwebhook.ClaimResult
+		err := persist(func() (err error) {
+			r, err = s.Claim(ctx, alotwebhook.ClaimRequest{Limit: 20, PerEndpoint: 20, Lease: time.Hour})
+			return err
+		})
 		if err != nil || len(r.Deliveries) == 0 {
 			return err
 		}
@@ -79,12 +84,27 @@ func drain(s alotwebhook.Store, had func(id string)) error {
 			outcomes = append(outcomes, alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateDelivered,
 				Attempt: alotwebhook.Attempt{Number: c.Attempt, StatusCode: 204}})
 		}
-		lost, err := s.Finish(ctx, outcomes)
+		var lost []string
+		err = persist(func() (err error) {
+			lost, err = s.Finish(ctx, outcomes)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		if len(lost) > 0 {
 			return fmt.Errorf("lost %v", lost)
+		}
+	}
+}
+
+// persist repeats, as a dispatcher does, what the store gave up because others
+// write all the time: on a slow machine they may do so for longer than it waits.
+func persist(call func() error) error {
+	for deadline := time.Now().Add(patience); ; {
+		err := call()
+		if err == nil || !strings.Contains(err.Error(), "holds the write lock") || time.Now().After(deadline) {
+			return err
 		}
 	}
 }
@@ -137,7 +157,7 @@ func childEmit(path string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.Enqueue(context.Background(), []alotwebhook.Event{event}); err != nil {
+		if err := persist(func() error { return s.Enqueue(context.Background(), []alotwebhook.Event{event}) }); err != nil {
 			return err
 		}
 		fmt.Println(event.ID)
