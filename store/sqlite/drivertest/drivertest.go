@@ -37,6 +37,9 @@ type Driver struct {
 func Run(t *testing.T, d Driver) {
 	t.Run("Contract", func(t *testing.T) {
 		t.Parallel()
+		if raceDetector {
+			t.Skip("too slow under the race detector; .ci/run runs it without")
+		}
 		storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return newStore(tb, d.open(tb, d.DSN(newPath(tb)))) })
 	})
 	t.Run("Transaction", d.transaction)
