@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/slots"
+	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/wire"
 )
 
@@ -304,13 +305,7 @@ func (s *sender) readBody(resp *http.Response, giveUp func()) (kept string, whol
 	if err == nil {
 		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-keep.Len())+1)
 	}
-	return storable(keep.String()), err == nil || err == io.EOF
-}
-
-// storable returns text that every store takes: UTF-8, and no NUL, which PostgreSQL's
-// text does not hold. Each byte that is neither becomes U+FFFD.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	return text.Storable(keep.String()), err == nil || err == io.EOF
 }
 
 // addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is

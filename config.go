@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // Config says how a [Dispatcher] works. Nil, and every zero field, stands for the
@@ -48,7 +49,7 @@ type Config struct {
 	InFlightPerEndpoint int
 
 	// Waiting is how many further attempts may be under way to receivers that take
-	// long: after 50 ms an attempt leaves its place among InFlight to the next one. An
+	// long: after 20 ms an attempt leaves its place among InFlight to the next one. An
 	// organization gets no more attempts while it has as many under way as there is
 	// room left for all others. A waiting attempt takes about 20 KiB of memory, 40 KiB
 	// over https, and a connection. At most 100,000; with a negative value for none,
@@ -241,7 +242,7 @@ func (c *Config) check() error {
 	if err := checkEventTypes(c.EventTypes); err != nil {
 		return err
 	}
-	if !printableASCII(c.UserAgent) {
+	if !text.IsPrintableASCII(c.UserAgent) {
 		return &FieldError{Field: "UserAgent", Problem: "has characters that a header cannot carry; use printable ASCII"}
 	}
 	if err := c.checkRanges(); err != nil {
@@ -300,13 +301,4 @@ func (c *Config) checkRanges() error {
 		}
 	}
 	return nil
-}
-
-func printableASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] > 0x7e {
-			return false
-		}
-	}
-	return true
 }

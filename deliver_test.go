@@ -129,6 +129,30 @@ func (w *world) endpoint(t testing.TB, host string, types ...string) alotwebhook
 	return e
 }
 
+// endpointOf registers an endpoint of an organization.
+func (w *world) endpointOf(t testing.TB, organization, host string) {
+	t.Helper()
+	_, err := w.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: organization, URL: "https://" + host + "/hook", EventTypes: []string{"candidate.completed"}, Secret: "a secret of some length",
+	})
+	require.NoError(t, err)
+}
+
+// emitTo emits an event of an organization.
+func (w *world) emitTo(t testing.TB, organization string) alotwebhook.Event {
+	t.Helper()
+	event, err := alotwebhook.NewEvent("candidate.completed", organization, json.RawMessage(`{"score":82}`))
+	require.NoError(t, err)
+	require.NoError(t, w.Emit(t.Context(), event))
+	return event
+}
+
+// bodyOf reads the body of a request.
+func bodyOf(r *http.Request) []byte {
+	body, _ := io.ReadAll(r.Body)
+	return body
+}
+
 func newEvent(t testing.TB) alotwebhook.Event {
 	t.Helper()
 	e, err := alotwebhook.NewEvent("candidate.completed", "org_1", json.RawMessage(`{"score":82}`))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 const (
@@ -259,7 +260,7 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 			return err
 		}
 	}
-	if len(e.Description) > maxDescription || !plainText(e.Description) {
+	if len(e.Description) > maxDescription || !text.IsPlain(e.Description) {
 		return &FieldError{Field: "description", Problem: fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", maxDescription)}
 	}
 	if len(e.EventTypes) == 0 {
@@ -287,7 +288,7 @@ func checkSecret(field string, s Secret) error {
 		return &FieldError{Field: field, Problem: "begins or ends with white space"}
 	case len(s) > maxSecret:
 		return &FieldError{Field: field, Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(s), maxSecret)}
-	case !plainText(string(s)):
+	case !text.IsPlain(string(s)):
 		return &FieldError{Field: field, Problem: "has control characters or is not UTF-8"}
 	}
 	return nil

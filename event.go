@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/alot/alotwebhook/internal/strictjson"
+	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -136,7 +135,7 @@ func checkOrganization(id string) *FieldError {
 		return &FieldError{Field: "organizationId", Problem: "is missing; say whose endpoints are meant"}
 	case len(id) > maxOrganizationID:
 		return &FieldError{Field: "organizationId", Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(id), maxOrganizationID)}
-	case !plainText(id):
+	case !text.IsPlain(id):
 		return &FieldError{Field: "organizationId", Problem: "has control characters or is not UTF-8"}
 	}
 	return nil
@@ -153,9 +152,4 @@ func checkData(data json.RawMessage) *FieldError {
 		return &FieldError{Field: "data", Problem: "is not one JSON value"}
 	}
 	return nil
-}
-
-// plainText reports whether s is UTF-8 without control characters.
-func plainText(s string) bool {
-	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }

@@ -44,7 +44,7 @@ func unsendable(err error) (FailureReason, string) {
 	if errors.Is(err, ErrBlockedAddress) {
 		return ReasonBlockedAddress, blockedDetail
 	}
-	return ReasonUnsendable, text.Clip(storable(strings.TrimPrefix(err.Error(), errorPrefix)), maxDetail-len("…"))
+	return ReasonUnsendable, text.Clip(text.Storable(strings.TrimPrefix(err.Error(), errorPrefix)), maxDetail-len("…"))
 }
 
 // blockedDetail does not name the address: whoever can register endpoints could

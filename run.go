@@ -223,19 +223,11 @@ func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 		case <-ctx.Done():
 			return false
 		case <-r.freed:
-		case <-after(next):
+		case <-pace.After(next):
 		case <-timeUp:
 			return true
 		}
 	}
-}
-
-// after is time.After, or nil for no time.
-func after(d time.Duration) <-chan time.Time {
-	if d <= 0 {
-		return nil
-	}
-	return time.After(d)
 }
 
 // awaitWork waits after a claim that got nothing, until the next one may get something:

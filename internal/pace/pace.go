@@ -21,6 +21,14 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// After is [time.After], and never for a time of zero or less.
+func After(d time.Duration) <-chan time.Time {
+	if d <= 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
 // Wake sends to a channel of capacity 1, and never blocks: if a wake-up is in the
 // channel already, another would add nothing.
 func Wake(c chan<- struct{}) {

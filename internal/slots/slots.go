@@ -20,7 +20,7 @@ import (
 )
 
 // Patience is how long an attempt holds a slot before it counts as waiting.
-const Patience = 50 * time.Millisecond
+const Patience = 20 * time.Millisecond
 
 const (
 	// firstLimit is how many attempts at once an endpoint begins with.

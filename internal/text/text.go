@@ -1,10 +1,12 @@
-// Package text holds the two things that the root package and settings both do
-// with texts: shorten one for a message, and hash a list of them.
+// Package text holds what several packages do with texts: shorten one for a message, hash
+// a list of them, tell what one is made of, and make one that every store takes.
 package text
 
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -30,4 +32,20 @@ func Hash(texts ...string) [sha256.Size]byte {
 		fmt.Fprintf(h, "%d:%s", len(t), t)
 	}
 	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// IsPlain reports whether s is UTF-8 without control characters.
+func IsPlain(s string) bool {
+	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
+}
+
+// IsPrintableASCII reports whether s can be the value of a header.
+func IsPrintableASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+}
+
+// Storable returns text that every store takes: UTF-8, and no NUL, which PostgreSQL's
+// text does not hold. Each byte that is neither becomes U+FFFD.
+func Storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

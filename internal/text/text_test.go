@@ -46,3 +46,25 @@ func TestListsThatReadAlikeHashDifferently(t *testing.T) {
 		seen[hash] = list
 	}
 }
+
+func TestWhatATextIsMadeOf(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string][2]bool{
+		"": {true, true}, "Jane Smith ~!": {true, true}, "Zoë 第": {true, false}, "a\tb": {false, false}, "\x7f": {false, false}, "\x00": {false, false}, "\xff": {false, false},
+	} {
+		require.Equal(t, want, [2]bool{text.IsPlain(s), text.IsPrintableASCII(s)}, "%q", s)
+	}
+}
+
+func TestStorable(t *testing.T) {
+	t.Parallel()
+	var all []byte
+	for b := range 256 {
+		all = append(all, byte(b))
+	}
+	got := text.Storable(string(all) + "é\uFFFD")
+	require.True(t, utf8.ValidString(got))
+	require.NotContains(t, got, "\x00")
+	require.Contains(t, got, "é\uFFFD")
+	require.Contains(t, got, string(all[1:128]))
+}
