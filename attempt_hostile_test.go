@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -295,6 +296,25 @@ func attackDispatcher(t *testing.T) (attempts int) {
 		})
 	}
 	return cap(results)
+}
+
+// A byte that not every store can hold is replaced, so that one customer's response
+// cannot stop the recording of all.
+func TestKeptBodiesAreStorable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := &receivers{respond: func(*http.Request, int) (*http.Response, error) {
+			resp := status(http.StatusOK)
+			resp.ContentLength, resp.Body = -1, io.NopCloser(strings.NewReader("a\x00b\xffc"))
+			return resp, nil
+		}}
+		w := newWorld(t, alotwebhook.Config{KeepResponseBody: 100}, net)
+		endpoint := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		event := w.emit(t)
+		time.Sleep(time.Second)
+		require.Equal(t, "a\uFFFDb\uFFFDc", w.delivery(t, event, endpoint).Attempts[0].ResponseBody)
+	})
 }
 
 func register(t *testing.T, d *alotwebhook.Dispatcher, url string) alotwebhook.Endpoint {

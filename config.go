@@ -48,12 +48,11 @@ type Config struct {
 	// Defaults to 32, or InFlight if that is less.
 	InFlightPerEndpoint int
 
-	// Waiting is how many further attempts may be under way to receivers that take
-	// long: after 20 ms an attempt leaves its place among InFlight to the next one. An
-	// organization gets no more attempts while it has as many under way as there is
-	// room left for all others. A waiting attempt takes about 20 KiB of memory, 40 KiB
-	// over https, and a connection. At most 100,000; with a negative value for none,
-	// slow receivers hold the places of others.
+	// Waiting is how many further attempts may be under way to receivers that take long:
+	// after 20 ms an attempt leaves its place among InFlight to the next one. No
+	// organization gets more while it has as many under way as there is room left for all
+	// others. Each takes some 20 KiB (40 KiB over https) and a connection. At most
+	// 100,000. Negative: none, and slow receivers hold up others.
 	// Defaults to 16 × InFlight.
 	Waiting int
 
