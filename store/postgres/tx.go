@@ -12,19 +12,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// step is one statement of a transaction. rows, when there is one, reads its result.
+// step is one statement of a transaction. rows reads its result, and may be nil.
 type step struct {
 	sql  string
 	args []any
 	rows func(pgx.Rows) error
 }
 
-// The store's own settings, which end with the transaction.
+// Settings that the store makes in its own transactions. They end with the transaction.
 const (
 	timeouts = `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)`
-	// The planner is told to take indexes and nested loops: it cannot know how few
-	// rows a LIMIT inside LATERAL lets through, and would rather hash whole tables.
-	// One plan serves for all arguments and however the tables grow, then.
+	// byIndex makes the planner use indexes and nested loops. It cannot know how few
+	// rows a LIMIT inside LATERAL lets through, and would hash whole tables. So one
+	// plan serves for all arguments, however large the tables grow.
 	byIndex = timeouts + `, set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
 		set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
 		set_config('plan_cache_mode', 'force_generic_plan', true)`
@@ -32,16 +32,17 @@ const (
 
 var (
 	begin = []step{{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`}, {sql: byIndex}}
-	// beginPlain leaves the choice to the planner.
+	// beginPlain leaves the choice of a plan to the planner.
 	beginPlain = []step{begin[0], {sql: timeouts}}
-	// beginRead reads everything as of one moment, and waits for nobody.
+	// beginRead begins a transaction that sees the database as of one moment. It takes
+	// no locks that anybody waits for.
 	beginRead = []step{{sql: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}, {sql: byIndex}}
 )
 
 var commit = step{sql: `COMMIT`}
 
-// prune makes the planner look at the arguments of the statements that follow,
-// so that it opens the partitions of the days asked for and not of all.
+// prune makes the planner look at the arguments of the statements that follow, so that
+// it opens only the partitions of the days that they ask for.
 var prune = step{sql: `SELECT set_config('plan_cache_mode', 'force_custom_plan', true)`}
 
 // run executes the steps in one transaction and one round trip.
@@ -49,12 +50,12 @@ func (s *Store) run(ctx context.Context, steps ...step) error {
 	return s.pipeline(ctx, join(begin, steps, []step{commit}))
 }
 
-// runPlain is run for statements that join many rows in memory.
+// runPlain is like run, for statements that join many rows in memory.
 func (s *Store) runPlain(ctx context.Context, steps ...step) error {
 	return s.pipeline(ctx, join(beginPlain, steps, []step{commit}))
 }
 
-// read is run for statements that only read.
+// read is like run, for statements that only read.
 func (s *Store) read(ctx context.Context, steps ...step) error {
 	return s.pipeline(ctx, join(beginRead, steps, []step{commit}))
 }
@@ -70,11 +71,12 @@ func join(parts ...[]step) (all []step) {
 	return all
 }
 
-// maxRepeats is how often a transaction is repeated that lost against another.
+// maxRepeats is how often within repeats a transaction that PostgreSQL ended in favour of
+// another one.
 const maxRepeats = 3
 
-// within gives fn a connection to send begin, steps and commit over. It repeats
-// fn after a deadlock or a serialization failure, which leave nothing behind.
+// within calls fn with a connection, over which fn sends begin, its steps and commit. It
+// calls fn again after a deadlock or a serialization failure: those leave nothing behind.
 func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err error) {
 	for repeat := 0; ; repeat++ {
 		err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
@@ -123,7 +125,7 @@ func lostRace(err error) bool {
 	return errors.As(err, &pg) && (pg.Code == "40P01" || pg.Code == "40001")
 }
 
-// send pipelines the steps and reads their results.
+// send sends all steps in one round trip and reads their results.
 func (s *Store) send(ctx context.Context, conn *pgxpool.Conn, steps []step) error {
 	var batch pgx.Batch
 	for _, st := range steps {
@@ -156,7 +158,8 @@ func (st step) read(results pgx.BatchResults) error {
 	return rows.Err()
 }
 
-// one reads a result of at most one row; found says whether there was one.
+// one returns a function that reads a result of at most one row into dest. It sets *found
+// if there was a row.
 func one(found *bool, dest ...any) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		if !rows.Next() {
@@ -167,7 +170,8 @@ func one(found *bool, dest ...any) func(pgx.Rows) error {
 	}
 }
 
-// explain wraps an error with what was tried and, where it is known, what to do.
+// explain wraps an error: it says what the store was doing and, if that is known, what to
+// do about it.
 func (s *Store) explain(doing string, err error) error {
 	if err == nil {
 		return nil

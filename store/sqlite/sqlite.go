@@ -70,8 +70,8 @@ var ownPragmas = []string{
 	"trusted_schema(OFF)",          // a doctored file cannot run functions through its schema
 }
 
-// Beside these, a reader waits up to ten seconds for a lock, which in WAL it
-// hardly ever meets, and cannot write. The writer does its waiting itself.
+// A reader cannot write. It waits up to ten seconds for a lock; with WAL it hardly ever
+// meets one. The writer has no such wait: the store waits for it in its own way.
 
 // readers is how many history pages are read at once; each has a connection.
 const readers = 4
@@ -111,9 +111,9 @@ func dsn(path string, extra url.Values) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}).String()
 }
 
-// checkPath refuses what SQLite would take for something else than a durable
-// file, and makes the file so that only its owner can read it: it holds
-// personal data. SQLite gives its companions the same permissions.
+// checkPath refuses a path that SQLite would not take for a durable file. It creates the
+// file so that only its owner can read it, since it holds personal data; SQLite gives the
+// files beside it the same permissions.
 func checkPath(path string) error {
 	if path == "" || path == ":memory:" {
 		return sayf("open %q: a durable store needs a file; package store/memory keeps everything in memory", path)

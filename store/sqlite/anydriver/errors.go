@@ -26,7 +26,7 @@ const (
 	codeNotADB   = 26
 )
 
-// advice says, by primary result code, what is wrong and what to do.
+// advice maps a primary result code to a sentence: what is wrong and what to do.
 var advice = map[int]string{
 	codeBusy:     "another process or transaction holds the write lock; end it, or keep transactions short",
 	codeLocked:   "another connection of this process holds a lock; do not share its cache",
@@ -40,7 +40,8 @@ var advice = map[int]string{
 	codeIOErr:    "the disk or the file system failed; see the system's log",
 }
 
-// explain wraps what the database said with what was being done and what to do about it.
+// explain wraps an error of the database: it says what the store was doing and, if there is
+// advice, what to do about it.
 func explain(doing string, err error) error {
 	if err == nil || passes(err) {
 		return err
@@ -62,7 +63,7 @@ func explainTx(doing string, err error) error {
 	return explain(doing, err)
 }
 
-// passes reports whether an error says everything already.
+// passes reports whether an error needs no further explanation.
 func passes(err error) bool {
 	var said *said
 	return refused(err) || errors.As(err, &said)
@@ -73,7 +74,7 @@ func refused(err error) bool {
 	return errors.Is(err, alotwebhook.ErrNotFound) || errors.Is(err, alotwebhook.ErrConflict)
 }
 
-// said is an error in this package's own words.
+// said is an error that this package has worded itself.
 type said struct{ error }
 
 func (s *said) Unwrap() error { return s.error }

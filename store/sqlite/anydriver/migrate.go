@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// The schema's versions, each a file that leads from the one before. A file
-// that was released is never changed.
+// migrations holds a file for each version of the schema. It leads there from the version
+// before. Once released, a file never changes.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -48,8 +48,8 @@ func (s *Store) migrate(t *txn) error {
 			return fmt.Errorf("migration %s: %w", name, err)
 		}
 	}
-	// A file that cannot be written lets everything else begin, and is to be
-	// found out now rather than at the first event.
+	// A file that cannot be written opens all the same. This write finds it now, and
+	// not at the first event.
 	return t.exec("UPDATE alotwebhook_migrations SET applied_at = applied_at WHERE version = ?", have)
 }
 
