@@ -3,12 +3,20 @@ package main
 import (
 	"context"
 	"errors"
+	"log"
+	"os"
+	"time"
 
 	gormpostgres "gorm.io/driver/postgres"
 	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
 
 	"github.com/alot/alotwebhook"
 )
+
+// toStderr keeps GORM's words about slow statements out of the standard output, which is
+// where it writes them by itself.
+var toStderr = logger.New(log.New(os.Stderr, "", log.LstdFlags), logger.Config{SlowThreshold: time.Second})
 
 // gormHost is GORM on the store's own pool.
 type gormHost struct {
@@ -36,7 +44,7 @@ func openGORM(ctx context.Context, database string) (host, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: p.handle()}), &gorm.Config{PrepareStmt: true})
+	db, err := gorm.Open(gormpostgres.New(gormpostgres.Config{Conn: p.handle()}), &gorm.Config{PrepareStmt: true, Logger: toStderr})
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}

@@ -37,7 +37,7 @@ func (h *gormSQLiteHost) complete(ctx context.Context, d *alotwebhook.Dispatcher
 
 func openGORMSQLite(ctx context.Context, path string) (_ host, err error) {
 	h := &gormSQLiteHost{}
-	h.db, err = gorm.Open(gormsqlite.Open("file:"+path+"?_pragma=busy_timeout(10000)&_txlock=immediate"), &gorm.Config{PrepareStmt: true})
+	h.db, err = gorm.Open(gormsqlite.Open("file:"+path+"?_pragma=busy_timeout(10000)&_txlock=immediate"), &gorm.Config{PrepareStmt: true, Logger: toStderr})
 	if err != nil {
 		return nil, err
 	}

@@ -131,7 +131,7 @@ func (p *process) works(t *testing.T) {
 			p.committed = append(p.committed, id)
 		} else {
 			id, why, ok := strings.Cut(strings.TrimPrefix(line, "rolled back "), ": ")
-			require.True(t, ok, line)
+			require.True(t, ok, "%q; %s", line, &p.stderr)
 			require.Equal(t, errScore.Error(), why)
 			p.rolledBack = append(p.rolledBack, id)
 		}
