@@ -154,7 +154,7 @@ func TestServerWithADispatcher(t *testing.T) {
 	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
-		Retry:     alotwebhook.Schedule(0, time.Millisecond),
+		Retry:     alotwebhook.Schedule(time.Millisecond),
 		Logger:    slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
