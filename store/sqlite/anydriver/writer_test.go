@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,10 +29,15 @@ func locked(t *testing.T) (s *sqlite.Store, path string, lock *sql.Tx) {
 	s, err := sqlite.Open(t.Context(), path)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	require.NoError(t, s.PutEndpoint(t.Context(), alotwebhook.Endpoint{
-		ID: endpointID(1), OrganizationID: "org_1", URL: "https://hooks.example.com/alot",
-		EventTypes: []string{completed}, Secret: "It's a Secret to Everybody", CreatedAt: time.Now(),
-	}))
+	// After it has answered a call, the writer prepares the statements that are new to it,
+	// and is at work for that. The third call has no new ones: from here on, the writer is
+	// at work for the calls of the test alone.
+	for i := range 3 {
+		require.NoError(t, s.PutEndpoint(t.Context(), alotwebhook.Endpoint{
+			ID: endpointID(i + 1), OrganizationID: fmt.Sprintf("org_%d", i+1), URL: "https://hooks.example.com/alot",
+			EventTypes: []string{completed}, Secret: "It's a Secret to Everybody", CreatedAt: time.Now(),
+		}))
+	}
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
