@@ -47,9 +47,9 @@ func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
 		return outcome, slots.Effect{}
 	}
 	outcome.Attempt = result.attempt
+	outcome.Attempt.Detail = text.Storable(outcome.Attempt.Detail)
 	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
 	r.report(c, &outcome)
-	r.disableIfDue(c, &result.attempt)
 	return outcome, slots.Effect{
 		Succeeded:  outcome.State == StateDelivered,
 		Overloaded: isOverload(&result.attempt),

@@ -295,9 +295,9 @@ func checkSecret(field string, s Secret) error {
 }
 
 // disableIfDue disables the endpoint of an attempt if the attempt gives a reason to.
-func (r *run) disableIfDue(c *Claimed, a *Attempt) {
-	if reason := r.reasonToDisable(c.Endpoint, a); reason != "" {
-		r.disable(c.Endpoint, reason)
+func (r *run) disableIfDue(claimed *Endpoint, a *Attempt) {
+	if reason := r.reasonToDisable(claimed, a); reason != "" {
+		r.disable(claimed, reason)
 	}
 }
 
@@ -319,7 +319,7 @@ var errAlreadyChanged = errors.New("alotwebhook: endpoint was changed meanwhile"
 // disable disables an endpoint and tells the log and OnDisabled. It does nothing if
 // somebody changed the endpoint since it was claimed: they may have mended it.
 func (r *run) disable(claimed *Endpoint, reason DisabledReason) {
-	ctx, cancel := context.WithTimeout(r.attemptsCtx, finishTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
 	defer cancel()
 	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
 		if e.Disabled || e.Version != claimed.Version {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/record"
 	"github.com/alot/alotwebhook/internal/slots"
 )
 
@@ -29,18 +30,18 @@ type run struct {
 	prefetch int
 	// freed wakes the claimer after a worker has given a slot back.
 	freed chan struct{}
-	// outcomes leads to the finisher. It is full while the store does not keep up:
-	// then the workers wait, and the claimer waits for them.
-	outcomes chan endpointOutcome
+	// recorder stores the outcomes. While the store does not keep up, the workers wait for
+	// it, and the claimer waits for them.
+	recorder *record.Recorder[outcome]
+	// bad leads to the goroutine that disables endpoints.
+	bad chan outcome
 
-	workers   atomic.Int64   // those that run; the claimer alone starts them
-	working   sync.WaitGroup // counts them, too
-	unwritten int            // outcomes given up; the finisher alone counts them
+	workers atomic.Int64   // those that run; the claimer alone starts them
+	working sync.WaitGroup // counts them, too
 
-	// attemptsCtx ends when the attempts under way are cut off, writesCtx when the
-	// finisher gives up on a store that fails.
-	attemptsCtx, writesCtx context.Context
-	cutOff, giveUp         context.CancelFunc
+	// attemptsCtx ends when the attempts under way are cut off.
+	attemptsCtx context.Context
+	cutOff      context.CancelFunc
 }
 
 // job is a claimed delivery with the slot of its attempt.
@@ -49,25 +50,18 @@ type job struct {
 	slot *slots.Slot
 }
 
-// endpointOutcome is an outcome on its way to the store, with the endpoint under
-// which it is tallied.
-type endpointOutcome struct {
-	Outcome
-	endpointID string
-}
-
 func newRun(d *Dispatcher) *run {
 	r := &run{
-		d:        d,
-		cfg:      d.cfg,
-		slots:    slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting),
-		jobs:     make(chan job, 2*d.cfg.InFlight),
-		freed:    make(chan struct{}, 1),
-		outcomes: make(chan endpointOutcome, d.cfg.InFlight),
+		d:     d,
+		cfg:   d.cfg,
+		slots: slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting),
+		jobs:  make(chan job, 2*d.cfg.InFlight),
+		freed: make(chan struct{}, 1),
+		bad:   make(chan outcome, d.cfg.InFlight),
 	}
-	// Neither context descends from Run's: attempts and writes go on after the last claim.
+	// It does not descend from Run's context: attempts go on after the last claim.
 	r.attemptsCtx, r.cutOff = context.WithCancel(context.Background())
-	r.writesCtx, r.giveUp = context.WithCancel(context.Background())
+	r.recorder = r.newRecorder()
 	return r
 }
 
@@ -83,9 +77,8 @@ func (r *run) run(ctx context.Context) error {
 		case <-claimsCtx.Done():
 		}
 	}()
-	allStored := make(chan struct{})
-	go func() { defer close(allStored); r.finish() }()
 	var helpers sync.WaitGroup
+	helpers.Go(r.disableBad)
 	helpers.Go(func() { r.d.purge(claimsCtx) })
 	helpers.Go(func() { r.d.listen(claimsCtx) })
 	helpers.Go(func() { r.d.recoverAll(claimsCtx) })
@@ -97,15 +90,14 @@ func (r *run) run(ctx context.Context) error {
 	go func() { defer close(workersDone); r.working.Wait() }()
 	r.drain(workersDone)
 	r.cutOff()
-	giveUp := time.AfterFunc(finishTimeout, r.giveUp)
-	defer giveUp.Stop()
+	r.recorder.GiveUpIn(finishTimeout)
 	<-workersDone
-	close(r.outcomes)
-	<-allStored
+	unwritten := r.recorder.Close()
+	close(r.bad)
 	helpers.Wait()
 	r.d.storeLastTallies()
-	if r.unwritten > 0 {
-		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", r.unwritten)
+	if unwritten > 0 {
+		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", unwritten)
 	}
 	return nil
 }
@@ -128,27 +120,17 @@ func (r *run) drain(workersDone <-chan struct{}) {
 	}
 }
 
-// A claim or a finish of many deliveries costs the store little more than one of a
-// single delivery. So while attempts are under way, claimer and finisher wait until
-// more has gathered: for as long as their last call took, within these bounds.
-const (
-	leastGather = time.Millisecond
-	mostGather  = 10 * time.Millisecond
-)
-
-// gatherFor returns how long to gather after a call of the store that took so long.
-func gatherFor(took time.Duration) time.Duration {
-	return min(max(took, leastGather), mostGather)
-}
-
 // claim leases deliveries and hands them to the workers until ctx is done.
 func (r *run) claim(ctx context.Context) {
 	poll := pace.NewPoller(r.cfg.PollInterval)
 	episode := pace.Episode{Log: r.d.log, Operation: "claim"}
 	var took time.Duration
-	for r.awaitRoom(ctx, gatherFor(took)) {
+	for r.awaitRoom(ctx, pace.Gather(took)) {
 		if r.d.uncommitted.Swap(false) {
 			poll.Soon()
+		}
+		if r.recorder.Away() && !pace.Pause(ctx, awayPause) {
+			return
 		}
 		began := time.Now()
 		got, err := r.claimOnce()
@@ -159,7 +141,7 @@ func (r *run) claim(ctx context.Context) {
 		}
 		episode.Over()
 		for i := range got.Deliveries {
-			r.start(&got.Deliveries[i])
+			r.start(ctx, &got.Deliveries[i])
 		}
 		r.staff()
 		if len(got.Deliveries) > 0 {
@@ -169,6 +151,10 @@ func (r *run) claim(ctx context.Context) {
 		r.awaitWork(ctx, poll.Wait(got.NextIn))
 	}
 }
+
+// awayPause is how long to wait before each claim while no outcome can be stored. Such a
+// claim is for one delivery: all that is sent now is sent again if the process is killed.
+const awayPause = time.Second
 
 // claimTimeout bounds a claim. The end of a run does not cut a claim off: deliveries
 // that it had leased by then would wait until their lease has run out.
@@ -184,6 +170,9 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	room := r.slots.Free(r.prefetch)
 	if room.Limit == 0 {
 		return ClaimResult{}, nil
+	}
+	if r.recorder.Away() {
+		room.Limit = 1
 	}
 	unlisted := room.Unlisted
 	if unlisted == 0 {
@@ -203,7 +192,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 // anything holds a slot it first waits for a millisecond. It returns false when ctx is
 // done.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
-	if working, _ := r.slots.Working(); working > 0 && !pace.Pause(ctx, leastGather) {
+	if working, _ := r.slots.Working(); working > 0 && !pace.Pause(ctx, pace.LeastGather) {
 		return false
 	}
 	gathered := time.NewTimer(gather)
@@ -256,14 +245,23 @@ func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// start takes a slot for a claimed delivery and queues it for the workers.
-func (r *run) start(c *Claimed) {
+// start takes a slot for a claimed delivery and queues it for the workers. It leaves alone
+// a delivery whose attempt this process has made already and not yet recorded.
+func (r *run) start(ctx context.Context, c *Claimed) {
+	if !r.recorder.Claimed(c.DeliveryID, c.Attempt, c.Token) {
+		return
+	}
 	j := job{*c, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID)}
 	select {
 	case r.jobs <- j:
-	default: // only if slow receivers hold the workers
+		return
+	default: // only if slow receivers or the recorder hold the workers
 		r.staff()
-		r.jobs <- j
+	}
+	select {
+	case r.jobs <- j:
+	case <-ctx.Done(): // its lease will run out
+		r.slots.Release(j.slot, slots.Effect{})
 	}
 }
 
@@ -288,10 +286,13 @@ func (r *run) staff() {
 func (r *run) work() {
 	defer r.working.Done()
 	for j := range r.jobs {
-		outcome, effect := r.attempt(&j.Claimed)
+		o, effect := r.attempt(&j.Claimed)
 		r.slots.Release(j.slot, effect)
 		pace.Wake(r.freed)
-		r.outcomes <- endpointOutcome{outcome, j.Endpoint.ID}
+		r.d.tallies.count(j.Endpoint.ID, &o.Attempt)
+		r.recorder.Add(record.Outcome[outcome]{
+			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint},
+		})
 		if r.isSurplus() {
 			return
 		}
@@ -304,82 +305,53 @@ func (r *run) isSurplus() bool {
 	return int(n) > r.cfg.InFlight && int(n) > r.mostWorkers() && r.workers.CompareAndSwap(n, n-1)
 }
 
-const (
-	// finishBatch is the most outcomes that one call of Finish stores.
-	finishBatch = 512
-	// finishTimeout bounds how long the end of a run waits for a store that fails.
-	finishTimeout = 10 * time.Second
-	// writeTimeout bounds one try to store outcomes. Without it, a connection that
-	// is dead and does not say so would hold up all outcomes for many minutes.
-	writeTimeout = 30 * time.Second
-)
+// finishTimeout bounds how long the end of a run waits for a store that fails.
+const finishTimeout = 10 * time.Second
 
-// finish stores outcomes in batches until no more can come.
-func (r *run) finish() {
-	gathered := make([]endpointOutcome, 0, finishBatch)
-	batch := make([]Outcome, 0, finishBatch)
-	var took time.Duration
-	for outcome := range r.outcomes {
-		gathered = append(gathered[:0], outcome)
-		// While attempts are under way, their outcomes are worth a short wait.
-		if r.slots.Used() > 0 && len(r.outcomes) < finishBatch/4 {
-			pace.Pause(r.attemptsCtx, gatherFor(took))
-		}
-		gathered = r.gather(gathered)
-		batch = batch[:0]
-		for i := range gathered {
-			batch = append(batch, gathered[i].Outcome)
-		}
-		began := time.Now()
-		r.store(batch)
-		took = time.Since(began)
-		r.d.tallies.countAll(gathered)
+// outcome is an outcome with the endpoint as it was claimed.
+type outcome struct {
+	Outcome
+	endpoint *Endpoint
+}
+
+// newRecorder returns the recorder of a run.
+func (r *run) newRecorder() *record.Recorder[outcome] {
+	return record.New(record.Config[outcome]{
+		Store:    r.finish,
+		Stored:   r.stored,
+		Strip:    func(o *record.Outcome[outcome]) { o.Value.Attempt.Detail, o.Value.Attempt.ResponseBody = "", "" },
+		More:     func() bool { return r.slots.Used() > 0 },
+		Capacity: r.cfg.InFlight,
+		Log:      r.d.log,
+	})
+}
+
+// finish stores a batch of outcomes, each under the token of its delivery's newest claim.
+func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost []string, err error) {
+	outcomes := make([]Outcome, len(batch))
+	for i := range batch {
+		outcomes[i] = batch[i].Value.Outcome
+		outcomes[i].Token = batch[i].Token
+	}
+	return r.d.store.Finish(ctx, outcomes)
+}
+
+// stored tells the disabler of a stored attempt that gives a reason to disable its endpoint.
+// If the disabler has enough to do, the endpoint's next such attempt will tell it.
+func (r *run) stored(o *record.Outcome[outcome]) {
+	if r.reasonToDisable(o.Value.endpoint, &o.Value.Attempt) == "" {
+		return
+	}
+	select {
+	case r.bad <- o.Value:
+	default:
 	}
 }
 
-// gather fills a batch with the outcomes that are there already. It does not wait.
-func (r *run) gather(batch []endpointOutcome) []endpointOutcome {
-	for len(batch) < finishBatch {
-		select {
-		case outcome, open := <-r.outcomes:
-			if !open {
-				return batch
-			}
-			batch = append(batch, outcome)
-		default:
-			return batch
-		}
+// disableBad disables endpoints until no outcome can come any more. Only outcomes that are
+// stored come here, so that the successes before them are known.
+func (r *run) disableBad() {
+	for o := range r.bad {
+		r.disableIfDue(o.endpoint, &o.Attempt)
 	}
-	return batch
-}
-
-// store stores a batch, and tries again for as long as the store fails. Only the end
-// of the run bounds that; deliveries whose outcome was not stored are sent again when
-// their lease has run out.
-func (r *run) store(batch []Outcome) {
-	episode := pace.Episode{Log: r.d.log, Operation: "finish"}
-	for first := true; ; first = false {
-		lost, err := r.finishOnce(batch)
-		if err == nil {
-			episode.Over()
-			// After a failed try, a lease may only seem lost: the store may have kept
-			// the outcome although its reply did not arrive.
-			if len(lost) > 0 && first {
-				r.d.log.Warn("alotwebhook: leases were lost: another process took over while this one was held up", "deliveries", len(lost), "first", lost[0])
-			}
-			return
-		}
-		if !pace.Pause(r.writesCtx, episode.Failed(err)) {
-			r.unwritten += len(batch)
-			return
-		}
-	}
-}
-
-// finishOnce makes one try, which is bounded: a connection that is dead and does not
-// say so would hold up all outcomes.
-func (r *run) finishOnce(batch []Outcome) (lost []string, err error) {
-	ctx, cancel := context.WithTimeout(r.writesCtx, writeTimeout)
-	defer cancel()
-	return r.d.store.Finish(ctx, batch)
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,20 +67,28 @@ func (f *faulty) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lo
 // delivered all the same.
 func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
 	t.Parallel()
+	// Some first attempts fail.
+	respond := func(r *http.Request, n int) (*http.Response, error) {
+		if n%3 == 1 && r.Header.Get(alotwebhook.AttemptHeader) == "1" {
+			return status(http.StatusInternalServerError), nil
+		}
+		return status(http.StatusOK), nil
+	}
 	for name, when := range map[string]func(f *faulty, nth int64){
 		"before":        func(f *faulty, nth int64) { f.before = func(n int64) bool { return n == nth } },
 		"after":         func(f *faulty, nth int64) { f.after = func(n int64) bool { return n == nth } },
 		"from then on":  func(f *faulty, nth int64) { f.before = func(n int64) bool { return n >= nth && n < nth+20 } },
 		"every other":   func(f *faulty, nth int64) { f.before = func(n int64) bool { return n > nth && n%2 == 0 && n < nth+40 } },
 		"after, thrice": func(f *faulty, nth int64) { f.after = func(n int64) bool { return n >= nth && n < nth+3 } },
+		"after, long":   func(f *faulty, nth int64) { f.after = func(n int64) bool { return n >= nth && n < nth+30 } },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for nth := int64(1); nth <= 12; nth++ {
+			for nth := int64(1); nth <= 25; nth++ {
 				synctest.Test(t, func(t *testing.T) {
 					store := &faulty{Store: memory.New()}
 					when(store, nth)
-					w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+					w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{respond: respond})
 					endpoint := w.endpoint(t, "a.example.com")
 					defer w.run(t)()
 					var events []alotwebhook.Event
@@ -92,12 +102,32 @@ func TestAnyFailureOfTheStoreLosesNothing(t *testing.T) {
 					}
 					time.Sleep(time.Hour)
 					for _, event := range events {
-						require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+						requireToldAsItWas(t, w, event, endpoint)
 					}
 				})
 			}
 		})
 	}
+}
+
+// requireToldAsItWas requires that an event is delivered, that each of its attempts was one
+// request, and that the history has these attempts and no others.
+func requireToldAsItWas(t testing.TB, w *world, event alotwebhook.Event, endpoint alotwebhook.Endpoint) {
+	t.Helper()
+	d := w.delivery(t, event, endpoint)
+	require.Equal(t, alotwebhook.StateDelivered, d.State)
+	var sent []string
+	for _, r := range w.net.requests() {
+		if r.head.Get(alotwebhook.DeliveryHeader) == d.ID {
+			sent = append(sent, r.head.Get(alotwebhook.AttemptHeader))
+		}
+	}
+	var told []string
+	for i, a := range d.Attempts {
+		told = append(told, strconv.Itoa(a.Number))
+		require.Equal(t, i == len(d.Attempts)-1, a.Reason == "")
+	}
+	require.Equal(t, sent, told, "requests, and attempts in the history")
 }
 
 // While the store is away, the dispatcher tries less and less often. It logs the beginning

@@ -94,6 +94,9 @@ type Queue interface {
 	//     With StatePending it is a release: the delivery is as if it had never been
 	//     claimed.
 	//
+	// Texts are UTF-8 without NUL. Should a store not take an outcome, it refuses the whole
+	// batch with an error; a dispatcher then finds that outcome and stores the others.
+	//
 	// Finish also keeps [Endpoint.FailingSince]: a failed attempt sets it to the attempt's
 	// StartedAt if it is zero, and a successful one clears it. Neither changes the
 	// endpoint's Version.

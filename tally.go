@@ -135,8 +135,13 @@ func (ts *tallies) pendingFor(endpointID string, hour time.Time) *Tally {
 	return t
 }
 
-// count tallies an attempt. The caller holds mu.
+// count tallies an attempt. A released delivery has none.
 func (ts *tallies) count(endpointID string, a *Attempt) {
+	if ts.store == nil || a.Number == 0 {
+		return
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
 	t := ts.pendingFor(endpointID, a.StartedAt.UTC().Truncate(time.Hour))
 	t.Duration += a.Duration
 	t.Slowest = max(t.Slowest, a.Duration)
@@ -148,20 +153,6 @@ func (ts *tallies) count(endpointID string, a *Attempt) {
 		t.Reasons = map[FailureReason]int64{}
 	}
 	t.Reasons[a.Reason]++
-}
-
-// countAll tallies the attempts of a batch of outcomes. A released delivery has none.
-func (ts *tallies) countAll(batch []endpointOutcome) {
-	if ts.store == nil {
-		return
-	}
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	for i := range batch {
-		if a := &batch[i].Attempt; a.Number != 0 {
-			ts.count(batch[i].endpointID, a)
-		}
-	}
 }
 
 // tallyInterval is how often pending tallies go to the store.

@@ -103,3 +103,16 @@ func (e *Episode) Over() {
 		e.began = time.Time{}
 	}
 }
+
+// A call of the store for many deliveries costs it little more than one for a single
+// delivery. So while attempts are under way, claimer and recorder wait until more has
+// gathered: for as long as their last call took, within these bounds.
+const (
+	LeastGather = time.Millisecond
+	mostGather  = 10 * time.Millisecond
+)
+
+// Gather returns how long to gather after a call of the store that took so long.
+func Gather(took time.Duration) time.Duration {
+	return min(max(took, LeastGather), mostGather)
+}

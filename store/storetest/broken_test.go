@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alot/alotwebhook"
 )
@@ -414,4 +415,25 @@ type pageShort struct{ alotwebhook.Store }
 func (s pageShort) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
 	f.Limit = max(f.Limit/2, 1)
 	return s.Store.Deliveries(ctx, f)
+}
+
+// dropsBadText is a store that drops an outcome whose text it cannot take, and stores the
+// others.
+type dropsBadText struct{ alotwebhook.Store }
+
+func (s dropsBadText) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	var good []alotwebhook.Outcome
+	bad := 0
+	for _, o := range outcomes {
+		if strings.ContainsAny(o.Attempt.ResponseBody, "\x00\x01") || !utf8.ValidString(o.Attempt.ResponseBody) {
+			bad++
+			continue
+		}
+		good = append(good, o)
+	}
+	lost, err := s.Store.Finish(ctx, good)
+	if err == nil && bad > 0 {
+		err = errors.New("bad text")
+	}
+	return lost, err
 }

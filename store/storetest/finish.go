@@ -3,6 +3,8 @@ package storetest
 import (
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -22,6 +24,8 @@ var finishRules = []rule{
 	{"Unknown", "The outcome of a delivery that does not exist is lost; the others of the batch are stored.", finishUnknown},
 	{"WrongToken", "An outcome changes nothing if its Token is not that of the delivery's newest claim.", finishWrongToken},
 	{"KeepsAttempts", "The history keeps every field of an attempt, with times and durations to the microsecond; the oldest attempt comes first.", finishKeepsAttempts},
+	{"KeepsEveryCharacter", "The texts of an attempt hold every character but NUL, and the history keeps them.", finishKeepsEveryCharacter},
+	{"RefusesAsAWhole", "A batch with an outcome that the store cannot take is stored as a whole or not at all; without that outcome it is stored.", finishRefusesAsAWhole},
 	{"FailingSince", "A failed attempt sets FailingSince to its StartedAt if FailingSince is zero; a successful one clears it. Neither changes Version.", finishFailingSince},
 	{"WhileDisabled", "If an endpoint is disabled during an attempt, the attempt's outcome is stored.", finishWhileDisabled},
 	{"Nothing", "An empty batch of outcomes is no error.", finishNothing},
@@ -240,6 +244,61 @@ func finishKeepsAttempts(t *trial) {
 	require.Equal(t, want, d.Attempts)
 	d.Attempts[0].Detail = "changed by the caller"
 	require.Equal(t, want[0].Detail, t.delivery(id).Attempts[0].Detail, "the caller may change the result of a method")
+}
+
+// A receiver chooses the text of its response. None of it may stop the recording of
+// attempts, which are stored together with those to others.
+func finishKeepsEveryCharacter(t *trial) {
+	var all strings.Builder
+	for r := rune(1); r <= unicode.MaxRune; r++ {
+		if utf8.ValidRune(r) && (r < 0x3000 || r%0x101 == 0 || r&0xfffe == 0xfffe) { // every byte that UTF-8 has, and every kind
+			all.WriteRune(r)
+		}
+	}
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	c := t.claim(2)
+	want := all.String()
+	bad, good := retry(c[0], long), delivered(c[1])
+	bad.Attempt.Reason, bad.Attempt.Detail, bad.Attempt.ResponseBody = alotwebhook.FailureReason(want), want, want
+	good.Attempt.ResponseBody = strings.Repeat("\uffff\x7f", 16<<10)
+	t.finish(bad, good)
+	got := t.delivery(c[0].DeliveryID)
+	require.Len(t, got.Attempts, 1)
+	require.Equal(t, alotwebhook.FailureReason(want), got.LastReason)
+	require.Equal(t, alotwebhook.FailureReason(want), got.Attempts[0].Reason)
+	require.Equal(t, want, got.Attempts[0].Detail)
+	require.Equal(t, want, got.Attempts[0].ResponseBody)
+	require.Equal(t, good.Attempt.ResponseBody, t.delivery(c[1].DeliveryID).Attempts[0].ResponseBody)
+}
+
+// A dispatcher that is refused a batch stores its outcomes again in parts. It must know
+// that nothing of it was stored, and the others must not have lost their claims.
+func finishRefusesAsAWhole(t *trial) {
+	t.endpoint("org_1", completed)
+	for _, text := range []string{"a\x00b", "\xff\xfe", "\xed\xa0\x80", strings.Repeat("\x00", 5000)} {
+		t.emit("org_1", completed, 4)
+		c := t.claim(4)
+		batch := []alotwebhook.Outcome{delivered(c[0]), retry(c[1], long), retry(c[2], long), failed(c[3])}
+		batch[1].Attempt.ResponseBody, batch[1].Attempt.Detail = text, text
+		lost, err := t.store.Finish(t.ctx(), batch)
+		if err == nil {
+			require.Empty(t, lost)
+		} else {
+			for i := range c {
+				t.requireState(c[i].DeliveryID, alotwebhook.StatePending)
+				require.Empty(t, t.delivery(c[i].DeliveryID).Attempts, "nothing of a batch that is refused is stored")
+			}
+			t.finish(batch[0], batch[2])
+			batch[1].Attempt.ResponseBody, batch[1].Attempt.Detail = "", ""
+			t.finish(batch[1], batch[3])
+		}
+		t.requireState(c[0].DeliveryID, alotwebhook.StateDelivered)
+		t.requireState(c[3].DeliveryID, alotwebhook.StateFailed)
+		for i := range c {
+			require.Len(t, t.delivery(c[i].DeliveryID).Attempts, 1)
+		}
+	}
 }
 
 // The dispatcher disables an endpoint that has failed for days, and pages show since

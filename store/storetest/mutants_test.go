@@ -75,6 +75,10 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return reformatting{s} },
 		[]string{"Enqueue/KeepsPayload"},
 	},
+	"BadTextDropped": {
+		func(s alotwebhook.Store) alotwebhook.Store { return dropsBadText{s} },
+		[]string{"Finish/KeepsEveryCharacter", "Finish/RefusesAsAWhole"},
+	},
 	"ReleaseCounts": {
 		func(s alotwebhook.Store) alotwebhook.Store { return releaseCounts{s} },
 		[]string{"Finish/Release", "Model/RandomWalk"},

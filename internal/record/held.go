@@ -1,0 +1,96 @@
+package record
+
+import "sync"
+
+// held remembers the deliveries whose attempt is under way or whose outcome is not stored
+// yet. The store hands out such a delivery again if its lease runs out meanwhile. It must
+// not be sent again: its attempt was made.
+type held[O any] struct {
+	mu      sync.Mutex
+	entries map[string]entry[O] // by delivery id
+	aside   []*Outcome[O]       // those that were put aside, the oldest first; some are back
+}
+
+type entry[O any] struct {
+	attempt int
+	token   int64 // of the newest claim
+	// aside is the outcome if it waits for the next claim of the delivery; nil for most.
+	aside *Outcome[O]
+}
+
+// maxAside bounds the memory of outcomes that wait for the next claim of their delivery.
+// Past it, the oldest is forgotten.
+const maxAside = 256
+
+// claim notes a claim. first is true if its attempt is to be made. Otherwise it is under
+// way or was made; again is its outcome if that was put aside.
+func (h *held[O]) claim(id string, attempt int, token int64) (first bool, again *Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, ok := h.entries[id]
+	if !ok || e.attempt != attempt { // of another attempt, the outcome is stored
+		h.entries[id] = entry[O]{attempt: attempt, token: token}
+		return true, nil
+	}
+	h.entries[id] = entry[O]{attempt: attempt, token: token}
+	return false, e.aside
+}
+
+// fence gives the outcomes the tokens of the newest claims.
+func (h *held[O]) fence(batch []Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range batch {
+		o := &batch[i]
+		if e, ok := h.entries[o.ID]; ok && e.attempt == o.Attempt {
+			o.Token = e.token
+		}
+	}
+}
+
+// settle forgets the deliveries whose outcomes were stored, and puts aside the outcomes of
+// those that were lost. It returns the lost ones whose delivery this process has claimed
+// again: they can be stored with the token of that claim.
+func (h *held[O]) settle(batch []Outcome[O], lost map[string]bool) (again []Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range batch {
+		o := &batch[i]
+		e, ok := h.entries[o.ID]
+		switch {
+		case !ok || e.attempt != o.Attempt:
+		case !lost[o.ID]:
+			delete(h.entries, o.ID)
+		case e.token != o.Token:
+			again = append(again, *o)
+		default:
+			h.put(o)
+		}
+	}
+	return again
+}
+
+// keep puts an outcome aside that cannot be stored.
+func (h *held[O]) keep(o *Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e, ok := h.entries[o.ID]; ok && e.attempt == o.Attempt {
+		h.put(o)
+	}
+}
+
+// put puts an outcome aside. The caller holds mu.
+func (h *held[O]) put(o *Outcome[O]) {
+	kept := *o
+	e := h.entries[o.ID]
+	e.aside = &kept
+	h.entries[o.ID] = e
+	if h.aside = append(h.aside, &kept); len(h.aside) <= maxAside {
+		return
+	}
+	oldest := h.aside[0]
+	h.aside = h.aside[1:]
+	if h.entries[oldest.ID].aside == oldest {
+		delete(h.entries, oldest.ID)
+	}
+}

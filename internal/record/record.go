@@ -1,0 +1,333 @@
+// Package record stores the outcomes of attempts, in batches, and remembers which are not
+// stored yet.
+//
+// A store may fail in two ways. If it is away, everything waits until it is back. If it
+// refuses one outcome, because of the text in it, say, the others must not wait for that
+// one. From outside, both look alike: a call has failed. So a batch that fails is split,
+// again and again. If any part of it can be stored, the store is there, and whatever fails
+// alone is at fault itself. It is stored without the text that came from outside; if that
+// fails too, it is logged and waits for the next claim of its delivery.
+package record
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/alot/alotwebhook/internal/pace"
+)
+
+const (
+	// batchSize is the most outcomes that are stored in one call.
+	batchSize = 512
+	// maxTries is how many calls may fail in a row before the store counts as away: enough
+	// to come from a whole batch down to some outcomes by themselves.
+	maxTries = 12
+	// thorough is in how many rounds a batch is split. After them, some outcomes are tried
+	// by themselves in each round, in turns.
+	thorough, probes = 2, 8
+	// chances is how many further times an outcome is tried as it is once the store is
+	// known to be there. It may have failed by chance.
+	chances = 2
+	// lonely is after how many rounds an outcome is stored without its text, although no
+	// other outcome has shown that the store is there. Some 6 seconds have passed by then.
+	lonely = 8
+	// callTimeout bounds one call. Without it, a connection that is dead and does not say
+	// so would hold up all outcomes for many minutes.
+	callTimeout = 30 * time.Second
+)
+
+// Outcome is an outcome on its way to the store.
+type Outcome[O any] struct {
+	// ID is the delivery's, Attempt the number of its attempt, Token that of its claim.
+	ID      string
+	Attempt int
+	Token   int64
+	Value   O
+}
+
+// Config says how a [Recorder] works. All fields are needed.
+type Config[O any] struct {
+	// Store stores a batch: all of it or, with an error, nothing. It returns the ids of the
+	// deliveries whose outcome changed nothing, because their newest claim has another
+	// token or they are finished.
+	Store func(ctx context.Context, batch []Outcome[O]) (lost []string, err error)
+	// Stored is called after an outcome was stored.
+	Stored func(*Outcome[O])
+	// Strip takes the text out of an outcome that came from outside.
+	Strip func(*Outcome[O])
+	// More says that further outcomes are to be expected, so that a batch is worth a wait.
+	More func() bool
+	// Capacity is how many outcomes wait to be stored before Add waits.
+	Capacity int
+	Log      *slog.Logger
+}
+
+// Recorder stores outcomes. Its methods may be called from many goroutines at once.
+type Recorder[O any] struct {
+	cfg    Config[O]
+	in     chan Outcome[O]
+	held   held[O]
+	ctx    context.Context // ends when the recorder gives up
+	giveUp context.CancelFunc
+	away   atomic.Bool
+	done   chan struct{}
+
+	// The goroutine of run alone uses these.
+	episode   pace.Episode
+	rounds    int          // that failed in a row
+	doubt     bool         // a call with outcomes of the current batch has failed, but may have stored them
+	again     []Outcome[O] // to be stored once more, since their delivery was claimed again
+	unwritten int
+}
+
+// New returns a recorder that stores outcomes until Close.
+func New[O any](cfg Config[O]) *Recorder[O] {
+	r := &Recorder[O]{
+		cfg: cfg, in: make(chan Outcome[O], cfg.Capacity), held: held[O]{entries: map[string]entry[O]{}},
+		done: make(chan struct{}), episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
+	}
+	r.ctx, r.giveUp = context.WithCancel(context.Background())
+	go r.run()
+	return r
+}
+
+// Claimed notes that a delivery was claimed. It returns false if the attempt must not be
+// made: this process has made it already, or is making it. Then its outcome is stored under
+// the token of this claim.
+func (r *Recorder[O]) Claimed(id string, attempt int, token int64) bool {
+	first, again := r.held.claim(id, attempt, token)
+	if again != nil {
+		select {
+		case r.in <- *again:
+		default: // full: it waits for one more claim
+			r.held.keep(again)
+		}
+	}
+	return first
+}
+
+// Add gives the recorder the outcome of a claimed delivery.
+func (r *Recorder[O]) Add(o Outcome[O]) { r.in <- o }
+
+// Away reports whether the store has taken no outcome in the last tries. Whoever claims
+// should then claim little: what is sent now may be sent again after a crash.
+func (r *Recorder[O]) Away() bool { return r.away.Load() }
+
+// GiveUpIn has the recorder give up what it has not stored when that time has passed.
+func (r *Recorder[O]) GiveUpIn(patience time.Duration) {
+	timer := time.AfterFunc(patience, r.giveUp)
+	context.AfterFunc(r.ctx, func() { timer.Stop() })
+}
+
+// Close waits until all outcomes are stored or given up, and returns how many were given
+// up. No Add may follow.
+func (r *Recorder[O]) Close() (unwritten int) {
+	close(r.in)
+	<-r.done
+	r.giveUp()
+	return r.unwritten
+}
+
+// run stores outcomes until no more can come.
+func (r *Recorder[O]) run() {
+	defer close(r.done)
+	batch := make([]Outcome[O], 0, batchSize)
+	var left []Outcome[O]
+	var took time.Duration
+	for {
+		batch = append(batch[:0], left...)
+		if len(batch) == 0 {
+			o, open := <-r.in
+			if !open {
+				return
+			}
+			batch = append(batch, o)
+			if r.cfg.More() && len(r.in) < batchSize/4 {
+				pace.Pause(r.ctx, pace.Gather(took))
+			}
+		}
+		batch = r.gather(batch)
+		began := time.Now()
+		var wait time.Duration
+		left, wait = r.store(batch)
+		took = time.Since(began)
+		if len(left) > 0 && !pace.Pause(r.ctx, wait) {
+			r.abandon(left)
+			return
+		}
+	}
+}
+
+// gather fills a batch with the outcomes that are there already. It does not wait.
+func (r *Recorder[O]) gather(batch []Outcome[O]) []Outcome[O] {
+	for len(batch) < batchSize {
+		select {
+		case o, open := <-r.in:
+			if !open {
+				return batch
+			}
+			batch = append(batch, o)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// abandon counts the outcomes that are not going to be stored.
+func (r *Recorder[O]) abandon(left []Outcome[O]) {
+	r.unwritten += len(left)
+	for range r.in {
+		r.unwritten++
+	}
+}
+
+// store stores a batch. It returns the outcomes that are still to be stored, and how long
+// to wait before.
+func (r *Recorder[O]) store(batch []Outcome[O]) (left []Outcome[O], wait time.Duration) {
+	r.again, r.doubt = nil, r.doubt && r.rounds > 0
+	t := &trial[O]{r: r}
+	if r.rounds < thorough {
+		t.try(batch)
+	} else {
+		t.probe(batch)
+	}
+	if t.stored {
+		r.episode.Over()
+		r.rounds = 0
+		r.away.Store(false)
+		r.judge(t.refused)
+		return append(t.left, r.again...), 0
+	}
+	r.rounds++
+	r.away.Store(r.rounds >= thorough)
+	return append(t.left, t.refused...), r.episode.Failed(t.err)
+}
+
+// judge deals with outcomes that failed by themselves although the store is there.
+func (r *Recorder[O]) judge(refused []Outcome[O]) {
+	var err error
+	for range chances {
+		if len(refused) == 0 {
+			return
+		}
+		pace.Pause(r.ctx, pace.Gather(time.Second))
+		again := refused
+		refused = nil
+		for i := range again {
+			if e := r.call(again[i : i+1]); e != nil {
+				refused, err = append(refused, again[i]), e
+			}
+		}
+	}
+	for i := range refused {
+		o := &refused[i]
+		if r.strip(o, err) {
+			continue
+		}
+		r.cfg.Log.Error("alotwebhook: an outcome cannot be stored; it is tried again when the lease of its delivery has run out",
+			"delivery", o.ID, "attempt", o.Attempt, "error", err)
+		r.held.keep(o)
+	}
+}
+
+// strip stores an outcome without the text that came from outside. cause is why it could
+// not be stored with it.
+func (r *Recorder[O]) strip(o *Outcome[O], cause error) bool {
+	bare := []Outcome[O]{*o}
+	r.cfg.Strip(&bare[0])
+	if r.call(bare) != nil {
+		return false
+	}
+	r.cfg.Log.Warn("alotwebhook: an attempt was recorded without its detail and response body, which the store refused",
+		"delivery", o.ID, "attempt", o.Attempt, "error", cause)
+	return true
+}
+
+// call makes one call of the store.
+func (r *Recorder[O]) call(batch []Outcome[O]) error {
+	r.held.fence(batch)
+	ctx, cancel := context.WithTimeout(r.ctx, callTimeout)
+	defer cancel()
+	list, err := r.cfg.Store(ctx, batch)
+	if err != nil {
+		r.doubt = true
+		return err
+	}
+	var lost map[string]bool // nil for most
+	if len(list) > 0 {
+		lost = make(map[string]bool, len(list))
+		for _, id := range list {
+			lost[id] = true
+		}
+	}
+	again := r.held.settle(batch, lost)
+	r.again = append(r.again, again...)
+	for i := range batch {
+		if o := &batch[i]; !lost[o.ID] {
+			r.cfg.Stored(o)
+		}
+	}
+	if len(list) > len(again) && !r.doubt {
+		r.cfg.Log.Warn("alotwebhook: outcomes came too late to be recorded: meanwhile their deliveries were claimed again, or ended because their endpoint was deleted",
+			"deliveries", len(list)-len(again), "first", list[0])
+	}
+	return nil
+}
+
+// trial is one round of storing a batch.
+type trial[O any] struct {
+	r       *Recorder[O]
+	tries   int
+	stored  bool         // a call has succeeded
+	err     error        // of the last call that failed
+	refused []Outcome[O] // could not be stored by themselves
+	left    []Outcome[O] // were not tried by themselves
+}
+
+// try stores a batch, or what can be stored of it.
+func (t *trial[O]) try(batch []Outcome[O]) {
+	if len(batch) == 0 || t.isOver() {
+		t.left = append(t.left, batch...)
+		return
+	}
+	t.tries++
+	err := t.r.call(batch)
+	if err == nil {
+		t.stored = true
+		return
+	}
+	t.err = err
+	if n := len(batch); n > 1 {
+		t.try(batch[:n/2])
+		t.try(batch[n/2:])
+		return
+	}
+	t.refused = append(t.refused, batch...)
+}
+
+// probe stores a batch of which nothing could be stored before. It tries a few outcomes by
+// themselves, and the others only if one of those shows that the store is there.
+func (t *trial[O]) probe(batch []Outcome[O]) {
+	n := min(len(batch), probes)
+	for i := 0; i < n && !t.isOver(); i++ {
+		t.try(batch[i : i+1])
+	}
+	if !t.stored && t.r.rounds >= lonely && len(t.refused) > 0 && t.r.strip(&t.refused[0], t.err) {
+		t.stored, t.refused = true, t.refused[1:]
+	}
+	if t.stored {
+		t.try(batch[n:])
+	} else {
+		t.left = append(t.left, batch[n:]...)
+	}
+}
+
+// isOver reports whether further calls are pointless for now: the store seems to be away,
+// or does not reply in time.
+func (t *trial[O]) isOver() bool {
+	return t.tries >= maxTries && !t.stored || errors.Is(t.err, context.DeadlineExceeded) || t.r.ctx.Err() != nil
+}
