@@ -13,11 +13,11 @@ import (
 )
 
 // run is one call of [Dispatcher.Run]: a claimer, up to InFlight and Waiting workers and
-// a finisher, joined by channels. The claimer leases deliveries, a worker makes the
-// attempt of each, and the finisher stores the outcomes in batches.
+// a recorder, joined by channels. The claimer leases deliveries, a worker makes the
+// attempt of each, and the recorder stores the outcomes in batches.
 //
-// Memory grows with InFlight and Waiting, never with the backlog: the channels are bounded, and
-// whoever sends to a full one waits.
+// Memory grows with InFlight and Waiting, never with the backlog: the channels are bounded,
+// and whoever sends to a full one waits.
 type run struct {
 	d   *Dispatcher
 	cfg *Config
@@ -66,7 +66,7 @@ func newRun(d *Dispatcher) *run {
 }
 
 // run claims until ctx is done or Shutdown is called. Then it waits for one stage after
-// the other to end: claimer, workers, finisher, helpers.
+// the other to end: claimer, workers, recorder, helpers.
 func (r *run) run(ctx context.Context) error {
 	claimsCtx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -319,6 +319,8 @@ func (r *run) newRecorder() *record.Recorder[outcome] {
 	return record.New(record.Config[outcome]{
 		Store:    r.finish,
 		Stored:   r.stored,
+		Extend:   r.extend,
+		Lease:    r.cfg.Lease,
 		Strip:    func(o *record.Outcome[outcome]) { o.Value.Attempt.Detail, o.Value.Attempt.ResponseBody = "", "" },
 		More:     func() bool { return r.slots.Used() > 0 },
 		Capacity: r.cfg.InFlight,
@@ -334,6 +336,16 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 		outcomes[i].Token = batch[i].Token
 	}
 	return r.d.store.Finish(ctx, outcomes)
+}
+
+// extend extends the leases of deliveries whose outcomes cannot be stored yet.
+func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error {
+	outcomes := make([]Outcome, len(batch))
+	for i, o := range batch {
+		outcomes[i] = Outcome{DeliveryID: o.ID, Token: o.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, Held: true}
+	}
+	_, err := r.d.store.Finish(ctx, outcomes)
+	return err
 }
 
 // stored tells the disabler of a stored attempt that gives a reason to disable its endpoint.

@@ -93,6 +93,8 @@ type Queue interface {
 	//   - An outcome without an attempt (Attempt.Number 0) adds nothing to the history.
 	//     With StatePending it is a release: the delivery is as if it had never been
 	//     claimed.
+	//   - With Held it extends the lease: the delivery stays leased under its Token for
+	//     NextAttemptIn from now, and the next claim counts as its first.
 	//
 	// Texts are UTF-8 without NUL. Should a store not take an outcome, it refuses the whole
 	// batch with an error; a dispatcher then finds that outcome and stores the others.
@@ -181,6 +183,9 @@ type Outcome struct {
 	State DeliveryState
 	// NextAttemptIn is how long until a pending delivery is due again.
 	NextAttemptIn time.Duration
+	// Held is set, with StatePending and without an attempt, while an attempt was made
+	// whose outcome cannot be stored yet.
+	Held bool
 }
 
 // Endpoints is the role of a [Store] that keeps endpoints and their recoveries.

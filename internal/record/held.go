@@ -1,6 +1,9 @@
 package record
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // held remembers the deliveries whose attempt is under way or whose outcome is not stored
 // yet. The store hands out such a delivery again if its lease runs out meanwhile. It must
@@ -13,7 +16,8 @@ type held[O any] struct {
 
 type entry[O any] struct {
 	attempt int
-	token   int64 // of the newest claim
+	token   int64     // of the newest claim
+	leased  time.Time // when the lease began, or was extended
 	// aside is the outcome if it waits for the next claim of the delivery; nil for most.
 	aside *Outcome[O]
 }
@@ -24,16 +28,41 @@ const maxAside = 256
 
 // claim notes a claim. first is true if its attempt is to be made. Otherwise it is under
 // way or was made; again is its outcome if that was put aside.
-func (h *held[O]) claim(id string, attempt int, token int64) (first bool, again *Outcome[O]) {
+func (h *held[O]) claim(id string, attempt int, token int64, now time.Time) (first bool, again *Outcome[O]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e, ok := h.entries[id]
 	if !ok || e.attempt != attempt { // of another attempt, the outcome is stored
-		h.entries[id] = entry[O]{attempt: attempt, token: token}
+		h.entries[id] = entry[O]{attempt: attempt, token: token, leased: now}
 		return true, nil
 	}
-	h.entries[id] = entry[O]{attempt: attempt, token: token}
+	h.entries[id] = entry[O]{attempt: attempt, token: token, leased: now}
 	return false, e.aside
+}
+
+// leasedBefore returns the deliveries whose leases began before that time, but for those
+// whose outcomes were put aside.
+func (h *held[O]) leasedBefore(at time.Time) (list []Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for id, e := range h.entries {
+		if e.aside == nil && e.leased.Before(at) {
+			list = append(list, Outcome[O]{ID: id, Attempt: e.attempt, Token: e.token})
+		}
+	}
+	return list
+}
+
+// extended notes that the leases of these deliveries begin at that time.
+func (h *held[O]) extended(list []Outcome[O], at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range list {
+		if e, ok := h.entries[o.ID]; ok && e.token == o.Token {
+			e.leased = at
+			h.entries[o.ID] = e
+		}
+	}
 }
 
 // fence gives the outcomes the tokens of the newest claims.

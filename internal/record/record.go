@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,10 @@ type Config[O any] struct {
 	// deliveries whose outcome changed nothing, because their newest claim has another
 	// token or they are finished.
 	Store func(ctx context.Context, batch []Outcome[O]) (lost []string, err error)
+	// Extend extends the leases of deliveries to Lease from now. Only their ids and tokens
+	// are given.
+	Extend func(ctx context.Context, batch []Outcome[O]) error
+	Lease  time.Duration
 	// Stored is called after an outcome was stored.
 	Stored func(*Outcome[O])
 	// Strip takes the text out of an outcome that came from outside.
@@ -79,6 +84,7 @@ type Recorder[O any] struct {
 	episode   pace.Episode
 	rounds    int          // that failed in a row
 	doubt     bool         // a call with outcomes of the current batch has failed, but may have stored them
+	extendAt  time.Time    // when leases are to be extended next
 	again     []Outcome[O] // to be stored once more, since their delivery was claimed again
 	unwritten int
 }
@@ -98,7 +104,7 @@ func New[O any](cfg Config[O]) *Recorder[O] {
 // made: this process has made it already, or is making it. Then its outcome is stored under
 // the token of this claim.
 func (r *Recorder[O]) Claimed(id string, attempt int, token int64) bool {
-	first, again := r.held.claim(id, attempt, token)
+	first, again := r.held.claim(id, attempt, token, time.Now())
 	if again != nil {
 		select {
 		case r.in <- *again:
@@ -204,7 +210,28 @@ func (r *Recorder[O]) store(batch []Outcome[O]) (left []Outcome[O], wait time.Du
 	}
 	r.rounds++
 	r.away.Store(r.rounds >= thorough)
+	r.extend()
 	return append(t.left, t.refused...), r.episode.Failed(t.err)
+}
+
+// extend extends the leases of what is not recorded yet, so that no process claims it
+// again meanwhile. It is no harm if that fails as well: what this process claims again it
+// does not send.
+func (r *Recorder[O]) extend() {
+	now := time.Now()
+	if now.Before(r.extendAt) {
+		return
+	}
+	r.extendAt = now.Add(r.cfg.Lease / 4)
+	for batch := range slices.Chunk(r.held.leasedBefore(now.Add(-r.cfg.Lease/4)), batchSize) {
+		ctx, cancel := context.WithTimeout(r.ctx, callTimeout)
+		err := r.cfg.Extend(ctx, batch)
+		cancel()
+		if err != nil {
+			return
+		}
+		r.held.extended(batch, now)
+	}
 }
 
 // judge deals with outcomes that failed by themselves although the store is there.

@@ -29,7 +29,9 @@ type store struct {
 	newest  map[string]int64 // the tokens of the newest claims; without one, every token counts
 	during  func()           // is called in each call
 	calls   atomic.Int64
-	stored  atomic.Int64
+	// extended has when the lease of each delivery was extended last.
+	extended map[string]time.Time
+	stored   atomic.Int64
 }
 
 func (s *store) put(ctx context.Context, batch []outcome) (lost []string, err error) {
@@ -52,6 +54,18 @@ func (s *store) put(ctx context.Context, batch []outcome) (lost []string, err er
 	return lost, ctx.Err()
 }
 
+// lease is the lease of all claims.
+const lease = 30 * time.Second
+
+func (s *store) extend(_ context.Context, batch []outcome) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range batch {
+		s.extended[o.ID] = time.Now()
+	}
+	return nil
+}
+
 func (s *store) get(id string) (outcome, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,11 +85,13 @@ func (s *store) claimedAgain(id string, token int64) {
 	s.newest[id] = token
 }
 
-func newStore() *store { return &store{kept: map[string]outcome{}, newest: map[string]int64{}} }
+func newStore() *store {
+	return &store{kept: map[string]outcome{}, newest: map[string]int64{}, extended: map[string]time.Time{}}
+}
 
 func newRecorder(s *store, capacity int) *record.Recorder[string] {
 	return record.New(record.Config[string]{
-		Store: s.put, Stored: func(*outcome) { s.stored.Add(1) },
+		Store: s.put, Extend: s.extend, Lease: lease, Stored: func(*outcome) { s.stored.Add(1) },
 		Strip: func(o *outcome) { o.Value = "" }, More: func() bool { return true },
 		Capacity: capacity, Log: slog.New(slog.DiscardHandler),
 	})
@@ -147,6 +163,12 @@ func TestStoreAway(t *testing.T) {
 		made(r, 700, "good")
 		time.Sleep(10 * time.Minute)
 		require.True(t, r.Away())
+		s.mu.Lock()
+		require.Len(t, s.extended, 700)
+		for id, at := range s.extended {
+			require.Less(t, time.Since(at), lease/2, id)
+		}
+		s.mu.Unlock()
 		require.Less(t, s.calls.Load(), int64(3*10*60), "three a second")
 		back.Store(true)
 		time.Sleep(10 * time.Second)
@@ -263,6 +285,7 @@ func TestForgetsWhatCameTooLate(t *testing.T) {
 func BenchmarkRecord(b *testing.B) {
 	r := record.New(record.Config[string]{
 		Store:  func(context.Context, []outcome) ([]string, error) { return nil, nil },
+		Extend: func(context.Context, []outcome) error { return nil }, Lease: lease,
 		Stored: func(*outcome) {}, Strip: func(*outcome) {}, More: func() bool { return false },
 		Capacity: 256, Log: slog.New(slog.DiscardHandler),
 	})

@@ -129,11 +129,17 @@ func (b *tab) requireQuiet() {
 	}
 }
 
+// do does the steps, which may be done again: the page may replace an element between the
+// moment when a step finds it and the moment when it uses it.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	require.NoError(b.t, chromedp.Do(ctx, steps...))
+	err := chromedp.Do(ctx, steps...)
+	for err != nil && strings.Contains(err.Error(), "Could not find node") {
+		err = chromedp.Do(ctx, steps...)
+	}
+	require.NoError(b.t, err)
 }
 
 func run[T any](b *tab, a chromedp.Action[T]) T {

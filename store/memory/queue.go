@@ -112,6 +112,9 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Duration) {
 	d.endpoint.unqueue(d) // out of waiting, or out of dueNow if the lease ran out
 	d.token, d.claims = 0, 0
+	if o.Held {
+		d.token = o.Token
+	}
 	if o.Attempt.Number != 0 {
 		d.attempts = append(d.attempts, o.Attempt)
 		d.lastReason = o.Attempt.Reason

@@ -63,16 +63,17 @@ SELECT id, endpoint FROM ended WHERE NOT $11::boolean OR (SELECT count(*) FROM e
 
 // retrySQL makes unfinished deliveries due again and keeps their attempts. It takes
 // the arguments of finishSQL with two differences: $3 holds the µs until each falls
-// due, and there is no $11. It returns the ids and endpoints of the rows that it
+// due, and $11 says which keep their token. It returns the ids and endpoints of the rows that it
 // changed.
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[])
-		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::boolean[])
+		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, held)
 ), again AS (
 	UPDATE {s}.queue q
-	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond', lease = 0, claims = 0,
+	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond', claims = 0,
+		lease = CASE WHEN o.held THEN o.token ELSE 0 END,
 		attempts = q.attempts + (o.number <> 0)::int
 	FROM o
 	WHERE q.id = o.id AND q.lease = o.token
@@ -132,6 +133,7 @@ type outcomeArgs struct {
 	tokens                     []int64
 	delivered                  []bool  // $3 of finishSQL
 	nextIn                     []int64 // $3 of retrySQL, in µs
+	held                       []bool  // $11 of retrySQL
 	numbers                    []int32
 	started                    []*time.Time
 	durations                  []int64 // ns
@@ -154,6 +156,7 @@ func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 		if o.State == alotwebhook.StatePending {
 			f.again.add(id, o)
 			f.again.nextIn = append(f.again.nextIn, max(o.NextAttemptIn.Microseconds(), 0))
+			f.again.held = append(f.again.held, o.Held)
 		} else {
 			f.ended.add(id, o)
 			f.ended.delivered = append(f.ended.delivered, o.State == alotwebhook.StateDelivered)
@@ -186,7 +189,7 @@ func (f *finishing) steps() (steps []step) {
 		steps = append(steps, step{sql: finishSQL, args: append(a.args(a.delivered), !f.failures), rows: f.noteEnded})
 	}
 	if a := &f.again; len(a.ids) > 0 {
-		steps = append(steps, step{sql: retrySQL, args: a.args(a.nextIn), rows: f.note})
+		steps = append(steps, step{sql: retrySQL, args: append(a.args(a.nextIn), a.held), rows: f.note})
 	}
 	return steps
 }

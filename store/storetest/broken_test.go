@@ -437,3 +437,14 @@ func (s dropsBadText) Finish(ctx context.Context, outcomes []alotwebhook.Outcome
 	}
 	return lost, err
 }
+
+// forgetsHeld is a store that releases what is to stay leased.
+type forgetsHeld struct{ alotwebhook.Store }
+
+func (s forgetsHeld) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+	outcomes = slices.Clone(outcomes)
+	for i := range outcomes {
+		outcomes[i].Held = false
+	}
+	return s.Store.Finish(ctx, outcomes)
+}

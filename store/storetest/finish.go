@@ -18,6 +18,7 @@ var finishRules = []rule{
 	{"RetryAtOnce", "With StatePending and a NextAttemptIn of zero or less, the delivery can be claimed at once.", finishRetryAtOnce},
 	{"Release", "An outcome with StatePending and without an attempt is a release: the delivery is as if it had not been claimed.", finishRelease},
 	{"ReleaseLater", "A released delivery is due again after NextAttemptIn.", finishReleaseLater},
+	{"Held", "With Held, a delivery stays leased under its Token for NextAttemptIn from now; its next claim counts as the first.", finishHeld},
 	{"FailsWithoutAttempt", "An outcome without an attempt adds nothing to the history.", finishFailsWithoutAttempt},
 	{"Twice", "An outcome ends the lease: the same outcome again changes nothing and is lost.", finishTwice},
 	{"TwiceInOneCall", "If an outcome is in a batch twice, it is stored once; the second is lost.", finishTwiceInOneCall},
@@ -134,6 +135,37 @@ func finishReleaseLater(t *trial) {
 	t.finish(o)
 	require.Empty(t, t.claim(10))
 	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the released delivery waits")
+}
+
+// A dispatcher that cannot store an outcome yet must not have the delivery sent again by
+// another one, nor taken for poison.
+func finishHeld(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	c := t.claimOneFor(brief)
+	again := t.awaitDue(brief)[0]
+	require.Equal(t, c.DeliveryID, again.DeliveryID)
+	require.Equal(t, 2, again.Claims)
+	held := release(again)
+	held.Held, held.NextAttemptIn = true, long
+	t.finish(held)
+	require.Empty(t, t.claim(10))
+	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the lease was extended")
+	require.Zero(t, t.redeliver(c.DeliveryID), "it is leased still")
+	require.Empty(t, t.delivery(c.DeliveryID).Attempts)
+
+	held.NextAttemptIn = brief
+	t.finish(held)
+	last := t.awaitDue(long)[0]
+	require.Equal(t, 1, last.Claims)
+	require.Equal(t, 1, last.Attempt)
+	require.Equal(t, []string{c.DeliveryID}, t.lost(held), "it was claimed again")
+
+	held.Token = last.Token
+	t.finish(held)
+	t.finish(delivered(last))
+	require.Len(t, t.delivery(c.DeliveryID).Attempts, 1, "the outcome counts under the token that was held")
+	require.Equal(t, []string{c.DeliveryID}, t.lost(held), "it has ended")
 }
 
 // A delivery may fail without a request, for example because its payload was erased. The

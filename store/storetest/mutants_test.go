@@ -75,6 +75,10 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return reformatting{s} },
 		[]string{"Enqueue/KeepsPayload"},
 	},
+	"HeldReleased": {
+		func(s alotwebhook.Store) alotwebhook.Store { return forgetsHeld{s} },
+		[]string{"Finish/Held"},
+	},
 	"BadTextDropped": {
 		func(s alotwebhook.Store) alotwebhook.Store { return dropsBadText{s} },
 		[]string{"Finish/KeepsEveryCharacter", "Finish/RefusesAsAWhole"},

@@ -80,8 +80,9 @@ var (
 	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
 )
 
-// returnToQueue makes a delivery due again at next_at, if it has the token still.
-const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = 0, claims = 0, attempts = ?, status = ?, reason = ?, history = ?
+// returnToQueue makes a delivery due again at next_at, if it has the token still. It takes
+// the token away, or keeps it.
+const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = ?, claims = 0, attempts = ?, status = ?, reason = ?, history = ?
 	WHERE lease = ? AND id = ?`
 
 // finish applies the outcomes. With trust it does not read the rows that the store
@@ -116,7 +117,11 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 			continue
 		}
 		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
-		err := t.expect(1)(t.affected(returnToQueue, next, q.attempts, q.status, q.reason, q.history, o.Token, k[:]))
+		var token int64
+		if o.Held {
+			token = o.Token
+		}
+		err := t.expect(1)(t.affected(returnToQueue, next, token, q.attempts, q.status, q.reason, q.history, o.Token, k[:]))
 		if err != nil {
 			return nil, nil, err
 		}
