@@ -37,11 +37,11 @@ type ReceiverConfig struct {
 	// Zero or less disables the check. Defaults to disabled.
 	MaxAge time.Duration
 
-	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are
-	// read at the same time, in bytes; a body for which there is no room gets
-	// 503. Smaller bodies, as nearly all are, are not counted and always have
-	// room, so that a client that sends large bodies slowly cannot keep them
-	// out: they cost no more than their connections do.
+	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are read at
+	// the same time, in bytes. If there is no room for a body, the one that is
+	// furthest behind a pace of 256 KiB a second makes room and gets 503. So
+	// clients that send large bodies slowly keep no others out. Smaller bodies, as
+	// nearly all are, are not counted: they cost no more than their connections do.
 	// NewReceiver raises it to at least 8 × MaxBodyBytes. Zero or less stands
 	// for the default. Defaults to [DefaultMaxBodyMemory].
 	MaxBodyMemory int64

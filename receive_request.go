@@ -35,7 +35,8 @@ var (
 	// [ReceiverConfig.MaxAge].
 	ErrTooNew = errors.New("alotwebhook: event from the future")
 	// ErrBodyMemory means that the bodies that are being read would together
-	// take more memory than [ReceiverConfig.MaxBodyMemory].
+	// take more memory than [ReceiverConfig.MaxBodyMemory], and that no other
+	// arrives more slowly than this one.
 	ErrBodyMemory = bodybuf.ErrMemory
 	// ErrBodyTimeout means that the body took longer than
 	// [ReceiverConfig.BodyTimeout] or the server's ReadTimeout.
