@@ -62,8 +62,9 @@
 //     for 24 hours. A process remembers up to 1,000 keys.
 //
 // A request that changes something is refused with 403 if a page of another site
-// sent it. A request with an Authorization header is exempt, because no page can
-// add one without permission.
+// sent it, unless [Options.TrustedOrigins] names that site. A request with a bearer
+// token is exempt, because no page of another site can add one. Credentials that
+// browsers add by themselves, such as Basic and Negotiate, exempt no request.
 //
 // # Pages
 //
@@ -99,6 +100,15 @@ type Options struct {
 	// the dispatcher or its store, with method, path, organization and error.
 	// Defaults to [slog.Default].
 	Logger *slog.Logger
+
+	// TrustedOrigins are sites whose pages may change something, besides the site that
+	// a request is for. Each is the value that browsers send in the Origin header, such
+	// as "https://app.example.com". Name the site under which browsers see the host if a
+	// proxy in front of it rewrites Host: a browser that sends no Sec-Fetch-Site, as over
+	// http, or an older one, seems to come from another site otherwise. A trusted site
+	// can do all that its visitor may do. An origin that no browser would send is refused.
+	// Defaults to none.
+	TrustedOrigins []string
 
 	// The fields from here on are for [NewPages] alone.
 
