@@ -294,9 +294,12 @@ func affected(r sql.Result, err error) (int64, error) {
 }
 
 func failed(what string, err error) error {
-	advice := ""
-	if text := err.Error(); strings.Contains(text, "no such table") || strings.Contains(text, `relation "alotwebhook_handled" does not exist`) {
+	advice, text := "", err.Error()
+	switch {
+	case strings.Contains(text, "no such table"), strings.Contains(text, `relation "alotwebhook_handled" does not exist`):
 		advice = "; call CreateTable at the start, or put dedupe.Schema into your migrations"
+	case strings.Contains(text, "database is locked"): // of SQLite
+		advice = "; begin transactions with the write lock, which _txlock=immediate in the data source name does, and have a busy timeout"
 	}
 	return fmt.Errorf("alotwebhook: cannot %s in alotwebhook_handled: %w%s", what, err, advice)
 }
