@@ -154,7 +154,11 @@ func (d Driver) busy(t *testing.T) {
 // and the error says what does.
 func (d Driver) stale(t *testing.T) {
 	t.Parallel()
-	db := d.open(t, d.Impatient(newPath(t)))
+	dsn, separator := d.Impatient(newPath(t)), "?"
+	if strings.Contains(dsn, separator) {
+		separator = "&"
+	}
+	db := d.open(t, dsn+separator+"_txlock=deferred") // the default of most drivers, but not of ncruces'
 	s := newStore(t, db)
 	tx, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
