@@ -18,6 +18,7 @@ type (
 	textError   struct{ Code string }   // of no SQLite
 
 	twoMethods struct{ typedError }                  // ncruces/go-sqlite3
+	number     uint16                                // ncruces/go-sqlite3, of a statement
 	twoFields  struct{ Code, ExtendedCode numbered } // mattn/go-sqlite3
 
 	typed    uint8
@@ -32,11 +33,13 @@ func (e fieldError) Error() string   { return "field" }
 func (e textError) Error() string    { return "text" }
 
 func (e *twoMethods) ExtendedCode() uint16 { return 517 }
+func (e number) Error() string             { return "number" }
+func (e number) Code() typed               { return typed(e) }
 func (e twoFields) Error() string          { return "fields" }
 
 func TestExtendedResultCode(t *testing.T) {
 	t.Parallel()
-	for _, err := range []error{&methodError{517}, &twoMethods{typedError{5}}, twoFields{5, 517}} {
+	for _, err := range []error{&methodError{517}, &twoMethods{typedError{5}}, twoFields{5, 517}, number(517)} {
 		require.Equal(t, 517, anydriver.ExtendedResultCode(fmt.Errorf("write: %w", err)), "%#v", err)
 		require.Equal(t, 5, anydriver.ResultCode(err), "%#v", err)
 	}

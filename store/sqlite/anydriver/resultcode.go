@@ -40,12 +40,15 @@ func findCode(err error, name string) int {
 // codeOf returns what an error calls its Code or ExtendedCode, if that is a number. Each
 // driver has a type of its own for its errors, which only a program that links the driver
 // knows. A Code of modernc.org/sqlite and glebarez/go-sqlite is a method and returns the
-// extended code. Those of ncruces/go-sqlite3 are two methods, and those of
-// mattn/go-sqlite3 two fields.
+// extended code. Those of ncruces/go-sqlite3 are two methods, or the error is a number
+// itself, the extended code, and has a method Code. Those of mattn/go-sqlite3 are fields.
 func codeOf(err error, name string) int {
 	v := reflect.ValueOf(err)
-	if v.Kind() == reflect.Pointer && v.IsNil() {
+	switch {
+	case v.Kind() == reflect.Pointer && v.IsNil():
 		return 0
+	case v.CanUint() && name == "ExtendedCode" && v.MethodByName("Code").IsValid():
+		return int(v.Uint())
 	}
 	code := reflect.Value{}
 	if m := v.MethodByName(name); m.IsValid() {
