@@ -42,7 +42,9 @@
 // there may be more: give it back as ?cursor= with the same filters. An error is
 // a problem detail (RFC 9457), and its errors name the fields. The API refuses
 // a key or a parameter that it does not know, and never ignores one. A secret
-// that the API generates is in one response, and in no other.
+// that the API generates is in the response to the request that had it generated
+// and, if that came with an Idempotency-Key, in those to the same request repeated
+// within ten minutes. No other response has it.
 //
 // An endpoint has an ETag. A PATCH or DELETE with If-Match gets 412 if the
 // endpoint was changed after that ETag was read. Without If-Match the request
@@ -55,9 +57,9 @@
 //   - Registering, rotating and testing: every process knows the key, also after
 //     a restart. An endpoint is found for 24 hours, a test event for ten minutes,
 //     a rotation while its secret is the endpoint's newest. The repeated request
-//     gets the first response again, with a generated secret unless the secret
-//     was rotated since. A different request is noticed by what the first one
-//     made, as far as that still shows it.
+//     gets the first response again. It has a generated secret for ten minutes,
+//     unless the endpoint was changed since it was registered. A different request
+//     is noticed by what the first one made, as far as that still shows it.
 //   - Redelivering and recovering: only the process that responded knows the key,
 //     for 24 hours. A process remembers up to 1,000 keys.
 //
