@@ -78,6 +78,9 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 	return d, nil
 }
 
+// Logger returns [Config.Logger], or its default.
+func (d *Dispatcher) Logger() *slog.Logger { return d.log }
+
 // Emit stores events for delivery, all of them or none, and returns once they are
 // stored. It does nothing with an ID that is stored already: after an error of the
 // store, call Emit again with the same events, whether they were stored or not.

@@ -43,7 +43,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	a := &api{
 		dispatcher:   d,
 		organization: opts.Organization,
-		logger:       cmp.Or(opts.Logger, slog.Default()),
+		logger:       cmp.Or(opts.Logger, d.Logger()),
 		protection:   protection,
 	}
 	a.routes = a.table()

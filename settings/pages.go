@@ -54,7 +54,7 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	p := &pages{
 		dispatcher:   d,
 		organization: opts.Organization,
-		logger:       cmp.Or(opts.Logger, slog.Default()),
+		logger:       cmp.Or(opts.Logger, d.Logger()),
 		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
 		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
 		policy:       contentPolicy(opts),

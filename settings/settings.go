@@ -100,7 +100,7 @@ type Options struct {
 
 	// Logger gets a record of each request that failed because of an error of
 	// the dispatcher or its store, with method, path, organization and error.
-	// Defaults to [slog.Default].
+	// Defaults to the dispatcher's: [alotwebhook.Config.Logger].
 	Logger *slog.Logger
 
 	// TrustedOrigins are sites whose pages may change something, besides the site that
