@@ -207,7 +207,8 @@ type Attempt struct {
 	Number int
 	// StartedAt is by the clock of the dispatcher that made the attempt.
 	StartedAt time.Time
-	// Duration is the time from StartedAt to the last byte that was read, or to the failure.
+	// Duration is the time from StartedAt to the last byte that was read, or to the failure;
+	// always 0 with [ReasonBlockedAddress].
 	Duration time.Duration
 	// StatusCode is that of the response; 0 if there was none.
 	StatusCode int

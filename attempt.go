@@ -189,7 +189,9 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 	if repeats > 0 {
 		a.Detail = join(a.Detail, "the request was repeated, because a kept connection ended before a response")
 	}
-	a.Duration = time.Since(start)
+	if a.Reason != ReasonBlockedAddress { // the time would tell of the host's own network
+		a.Duration = time.Since(start)
+	}
 	return r, true
 }
 

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -375,4 +376,61 @@ func heapInUse() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapInuse + m.StackInuse
+}
+
+// How long a name of the host's own network took to be looked up says something about that
+// network. It is shown nowhere.
+func TestABlockedAddressShowsNoTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		var told []alotwebhook.AttemptInfo
+		w := newWorld(t, alotwebhook.Config{
+			Retry:     alotwebhook.Schedule(),
+			Logger:    slog.New(slog.NewJSONHandler(&log, nil)),
+			OnAttempt: func(a alotwebhook.AttemptInfo) { told = append(told, a) },
+		}, &receivers{respond: func(*http.Request, int) (*http.Response, error) {
+			time.Sleep(1234 * time.Millisecond)
+			return nil, fmt.Errorf("dial tcp: %w", alotwebhook.ErrBlockedAddress)
+		}})
+		delivery := deliverOne(t, w)
+		require.Equal(t, alotwebhook.ReasonBlockedAddress, delivery.LastReason)
+		delivery, err := w.Delivery(t.Context(), delivery.ID)
+		require.NoError(t, err)
+		require.Len(t, delivery.Attempts, 1)
+		require.Zero(t, delivery.Attempts[0].Duration)
+		require.Len(t, told, 1)
+		require.Zero(t, told[0].Attempt.Duration)
+		require.Contains(t, log.String(), `"ms":0`)
+		require.NotContains(t, log.String(), "1234")
+		tallies, err := w.Tallies(t.Context(), time.Time{}, delivery.EndpointID)
+		require.NoError(t, err)
+		require.Len(t, tallies, 1)
+		require.EqualValues(t, 1, tallies[0].Failed())
+		require.Zero(t, tallies[0].Duration+tallies[0].Slowest)
+	})
+}
+
+// A resolver says different things of a name that is not there, of one whose server does
+// not know it, and of one whose server is not reached. The history does not pass that on.
+func TestFailedLookupsLookAlike(t *testing.T) {
+	t.Parallel()
+	details := map[string]bool{}
+	for _, lookup := range []*net.DNSError{
+		{Err: "no such host", Name: "db.example.com", IsNotFound: true},
+		{Err: "server misbehaving", Name: "db.example.com", Server: "10.0.0.53:53", IsTemporary: true},
+		{Err: "i/o timeout", Name: "db.example.com", Server: "10.0.0.53:53", IsTimeout: true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, alotwebhook.Config{Retry: alotwebhook.Schedule()}, &receivers{
+				respond: func(*http.Request, int) (*http.Response, error) { return nil, fmt.Errorf("dial tcp: %w", lookup) },
+			})
+			delivery, err := w.Delivery(t.Context(), deliverOne(t, w).ID)
+			require.NoError(t, err)
+			require.Equal(t, alotwebhook.ReasonDNS, delivery.Attempts[0].Reason)
+			require.NotContains(t, delivery.Attempts[0].Detail, "10.0.0.53")
+			details[delivery.Attempts[0].Detail] = true
+		})
+	}
+	require.Len(t, details, 1)
 }

@@ -35,12 +35,13 @@ type Dispatcher struct {
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
 	uncommitted atomic.Bool
 
-	started  atomic.Bool
-	closing  chan struct{} // closed by Shutdown
-	cutNow   chan struct{} // closed when the context of Shutdown is done
-	done     chan struct{} // closed when Run returns
-	closeOne sync.Once
-	cutOne   sync.Once
+	mu      sync.Mutex    // for the two that follow
+	started bool          // by Run
+	closed  bool          // by Shutdown
+	closing chan struct{} // closed by Shutdown
+	cutNow  chan struct{} // closed when the context of Shutdown is done
+	done    chan struct{} // closed when Run returns
+	cutOne  sync.Once
 }
 
 // NewDispatcher makes a dispatcher over a store. A nil cfg stands for all defaults.
@@ -76,6 +77,9 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 	}
 	return d, nil
 }
+
+// Logger returns [Config.Logger], or its default.
+func (d *Dispatcher) Logger() *slog.Logger { return d.log }
 
 // Emit stores events for delivery, all of them or none, and returns once they are
 // stored. It does nothing with an ID that is stored already: after an error of the
@@ -171,17 +175,32 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) er
 // While the store fails, Run tries again, for as long as it takes. A dispatcher runs
 // once: further calls return [ErrDispatcherClosed].
 func (d *Dispatcher) Run(ctx context.Context) error {
-	select {
-	case <-d.closing:
-		return ErrDispatcherClosed
-	default:
-	}
-	if d.started.Swap(true) {
+	if !d.start() {
 		return ErrDispatcherClosed
 	}
 	defer close(d.done)
 	defer d.sender.closeIdle()
 	return newRun(d).run(ctx)
+}
+
+// start reports whether Run may begin. Once it has, Shutdown waits for its end.
+func (d *Dispatcher) start() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	may := !d.started && !d.closed
+	d.started = d.started || may
+	return may
+}
+
+// close begins the end of Run, and reports whether there is one to wait for.
+func (d *Dispatcher) close() (started bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.closed {
+		d.closed = true
+		close(d.closing)
+	}
+	return d.started
 }
 
 // Shutdown ends Run and waits for its end: Run claims no more, and attempts in flight
@@ -190,8 +209,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 //
 // After Shutdown the dispatcher does not run again. Emit still works.
 func (d *Dispatcher) Shutdown(ctx context.Context) error {
-	d.closeOne.Do(func() { close(d.closing) })
-	if !d.started.Load() {
+	if !d.close() {
 		return nil
 	}
 	select {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -362,6 +364,107 @@ func TestRunEndsOnce(t *testing.T) {
 		require.ErrorIs(t, idle.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
 		idle.emit(t) // it can still store events, for other processes
 	})
+}
+
+// endingStore waits in its helpers' calls until they are cut off, as a database does that is
+// slow while a run ends. It also counts the claims that are made after an end.
+type endingStore struct {
+	alotwebhook.Store
+	alotwebhook.Tallier
+	waiting chan string
+	ended   atomic.Bool
+	late    atomic.Int64
+}
+
+func (s *endingStore) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	if s.ended.Load() {
+		s.late.Add(1)
+	}
+	return s.Store.Claim(ctx, c)
+}
+
+func (s *endingStore) wait(ctx context.Context, call string) error {
+	if s.waiting == nil {
+		return nil
+	}
+	s.waiting <- call
+	<-ctx.Done()
+	return fmt.Errorf("statement: %w", ctx.Err())
+}
+
+func (s *endingStore) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	if err := s.wait(ctx, "recoveries"); err != nil {
+		return nil, "", err
+	}
+	return s.Store.Recoveries(ctx, f)
+}
+
+func (s *endingStore) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	if err := s.wait(ctx, "purge"); err != nil {
+		return alotwebhook.PurgeResult{}, err
+	}
+	return s.Store.Purge(ctx, p)
+}
+
+func (s *endingStore) Notify() {}
+
+func (s *endingStore) Listen(ctx context.Context, _ func()) error { return s.wait(ctx, "listen") }
+
+// A call of the store that the end of a run cuts off is no failure of the store, and nothing
+// in the log says so.
+func TestTheEndOfARunIsNoFailureOfTheStore(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testing.T, *world, context.CancelFunc){
+		"Run's context": func(_ *testing.T, _ *world, cancel context.CancelFunc) { cancel() },
+		"Shutdown":      func(t *testing.T, w *world, _ context.CancelFunc) { require.NoError(t, w.Shutdown(t.Context())) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log lockedBuffer
+				m := memory.New()
+				store := &endingStore{Store: m, Tallier: m, waiting: make(chan string, 10)}
+				w := newWorldOn(t, store, alotwebhook.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, &receivers{})
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				ended := make(chan error, 1)
+				go func() { ended <- w.Run(ctx) }()
+				time.Sleep(2 * time.Hour) // until all of them wait
+				end(t, w, cancel)
+				require.NoError(t, <-ended)
+				close(store.waiting)
+				var waited []string
+				for call := range store.waiting {
+					waited = append(waited, call)
+				}
+				require.ElementsMatch(t, []string{"recoveries", "purge", "listen"}, waited)
+				require.Empty(t, log.String())
+			})
+		})
+	}
+}
+
+// Run and Shutdown that meet: either Run does nothing, or Shutdown waits for its end. No
+// claim is made after Shutdown has returned.
+func TestRunAndShutdownAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 2000 {
+		m := memory.New()
+		store := &endingStore{Store: m, Tallier: m}
+		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		begin, ended := make(chan struct{}), make(chan error, 1)
+		go func() {
+			<-begin
+			ended <- w.Run(context.Background())
+		}()
+		close(begin)
+		require.NoError(t, w.Shutdown(t.Context()))
+		store.ended.Store(true)
+		if err := <-ended; err != nil {
+			require.ErrorIs(t, err, alotwebhook.ErrDispatcherClosed)
+		}
+		require.Zero(t, store.late.Load())
+	}
 }
 
 // slowly responds with 204 after d.

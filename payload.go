@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/alot/alotwebhook/internal/hint"
 	"github.com/alot/alotwebhook/internal/strictjson"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -172,11 +173,11 @@ func parseTimestamp(b []byte) (at time.Time, ok bool) {
 
 // DecodeData decodes the event's data into a T, as [json.Unmarshal] does: it ignores
 // unknown fields and leaves missing ones zero. The error is an [ErrMalformedEvent] that
-// wraps the error of json.Unmarshal.
+// names the field. It wraps the error of json.Unmarshal, whose own text may quote data.
 func DecodeData[T any](e Event) (T, error) {
 	var data T
 	if err := json.Unmarshal(e.Data, &data); err != nil {
-		return data, fmt.Errorf("%w: data of %s does not fit %T: %w", ErrMalformedEvent, e.Type, data, err)
+		return data, hint.Misfit(ErrMalformedEvent, clip(e.Type), data, err)
 	}
 	return data, nil
 }

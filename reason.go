@@ -62,10 +62,7 @@ func classify(err error) (FailureReason, string) {
 	case errors.Is(err, ErrBlockedAddress):
 		return ReasonBlockedAddress, blockedDetail
 	case errors.As(err, &dns):
-		if dns.IsNotFound {
-			return ReasonDNS, "the host name has no address"
-		}
-		return ReasonDNS, "the host name could not be looked up"
+		return ReasonDNS, "the host name has no address, or could not be looked up"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return ReasonTimeout, "no complete response in time"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, wsaECONNREFUSED):

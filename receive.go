@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
+	"github.com/alot/alotwebhook/internal/loglimit"
 )
 
 // ReceiverConfig configures a [Receiver]. A nil *ReceiverConfig stands for the
@@ -36,11 +37,11 @@ type ReceiverConfig struct {
 	// Zero or less disables the check. Defaults to disabled.
 	MaxAge time.Duration
 
-	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are
-	// read at the same time, in bytes; a body for which there is no room gets
-	// 503. Smaller bodies, as nearly all are, are not counted and always have
-	// room, so that a client that sends large bodies slowly cannot keep them
-	// out: they cost no more than their connections do.
+	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are read at
+	// the same time, in bytes. If there is no room for a body, the one that is
+	// furthest behind a pace of 256 KiB a second makes room and gets 503. So
+	// clients that send large bodies slowly keep no others out. Smaller bodies, as
+	// nearly all are, are not counted: they cost no more than their connections do.
 	// NewReceiver raises it to at least 8 × MaxBodyBytes. Zero or less stands
 	// for the default. Defaults to [DefaultMaxBodyMemory].
 	MaxBodyMemory int64
@@ -95,16 +96,19 @@ type ReceiverConfig struct {
 	// OnError at once. Defaults to nil.
 	OnError func(r *http.Request, e Event, status int, err error)
 
-	// Logger gets one line for every call of OnError: event id and type, status
-	// and one stable word for the cause. It never gets a payload, a header or the
-	// text of an error, since a handler may put personal data into it: OnError
-	// gets the error.
+	// Logger gets one line for each request that was not handled: status, one stable word
+	// for the cause, event id and type, and the text of the error. This package puts no
+	// secret, payload or header into that text; the errors of your handlers and the values
+	// of their panics are logged as they are. If OnError is set, it gets these, and lines
+	// about an event have no text. Each cause that needs no signed event, which is what
+	// strangers can bring about, has ten lines a minute; the next line says how many more
+	// there were.
 	//
 	// It also gets one warning for each event type that arrives and has no handler,
 	// with the types that have one. Otherwise a typo in [On] would lose events in
 	// silence: the sender gets 204 and counts them as delivered. A Receiver logs
 	// at most 64 such types.
-	// Defaults to [slog.Default].
+	// Defaults to [slog.Default]; slog.New(slog.DiscardHandler) turns it off.
 	Logger *slog.Logger
 }
 
@@ -146,7 +150,9 @@ type Receiver struct {
 
 	mu       sync.RWMutex
 	handlers map[string]eventHandler
-	warned   map[string]struct{} // event types that warnOnce has logged
+
+	lines  loglimit.Limiter // of the lines that anybody can cause
+	warned loglimit.Set     // event types that warnOnce has logged
 }
 
 type eventHandler func(ctx context.Context, e Event) error
@@ -161,7 +167,7 @@ const DefaultMaxBodyMemory = 64 << 20
 // Verifier is nil or zero, every request gets 500 and is logged as an error: no
 // event is ever handled unverified.
 func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
-	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler), warned: make(map[string]struct{})}
+	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler)}
 	if cfg != nil {
 		r.config = *cfg
 	}

@@ -53,44 +53,52 @@ func TestReceiverReadsLargeBodies(t *testing.T) {
 	require.Equal(t, 413, statusOf(d, body+strings.Repeat(" ", 1<<19)))
 }
 
-// Large bodies that arrive slowly take no more memory than MaxBodyMemory. Small bodies get
-// through all the same.
+// Large bodies that arrive slowly take no more memory than MaxBodyMemory: the one that is
+// furthest behind makes room for the next. Small bodies get through all the same.
 func TestReceiverBodyMemory(t *testing.T) {
 	t.Parallel()
-	const room = 4 // bodies in buffers of 64 KiB; the limit has room for two buffers of 16 KiB more
-	d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 36 << 10, MaxBodyMemory: room*(64<<10) + 2*(16<<10)})
-	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
-	large := with("data", `"`+strings.Repeat("x", 30<<10)+`"`)
-	begin := func() (rest *io.PipeWriter, status chan int) {
-		r := signed(large)
-		body, rest := io.Pipe()
-		r.Body, status = body, make(chan int, 1)
-		go func() { status <- responseOf(d, r).StatusCode }()
-		_, _ = io.WriteString(rest, large[:20<<10]) // returns once the receiver has read it, or refused the rest
-		return rest, status
-	}
-	var rests []*io.PipeWriter
-	var stalled []chan int
-	for len(stalled) < room {
-		rest, status := begin()
-		rests, stalled = append(rests, rest), append(stalled, status)
-	}
-	refused := signed(large)
-	refused.Body = io.NopCloser(iotest.HalfReader(refused.Body))
-	require.Equal(t, 503, responseOf(d, refused).StatusCode)
-	require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrBodyMemory)
-	require.Contains(t, d.log.String(), `"cause":"body_memory"`)
-	require.Equal(t, 200, responseOf(d, signed(payload)).StatusCode, "a small body always gets through")
-
-	for i, rest := range rests {
-		_, err := io.WriteString(rest, large[20<<10:])
-		require.NoError(t, err)
-		require.NoError(t, rest.Close())
-		require.Equal(t, 200, <-stalled[i])
-	}
-	for range 100 {
-		require.Equal(t, 200, responseOf(d, signed(large)).StatusCode, "the memory was given back")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const room = 8 // bodies in buffers of 32 KiB; a ninth needs 48 KiB while it grows
+		d := newDesk(t, alotwebhook.ReceiverConfig{MaxBodyBytes: 36 << 10, MaxBodyMemory: (room + 1) * (32 << 10)})
+		alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
+		large := with("data", `"`+strings.Repeat("x", 30<<10)+`"`)
+		begin := func() (rest *io.PipeWriter, status chan int) {
+			r := signed(large)
+			body, rest := io.Pipe()
+			r.Body, status = body, make(chan int, 1)
+			go func() {
+				defer body.Close() // as a server does
+				status <- responseOf(d, r).StatusCode
+			}()
+			_, _ = io.WriteString(rest, large[:20<<10]) // returns once the receiver has read it
+			time.Sleep(time.Millisecond)
+			return rest, status
+		}
+		var rests []*io.PipeWriter
+		var stalled []chan int
+		for len(stalled) < room {
+			rest, status := begin()
+			rests, stalled = append(rests, rest), append(stalled, status)
+		}
+		require.Equal(t, 200, responseOf(d, signed(payload)).StatusCode, "a small body always gets through")
+		require.Equal(t, 200, responseOf(d, signed(large)).StatusCode, "a body that arrives at once has precedence")
+		for i, rest := range rests {
+			go func() {
+				_, _ = io.WriteString(rest, large[20<<10:])
+				_ = rest.Close()
+			}()
+			want := 200
+			if i == 0 {
+				want = 503
+			}
+			require.Equal(t, want, <-stalled[i])
+		}
+		require.ErrorIs(t, d.failures[0].err, alotwebhook.ErrBodyMemory)
+		require.Contains(t, d.log.String(), `"cause":"body_memory"`)
+		for range 100 {
+			require.Equal(t, 200, responseOf(d, signed(large)).StatusCode, "the memory was given back")
+		}
+	})
 }
 
 func TestReceiverBodyTimeout(t *testing.T) {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
+	"github.com/alot/alotwebhook/internal/hint"
 )
 
 // DefaultMaxBodyBytes is the default of [ReceiverConfig.MaxBodyBytes] in bytes:
@@ -33,7 +35,8 @@ var (
 	// [ReceiverConfig.MaxAge].
 	ErrTooNew = errors.New("alotwebhook: event from the future")
 	// ErrBodyMemory means that the bodies that are being read would together
-	// take more memory than [ReceiverConfig.MaxBodyMemory].
+	// take more memory than [ReceiverConfig.MaxBodyMemory], and that no other
+	// arrives more slowly than this one.
 	ErrBodyMemory = bodybuf.ErrMemory
 	// ErrBodyTimeout means that the body took longer than
 	// [ReceiverConfig.BodyTimeout] or the server's ReadTimeout.
@@ -93,6 +96,7 @@ func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodybuf.
 		return nil, -1, err
 	}
 	if index, err = v.match(buf.Bytes(), &c); err != nil {
+		err = fmt.Errorf("%w: %s", err, hint.Mismatch(buf.Bytes(), r.ContentLength))
 		buf.Free()
 		return nil, -1, err
 	}
@@ -105,7 +109,10 @@ func (v *Verifier) openBody(body []byte, h http.Header, maxBytes int64) (index i
 	if err != nil {
 		return -1, err
 	}
-	return v.match(body, &c)
+	if index, err = v.match(body, &c); err != nil {
+		err = fmt.Errorf("%w: %s", err, hint.Mismatch(body, -1))
+	}
+	return index, err
 }
 
 // checkHeader returns the signature that the headers claim. It makes every check

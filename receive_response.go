@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -163,8 +164,12 @@ func (r *Receiver) logger() *slog.Logger {
 	return slog.Default()
 }
 
-// log writes the line of an event that was not handled. It leaves out the text of
-// the error, because a handler may have put personal data into it.
+// maxErrorText bounds an error's text in a log line, in bytes.
+const maxErrorText = 2000
+
+// log writes the line of an event that was not handled. Lines without a verified event
+// are bounded for each cause, because anybody can cause them. The text of an error about
+// an event may hold what a handler put into it, and is left out if OnError gets it.
 func (r *Receiver) log(ctx context.Context, e Event, s *statusError) {
 	level := slog.LevelWarn
 	if s.status >= 500 || s.cause == causePermanent || s.cause == causeNotMarked {
@@ -173,6 +178,14 @@ func (r *Receiver) log(ctx context.Context, e Event, s *statusError) {
 	attrs := []slog.Attr{slog.Int("status", s.status), slog.String("cause", s.cause)}
 	if e.ID != "" {
 		attrs = append(attrs, slog.String("event", e.ID), slog.String("type", e.Type))
+	} else if unlogged, ok := r.lines.Allow(s.cause); !ok {
+		return
+	} else if unlogged > 0 {
+		attrs = append(attrs, slog.Int("unlogged", unlogged))
+	}
+	if e.ID == "" || r.config.OnError == nil {
+		// Sprint survives an Error method that panics, as that of a nil pointer may.
+		attrs = append(attrs, slog.String("error", text.Clip(fmt.Sprint(s.err), maxErrorText)))
 	}
 	var p *panicError
 	if errors.As(s.err, &p) {
@@ -190,40 +203,23 @@ const (
 	msgHandlerUnused = "alotwebhook: Middleware does not call the handler of this event type"
 )
 
-const (
-	// maxWarned bounds how many event types warnOnce remembers: a sender could
-	// invent new ones without end.
-	maxWarned = 64
-	// maxHandlersText bounds the names of handlers in one log line, in bytes.
-	maxHandlersText = 500
-)
+// maxHandlersText bounds the names of handlers in one log line, in bytes.
+const maxHandlersText = 500
 
 // warnOnce logs that an event reached no handler, and names the handlers that
 // exist, so that a typo shows. It logs each event type once: the mistake is in the
 // program, and a line for every further event would only repeat it.
 func (r *Receiver) warnOnce(ctx context.Context, e Event, msg string) {
 	eventType := text.Clip(e.Type, maxEventTypeLen) // no handler has a longer one
-	n := r.warn(eventType)
+	n := r.warned.Add(eventType)
 	if n == 0 {
 		return
 	}
-	if n == maxWarned {
+	if n == loglimit.Most {
 		msg += "; further types are not logged"
 	}
 	r.logger().LogAttrs(ctx, slog.LevelWarn, msg,
 		slog.String("type", eventType), slog.String("event", e.ID), slog.String("handlers", r.handlerNames()))
-}
-
-// warn remembers an event type and returns the number of remembered types. It
-// returns zero if the type is remembered already or there is no room for it.
-func (r *Receiver) warn(eventType string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, known := r.warned[eventType]; known || len(r.warned) >= maxWarned {
-		return 0
-	}
-	r.warned[strings.Clone(eventType)] = struct{}{} // all strings of an event share one allocation
-	return len(r.warned)
 }
 
 // handlerNames returns the event types that have a handler, in alphabetical order.

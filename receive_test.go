@@ -300,7 +300,7 @@ func TestReceiverRespondsWithTheHandlersStatus(t *testing.T) {
 			}
 			require.Contains(t, d.log.String(), `"cause":"`+c.cause+`"`)
 			require.Contains(t, d.log.String(), `"event":"`+eventID+`"`)
-			require.NotContains(t, d.log.String(), "jane")
+			require.NotContains(t, d.log.String(), "jane", "OnError gets it")
 			require.Equal(t, strings.HasPrefix(name, "panics"), strings.Contains(d.log.String(), "receive_test.go"), "the stack")
 		})
 	}

@@ -239,7 +239,9 @@ func (d *Dispatcher) recoverAll(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		if err := w.round(ctx); err != nil {
-			pace.Pause(ctx, w.episode.Failed(err))
+			if ctx.Err() == nil { // otherwise the end of the run cut it off
+				pace.Pause(ctx, w.episode.Failed(err))
+			}
 			continue
 		}
 		w.episode.Over()

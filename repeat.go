@@ -3,19 +3,13 @@ package alotwebhook
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/alot/alotwebhook/internal/text"
-	"github.com/alot/alotwebhook/internal/typeid"
+	"github.com/alot/alotwebhook/internal/repeatkey"
 )
 
 // ErrKeyReused refuses a key that came before with another request. Take a new key for
@@ -23,20 +17,18 @@ import (
 var ErrKeyReused = errors.New("alotwebhook: the key came before with another request")
 
 // A key is found again for this long after its request. For a test event it is shorter,
-// because the search reads the store once for each minute.
+// because the search reads the store once for each minute; for the secret that a key made,
+// because whoever knows the key is shown it.
 const (
 	endpointKeyAge = 24 * time.Hour
 	testKeyAge     = 10 * time.Minute
+	secretKeyAge   = 10 * time.Minute
 )
-
-// keyGrain is the precision of the time in an id that is made from a key. It is coarse, so
-// that two requests at the same moment make the same id and the store takes only one.
-const keyGrain = time.Minute
 
 // CreateEndpointOnce is [Dispatcher.CreateEndpoint] for a request that may come again.
 // For 24 hours the same key of the same organization finds the endpoint that it made, in
-// every process and after restarts; repeated is true then. The endpoint has its secret
-// again, unless it was changed since: keep a key as safe as the secret.
+// every process and after restarts; repeated is true then. For ten minutes the endpoint
+// has its secret again, unless it was changed since: keep a key as safe as the secret.
 //
 // Nothing is stored for the key: the endpoint's id is made from it. If the endpoint was
 // deleted, the key makes another. Two requests at the same moment in two processes may
@@ -55,7 +47,7 @@ func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpo
 			created, err = d.sameEndpoint(stored, &e, given)
 			return created, true, err
 		}
-		id := idOfKey(endpointPrefix, time.Now(), e.OrganizationID, key)
+		id := repeatkey.ID(endpointPrefix, time.Now(), e.OrganizationID, key)
 		created, err = d.createEndpoint(ctx, id, e)
 		if !errors.Is(err, ErrConflict) {
 			return created, false, err
@@ -67,8 +59,8 @@ func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpo
 // endpointOfKey returns the endpoint that the key made, or nil. It reads the
 // organization's endpoints of the last day, which are few.
 func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key string) (*Endpoint, error) {
-	oldest := idOfKey(endpointPrefix, time.Now().Add(-endpointKeyAge), organizationID, key)
-	want := keyPart(oldest)
+	oldest := repeatkey.ID(endpointPrefix, time.Now().Add(-endpointKeyAge), organizationID, key)
+	want := repeatkey.Part(oldest)
 	f := EndpointFilter{OrganizationID: organizationID, Cursor: oldest[:len(oldest)-len(want)] + strings.Repeat("0", len(want))}
 	for {
 		page, next, err := d.store.Endpoints(ctx, f)
@@ -76,7 +68,7 @@ func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key stri
 			return nil, explain(err, "list not read")
 		}
 		for i := range page {
-			if keyPart(page[i].ID) == want {
+			if repeatkey.Part(page[i].ID) == want {
 				return &page[i], nil
 			}
 		}
@@ -102,17 +94,20 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
 		return Endpoint{}, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
 	}
-	first.Secret = current
+	if given != "" || time.Since(stored.CreatedAt) < secretKeyAge {
+		first.Secret = current
+	}
 	return first, nil
 }
 
 // RotateSecretOnce is [Dispatcher.RotateSecret] for a request that may come again. If
-// next is empty and the endpoint's newest secret was made with the same key, it returns
-// that secret, and repeated is true. If next is given, the request is a repeat if next
-// is the newest secret already.
+// next is empty and the endpoint's newest secret was made with the same key, it rotates
+// nothing, and repeated is true. It returns that secret for ten minutes, and "" later: then
+// rotate with another key. If next is given, the request is a repeat if next is the newest
+// secret already.
 //
-// Nothing is stored for the key: a secret made here has 192 random bits and a trace of
-// its key, which nobody can see without both.
+// Nothing is stored for the key: a secret made here has 160 random bits, the time, and a
+// trace of its key, which nobody can see without both.
 //
 // The error is [ErrKeyReused] if the rotation was ordered for another time than at; other
 // errors are those of RotateSecret.
@@ -125,14 +120,18 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	if err != nil {
 		return "", false, err
 	}
-	if next == "" && hasTrace(newest, endpointID, key) || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
+	madeAt, traced := repeatkey.MadeAt(string(newest), secretPrefix, endpointID, key)
+	if next == "" && traced || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
 		if !sameMoment(effective, at) {
 			return "", true, fmt.Errorf("%w: it rotated the secret of %s for another time", ErrKeyReused, endpointID)
+		}
+		if next == "" && time.Since(madeAt).Abs() >= secretKeyAge {
+			newest = ""
 		}
 		return newest, true, nil
 	}
 	if next == "" {
-		next = secretOfKey(endpointID, key)
+		next = Secret(repeatkey.Secret(secretPrefix, endpointID, key))
 	}
 	secret, err = d.RotateSecret(ctx, endpointID, next, at)
 	return secret, false, err
@@ -157,8 +156,8 @@ func sameMoment(effective, at time.Time) bool {
 // those of SendTest.
 func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventType string) (event Event, repeated bool, err error) {
 	now := time.Now()
-	for age := time.Duration(0); age <= testKeyAge; age += keyGrain {
-		event, err = d.store.Event(ctx, idOfKey(eventPrefix, now.Add(-age), endpointID, key))
+	for age := time.Duration(0); age <= testKeyAge; age += repeatkey.Grain {
+		event, err = d.store.Event(ctx, repeatkey.ID(eventPrefix, now.Add(-age), endpointID, key))
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -170,7 +169,7 @@ func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventTyp
 		}
 		return event, true, nil
 	}
-	event, err = d.sendTest(ctx, idOfKey(eventPrefix, now, endpointID, key), endpointID, eventType)
+	event, err = d.sendTest(ctx, repeatkey.ID(eventPrefix, now, endpointID, key), endpointID, eventType)
 	return event, false, err
 }
 
@@ -203,41 +202,4 @@ func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
 		return "", explain(err, "secret not opened")
 	}
 	return secret, nil
-}
-
-// idOfKey makes an id from the minute of at, the scope and the key, in the form of a
-// UUIDv7 (RFC 9562). The same three always make the same id.
-func idOfKey(prefix string, at time.Time, scope, key string) string {
-	sum := text.Hash(prefix, scope, key)
-	u := uuid.UUID(sum[:16])
-	typeid.SetTime(&u, at.Truncate(keyGrain))
-	typeid.SetV7(&u)
-	return typeid.Format(prefix, u)
-}
-
-// keyPart returns the part of an id that does not depend on the time: the last 16 of its
-// 26 digits, 80 bits.
-func keyPart(id string) string { return id[len(id)-16:] }
-
-// secretOfKey makes a secret of 24 random bytes and the 8 bytes of the key's trace.
-func secretOfKey(endpointID, key string) Secret {
-	b := make([]byte, 24, 32)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(append(b, keyTrace(b, endpointID, key)...)))
-}
-
-// keyTrace returns 8 bytes that nobody can make or recognize without both the random
-// bytes and the key: an HMAC-SHA256 (RFC 2104) of the key, cut short.
-func keyTrace(random []byte, endpointID, key string) []byte {
-	sum := text.Hash(endpointID, key)
-	mac := hmac.New(sha256.New, random)
-	mac.Write(sum[:])
-	return mac.Sum(nil)[:8]
-}
-
-// hasTrace reports whether secretOfKey made the secret with this key.
-func hasTrace(s Secret, endpointID, key string) bool {
-	text, ok := strings.CutPrefix(string(s), secretPrefix)
-	b, err := base64.StdEncoding.DecodeString(text)
-	return ok && err == nil && len(b) == 32 && hmac.Equal(b[24:], keyTrace(b[:24], endpointID, key))
 }

@@ -39,11 +39,20 @@ func TestCreateEndpointOnce(t *testing.T) {
 		require.False(t, repeated)
 		require.Regexp(t, `^wh_[0-7][0-9a-z]{25}$`, first.ID)
 
-		time.Sleep(23 * time.Hour)
+		time.Sleep(9 * time.Minute)
 		again, repeated, err := d.CreateEndpointOnce(ctx, "k1", onceEndpoint())
 		require.NoError(t, err)
 		require.True(t, repeated)
 		require.Equal(t, first, again, "with its secret")
+
+		time.Sleep(time.Minute)
+		again, repeated, err = d.CreateEndpointOnce(ctx, "k1", onceEndpoint())
+		require.NoError(t, err)
+		require.True(t, repeated)
+		require.Empty(t, string(again.Secret), "ten minutes later")
+		again.Secret = first.Secret
+		require.Equal(t, first, again, "all else is the same")
+		time.Sleep(23 * time.Hour)
 
 		for name, change := range map[string]func(*alotwebhook.Endpoint){
 			"url":         func(e *alotwebhook.Endpoint) { e.URL += "s" },
@@ -135,13 +144,26 @@ func TestRotateSecretOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, repeated)
 		require.Regexp(t, `^whsec_.{44}$`, string(first))
-		for range 2 { // before the rotation takes effect, and after
+		for _, shown := range []alotwebhook.Secret{first, first, "", "", ""} { // the last are after the rotation took effect
 			again, repeated, err := d.RotateSecretOnce(ctx, "k1", e.ID, "", at)
 			require.NoError(t, err)
 			require.True(t, repeated)
-			require.Equal(t, string(first), string(again))
-			time.Sleep(2 * time.Hour)
+			require.Equal(t, string(shown), string(again), "after %v", time.Until(at))
+			if shown != "" {
+				time.Sleep(9 * time.Minute)
+				changed, err := d.Endpoint(ctx, e.ID)
+				require.NoError(t, err)
+				changed.Description += "!" // a change of anything else does not show the secret for longer
+				_, err = d.UpdateEndpoint(ctx, changed)
+				require.NoError(t, err)
+				continue
+			}
+			time.Sleep(time.Hour)
 		}
+		again, repeated, err := d.RotateSecretOnce(ctx, "k1", e.ID, first, at)
+		require.NoError(t, err)
+		require.True(t, repeated)
+		require.Equal(t, string(first), string(again), "whoever gives the secret has it")
 		_, _, err = d.RotateSecretOnce(ctx, "k1", e.ID, "", time.Now().Add(time.Hour))
 		require.ErrorIs(t, err, alotwebhook.ErrKeyReused)
 

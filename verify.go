@@ -25,7 +25,7 @@ var (
 	// ErrMalformedSignature means that the signature is not exactly "sha256="
 	// and 64 lower-case hex digits, or that the request has the header more
 	// than once.
-	ErrMalformedSignature = errors.New("alotwebhook: malformed signature: not one sha256= and 64 lower-case hex digits")
+	ErrMalformedSignature = errors.New("alotwebhook: malformed signature: " + SignatureHeader + " is not one value of a prefix and 64 lower-case hex digits")
 	// ErrSignatureMismatch means that the signature was made over other bytes
 	// or with another secret. The bytes are others if something in front of the
 	// verifier decodes the body and encodes it again, or drops its last line end.

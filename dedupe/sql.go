@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/store/sqltx"
 )
 
@@ -21,6 +23,10 @@ type SQLConfig struct {
 	// time in which the sender may repeat an event, such an event is handled
 	// again. Zero or less stands for the default. Defaults to [DefaultRetention].
 	Retention time.Duration
+
+	// Logger gets a warning if [SQL.Claim] cannot delete expired rows, because the table
+	// then grows without end; at most ten a minute. Defaults to [slog.Default].
+	Logger *slog.Logger
 }
 
 // SQL is an [alotwebhook.Deduper] in the table alotwebhook_handled of your own
@@ -33,6 +39,8 @@ type SQL struct {
 	sql       *statements
 	retention int64 // in milliseconds
 	claims    atomic.Uint64
+	logger    *slog.Logger // nil stands for slog.Default()
+	lines     loglimit.Limiter
 }
 
 var _ alotwebhook.Deduper = (*SQL)(nil)
@@ -47,6 +55,9 @@ func NewSQL(db *sql.DB, dialect Dialect, cfg *SQLConfig) (*SQL, error) {
 	s := &SQL{db: db, dialect: dialect, sql: dialects[dialect], retention: DefaultRetention.Milliseconds()}
 	if s.sql == nil {
 		return nil, &alotwebhook.FieldError{Field: "dialect", Problem: fmt.Sprintf("is %q; it must be dedupe.SQLite or dedupe.PostgreSQL", dialect)}
+	}
+	if cfg != nil {
+		s.logger = cfg.Logger
 	}
 	if cfg != nil && cfg.Retention > 0 {
 		s.retention = max(1, cfg.Retention.Milliseconds())
@@ -109,9 +120,22 @@ func (s *SQL) Claim(ctx context.Context, key string, lease time.Duration) (alotw
 		claim.State = alotwebhook.DedupeInProgress
 	}
 	if claim.State == alotwebhook.DedupeClaimed && s.claims.Add(1)%purgeEvery == 0 {
-		_, _ = s.purge(ctx, 2*purgeEvery) // if it fails, the next purge does the work
+		if _, err := s.purge(ctx, 2*purgeEvery); err != nil {
+			s.warn(ctx, failed("purge", err)) // the claim holds all the same, and the next purge does the work
+		}
 	}
 	return claim, nil
+}
+
+// warn logs why expired rows were not deleted.
+func (s *SQL) warn(ctx context.Context, err error) {
+	logger := s.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	if _, ok := s.lines.Allow("purge"); ok && ctx.Err() == nil {
+		logger.WarnContext(ctx, "alotwebhook: dedupe: expired rows were not deleted; without that the table grows", "error", err)
+	}
 }
 
 // claim tries once to claim the key of c, and fills in c. It leaves the state empty
@@ -270,5 +294,12 @@ func affected(r sql.Result, err error) (int64, error) {
 }
 
 func failed(what string, err error) error {
-	return fmt.Errorf("alotwebhook: cannot %s in alotwebhook_handled: %w", what, err)
+	advice, text := "", err.Error()
+	switch {
+	case strings.Contains(text, "no such table"), strings.Contains(text, `relation "alotwebhook_handled" does not exist`):
+		advice = "; call CreateTable at the start, or put dedupe.Schema into your migrations"
+	case strings.Contains(text, "database is locked"): // of SQLite
+		advice = "; begin transactions with the write lock, which _txlock=immediate in the data source name does, and have a busy timeout"
+	}
+	return fmt.Errorf("alotwebhook: cannot %s in alotwebhook_handled: %w%s", what, err, advice)
 }

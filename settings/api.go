@@ -27,21 +27,26 @@ type api struct {
 
 // NewAPI returns the management API as a handler. It serves the paths that begin
 // with /v1/webhooks, at the root or under [http.StripPrefix], with or without a
-// slash at the end. It uses [Options.Organization] and [Options.Logger] alone.
+// slash at the end. It uses [Options.Organization], [Options.Logger] and
+// [Options.TrustedOrigins] alone.
 //
-// The error is a [alotwebhook.FieldError] if d or Options.Organization is missing.
+// The error is a [alotwebhook.FieldError] if d or Options.Organization is missing, or if a
+// trusted origin is none.
 func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkHost(d, opts); err != nil {
+		return nil, err
+	}
+	protection, err := protect(opts)
+	if err != nil {
 		return nil, err
 	}
 	a := &api{
 		dispatcher:   d,
 		organization: opts.Organization,
-		logger:       cmp.Or(opts.Logger, slog.Default()),
-		protection:   http.NewCrossOriginProtection(),
+		logger:       cmp.Or(opts.Logger, d.Logger()),
+		protection:   protection,
 	}
 	a.routes = a.table()
-	var err error
 	if a.document, err = describe(d.EventTypes()); err != nil {
 		return nil, err
 	}
@@ -108,7 +113,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
 	if err != nil || organization == "" {
 		return response{}, errUnauthenticated
 	}
-	if r.Header.Get("Authorization") == "" && a.protection.Check(r) != nil {
+	if !isExempt(r) && a.protection.Check(r) != nil {
 		return response{}, errCrossOrigin
 	}
 	rt, err := a.find(r)

@@ -22,7 +22,7 @@ var (
 	errNotFound    = newProblem(http.StatusNotFound, "Nothing was found at this path.")
 	errTooLarge    = newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 	errCrossOrigin = newProblem(http.StatusForbidden, "A page of another site sent this request, so nothing was done. "+
-		"To call the API from such a page, send a token in the Authorization header.")
+		"To call the API from such a page, send a bearer token in the Authorization header.")
 	errOutdated = newProblem(http.StatusPreconditionFailed, "The endpoint was changed, so nothing was done. "+
 		"Read it again, then repeat the request with its current ETag.", fieldProblem{"If-Match", "is not the endpoint's current ETag"})
 	errBusy       = newProblem(http.StatusConflict, "Other requests changed the endpoint at the same moment, so nothing was done. Repeat the request.")

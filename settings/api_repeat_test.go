@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,4 +130,44 @@ func TestAChangeThatOthersAlwaysForestallIsGivenUp(t *testing.T) {
 	h.handler = newHostOn(t, contested{h.store, new(atomic.Int64)}).handler
 	require.Equal(t, http.StatusConflict, h.do("PATCH", path, `{"disabled":true}`).status)
 	require.Equal(t, http.StatusPreconditionFailed, h.do("PATCH", path, `{"disabled":true}`, "If-Match", `"9"`).status)
+}
+
+// A key is no second password: whoever learns it later is shown no secret.
+func TestAKeyShowsTheSecretForTenMinutes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		made := h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1")
+		path := "/v1/webhooks/" + made.json["id"].(string) + "/rotate-secret"
+		rotated := h.do("POST", path, "", "Idempotency-Key", "k2")
+		for _, shown := range []bool{true, false, false} {
+			again := h.do("POST", path, "", "Idempotency-Key", "k2")
+			require.Equal(t, 200, again.status)
+			require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+			if shown {
+				require.Equal(t, rotated.json["secret"], again.json["secret"])
+			} else {
+				require.NotContains(t, again.json, "secret")
+			}
+			time.Sleep(10 * time.Minute)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		const body = `{"url":"https://example.com/hook","events":["candidate.invited"]}`
+		made := h.do("POST", "/v1/webhooks", body, "Idempotency-Key", "k1")
+		require.NotEmpty(t, made.json["secret"])
+		for _, shown := range []bool{true, false, false} {
+			again := h.do("POST", "/v1/webhooks", body, "Idempotency-Key", "k1")
+			require.Equal(t, 201, again.status)
+			require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+			require.Equal(t, made.json["id"], again.json["id"])
+			if shown {
+				require.Equal(t, made.json["secret"], again.json["secret"])
+			} else {
+				require.NotContains(t, again.json, "secret")
+			}
+			time.Sleep(10 * time.Minute)
+		}
+	})
 }

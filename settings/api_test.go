@@ -295,3 +295,22 @@ func TestAnOrganizationThatCannotBeIsTheHostsFault(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, got.status)
 	require.Contains(t, h.log.String(), "organizationId")
 }
+
+// Whoever has set a logger for the dispatcher finds what goes wrong here in the same place.
+func TestTheLoggerIsTheDispatchersByDefault(t *testing.T) {
+	t.Parallel()
+	h := newHostOn(t, broken{})
+	api, err := settings.NewAPI(h.dispatcher, &settings.Options{Organization: organization})
+	require.NoError(t, err)
+	pages, err := settings.NewPages(h.dispatcher, &settings.Options{Organization: organization})
+	require.NoError(t, err)
+	for path, handler := range map[string]http.Handler{"/v1/webhooks": api, "/": pages} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		r.Header.Set("X-Organization", "org_a")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		require.Equal(t, http.StatusInternalServerError, w.Code)
+	}
+	require.Contains(t, h.log.String(), "settings request failed")
+	require.Contains(t, h.log.String(), "settings page failed")
+}

@@ -35,11 +35,11 @@ type brand struct {
 // with or without a slash at the end.
 //
 // Every action is a plain form and works without script. The handler refuses a POST
-// from another site, and the pages cannot be framed. They load nothing from another
+// from another site that [Options.TrustedOrigins] does not name, and the pages cannot be framed. They load nothing from another
 // host, except for [Options.LogoURL] and [Options.Stylesheet].
 //
 // The error is a [alotwebhook.FieldError]: d or Options.Organization is missing,
-// a URL is not what [Options] says, or Prefix is not a path.
+// a URL or a trusted origin is not what [Options] says, or Prefix is not a path.
 func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkHost(d, opts); err != nil {
 		return nil, err
@@ -47,19 +47,22 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkLinks(opts); err != nil {
 		return nil, err
 	}
+	protection, err := protect(opts)
+	if err != nil {
+		return nil, err
+	}
 	p := &pages{
 		dispatcher:   d,
 		organization: opts.Organization,
-		logger:       cmp.Or(opts.Logger, slog.Default()),
+		logger:       cmp.Or(opts.Logger, d.Logger()),
 		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
 		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
 		policy:       contentPolicy(opts),
-		protection:   http.NewCrossOriginProtection(),
+		protection:   protection,
 	}
 	if opts.Prefix == "" {
 		p.prefix = ""
 	}
-	var err error
 	if p.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,9 @@
 // there may be more: give it back as ?cursor= with the same filters. An error is
 // a problem detail (RFC 9457), and its errors name the fields. The API refuses
 // a key or a parameter that it does not know, and never ignores one. A secret
-// that the API generates is in one response, and in no other.
+// that the API generates is in the response to the request that had it generated
+// and, if that came with an Idempotency-Key, in those to the same request repeated
+// within ten minutes. No other response has it.
 //
 // An endpoint has an ETag. A PATCH or DELETE with If-Match gets 412 if the
 // endpoint was changed after that ETag was read. Without If-Match the request
@@ -55,15 +57,16 @@
 //   - Registering, rotating and testing: every process knows the key, also after
 //     a restart. An endpoint is found for 24 hours, a test event for ten minutes,
 //     a rotation while its secret is the endpoint's newest. The repeated request
-//     gets the first response again, with a generated secret unless the secret
-//     was rotated since. A different request is noticed by what the first one
-//     made, as far as that still shows it.
+//     gets the first response again. It has a generated secret for ten minutes,
+//     unless the endpoint was changed since it was registered. A different request
+//     is noticed by what the first one made, as far as that still shows it.
 //   - Redelivering and recovering: only the process that responded knows the key,
 //     for 24 hours. A process remembers up to 1,000 keys.
 //
 // A request that changes something is refused with 403 if a page of another site
-// sent it. A request with an Authorization header is exempt, because no page can
-// add one without permission.
+// sent it, unless [Options.TrustedOrigins] names that site. A request with a bearer
+// token is exempt, because no page of another site can add one. Credentials that
+// browsers add by themselves, such as Basic and Negotiate, exempt no request.
 //
 // # Pages
 //
@@ -97,8 +100,17 @@ type Options struct {
 
 	// Logger gets a record of each request that failed because of an error of
 	// the dispatcher or its store, with method, path, organization and error.
-	// Defaults to [slog.Default].
+	// Defaults to the dispatcher's: [alotwebhook.Config.Logger].
 	Logger *slog.Logger
+
+	// TrustedOrigins are sites whose pages may change something, besides the site that
+	// a request is for. Each is the value that browsers send in the Origin header, such
+	// as "https://app.example.com". Name the site under which browsers see the host if a
+	// proxy in front of it rewrites Host: a browser that sends no Sec-Fetch-Site, as over
+	// http, or an older one, seems to come from another site otherwise. A trusted site
+	// can do all that its visitor may do. An origin that no browser would send is refused.
+	// Defaults to none.
+	TrustedOrigins []string
 
 	// The fields from here on are for [NewPages] alone.
 

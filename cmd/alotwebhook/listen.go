@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"time"
@@ -79,7 +80,7 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 		return usagef("cannot receive at %s: %w", f.addr, err)
 	}
 	defer receive.Close()
-	servers := []*served{serve(receive, http.HandlerFunc(l.receive))}
+	servers := []*served{a.serve(receive, http.HandlerFunc(l.receive))}
 	fmt.Fprintf(a.err, "Receiving at http://%s/\n", receive.Addr())
 	if f.control != "" {
 		control, err := listenLoopback(f.control)
@@ -87,7 +88,7 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 			return err
 		}
 		defer control.Close()
-		servers = append(servers, serve(control, l.controls()))
+		servers = append(servers, a.serve(control, l.controls()))
 		fmt.Fprintf(a.err, "Replaying at http://%s/\n", control.Addr())
 	}
 	if f.forward != "" {
@@ -124,8 +125,13 @@ type served struct {
 	ended chan error
 }
 
-func serve(on net.Listener, h http.Handler) *served {
-	s := &served{&http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute}, make(chan error, 1)}
+// serve serves h. Errors of net/http go where those of the command go, and may quote what
+// others sent.
+func (a *app) serve(on net.Listener, h http.Handler) *served {
+	s := &served{&http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute,
+		ErrorLog: log.New(printableWriter{a.err}, "", 0),
+	}, make(chan error, 1)}
 	go func() { s.ended <- s.Serve(on) }()
 	return s
 }
@@ -232,7 +238,7 @@ func (rec *record) status() int {
 
 // relay passes the receiver's response back.
 func relay(w http.ResponseWriter, got response) {
-	if got.err != nil {
+	if got.err != nil || got.status < http.StatusOK { // net/http panics at a status below 100
 		http.Error(w, "The receiver did not respond.", http.StatusBadGateway)
 		return
 	}

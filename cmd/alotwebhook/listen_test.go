@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -153,6 +154,30 @@ func TestListenForwards(t *testing.T) {
 	do(t, webhooktest.NewBodyRequest(t, lax.url, body, "another"))
 	require.ErrorIs(t, behind.Received()[1].Err, alotwebhook.ErrSignatureMismatch)
 	lax.sees(lax.out, `(#1  .*  signature does not match the body and the secret  → 401)`)
+}
+
+// A status that net/http does not write is no panic in the log, and no response of ours.
+func TestListenForwardsToNonsense(t *testing.T) {
+	t.Parallel()
+	behind, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = behind.Close() })
+	go func() {
+		for {
+			conn, err := behind.Accept()
+			if err != nil {
+				return
+			}
+			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				_, _ = io.Copy(io.Discard, r.Body)
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 099 Nonsense\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_ = conn.Close()
+		}
+	}()
+	l := listen(t, "--forward", "http://"+behind.Addr().String())
+	status, _, _ := do(t, webhooktest.NewBodyRequest(t, l.url, []byte(payload), secret))
+	require.Equal(t, http.StatusBadGateway, status)
 }
 
 // With --skip-verify, listen shows requests without any secret.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -12,6 +13,8 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, isTerminal: isTerminal}
+	log.SetFlags(0) // of what net/http prints, such as bytes that a receiver sends behind its response
+	log.SetOutput(printableWriter{a.err})
 	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -134,3 +134,13 @@ func took(d time.Duration) string {
 	}
 	return d.Round(time.Microsecond).String()
 }
+
+// printableWriter writes text in which [printable] has escaped what a terminal would obey.
+type printableWriter struct{ io.Writer }
+
+func (w printableWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(w.Writer, printable(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

@@ -1,8 +1,14 @@
 package sqltest
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -134,4 +140,45 @@ func TestErrorsWithoutTheTable(t *testing.T) {
 		err = alotwebhook.Once(t.Context(), s, "evt_1", 0, nil)
 		require.Equal(t, 503, alotwebhook.StatusCode(err))
 	})
+}
+
+// Whoever forgot to create the table reads it in the log of a Receiver that has no
+// configuration but its Deduper and its Logger.
+func TestAMissingTableIsNamed(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		handled, err := dedupe.NewSQL(open(), dialect, nil)
+		require.NoError(t, err)
+		verifier, err := alotwebhook.NewVerifier("secret")
+		require.NoError(t, err)
+		var log bytes.Buffer
+		receiver := alotwebhook.NewReceiver(verifier, &alotwebhook.ReceiverConfig{
+			Deduper: handled, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+		})
+		alotwebhook.On(receiver, "candidate.invited", func(context.Context, alotwebhook.Event, json.RawMessage) error { return nil })
+		e, err := alotwebhook.NewEvent("candidate.invited", "org_1", map[string]any{})
+		require.NoError(t, err)
+		h := http.Header{alotwebhook.SignatureHeader: {alotwebhook.Sign(e.Payload(), "secret")}}
+		require.Equal(t, 503, alotwebhook.StatusCode(receiver.Receive(t.Context(), e.Payload(), h)))
+		require.Contains(t, log.String(), "alotwebhook_handled")
+		require.Contains(t, log.String(), "call CreateTable at the start, or put dedupe.Schema into your migrations")
+	})
+}
+
+// A user of the database who may not delete rows lets the table grow for ever.
+func TestAPurgeThatFailsIsLogged(t *testing.T) {
+	t.Parallel()
+	db := openSQLite(t, filepath.Join(t.TempDir(), "customer.db"))
+	var log bytes.Buffer
+	s := newSQL(t, db, dedupe.SQLite, &dedupe.SQLConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, s.Complete(t.Context(), claimed(t, s, "old", time.Minute)))
+	_, err := db.ExecContext(t.Context(), "UPDATE alotwebhook_handled SET expires_at = 0")
+	require.NoError(t, err)
+	_, err = db.ExecContext(t.Context(), "CREATE TRIGGER keep BEFORE DELETE ON alotwebhook_handled BEGIN SELECT RAISE(ABORT, 'no rights to delete'); END")
+	require.NoError(t, err)
+	for i := range 200 {
+		require.NoError(t, s.Complete(t.Context(), claimed(t, s, fmt.Sprint(i), time.Minute)), "the claims hold all the same")
+	}
+	require.Contains(t, log.String(), "expired rows were not deleted")
+	require.Contains(t, log.String(), "no rights to delete")
 }

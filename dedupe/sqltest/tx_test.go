@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -157,4 +158,20 @@ func TestCompleteStatementInPgx(t *testing.T) {
 	require.ErrorIs(t, err, alotwebhook.ErrClaimLost)
 	require.Equal(t, 1, count(t, db, "business"))
 	require.Error(t, handle(t.Context()), "without a claim")
+}
+
+// A handler's transaction on SQLite that has read cannot complete a claim once another one
+// has written. The error names the cure.
+func TestATransactionThatHasReadNamesTheCure(t *testing.T) {
+	t.Parallel()
+	db := handle(t, "sqlite", "file:"+filepath.Join(t.TempDir(), "customer.db")+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
+	s := newSQL(t, db, dedupe.SQLite, nil)
+	c := claimed(t, s, "a", time.Minute)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	var n int
+	require.NoError(t, tx.QueryRow("SELECT count(*) FROM alotwebhook_handled").Scan(&n))
+	claimed(t, s, "b", time.Minute)
+	require.ErrorContains(t, s.Tx(tx).Complete(t.Context(), c), "_txlock=immediate")
 }

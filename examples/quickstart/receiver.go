@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -95,7 +97,7 @@ func startReceivers(out *output) (*receivers, error) {
 	}
 	r := &receivers{
 		url:    "http://" + listener.Addr().String(),
-		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second},
+		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ErrorLog: log.New(io.Discard, "", 0)},
 	}
 	go func() { _ = r.server.Serve(listener) }() // returns after close
 	return r, nil

@@ -36,10 +36,6 @@ func newReceiver(verifier *alotwebhook.Verifier, results *results, log *slog.Log
 				log.Info("an event was signed with the old secret: do not remove that yet")
 			}
 		},
-		OnError: func(_ *http.Request, e alotwebhook.Event, status int, err error) {
-			// A real service would count errors here, and report them.
-			log.Debug("not handled", "event", e.ID, "status", status, "error", err)
-		},
 	})
 	alotwebhook.On(receiver, alotwebhook.EventCandidateCompleted,
 		func(ctx context.Context, e alotwebhook.Event, data alotwebhook.CandidateCompleted) error {

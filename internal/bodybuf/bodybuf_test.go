@@ -5,9 +5,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -112,6 +117,144 @@ func TestFailedReadsGiveTheirMemoryBack(t *testing.T) {
 	buf, err := bodybuf.Read(strings.NewReader(large), mib, budget)
 	require.NoError(t, err)
 	buf.Free()
+}
+
+// While nothing else needs the room, a body may take as long as it likes.
+func TestSlowBodiesAreLeftAloneWhileThereIsRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		budget := bodybuf.NewBudget(mib)
+		slow := start(budget, 100<<10)
+		for range 10 {
+			time.Sleep(24 * time.Hour)
+			slow.send(1 << 10)
+			buf, err := bodybuf.Read(strings.NewReader(strings.Repeat("x", 100<<10)), mib, budget)
+			require.NoError(t, err)
+			buf.Free()
+		}
+		require.NoError(t, slow.end())
+	})
+}
+
+// The body that is furthest behind the pace makes room first. A burst at the beginning does
+// not help for long, nor does a byte now and then.
+func TestTheSlowestBodyMakesRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		budget := bodybuf.NewBudget(448 << 10) // three bodies in slices of 128 KiB; a fourth needs 192 KiB while it grows
+		burst := start(budget, 100<<10)
+		dripping, steady := start(budget, 70<<10), start(budget, 70<<10)
+		for range 10 {
+			time.Sleep(10 * time.Millisecond)
+			dripping.send(1)
+			steady.send(5 << 10) // 500 KiB a second
+		}
+		require.NoError(t, start(budget, 100<<10).end())
+		require.ErrorIs(t, burst.end(), bodybuf.ErrMemory)
+		burst, third := start(budget, 100<<10), start(budget, 100<<10)
+		require.ErrorIs(t, dripping.end(), bodybuf.ErrMemory)
+		require.NoError(t, steady.end())
+		require.NoError(t, burst.end())
+		require.NoError(t, third.end())
+	})
+}
+
+// The memory of a body that made room is given back at once, although its reader still
+// waits, and it is not given back a second time later.
+func TestABodyThatMadeRoomGivesItsMemoryBackOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		budget := bodybuf.NewBudget(200 << 10)
+		var waiting []*body
+		for range 100 {
+			waiting = append(waiting, start(budget, 100<<10))
+			time.Sleep(time.Millisecond)
+		}
+		last := len(waiting) - 1
+		for _, b := range waiting[:last] {
+			require.ErrorIs(t, b.end(), bodybuf.ErrMemory)
+		}
+		require.NoError(t, waiting[last].end())
+		first, err := bodybuf.Read(strings.NewReader(strings.Repeat("x", 100<<10)), mib, budget)
+		require.NoError(t, err)
+		_, err = bodybuf.Read(strings.NewReader(strings.Repeat("x", 100<<10)), mib, budget)
+		require.ErrorIs(t, err, bodybuf.ErrMemory, "what has arrived whole does not make room")
+		first.Free()
+	})
+}
+
+// Bodies of all sizes and paces come and go at the same time. Each that is read is whole.
+func TestReadUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	budget := bodybuf.NewBudget(mib)
+	var group sync.WaitGroup
+	var read, refused atomic.Int64
+	for g := range 16 {
+		group.Go(func() {
+			for i := range 20 {
+				want := strings.Repeat(string(rune('a'+g)), 1+(i*7919+g*104729)%(300<<10))
+				buf, err := bodybuf.Read(yieldingReader{strings.NewReader(want)}, mib, budget)
+				if err != nil {
+					refused.Add(1)
+					continue
+				}
+				read.Add(1)
+				if string(buf.Bytes()) != want {
+					t.Error("a body was changed")
+				}
+				buf.Free()
+			}
+		})
+	}
+	group.Wait()
+	t.Logf("%d read, %d refused", read.Load(), refused.Load())
+	require.Positive(t, read.Load())
+	buf, err := bodybuf.Read(strings.NewReader(strings.Repeat("x", 512<<10)), mib, budget)
+	require.NoError(t, err, "all memory was given back")
+	buf.Free()
+}
+
+// yieldingReader lets other goroutines run between its pieces.
+type yieldingReader struct{ io.Reader }
+
+func (r yieldingReader) Read(p []byte) (int, error) {
+	runtime.Gosched()
+	return r.Reader.Read(p)
+}
+
+// body is a body that arrives bit by bit.
+type body struct {
+	*io.PipeWriter
+	done chan error
+}
+
+// start begins a body with n bytes.
+func start(budget *bodybuf.Budget, n int) *body {
+	r, w := io.Pipe()
+	b := &body{w, make(chan error, 1)}
+	go func() {
+		buf, err := bodybuf.Read(r, mib, budget)
+		if err == nil {
+			buf.Free()
+		}
+		_ = r.CloseWithError(io.ErrClosedPipe)
+		b.done <- err
+	}()
+	b.send(n)
+	return b
+}
+
+// send sends n more bytes, and returns once they were read or refused.
+func (b *body) send(n int) {
+	_, _ = io.WriteString(b, strings.Repeat("x", n))
+	synctest.Wait()
+}
+
+// end sends the last bytes, and returns the error of Read.
+func (b *body) end() error {
+	b.send(4 << 10)
+	_ = b.Close()
+	return <-b.done
 }
 
 type panicReader struct{}

@@ -147,3 +147,43 @@ func TestReaderStops(t *testing.T) {
 		<-stopped
 	}
 }
+
+// A transaction that has read cannot write once another has, whatever its busy timeout. The
+// error names the cure, which is not to wait.
+func TestTxThatHasReadNamesTheCure(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	s := onHandle(t, db)
+	read := func(tx *sql.Tx) {
+		var n int
+		require.NoError(t, tx.QueryRow("SELECT count(*) FROM alotwebhook_migrations").Scan(&n))
+	}
+
+	stale := inTx(t, db)
+	read(stale)
+	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}))
+	err = s.Tx(stale).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")})
+	require.ErrorContains(t, err, "another transaction has written since this one first read")
+	require.ErrorContains(t, err, "_txlock=immediate")
+	require.NotContains(t, err.Error(), "keep transactions short")
+	require.NoError(t, stale.Rollback())
+
+	// With the cure it waits for the other one, and then reads what is there now.
+	immediate, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(600000)&_txlock=immediate")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, immediate.Close()) })
+	for range 20 {
+		enqueued := make(chan error, 1)
+		go func() {
+			enqueued <- s.Enqueue(context.Background(), []alotwebhook.Event{newEvent(t, "org_1")})
+		}()
+		tx := inTx(t, immediate)
+		read(tx)
+		require.NoError(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}))
+		require.NoError(t, tx.Commit())
+		require.NoError(t, <-enqueued)
+	}
+}

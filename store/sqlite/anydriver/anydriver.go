@@ -85,8 +85,9 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 //     for the store's short transactions. Without it they fail with "database is
 //     locked" as soon as the dispatcher is at work. New warns of that, in a line
 //     to [slog.Default]. The store itself waits without it.
-//   - _txlock=immediate: a transaction that reads first and writes later fails
-//     at once if another has written in between; this one waits instead.
+//   - _txlock=immediate: each transaction begins with the write lock, and waits for
+//     it. Without that, one that reads first and writes or emits later fails at
+//     once, whatever the busy timeout, if another has written in between.
 //
 // Any number of connections will do. With SetMaxOpenConns(1) the store and the
 // host take turns: within a transaction of its own, the host must then use

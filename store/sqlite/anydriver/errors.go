@@ -26,6 +26,10 @@ const (
 	codeNotADB   = 26
 )
 
+// codeBusySnapshot is an extended result code of codeBusy: the transaction has read, and
+// another has written since.
+const codeBusySnapshot = codeBusy | 2<<8
+
 // advice maps a primary result code to a sentence: what is wrong and what to do.
 var advice = map[int]string{
 	codeBusy:     "another process or transaction holds the write lock; end it, or keep transactions short",
@@ -55,8 +59,23 @@ func explain(doing string, err error) error {
 	return fmt.Errorf("alotwebhook: sqlite: %s: %w", doing, err)
 }
 
-// explainTx is explain for a host's transaction, which may be on another database.
+// Advice for a host's transaction that did not get the write lock. No busy timeout helps one
+// that has read before: SQLite refuses it at once if another has written since then. All
+// drivers spell the cure in the same way.
+const (
+	writeLockFirst = "begin transactions with the write lock: put _txlock=immediate into the handle's data source name, or use BEGIN IMMEDIATE"
+	adviceSnapshot = "another transaction has written since this one first read, and waiting does not help; roll back and repeat it, and " + writeLockFirst
+)
+
+// explainTx is explain for a host's transaction, which may be on another database, or may
+// have read before it writes.
 func explainTx(doing string, err error) error {
+	switch {
+	case extendedResultCode(err) == codeBusySnapshot:
+		return fmt.Errorf("alotwebhook: sqlite: %s: %s: %w", doing, adviceSnapshot, err)
+	case busy(err):
+		return fmt.Errorf("alotwebhook: sqlite: %s: %s; if this one has read before, %s: %w", doing, advice[codeBusy], writeLockFirst, err)
+	}
 	if resultCode(err) == codeError && strings.Contains(err.Error(), "no such table: alotwebhook_") {
 		return fmt.Errorf("alotwebhook: sqlite: %s: the transaction is on another database than the store; begin it on a handle of the store's file: %w", doing, err)
 	}

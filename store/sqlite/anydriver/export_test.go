@@ -19,3 +19,6 @@ func (s *Store) Statements() []string {
 
 // ResultCode is resultCode.
 var ResultCode = resultCode
+
+// ExtendedResultCode is extendedResultCode.
+var ExtendedResultCode = extendedResultCode

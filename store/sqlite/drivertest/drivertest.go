@@ -45,6 +45,7 @@ func Run(t *testing.T, d Driver) {
 	t.Run("Transaction", d.transaction)
 	t.Run("NoDatabase", d.noDatabase)
 	t.Run("Busy", d.busy)
+	t.Run("Stale", d.stale)
 	t.Run("LinksNoOtherDriver", linksNoOtherDriver)
 }
 
@@ -134,6 +135,7 @@ func (d Driver) busy(t *testing.T) {
 	if err == nil { // otherwise it began with the lock, and was refused at once
 		err = s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t)})
 		require.ErrorContains(t, err, "another process or transaction holds the write lock")
+		require.ErrorContains(t, err, "_txlock=immediate")
 		require.NoError(t, tx.Rollback())
 	}
 
@@ -146,6 +148,27 @@ func (d Driver) busy(t *testing.T) {
 	}
 	require.NoError(t, holder.Commit())
 	require.NoError(t, <-done)
+}
+
+// stale: a transaction that has read cannot write once another has. No busy timeout helps,
+// and the error says what does.
+func (d Driver) stale(t *testing.T) {
+	t.Parallel()
+	dsn, separator := d.Impatient(newPath(t)), "?"
+	if strings.Contains(dsn, separator) {
+		separator = "&"
+	}
+	db := d.open(t, dsn+separator+"_txlock=deferred") // the default of most drivers, but not of ncruces'
+	s := newStore(t, db)
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	var n int
+	require.NoError(t, tx.QueryRow("SELECT count(*) FROM alotwebhook_migrations").Scan(&n))
+	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t)}))
+	err = s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t)})
+	require.ErrorContains(t, err, "another transaction has written since this one first read, and waiting does not help")
+	require.ErrorContains(t, err, "_txlock=immediate")
 }
 
 // linksNoOtherDriver: the package and all that it imports is without modernc.org's driver.

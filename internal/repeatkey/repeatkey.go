@@ -1,0 +1,72 @@
+// Package repeatkey makes ids and secrets from the key of a request that may come again, so
+// that the request is recognized by what it made, and nothing is stored for the key.
+package repeatkey
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/typeid"
+)
+
+// Grain is the precision of the time in an id that is made from a key. It is coarse, so
+// that two requests at the same moment make the same id and the store takes only one.
+const Grain = time.Minute
+
+// ID makes an id from the minute of at, the scope and the key, in the form of a UUIDv7
+// (RFC 9562). The same three always make the same id.
+func ID(prefix string, at time.Time, scope, key string) string {
+	sum := text.Hash(prefix, scope, key)
+	u := uuid.UUID(sum[:16])
+	typeid.SetTime(&u, at.Truncate(Grain))
+	typeid.SetV7(&u)
+	return typeid.Format(prefix, u)
+}
+
+// Part returns the part of an id that does not depend on the time: the last 16 of its
+// 26 digits, 80 bits.
+func Part(id string) string { return id[len(id)-16:] }
+
+// A secret is the base64 of 20 random bytes, 4 bytes with the time in seconds since 1970,
+// and 8 bytes of a trace of scope and key.
+const (
+	stamp = 20
+	trace = 24
+	size  = 32
+)
+
+// Secret makes a secret: a prefix and the base64 of 32 bytes.
+func Secret(prefix, scope, key string) string {
+	b := make([]byte, trace, size)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	binary.BigEndian.PutUint32(b[stamp:], uint32(time.Now().Unix()))
+	return prefix + base64.StdEncoding.EncodeToString(append(b, traceOf(b, scope, key)...))
+}
+
+// MadeAt reports whether [Secret] made a secret with the same prefix, scope and key, and
+// when, to the second.
+func MadeAt(secret, prefix, scope, key string) (at time.Time, ok bool) {
+	digits, ok := strings.CutPrefix(secret, prefix)
+	b, err := base64.StdEncoding.DecodeString(digits)
+	if !ok || err != nil || len(b) != size || !hmac.Equal(b[trace:], traceOf(b[:trace], scope, key)) {
+		return time.Time{}, false
+	}
+	return time.Unix(int64(binary.BigEndian.Uint32(b[stamp:])), 0), true
+}
+
+// traceOf returns 8 bytes that nobody can make or recognize without both the other bytes
+// and the key: an HMAC-SHA256 (RFC 2104) of the key, cut short.
+func traceOf(others []byte, scope, key string) []byte {
+	sum := text.Hash(scope, key)
+	mac := hmac.New(sha256.New, others)
+	mac.Write(sum[:])
+	return mac.Sum(nil)[:size-trace]
+}
