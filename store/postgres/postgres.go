@@ -40,7 +40,8 @@
 // have unfinished deliveries, not through the deliveries. As long as that takes
 // milliseconds, it does so before every claim that would return nothing, and
 // otherwise for at most a twentieth of the time. If a pinned snapshot makes surveys
-// slow, one begins every 30 seconds all the same.
+// slow, one begins every 30 seconds all the same. What counts is the work of the server
+// in several surveys, and not what one of them had to wait for, such as a lock.
 //
 // A delivery whose transaction is committed more than a second after the emit may be
 // passed over by the next claims. The next survey finds it.
