@@ -102,7 +102,7 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+	return s.inTx(ctx, func(tx pgx.Tx) error {
 		if err := s.lockMigrations(ctx, tx); err != nil {
 			return err
 		}

@@ -100,7 +100,7 @@ func (s *Store) makePartition(ctx context.Context, d time.Time) error {
 // changePartitions runs fn in a transaction that fails after lockPatience, so that
 // others do not wait long behind it. One process at a time changes partitions.
 func (s *Store) changePartitions(ctx context.Context, fn func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+	return s.inTx(ctx, func(tx pgx.Tx) error {
 		if err := s.lockMigrations(ctx, tx); err != nil {
 			return err
 		}

@@ -101,6 +101,7 @@ type Store struct {
 	lanes         *lanes
 
 	notifies      bool
+	silence       time.Duration // listenSilence
 	notifications notifications
 }
 
@@ -147,6 +148,7 @@ func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 		endpoints: endpointCache{},
 		lanes:     newLanes(),
 		notifies:  opts.Notify,
+		silence:   listenSilence,
 	}
 	s.quoted = quoted(s.schema)
 	s.claiming <- struct{}{}
@@ -161,15 +163,17 @@ type server struct {
 }
 
 func (s *Store) checkServer(ctx context.Context) error {
-	var v server
-	err := s.pool.QueryRow(ctx, `
-		SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-			current_setting('default_transaction_read_only') = 'on', current_setting('server_encoding')`,
-	).Scan(&v.version, &v.standby, &v.readOnly, &v.encoding)
-	if err != nil {
-		return err
-	}
-	return v.check()
+	return s.within(ctx, func(conn *pgxpool.Conn) error {
+		var v server
+		err := conn.QueryRow(ctx, `
+			SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
+				current_setting('default_transaction_read_only') = 'on', current_setting('server_encoding')`,
+		).Scan(&v.version, &v.standby, &v.readOnly, &v.encoding)
+		if err != nil {
+			return err
+		}
+		return v.check()
+	})
 }
 
 // check refuses a server on which the store cannot work.
@@ -178,7 +182,7 @@ func (v server) check() error {
 	case v.version < minServer:
 		return fmt.Errorf("the server is PostgreSQL %d: 14 or later is needed", v.version/10000)
 	case v.standby:
-		return errors.New("the server is a standby, which takes no writes: connect to the primary (target_session_attrs=read-write)")
+		return noWrites{errors.New("the server is a standby, which takes no writes: connect to the primary (target_session_attrs=read-write)")}
 	case v.readOnly:
 		return errors.New("the session is read-only: unset default_transaction_read_only, or connect to the primary")
 	case v.encoding != "UTF8":
