@@ -200,7 +200,7 @@ func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p
 // next purge tries again.
 func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *alotwebhook.PurgeResult) (dropped bool, err error) {
 	var deliveries, events int
-	err = s.changePartitions(ctx, func(tx pgx.Tx) error {
+	err = s.changePartitions(ctx, dropTimeout, func(tx pgx.Tx) error {
 		// The lock keeps writers out, not readers. On a day so old, only a redelivery
 		// writes.
 		if err := execScript(ctx, tx, s.sql(d.on(`LOCK TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s IN SHARE MODE`))); err != nil {
