@@ -29,6 +29,9 @@ const (
 	// makeTimeout bounds each statement that makes partitions. The one that attaches
 	// them holds a lock on the default partitions while PostgreSQL looks through them.
 	makeTimeout = "1s"
+	// maxDefault is the size in bytes from which a default partition is not looked through
+	// while today's events go there.
+	maxDefault = 128 << 20
 	// dropTimeout bounds the count of a day's rows before they are dropped. Nobody but
 	// redeliveries of deliveries so old waits for that.
 	dropTimeout = "5min"
@@ -55,14 +58,16 @@ func uuidText(u uuid) string {
 // already or is too large to be looked through, if others hold the tables, or if the role
 // does not own them.
 func (s *Store) makePartitions(ctx context.Context) error {
-	missing, err := s.missingPartitions(ctx)
+	missing, live, err := s.missingPartitions(ctx)
 	if err != nil {
 		return s.explain("find missing partitions", err)
 	}
 	for _, d := range missing {
-		switch err := s.makePartition(ctx, d); {
+		switch err := s.makePartition(ctx, d, live); {
 		case err == nil, madeByAnother(err):
-		case partitionRefused(err): // and the next day's would be, too
+		case errors.Is(err, errDefaultRows):
+			s.logNoPartition(ctx, d, err)
+		case errors.Is(err, errDefaultLarge), partitionRefused(err): // and the next day's would be, too
 			s.logNoPartition(ctx, d, err)
 			return nil
 		default:
@@ -84,41 +89,41 @@ func (s *Store) logNoPartition(ctx context.Context, d time.Time, err error) {
 }
 
 // missingPartitions returns the days from today to $1 days ahead that have no
-// partition in the schema $2. makePartition makes that of attempts last, so where
-// it is there, all three are.
-func (s *Store) missingPartitions(ctx context.Context) (days []time.Time, err error) {
+// partition in the schema $2, and whether today is among them. makePartition makes that of
+// attempts last, so where it is there, all three are.
+func (s *Store) missingPartitions(ctx context.Context) (days []time.Time, today bool, err error) {
 	err = s.run(ctx, step{
-		sql: `SELECT d AT TIME ZONE 'UTC'
+		sql: `SELECT d AT TIME ZONE 'UTC', n = 0
 			FROM generate_series(0, $1::int) AS n, LATERAL (
 				SELECT date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') + n * interval '1 day') AS day (d)
 			WHERE to_regclass($2::text || '.attempts_' || to_char(d, 'YYYYMMDD')) IS NULL`,
 		args: []any{int32(daysAhead), quoted(s.schema)},
 		rows: func(rows pgx.Rows) error {
 			var d time.Time
-			_, err := pgx.ForEachRow(rows, []any{&d}, func() error {
-				days = append(days, d.UTC())
+			var first bool
+			_, err := pgx.ForEachRow(rows, []any{&d, &first}, func() error {
+				days, today = append(days, d.UTC()), today || first
 				return nil
 			})
 			return err
 		},
 	})
-	return days, err
+	return days, today, err
 }
 
-// errDefaultRows says that a day is to stay in the default partitions.
-var errDefaultRows = errors.New("the default partitions have rows of that day, and keep it")
+// Why a day is left to the default partitions.
+var (
+	errDefaultRows  = errors.New("the default partitions have rows of that day, and keep it")
+	errDefaultLarge = errors.New("a default partition is too large to be looked through while emits wait; docs/operating.md says what to do")
+)
 
 // makePartition makes the three partitions of a day. It creates each as a table by
 // itself and attaches it: unlike CREATE TABLE … PARTITION OF, this does not wait
-// for transactions that write to other partitions.
-func (s *Store) makePartition(ctx context.Context, d time.Time) error {
-	taken, err := s.inDefault(ctx, d)
-	if err != nil {
+// for transactions that write to other partitions. live says that today's events go into
+// the default partitions.
+func (s *Store) makePartition(ctx context.Context, d time.Time, live bool) error {
+	if err := s.lookInDefault(ctx, d, live); err != nil {
 		return err
-	}
-	if taken {
-		s.logNoPartition(ctx, d, errDefaultRows)
-		return nil
 	}
 	var create, attach strings.Builder
 	for _, table := range partitioned {
@@ -133,18 +138,33 @@ func (s *Store) makePartition(ctx context.Context, d time.Time) error {
 	})
 }
 
-// inDefault reports whether the default partitions have rows of a day, whose ids lie
-// between $1 and $2. PostgreSQL finds that out, too, but only while it keeps others from
-// the default partition, and row by row.
-func (s *Store) inDefault(ctx context.Context, d time.Time) (taken bool, err error) {
-	err = s.run(ctx, step{
+// lookInDefault returns an error if the default partitions are to keep a day, whose ids
+// lie between $1 and $2: they have rows of it, or they are live, and one is larger than $3
+// and has no CHECK constraint ($4 names the schema). PostgreSQL would look through them row
+// by row, and keep emits from them meanwhile, unless such a constraint says that the day is
+// not there.
+func (s *Store) lookInDefault(ctx context.Context, d time.Time, live bool) error {
+	var taken, large bool
+	err := s.run(ctx, step{
 		sql: `SELECT EXISTS (SELECT FROM {s}.events_default WHERE id >= $1::uuid AND id < $2::uuid)
-			OR EXISTS (SELECT FROM {s}.deliveries_default WHERE id >= $1::uuid AND id < $2::uuid)
-			OR EXISTS (SELECT FROM {s}.attempts_default WHERE delivery_id >= $1::uuid AND delivery_id < $2::uuid)`,
-		args: []any{param(firstOf(d)), param(firstOf(d.Add(day)))},
-		rows: one(new(bool), &taken),
+				OR EXISTS (SELECT FROM {s}.deliveries_default WHERE id >= $1::uuid AND id < $2::uuid)
+				OR EXISTS (SELECT FROM {s}.attempts_default WHERE delivery_id >= $1::uuid AND delivery_id < $2::uuid),
+			EXISTS (SELECT FROM unnest(ARRAY['events_default', 'deliveries_default', 'attempts_default']) AS t (name)
+				WHERE pg_relation_size(to_regclass($4::text || '.' || name)) > $3::bigint AND NOT EXISTS (
+					SELECT FROM pg_constraint
+					WHERE conrelid = to_regclass($4::text || '.' || name) AND contype = 'c' AND convalidated))`,
+		args: []any{param(firstOf(d)), param(firstOf(d.Add(day))), s.maxDefault, s.quoted},
+		rows: one(new(bool), &taken, &large),
 	})
-	return taken, err
+	switch {
+	case err != nil:
+		return err
+	case taken:
+		return errDefaultRows
+	case large && live:
+		return errDefaultLarge
+	}
+	return nil
 }
 
 // changePartitions runs fn in a transaction that fails after lockPatience, so that

@@ -130,3 +130,37 @@ func TestPartitionsComeAfterTheClaim(t *testing.T) {
 	require.True(t, found)
 	require.Contains(t, after, "ATTACH PARTITION")
 }
+
+// A default partition that is large is looked through neither by the claim nor by
+// PostgreSQL, until a CHECK constraint says what is not in it.
+func TestALargeDefaultPartition(t *testing.T) {
+	t.Parallel()
+	cluster := postgrestest.New(t, "shared_buffers = 64MB", "log_statement = 'all'")
+	pool := postgrestest.PoolAt(t, cluster.DSN())
+	large, log := withoutPartitions(t, cluster)
+	large.MaxDefault(1)
+	enqueueAll(t, large, putEndpoints(t, large, 1), 1)
+	yesterday := time.Now().UTC().AddDate(0, 0, -1)
+	run(t, pool, fmt.Sprintf(`UPDATE %s.events_default SET id = '%s'`, large.Schema(), uuidOf(yesterday))) // today stays free
+	before := len(cluster.Log())
+	claim(t, large)
+	require.Contains(t, log.String(), "a default partition is too large")
+	require.NotContains(t, cluster.Log()[before:], "ATTACH PARTITION")
+
+	today := uuidOf(time.Now().UTC().Truncate(24 * time.Hour))
+	run(t, pool, fmt.Sprintf(`ALTER TABLE %s.events_default ADD CONSTRAINT past CHECK (id < '%s') NOT VALID`, large.Schema(), today))
+	run(t, pool, fmt.Sprintf(`ALTER TABLE %s.events_default VALIDATE CONSTRAINT past`, large.Schema()))
+	again, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: large.Schema()})
+	require.NoError(t, err)
+	again.MaxDefault(1)
+	claim(t, again)
+	for _, d := range partitionedDays(0, 1, 2) {
+		require.Equal(t, 0, count(t, pool, large.Schema()+".events_"+d))
+	}
+}
+
+// uuidOf is the first id of a millisecond.
+func uuidOf(at time.Time) string {
+	hex := fmt.Sprintf("%012x", at.UnixMilli())
+	return hex[:8] + "-" + hex[8:] + "-0000-0000-000000000000"
+}

@@ -97,6 +97,7 @@ type Store struct {
 
 	claiming      chan struct{} // a mutex that a context can give up on: holds one element while nobody claims
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
+	maxDefault    int64         // maxDefault
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
 
@@ -141,14 +142,15 @@ func checkPool(pool *pgxpool.Pool) error {
 func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 	opts = cmp.Or(opts, &Options{})
 	s := &Store{
-		pool:      pool,
-		schema:    cmp.Or(opts.Schema, DefaultSchema),
-		logger:    cmp.Or(opts.Logger, slog.Default()),
-		claiming:  make(chan struct{}, 1),
-		endpoints: endpointCache{},
-		lanes:     newLanes(),
-		notifies:  opts.Notify,
-		silence:   listenSilence,
+		pool:       pool,
+		schema:     cmp.Or(opts.Schema, DefaultSchema),
+		logger:     cmp.Or(opts.Logger, slog.Default()),
+		claiming:   make(chan struct{}, 1),
+		maxDefault: maxDefault,
+		endpoints:  endpointCache{},
+		lanes:      newLanes(),
+		notifies:   opts.Notify,
+		silence:    listenSilence,
 	}
 	s.quoted = quoted(s.schema)
 	s.claiming <- struct{}{}

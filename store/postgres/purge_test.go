@@ -30,13 +30,9 @@ func aged(e alotwebhook.Event, at time.Time) alotwebhook.Event {
 // oldDay makes the partitions of a day, as a process would have on that day.
 func oldDay(t *testing.T, pool *pgxpool.Pool, schema string, day time.Time) {
 	t.Helper()
-	bound := func(at time.Time) string {
-		hex := fmt.Sprintf("%012x", at.UnixMilli())
-		return hex[:8] + "-" + hex[8:] + "-0000-0000-000000000000"
-	}
 	for _, table := range []string{"events", "deliveries", "attempts"} {
 		run(t, pool, fmt.Sprintf(`CREATE TABLE %[1]s.%[2]s_%[3]s PARTITION OF %[1]s.%[2]s FOR VALUES FROM ('%[4]s') TO ('%[5]s')`,
-			schema, table, day.Format("20060102"), bound(day), bound(day.Add(24*time.Hour))))
+			schema, table, day.Format("20060102"), uuidOf(day), uuidOf(day.Add(24*time.Hour))))
 	}
 }
 
