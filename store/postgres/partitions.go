@@ -58,6 +58,9 @@ func uuidText(u uuid) string {
 // already or is too large to be looked through, if others hold the tables, or if the role
 // does not own them.
 func (s *Store) makePartitions(ctx context.Context) error {
+	if err := s.identifyAttempts(ctx); err != nil {
+		return s.explain("set the replica identity of attempts", err)
+	}
 	missing, live, err := s.missingPartitions(ctx)
 	if err != nil {
 		return s.explain("find missing partitions", err)
@@ -111,6 +114,38 @@ func (s *Store) missingPartitions(ctx context.Context) (days []time.Time, today 
 	return days, today, err
 }
 
+// identify returns the statement that lets PostgreSQL delete from a partition of attempts
+// where a publication covers all tables. A partition does not take it over from its table.
+func identify(partition string) string {
+	return fmt.Sprintf("ALTER TABLE {s}.%s REPLICA IDENTITY FULL;\n", partition)
+}
+
+// identifyAttempts does that with the partitions of attempts ($1) that an older release
+// has made, if the role owns them.
+func (s *Store) identifyAttempts(ctx context.Context) error {
+	var without []string
+	err := s.run(ctx, step{
+		sql: `SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+			WHERE i.inhparent = to_regclass($1::text) AND c.relreplident = 'd' AND pg_has_role(c.relowner, 'USAGE')`,
+		args: []any{s.quoted + ".attempts"},
+		rows: func(rows pgx.Rows) (err error) {
+			without, err = pgx.CollectRows(rows, pgx.RowTo[string])
+			return err
+		},
+	})
+	for _, partition := range without {
+		if err == nil {
+			err = s.changePartitions(ctx, makeTimeout, func(tx pgx.Tx) error {
+				return execScript(ctx, tx, s.sql(identify(pgx.Identifier{partition}.Sanitize())))
+			})
+		}
+	}
+	if partitionRefused(err) {
+		return nil // the next time
+	}
+	return err
+}
+
 // Why a day is left to the default partitions.
 var (
 	errDefaultRows  = errors.New("the default partitions have rows of that day, and keep it")
@@ -132,6 +167,7 @@ func (s *Store) makePartition(ctx context.Context, d time.Time, live bool) error
 		fmt.Fprintf(&attach, "ALTER TABLE {s}.%s ATTACH PARTITION {s}.%s FOR VALUES FROM ('%s') TO ('%s');\n",
 			table, of, uuidText(firstOf(d)), uuidText(firstOf(d.Add(day))))
 	}
+	create.WriteString(identify("attempts_" + d.Format(dayLayout)))
 	return s.changePartitions(ctx, makeTimeout, func(tx pgx.Tx) error {
 		// One statement attaches all three, so that makeTimeout bounds the whole.
 		return execScript(ctx, tx, s.sql(create.String()+"DO $attach$ BEGIN\n"+attach.String()+"END $attach$"))

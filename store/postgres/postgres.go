@@ -25,7 +25,8 @@
 // backlog, not the history. One statement takes a delivery out of it and writes its
 // history. Events, deliveries and attempts have a partition for each day. The
 // processes that claim make the partitions of the days to come, and [Store.Purge]
-// drops those that have passed their time.
+// drops those that have passed their time. Where a publication covers all tables, set its
+// publish_via_partition_root: a subscriber lacks the partitions of each new day.
 //
 // No index exists for lists alone, since each delivery would pay for it. A list goes
 // by the indexes that deliveries need anyway, endpoint by endpoint. If a filter asks
