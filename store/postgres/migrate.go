@@ -102,7 +102,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	return s.inTx(ctx, func(tx pgx.Tx) error {
+	const unlimited = "0" // ctx is the limit: a new version of large tables takes its time
+	return s.inTx(ctx, unlimited, unlimited, func(tx pgx.Tx) error {
 		if err := s.lockMigrations(ctx, tx); err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		case version > SchemaVersion:
 			return s.newerSchema(version)
 		case version == SchemaVersion:
-			return nil
+			return s.checkTables(ctx, tx)
 		}
 		// Even with IF NOT EXISTS, PostgreSQL asks for the right to create a schema.
 		var there bool
@@ -142,10 +143,14 @@ func execScript(ctx context.Context, tx pgx.Tx, script string) error {
 
 // schemaVersion returns 0 for a schema that is not there.
 func (s *Store) schemaVersion(ctx context.Context, q queryRower) (version int, err error) {
-	var there bool
-	err = q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, quoted(s.schema)+".migrations").Scan(&there)
-	if err != nil || !there {
+	var there, may bool
+	err = q.QueryRow(ctx, `SELECT t IS NOT NULL, coalesce(has_table_privilege(t, 'SELECT'), false) FROM to_regclass($1::text) AS t`,
+		s.quoted+".migrations").Scan(&there, &may)
+	switch {
+	case err != nil || !there:
 		return 0, err
+	case !may:
+		return 0, fmt.Errorf("the role may not select from %s.migrations: grant it that right; docs/sending.md lists them all", s.schema)
 	}
 	err = q.QueryRow(ctx, s.sql(`SELECT coalesce(max(version), 0) FROM {s}.migrations`)).Scan(&version)
 	return version, err

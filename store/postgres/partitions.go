@@ -207,10 +207,7 @@ func (s *Store) lookInDefault(ctx context.Context, d time.Time, live bool) error
 // others do not wait long behind it. It ends a statement that takes longer than timeout.
 // One process at a time changes partitions.
 func (s *Store) changePartitions(ctx context.Context, timeout string, fn func(pgx.Tx) error) error {
-	return s.inTx(ctx, func(tx pgx.Tx) error {
-		if err := execScript(ctx, tx, `SET LOCAL statement_timeout = '`+timeout+`'; SET LOCAL lock_timeout = '`+timeout+`'`); err != nil {
-			return err
-		}
+	return s.inTx(ctx, timeout, timeout, func(tx pgx.Tx) error {
 		if err := s.lockMigrations(ctx, tx); err != nil {
 			return err
 		}

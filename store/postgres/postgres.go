@@ -57,6 +57,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
@@ -110,9 +111,9 @@ type Store struct {
 var _ alotwebhook.Store = (*Store)(nil)
 
 // New returns a store on the pool. It returns an error if the server does not
-// respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8; if
-// the schema is missing or its version is not the one that this code knows; and if
-// the role may not use it. The error says what to do. A nil pool is an
+// respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8, or if
+// the pool's connections do not speak it; if the schema is missing, its version is not the
+// one that this code knows, or tables of it are missing; and if the role may not use it. The error says what to do. A nil pool is an
 // [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
 	if err := checkPool(pool); err != nil {
@@ -194,35 +195,60 @@ func (v server) check() error {
 	return nil
 }
 
+// checkTimeout bounds each statement with which New looks at the schema.
+const checkTimeout = "10s"
+
 func (s *Store) checkSchema(ctx context.Context) error {
-	version, err := s.schemaVersion(ctx, s.pool)
-	switch {
-	case err != nil:
+	return s.inTx(ctx, checkTimeout, checkTimeout, func(tx pgx.Tx) error {
+		version, err := s.schemaVersion(ctx, tx)
+		switch {
+		case err != nil:
+			return err
+		case version == 0:
+			return fmt.Errorf("schema %q has no tables: call postgres.Migrate, or set Options.Migrate", s.schema)
+		case version < SchemaVersion:
+			return fmt.Errorf("schema %q is at version %d and this code needs %d: call postgres.Migrate, or set Options.Migrate", s.schema, version, SchemaVersion)
+		case version > SchemaVersion:
+			return s.newerSchema(version)
+		}
+		if err := s.checkTables(ctx, tx); err != nil {
+			return err
+		}
+		return s.checkRights(ctx, tx)
+	})
+}
+
+// tables are what the code works with, beside migrations.
+var tables = append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...)
+
+// checkTables returns an error that names the tables that somebody has dropped.
+func (s *Store) checkTables(ctx context.Context, q queryRower) error {
+	var missing []string
+	// $1 is the schema's name, $2 are the tables' names.
+	err := q.QueryRow(ctx, `
+		SELECT coalesce(array_agg(t), '{}') FROM unnest($2::text[]) AS t
+		WHERE to_regclass($1::text || '.' || t) IS NULL`, s.quoted, tables).Scan(&missing)
+	if err != nil || len(missing) == 0 {
 		return err
-	case version == 0:
-		return fmt.Errorf("schema %q has no tables: call postgres.Migrate, or set Options.Migrate", s.schema)
-	case version < SchemaVersion:
-		return fmt.Errorf("schema %q is at version %d and this code needs %d: call postgres.Migrate, or set Options.Migrate", s.schema, version, SchemaVersion)
-	case version > SchemaVersion:
-		return s.newerSchema(version)
 	}
-	return s.checkRights(ctx)
+	return fmt.Errorf("schema %q lacks %s, which its version has: somebody has dropped that. Restore it from a backup; "+
+		"postgres.Migrate makes tables anew only after the whole schema is dropped", s.schema, strings.Join(missing, ", "))
 }
 
 // checkRights returns an error that names the first table on which the role lacks
 // rights.
-func (s *Store) checkRights(ctx context.Context) error {
-	for _, table := range append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...) {
+func (s *Store) checkRights(ctx context.Context, q queryRower) error {
+	for _, table := range tables {
 		var may bool
 		// $1 is the table's name.
-		err := s.pool.QueryRow(ctx, `
+		err := q.QueryRow(ctx, `
 			SELECT bool_and(has_table_privilege($1, p))
 			FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p`, s.quoted+"."+table).Scan(&may)
 		if err != nil {
 			return err
 		}
 		if !may {
-			return fmt.Errorf("the role may not select, insert, update and delete in %s.%s: grant it these rights", s.schema, table)
+			return fmt.Errorf("the role may not select, insert, update and delete in %s.%s: grant it these rights; docs/sending.md lists them all", s.schema, table)
 		}
 	}
 	return nil

@@ -30,6 +30,9 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 	}
 	for _, part := range s.purgeParts(ctx, p, days, now, &r) {
 		failed := part.purge()
+		if part.day && sqlState(failed) == "42P01" {
+			continue // another process has dropped it
+		}
 		if failed != nil && err == nil {
 			err = s.explain("purge "+part.name, failed)
 		}
@@ -43,19 +46,23 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 // purgePart is a part of a Purge that does not need the others.
 type purgePart struct {
 	name  string
+	day   bool // of one day that can be dropped
 	purge func() error
 }
 
 func (s *Store) purgeParts(ctx context.Context, p alotwebhook.PurgeRequest, days []dayTables, now time.Time, r *alotwebhook.PurgeResult) (parts []purgePart) {
-	add := func(name string, purge func() error) { parts = append(parts, purgePart{name, purge}) }
+	add := func(name string, purge func() error) { parts = append(parts, purgePart{name: name, purge: purge}) }
+	addDay := func(name string, d dayTables, purge func() error) {
+		parts = append(parts, purgePart{name + d.suffix, !d.isDefault(), purge})
+	}
 	for _, d := range days {
 		if p.Payloads > 0 && d.begins(now.Add(-p.Payloads)) {
-			add("the payloads of "+d.suffix, func() error { return s.purgePayloads(ctx, d, now, p, r) })
+			addDay("the payloads of ", d, func() error { return s.purgePayloads(ctx, d, now, p, r) })
 		}
 	}
 	for _, d := range days {
 		if p.History > 0 && d.begins(now.Add(-p.History)) {
-			add("the history of "+d.suffix, func() error { return s.purgeHistory(ctx, d, now, p, r) })
+			addDay("the history of ", d, func() error { return s.purgeHistory(ctx, d, now, p, r) })
 		}
 	}
 	if p.History > 0 {

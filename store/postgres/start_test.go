@@ -57,6 +57,8 @@ func TestPlainSQLAndPlainRole(t *testing.T) {
 	require.ErrorContains(t, err, "grant it")
 
 	run(t, admin, `GRANT USAGE ON SCHEMA `+schema+` TO `+role)
+	_, err = postgres.New(t.Context(), app, opts)
+	require.ErrorContains(t, err, "the role may not select from "+schema+".migrations")
 	run(t, admin, `GRANT SELECT ON ALL TABLES IN SCHEMA `+schema+` TO `+role)
 	_, err = postgres.New(t.Context(), app, opts)
 	require.ErrorContains(t, err, "may not select, insert, update and delete in "+schema+".endpoints")

@@ -21,7 +21,8 @@ type step struct {
 
 // Settings that the store makes in its own transactions. They end with the transaction.
 const (
-	timeouts = `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)`
+	timeouts = `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true),
+		set_config('datestyle', 'ISO', true)` // pgx reads no other style of dates that come as text
 	// byIndex makes the planner use indexes and nested loops. It cannot know how few
 	// rows a LIMIT inside LATERAL lets through, and would hash whole tables. So one
 	// plan serves for all arguments, however large the tables grow.
@@ -75,12 +76,17 @@ func join(parts ...[]step) (all []step) {
 	return all
 }
 
-// inTx calls fn with a transaction of as many round trips as it likes, and commits.
-func (s *Store) inTx(ctx context.Context, fn func(pgx.Tx) error) error {
+// inTx calls fn with a transaction of as many round trips as it likes, and commits. No
+// timeout of the role's applies to it, but the given ones of statements and of locks.
+func (s *Store) inTx(ctx context.Context, statement, lock string, fn func(pgx.Tx) error) error {
 	return s.within(ctx, func(conn *pgxpool.Conn) error {
 		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
 		if err != nil {
 			return notBegun(err)
+		}
+		limits := fmt.Sprintf(`SET LOCAL statement_timeout = '%s'; SET LOCAL lock_timeout = '%s'`, statement, lock)
+		if err := execScript(ctx, tx, limits); err != nil {
+			return err
 		}
 		if err := fn(tx); err != nil {
 			return err // within rolls back
@@ -101,7 +107,10 @@ func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err e
 	moved := false
 	for repeat := 0; ; {
 		err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			err := fn(conn)
+			err := checkClientEncoding(conn.Conn())
+			if err == nil {
+				err = fn(conn)
+			}
 			if err != nil {
 				s.recover(ctx, conn.Conn(), err)
 			}
@@ -119,6 +128,19 @@ func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err e
 		default:
 			return err
 		}
+	}
+}
+
+// checkClientEncoding refuses a connection over which PostgreSQL would turn payloads into
+// another encoding. A role, a database or the connection string may have set that. It asks
+// nobody: the server reports the encoding by itself, and every change of it.
+func checkClientEncoding(conn *pgx.Conn) error {
+	switch encoding := conn.PgConn().ParameterStatus("client_encoding"); encoding {
+	case "", "UTF8", "UNICODE": // some poolers report nothing
+		return nil
+	default:
+		return fmt.Errorf("the connection's client_encoding is %s, and payloads need UTF8: "+
+			"put client_encoding=UTF8 into the connection string, or reset it for the role and the database", encoding)
 	}
 }
 
@@ -270,12 +292,15 @@ func (s *Store) hint(err error) string {
 	switch sqlState(err) {
 	case "25006":
 		return "the server takes no writes: it is a standby, or about to be replaced"
-	case "42P01", "3F000":
-		return fmt.Sprintf("schema %q is incomplete: call postgres.Migrate", s.schema)
+	case "42P01":
+		return fmt.Sprintf("somebody has dropped a table of schema %q: restore it from a backup. "+
+			"postgres.Migrate makes tables anew only after the whole schema is dropped", s.schema)
+	case "3F000":
+		return fmt.Sprintf("schema %q is missing: restore it from a backup, or make an empty one by postgres.Migrate", s.schema)
 	case "42501":
-		return fmt.Sprintf("the role lacks a right on schema %q or the database: grant it", s.schema)
+		return fmt.Sprintf("the role lacks a right on schema %q, on a table in it such as migrations, or on the database: grant it; docs/sending.md lists the rights", s.schema)
 	case "57014":
-		return "canceled, or slower than 10 seconds"
+		return "canceled, or slower than the store allows: 10 seconds in general, 1 second where others wait"
 	case "57P01", "57P02", "57P03":
 		return "the server is shutting down or starting up"
 	}
@@ -284,6 +309,8 @@ func (s *Store) hint(err error) string {
 
 func (s *Store) hintInHostTx(err error) string {
 	switch sqlState(err) {
+	case "23502": // see enqueueSQL
+		return "the transaction's connection has a client_encoding that is not UTF8: put client_encoding=UTF8 into its connection string, or reset it for the role and the database"
 	case "25006":
 		return "the transaction is read-only: begin one that may write"
 	case "25P02":
