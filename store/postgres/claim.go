@@ -75,11 +75,11 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	case <-ctx.Done():
 		return alotwebhook.ClaimResult{}, s.explain("claim deliveries", ctx.Err())
 	}
-	s.keepPartitions(ctx)
 	claimed, err := s.claimRounds(ctx, c)
 	if err != nil && len(claimed) == 0 {
 		return alotwebhook.ClaimResult{}, s.explain("claim deliveries", err)
 	}
+	s.keepPartitions(ctx)
 	return alotwebhook.ClaimResult{Deliveries: claimed, NextIn: s.lanes.nextIn()}, nil
 }
 

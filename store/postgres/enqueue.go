@@ -25,11 +25,15 @@ import (
 // bytes of the event's id, then the beginning of the SHA-256 of both ids, with the
 // version and variant of a UUIDv7. The due times of the events lie 1 µs apart, the
 // last one at the present, so that they keep their order. Each row of the result
-// is an endpoint that has deliveries due now: its key, its id, and the clock.
+// is an endpoint that has deliveries due now: its key, its id, and the clock in µs since
+// 1970, since a number reads the same whatever the DateStyle of a host's transaction.
 //
 // The planner cannot know how long the arrays are, and would nest loops over all
 // pairs of events. IS TRUE makes it look up the new events in a hash table, and
 // OFFSET 0 the endpoints by their index.
+//
+// Over a connection with another client_encoding than UTF8, PostgreSQL would store other
+// payloads than were emitted. There created_at is NULL, which fails.
 const enqueueSQL = `
 WITH input AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
@@ -38,7 +42,9 @@ WITH input AS MATERIALIZED (
 	SELECT clock_timestamp() - count(*) * interval '1 microsecond' AS at FROM input
 ), stored AS (
 	INSERT INTO {s}.events (id, type, organization_id, payload, created_at)
-	SELECT id, type, organization_id, payload, clock_timestamp() FROM input
+	SELECT id, type, organization_id, payload,
+		CASE WHEN current_setting('client_encoding') IN ('UTF8', 'UNICODE') THEN clock_timestamp() END
+	FROM input
 	ON CONFLICT DO NOTHING
 	RETURNING id
 ), fanned AS (
@@ -60,7 +66,7 @@ WITH input AS MATERIALIZED (
 	FROM fanned
 	RETURNING endpoint
 )
-SELECT q.endpoint, p.id, clock_timestamp()
+SELECT q.endpoint, p.id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 FROM (SELECT DISTINCT endpoint FROM queued) AS q
 CROSS JOIN LATERAL (SELECT p.id, p.disabled FROM {s}.endpoints p WHERE p.key = q.endpoint OFFSET 0) AS p
 WHERE NOT p.disabled`
@@ -109,11 +115,11 @@ func appendLanes(found []lane, rows interface {
 }) ([]lane, error) {
 	for rows.Next() {
 		var l lane
-		var now time.Time
+		var now int64
 		if err := rows.Scan(&l.key, &l.id, &now); err != nil {
 			return nil, err
 		}
-		l.start.at = now.Add(-lateness)
+		l.start.at = time.UnixMicro(now).Add(-lateness)
 		found = append(found, l)
 	}
 	return found, rows.Err()

@@ -177,7 +177,16 @@ func TestErrorsKeepTheirCause(t *testing.T) {
 	var pg *pgconn.PgError
 	require.ErrorAs(t, err, &pg)
 	require.Equal(t, "42P01", pg.Code)
-	require.ErrorContains(t, err, "is incomplete: call postgres.Migrate")
+	require.ErrorContains(t, err, "somebody has dropped a table of schema")
+
+	// Migrate makes nothing of that, and says so, as New does.
+	opts := &postgres.Options{Schema: store.Schema()}
+	for _, err := range []error{postgres.Migrate(t.Context(), pool, opts), func() error { _, err := postgres.New(t.Context(), pool, opts); return err }()} {
+		require.ErrorContains(t, err, "lacks queue, which its version has: somebody has dropped that. Restore it from a backup")
+	}
+	run(t, pool, `DROP SCHEMA `+store.Schema()+` CASCADE`)
+	require.NoError(t, postgres.Migrate(t.Context(), pool, opts))
+	require.Empty(t, claim(t, store))
 }
 
 func enqueueAll(t testing.TB, store alotwebhook.Store, endpoints []alotwebhook.Endpoint, n int) {

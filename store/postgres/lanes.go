@@ -76,7 +76,7 @@ type lanes struct {
 }
 
 func newLanes() *lanes {
-	return &lanes{byKey: map[int64]*lane{}, turns: list.New(), survey: surveyState{pageSize: maxPageSize, needed: true}}
+	return &lanes{byKey: map[int64]*lane{}, turns: list.New(), survey: surveyState{pageSize: maxPageSize, needed: true, cheap: cheapSurvey}}
 }
 
 // get returns the lane of an endpoint, and makes one that begins at start if there

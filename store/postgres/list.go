@@ -35,7 +35,10 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (found []a
 	if err != nil || bytes.Compare(l.from[:], l.before[:]) >= 0 {
 		return nil, "", err
 	}
-	err = s.inOneSnapshot(ctx, func(ask func(...step) error) error {
+	err = s.inOneSnapshot(ctx, func(ask func(...step) error) (err error) {
+		if l, err = listingOf(f); err != nil { // anew, as within may repeat this
+			return err
+		}
 		if l.owned {
 			if err := ask(l.findOwners(f)); err != nil || len(l.keys) == 0 {
 				return err

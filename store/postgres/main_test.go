@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,3 +72,6 @@ func outcomesOf(claimed []alotwebhook.Claimed) []alotwebhook.Outcome {
 	}
 	return outcomes
 }
+
+// withSchema puts the schema's name into a statement, where it says {s}.
+func withSchema(sql, schema string) string { return strings.ReplaceAll(sql, "{s}", schema) }

@@ -19,6 +19,12 @@ var SchemaVersion = len(migrationFiles())
 
 // migrationFiles returns the embedded files in the order of their versions: the
 // first is version 1. They are never changed once released, only added to.
+//
+// A migration that only adds what code before it does without has the first line
+//
+//	-- additive
+//
+// Code of the version before and this one may then run side by side.
 func migrationFiles() []string {
 	names, err := fs.Glob(migrations, "migrations/*.sql") // sorted
 	if err != nil {
@@ -33,6 +39,15 @@ func migrationText(version int) string {
 		panic(err) // embedded
 	}
 	return string(text)
+}
+
+// recordVersion returns the statement that ends the migration to a version. After an
+// additive one, code of the version before still finds its own number.
+func recordVersion(version int) string {
+	if strings.HasPrefix(migrationText(version), "-- additive\n") {
+		return fmt.Sprintf("UPDATE {s}.migrations SET latest = %d WHERE version = (SELECT max(version) FROM {s}.migrations);\n", version)
+	}
+	return fmt.Sprintf("INSERT INTO {s}.migrations (version) VALUES (%d);\n", version)
 }
 
 // These come before the first migration.
@@ -78,7 +93,7 @@ func migrationSQL(schema string, version int, create bool) string {
 		b.WriteString(createTable)
 	}
 	for v := version + 1; v <= SchemaVersion; v++ {
-		fmt.Fprintf(&b, "\n%s\nINSERT INTO {s}.migrations (version) VALUES (%d);\n", strings.TrimSpace(migrationText(v)), v)
+		fmt.Fprintf(&b, "\n%s\n%s", strings.TrimSpace(migrationText(v)), recordVersion(v))
 	}
 	return strings.ReplaceAll(b.String(), "{s}", quoted(schema))
 }
@@ -86,8 +101,8 @@ func migrationSQL(schema string, version int, create bool) string {
 // Migrate brings the schema to [SchemaVersion], creating it where it is missing,
 // and makes the partitions of the days to come. All processes may call it at
 // once, at every start: they wait for each other, and whoever comes later finds
-// nothing to do. A schema that is newer than the code is an error; nothing is ever
-// taken back. The role needs the right to create the schema, or to create in it.
+// nothing to do. A schema that is newer than the code is an error, unless it has only got
+// things that this code does without; nothing is ever taken back. The role needs the right to create the schema, or to create in it.
 //
 // All happens in one transaction, also through PgBouncer in transaction mode.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
@@ -102,7 +117,8 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite}, func(tx pgx.Tx) error {
+	const unlimited = "0" // ctx is the limit: a new version of large tables takes its time
+	return s.inTx(ctx, unlimited, unlimited, func(tx pgx.Tx) error {
 		if err := s.lockMigrations(ctx, tx); err != nil {
 			return err
 		}
@@ -110,10 +126,8 @@ func (s *Store) migrate(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case version > SchemaVersion:
-			return s.newerSchema(version)
-		case version == SchemaVersion:
-			return nil
+		case version >= SchemaVersion:
+			return s.checkTables(ctx, tx)
 		}
 		// Even with IF NOT EXISTS, PostgreSQL asks for the right to create a schema.
 		var there bool
@@ -140,23 +154,32 @@ func execScript(ctx context.Context, tx pgx.Tx, script string) error {
 	return err
 }
 
-// schemaVersion returns 0 for a schema that is not there.
+// schemaVersion returns 0 for a schema that is not there, and an error for one that is too
+// new for this code.
 func (s *Store) schemaVersion(ctx context.Context, q queryRower) (version int, err error) {
-	var there bool
-	err = q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, quoted(s.schema)+".migrations").Scan(&there)
-	if err != nil || !there {
+	var there, may bool
+	err = q.QueryRow(ctx, `SELECT t IS NOT NULL, coalesce(has_table_privilege(t, 'SELECT'), false) FROM to_regclass($1::text) AS t`,
+		s.quoted+".migrations").Scan(&there, &may)
+	switch {
+	case err != nil || !there:
 		return 0, err
+	case !may:
+		return 0, fmt.Errorf("the role may not select from %s.migrations: grant it that right; docs/sending.md lists them all", s.schema)
 	}
-	err = q.QueryRow(ctx, s.sql(`SELECT coalesce(max(version), 0) FROM {s}.migrations`)).Scan(&version)
+	var least int
+	// Before version 3 there is no column latest. JSON has NULL for it then.
+	err = q.QueryRow(ctx, s.sql(`
+		SELECT coalesce(max(version), 0), coalesce(max(coalesce((to_jsonb(m) ->> 'latest')::int, version)), 0)
+		FROM {s}.migrations m`)).Scan(&least, &version)
+	if err == nil && least > SchemaVersion {
+		err = fmt.Errorf("schema %q is at version %d, which works with code of version %d or later, and this code is of version %d: run the newer release",
+			s.schema, version, least, SchemaVersion)
+	}
 	return version, err
 }
 
 type queryRower interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-func (s *Store) newerSchema(version int) error {
-	return fmt.Errorf("schema %q is at version %d, but this code knows %d only: run the newer release", s.schema, version, SchemaVersion)
 }
 
 func quoted(schema string) string {

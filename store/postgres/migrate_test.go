@@ -138,3 +138,22 @@ func TestMigrateInAGivenSchema(t *testing.T) {
 	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID)}))
 	require.Len(t, claim(t, store), 1)
 }
+
+// Release 0.1.0 knew version 2, and refuses a schema whose greatest version is another.
+// Version 3 has only added something: both run side by side.
+func TestAnAdditiveMigrationLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	var seen int
+	require.NoError(t, pool.QueryRow(t.Context(), `SELECT coalesce(max(version), 0) FROM `+store.Schema()+`.migrations`).Scan(&seen))
+	require.Equal(t, 2, seen)
+	require.NotContains(t, postgres.MigrationSQLSince("", 2), "INSERT INTO \"alotwebhook\".migrations")
+
+	// Both ways to migrate from version 2 come to the same.
+	asVersion2(t, pool, store.Schema())
+	run(t, pool, postgres.MigrationSQLSince(store.Schema(), 2))
+	again, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: store.Schema()})
+	require.NoError(t, err)
+	require.NoError(t, postgres.Migrate(t.Context(), pool, &postgres.Options{Schema: store.Schema()}))
+	require.Empty(t, claim(t, again))
+}

@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
 )
@@ -17,6 +19,11 @@ const notifyEvery = 100 * time.Millisecond
 
 // notifyTimeout is how long the sending of one notification may take.
 const notifyTimeout = 5 * time.Second
+
+// listenSilence is how long a process that listens hears nothing before it has a
+// notification sent to itself. If it does not hear that one within the same time either,
+// its connection leads nowhere, or to another server than the pool's.
+const listenSilence = 30 * time.Second
 
 var _ alotwebhook.Notifier = (*Store)(nil)
 
@@ -64,11 +71,19 @@ func (s *Store) sendNotification() {
 		s.scheduleNotification()
 	}
 	s.notifications.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), notifyTimeout)
-	defer cancel()
-	if _, err := s.pool.Exec(ctx, "SELECT pg_notify($1::text, '')", s.channel()); err != nil {
+	if err := s.notify(context.Background()); err != nil {
 		s.logger.Debug("alotwebhook: postgres: other processes were not notified of an emit; they poll", "error", err)
 	}
+}
+
+// notify sends one notification over a connection of the pool.
+func (s *Store) notify(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	return s.within(ctx, func(conn *pgxpool.Conn) error {
+		_, err := conn.Exec(ctx, "SELECT pg_notify($1::text, '')", s.channel())
+		return err
+	})
 }
 
 // channel is the name for NOTIFY and LISTEN; each schema has its own.
@@ -95,11 +110,43 @@ func (s *Store) Listen(ctx context.Context, heard func()) error {
 		return s.explain("listen", err)
 	}
 	for heard(); ; heard() { // once at first, for emits from before it listened
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		if err := s.awaitWord(ctx, conn); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return s.explain("listen", err)
 		}
 	}
+}
+
+// awaitWord waits for a notification, and after a silence for one of its own. A connection
+// that was lost without a sign, or that leads to a server that was replaced, would be silent
+// for ever.
+func (s *Store) awaitWord(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		heard, err := hears(ctx, conn, s.silence)
+		if heard || err != nil {
+			return err
+		}
+		if err := s.notify(ctx); err != nil { // says nothing about the connection that listens
+			s.logger.Debug("alotwebhook: postgres: the connection that listens was not checked", "error", err)
+			continue
+		}
+		if heard, err = hears(ctx, conn, s.silence); !heard && err == nil {
+			err = errors.New("the connection is silent, even when the pool sends a notification; another one takes its place")
+		}
+		return err
+	}
+}
+
+// hears waits for a notification for at most d. Time that runs out is no error, and leaves
+// the connection as it is.
+func hears(ctx context.Context, conn *pgx.Conn, d time.Duration) (heard bool, err error) {
+	wait, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_, err = conn.WaitForNotification(wait)
+	if err != nil && wait.Err() != nil && ctx.Err() == nil && !conn.IsClosed() {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -25,7 +25,8 @@
 // backlog, not the history. One statement takes a delivery out of it and writes its
 // history. Events, deliveries and attempts have a partition for each day. The
 // processes that claim make the partitions of the days to come, and [Store.Purge]
-// drops those that have passed their time.
+// drops those that have passed their time. Where a publication covers all tables, set its
+// publish_via_partition_root: a subscriber lacks the partitions of each new day.
 //
 // No index exists for lists alone, since each delivery would pay for it. A list goes
 // by the indexes that deliveries need anyway, endpoint by endpoint. If a filter asks
@@ -40,7 +41,8 @@
 // have unfinished deliveries, not through the deliveries. As long as that takes
 // milliseconds, it does so before every claim that would return nothing, and
 // otherwise for at most a twentieth of the time. If a pinned snapshot makes surveys
-// slow, one begins every 30 seconds all the same.
+// slow, one begins every 30 seconds all the same. What counts is the work of the server
+// in several surveys, and not what one of them had to wait for, such as a lock.
 //
 // A delivery whose transaction is committed more than a second after the emit may be
 // passed over by the next claims. The next survey finds it.
@@ -55,6 +57,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
@@ -96,19 +99,21 @@ type Store struct {
 
 	claiming      chan struct{} // a mutex that a context can give up on: holds one element while nobody claims
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
+	maxDefault    int64         // maxDefault
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
 
 	notifies      bool
+	silence       time.Duration // listenSilence
 	notifications notifications
 }
 
 var _ alotwebhook.Store = (*Store)(nil)
 
 // New returns a store on the pool. It returns an error if the server does not
-// respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8; if
-// the schema is missing or its version is not the one that this code knows; and if
-// the role may not use it. The error says what to do. A nil pool is an
+// respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8, or if
+// the pool's connections do not speak it; if the schema is missing, its version is not the
+// one that this code knows, or tables of it are missing; and if the role may not use it. The error says what to do. A nil pool is an
 // [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
 	if err := checkPool(pool); err != nil {
@@ -139,13 +144,15 @@ func checkPool(pool *pgxpool.Pool) error {
 func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 	opts = cmp.Or(opts, &Options{})
 	s := &Store{
-		pool:      pool,
-		schema:    cmp.Or(opts.Schema, DefaultSchema),
-		logger:    cmp.Or(opts.Logger, slog.Default()),
-		claiming:  make(chan struct{}, 1),
-		endpoints: endpointCache{},
-		lanes:     newLanes(),
-		notifies:  opts.Notify,
+		pool:       pool,
+		schema:     cmp.Or(opts.Schema, DefaultSchema),
+		logger:     cmp.Or(opts.Logger, slog.Default()),
+		claiming:   make(chan struct{}, 1),
+		maxDefault: maxDefault,
+		endpoints:  endpointCache{},
+		lanes:      newLanes(),
+		notifies:   opts.Notify,
+		silence:    listenSilence,
 	}
 	s.quoted = quoted(s.schema)
 	s.claiming <- struct{}{}
@@ -160,15 +167,17 @@ type server struct {
 }
 
 func (s *Store) checkServer(ctx context.Context) error {
-	var v server
-	err := s.pool.QueryRow(ctx, `
-		SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-			current_setting('default_transaction_read_only') = 'on', current_setting('server_encoding')`,
-	).Scan(&v.version, &v.standby, &v.readOnly, &v.encoding)
-	if err != nil {
-		return err
-	}
-	return v.check()
+	return s.within(ctx, func(conn *pgxpool.Conn) error {
+		var v server
+		err := conn.QueryRow(ctx, `
+			SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
+				current_setting('default_transaction_read_only') = 'on', current_setting('server_encoding')`,
+		).Scan(&v.version, &v.standby, &v.readOnly, &v.encoding)
+		if err != nil {
+			return err
+		}
+		return v.check()
+	})
 }
 
 // check refuses a server on which the store cannot work.
@@ -177,7 +186,7 @@ func (v server) check() error {
 	case v.version < minServer:
 		return fmt.Errorf("the server is PostgreSQL %d: 14 or later is needed", v.version/10000)
 	case v.standby:
-		return errors.New("the server is a standby, which takes no writes: connect to the primary (target_session_attrs=read-write)")
+		return noWrites{errors.New("the server is a standby, which takes no writes: connect to the primary (target_session_attrs=read-write)")}
 	case v.readOnly:
 		return errors.New("the session is read-only: unset default_transaction_read_only, or connect to the primary")
 	case v.encoding != "UTF8":
@@ -186,35 +195,58 @@ func (v server) check() error {
 	return nil
 }
 
+// checkTimeout bounds each statement with which New looks at the schema.
+const checkTimeout = "10s"
+
 func (s *Store) checkSchema(ctx context.Context) error {
-	version, err := s.schemaVersion(ctx, s.pool)
-	switch {
-	case err != nil:
+	return s.inTx(ctx, checkTimeout, checkTimeout, func(tx pgx.Tx) error {
+		version, err := s.schemaVersion(ctx, tx)
+		switch {
+		case err != nil:
+			return err
+		case version == 0:
+			return fmt.Errorf("schema %q has no tables: call postgres.Migrate, or set Options.Migrate", s.schema)
+		case version < SchemaVersion:
+			return fmt.Errorf("schema %q is at version %d and this code needs %d: call postgres.Migrate, or set Options.Migrate", s.schema, version, SchemaVersion)
+		}
+		if err := s.checkTables(ctx, tx); err != nil {
+			return err
+		}
+		return s.checkRights(ctx, tx)
+	})
+}
+
+// tables are what the code works with, beside migrations.
+var tables = append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...)
+
+// checkTables returns an error that names the tables that somebody has dropped.
+func (s *Store) checkTables(ctx context.Context, q queryRower) error {
+	var missing []string
+	// $1 is the schema's name, $2 are the tables' names.
+	err := q.QueryRow(ctx, `
+		SELECT coalesce(array_agg(t), '{}') FROM unnest($2::text[]) AS t
+		WHERE to_regclass($1::text || '.' || t) IS NULL`, s.quoted, tables).Scan(&missing)
+	if err != nil || len(missing) == 0 {
 		return err
-	case version == 0:
-		return fmt.Errorf("schema %q has no tables: call postgres.Migrate, or set Options.Migrate", s.schema)
-	case version < SchemaVersion:
-		return fmt.Errorf("schema %q is at version %d and this code needs %d: call postgres.Migrate, or set Options.Migrate", s.schema, version, SchemaVersion)
-	case version > SchemaVersion:
-		return s.newerSchema(version)
 	}
-	return s.checkRights(ctx)
+	return fmt.Errorf("schema %q lacks %s, which its version has: somebody has dropped that. Restore it from a backup; "+
+		"postgres.Migrate makes tables anew only after the whole schema is dropped", s.schema, strings.Join(missing, ", "))
 }
 
 // checkRights returns an error that names the first table on which the role lacks
 // rights.
-func (s *Store) checkRights(ctx context.Context) error {
-	for _, table := range append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...) {
+func (s *Store) checkRights(ctx context.Context, q queryRower) error {
+	for _, table := range tables {
 		var may bool
 		// $1 is the table's name.
-		err := s.pool.QueryRow(ctx, `
+		err := q.QueryRow(ctx, `
 			SELECT bool_and(has_table_privilege($1, p))
 			FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p`, s.quoted+"."+table).Scan(&may)
 		if err != nil {
 			return err
 		}
 		if !may {
-			return fmt.Errorf("the role may not select, insert, update and delete in %s.%s: grant it these rights", s.schema, table)
+			return fmt.Errorf("the role may not select, insert, update and delete in %s.%s: grant it these rights; docs/sending.md lists them all", s.schema, table)
 		}
 	}
 	return nil

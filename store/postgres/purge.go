@@ -20,37 +20,58 @@ const dropFrom = 10_000
 // History as a whole and has 10,000 deliveries or more is dropped at once and
 // counted in full, whatever the Limit: that takes no longer than deleting a few
 // rows. Everything else goes row by row.
+//
+// An error of the database in one part does not stop the others. Payloads come first.
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
 	p.Limit = cmp.Or(p.Limit, 1000)
 	days, now, err := s.days(ctx)
 	if err != nil {
 		return r, s.explain("purge", err)
 	}
+	for _, part := range s.purgeParts(ctx, p, days, now, &r) {
+		failed := part.purge()
+		if part.day && sqlState(failed) == "42P01" {
+			continue // another process has dropped it
+		}
+		if failed != nil && err == nil {
+			err = s.explain("purge "+part.name, failed)
+		}
+		if failed != nil && sqlState(failed) == "" { // no connection, or no time left
+			break
+		}
+	}
+	return r, err
+}
+
+// purgePart is a part of a Purge that does not need the others.
+type purgePart struct {
+	name  string
+	day   bool // of one day that can be dropped
+	purge func() error
+}
+
+func (s *Store) purgeParts(ctx context.Context, p alotwebhook.PurgeRequest, days []dayTables, now time.Time, r *alotwebhook.PurgeResult) (parts []purgePart) {
+	add := func(name string, purge func() error) { parts = append(parts, purgePart{name: name, purge: purge}) }
+	addDay := func(name string, d dayTables, purge func() error) {
+		parts = append(parts, purgePart{name + d.suffix, !d.isDefault(), purge})
+	}
+	for _, d := range days {
+		if p.Payloads > 0 && d.begins(now.Add(-p.Payloads)) {
+			addDay("the payloads of ", d, func() error { return s.purgePayloads(ctx, d, now, p, r) })
+		}
+	}
 	for _, d := range days {
 		if p.History > 0 && d.begins(now.Add(-p.History)) {
-			dropped, err := s.purgeHistory(ctx, d, now, p, &r)
-			if err != nil {
-				return r, s.explain("purge the history of "+d.suffix, err)
-			}
-			if dropped {
-				continue
-			}
-		}
-		if p.Payloads > 0 && d.begins(now.Add(-p.Payloads)) && r.Payloads < p.Limit {
-			if err = s.purgePayloads(ctx, d, now, p, &r); err != nil {
-				return r, s.explain("purge the payloads of "+d.suffix, err)
-			}
+			addDay("the history of ", d, func() error { return s.purgeHistory(ctx, d, now, p, r) })
 		}
 	}
 	if p.History > 0 {
-		if err = s.purgeEndpoints(ctx, now.Add(-p.History), p.Limit); err != nil {
-			return r, s.explain("purge deleted endpoints", err)
-		}
+		add("deleted endpoints", func() error { return s.purgeEndpoints(ctx, now.Add(-p.History), p.Limit) })
 	}
 	if p.Tallies > 0 {
-		err = s.purgeTallies(ctx, now.Add(-p.Tallies), p.Limit, &r)
+		add("tallies", func() error { return s.purgeTallies(ctx, now.Add(-p.Tallies), p.Limit, r) })
 	}
-	return r, s.explain("purge tallies", err)
+	return parts
 }
 
 // dayTables are the partitions of one day, or the default ones.
@@ -94,22 +115,22 @@ func (s *Store) days(ctx context.Context) (days []dayTables, now time.Time, err 
 
 // purgeHistory drops the day, or deletes those of its deliveries and events that
 // have passed their time, up to the limit.
-func (s *Store) purgeHistory(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) (dropped bool, err error) {
+func (s *Store) purgeHistory(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) error {
 	until := now.Add(-p.History)
 	if !d.isDefault() && !d.start.Add(day).After(until) {
 		if dropped, err := s.dropDay(ctx, d, until, r); dropped || err != nil {
-			return dropped, err
+			return err
 		}
 	}
 	if n := p.Limit - r.Deliveries; n > 0 {
 		if err := s.purgeDeliveries(ctx, d, until, n, r); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if n := p.Limit - r.Events; n > 0 {
-		return false, s.purgeEvents(ctx, d, until, n, r)
+		return s.purgeEvents(ctx, d, until, n, r)
 	}
-	return false, nil
+	return nil
 }
 
 // on puts the suffix of the day's partitions into a statement, where it says %[1]s.
@@ -175,6 +196,9 @@ func (s *Store) purgeEvents(ctx context.Context, d dayTables, until time.Time, l
 // were all finished, at $1 or before: that is now less the time for which payloads
 // are kept. $2 is how many the limit leaves.
 func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p alotwebhook.PurgeRequest, r *alotwebhook.PurgeResult) error {
+	if r.Payloads >= p.Limit {
+		return nil
+	}
 	return s.run(ctx, step{
 		sql: d.on(`
 			WITH erased AS (
@@ -200,7 +224,7 @@ func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p
 // next purge tries again.
 func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *alotwebhook.PurgeResult) (dropped bool, err error) {
 	var deliveries, events int
-	err = s.changePartitions(ctx, func(tx pgx.Tx) error {
+	err = s.changePartitions(ctx, dropTimeout, func(tx pgx.Tx) error {
 		// The lock keeps writers out, not readers. On a day so old, only a redelivery
 		// writes.
 		if err := execScript(ctx, tx, s.sql(d.on(`LOCK TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s IN SHARE MODE`))); err != nil {

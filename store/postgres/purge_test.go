@@ -5,12 +5,100 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/postgres"
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
+
+// A publication of all tables takes deletes of rows that have a replica identity alone. So
+// every table of the store has one: also those that releases before had made.
+func TestPurgeUnderAPublicationOfAllTables(t *testing.T) {
+	t.Parallel()
+	for _, upgraded := range []bool{false, true} {
+		t.Run(fmt.Sprintf("upgraded=%v", upgraded), func(t *testing.T) {
+			t.Parallel()
+			pool := postgrestest.PoolAt(t, newDatabase(t))
+			require.NoError(t, postgres.Migrate(t.Context(), pool, nil))
+			schema := postgres.DefaultSchema
+			if upgraded {
+				asVersion2(t, pool, schema)
+				require.NoError(t, postgres.Migrate(t.Context(), pool, nil))
+			}
+			run(t, pool, "CREATE PUBLICATION everything FOR ALL TABLES")
+			var without []string
+			require.NoError(t, pool.QueryRow(t.Context(), `SELECT array_agg(relname::text) FROM pg_class c
+				WHERE relnamespace = $1::regnamespace AND relkind = 'r' AND relreplident = 'd'
+					AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)`, schema).Scan(&without))
+			require.Empty(t, without, "no replica identity")
+
+			store, err := postgres.New(t.Context(), pool, nil)
+			require.NoError(t, err)
+			e := putEndpoints(t, store, 1)[0]
+			old := aged(newEvent(t, e.OrganizationID), time.Now().AddDate(0, 0, -5)) // in the default partitions
+			require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID), old}))
+			retry := outcomesOf(claim(t, store))
+			require.Len(t, retry, 2)
+			for i := range retry {
+				retry[i].State, retry[i].Attempt.Reason = alotwebhook.StatePending, alotwebhook.ReasonTimeout
+			}
+			_, err = store.Finish(t.Context(), retry)
+			require.NoError(t, err)
+			require.Equal(t, 2, count(t, pool, schema+".attempts"))
+			var again []alotwebhook.Claimed
+			for len(again) < 2 {
+				again = append(again, claim(t, store)...)
+			}
+			_, err = store.Finish(t.Context(), outcomesOf(again))
+			require.NoError(t, err)
+			time.Sleep(2 * time.Millisecond) // the database's clock has to pass the retention
+			r, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Millisecond, History: time.Millisecond, Tallies: time.Millisecond})
+			require.NoError(t, err)
+			require.Equal(t, alotwebhook.PurgeResult{Payloads: 2, Deliveries: 2, Events: 2}, r)
+			require.Zero(t, count(t, pool, schema+".attempts"))
+		})
+	}
+}
+
+// asVersion2 takes a schema back to what version 2 had made.
+func asVersion2(t *testing.T, pool *pgxpool.Pool, schema string) {
+	t.Helper()
+	run(t, pool, "DELETE FROM "+schema+".migrations WHERE version > 2; ALTER TABLE "+schema+".migrations DROP COLUMN latest")
+	rows, err := pool.Query(t.Context(), `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass`, schema+".attempts")
+	require.NoError(t, err)
+	partitions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	require.Greater(t, len(partitions), 1)
+	for _, p := range partitions {
+		run(t, pool, "ALTER TABLE "+p+" REPLICA IDENTITY DEFAULT")
+	}
+}
+
+// What cannot be deleted keeps nothing else from being purged, payloads least of all.
+func TestPurgeGoesOnAfterAnError(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	e := putEndpoints(t, store, 1)[0]
+	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -40)
+	oldDay(t, pool, store.Schema(), day)
+	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{
+		aged(newEvent(t, e.OrganizationID), day), newEvent(t, e.OrganizationID),
+	}))
+	claimed := claim(t, store)
+	require.Len(t, claimed, 2)
+	_, err := store.Finish(t.Context(), outcomesOf(claimed))
+	require.NoError(t, err)
+	run(t, pool, fmt.Sprintf(`CREATE FUNCTION %[1]s.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''not this one''; END';
+		CREATE TRIGGER refuse BEFORE DELETE ON %[1]s.deliveries_%[2]s FOR EACH ROW EXECUTE FUNCTION %[1]s.refuse()`, store.Schema(), day.Format("20060102")))
+	time.Sleep(2 * time.Millisecond) // as above
+	r, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Millisecond, History: time.Millisecond})
+	require.ErrorContains(t, err, "purge the history of "+day.Format("20060102"))
+	require.ErrorContains(t, err, "not this one")
+	require.Equal(t, alotwebhook.PurgeResult{Payloads: 2, Deliveries: 1, Events: 1}, r)
+}
 
 const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -30,13 +118,9 @@ func aged(e alotwebhook.Event, at time.Time) alotwebhook.Event {
 // oldDay makes the partitions of a day, as a process would have on that day.
 func oldDay(t *testing.T, pool *pgxpool.Pool, schema string, day time.Time) {
 	t.Helper()
-	bound := func(at time.Time) string {
-		hex := fmt.Sprintf("%012x", at.UnixMilli())
-		return hex[:8] + "-" + hex[8:] + "-0000-0000-000000000000"
-	}
 	for _, table := range []string{"events", "deliveries", "attempts"} {
 		run(t, pool, fmt.Sprintf(`CREATE TABLE %[1]s.%[2]s_%[3]s PARTITION OF %[1]s.%[2]s FOR VALUES FROM ('%[4]s') TO ('%[5]s')`,
-			schema, table, day.Format("20060102"), bound(day), bound(day.Add(24*time.Hour))))
+			schema, table, day.Format("20060102"), uuidOf(day), uuidOf(day.Add(24*time.Hour))))
 	}
 }
 

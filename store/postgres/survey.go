@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,11 +19,14 @@ var cheapSurvey = 250 * time.Millisecond
 const (
 	// A claim that would return nothing surveys the queue first as long as that is
 	// cheap: the last survey met at most fewEndpoints, which takes about 3 ms, and
-	// took at most cheapSurvey. Otherwise surveys take at most one part in surveyShare
-	// of the time, but one begins every maxSurveyInterval at least.
+	// the price of a survey is at most cheapSurvey. Otherwise surveys take at most one
+	// part in surveyShare of the time, but one begins every maxSurveyInterval at least.
 	fewEndpoints      = 1000
 	surveyShare       = 20
 	maxSurveyInterval = 30 * time.Second
+	// The price of a survey is the least that one of the last pricedSurveys cost. So a
+	// single slow one does not make a process look more rarely.
+	pricedSurveys = 3
 	// A survey reads pages of at most maxPageSize endpoints, and smaller ones where
 	// a page would take longer than pageTime: claims go on between two pages.
 	maxPageSize = 5000
@@ -100,19 +104,29 @@ func (s *Store) survey(ctx context.Context, patience time.Duration) (all bool, e
 	}
 }
 
-// surveyPage reads one page and reports whether there are more.
+// surveyPage reads one page and reports whether there are more. The cost of the page is
+// the time that the server works on it. What holds up the process is no part of that: a
+// locked table, a network that stalls, a pool without a free connection. Looking more
+// rarely would spare the server nothing then.
 func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
 	cursor, size := s.lanes.beginPage()
-	began := time.Now()
 	var seen []sighting
-	err = s.run(ctx, step{sql: surveySQL, args: []any{cursor, int32(size)}, rows: func(rows pgx.Rows) (err error) {
-		seen, err = readSightings(rows)
-		return err
-	}})
+	var began, ended time.Time // by the server's clock
+	clock := func(at *time.Time) step {
+		return step{sql: `SELECT clock_timestamp()`, rows: one(new(bool), at)}
+	}
+	err = s.run(ctx,
+		step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}, // waits here, if at all
+		clock(&began),
+		step{sql: surveySQL, args: []any{cursor, int32(size)}, rows: func(rows pgx.Rows) (err error) {
+			seen, err = readSightings(rows)
+			return err
+		}},
+		clock(&ended))
 	if err != nil {
 		return false, err
 	}
-	more = s.lanes.endPage(seen, time.Since(began))
+	more = s.lanes.endPage(seen, ended.Sub(began))
 	return more, s.failDeleted(ctx, seen)
 }
 
@@ -145,15 +159,17 @@ func (s *Store) failDeleted(ctx context.Context, seen []sighting) error {
 	return nil
 }
 
-// surveyState is how far the newest survey has come, and what it cost.
+// surveyState is how far the newest survey has come, and what surveys cost.
 type surveyState struct {
-	number   int           // the first one's is 1
-	cursor   int64         // the key of the last endpoint that it met; 0 once it is complete
-	pageSize int           // how many endpoints its next page holds at most
-	began    time.Time     // zero before the first one
-	cost     time.Duration // how long its pages took
-	met      int           // how many endpoints it met
-	needed   bool          // something has happened that only another survey can tell
+	number   int             // the first one's is 1
+	cursor   int64           // the key of the last endpoint that it met; 0 once it is complete
+	pageSize int             // how many endpoints its next page holds at most
+	began    time.Time       // zero before the first one
+	cost     time.Duration   // how long the server has worked on its pages
+	costs    []time.Duration // of the last complete ones, up to pricedSurveys
+	met      int             // how many endpoints it met
+	needed   bool            // something has happened that only another survey can tell
+	cheap    time.Duration   // cheapSurvey
 }
 
 // surveyPays reports whether a survey is worth its cost now, for a claim to which
@@ -162,13 +178,7 @@ func (ls *lanes) surveyPays(empty bool) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	v := &ls.survey
-	if v.cursor != 0 || v.needed {
-		return true
-	}
-	if empty && v.met <= fewEndpoints && v.cost <= cheapSurvey {
-		return true
-	}
-	return time.Since(v.began) >= min(v.cost*surveyShare, maxSurveyInterval)
+	return v.cursor != 0 || v.needed || time.Since(v.began) >= v.interval(empty)
 }
 
 // surveyOverdue reports whether a claim has to survey even if the known endpoints
@@ -177,8 +187,26 @@ func (ls *lanes) surveyOverdue() bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	v := &ls.survey
-	return v.began.IsZero() || v.cursor != 0 ||
-		time.Since(v.began) >= min(max(v.cost*surveyShare, lateness), maxSurveyInterval)
+	return v.began.IsZero() || v.cursor != 0 || time.Since(v.began) >= max(v.interval(false), lateness)
+}
+
+// interval returns how long after the beginning of the last survey the next one pays. empty
+// is as in surveyPays.
+func (v *surveyState) interval(empty bool) time.Duration {
+	price := v.price()
+	if empty && v.met <= fewEndpoints && price <= v.cheap {
+		return 0
+	}
+	return min(price, maxSurveyInterval/surveyShare) * surveyShare
+}
+
+// price returns what a survey costs; 0 until enough of them are known. The server's clock may
+// have been set back during one.
+func (v *surveyState) price() time.Duration {
+	if len(v.costs) < pricedSurveys {
+		return 0
+	}
+	return max(slices.Min(v.costs), 0)
 }
 
 // beginPage begins a survey, or goes on with the one under way. It returns the
@@ -212,6 +240,7 @@ func (ls *lanes) endPage(seen []sighting, took time.Duration) (more bool) {
 		return true
 	}
 	v.cursor = 0
+	v.costs = append(v.costs[max(len(v.costs)-pricedSurveys+1, 0):], v.cost)
 	for _, l := range ls.byKey {
 		if l.seen < v.number && l.noted < v.number {
 			ls.forget(l)

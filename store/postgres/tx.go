@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,14 +13,16 @@ import (
 
 // step is one statement of a transaction. rows reads its result, and may be nil.
 type step struct {
-	sql  string
-	args []any
-	rows func(pgx.Rows) error
+	sql    string
+	args   []any
+	rows   func(pgx.Rows) error
+	begins bool // it begins the transaction
 }
 
 // Settings that the store makes in its own transactions. They end with the transaction.
 const (
-	timeouts = `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true)`
+	timeouts = `SELECT set_config('statement_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '30s', true),
+		set_config('datestyle', 'ISO', true)` // pgx reads no other style of dates that come as text
 	// byIndex makes the planner use indexes and nested loops. It cannot know how few
 	// rows a LIMIT inside LATERAL lets through, and would hash whole tables. So one
 	// plan serves for all arguments, however large the tables grow.
@@ -31,12 +32,16 @@ const (
 )
 
 var (
-	begin = []step{{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`}, {sql: byIndex}}
+	begin = []step{{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`, begins: true}, {sql: byIndex}}
 	// beginPlain leaves the choice of a plan to the planner.
 	beginPlain = []step{begin[0], {sql: timeouts}}
 	// beginRead begins a transaction that sees the database as of one moment. It takes
-	// no locks that anybody waits for.
-	beginRead = []step{{sql: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`}, {sql: byIndex}}
+	// no locks that anybody waits for. A standby would allow it, and show a history that
+	// may be hours old.
+	beginRead = []step{
+		{sql: `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, begins: true}, {sql: byIndex},
+		{sql: `SELECT pg_is_in_recovery()`, rows: refuseStandby},
+	}
 )
 
 var commit = step{sql: `COMMIT`}
@@ -71,27 +76,71 @@ func join(parts ...[]step) (all []step) {
 	return all
 }
 
+// inTx calls fn with a transaction of as many round trips as it likes, and commits. No
+// timeout of the role's applies to it, but the given ones of statements and of locks.
+func (s *Store) inTx(ctx context.Context, statement, lock string, fn func(pgx.Tx) error) error {
+	return s.within(ctx, func(conn *pgxpool.Conn) error {
+		tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+		if err != nil {
+			return notBegun(err)
+		}
+		limits := fmt.Sprintf(`SET LOCAL statement_timeout = '%s'; SET LOCAL lock_timeout = '%s'`, statement, lock)
+		if err := execScript(ctx, tx, limits); err != nil {
+			return err
+		}
+		if err := fn(tx); err != nil {
+			return err // within rolls back
+		}
+		return tx.Commit(ctx)
+	})
+}
+
 // maxRepeats is how often within repeats a transaction that PostgreSQL ended in favour of
 // another one.
 const maxRepeats = 3
 
 // within calls fn with a connection, over which fn sends begin, its steps and commit. It
-// calls fn again after a deadlock or a serialization failure: those leave nothing behind.
+// calls fn again after a deadlock or a serialization failure, and once over a new connection
+// if the first one leads to a server that takes no writes: none of these leaves anything
+// behind.
 func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err error) {
-	for repeat := 0; ; repeat++ {
+	moved := false
+	for repeat := 0; ; {
 		err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			err := fn(conn)
+			err := checkClientEncoding(conn.Conn())
+			if err == nil {
+				err = fn(conn)
+			}
 			if err != nil {
 				s.recover(ctx, conn.Conn(), err)
 			}
 			return err
 		})
-		if takesNoWrites(err) {
+		switch {
+		case takesNoWrites(err):
 			s.pool.Reset() // its other connections may lead to the same server
-		}
-		if repeat == maxRepeats || !lostRace(err) {
+			if moved {
+				return err
+			}
+			moved = true
+		case lostRace(err) && repeat < maxRepeats:
+			repeat++
+		default:
 			return err
 		}
+	}
+}
+
+// checkClientEncoding refuses a connection over which PostgreSQL would turn payloads into
+// another encoding. A role, a database or the connection string may have set that. It asks
+// nobody: the server reports the encoding by itself, and every change of it.
+func checkClientEncoding(conn *pgx.Conn) error {
+	switch encoding := conn.PgConn().ParameterStatus("client_encoding"); encoding {
+	case "", "UTF8", "UNICODE": // some poolers report nothing
+		return nil
+	default:
+		return fmt.Errorf("the connection's client_encoding is %s, and payloads need UTF8: "+
+			"put client_encoding=UTF8 into the connection string, or reset it for the role and the database", encoding)
 	}
 }
 
@@ -108,16 +157,41 @@ func (s *Store) recover(ctx context.Context, conn *pgx.Conn, err error) {
 	}
 }
 
+// noWrites is an error that says that the server takes no writes.
+type noWrites struct{ error }
+
+func (e noWrites) Unwrap() error { return e.error }
+
+var errStandby = noWrites{errors.New("the server is a standby, whose tables may be old")}
+
+// refuseStandby reads the result of pg_is_in_recovery.
+func refuseStandby(rows pgx.Rows) error {
+	var standby bool
+	if err := one(new(bool), &standby)(rows); err != nil {
+		return err
+	}
+	if standby {
+		return errStandby
+	}
+	return nil
+}
+
+// notBegun marks the error of a BEGIN as noWrites if it is what a standby says to READ
+// WRITE. There is no other reason for feature_not_supported, and the message may be in any
+// language.
+func notBegun(err error) error {
+	if sqlState(err) == "0A000" {
+		return noWrites{err}
+	}
+	return err
+}
+
 // takesNoWrites reports whether the server refuses every write: it is a standby, or was
 // made read-only. After a fail-over, connections that were kept lead to such a server for
 // as long as they live, while a new one finds the primary.
 func takesNoWrites(err error) bool {
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return false
-	}
-	const readOnlyTransaction, notSupported = "25006", "0A000"
-	return pg.Code == readOnlyTransaction || pg.Code == notSupported && strings.Contains(pg.Message, "recovery")
+	const readOnlyTransaction = "25006"
+	return errors.As(err, new(noWrites)) || sqlState(err) == readOnlyTransaction
 }
 
 func lostRace(err error) bool {
@@ -135,6 +209,9 @@ func (s *Store) send(ctx context.Context, conn *pgxpool.Conn, steps []step) erro
 	for _, st := range steps {
 		if err := st.read(results); err != nil {
 			_ = results.Close()
+			if st.begins {
+				err = notBegun(err)
+			}
 			return err
 		}
 	}
@@ -209,19 +286,21 @@ func (s *Store) hint(err error) string {
 	if errors.As(err, &connect) {
 		return "is the server running, and is the address right?"
 	}
+	if errors.As(err, new(noWrites)) {
+		return "the server is a standby, which takes no writes until it is promoted"
+	}
 	switch sqlState(err) {
 	case "25006":
 		return "the server takes no writes: it is a standby, or about to be replaced"
-	case "42P01", "3F000":
-		return fmt.Sprintf("schema %q is incomplete: call postgres.Migrate", s.schema)
+	case "42P01":
+		return fmt.Sprintf("somebody has dropped a table of schema %q: restore it from a backup. "+
+			"postgres.Migrate makes tables anew only after the whole schema is dropped", s.schema)
+	case "3F000":
+		return fmt.Sprintf("schema %q is missing: restore it from a backup, or make an empty one by postgres.Migrate", s.schema)
 	case "42501":
-		return fmt.Sprintf("the role lacks a right on schema %q or the database: grant it", s.schema)
-	case "0A000":
-		if strings.Contains(err.Error(), "recovery") { // what a standby says to BEGIN … READ WRITE
-			return "the server is a standby, which takes no writes until it is promoted"
-		}
+		return fmt.Sprintf("the role lacks a right on schema %q, on a table in it such as migrations, or on the database: grant it; docs/sending.md lists the rights", s.schema)
 	case "57014":
-		return "canceled, or slower than 10 seconds"
+		return "canceled, or slower than the store allows: 10 seconds in general, 1 second where others wait"
 	case "57P01", "57P02", "57P03":
 		return "the server is shutting down or starting up"
 	}
@@ -230,6 +309,8 @@ func (s *Store) hint(err error) string {
 
 func (s *Store) hintInHostTx(err error) string {
 	switch sqlState(err) {
+	case "23502": // see enqueueSQL
+		return "the transaction's connection has a client_encoding that is not UTF8: put client_encoding=UTF8 into its connection string, or reset it for the role and the database"
 	case "25006":
 		return "the transaction is read-only: begin one that may write"
 	case "25P02":

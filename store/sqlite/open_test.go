@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,7 +86,12 @@ func TestOpenRefusesNewerSchema(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	require.NoError(t, closed(t, path))
-	_, err := hostHandle(t, path).Exec("INSERT INTO alotwebhook_migrations VALUES (99, 0)")
+	host := hostHandle(t, path)
+	// A later release has only added something: this one goes on.
+	_, err := host.Exec("UPDATE alotwebhook_migrations SET latest = 98 WHERE version = (SELECT max(version) FROM alotwebhook_migrations)")
+	require.NoError(t, err)
+	require.NoError(t, closed(t, path))
+	_, err = host.Exec("INSERT INTO alotwebhook_migrations (version, applied_at) VALUES (99, 0)")
 	require.NoError(t, err)
 	_, err = sqlite.Open(t.Context(), path)
 	require.ErrorContains(t, err, "schema version 99")
@@ -175,13 +181,21 @@ func TestMigratesFromEveryVersion(t *testing.T) {
 			require.NoError(t, err)
 			_, err = db.Exec(string(script))
 			require.NoError(t, err)
-			_, err = db.Exec("INSERT INTO alotwebhook_migrations VALUES (?, ?)", i+1, time.Now().UnixMicro())
+			if strings.HasPrefix(string(script), "-- additive\n") {
+				_, err = db.Exec("UPDATE alotwebhook_migrations SET latest = ? WHERE version = (SELECT max(version) FROM alotwebhook_migrations)", i+1)
+			} else {
+				_, err = db.Exec("INSERT INTO alotwebhook_migrations (version, applied_at) VALUES (?, ?)", i+1, time.Now().UnixMicro())
+			}
 			require.NoError(t, err)
 		}
 		s := open(t, path)
 		putEndpoint(t, s, 1, "org_1")
 		require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}))
 		require.Len(t, claim(t, s, 1, nil), 1, "from version %d", version)
+		// What release 0.1.0 looks at, which knows version 2: it goes on beside this one.
+		var seen int
+		require.NoError(t, db.QueryRow("SELECT coalesce(max(version), 0) FROM alotwebhook_migrations").Scan(&seen))
+		require.Equal(t, 2, seen)
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 )
 
 // migrations holds a file for each version of the schema. It leads there from the version
-// before. Once released, a file never changes.
+// before. Once released, a file never changes. The first line of one that only adds what
+// code before it does without is -- additive: then programs of both releases may use the
+// file.
 //
 //go:embed migrations/*.sql
 var migrations embed.FS
@@ -32,25 +34,41 @@ func (s *Store) bootstrap(ctx context.Context) error {
 
 // migrate brings the schema up to date.
 func (s *Store) migrate(t *txn) error {
-	var have int
-	if err := t.one("SELECT coalesce(max(version), 0) FROM alotwebhook_migrations")(&have); err != nil {
+	have, least, err := versions(t)
+	if err != nil {
 		return err
 	}
 	names, err := fs.Glob(migrations, "migrations/*.sql")
 	if err != nil {
 		return err
 	}
-	if have > len(names) {
+	if least > len(names) {
 		return sayf("the database has schema version %d, this program knows up to %d: it is too old for the file; run a newer one, or give another path", have, len(names))
 	}
-	for i, name := range names[have:] {
-		if err := apply(t, have+i+1, name); err != nil {
+	for i := have; i < len(names); i++ {
+		name := names[i]
+		if err := apply(t, i+1, name); err != nil {
 			return fmt.Errorf("migration %s: %w", name, err)
 		}
 	}
 	// A file that cannot be written opens all the same. This write finds it now, and
 	// not at the first event.
-	return t.exec("UPDATE alotwebhook_migrations SET applied_at = applied_at WHERE version = ?", have)
+	return t.exec("UPDATE alotwebhook_migrations SET applied_at = applied_at WHERE version = ?", least)
+}
+
+// versions returns the version of the schema, and the least version that a program has to
+// know. Before version 3 there is no column latest.
+func versions(t *txn) (have, least int, err error) {
+	var additive bool
+	if err := t.one("SELECT count(*) FROM pragma_table_info('alotwebhook_migrations') WHERE name = 'latest'")(&additive); err != nil {
+		return 0, 0, err
+	}
+	newest := "max(version)"
+	if additive {
+		newest = "max(coalesce(latest, version))"
+	}
+	err = t.one("SELECT coalesce("+newest+", 0), coalesce(max(version), 0) FROM alotwebhook_migrations")(&have, &least)
+	return have, least, err
 }
 
 func apply(t *txn, version int, name string) error {
@@ -65,5 +83,8 @@ func apply(t *txn, version int, name string) error {
 	if err := t.exec(string(script)); err != nil {
 		return err
 	}
-	return t.exec("INSERT INTO alotwebhook_migrations VALUES (?, ?)", version, time.Now().UnixMicro())
+	if strings.HasPrefix(string(script), "-- additive\n") {
+		return t.exec("UPDATE alotwebhook_migrations SET latest = ? WHERE version = (SELECT max(version) FROM alotwebhook_migrations)", version)
+	}
+	return t.exec("INSERT INTO alotwebhook_migrations (version, applied_at) VALUES (?, ?)", version, time.Now().UnixMicro())
 }

@@ -1,0 +1,9 @@
+package postgres
+
+import "time"
+
+// ListenSilence shortens the silence after which a process checks that it still hears.
+func (s *Store) ListenSilence(d time.Duration) { s.silence = d }
+
+// MaxDefault sets the size in bytes from which a default partition is too large.
+func (s *Store) MaxDefault(n int64) { s.maxDefault = n }
