@@ -68,18 +68,21 @@ func TestADayInTheDefaultPartitionsStaysThere(t *testing.T) {
 	store, log := withoutPartitions(t, cluster)
 	pool := postgrestest.PoolAt(t, cluster.DSN())
 	endpoints := putEndpoints(t, store, 1)
+	days := partitionedDays(0, 1, 2)
 	enqueueAll(t, store, endpoints, 3)
 	require.Equal(t, 3, count(t, pool, store.Schema()+".events_default"))
 	before := len(cluster.Log())
 	require.Len(t, claim(t, store), 3)
 
+	if partitionedDays(0)[0] != days[0] {
+		return // midnight has passed: what was today when the rows came is yesterday
+	}
 	statements := cluster.Log()[before:]
 	attached := func(day string) bool {
 		return strings.Contains(statements, "ATTACH PARTITION \""+store.Schema()+"\".events_"+day)
 	}
 	require.Contains(t, log.String(), "the default partitions have rows of that day")
 	require.Equal(t, 1, strings.Count(log.String(), "level=WARN"), log.String())
-	days := partitionedDays(0, 1, 2)
 	require.False(t, attached(days[0]), "today's was tried")
 	for _, d := range days[1:] {
 		require.True(t, attached(d))

@@ -17,7 +17,8 @@
 //
 // Every transaction of the store's own takes one or two round trips, reads
 // committed rows whatever the session's default is, and ends a statement that takes
-// longer than 10 seconds.
+// longer than 10 seconds. Making a partition ends after 1 second; [Migrate] takes as long
+// as its context allows.
 //
 // # Tables
 //
