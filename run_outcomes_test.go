@@ -22,8 +22,8 @@ import (
 	"github.com/alot/alotwebhook/store/memory"
 )
 
-// picky is a store that refuses a batch of outcomes if it refuses one of them.
-type picky struct {
+// refusing is a store that refuses a batch of outcomes if it refuses one of them.
+type refusing struct {
 	alotwebhook.Store
 	refuses func(*alotwebhook.Outcome) bool
 	// after makes the store keep what it refuses all the same, as if only its reply were lost.
@@ -34,7 +34,7 @@ type picky struct {
 
 var errRefused = errors.New("invalid byte sequence")
 
-func (p *picky) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
+func (p *refusing) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
 	p.tries.Add(1)
 	refused := slices.ContainsFunc(outcomes, func(o alotwebhook.Outcome) bool { return p.refuses(&o) })
 	if refused && !p.after {
@@ -47,7 +47,7 @@ func (p *picky) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]s
 	return lost, err
 }
 
-func (p *picky) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+func (p *refusing) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
 	r, err := p.Store.Claim(ctx, c)
 	p.claims.Add(int64(len(r.Deliveries)))
 	return r, err
@@ -85,7 +85,7 @@ func TestOutcomeWhoseTextTheStoreRefuses(t *testing.T) {
 		t.Run(strconv.Itoa(c.bad)+" bad "+strconv.Itoa(c.good)+" good", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store := &picky{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool { return o.Attempt.ResponseBody == "bad" }}
+				store := &refusing{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool { return o.Attempt.ResponseBody == "bad" }}
 				log, logged := logTo()
 				w := newWorldOn(t, store, alotwebhook.Config{KeepResponseBody: 100, Logger: log}, &receivers{respond: bodyTo("bad.example.com", "bad", 200)})
 				w.endpointOf(t, "org_bad", "bad.example.com")
@@ -137,7 +137,7 @@ func TestOutcomeThatTheStoreRefusesAltogether(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var mended atomic.Bool
 				var badID atomic.Value
-				store := &picky{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool {
+				store := &refusing{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool {
 					return !mended.Load() && o.DeliveryID == badID.Load()
 				}}
 				log, logged := logTo()
@@ -177,7 +177,7 @@ func TestNoOutcomeCanBeStored(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					var back atomic.Bool
-					store := &picky{Store: memory.New(), after: after, refuses: func(*alotwebhook.Outcome) bool { return !back.Load() }}
+					store := &refusing{Store: memory.New(), after: after, refuses: func(*alotwebhook.Outcome) bool { return !back.Load() }}
 					w := newWorldOn(t, store, alotwebhook.Config{KeepResponseBody: 100}, &receivers{respond: bodyTo("", "", 0)})
 					w.endpoint(t, "a.example.com")
 					defer w.run(t)()
@@ -207,7 +207,7 @@ func TestRestartWhileNoOutcomeCanBeStored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		shared := memory.New()
-		store := &picky{Store: shared, refuses: func(*alotwebhook.Outcome) bool { return true }}
+		store := &refusing{Store: shared, refuses: func(*alotwebhook.Outcome) bool { return true }}
 		first := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
 		endpoint := first.endpoint(t, "a.example.com")
 		ctx, stop := context.WithCancel(t.Context())
