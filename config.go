@@ -146,6 +146,12 @@ type Config struct {
 	// Defaults to nil: secrets are stored in plain.
 	Sealer Sealer
 
+	// MaxEndpoints is how many endpoints an organization may have, disabled ones included:
+	// each event of a type is stored once for every endpoint that subscribes to it. Each
+	// registration counts them. From 1 to 1,000; negative: any number.
+	// Defaults to 50.
+	MaxEndpoints int
+
 	// RecoverPerSecond is how many failed deliveries a second a recovery sends again: see
 	// [Dispatcher.Recover]. They queue with the endpoint's new deliveries, and delay these
 	// if they are more than the endpoint can take. From 1 to 10,000.
@@ -224,6 +230,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.MaxResponseBody = max(0, cmp.Or(cfg.MaxResponseBody, 64*kib))
 	cfg.MaxResponseHeader = cmp.Or(cfg.MaxResponseHeader, 32*kib)
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "alotwebhook/1")
+	cfg.MaxEndpoints = max(-1, cmp.Or(cfg.MaxEndpoints, 50))
 	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
@@ -292,6 +299,7 @@ func (c *Config) checkRanges() error {
 		{"MaxPayload", c.MaxPayload, kib, 16 * mib},
 		{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
 		{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},
+		{"MaxEndpoints", c.MaxEndpoints, -1, 1000},
 		{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
 		{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
 	} {

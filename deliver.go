@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/alot/alotwebhook/internal/keylock"
 	"github.com/alot/alotwebhook/internal/pace"
 )
 
@@ -30,6 +31,7 @@ type Dispatcher struct {
 
 	wake      chan struct{} // wakes the claimer: something was emitted or made due
 	recovered chan struct{} // wakes the recoverer: a recovery was begun in this process
+	adding    keylock.Locks // by organization: adds an endpoint
 	tallies   tallies
 	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.

@@ -28,8 +28,9 @@ const (
 // makes one. The returned endpoint carries the secret: show it now, since it cannot be
 // read again.
 //
-// A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
-// is. A URL with an address in it is judged here. A host name is judged at each attempt,
+// A [LimitError] refuses more endpoints than [Config.MaxEndpoints] for an organization. A
+// [FieldError] names the field that is not valid; the fields of [Endpoint] say what is. A
+// URL with an address in it is judged here. A host name is judged at each attempt,
 // by the address that it has then.
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	id, err := newID(endpointPrefix)
@@ -65,11 +66,52 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if created.Secret, err = d.seal(id, e.Secret); err != nil {
 		return Endpoint{}, err
 	}
-	if err := d.store.PutEndpoint(ctx, created); err != nil {
-		return Endpoint{}, explain(err, "endpoint not stored")
+	if err := d.addEndpoint(ctx, created); err != nil {
+		return Endpoint{}, err
 	}
 	created.Version, created.Secret = 1, e.Secret
 	return created, nil
+}
+
+// addEndpoint stores a new endpoint unless the organization has MaxEndpoints. This process
+// adds one after the other. Another may add one meanwhile, so the endpoints are counted
+// again once this one is stored, and it is taken back if there are too many.
+func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
+	unlock, err := d.adding.Lock(ctx, e.OrganizationID)
+	if err != nil {
+		return explain(err, "endpoint not stored")
+	}
+	defer unlock()
+	if err := d.checkRoom(ctx, e.OrganizationID, 1); err != nil {
+		return err
+	}
+	if err := d.store.PutEndpoint(ctx, e); err != nil {
+		return explain(err, "endpoint not stored")
+	}
+	full := d.checkRoom(ctx, e.OrganizationID, 0)
+	if !errors.Is(full, ErrTooManyEndpoints) {
+		return nil // it is stored, even if the second count failed
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	defer cancel()
+	return cmp.Or(d.DeleteEndpoint(ctx, e.ID), full)
+}
+
+// checkRoom returns [ErrTooManyEndpoints] if an organization that got so many more
+// endpoints would have more than MaxEndpoints.
+func (d *Dispatcher) checkRoom(ctx context.Context, organizationID string, more int) error {
+	most := d.cfg.MaxEndpoints
+	if most < 0 {
+		return nil
+	}
+	page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, Limit: most + 1})
+	if err != nil {
+		return explain(err, "endpoints not counted")
+	}
+	if len(page)+more > most {
+		return &LimitError{Kind: ErrTooManyEndpoints, Limit: "MaxEndpoints", Most: most}
+	}
+	return nil
 }
 
 // UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID

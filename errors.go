@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/text"
@@ -15,6 +16,34 @@ const errorPrefix = "alotwebhook: "
 // ErrInvalid is the kind of every error about an input, for [errors.Is]. A [FieldError]
 // names the field.
 var ErrInvalid = errors.New("alotwebhook: invalid input")
+
+// The kinds of a [LimitError], for [errors.Is].
+var (
+	ErrTooManyEndpoints = errors.New("alotwebhook: too many endpoints")
+	ErrTooOften         = errors.New("alotwebhook: too often")
+)
+
+// LimitError refuses what goes over a limit that [Config] sets to every organization.
+type LimitError struct {
+	// Kind is [ErrTooManyEndpoints] or [ErrTooOften].
+	Kind error
+	// Limit is the name of the limit's field in [Config], and Most its value.
+	Limit string
+	Most  int
+	// RetryAfter is how long to wait until there is room again; 0 if waiting does not help.
+	RetryAfter time.Duration
+}
+
+// Error names the limit and says what to do.
+func (e *LimitError) Error() string {
+	if e.RetryAfter == 0 {
+		return fmt.Sprintf("%v: the organization has the %d that Config.%s allows, or more; delete one that is not needed any more", e.Kind, e.Most, e.Limit)
+	}
+	return fmt.Sprintf("%v: Config.%s allows the organization %d; try again in %v", e.Kind, e.Limit, e.Most, e.RetryAfter)
+}
+
+// Unwrap returns the kind.
+func (e *LimitError) Unwrap() error { return e.Kind }
 
 // FieldError refuses one field of an input. It is an [ErrInvalid] for [errors.Is].
 type FieldError struct {

@@ -3,19 +3,12 @@ package alotwebhook
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/alot/alotwebhook/internal/text"
-	"github.com/alot/alotwebhook/internal/typeid"
+	"github.com/alot/alotwebhook/internal/keyed"
 )
 
 // ErrKeyReused refuses a key that came before with another request. Take a new key for
@@ -29,10 +22,6 @@ const (
 	testKeyAge     = 10 * time.Minute
 )
 
-// keyGrain is the precision of the time in an id that is made from a key. It is coarse, so
-// that two requests at the same moment make the same id and the store takes only one.
-const keyGrain = time.Minute
-
 // CreateEndpointOnce is [Dispatcher.CreateEndpoint] for a request that may come again.
 // For 24 hours the same key of the same organization finds the endpoint that it made, in
 // every process and after restarts; repeated is true then. The endpoint has its secret
@@ -43,47 +32,40 @@ const keyGrain = time.Minute
 // make two, if the clock comes to a full minute between them.
 //
 // The error is [ErrKeyReused] if the key made an endpoint that differs from e and was
-// not changed since; other errors are those of CreateEndpoint.
+// not changed since; created is that endpoint then, without its secret. Other errors are
+// those of CreateEndpoint.
 func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpoint) (created Endpoint, repeated bool, err error) {
 	given := e.Secret
-	for range 3 { // after ErrConflict the next round finds the faster one's endpoint
-		stored, err := d.endpointOfKey(ctx, e.OrganizationID, key)
-		if err != nil {
+	for range 3 { // after a refusal the next round finds the faster one's endpoint
+		var stored *Endpoint
+		if stored, err = d.endpointOfKey(ctx, e.OrganizationID, key); err != nil {
 			return Endpoint{}, false, err
 		}
 		if stored != nil {
 			created, err = d.sameEndpoint(stored, &e, given)
 			return created, true, err
 		}
-		id := idOfKey(endpointPrefix, time.Now(), e.OrganizationID, key)
+		id := keyed.ID(endpointPrefix, time.Now(), e.OrganizationID, key)
 		created, err = d.createEndpoint(ctx, id, e)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrTooManyEndpoints) {
 			return created, false, err
 		}
 	}
-	return Endpoint{}, false, explain(ErrConflict, "endpoint not stored")
+	return Endpoint{}, false, err
 }
 
-// endpointOfKey returns the endpoint that the key made, or nil. It reads the
-// organization's endpoints of the last day, which are few.
+// endpointOfKey returns the endpoint that the key made, or nil. It looks for the ids that
+// the key can have made, one for each minute, and so reads no other endpoint.
 func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key string) (*Endpoint, error) {
-	oldest := idOfKey(endpointPrefix, time.Now().Add(-endpointKeyAge), organizationID, key)
-	want := keyPart(oldest)
-	f := EndpointFilter{OrganizationID: organizationID, Cursor: oldest[:len(oldest)-len(want)] + strings.Repeat("0", len(want))}
-	for {
-		page, next, err := d.store.Endpoints(ctx, f)
-		if err != nil {
-			return nil, explain(err, "list not read")
-		}
-		for i := range page {
-			if keyPart(page[i].ID) == want {
-				return &page[i], nil
-			}
-		}
-		if f.Cursor = next; next == "" {
-			return nil, nil
-		}
+	ids := keyed.IDs(endpointPrefix, time.Now(), endpointKeyAge, organizationID, key)
+	page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, IDs: ids, Limit: 1})
+	if err != nil {
+		return nil, explain(err, "list not read")
 	}
+	if len(page) == 0 {
+		return nil, nil
+	}
+	return &page[0], nil
 }
 
 // sameEndpoint returns the stored endpoint as the first request of the key returned it,
@@ -100,7 +82,7 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 	same := stored.URL == asked.URL && stored.Description == asked.Description &&
 		stored.Disabled == asked.Disabled && slices.Equal(stored.EventTypes, asked.EventTypes)
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
-		return Endpoint{}, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
+		return first, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
 	}
 	first.Secret = current
 	return first, nil
@@ -125,14 +107,14 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	if err != nil {
 		return "", false, err
 	}
-	if next == "" && hasTrace(newest, endpointID, key) || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
+	if next == "" && keyed.Made(string(newest), secretPrefix, endpointID, key) || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
 		if !sameMoment(effective, at) {
 			return "", true, fmt.Errorf("%w: it rotated the secret of %s for another time", ErrKeyReused, endpointID)
 		}
 		return newest, true, nil
 	}
 	if next == "" {
-		next = secretOfKey(endpointID, key)
+		next = Secret(keyed.Secret(secretPrefix, endpointID, key))
 	}
 	secret, err = d.RotateSecret(ctx, endpointID, next, at)
 	return secret, false, err
@@ -157,8 +139,8 @@ func sameMoment(effective, at time.Time) bool {
 // those of SendTest.
 func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventType string) (event Event, repeated bool, err error) {
 	now := time.Now()
-	for age := time.Duration(0); age <= testKeyAge; age += keyGrain {
-		event, err = d.store.Event(ctx, idOfKey(eventPrefix, now.Add(-age), endpointID, key))
+	for _, id := range keyed.IDs(eventPrefix, now, testKeyAge, endpointID, key) {
+		event, err = d.store.Event(ctx, id)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -170,7 +152,7 @@ func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventTyp
 		}
 		return event, true, nil
 	}
-	event, err = d.sendTest(ctx, idOfKey(eventPrefix, now, endpointID, key), endpointID, eventType)
+	event, err = d.sendTest(ctx, keyed.ID(eventPrefix, now, endpointID, key), endpointID, eventType)
 	return event, false, err
 }
 
@@ -195,49 +177,9 @@ func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 
 // open returns a secret that the store kept as its plain text.
 func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
-	if d.cfg.Sealer == nil {
-		return sealed, nil
-	}
-	secret, err := d.cfg.Sealer.Open(endpointID, sealed)
+	secret, err := d.sender.open(endpointID, sealed)
 	if err != nil {
 		return "", explain(err, "secret not opened")
 	}
 	return secret, nil
-}
-
-// idOfKey makes an id from the minute of at, the scope and the key, in the form of a
-// UUIDv7 (RFC 9562). The same three always make the same id.
-func idOfKey(prefix string, at time.Time, scope, key string) string {
-	sum := text.Hash(prefix, scope, key)
-	u := uuid.UUID(sum[:16])
-	typeid.SetTime(&u, at.Truncate(keyGrain))
-	typeid.SetV7(&u)
-	return typeid.Format(prefix, u)
-}
-
-// keyPart returns the part of an id that does not depend on the time: the last 16 of its
-// 26 digits, 80 bits.
-func keyPart(id string) string { return id[len(id)-16:] }
-
-// secretOfKey makes a secret of 24 random bytes and the 8 bytes of the key's trace.
-func secretOfKey(endpointID, key string) Secret {
-	b := make([]byte, 24, 32)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(append(b, keyTrace(b, endpointID, key)...)))
-}
-
-// keyTrace returns 8 bytes that nobody can make or recognize without both the random
-// bytes and the key: an HMAC-SHA256 (RFC 2104) of the key, cut short.
-func keyTrace(random []byte, endpointID, key string) []byte {
-	sum := text.Hash(endpointID, key)
-	mac := hmac.New(sha256.New, random)
-	mac.Write(sum[:])
-	return mac.Sum(nil)[:8]
-}
-
-// hasTrace reports whether secretOfKey made the secret with this key.
-func hasTrace(s Secret, endpointID, key string) bool {
-	text, ok := strings.CutPrefix(string(s), secretPrefix)
-	b, err := base64.StdEncoding.DecodeString(text)
-	return ok && err == nil && len(b) == 32 && hmac.Equal(b[24:], keyTrace(b[:24], endpointID, key))
 }

@@ -221,6 +221,9 @@ type Endpoints interface {
 type EndpointFilter struct {
 	// OrganizationID is the owner.
 	OrganizationID string
+	// IDs are the endpoints to select from. A store finds them by their ids, however many
+	// other endpoints there are.
+	IDs []string
 	// Cursor is an endpoint id: the page begins after it.
 	Cursor string
 	// Limit is the size of a page; 0 stands for 100.

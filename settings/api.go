@@ -162,9 +162,12 @@ func (a *api) explain(r *http.Request, err error) *problem {
 		return p
 	}
 	var field *alotwebhook.FieldError
+	var limit *alotwebhook.LimitError
 	switch {
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		return errNotFound
+	case errors.As(err, &limit):
+		return overLimit(limit)
 	case errors.Is(err, alotwebhook.ErrConflict):
 		return errBusy
 	case errors.Is(err, alotwebhook.ErrRecovering):

@@ -91,6 +91,10 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return lastWriterWins{s} },
 		[]string{"Endpoints/Conflict", "Endpoints/ConcurrentWriters"},
 	},
+	"IDsIgnored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return idsIgnored{s} },
+		[]string{"Endpoints/ByID"},
+	},
 	"SecretTrimmed": {
 		func(s alotwebhook.Store) alotwebhook.Store { return secretTrimmed{s} },
 		[]string{"Endpoints/KeepsAllFields"},

@@ -1,0 +1,109 @@
+package settings_test
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
+)
+
+func TestTheAPISaysThatThereAreEnoughEndpoints(t *testing.T) {
+	t.Parallel()
+	h := newHostWith(t, memory.New(), alotwebhook.Config{MaxEndpoints: 2})
+	id := h.create(published, "Idempotency-Key", "k1")
+	h.create(published)
+	for _, key := range []string{"k2", "k2"} {
+		got := h.do("POST", "/v1/webhooks", published, "Idempotency-Key", key)
+		require.Equal(t, http.StatusConflict, got.status)
+		require.Contains(t, got.json["detail"], "as many endpoints as it may have: 2. Delete one")
+		require.Empty(t, got.header.Get("Retry-After"), "waiting does not help")
+	}
+	require.Equal(t, http.StatusConflict, h.do("POST", "/v1/webhooks", published).status)
+	require.Equal(t, id, h.create(published, "Idempotency-Key", "k1"), "a repeated request gets its endpoint")
+	require.Equal(t, http.StatusCreated, h.do("POST", "/v1/webhooks", published, "X-Organization", "org_b").status)
+	require.Equal(t, http.StatusNoContent, h.do("DELETE", "/v1/webhooks/"+id, "").status)
+	h.create(published, "Idempotency-Key", "k2")
+	require.NotContains(t, h.log.String(), "ERROR")
+}
+
+func TestThePageSaysThatThereAreEnoughEndpoints(t *testing.T) {
+	t.Parallel()
+	s := newSiteWith(t, memory.New(), nil, alotwebhook.Config{MaxEndpoints: 1})
+	s.endpoint("https://hooks.example.com/alot")
+	fields := append(hidden(t, s.get("/new").text), "url", "https://second.example.com", "description", "CRM", "events", alotwebhook.EventCandidateInvited)
+	got := s.post("/new", fields)
+	require.Equal(t, http.StatusConflict, got.status)
+	require.Contains(t, got.text, "as many endpoints as you may have: 1. Delete one")
+	require.Contains(t, got.text, `value="https://second.example.com"`, "the form keeps what was filled in")
+	s.only()
+	require.NotContains(t, s.log.String(), "ERROR")
+}
+
+// counting counts the endpoints that are read.
+type counting struct {
+	alotwebhook.Store
+	read int
+}
+
+func (c *counting) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
+	page, next, err := c.Store.Endpoints(ctx, f)
+	c.read += len(page)
+	return page, next, err
+}
+
+// With the limit switched off, what is done for one endpoint must not read all.
+func TestNoRequestReadsAllEndpoints(t *testing.T) {
+	t.Parallel()
+	store := &counting{Store: memory.New()}
+	cfg := alotwebhook.Config{MaxEndpoints: -1}
+	s, h := newSiteWith(t, store, nil, cfg), newHostWith(t, store, cfg)
+	var last alotwebhook.Endpoint
+	for range 1000 {
+		last = s.endpoint("https://hooks.example.com/alot")
+	}
+	d := s.event(last, `{}`)
+	form := append(hidden(t, s.get("/new").text), "url", "https://new.example.com", "events", alotwebhook.EventCandidateInvited)
+	gets, posts := routes(last.ID, d)
+	for _, path := range gets {
+		store.read = 0
+		s.get(path)
+		require.LessOrEqual(t, store.read, 201, path)
+	}
+	for range 2 {
+		store.read = 0
+		s.post("/new", form)
+		require.LessOrEqual(t, store.read, 1, "a form")
+		store.read = 0
+		h.create(published, "Idempotency-Key", "k1")
+		require.LessOrEqual(t, store.read, 1, "a registration with a key")
+	}
+	for path, fields := range posts {
+		store.read = 0
+		s.post(path, fields)
+		require.LessOrEqual(t, store.read, 1, path)
+	}
+}
+
+func TestAFormThatWasOpenedLongAgoIsSentOnceMore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	old := strconv.FormatInt(time.Now().Add(-25*time.Hour).UnixMicro(), 10)
+	fields := []string{"url", "https://hooks.example.com/alot", "description", "CRM", "events", alotwebhook.EventCandidateInvited}
+	got := s.post("/new", append([]string{"issued", old}, fields...))
+	require.Equal(t, http.StatusConflict, got.status)
+	require.Contains(t, got.text, "opened more than a day ago")
+	require.Contains(t, got.text, `value="CRM"`)
+	again := append(hidden(t, got.text), fields...)
+	require.Equal(t, http.StatusOK, s.post("/new", again).status, "shows the secret")
+	e := s.only()
+	require.Equal(t, "/"+e.ID+"?done=existing", s.post("/new", again).header.Get("Location"))
+	other := append(again[:len(again):len(again)], "events", alotwebhook.EventCandidateCompleted)
+	require.Equal(t, "/"+e.ID+"?done=existing", s.post("/new", other).header.Get("Location"), "after going back in the browser")
+	s.only()
+}
