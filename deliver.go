@@ -33,6 +33,9 @@ type Dispatcher struct {
 	recovered chan struct{} // wakes the recoverer: a recovery was begun in this process
 	adding    keylock.Locks // by organization: adds an endpoint
 	tallies   tallies
+
+	tests, redeliveries, changes rateLimit
+
 	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
 	uncommitted atomic.Bool
@@ -70,8 +73,13 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		recovered: make(chan struct{}, 1),
 		tallies:   tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
 		closing:   make(chan struct{}),
-		cutNow:    make(chan struct{}),
-		done:      make(chan struct{}),
+
+		tests:        newRateLimit("TestsPerMinute", cfg.TestsPerMinute),
+		redeliveries: newRateLimit("RedeliveriesPerMinute", cfg.RedeliveriesPerMinute),
+		changes:      newRateLimit("ChangesPerMinute", cfg.ChangesPerMinute),
+
+		cutNow: make(chan struct{}),
+		done:   make(chan struct{}),
 	}
 	for _, t := range cfg.EventTypes {
 		d.types[t.Name] = t

@@ -28,10 +28,10 @@ const (
 // makes one. The returned endpoint carries the secret: show it now, since it cannot be
 // read again.
 //
-// A [LimitError] refuses more endpoints than [Config.MaxEndpoints] for an organization. A
-// [FieldError] names the field that is not valid; the fields of [Endpoint] say what is. A
-// URL with an address in it is judged here. A host name is judged at each attempt,
-// by the address that it has then.
+// A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
+// is. A URL with an address in it is judged here. A host name is judged at each attempt,
+// by the address that it has then. A [LimitError] refuses more endpoints of an
+// organization than [Config.MaxEndpoints].
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	id, err := newID(endpointPrefix)
 	if err != nil {
@@ -94,7 +94,7 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	return cmp.Or(d.DeleteEndpoint(ctx, e.ID), full)
+	return cmp.Or(d.store.DeleteEndpoint(ctx, e.ID), full)
 }
 
 // checkRoom returns [ErrTooManyEndpoints] if an organization that got so many more
@@ -120,11 +120,11 @@ func (d *Dispatcher) checkRoom(ctx context.Context, organizationID string, more 
 // clears FailingSince.
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
-// [ErrNotFound] if there is none. A [FieldError] names the field that is not valid. A
-// field that stays as it is is not judged again: an endpoint can be disabled although
+// [ErrNotFound] if there is none. A [FieldError] names the field that is not valid, and a
+// [LimitError] refuses more than [Config.ChangesPerMinute]. A field that stays as it is is not judged again: an endpoint can be disabled although
 // one of its event types has left the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
-	return d.changeEndpoint(ctx, e.ID, func(stored *Endpoint) error {
+	return d.editEndpoint(ctx, e.ID, func(stored *Endpoint) error {
 		if stored.Version != e.Version {
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, stored.Version, e.Version)
 		}
@@ -154,7 +154,8 @@ func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 // come is replaced. The returned secret cannot be read again: show it now.
 //
 // A [FieldError] refuses a next that is no valid secret: see [Endpoint]. The error is
-// [ErrNotFound] if there is no such endpoint.
+// [ErrNotFound] if there is no such endpoint, and a [LimitError] beyond
+// [Config.ChangesPerMinute].
 func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next Secret, at time.Time) (Secret, error) {
 	if next == "" {
 		next = NewSecret()
@@ -166,7 +167,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	if err != nil {
 		return "", err
 	}
-	_, err = d.changeEndpoint(ctx, endpointID, func(e *Endpoint) error {
+	_, err = d.editEndpoint(ctx, endpointID, func(e *Endpoint) error {
 		now := time.Now()
 		if e.NextSecret != "" && !now.Before(e.NextSecretAt) {
 			e.Secret = e.NextSecret
@@ -184,8 +185,16 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 }
 
 // DeleteEndpoint removes an endpoint for good, or returns [ErrNotFound]. Its unfinished
-// deliveries fail with [ReasonEndpointDeleted]; its history stays readable.
+// deliveries fail with [ReasonEndpointDeleted]; its history stays readable. A [LimitError]
+// refuses more than [Config.ChangesPerMinute].
 func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
+	e, err := d.Endpoint(ctx, id)
+	if err == nil {
+		err = d.changes.take(e.OrganizationID)
+	}
+	if err != nil {
+		return err
+	}
 	if err := d.store.DeleteEndpoint(ctx, id); err != nil {
 		return explain(err, "endpoint not deleted")
 	}
@@ -221,7 +230,7 @@ func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[
 // delivery is parked.
 //
 // A [FieldError] refuses a type that is not in the catalogue. The error is [ErrNotFound]
-// if there is no such endpoint.
+// if there is no such endpoint, and a [LimitError] beyond [Config.TestsPerMinute].
 func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string) (Event, error) {
 	return d.sendTest(ctx, "", endpointID, eventType)
 }
@@ -243,12 +252,28 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 	if err != nil {
 		return Event{}, err
 	}
+	if err := d.tests.take(endpoint.OrganizationID); err != nil {
+		return Event{}, err
+	}
 	event.ID = cmp.Or(id, event.ID)
 	if err := d.store.EnqueueTo(ctx, endpointID, event); err != nil {
 		return Event{}, explain(err, "test event not stored")
 	}
 	d.emitted()
 	return event, nil
+}
+
+// editEndpoint is changeEndpoint for a change that somebody asked for: it counts as one of
+// the organization's changes.
+func (d *Dispatcher) editEndpoint(ctx context.Context, id string, change func(*Endpoint) error) (Endpoint, error) {
+	counted := false
+	return d.changeEndpoint(ctx, id, func(e *Endpoint) error {
+		if err := change(e); err != nil || counted {
+			return err
+		}
+		counted = true
+		return d.changes.take(e.OrganizationID)
+	})
 }
 
 // changeEndpoint reads an endpoint, has change alter it and stores it. If somebody else

@@ -527,3 +527,93 @@ func TestARegistrationThatCameTooLateIsTakenBack(t *testing.T) {
 	_, err = w.Endpoint(t.Context(), kept.ID)
 	require.NoError(t, err)
 }
+
+func TestWhatAnOrganizationMayDoOftenIsLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		w := newWorld(t, alotwebhook.Config{TestsPerMinute: 6, RedeliveriesPerMinute: 12, ChangesPerMinute: 30}, &receivers{})
+		e := w.endpoint(t, "a.example.com")
+		delivery := alotwebhook.DeliveryID(w.emit(t).ID, e.ID)
+		stop := w.run(t)
+		time.Sleep(time.Second)
+		stop()
+		elsewhere := validEndpoint()
+		elsewhere.OrganizationID = "org_2"
+		other, err := w.CreateEndpoint(ctx, elsewhere)
+		require.NoError(t, err)
+
+		change := func(id string) error {
+			current, err := w.Endpoint(ctx, id)
+			require.NoError(t, err)
+			current.Disabled = !current.Disabled
+			_, err = w.UpdateEndpoint(ctx, current)
+			return err
+		}
+		rotate := func(id string) error { _, err := w.RotateSecret(ctx, id, "", time.Time{}); return err }
+		for name, c := range map[string]struct {
+			limit     string
+			perMinute int
+			do        func(id string) error
+		}{
+			"tests":        {"TestsPerMinute", 6, func(id string) error { return errOf(w.SendTest(ctx, id, "candidate.completed")) }},
+			"redeliveries": {"RedeliveriesPerMinute", 12, func(string) error { return errOf(w.Redeliver(ctx, delivery)) }},
+			"updates":      {"ChangesPerMinute", 30, change},
+			"rotations":    {"ChangesPerMinute", 30, rotate},
+			"recoveries": {"ChangesPerMinute", 30, func(id string) error {
+				err := errOf(w.Recover(ctx, id, time.Time{}))
+				if err == nil {
+					err = errOf(w.StopRecovery(ctx, id))
+				}
+				return err
+			}},
+			"deletions": {"ChangesPerMinute", 30, func(id string) error {
+				if id == e.ID { // the endpoint is needed still
+					churned := validEndpoint()
+					created, err := w.CreateEndpoint(ctx, churned)
+					require.NoError(t, err)
+					id = created.ID
+				}
+				return w.DeleteEndpoint(ctx, id)
+			}},
+		} {
+			time.Sleep(time.Hour)
+			for range c.perMinute {
+				require.NoError(t, c.do(e.ID), name)
+			}
+			err := c.do(e.ID)
+			var limit *alotwebhook.LimitError
+			require.ErrorAs(t, err, &limit, name)
+			require.ErrorIs(t, err, alotwebhook.ErrTooOften)
+			require.ErrorContains(t, err, c.limit)
+			require.Equal(t, alotwebhook.LimitError{Kind: alotwebhook.ErrTooOften, Limit: c.limit, Most: c.perMinute, RetryAfter: time.Minute / time.Duration(c.perMinute)}, *limit)
+			if name != "redeliveries" && name != "deletions" {
+				require.NoError(t, c.do(other.ID), "another organization's is another's")
+			}
+			time.Sleep(limit.RetryAfter)
+			require.NoError(t, c.do(e.ID), "%s: after the wait", name)
+			require.Error(t, c.do(e.ID), name)
+		}
+
+		time.Sleep(time.Hour)
+		_, _, err = w.SendTestOnce(ctx, "k1", e.ID, "candidate.completed")
+		require.NoError(t, err)
+		for range 20 {
+			_, repeated, err := w.SendTestOnce(ctx, "k1", e.ID, "candidate.completed")
+			require.NoError(t, err, "a repeated request sends nothing")
+			require.True(t, repeated)
+		}
+	})
+}
+
+func TestNegativeRatesAreNoLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{TestsPerMinute: -1, RedeliveriesPerMinute: -1, ChangesPerMinute: -1}, &receivers{})
+	e := w.endpoint(t, "a.example.com")
+	delivery := alotwebhook.DeliveryID(w.emit(t).ID, e.ID)
+	for range 200 {
+		require.NoError(t, errOf(w.SendTest(t.Context(), e.ID, "candidate.completed")))
+		require.NoError(t, errOf(w.Redeliver(t.Context(), delivery)))
+		require.NoError(t, errOf(w.RotateSecret(t.Context(), e.ID, "", time.Time{})))
+	}
+}

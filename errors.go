@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -44,6 +45,25 @@ func (e *LimitError) Error() string {
 
 // Unwrap returns the kind.
 func (e *LimitError) Unwrap() error { return e.Kind }
+
+// rateLimit is how often an organization may do something, by a field of [Config].
+type rateLimit struct {
+	uses      *rate.Limiter // by organization
+	field     string
+	perMinute int
+}
+
+func newRateLimit(field string, perMinute int) rateLimit {
+	return rateLimit{rate.PerMinute(perMinute), field, perMinute}
+}
+
+// take counts one use, or refuses it with a [LimitError].
+func (r rateLimit) take(organizationID string) error {
+	if wait := r.uses.Take(organizationID); wait > 0 {
+		return &LimitError{Kind: ErrTooOften, Limit: r.field, Most: r.perMinute, RetryAfter: wait}
+	}
+	return nil
+}
 
 // FieldError refuses one field of an input. It is an [ErrInvalid] for [errors.Is].
 type FieldError struct {

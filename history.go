@@ -80,9 +80,14 @@ func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
 // event id. A pending delivery that waits for its next attempt is attempted at once. It
 // returns false if it made nothing due: the delivery is being attempted just now, or its
 // endpoint was deleted, or its payload erased. The error is [ErrNotFound] if there is no
-// such delivery.
+// such delivery, and a [LimitError] beyond [Config.RedeliveriesPerMinute]; to send many
+// again, use [Dispatcher.Recover].
 func (d *Dispatcher) Redeliver(ctx context.Context, deliveryID string) (bool, error) {
-	if _, err := d.Delivery(ctx, deliveryID); err != nil {
+	delivery, err := d.Delivery(ctx, deliveryID)
+	if err == nil {
+		err = d.redeliveries.take(delivery.OrganizationID)
+	}
+	if err != nil {
 		return false, err
 	}
 	n, err := d.redeliver(ctx, []string{deliveryID})

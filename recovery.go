@@ -79,8 +79,8 @@ func (r Recovery) Progress() float64 {
 // parked, and sent when it is enabled. A recovery stops when its endpoint is deleted.
 //
 // The error is [ErrRecovering] while a recovery of the endpoint is running,
-// [ErrNotFound] if there is no such endpoint, and a [FieldError] if since is not in the
-// past.
+// [ErrNotFound] if there is no such endpoint, a [FieldError] if since is not in the past,
+// and a [LimitError] beyond [Config.ChangesPerMinute].
 func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
 	endpoint, err := d.Endpoint(ctx, endpointID)
 	if err != nil {
@@ -101,6 +101,9 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 		begun.Since = time.Time{}
 	} else if since.After(begun.Oldest) {
 		begun.Oldest = begun.Since
+	}
+	if err := d.changes.take(endpoint.OrganizationID); err != nil {
+		return Recovery{}, err
 	}
 	stored, err := d.changeRecovery(ctx, endpointID, func(r *Recovery) error {
 		if r.State == RecoveryRunning {

@@ -54,7 +54,7 @@ func TestAnErrorIsNotRemembered(t *testing.T) {
 
 func TestOldKeysMakeRoom(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
+	h := newHostWith(t, memory.New(), alotwebhook.Config{RedeliveriesPerMinute: -1})
 	_, delivery := h.withDelivery()
 	path := "/v1/webhooks/deliveries/" + delivery + "/redeliver"
 	for i := range 1001 {

@@ -107,3 +107,58 @@ func TestAFormThatWasOpenedLongAgoIsSentOnceMore(t *testing.T) {
 	require.Equal(t, "/"+e.ID+"?done=existing", s.post("/new", other).header.Get("Location"), "after going back in the browser")
 	s.only()
 }
+
+func TestTheAPISaysWhenThereIsRoomAgain(t *testing.T) {
+	t.Parallel()
+	h := newHostWith(t, memory.New(), alotwebhook.Config{TestsPerMinute: 1, RedeliveriesPerMinute: 1, ChangesPerMinute: 1})
+	endpoint, delivery := h.withDelivery()
+	path := "/v1/webhooks/" + endpoint
+	for _, c := range []struct {
+		name string
+		do   func(key string) reply
+	}{
+		{"test", func(key string) reply { return h.do("POST", path+"/test", "", "Idempotency-Key", key) }},
+		{"redeliver", func(key string) reply {
+			return h.do("POST", "/v1/webhooks/deliveries/"+delivery+"/redeliver", "", "Idempotency-Key", key)
+		}},
+		{"rotate", func(key string) reply {
+			return h.do("POST", path+"/rotate-secret", "", "Idempotency-Key", key)
+		}},
+	} {
+		first := c.do("k1")
+		require.Less(t, first.status, 300, "%s: %s", c.name, first.text)
+		require.Equal(t, first.status, c.do("k1").status, "%s: a repeated request costs nothing", c.name)
+		for range 2 {
+			got := c.do("k2")
+			require.Equal(t, http.StatusTooManyRequests, got.status, c.name)
+			wait, err := strconv.Atoi(got.header.Get("Retry-After"))
+			require.NoError(t, err)
+			require.InDelta(t, 60, wait, 59)
+			require.Contains(t, got.json["detail"], "1 times a minute. Repeat the request in ")
+		}
+	}
+	require.Equal(t, http.StatusTooManyRequests, h.do("PATCH", path, `{"description":"x"}`).status)
+	require.Equal(t, http.StatusTooManyRequests, h.do("POST", path+"/recover", "").status)
+	require.Equal(t, http.StatusTooManyRequests, h.do("DELETE", path, "").status)
+	require.NotContains(t, h.log.String(), "ERROR")
+}
+
+func TestThePageSaysWhenThereIsRoomAgain(t *testing.T) {
+	t.Parallel()
+	s := newSiteWith(t, memory.New(), nil, alotwebhook.Config{TestsPerMinute: 1, ChangesPerMinute: 1})
+	e := s.endpoint("https://hooks.example.com/alot")
+	test := []string{"type", alotwebhook.EventCandidateInvited}
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/test", test).status)
+	got := s.post("/"+e.ID+"/test", test)
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Contains(t, got.text, "That was too often")
+	require.Regexp(t, `Try again in \d+ seconds?\.`, got.text)
+	require.NotEmpty(t, got.header.Get("Retry-After"))
+
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status)
+	fields := append(hidden(t, s.get("/"+e.ID+"/edit").text), "url", "https://moved.example.com", "events", alotwebhook.EventCandidateInvited)
+	got = s.post("/"+e.ID+"/edit", fields)
+	require.Equal(t, http.StatusTooManyRequests, got.status)
+	require.Contains(t, got.text, `value="https://moved.example.com"`, "the form keeps what was filled in")
+	require.NotContains(t, s.log.String(), "ERROR")
+}

@@ -65,6 +65,21 @@ func provokeAll(t *testing.T, h *host) {
 	require.NoError(t, err)
 	require.NotEmpty(t, claimed.Deliveries)
 	h.do(409, "POST", delivery+"/redeliver", "")
+	h.exceed(endpoint, delivery)
+}
+
+// exceed does once more what an organization may do once a minute.
+func (h *host) exceed(endpoint, delivery string) {
+	h.restartWith(alotwebhook.Config{TestsPerMinute: 1, RedeliveriesPerMinute: 1, ChangesPerMinute: 1})
+	h.do(202, "POST", endpoint+"/test", "")
+	h.do(429, "POST", endpoint+"/test", "")
+	h.do(409, "POST", delivery+"/redeliver", "")
+	h.do(429, "POST", delivery+"/redeliver", "")
+	h.do(200, "PATCH", endpoint, `{"description":"Hamburg"}`)
+	h.do(429, "PATCH", endpoint, `{"description":"Berlin"}`)
+	h.do(429, "POST", endpoint+"/rotate-secret", "")
+	h.do(429, "POST", endpoint+"/recover", "")
+	h.do(429, "DELETE", endpoint, "")
 }
 
 // call is a request to an operation.
