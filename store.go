@@ -56,6 +56,10 @@ type Enqueuer interface {
 	Enqueue(ctx context.Context, events []Event) error
 }
 
+// KeptAttempts is how many attempts of a delivery a [Store] keeps at least. A delivery
+// can be redelivered without end, and its history must not grow with that.
+const KeptAttempts = 50
+
 // Queue is the role that moves deliveries on.
 type Queue interface {
 	Enqueuer
@@ -93,6 +97,9 @@ type Queue interface {
 	//   - An outcome without an attempt (Attempt.Number 0) adds nothing to the history.
 	//     With StatePending it is a release: the delivery is as if it had never been
 	//     claimed.
+	//
+	// A delivery keeps its newest attempts, at least [KeptAttempts], and older ones only up
+	// to twice as many in all. Their numbers and AttemptCount go on counting all.
 	//
 	// Finish also keeps [Endpoint.FailingSince]: a failed attempt sets it to the attempt's
 	// StartedAt if it is zero, and a successful one clears it. Neither changes the

@@ -162,3 +162,36 @@ func TestThePageSaysWhenThereIsRoomAgain(t *testing.T) {
 	require.Contains(t, got.text, `value="https://moved.example.com"`, "the form keeps what was filled in")
 	require.NotContains(t, s.log.String(), "ERROR")
 }
+
+// A delivery that was redelivered again and again is as quick to read as any other.
+func TestManyAttemptsAreFolded(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	d := s.event(e, `{}`)
+	for range 130 {
+		s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{StatusCode: 500, Reason: alotwebhook.ReasonStatus})
+		n, err := s.store.Redeliver(t.Context(), []string{d})
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+	}
+	page := s.get("/deliveries/" + d).text
+	require.Contains(t, page, "attempt 130 ·")
+	require.Contains(t, page, "attempt 81 ·")
+	require.NotContains(t, page, "attempt 80 ·")
+	require.Contains(t, page, "80 older attempts are not shown.")
+
+	h := newHostOn(t, s.store)
+	got := h.do("GET", "/v1/webhooks/deliveries/"+d, "").json
+	require.EqualValues(t, 130, got["attemptCount"])
+	require.EqualValues(t, 80, got["olderAttempts"])
+	attempts := got["attempts"].([]any)
+	require.Len(t, attempts, 50)
+	require.EqualValues(t, 81, attempts[0].(map[string]any)["number"])
+	require.EqualValues(t, 130, attempts[49].(map[string]any)["number"])
+
+	few := s.event(e, `{}`)
+	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{StatusCode: 500, Reason: alotwebhook.ReasonStatus})
+	require.NotContains(t, s.get("/deliveries/"+few).text, "not shown")
+	require.NotContains(t, h.do("GET", "/v1/webhooks/deliveries/"+few, "").json, "olderAttempts")
+}

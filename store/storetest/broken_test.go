@@ -423,3 +423,12 @@ func (s idsIgnored) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter)
 	f.IDs = nil
 	return s.Store.Endpoints(ctx, f)
 }
+
+// forgetful keeps only the newest ten attempts.
+type forgetful struct{ alotwebhook.Store }
+
+func (s forgetful) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+	d, err := s.Store.Delivery(ctx, id)
+	d.Attempts = d.Attempts[max(0, len(d.Attempts)-10):]
+	return d, err
+}
