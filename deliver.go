@@ -8,8 +8,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/alot/alotwebhook/internal/keylock"
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/quota"
+	"github.com/alot/alotwebhook/internal/rate"
 )
 
 // ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
@@ -31,10 +32,10 @@ type Dispatcher struct {
 
 	wake      chan struct{} // wakes the claimer: something was emitted or made due
 	recovered chan struct{} // wakes the recoverer: a recovery was begun in this process
-	adding    keylock.Locks // by organization: adds an endpoint
+	endpoints quota.Quota   // of an organization
 	tallies   tallies
 
-	tests, redeliveries, changes rateLimit
+	tests, redeliveries, changes *rate.Limiter // by organization
 
 	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
@@ -74,9 +75,10 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		tallies:   tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
 		closing:   make(chan struct{}),
 
-		tests:        newRateLimit("TestsPerMinute", cfg.TestsPerMinute),
-		redeliveries: newRateLimit("RedeliveriesPerMinute", cfg.RedeliveriesPerMinute),
-		changes:      newRateLimit("ChangesPerMinute", cfg.ChangesPerMinute),
+		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},
+		tests:        rate.New("TestsPerMinute", cfg.TestsPerMinute),
+		redeliveries: rate.New("RedeliveriesPerMinute", cfg.RedeliveriesPerMinute),
+		changes:      rate.New("ChangesPerMinute", cfg.ChangesPerMinute),
 
 		cutNow: make(chan struct{}),
 		done:   make(chan struct{}),

@@ -11,10 +11,11 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/paging"
+	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -73,43 +74,21 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	return created, nil
 }
 
-// addEndpoint stores a new endpoint unless the organization has MaxEndpoints. This process
-// adds one after the other. Another may add one meanwhile, so the endpoints are counted
-// again once this one is stored, and it is taken back if there are too many.
+// addEndpoint stores a new endpoint, unless the organization has MaxEndpoints.
 func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
-	unlock, err := d.adding.Lock(ctx, e.OrganizationID)
-	if err != nil {
+	err := d.endpoints.Add(ctx, e.OrganizationID, quota.Addition{
+		Count: func(ctx context.Context, limit int) (int, error) {
+			page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: e.OrganizationID, Limit: limit})
+			return len(page), err
+		},
+		Add:  func(ctx context.Context) error { return d.store.PutEndpoint(ctx, e) },
+		Undo: func(ctx context.Context) error { return d.store.DeleteEndpoint(ctx, e.ID) },
+	})
+	switch {
+	case errors.Is(err, quota.ErrFull):
+		return &LimitError{Kind: ErrTooManyEndpoints, Limit: "MaxEndpoints", Most: d.cfg.MaxEndpoints}
+	case err != nil:
 		return explain(err, "endpoint not stored")
-	}
-	defer unlock()
-	if err := d.checkRoom(ctx, e.OrganizationID, 1); err != nil {
-		return err
-	}
-	if err := d.store.PutEndpoint(ctx, e); err != nil {
-		return explain(err, "endpoint not stored")
-	}
-	full := d.checkRoom(ctx, e.OrganizationID, 0)
-	if !errors.Is(full, ErrTooManyEndpoints) {
-		return nil // it is stored, even if the second count failed
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
-	return cmp.Or(d.store.DeleteEndpoint(ctx, e.ID), full)
-}
-
-// checkRoom returns [ErrTooManyEndpoints] if an organization that got so many more
-// endpoints would have more than MaxEndpoints.
-func (d *Dispatcher) checkRoom(ctx context.Context, organizationID string, more int) error {
-	most := d.cfg.MaxEndpoints
-	if most < 0 {
-		return nil
-	}
-	page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, Limit: most + 1})
-	if err != nil {
-		return explain(err, "endpoints not counted")
-	}
-	if len(page)+more > most {
-		return &LimitError{Kind: ErrTooManyEndpoints, Limit: "MaxEndpoints", Most: most}
 	}
 	return nil
 }
@@ -190,7 +169,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 	e, err := d.Endpoint(ctx, id)
 	if err == nil {
-		err = d.changes.take(e.OrganizationID)
+		err = once(d.changes, e.OrganizationID)
 	}
 	if err != nil {
 		return err
@@ -215,7 +194,7 @@ func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) 
 // are in order by the minute only. The sequence reads f.Limit endpoints at a time and
 // ends with the first error.
 func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[Endpoint, error] {
-	return pages(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
+	return paging.All(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
 		f.Cursor = cursor
 		page, next, err := d.store.Endpoints(ctx, f)
 		for i := range page {
@@ -252,7 +231,7 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 	if err != nil {
 		return Event{}, err
 	}
-	if err := d.tests.take(endpoint.OrganizationID); err != nil {
+	if err := once(d.tests, endpoint.OrganizationID); err != nil {
 		return Event{}, err
 	}
 	event.ID = cmp.Or(id, event.ID)
@@ -272,7 +251,7 @@ func (d *Dispatcher) editEndpoint(ctx context.Context, id string, change func(*E
 			return err
 		}
 		counted = true
-		return d.changes.take(e.OrganizationID)
+		return once(d.changes, e.OrganizationID)
 	})
 }
 
@@ -345,18 +324,10 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	return nil
 }
 
-// checkSecret refuses a secret that cannot be meant, with a [FieldError]. Blanks around
-// a secret are a slip of copying that would make every signature fail.
+// checkSecret refuses a secret that cannot be meant, with a [FieldError].
 func checkSecret(field string, s Secret) error {
-	switch {
-	case strings.TrimSpace(string(s)) == "":
-		return &FieldError{Field: field, Problem: "is empty or blank"}
-	case strings.TrimSpace(string(s)) != string(s):
-		return &FieldError{Field: field, Problem: "begins or ends with white space"}
-	case len(s) > maxSecret:
-		return &FieldError{Field: field, Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(s), maxSecret)}
-	case !text.IsPlain(string(s)):
-		return &FieldError{Field: field, Problem: "has control characters or is not UTF-8"}
+	if problem := text.SecretProblem(string(s), maxSecret); problem != "" {
+		return &FieldError{Field: field, Problem: problem}
 	}
 	return nil
 }

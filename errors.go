@@ -3,16 +3,22 @@ package alotwebhook
 import (
 	"errors"
 	"fmt"
-	"reflect"
-	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
-const errorPrefix = "alotwebhook: "
+const errorPrefix = fault.Prefix
+
+// Short names for what most files use.
+var (
+	explain = fault.Explain
+	both    = fault.Both
+	isNil   = fault.IsNil
+)
 
 // ErrInvalid is the kind of every error about an input, for [errors.Is]. A [FieldError]
 // names the field.
@@ -46,21 +52,10 @@ func (e *LimitError) Error() string {
 // Unwrap returns the kind.
 func (e *LimitError) Unwrap() error { return e.Kind }
 
-// rateLimit is how often an organization may do something, by a field of [Config].
-type rateLimit struct {
-	uses      *rate.Limiter // by organization
-	field     string
-	perMinute int
-}
-
-func newRateLimit(field string, perMinute int) rateLimit {
-	return rateLimit{rate.PerMinute(perMinute), field, perMinute}
-}
-
-// take counts one use, or refuses it with a [LimitError].
-func (r rateLimit) take(organizationID string) error {
-	if wait := r.uses.Take(organizationID); wait > 0 {
-		return &LimitError{Kind: ErrTooOften, Limit: r.field, Most: r.perMinute, RetryAfter: wait}
+// once counts one use of a limit by an organization, or refuses it with a [LimitError].
+func once(l *rate.Limiter, organizationID string) error {
+	if wait := l.Take(organizationID); wait > 0 {
+		return &LimitError{Kind: ErrTooOften, Limit: l.Name, Most: l.PerMinute, RetryAfter: wait}
 	}
 	return nil
 }
@@ -99,53 +94,6 @@ func fieldError(err error) error {
 type blockedURL struct{ *FieldError }
 
 func (e blockedURL) Unwrap() []error { return []error{e.FieldError, ErrBlockedAddress} }
-
-// explained is an error with a sentence in front. The package's prefix stands in its
-// text once.
-type explained struct {
-	what string
-	err  error
-}
-
-// explain wraps err and says what failed.
-func explain(err error, format string, args ...any) error {
-	return &explained{what: fmt.Sprintf(format, args...), err: err}
-}
-
-func (e *explained) Error() string {
-	return errorPrefix + e.what + ": " + strings.TrimPrefix(e.err.Error(), errorPrefix)
-}
-
-func (e *explained) Unwrap() error { return e.err }
-
-// twoErrors is an error with two causes. The package's prefix stands in its text once.
-type twoErrors struct {
-	first, second error
-	between       string
-}
-
-// both joins two errors, with a text between theirs.
-func both(first error, between string, second error) error {
-	return &twoErrors{first, second, between}
-}
-
-func (e *twoErrors) Error() string {
-	return e.first.Error() + e.between + strings.TrimPrefix(e.second.Error(), errorPrefix)
-}
-
-func (e *twoErrors) Unwrap() []error { return []error{e.first, e.second} }
-
-// isNil reports whether v is nil or holds a nil pointer, map or function, on which a
-// method call would panic.
-func isNil(v any) bool {
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Invalid:
-		return true
-	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Chan, reflect.Slice, reflect.Interface:
-		return r.IsNil()
-	}
-	return false
-}
 
 // clip shortens a value that an error quotes to about 40 bytes.
 func clip(s string) string { return text.Clip(s, 40) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -102,7 +103,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 	} else if since.After(begun.Oldest) {
 		begun.Oldest = begun.Since
 	}
-	if err := d.changes.take(endpoint.OrganizationID); err != nil {
+	if err := once(d.changes, endpoint.OrganizationID); err != nil {
 		return Recovery{}, err
 	}
 	stored, err := d.changeRecovery(ctx, endpointID, func(r *Recovery) error {
@@ -304,7 +305,7 @@ func (w *recoverer) search(ctx context.Context) error {
 	running := func(cursor string) ([]Recovery, string, error) {
 		return w.d.store.Recoveries(ctx, RecoveryFilter{State: RecoveryRunning, Cursor: cursor})
 	}
-	for r, err := range pages("", running) {
+	for r, err := range paging.All("", running) {
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/seal"
 )
 
@@ -104,7 +105,7 @@ func (d *Dispatcher) Reseal(ctx context.Context) (changed int, err error) {
 		return 0, &FieldError{Field: "Sealer", Problem: "is nil in Config; give one, with the new key in front"}
 	}
 	var unopened []error
-	for e, err := range pages("", func(cursor string) ([]Endpoint, string, error) {
+	for e, err := range paging.All("", func(cursor string) ([]Endpoint, string, error) {
 		return d.store.Endpoints(ctx, EndpointFilter{Cursor: cursor})
 	}) {
 		if err != nil {

@@ -14,6 +14,11 @@ const MaxKeys = 65_536
 // Limiter lets each key be used so many times at once, and then at an even rate. It is
 // safe for concurrent use. A nil Limiter lets everything pass.
 type Limiter struct {
+	// Name names the limit for messages.
+	Name string
+	// PerMinute is how many uses a key has in a minute.
+	PerMinute int
+
 	interval time.Duration // between two uses in the long run
 
 	mu   sync.Mutex
@@ -24,13 +29,13 @@ type Limiter struct {
 // burst is the time in which all uses of a key become free again.
 const burst = time.Minute
 
-// PerMinute returns a Limiter of n uses a minute for each key, which may come at once. It
-// returns nil, which has no limit, if n is 0 or negative.
-func PerMinute(n int) *Limiter {
-	if n <= 0 {
+// New returns a Limiter of so many uses a minute for each key, which may come at once. It
+// returns nil, which has no limit, if that is 0 or negative.
+func New(name string, perMinute int) *Limiter {
+	if perMinute <= 0 {
 		return nil
 	}
-	return &Limiter{interval: burst / time.Duration(n), full: map[string]time.Time{}}
+	return &Limiter{Name: name, PerMinute: perMinute, interval: burst / time.Duration(perMinute), full: map[string]time.Time{}}
 }
 
 // Take uses a key once and returns 0, or returns how long to wait until it can be used.

@@ -16,7 +16,7 @@ import (
 func TestAKeyIsUsedSoManyTimesAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := rate.PerMinute(60)
+		l := rate.New("uses", 60)
 		for range 60 {
 			require.Zero(t, l.Take("a"), "all at once")
 		}
@@ -40,7 +40,7 @@ func TestTheRateHolds(t *testing.T) {
 	t.Parallel()
 	for _, perMinute := range []int{1, 7, 60, 600} {
 		synctest.Test(t, func(t *testing.T) {
-			l := rate.PerMinute(perMinute)
+			l := rate.New("uses", perMinute)
 			used := 0
 			for began := time.Now(); time.Since(began) < 3*time.Minute; {
 				wait := l.Take("a")
@@ -57,7 +57,7 @@ func TestTheRateHolds(t *testing.T) {
 func TestNoLimit(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, -1} {
-		l := rate.PerMinute(n)
+		l := rate.New("uses", n)
 		for range 1000 {
 			require.Zero(t, l.Take("a"))
 		}
@@ -67,7 +67,7 @@ func TestNoLimit(t *testing.T) {
 func TestUnusedKeysAreForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := rate.PerMinute(2)
+		l := rate.New("uses", 2)
 		for i := range 1000 {
 			l.Take(fmt.Sprint(i))
 		}
@@ -88,7 +88,7 @@ func TestUnusedKeysAreForgotten(t *testing.T) {
 func TestAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := rate.PerMinute(50)
+		l := rate.New("uses", 50)
 		var used atomic.Int64
 		var wg sync.WaitGroup
 		for range 200 {
