@@ -189,14 +189,14 @@ type Delivery struct {
 	NextAttemptAt time.Time
 	// FinishedAt is when the delivery was delivered or failed; zero before.
 	FinishedAt time.Time
-	// AttemptCount is the number of attempts in the history.
+	// AttemptCount is the number of attempts, those included that are not kept any more.
 	AttemptCount int
 	// LastStatusCode and LastReason are those of the newest attempt; zero before the first.
 	// LastReason is [ReasonEndpointDeleted] if the endpoint was deleted first.
 	LastStatusCode int
 	LastReason     FailureReason
 	// Attempts are filled in by [Dispatcher.Delivery] only, oldest first. In lists they
-	// are nil.
+	// are nil. Of many, the newest are kept: see [KeptAttempts].
 	Attempts []Attempt
 }
 

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/wire"
@@ -232,6 +233,9 @@ func (s *sender) target(e *Endpoint) *target {
 func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
 	if s.cfg.Sealer == nil {
 		return secret, nil
+	}
+	if _, ok := s.cfg.Sealer.(sealer); ok && !seal.IsSealed(string(secret)) {
+		s.cfg.Logger.Warn("alotwebhook: a secret is stored in plain although there is a Sealer; call Reseal, and if you have, find out who wrote it", "endpoint", endpointID)
 	}
 	return s.cfg.Sealer.Open(endpointID, secret)
 }

@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
+
+	"github.com/alot/alotwebhook/internal/eventtype"
 )
 
 // The names of the four published event types.
@@ -83,34 +84,24 @@ type EventType struct {
 //	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.withdrew"})
 func DefaultEventTypes() []EventType {
 	return []EventType{
-		{
-			Name:        EventCandidateInvited,
-			Description: "A new candidate invite was created.",
-			Example:     json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","status":"INVITED"}`),
-		},
-		{
-			Name:        EventCandidateCompleted,
-			Description: "A candidate completed an assessment flow.",
-			Example:     json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`),
-		},
-		{
-			Name:        EventCandidateDisqualified,
-			Description: "A candidate failed a required stage gate.",
-			Example:     json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":31,"status":"DISQUALIFIED"}`),
-		},
-		{
-			Name:        EventAssessmentPublished,
-			Description: "An assessment became publicly available.",
-			Example:     json.RawMessage(`{"assessmentId":"asm_456","status":"PUBLISHED"}`),
-		},
+		{EventCandidateInvited, "A new candidate invite was created.",
+			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","status":"INVITED"}`)},
+		{EventCandidateCompleted, "A candidate completed an assessment flow.",
+			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`)},
+		{EventCandidateDisqualified, "A candidate failed a required stage gate.",
+			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":31,"status":"DISQUALIFIED"}`)},
+		{EventAssessmentPublished, "An assessment became publicly available.",
+			json.RawMessage(`{"assessmentId":"asm_456","status":"PUBLISHED"}`)},
 	}
 }
 
 // EventTypes returns a copy of the catalogue, in the order of [Config.EventTypes].
 func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventTypes) }
 
-// maxEventTypeLen is the longest name of an event type, in bytes.
-const maxEventTypeLen = 128
+const maxEventTypeLen = eventtype.MaxLen // bytes
+
+// eventTypeProblem returns what is wrong with a name of an event type, or "".
+var eventTypeProblem = eventtype.Problem
 
 // checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
 // such as "eventTypes[2].name".
@@ -130,25 +121,4 @@ func checkEventTypes(types []EventType) error {
 		}
 	}
 	return nil
-}
-
-// eventTypeProblem returns what is wrong with a name of an event type, or "".
-func eventTypeProblem(name string) string {
-	if name == "" {
-		return "is empty; name it like " + EventCandidateCompleted
-	}
-	if len(name) > maxEventTypeLen {
-		return fmt.Sprintf("is %d bytes long; at most %d are allowed", len(name), maxEventTypeLen)
-	}
-	for word := range strings.SplitSeq(name, ".") {
-		if word == "" || strings.ContainsFunc(word, notOfWord) {
-			return fmt.Sprintf("is not words of a-z, 0-9 and _ with dots between: %q", name)
-		}
-	}
-	return ""
-}
-
-// notOfWord reports whether c cannot stand in a word of an event type's name.
-func notOfWord(c rune) bool {
-	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_'
 }

@@ -146,6 +146,20 @@ type Config struct {
 	// Defaults to nil: secrets are stored in plain.
 	Sealer Sealer
 
+	// MaxEndpoints is how many endpoints an organization may have, disabled ones included:
+	// each event of a type is stored once for every endpoint that subscribes to it. Each
+	// registration counts them. From 1 to 1,000; negative: any number.
+	// Defaults to 50.
+	MaxEndpoints int
+
+	// TestsPerMinute, RedeliveriesPerMinute and ChangesPerMinute are how often an
+	// organization may send a test event; redeliver one delivery; and change or delete an
+	// endpoint, rotate its secret or begin a recovery. That many may come at once, and then
+	// as many a minute; more are refused with a [LimitError]. Each process counts by
+	// itself. From 1 to 100,000; negative: any number.
+	// Default to 60, 120 and 120.
+	TestsPerMinute, RedeliveriesPerMinute, ChangesPerMinute int
+
 	// RecoverPerSecond is how many failed deliveries a second a recovery sends again: see
 	// [Dispatcher.Recover]. They queue with the endpoint's new deliveries, and delay these
 	// if they are more than the endpoint can take. From 1 to 10,000.
@@ -224,6 +238,10 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.MaxResponseBody = max(0, cmp.Or(cfg.MaxResponseBody, 64*kib))
 	cfg.MaxResponseHeader = cmp.Or(cfg.MaxResponseHeader, 32*kib)
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "alotwebhook/1")
+	cfg.MaxEndpoints = max(-1, cmp.Or(cfg.MaxEndpoints, 50))
+	cfg.TestsPerMinute = max(-1, cmp.Or(cfg.TestsPerMinute, 60))
+	cfg.RedeliveriesPerMinute = max(-1, cmp.Or(cfg.RedeliveriesPerMinute, 120))
+	cfg.ChangesPerMinute = max(-1, cmp.Or(cfg.ChangesPerMinute, 120))
 	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
@@ -292,6 +310,10 @@ func (c *Config) checkRanges() error {
 		{"MaxPayload", c.MaxPayload, kib, 16 * mib},
 		{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
 		{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},
+		{"MaxEndpoints", c.MaxEndpoints, -1, 1000},
+		{"TestsPerMinute", c.TestsPerMinute, -1, 100_000},
+		{"RedeliveriesPerMinute", c.RedeliveriesPerMinute, -1, 100_000},
+		{"ChangesPerMinute", c.ChangesPerMinute, -1, 100_000},
 		{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
 		{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
 	} {

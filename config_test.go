@@ -44,6 +44,10 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 		"allowed net":                {alotwebhook.Config{AllowNets: []netip.Prefix{{}}}, "AllowNets[0]"},
 		"denied net":                 {alotwebhook.Config{DenyNets: []netip.Prefix{{}}}, "DenyNets[0]"},
 		"history under payload":      {alotwebhook.Config{HistoryRetention: time.Hour}, "HistoryRetention"},
+		"too many endpoints":         {alotwebhook.Config{MaxEndpoints: 1001}, "MaxEndpoints"},
+		"tests a minute":             {alotwebhook.Config{TestsPerMinute: 100_001}, "TestsPerMinute"},
+		"redeliveries a minute":      {alotwebhook.Config{RedeliveriesPerMinute: 100_001}, "RedeliveriesPerMinute"},
+		"changes a minute":           {alotwebhook.Config{ChangesPerMinute: 100_001}, "ChangesPerMinute"},
 		"event type":                 {alotwebhook.Config{EventTypes: []alotwebhook.EventType{{Name: "Not A Type"}}}, "eventTypes[0].name"},
 	} {
 		t.Run(name, func(t *testing.T) {

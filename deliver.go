@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/quota"
+	"github.com/alot/alotwebhook/internal/rate"
 )
 
 // ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
@@ -30,7 +32,11 @@ type Dispatcher struct {
 
 	wake      chan struct{} // wakes the claimer: something was emitted or made due
 	recovered chan struct{} // wakes the recoverer: a recovery was begun in this process
+	endpoints quota.Quota   // of an organization
 	tallies   tallies
+
+	tests, redeliveries, changes *rate.Limiter // by organization
+
 	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
 	uncommitted atomic.Bool
@@ -69,8 +75,14 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		recovered: make(chan struct{}, 1),
 		tallies:   tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
 		closing:   make(chan struct{}),
-		cutNow:    make(chan struct{}),
-		done:      make(chan struct{}),
+
+		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},
+		tests:        rate.New("TestsPerMinute", cfg.TestsPerMinute),
+		redeliveries: rate.New("RedeliveriesPerMinute", cfg.RedeliveriesPerMinute),
+		changes:      rate.New("ChangesPerMinute", cfg.ChangesPerMinute),
+
+		cutNow: make(chan struct{}),
+		done:   make(chan struct{}),
 	}
 	for _, t := range cfg.EventTypes {
 		d.types[t.Name] = t

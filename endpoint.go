@@ -11,10 +11,11 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/paging"
+	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -30,7 +31,8 @@ const (
 //
 // A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
 // is. A URL with an address in it is judged here. A host name is judged at each attempt,
-// by the address that it has then.
+// by the address that it has then. A [LimitError] refuses more endpoints of an
+// organization than [Config.MaxEndpoints].
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	id, err := newID(endpointPrefix)
 	if err != nil {
@@ -65,11 +67,30 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if created.Secret, err = d.seal(id, e.Secret); err != nil {
 		return Endpoint{}, err
 	}
-	if err := d.store.PutEndpoint(ctx, created); err != nil {
-		return Endpoint{}, explain(err, "endpoint not stored")
+	if err := d.addEndpoint(ctx, created); err != nil {
+		return Endpoint{}, err
 	}
 	created.Version, created.Secret = 1, e.Secret
 	return created, nil
+}
+
+// addEndpoint stores a new endpoint, unless the organization has MaxEndpoints.
+func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
+	err := d.endpoints.Add(ctx, e.OrganizationID, quota.Addition{
+		Count: func(ctx context.Context, limit int) (int, error) {
+			page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: e.OrganizationID, Limit: limit})
+			return len(page), err
+		},
+		Add:  func(ctx context.Context) error { return d.store.PutEndpoint(ctx, e) },
+		Undo: func(ctx context.Context) error { return d.store.DeleteEndpoint(ctx, e.ID) },
+	})
+	switch {
+	case errors.Is(err, quota.ErrFull):
+		return &LimitError{Kind: ErrTooManyEndpoints, Limit: "MaxEndpoints", Most: d.cfg.MaxEndpoints}
+	case err != nil:
+		return explain(err, "endpoint not stored")
+	}
+	return nil
 }
 
 // UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID
@@ -78,11 +99,11 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 // clears FailingSince.
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
-// [ErrNotFound] if there is none. A [FieldError] names the field that is not valid. A
-// field that stays as it is is not judged again: an endpoint can be disabled although
+// [ErrNotFound] if there is none. A [FieldError] names the field that is not valid, and a
+// [LimitError] refuses more than [Config.ChangesPerMinute]. A field that stays as it is is not judged again: an endpoint can be disabled although
 // one of its event types has left the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
-	return d.changeEndpoint(ctx, e.ID, func(stored *Endpoint) error {
+	return d.editEndpoint(ctx, e.ID, func(stored *Endpoint) error {
 		if stored.Version != e.Version {
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, stored.Version, e.Version)
 		}
@@ -112,7 +133,8 @@ func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 // come is replaced. The returned secret cannot be read again: show it now.
 //
 // A [FieldError] refuses a next that is no valid secret: see [Endpoint]. The error is
-// [ErrNotFound] if there is no such endpoint.
+// [ErrNotFound] if there is no such endpoint, and a [LimitError] beyond
+// [Config.ChangesPerMinute].
 func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next Secret, at time.Time) (Secret, error) {
 	if next == "" {
 		next = NewSecret()
@@ -124,7 +146,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	if err != nil {
 		return "", err
 	}
-	_, err = d.changeEndpoint(ctx, endpointID, func(e *Endpoint) error {
+	_, err = d.editEndpoint(ctx, endpointID, func(e *Endpoint) error {
 		now := time.Now()
 		if e.NextSecret != "" && !now.Before(e.NextSecretAt) {
 			e.Secret = e.NextSecret
@@ -142,8 +164,16 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 }
 
 // DeleteEndpoint removes an endpoint for good, or returns [ErrNotFound]. Its unfinished
-// deliveries fail with [ReasonEndpointDeleted]; its history stays readable.
+// deliveries fail with [ReasonEndpointDeleted]; its history stays readable. A [LimitError]
+// refuses more than [Config.ChangesPerMinute].
 func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
+	e, err := d.Endpoint(ctx, id)
+	if err == nil {
+		err = once(d.changes, e.OrganizationID)
+	}
+	if err != nil {
+		return err
+	}
 	if err := d.store.DeleteEndpoint(ctx, id); err != nil {
 		return explain(err, "endpoint not deleted")
 	}
@@ -164,7 +194,7 @@ func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) 
 // are in order by the minute only. The sequence reads f.Limit endpoints at a time and
 // ends with the first error.
 func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[Endpoint, error] {
-	return pages(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
+	return paging.All(f.Cursor, func(cursor string) ([]Endpoint, string, error) {
 		f.Cursor = cursor
 		page, next, err := d.store.Endpoints(ctx, f)
 		for i := range page {
@@ -179,7 +209,7 @@ func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[
 // delivery is parked.
 //
 // A [FieldError] refuses a type that is not in the catalogue. The error is [ErrNotFound]
-// if there is no such endpoint.
+// if there is no such endpoint, and a [LimitError] beyond [Config.TestsPerMinute].
 func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string) (Event, error) {
 	return d.sendTest(ctx, "", endpointID, eventType)
 }
@@ -201,12 +231,28 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 	if err != nil {
 		return Event{}, err
 	}
+	if err := once(d.tests, endpoint.OrganizationID); err != nil {
+		return Event{}, err
+	}
 	event.ID = cmp.Or(id, event.ID)
 	if err := d.store.EnqueueTo(ctx, endpointID, event); err != nil {
 		return Event{}, explain(err, "test event not stored")
 	}
 	d.emitted()
 	return event, nil
+}
+
+// editEndpoint is changeEndpoint for a change that somebody asked for: it counts as one of
+// the organization's changes.
+func (d *Dispatcher) editEndpoint(ctx context.Context, id string, change func(*Endpoint) error) (Endpoint, error) {
+	counted := false
+	return d.changeEndpoint(ctx, id, func(e *Endpoint) error {
+		if err := change(e); err != nil || counted {
+			return err
+		}
+		counted = true
+		return once(d.changes, e.OrganizationID)
+	})
 }
 
 // changeEndpoint reads an endpoint, has change alter it and stores it. If somebody else
@@ -278,18 +324,10 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	return nil
 }
 
-// checkSecret refuses a secret that cannot be meant, with a [FieldError]. Blanks around
-// a secret are a slip of copying that would make every signature fail.
+// checkSecret refuses a secret that cannot be meant, with a [FieldError].
 func checkSecret(field string, s Secret) error {
-	switch {
-	case strings.TrimSpace(string(s)) == "":
-		return &FieldError{Field: field, Problem: "is empty or blank"}
-	case strings.TrimSpace(string(s)) != string(s):
-		return &FieldError{Field: field, Problem: "begins or ends with white space"}
-	case len(s) > maxSecret:
-		return &FieldError{Field: field, Problem: fmt.Sprintf("has %d bytes; at most %d are allowed", len(s), maxSecret)}
-	case !text.IsPlain(string(s)):
-		return &FieldError{Field: field, Problem: "has control characters or is not UTF-8"}
+	if problem := text.SecretProblem(string(s), maxSecret); problem != "" {
+		return &FieldError{Field: field, Problem: problem}
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func errOf[T any](_ T, err error) error { return err }
 
 func TestEndpointsOfAnOrganization(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	w := newWorld(t, alotwebhook.Config{MaxEndpoints: -1}, &receivers{})
 	for i := range 250 { // more than one page
 		e := validEndpoint()
 		e.OrganizationID = fmt.Sprintf("org_%d", i%2)
@@ -421,4 +421,199 @@ func (w *lockedWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.w.Write(p)
+}
+
+// registered returns how many endpoints of the organization are stored.
+func (w *world) registered(t testing.TB, organization string) (n int) {
+	t.Helper()
+	for _, err := range w.Endpoints(t.Context(), alotwebhook.EndpointFilter{OrganizationID: organization}) {
+		require.NoError(t, err)
+		n++
+	}
+	return n
+}
+
+func TestEndpointsOfAnOrganizationAreLimited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{MaxEndpoints: 3}, &receivers{})
+	disabled := validEndpoint()
+	disabled.Disabled = true
+	first, err := w.CreateEndpoint(t.Context(), disabled)
+	require.NoError(t, err)
+	made, _, err := w.CreateEndpointOnce(t.Context(), "k1", validEndpoint())
+	require.NoError(t, err)
+	w.endpoint(t, "c.example.com")
+
+	_, err = w.CreateEndpoint(t.Context(), validEndpoint())
+	require.ErrorIs(t, err, alotwebhook.ErrTooManyEndpoints)
+	require.ErrorContains(t, err, "has the 3 that Config.MaxEndpoints allows, or more; delete one")
+	_, _, err = w.CreateEndpointOnce(t.Context(), "k2", validEndpoint())
+	require.ErrorIs(t, err, alotwebhook.ErrTooManyEndpoints)
+	again, repeated, err := w.CreateEndpointOnce(t.Context(), "k1", validEndpoint())
+	require.NoError(t, err, "a repeated request adds nothing")
+	require.True(t, repeated)
+	require.Equal(t, made.ID, again.ID)
+	require.Equal(t, 3, w.registered(t, "org_1"))
+	w.endpointOf(t, "org_2", "d.example.com")
+
+	require.NoError(t, w.DeleteEndpoint(t.Context(), first.ID))
+	w.endpoint(t, "e.example.com")
+
+	fewer := newWorldOn(t, w.store, alotwebhook.Config{MaxEndpoints: 1}, &receivers{})
+	made, err = fewer.Endpoint(t.Context(), made.ID)
+	require.NoError(t, err)
+	made.Disabled = true
+	_, err = fewer.UpdateEndpoint(t.Context(), made)
+	require.NoError(t, err, "a lower limit leaves alone what there is")
+	unlimited := newWorldOn(t, w.store, alotwebhook.Config{MaxEndpoints: -1}, &receivers{})
+	for range 60 {
+		unlimited.endpoint(t, "f.example.com")
+	}
+}
+
+func TestRegistrationsAtOnceStayWithinTheLimit(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	var processes [4]*world
+	for i := range processes {
+		processes[i] = newWorldOn(t, store, alotwebhook.Config{MaxEndpoints: 20}, &receivers{})
+	}
+	register := func(processes ...*world) (made int64) {
+		var count atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 60 {
+			wg.Go(func() {
+				_, err := processes[i%len(processes)].CreateEndpoint(t.Context(), validEndpoint())
+				if err == nil {
+					count.Add(1)
+					return
+				}
+				require.ErrorIs(t, err, alotwebhook.ErrTooManyEndpoints)
+			})
+		}
+		wg.Wait()
+		return count.Load()
+	}
+	made := register(processes[:]...)
+	require.LessOrEqual(t, made, int64(20), "several processes")
+	require.EqualValues(t, made, processes[0].registered(t, "org_1"), "what was refused is gone")
+	require.Equal(t, 20-made, register(processes[0]), "one process fills up what is left")
+}
+
+// another adds an endpoint as another process does, just before one is stored.
+type another struct {
+	alotwebhook.Store
+	add func()
+}
+
+func (s *another) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	if add := s.add; add != nil {
+		s.add = nil
+		add()
+	}
+	return s.Store.PutEndpoint(ctx, e)
+}
+
+func TestARegistrationThatCameTooLateIsTakenBack(t *testing.T) {
+	t.Parallel()
+	store := &another{Store: memory.New()}
+	w := newWorldOn(t, store, alotwebhook.Config{MaxEndpoints: 2}, &receivers{})
+	other := newWorldOn(t, store.Store, alotwebhook.Config{MaxEndpoints: 2}, &receivers{})
+	kept := w.endpoint(t, "a.example.com")
+	store.add = func() { other.endpoint(t, "b.example.com") }
+	_, err := w.CreateEndpoint(t.Context(), validEndpoint())
+	require.ErrorIs(t, err, alotwebhook.ErrTooManyEndpoints)
+	require.Equal(t, 2, w.registered(t, "org_1"))
+	_, err = w.Endpoint(t.Context(), kept.ID)
+	require.NoError(t, err)
+}
+
+func TestWhatAnOrganizationMayDoOftenIsLimited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		w := newWorld(t, alotwebhook.Config{TestsPerMinute: 6, RedeliveriesPerMinute: 12, ChangesPerMinute: 30}, &receivers{})
+		e := w.endpoint(t, "a.example.com")
+		delivery := alotwebhook.DeliveryID(w.emit(t).ID, e.ID)
+		stop := w.run(t)
+		time.Sleep(time.Second)
+		stop()
+		elsewhere := validEndpoint()
+		elsewhere.OrganizationID = "org_2"
+		other, err := w.CreateEndpoint(ctx, elsewhere)
+		require.NoError(t, err)
+
+		change := func(id string) error {
+			current, err := w.Endpoint(ctx, id)
+			require.NoError(t, err)
+			current.Disabled = !current.Disabled
+			_, err = w.UpdateEndpoint(ctx, current)
+			return err
+		}
+		rotate := func(id string) error { _, err := w.RotateSecret(ctx, id, "", time.Time{}); return err }
+		for name, c := range map[string]struct {
+			limit     string
+			perMinute int
+			do        func(id string) error
+		}{
+			"tests":        {"TestsPerMinute", 6, func(id string) error { return errOf(w.SendTest(ctx, id, "candidate.completed")) }},
+			"redeliveries": {"RedeliveriesPerMinute", 12, func(string) error { return errOf(w.Redeliver(ctx, delivery)) }},
+			"updates":      {"ChangesPerMinute", 30, change},
+			"rotations":    {"ChangesPerMinute", 30, rotate},
+			"recoveries": {"ChangesPerMinute", 30, func(id string) error {
+				err := errOf(w.Recover(ctx, id, time.Time{}))
+				if err == nil {
+					err = errOf(w.StopRecovery(ctx, id))
+				}
+				return err
+			}},
+			"deletions": {"ChangesPerMinute", 30, func(id string) error {
+				if id == e.ID { // the endpoint is needed still
+					churned := validEndpoint()
+					created, err := w.CreateEndpoint(ctx, churned)
+					require.NoError(t, err)
+					id = created.ID
+				}
+				return w.DeleteEndpoint(ctx, id)
+			}},
+		} {
+			time.Sleep(time.Hour)
+			for range c.perMinute {
+				require.NoError(t, c.do(e.ID), name)
+			}
+			err := c.do(e.ID)
+			var limit *alotwebhook.LimitError
+			require.ErrorAs(t, err, &limit, name)
+			require.ErrorIs(t, err, alotwebhook.ErrTooOften)
+			require.ErrorContains(t, err, c.limit)
+			require.Equal(t, alotwebhook.LimitError{Kind: alotwebhook.ErrTooOften, Limit: c.limit, Most: c.perMinute, RetryAfter: time.Minute / time.Duration(c.perMinute)}, *limit)
+			if name != "redeliveries" && name != "deletions" {
+				require.NoError(t, c.do(other.ID), "another organization's is another's")
+			}
+			time.Sleep(limit.RetryAfter)
+			require.NoError(t, c.do(e.ID), "%s: after the wait", name)
+			require.Error(t, c.do(e.ID), name)
+		}
+
+		time.Sleep(time.Hour)
+		_, _, err = w.SendTestOnce(ctx, "k1", e.ID, "candidate.completed")
+		require.NoError(t, err)
+		for range 20 {
+			_, repeated, err := w.SendTestOnce(ctx, "k1", e.ID, "candidate.completed")
+			require.NoError(t, err, "a repeated request sends nothing")
+			require.True(t, repeated)
+		}
+	})
+}
+
+func TestNegativeRatesAreNoLimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{TestsPerMinute: -1, RedeliveriesPerMinute: -1, ChangesPerMinute: -1}, &receivers{})
+	e := w.endpoint(t, "a.example.com")
+	delivery := alotwebhook.DeliveryID(w.emit(t).ID, e.ID)
+	for range 200 {
+		require.NoError(t, errOf(w.SendTest(t.Context(), e.ID, "candidate.completed")))
+		require.NoError(t, errOf(w.Redeliver(t.Context(), delivery)))
+		require.NoError(t, errOf(w.RotateSecret(t.Context(), e.ID, "", time.Time{})))
+	}
 }

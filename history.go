@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/paging"
 )
 
 // Deliveries returns the deliveries that f selects, newest first and without their
@@ -15,7 +16,7 @@ import (
 // A filter that selects few deliveries out of very many can take long to come to the next
 // one. Use [Dispatcher.DeliveryPage] to show them to people.
 func (d *Dispatcher) Deliveries(ctx context.Context, f Filter) iter.Seq2[Delivery, error] {
-	return pages(f.Cursor, func(cursor string) ([]Delivery, string, error) {
+	return paging.All(f.Cursor, func(cursor string) ([]Delivery, string, error) {
 		f.Cursor = cursor
 		return d.store.Deliveries(ctx, f)
 	})
@@ -33,28 +34,6 @@ func (d *Dispatcher) DeliveryPage(ctx context.Context, f Filter) (page []Deliver
 		return nil, "", explain(err, "list not read")
 	}
 	return page, next, nil
-}
-
-// pages returns the items of all pages, beginning with the page of the cursor.
-func pages[T any](cursor string, page func(cursor string) ([]T, string, error)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for cursor := cursor; ; {
-			items, next, err := page(cursor)
-			if err != nil {
-				var none T
-				yield(none, explain(err, "list not read"))
-				return
-			}
-			for _, item := range items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-			if cursor = next; cursor == "" {
-				return
-			}
-		}
-	}
 }
 
 // Delivery returns one delivery with its attempts, or [ErrNotFound].
@@ -80,9 +59,14 @@ func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
 // event id. A pending delivery that waits for its next attempt is attempted at once. It
 // returns false if it made nothing due: the delivery is being attempted just now, or its
 // endpoint was deleted, or its payload erased. The error is [ErrNotFound] if there is no
-// such delivery.
+// such delivery, and a [LimitError] beyond [Config.RedeliveriesPerMinute]; to send many
+// again, use [Dispatcher.Recover].
 func (d *Dispatcher) Redeliver(ctx context.Context, deliveryID string) (bool, error) {
-	if _, err := d.Delivery(ctx, deliveryID); err != nil {
+	delivery, err := d.Delivery(ctx, deliveryID)
+	if err == nil {
+		err = once(d.redeliveries, delivery.OrganizationID)
+	}
+	if err != nil {
 		return false, err
 	}
 	n, err := d.redeliver(ctx, []string{deliveryID})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -79,8 +80,8 @@ func (r Recovery) Progress() float64 {
 // parked, and sent when it is enabled. A recovery stops when its endpoint is deleted.
 //
 // The error is [ErrRecovering] while a recovery of the endpoint is running,
-// [ErrNotFound] if there is no such endpoint, and a [FieldError] if since is not in the
-// past.
+// [ErrNotFound] if there is no such endpoint, a [FieldError] if since is not in the past,
+// and a [LimitError] beyond [Config.ChangesPerMinute].
 func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
 	endpoint, err := d.Endpoint(ctx, endpointID)
 	if err != nil {
@@ -101,6 +102,9 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 		begun.Since = time.Time{}
 	} else if since.After(begun.Oldest) {
 		begun.Oldest = begun.Since
+	}
+	if err := once(d.changes, endpoint.OrganizationID); err != nil {
+		return Recovery{}, err
 	}
 	stored, err := d.changeRecovery(ctx, endpointID, func(r *Recovery) error {
 		if r.State == RecoveryRunning {
@@ -303,7 +307,7 @@ func (w *recoverer) search(ctx context.Context) error {
 	running := func(cursor string) ([]Recovery, string, error) {
 		return w.d.store.Recoveries(ctx, RecoveryFilter{State: RecoveryRunning, Cursor: cursor})
 	}
-	for r, err := range pages("", running) {
+	for r, err := range paging.All("", running) {
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/repeatkey"
@@ -35,12 +34,13 @@ const (
 // make two, if the clock comes to a full minute between them.
 //
 // The error is [ErrKeyReused] if the key made an endpoint that differs from e and was
-// not changed since; other errors are those of CreateEndpoint.
+// not changed since; created is that endpoint then, without its secret. Other errors are
+// those of CreateEndpoint.
 func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpoint) (created Endpoint, repeated bool, err error) {
 	given := e.Secret
-	for range 3 { // after ErrConflict the next round finds the faster one's endpoint
-		stored, err := d.endpointOfKey(ctx, e.OrganizationID, key)
-		if err != nil {
+	for range 3 { // after a refusal the next round finds the faster one's endpoint
+		var stored *Endpoint
+		if stored, err = d.endpointOfKey(ctx, e.OrganizationID, key); err != nil {
 			return Endpoint{}, false, err
 		}
 		if stored != nil {
@@ -49,33 +49,25 @@ func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpo
 		}
 		id := repeatkey.ID(endpointPrefix, time.Now(), e.OrganizationID, key)
 		created, err = d.createEndpoint(ctx, id, e)
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrTooManyEndpoints) {
 			return created, false, err
 		}
 	}
-	return Endpoint{}, false, explain(ErrConflict, "endpoint not stored")
+	return Endpoint{}, false, err
 }
 
-// endpointOfKey returns the endpoint that the key made, or nil. It reads the
-// organization's endpoints of the last day, which are few.
+// endpointOfKey returns the endpoint that the key made, or nil. It looks for the ids that
+// the key can have made, one for each minute, and so reads no other endpoint.
 func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key string) (*Endpoint, error) {
-	oldest := repeatkey.ID(endpointPrefix, time.Now().Add(-endpointKeyAge), organizationID, key)
-	want := repeatkey.Part(oldest)
-	f := EndpointFilter{OrganizationID: organizationID, Cursor: oldest[:len(oldest)-len(want)] + strings.Repeat("0", len(want))}
-	for {
-		page, next, err := d.store.Endpoints(ctx, f)
-		if err != nil {
-			return nil, explain(err, "list not read")
-		}
-		for i := range page {
-			if repeatkey.Part(page[i].ID) == want {
-				return &page[i], nil
-			}
-		}
-		if f.Cursor = next; next == "" {
-			return nil, nil
-		}
+	ids := repeatkey.IDs(endpointPrefix, time.Now(), endpointKeyAge, organizationID, key)
+	page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, IDs: ids, Limit: 1})
+	if err != nil {
+		return nil, explain(err, "list not read")
 	}
+	if len(page) == 0 {
+		return nil, nil
+	}
+	return &page[0], nil
 }
 
 // sameEndpoint returns the stored endpoint as the first request of the key returned it,
@@ -92,7 +84,7 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 	same := stored.URL == asked.URL && stored.Description == asked.Description &&
 		stored.Disabled == asked.Disabled && slices.Equal(stored.EventTypes, asked.EventTypes)
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
-		return Endpoint{}, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
+		return first, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
 	}
 	if given != "" || time.Since(stored.CreatedAt) < secretKeyAge {
 		first.Secret = current
@@ -156,8 +148,8 @@ func sameMoment(effective, at time.Time) bool {
 // those of SendTest.
 func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventType string) (event Event, repeated bool, err error) {
 	now := time.Now()
-	for age := time.Duration(0); age <= testKeyAge; age += repeatkey.Grain {
-		event, err = d.store.Event(ctx, repeatkey.ID(eventPrefix, now.Add(-age), endpointID, key))
+	for _, id := range repeatkey.IDs(eventPrefix, now, testKeyAge, endpointID, key) {
+		event, err = d.store.Event(ctx, id)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -194,10 +186,7 @@ func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 
 // open returns a secret that the store kept as its plain text.
 func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
-	if d.cfg.Sealer == nil {
-		return sealed, nil
-	}
-	secret, err := d.cfg.Sealer.Open(endpointID, sealed)
+	secret, err := d.sender.open(endpointID, sealed)
 	if err != nil {
 		return "", explain(err, "secret not opened")
 	}

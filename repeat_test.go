@@ -24,7 +24,7 @@ func sealed(t *testing.T, store alotwebhook.Store) *alotwebhook.Dispatcher {
 	_, _ = rand.Read(key)
 	sealer, err := alotwebhook.NewSealer(alotwebhook.SealingKey{ID: "k", Key: key})
 	require.NoError(t, err)
-	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{Sealer: sealer})
+	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{Sealer: sealer, MaxEndpoints: -1})
 	require.NoError(t, err)
 	return d
 }

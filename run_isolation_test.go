@@ -75,7 +75,7 @@ func (c crowd) run(t *testing.T) {
 		received[event.ID] = time.Now()
 		return status(http.StatusNoContent), err
 	}}
-	w := newWorld(t, alotwebhook.Config{}, net)
+	w := newWorld(t, alotwebhook.Config{MaxEndpoints: -1}, net)
 	for org := range c.badOrganizations {
 		for i := range c.badEndpoints {
 			w.endpointOf(t, fmt.Sprintf("bad-%d", org), fmt.Sprintf("bad-%d-%d.example.com", org, i))

@@ -1,12 +1,15 @@
 package alotwebhook
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 
+	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/seal"
 )
 
@@ -69,9 +72,9 @@ type SealingKey struct {
 // copies to another endpoint does not open.
 //
 // It seals with the first key and opens with any of them. To change keys, put the
-// new one in front, and keep the old one until every secret has been rotated. Open
-// returns a secret unchanged that was stored in plain text before there was a
-// Sealer.
+// new one in front, and keep the old one until [Dispatcher.Reseal] has returned 0.
+// Open returns a secret unchanged that was stored in plain text before there was a
+// Sealer; the dispatcher warns of each in its log.
 //
 // The error names the key that cannot be used, by its index or its id.
 func NewSealer(keys ...SealingKey) (Sealer, error) {
@@ -86,7 +89,71 @@ func NewSealer(keys ...SealingKey) (Sealer, error) {
 	return sealer{ring}, nil
 }
 
+// Reseal seals anew the secrets that are not sealed with the first key of [NewSealer]: so an
+// older key can be retired, and what was stored in plain before there was a Sealer is
+// sealed. With a [Sealer] of your own, it seals all. It returns how many endpoints it
+// changed; each counts as a change of the endpoint.
+//
+// Other processes may register and change endpoints meanwhile. Once all of them have the
+// new first key and Reseal returns 0, no stored secret needs another key.
+//
+// A secret that does not open is left as it is, and the others are sealed: the error then
+// says how many there were, and names the first. Any other error is the store's: call
+// Reseal again. A [FieldError] says that there is no Sealer.
+func (d *Dispatcher) Reseal(ctx context.Context) (changed int, err error) {
+	if d.cfg.Sealer == nil {
+		return 0, &FieldError{Field: "Sealer", Problem: "is nil in Config; give one, with the new key in front"}
+	}
+	var unopened []error
+	for e, err := range paging.All("", func(cursor string) ([]Endpoint, string, error) {
+		return d.store.Endpoints(ctx, EndpointFilter{Cursor: cursor})
+	}) {
+		if err != nil {
+			return changed, err
+		}
+		if s, ok := d.cfg.Sealer.(sealer); ok && s.isCurrent(e.Secret) && (e.NextSecret == "" || s.isCurrent(e.NextSecret)) {
+			continue
+		}
+		var refused error
+		_, err = d.changeEndpoint(ctx, e.ID, func(e *Endpoint) error {
+			refused = d.reseal(e)
+			return refused
+		})
+		switch {
+		case err == nil:
+			changed++
+		case refused != nil:
+			unopened = append(unopened, refused)
+		case !errors.Is(err, ErrNotFound): // a deleted one needs nothing
+			return changed, err
+		}
+	}
+	if len(unopened) > 0 {
+		return changed, explain(unopened[0], "secrets of %d endpoints not sealed anew", len(unopened))
+	}
+	return changed, nil
+}
+
+// reseal seals the secrets of an endpoint anew.
+func (d *Dispatcher) reseal(e *Endpoint) error {
+	for _, secret := range []*Secret{&e.Secret, &e.NextSecret} {
+		if *secret == "" {
+			continue
+		}
+		plain, err := d.open(e.ID, *secret)
+		if err != nil {
+			return err
+		}
+		if *secret, err = d.seal(e.ID, plain); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 type sealer struct{ ring *seal.Ring }
+
+func (s sealer) isCurrent(stored Secret) bool { return s.ring.IsCurrent(string(stored)) }
 
 func (s sealer) Seal(endpointID string, secret Secret) (Secret, error) {
 	return Secret(s.ring.Seal(endpointID, string(secret))), nil

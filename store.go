@@ -56,6 +56,10 @@ type Enqueuer interface {
 	Enqueue(ctx context.Context, events []Event) error
 }
 
+// KeptAttempts is how many attempts of a delivery a [Store] keeps at least. A delivery
+// can be redelivered without end, and its history must not grow with that.
+const KeptAttempts = 50
+
 // Queue is the role that moves deliveries on.
 type Queue interface {
 	Enqueuer
@@ -98,6 +102,9 @@ type Queue interface {
 	//
 	// Texts are UTF-8 without NUL. Should a store not take an outcome, it refuses the whole
 	// batch with an error; a dispatcher then finds that outcome and stores the others.
+	//
+	// A delivery keeps its newest attempts, at least [KeptAttempts], and older ones only up
+	// to twice as many in all. Their numbers and AttemptCount go on counting all.
 	//
 	// Finish also keeps [Endpoint.FailingSince]: a failed attempt sets it to the attempt's
 	// StartedAt if it is zero, and a successful one clears it. Neither changes the
@@ -229,6 +236,9 @@ type Endpoints interface {
 type EndpointFilter struct {
 	// OrganizationID is the owner.
 	OrganizationID string
+	// IDs are the endpoints to select from. A store finds them by their ids, however many
+	// other endpoints there are.
+	IDs []string
 	// Cursor is an endpoint id: the page begins after it.
 	Cursor string
 	// Limit is the size of a page; 0 stands for 100.

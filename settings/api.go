@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/repeats"
 )
 
 // maxBody is the largest body of a request to the API or the pages, in bytes. It
@@ -20,7 +21,7 @@ type api struct {
 	organization func(*http.Request) (string, error)
 	logger       *slog.Logger
 	protection   *http.CrossOriginProtection
-	repeats      repeats
+	repeats      repeats.Memory
 	routes       []route
 	document     document
 }
@@ -74,13 +75,13 @@ func (a *api) table() []route {
 		{http.MethodGet, "/v1/webhooks/event-types", plain(a.listEventTypes), asIs},
 		{http.MethodGet, "/v1/webhooks/openapi.json", plain(a.readOpenAPI), asIs},
 		{http.MethodGet, "/v1/webhooks/deliveries/{id}", plain(a.readDelivery), asIs},
-		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", plain(a.redeliver), remembered},
+		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", plain(a.redeliver), remembered(a.redelivered)},
 		{http.MethodGet, "/v1/webhooks/{id}", plain(a.readEndpoint), asIs},
 		{http.MethodPatch, "/v1/webhooks/{id}", plain(a.updateEndpoint), asIs},
 		{http.MethodDelete, "/v1/webhooks/{id}", plain(a.deleteEndpoint), asIs},
 		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", plain(a.rotateSecret), actsOnce},
 		{http.MethodPost, "/v1/webhooks/{id}/test", plain(a.sendTest), actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/recover", plain(a.beginRecovery), remembered},
+		{http.MethodPost, "/v1/webhooks/{id}/recover", plain(a.beginRecovery), remembered(a.recovering)},
 		{http.MethodGet, "/v1/webhooks/{id}/recover", plain(a.readRecovery), asIs},
 		{http.MethodDelete, "/v1/webhooks/{id}/recover", plain(a.stopRecovery), asIs},
 		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries, asIs},
@@ -167,9 +168,12 @@ func (a *api) explain(r *http.Request, err error) *problem {
 		return p
 	}
 	var field *alotwebhook.FieldError
+	var limit *alotwebhook.LimitError
 	switch {
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		return errNotFound
+	case errors.As(err, &limit):
+		return overLimit(limit)
 	case errors.Is(err, alotwebhook.ErrConflict):
 		return errBusy
 	case errors.Is(err, alotwebhook.ErrRecovering):

@@ -22,6 +22,8 @@ type deliveryJSON struct {
 	LastReason     alotwebhook.FailureReason `json:"lastReason,omitzero"`
 	// Attempts are in the response for one delivery, not in lists.
 	Attempts []attemptJSON `json:"attempts,omitzero"`
+	// OlderAttempts counts those that are not among Attempts.
+	OlderAttempts int `json:"olderAttempts,omitzero"`
 	// Payload is the exact body of the requests. It is only in the response to
 	// the reading of one delivery, and only until it is erased.
 	Payload string `json:"payload,omitzero"`
@@ -50,11 +52,20 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 	}
 }
 
-// showWholeDelivery returns d as lists show it, and with its attempts.
+// maxAttempts is how many attempts of a delivery the API and the pages show: the newest.
+const maxAttempts = alotwebhook.KeptAttempts
+
+// showWholeDelivery returns d as lists show it, and with its newest attempts.
 func showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
 	shown := showDelivery(d)
-	shown.Attempts = showAttempts(d.Attempts)
+	shown.Attempts = showAttempts(newest(d.Attempts))
+	shown.OlderAttempts = d.AttemptCount - len(shown.Attempts)
 	return shown
+}
+
+// newest returns the last maxAttempts of the attempts.
+func newest(attempts []alotwebhook.Attempt) []alotwebhook.Attempt {
+	return attempts[max(0, len(attempts)-maxAttempts):]
 }
 
 func showAttempts(attempts []alotwebhook.Attempt) []attemptJSON {
@@ -130,8 +141,7 @@ func (a *api) readDelivery(r *http.Request, organization string) (response, erro
 	return response{status: http.StatusOK, body: shown}, nil
 }
 
-// redeliver sends a delivery again and responds with it. The response has no
-// payload, because it is kept in memory if the request has a key.
+// redeliver sends a delivery again and responds with it.
 func (a *api) redeliver(r *http.Request, organization string) (response, error) {
 	if err := readOptionalObject(r, fields{}); err != nil {
 		return response{}, err
@@ -144,11 +154,22 @@ func (a *api) redeliver(r *http.Request, organization string) (response, error) 
 	if err != nil {
 		return response{}, err
 	}
-	if d, err = a.delivery(r, organization); err != nil {
-		return response{}, err
+	if !due {
+		if d, err = a.delivery(r, organization); err != nil {
+			return response{}, err
+		}
+		if !isDue(d) {
+			return response{}, errNotDue
+		}
 	}
-	if !due && !isDue(d) {
-		return response{}, errNotDue
+	return a.redelivered(r, organization)
+}
+
+// redelivered responds with a delivery that was sent again, as it is now.
+func (a *api) redelivered(r *http.Request, organization string) (response, error) {
+	d, err := a.delivery(r, organization)
+	if err != nil {
+		return response{}, err
 	}
 	return response{status: http.StatusAccepted, body: showWholeDelivery(d)}.
 		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil

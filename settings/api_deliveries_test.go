@@ -108,8 +108,7 @@ func TestADeliveryIsShownWithItsAttempts(t *testing.T) {
 	}
 }
 
-// The payload is absent once it is erased. It is also absent in the response to a
-// redelivery, because that response is remembered with its key.
+// The payload is absent once it is erased, and in the response to a redelivery.
 func TestThePayloadOfADeliveryIsLeftOut(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)

@@ -145,8 +145,26 @@ func (a *api) beginRecovery(r *http.Request, organization string) (response, err
 	if err != nil {
 		return response{}, err
 	}
+	return a.accepted(r, recovery), nil
+}
+
+// recovering responds with the endpoint's newest recovery, as it is now.
+func (a *api) recovering(r *http.Request, organization string) (response, error) {
+	e, err := a.endpoint(r, organization)
+	if err != nil {
+		return response{}, err
+	}
+	recovery, err := a.dispatcher.Recovery(r.Context(), e.ID)
+	if err != nil {
+		return response{}, err
+	}
+	return a.accepted(r, recovery), nil
+}
+
+// accepted responds with a recovery that was begun.
+func (a *api) accepted(r *http.Request, recovery alotwebhook.Recovery) response {
 	return response{status: http.StatusAccepted, body: showRecovery(recovery)}.
-		with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
+		with("Location", at(r, "/v1/webhooks/"+recovery.EndpointID+"/recover"))
 }
 
 func (a *api) readRecovery(r *http.Request, organization string) (response, error) {

@@ -1,8 +1,12 @@
 package settings
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+
+	"github.com/alot/alotwebhook"
 )
 
 // newProblem returns a problem of the API. Its type is about:blank, for which RFC
@@ -33,6 +37,17 @@ var (
 	errNotDue     = newProblem(http.StatusConflict, "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.")
 	errInternal   = newProblem(http.StatusInternalServerError, "The request failed because of an error of this server. Repeat it later.")
 )
+
+// overLimit refuses what goes over a limit of the organization. Retry-After is in whole
+// seconds (RFC 9110).
+func overLimit(e *alotwebhook.LimitError) *problem {
+	if e.RetryAfter == 0 {
+		return newProblem(http.StatusConflict, fmt.Sprintf("Your organization has as many endpoints as it may have: %d. Delete one that is not needed any more.", e.Most))
+	}
+	wait := seconds(e.RetryAfter)
+	return newProblem(http.StatusTooManyRequests, fmt.Sprintf("Your organization may do this %d times a minute. Repeat the request in %s.", e.Most, count(wait, "second", "seconds"))).
+		with("Retry-After", strconv.Itoa(wait))
+}
 
 // notJSONType refuses a content type. The header of the problem lists the types
 // that a request with the method may have (RFC 9110 and RFC 5789).

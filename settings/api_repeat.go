@@ -2,13 +2,12 @@ package settings
 
 import (
 	"bytes"
-	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
-	"time"
 
+	"github.com/alot/alotwebhook/internal/repeats"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -20,52 +19,34 @@ const keyHeader = "Idempotency-Key"
 const maxKey = 255
 
 // repeat is what a route does about a repeated request, one with a key that came
-// before.
-type repeat int
-
-const (
-	// asIs runs the action again. It is for methods that are idempotent, for which a
-	// key makes no difference.
-	asIs repeat = iota
-	// actsOnce runs the action again, and the dispatcher finds what the key made
-	// before: in every process, also after a restart. No response is kept, because
-	// it may hold a secret.
-	actsOnce
-	// remembered keeps the response in this process and sends it again. In another
-	// process, or after a restart, a repeated request does its work again: receivers
+// before. The zero value runs the action again: that is for methods that are idempotent,
+// for which a key makes no difference.
+type repeat struct {
+	// actsOnce says that the action can run again, because the dispatcher finds what the
+	// key made before: in every process, also after a restart.
+	actsOnce bool
+	// again responds to a repeated request in place of the action, in this process. In
+	// another one, or after a restart, a repeated request does its work again: receivers
 	// have to expect an event twice anyway.
-	remembered
-)
-
-// Bounds of what a process remembers.
-const (
-	maxRepeats = 1000
-	repeatAge  = 24 * time.Hour
-)
-
-// repeats remembers the requests with a key that came lately.
-type repeats struct {
-	mu    sync.Mutex
-	known map[[sha256.Size]byte]*keyed // by the hash of key, route, path's id and organization
-	order [][sha256.Size]byte          // the keys of known, oldest first
+	again action
 }
 
-// keyed is a request that came with a key.
-type keyed struct {
-	print    [sha256.Size]byte // hash of the request, whose body may hold a secret
-	at       time.Time
-	response *response // nil if the request is not done, or its response is not kept
-	done     bool
-}
+var (
+	asIs     = repeat{}
+	actsOnce = repeat{actsOnce: true}
+)
 
-// once runs the action of the route. If the request is a repeated one and its
-// response was kept, once returns that response instead.
+// remembered is for a route that responds to a repeated request by again.
+func remembered(again action) repeat { return repeat{again: again} }
+
+// once runs the action of the route, or again in its place if the request is a repeated
+// one.
 func (a *api) once(rt *route, r *http.Request, organization string) (response, error) {
 	key, err := readKey(r)
 	if err != nil {
 		return response{}, err
 	}
-	if rt.repeat == asIs || key == "" {
+	if key == "" || !rt.repeat.actsOnce && rt.repeat.again == nil {
 		return rt.act(r, organization)
 	}
 	body, err := readAll(r)
@@ -73,18 +54,19 @@ func (a *api) once(rt *route, r *http.Request, organization string) (response, e
 		return response{}, err
 	}
 	setBody(r, body)
-	id := text.Hash(organization, rt.pattern, r.PathValue("id"), key)
-	before, err := a.repeats.begin(id, text.Hash(r.URL.RawQuery, string(body)))
-	if err != nil {
-		return response{}, err
+	request, done, err := a.repeats.Begin(organization, text.Hash(rt.pattern, r.PathValue("id"), key), text.Hash(r.URL.RawQuery, string(body)))
+	switch {
+	case errors.Is(err, repeats.ErrReused):
+		return response{}, errKeyReused
+	case errors.Is(err, repeats.ErrInProgress):
+		return response{}, errInProgress
+	case done && rt.repeat.again != nil:
+		result, err := rt.repeat.again(r, organization)
+		return result.repeated(true), err
 	}
-	if before != nil {
-		return response{before.status, before.body, before.header.Clone()}.repeated(true), nil
-	}
-	var result response
 	ok := false
-	defer func() { a.repeats.end(id, result, ok, rt.repeat == remembered) }() // after a panic, too
-	result, err = rt.act(r, organization)
+	defer func() { a.repeats.End(request, ok) }() // after a panic, too
+	result, err := rt.act(r, organization)
 	ok = err == nil
 	return result, err
 }
@@ -118,58 +100,4 @@ func readKey(r *http.Request) (string, error) {
 		return "", malformed(summary([]fieldProblem{p}), p)
 	}
 	return key, nil
-}
-
-// begin notes that a request with the key is being processed. It returns the kept
-// response if there is one; then the request is not to be processed again.
-func (m *repeats) begin(id, print [sha256.Size]byte) (*response, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	before := m.known[id]
-	switch {
-	case before == nil || time.Since(before.at) > repeatAge:
-		m.note(id, &keyed{print: print, at: time.Now()})
-		return nil, nil
-	case before.print != print:
-		return nil, errKeyReused
-	case !before.done:
-		return nil, errInProgress
-	}
-	if before.response == nil {
-		before.done = false
-	}
-	return before.response, nil
-}
-
-// note remembers a request, and forgets the oldest one if there are too many.
-func (m *repeats) note(id [sha256.Size]byte, q *keyed) {
-	if m.known == nil {
-		m.known = map[[sha256.Size]byte]*keyed{}
-	}
-	if m.known[id] == nil {
-		m.order = append(m.order, id)
-	}
-	m.known[id] = q
-	if len(m.order) > maxRepeats {
-		delete(m.known, m.order[0])
-		m.order = m.order[1:]
-	}
-}
-
-// end notes that a request was processed, and its response if keep is true. A
-// request that failed changed nothing, so its key is free for any other request.
-func (m *repeats) end(id [sha256.Size]byte, s response, ok, keep bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	q := m.known[id]
-	switch {
-	case q == nil: // forgotten already, because many other requests came
-	case !ok:
-		q.at, q.done = time.Time{}, true
-	default:
-		q.done = true
-		if keep {
-			q.response = &s
-		}
-	}
 }

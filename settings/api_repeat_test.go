@@ -56,7 +56,7 @@ func TestAnErrorIsNotRemembered(t *testing.T) {
 
 func TestOldKeysMakeRoom(t *testing.T) {
 	t.Parallel()
-	h := newHost(t)
+	h := newHostWith(t, memory.New(), alotwebhook.Config{RedeliveriesPerMinute: -1})
 	_, delivery := h.withDelivery()
 	path := "/v1/webhooks/deliveries/" + delivery + "/redeliver"
 	for i := range 1001 {
@@ -64,6 +64,55 @@ func TestOldKeysMakeRoom(t *testing.T) {
 	}
 	require.Empty(t, h.do("POST", path, "", "Idempotency-Key", "k0").header.Get("Idempotency-Replayed"))
 	require.Equal(t, "true", h.do("POST", path, "", "Idempotency-Key", "k1000").header.Get("Idempotency-Replayed"))
+}
+
+func TestAnOrganizationsKeysDoNotPushOutAnothers(t *testing.T) {
+	t.Parallel()
+	h := newHostWith(t, memory.New(), alotwebhook.Config{RedeliveriesPerMinute: -1})
+	_, delivery := h.withDelivery()
+	path := "/v1/webhooks/deliveries/" + delivery + "/redeliver"
+	require.Equal(t, http.StatusAccepted, h.do("POST", path, "", "Idempotency-Key", "mine").status)
+	replayed := func() string {
+		return h.do("POST", path, "", "Idempotency-Key", "mine").header.Get("Idempotency-Replayed")
+	}
+
+	endpoint := h.do("POST", "/v1/webhooks", published, "X-Organization", "org_b").json["id"].(string)
+	for i := range 1500 { // accepted requests
+		got := h.do("POST", "/v1/webhooks/"+endpoint+"/test", `{"type":"candidate.invited"}`, "X-Organization", "org_b", "Idempotency-Key", fmt.Sprint("k", i))
+		require.Contains(t, []int{http.StatusAccepted, http.StatusTooManyRequests}, got.status)
+	}
+	for i := range 1500 { // refused ones, of another and of the same organization
+		h.do("POST", "/v1/webhooks", `{}`, "X-Organization", "org_b", "Idempotency-Key", fmt.Sprint("r", i))
+		h.do("POST", "/v1/webhooks", `{}`, "Idempotency-Key", fmt.Sprint("r", i))
+	}
+	require.Equal(t, "true", replayed())
+}
+
+func TestARepeatedRequestShowsWhatThereIsNow(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	endpoint, delivery := h.withDelivery()
+	path := "/v1/webhooks/deliveries/" + delivery
+	first := h.do("POST", path+"/redeliver", "", "Idempotency-Key", "k1")
+	require.Equal(t, http.StatusAccepted, first.status)
+	h.attempt(alotwebhook.Outcome{Attempt: refused(2), State: alotwebhook.StateFailed})
+	again := h.do("POST", path+"/redeliver", "", "Idempotency-Key", "k1")
+	require.Equal(t, http.StatusAccepted, again.status)
+	require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+	require.Equal(t, first.header.Get("Location"), again.header.Get("Location"))
+	require.Equal(t, "failed", again.json["status"], "it was not sent a third time")
+	require.Equal(t, delivery, again.json["id"])
+
+	recover := "/v1/webhooks/" + endpoint + "/recover"
+	begun := h.do("POST", recover, "", "Idempotency-Key", "k1")
+	require.Equal(t, http.StatusAccepted, begun.status)
+	require.Equal(t, http.StatusOK, h.do("DELETE", recover, "").status)
+	again = h.do("POST", recover, "", "Idempotency-Key", "k1")
+	require.Equal(t, http.StatusAccepted, again.status)
+	require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+	require.Equal(t, begun.header.Get("Location"), again.header.Get("Location"))
+	require.Equal(t, begun.json["createdAt"], again.json["createdAt"])
+	require.Equal(t, "stopped", again.json["status"])
 }
 
 // slow is a store that says when it begins to store an endpoint, and then waits until

@@ -53,10 +53,15 @@ func newHost(t testing.TB) *host {
 }
 
 func newHostOn(t testing.TB, store alotwebhook.Store) *host {
+	return newHostWith(t, store, alotwebhook.Config{})
+}
+
+func newHostWith(t testing.TB, store alotwebhook.Store, cfg alotwebhook.Config) *host {
 	h := &host{t: t, store: store, log: &logged{}}
 	logger := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Logger = logger
 	var err error
-	h.dispatcher, err = alotwebhook.NewDispatcher(store, &alotwebhook.Config{Logger: logger})
+	h.dispatcher, err = alotwebhook.NewDispatcher(store, &cfg)
 	require.NoError(t, err)
 	h.handler, err = settings.NewAPI(h.dispatcher, &settings.Options{Organization: organization, Logger: logger})
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ type deliveryView struct {
 	Delivery alotwebhook.Delivery
 	Endpoint alotwebhook.Endpoint // zero if it was deleted
 	Attempts []attemptView        // newest first
+	Older    int                  // attempts that are not among Attempts
 	Payload  string               // indented; "" if it was erased
 	Live     bool                 // there will be another attempt, so the page updates itself
 	Waiting  bool                 // that attempt has not begun
@@ -65,7 +66,8 @@ func (v *visit) showDelivery() error {
 	if err != nil {
 		return err
 	}
-	data := deliveryView{Delivery: d, Attempts: attemptViews(d.Attempts), Live: d.State == alotwebhook.StatePending}
+	data := deliveryView{Delivery: d, Attempts: attemptViews(newest(d.Attempts)), Live: d.State == alotwebhook.StatePending}
+	data.Older = d.AttemptCount - len(data.Attempts)
 	// Before the first attempt, NextAttemptAt in the future is the end of the lease:
 	// the attempt is under way.
 	data.Waiting = data.Live && d.AttemptCount > 0 && d.NextAttemptAt.After(time.Now())

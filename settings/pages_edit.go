@@ -3,6 +3,7 @@ package settings
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ type endpointForm struct {
 	Chosen      map[string]bool // event types; nil for all
 	Types       []alotwebhook.EventType
 	Problems    map[string]string // by field
+	Refused     *problem          // why nothing was saved, if it is not for a field; else nil
 	Stale       bool              // the endpoint was changed after the form was opened
 	Version     int64             // of the endpoint that the form shows
 	Issued      int64             // when the form was made, in microseconds since 1970
@@ -90,12 +92,9 @@ func (v *visit) createEndpoint() error {
 	}
 	f := v.newForm()
 	f.fill(given)
-	existing, err := v.sentBefore(f)
-	if err != nil {
-		return err
-	}
-	if existing != "" {
-		return v.redirect(existing, "existing")
+	if f.isOld() {
+		f.Issued, f.Refused = time.Now().UnixMicro(), errOldForm
+		return v.showForm(errOldForm.Status, f)
 	}
 	secret := alotwebhook.Secret(given.get("secret"))
 	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
@@ -103,13 +102,10 @@ func (v *visit) createEndpoint() error {
 		EventTypes: given.values["events"], Secret: secret,
 	})
 	switch {
-	case err != nil:
-		if err := given.addProblem(err, endpointLabels); err != nil {
-			return err
-		}
-		return v.showForm(http.StatusUnprocessableEntity, f)
-	case repeated:
+	case err == nil && repeated, errors.Is(err, alotwebhook.ErrKeyReused): // the latter after going back in the browser
 		return v.redirect(created.ID, "existing")
+	case err != nil:
+		return v.refuseForm(f, given, err)
 	case secret != "":
 		return v.redirect(created.ID, "created")
 	}
@@ -124,22 +120,13 @@ func (f *endpointForm) key() string {
 	return "form " + hex.EncodeToString(sum[:])
 }
 
-// sentBefore returns the id of the endpoint that the same form made, however long
-// ago, or "" if there is none.
-func (v *visit) sentBefore(f endpointForm) (id string, err error) {
-	if f.Issued == 0 {
-		return "", nil
-	}
-	filter := alotwebhook.EndpointFilter{OrganizationID: v.organization}
-	for e, err := range v.dispatcher.Endpoints(v.r.Context(), filter) {
-		if err != nil {
-			return "", err
-		}
-		if e.CreatedAt.UnixMicro() >= f.Issued && e.URL == f.URL && e.Description == f.Description {
-			return e.ID, nil
-		}
-	}
-	return "", nil
+// maxFormAge is for how long a form can be sent. The dispatcher knows the key of an endpoint
+// that it made in this time, and so finds out that a form comes again.
+const maxFormAge = 24 * time.Hour
+
+// isOld reports whether the form may have made an endpoint whose key is not known any more.
+func (f *endpointForm) isOld() bool {
+	return f.Issued != 0 && time.Since(time.UnixMicro(f.Issued)) > maxFormAge
 }
 
 func (v *visit) editEndpoint() error {
@@ -178,6 +165,17 @@ func (v *visit) updateEndpoint() error {
 	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)
 	if err == nil {
 		return v.redirect(e.ID, "updated")
+	}
+	return v.refuseForm(f, given, err)
+}
+
+// refuseForm shows the form again, with what the dispatcher's error says. It returns an
+// error that is about neither a field nor a limit.
+func (v *visit) refuseForm(f endpointForm, given *form, err error) error {
+	var limit *alotwebhook.LimitError
+	if errors.As(err, &limit) {
+		f.Refused = v.overLimit(limit)
+		return v.showForm(f.Refused.Status, f)
 	}
 	if err := given.addProblem(err, endpointLabels); err != nil {
 		return err

@@ -2,7 +2,10 @@ package settings
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/alot/alotwebhook"
 )
@@ -17,6 +20,7 @@ var (
 	errFormLarge   = pageProblem(http.StatusRequestEntityTooLarge, "The form is too large", "It is larger than 64 KiB, so nothing was done.")
 	errNotAForm    = pageProblem(http.StatusUnsupportedMediaType, "This is not a form", "Use the form on the page.")
 	errNoType      = pageProblem(http.StatusUnprocessableEntity, "No test event was sent", "Choose an event type from the list.")
+	errOldForm     = pageProblem(http.StatusConflict, "The form was opened more than a day ago", "If you added this endpoint then, it is in the list of endpoints. If not, send the form again.")
 	errRotated     = pageProblem(http.StatusConflict, "The secret was not rotated", "The endpoint was changed after you opened this form. "+
 		"If you rotated the secret and then loaded the page again, the rotation is done; the new secret is not shown again.")
 	errFailed = pageProblem(http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you saved before is lost.")
@@ -26,6 +30,20 @@ var (
 func pageProblem(status int, title, detail string) *problem {
 	return &problem{Status: status, Title: title, Detail: detail}
 }
+
+// overLimit returns the problem of somebody whose organization is over a limit.
+func (v *visit) overLimit(e *alotwebhook.LimitError) *problem {
+	if e.RetryAfter == 0 {
+		return pageProblem(http.StatusConflict, "The endpoint was not added", fmt.Sprintf("You have as many endpoints as you may have: %d. Delete one that is not needed any more, then add this one.", e.Most))
+	}
+	wait := seconds(e.RetryAfter)
+	v.w.Header().Set("Retry-After", strconv.Itoa(wait))
+	return pageProblem(http.StatusTooManyRequests, "That was too often",
+		fmt.Sprintf("Nothing was done: your organization may do this %d times a minute. Try again in %s.", e.Most, count(wait, "second", "seconds")))
+}
+
+// seconds returns a time in whole seconds, rounded up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // badForm refuses a form that the page itself would not send.
 func badForm(detail string) *problem {
@@ -45,9 +63,12 @@ func (v *visit) fail(err error) {
 // visitor cannot mend is logged, and its problem says nothing about it.
 func (v *visit) explain(err error) *problem {
 	var p *problem
+	var limit *alotwebhook.LimitError
 	switch {
 	case errors.As(err, &p):
 		return p
+	case errors.As(err, &limit):
+		return v.overLimit(limit)
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		return errNoPage
 	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):

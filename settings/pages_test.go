@@ -32,12 +32,15 @@ type site struct {
 func newSite(t testing.TB) *site { return newSiteOn(t, memory.New(), nil) }
 
 func newSiteOn(t testing.TB, store alotwebhook.Store, opts *settings.Options) *site {
+	return newSiteWith(t, store, opts, alotwebhook.Config{MaxEndpoints: -1})
+}
+
+func newSiteWith(t testing.TB, store alotwebhook.Store, opts *settings.Options, cfg alotwebhook.Config) *site {
 	s := &site{t: t, store: store, log: &logged{}}
 	logger := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Logger, cfg.AllowHTTP, cfg.AllowNets, cfg.KeepResponseBody = logger, true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, 1024
 	var err error
-	s.dispatcher, err = alotwebhook.NewDispatcher(store, &alotwebhook.Config{
-		Logger: logger, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,
-	})
+	s.dispatcher, err = alotwebhook.NewDispatcher(store, &cfg)
 	require.NoError(t, err)
 	if opts == nil {
 		opts = &settings.Options{}

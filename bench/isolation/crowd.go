@@ -39,6 +39,7 @@ func newCrowd(ctx context.Context, store *stores.Store, r row) (c *crowd, err er
 	c = &crowd{received: map[string]time.Time{}, ended: make(chan error, 1), stop: func() {}}
 	c.dispatcher, err = alotwebhook.NewDispatcher(store.Store, &alotwebhook.Config{
 		AllowHTTP:       true,
+		MaxEndpoints:    -1,
 		AllowNets:       []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Logger:          slog.New(slog.DiscardHandler),
 		ShutdownTimeout: time.Millisecond, // nobody waits for receivers that hang

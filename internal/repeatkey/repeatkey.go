@@ -24,16 +24,22 @@ const Grain = time.Minute
 // ID makes an id from the minute of at, the scope and the key, in the form of a UUIDv7
 // (RFC 9562). The same three always make the same id.
 func ID(prefix string, at time.Time, scope, key string) string {
-	sum := text.Hash(prefix, scope, key)
-	u := uuid.UUID(sum[:16])
-	typeid.SetTime(&u, at.Truncate(Grain))
-	typeid.SetV7(&u)
-	return typeid.Format(prefix, u)
+	return IDs(prefix, at, 0, scope, key)[0]
 }
 
-// Part returns the part of an id that does not depend on the time: the last 16 of its
-// 26 digits, 80 bits.
-func Part(id string) string { return id[len(id)-16:] }
+// IDs returns every id that the key can have made in the time age before at, newest
+// first: one for each minute.
+func IDs(prefix string, at time.Time, age time.Duration, scope, key string) []string {
+	sum := text.Hash(prefix, scope, key)
+	ids := make([]string, 0, age/Grain+1)
+	for back := time.Duration(0); back <= age; back += Grain {
+		u := uuid.UUID(sum[:16])
+		typeid.SetTime(&u, at.Add(-back).Truncate(Grain))
+		typeid.SetV7(&u)
+		ids = append(ids, typeid.Format(prefix, u))
+	}
+	return ids
+}
 
 // A secret is the base64 of 20 random bytes, 4 bytes with the time in seconds since 1970,
 // and 8 bytes of a trace of scope and key.

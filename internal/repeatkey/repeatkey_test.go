@@ -1,6 +1,7 @@
 package repeatkey_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -9,22 +10,33 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook/internal/repeatkey"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-func TestID(t *testing.T) {
+func TestIDs(t *testing.T) {
 	t.Parallel()
-	at := time.Date(2026, 5, 25, 14, 23, 59, 999, time.UTC)
+	at := time.Date(2026, 5, 25, 14, 23, 45, 678e6, time.UTC)
 	id := repeatkey.ID("wh", at, "org_a", "k1")
-	require.Regexp(t, `^wh_[0-7][0-9a-z]{25}$`, id)
-	require.Equal(t, id, repeatkey.ID("wh", at.Add(-59*time.Second), "org_a", "k1"), "within the same minute")
-	later := repeatkey.ID("wh", at.Add(time.Hour), "org_a", "k1")
-	require.Less(t, id, later)
-	require.Equal(t, repeatkey.Part(id), repeatkey.Part(later))
-	for _, other := range []string{
-		repeatkey.ID("wh", at, "org_b", "k1"), repeatkey.ID("wh", at, "org_a", "k2"), repeatkey.ID("wh", at, "org_ak", "1"),
+	require.Equal(t, id, repeatkey.ID("wh", at.Add(14*time.Second), "org_a", "k1"), "in the same minute")
+	made, ok := typeid.Time("wh", id)
+	require.True(t, ok)
+	require.Equal(t, at.Truncate(time.Minute), made)
+	for name, other := range map[string]string{
+		"key":    repeatkey.ID("wh", at, "org_a", "k2"),
+		"scope":  repeatkey.ID("wh", at, "org_b", "k1"),
+		"parts":  repeatkey.ID("wh", at, "org_ak", "1"),
+		"minute": repeatkey.ID("wh", at.Add(15*time.Second), "org_a", "k1"),
 	} {
-		require.NotEqual(t, repeatkey.Part(id), repeatkey.Part(other))
+		require.NotEqual(t, id, other, name)
 	}
+
+	day := repeatkey.IDs("wh", at, 24*time.Hour, "org_a", "k1")
+	require.Len(t, day, 24*60+1)
+	require.Equal(t, id, day[0])
+	require.Equal(t, repeatkey.ID("wh", at.Add(-24*time.Hour), "org_a", "k1"), day[len(day)-1])
+	slices.Reverse(day)
+	require.True(t, slices.IsSorted(day), "newest first")
+	require.Len(t, slices.Compact(day), 24*60+1)
 }
 
 func TestSecret(t *testing.T) {

@@ -75,6 +75,14 @@ func (r *Ring) Seal(endpointID, secret string) string {
 	return prefix + r.current + ":" + base64.RawStdEncoding.EncodeToString(box)
 }
 
+// IsSealed reports whether a stored secret is sealed, with whichever key.
+func IsSealed(stored string) bool { return strings.HasPrefix(stored, prefix) }
+
+// IsCurrent reports whether a stored secret is sealed with the first key.
+func (r *Ring) IsCurrent(stored string) bool {
+	return strings.HasPrefix(stored, prefix+r.current+":")
+}
+
 // Open decrypts a secret that Seal encrypted for the same endpoint, with whichever key. It
 // returns one unchanged that was never sealed.
 func (r *Ring) Open(endpointID, sealed string) (string, error) {

@@ -67,3 +67,16 @@ func TestKeysThatCannotBeUsed(t *testing.T) {
 		require.ErrorContains(t, err, says)
 	}
 }
+
+func TestWhichKeyASecretIsSealedWith(t *testing.T) {
+	t.Parallel()
+	before, after := ring(t, oldKey), ring(t, newKey, oldKey)
+	old, current := before.Seal("wh_1", "the secret"), after.Seal("wh_1", "the secret")
+	require.True(t, seal.IsSealed(old))
+	require.True(t, before.IsCurrent(old))
+	require.False(t, after.IsCurrent(old))
+	require.True(t, after.IsCurrent(current))
+	require.False(t, ring(t, seal.Key{ID: "20", Key: newKey.Key}).IsCurrent(current), "the beginning of the id is not the id")
+	require.False(t, seal.IsSealed("the secret"))
+	require.False(t, after.IsCurrent("the secret"))
+}

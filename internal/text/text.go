@@ -39,6 +39,23 @@ func IsPlain(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
+// SecretProblem returns what is wrong with a secret of at most so many bytes, or "". Its
+// text is the rest of a sentence that begins with the field's name. Blanks around a secret
+// are a slip of copying that would make every signature fail.
+func SecretProblem(s string, most int) string {
+	switch trimmed := strings.TrimSpace(s); {
+	case trimmed == "":
+		return "is empty or blank"
+	case trimmed != s:
+		return "begins or ends with white space"
+	case len(s) > most:
+		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(s), most)
+	case !IsPlain(s):
+		return "has control characters or is not UTF-8"
+	}
+	return ""
+}
+
 // IsPrintableASCII reports whether s can be the value of a header.
 func IsPrintableASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0

@@ -68,3 +68,17 @@ func TestStorable(t *testing.T) {
 	require.Contains(t, got, "é\uFFFD")
 	require.Contains(t, got, string(all[1:128]))
 }
+
+func TestSecretProblem(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, text.SecretProblem("your-signing-secret", 256))
+	require.Empty(t, text.SecretProblem("é b", 4))
+	for secret, problem := range map[string]string{
+		"": "is empty", " \n": "is empty or blank", "hunter2\n": "white space", "\thunter2": "white space",
+		"hunter2": "has 7 bytes; at most 6", "a\x00b": "control", "a\xffb": "UTF-8",
+	} {
+		got := text.SecretProblem(secret, 6)
+		require.Contains(t, got, problem)
+		require.NotContains(t, got, "hunter2")
+	}
+}

@@ -80,13 +80,14 @@ func newHost(t testing.TB, store alotwebhook.Store) *host {
 
 // restart makes a new dispatcher and a new API over the same store, as another process
 // has them.
-func (h *host) restart() {
+func (h *host) restart() { h.restartWith(alotwebhook.Config{}) }
+
+func (h *host) restartWith(cfg alotwebhook.Config) {
 	h.t.Helper()
 	logger := slog.New(slog.DiscardHandler)
+	cfg.Logger, cfg.AllowHTTP, cfg.AllowNets = logger, true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	var err error
-	h.dispatcher, err = alotwebhook.NewDispatcher(h.store, &alotwebhook.Config{
-		Logger: logger, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	})
+	h.dispatcher, err = alotwebhook.NewDispatcher(h.store, &cfg)
 	require.NoError(h.t, err)
 	h.handler, err = settings.NewAPI(h.dispatcher, &settings.Options{Logger: logger, Organization: func(r *http.Request) (string, error) {
 		return r.Header.Get("X-Organization"), nil

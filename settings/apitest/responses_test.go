@@ -21,7 +21,7 @@ func TestEveryDocumentedResponseIsGiven(t *testing.T) {
 		for path, item := range h.doc.Paths.Map() {
 			for method, o := range item.Operations() {
 				for status := range o.Responses.Map() {
-					atOnce := status == "409" && slices.Contains([]string{"createEndpoint", "updateEndpoint", "rotateSecret", "sendTest"}, o.OperationID)
+					atOnce := status == "409" && slices.Contains([]string{"updateEndpoint", "rotateSecret", "sendTest"}, o.OperationID)
 					require.True(t, atOnce || h.seen[fmt.Sprint(o.OperationID, " ", status)], "%s %s %s", method, path, status)
 				}
 			}
@@ -54,6 +54,10 @@ func provokeAll(t *testing.T, h *host) {
 	} {
 		h.provoke(c)
 	}
+	for range 50 {
+		h.do(201, "POST", "/v1/webhooks", published, "X-Organization", "org_c")
+	}
+	h.do(409, "POST", "/v1/webhooks", published, "X-Organization", "org_c")
 	h.withBrokenStore(func() { h.do(500, "POST", endpoint+"/recover", "{}") })
 	h.do(202, "POST", delivery+"/redeliver", "", "Idempotency-Key", "k1")
 	h.do(422, "POST", delivery+"/redeliver", "{}", "Idempotency-Key", "k1")
@@ -61,6 +65,21 @@ func provokeAll(t *testing.T, h *host) {
 	require.NoError(t, err)
 	require.NotEmpty(t, claimed.Deliveries)
 	h.do(409, "POST", delivery+"/redeliver", "")
+	h.exceed(endpoint, delivery)
+}
+
+// exceed does once more what an organization may do once a minute.
+func (h *host) exceed(endpoint, delivery string) {
+	h.restartWith(alotwebhook.Config{TestsPerMinute: 1, RedeliveriesPerMinute: 1, ChangesPerMinute: 1})
+	h.do(202, "POST", endpoint+"/test", "")
+	h.do(429, "POST", endpoint+"/test", "")
+	h.do(409, "POST", delivery+"/redeliver", "")
+	h.do(429, "POST", delivery+"/redeliver", "")
+	h.do(200, "PATCH", endpoint, `{"description":"Hamburg"}`)
+	h.do(429, "PATCH", endpoint, `{"description":"Berlin"}`)
+	h.do(429, "POST", endpoint+"/rotate-secret", "")
+	h.do(429, "POST", endpoint+"/recover", "")
+	h.do(429, "DELETE", endpoint, "")
 }
 
 // call is a request to an operation.

@@ -66,6 +66,9 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 	}
 	defer s.mu.Unlock()
 	matching := s.endpointsOf(f.OrganizationID)
+	if len(f.IDs) > 0 {
+		matching = s.endpointsByID(f.IDs, f.OrganizationID)
+	}
 	i, found := slices.BinarySearchFunc(matching, f.Cursor, byEndpointID)
 	if found {
 		i++
@@ -97,6 +100,17 @@ func (s *Store) endpointsOf(organizationID string) []*storedEndpoint {
 	}
 	slices.SortFunc(all, func(a, b *storedEndpoint) int { return cmp.Compare(a.ID, b.ID) })
 	return all
+}
+
+// endpointsByID returns those of these endpoints that there are, in the order of their
+// ids; if organizationID is not "", only the organization's.
+func (s *Store) endpointsByID(ids []string, organizationID string) (found []*storedEndpoint) {
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		if e := s.endpoints[id]; e != nil && matchesText(organizationID, e.OrganizationID) {
+			found = append(found, e)
+		}
+	}
+	return found
 }
 
 // DeleteEndpoint implements [alotwebhook.Endpoints].

@@ -58,7 +58,7 @@ func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
 		EndpointID:     d.endpoint.ID,
 		State:          d.shownState(),
 		CreatedAt:      s.instant(d.createdAt),
-		AttemptCount:   len(d.attempts),
+		AttemptCount:   d.made,
 		LastReason:     d.lastReason,
 	}
 	if n := len(d.attempts); n > 0 {

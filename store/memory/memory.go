@@ -107,9 +107,10 @@ type storedDelivery struct {
 	waiting int           // the place in endpoint.waiting, or -1
 	token   int64         // of the newest claim; 0 before the first claim and after an outcome
 	claims  int           // since the last outcome or release
+	made    int           // attempts made
 	tried   int           // attempts made before the last redelivery
 
-	attempts   []alotwebhook.Attempt
+	attempts   []alotwebhook.Attempt // the newest
 	lastReason alotwebhook.FailureReason
 }
 

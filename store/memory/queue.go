@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -80,8 +81,8 @@ func (s *Store) lease(e *storedEndpoint, until time.Duration) alotwebhook.Claime
 	return alotwebhook.Claimed{
 		DeliveryID: d.id,
 		Token:      d.token,
-		Attempt:    len(d.attempts) + 1,
-		Try:        len(d.attempts) - d.tried + 1,
+		Attempt:    d.made + 1,
+		Try:        d.made - d.tried + 1,
 		Claims:     d.claims,
 		EventID:    d.event.ID,
 		EventType:  d.event.Type,
@@ -116,7 +117,7 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 		d.token = o.Token
 	}
 	if o.Attempt.Number != 0 {
-		d.attempts = append(d.attempts, o.Attempt)
+		d.addAttempt(o.Attempt)
 		d.lastReason = o.Attempt.Reason
 		d.endpoint.updateFailingSince(o)
 	}
@@ -126,6 +127,15 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 		return
 	}
 	s.end(d, o.State, now)
+}
+
+// addAttempt adds an attempt to the history, and forgets old ones when there are many.
+func (d *storedDelivery) addAttempt(a alotwebhook.Attempt) {
+	d.made++
+	d.attempts = append(d.attempts, a)
+	if n := len(d.attempts); n >= 2*alotwebhook.KeptAttempts {
+		d.attempts = slices.Clone(d.attempts[n-alotwebhook.KeptAttempts:])
+	}
 }
 
 // updateFailingSince sets or clears the endpoint's FailingSince after an attempt,
@@ -169,7 +179,7 @@ func (s *Store) redeliver(d *storedDelivery, now time.Duration) bool {
 	d.endpoint.moveDue(now)
 	switch {
 	case d.state != alotwebhook.StatePending:
-		d.tried = len(d.attempts)
+		d.tried = d.made
 		s.finished.Remove(d.elem)
 		s.begin(d, now)
 	case d.waiting >= 0 && d.token == 0:

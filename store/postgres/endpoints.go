@@ -131,13 +131,16 @@ func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, 
 // Endpoints implements [alotwebhook.Endpoints].
 func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (found []alotwebhook.Endpoint, next string, err error) {
 	limit := cmp.Or(f.Limit, defaultPage)
-	if f.OrganizationID == "" {
-		found, err = s.selectEndpoints(ctx, `WHERE p.deleted_at IS NULL AND p.id > $1::text ORDER BY p.id LIMIT $2::bigint`,
-			f.Cursor, int64(limit)+1)
-	} else {
-		found, err = s.selectEndpoints(ctx, `WHERE p.deleted_at IS NULL AND p.id > $1::text AND p.organization_id = $3::text ORDER BY p.id LIMIT $2::bigint`,
-			f.Cursor, int64(limit)+1, f.OrganizationID)
+	where, args := `WHERE p.deleted_at IS NULL AND p.id > $1::text`, []any{f.Cursor, int64(limit) + 1}
+	if f.OrganizationID != "" {
+		args = append(args, f.OrganizationID)
+		where += fmt.Sprintf(` AND p.organization_id = $%d::text`, len(args))
 	}
+	if len(f.IDs) > 0 {
+		args = append(args, f.IDs)
+		where += fmt.Sprintf(` AND p.id = ANY ($%d::text[])`, len(args))
+	}
+	found, err = s.selectEndpoints(ctx, where+` ORDER BY p.id LIMIT $2::bigint`, args...)
 	if err != nil {
 		return nil, "", s.explain("list endpoints", err)
 	}

@@ -191,7 +191,31 @@ func (f *finishing) steps() (steps []step) {
 	if a := &f.again; len(a.ids) > 0 {
 		steps = append(steps, step{sql: retrySQL, args: append(a.args(a.nextIn), a.held), rows: f.note})
 	}
-	return steps
+	return append(steps, f.forgetOld()...)
+}
+
+// forgetOld returns the statements that delete old attempts, of each delivery at every
+// KeptAttempts-th attempt. An outcome that is lost does no harm: the delivery has at
+// least as many attempts as its claim said.
+func (f *finishing) forgetOld() []step {
+	var ids []pgtype.UUID
+	var until []int32
+	for i, o := range f.outcomes {
+		n := o.Attempt.Number
+		if n >= 2*alotwebhook.KeptAttempts && n%alotwebhook.KeptAttempts == 0 && f.ids[i] != (uuid{}) {
+			ids, until = append(ids, param(f.ids[i])), append(until, int32(n-alotwebhook.KeptAttempts))
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return []step{prune, {
+		// $1 are the deliveries, $2 the numbers up to which their attempts go. The first
+		// condition is for the planner.
+		sql: `DELETE FROM {s}.attempts a USING unnest($1::uuid[], $2::int[]) AS old (id, until)
+			WHERE a.delivery_id = ANY ($1::uuid[]) AND a.delivery_id = old.id AND a.number <= old.until`,
+		args: []any{ids, until},
+	}}
 }
 
 // noteEnded reads the result of finishSQL.

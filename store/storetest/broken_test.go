@@ -448,3 +448,20 @@ func (s forgetsHeld) Finish(ctx context.Context, outcomes []alotwebhook.Outcome)
 	}
 	return s.Store.Finish(ctx, outcomes)
 }
+
+// idsIgnored lists all endpoints, whichever are asked for.
+type idsIgnored struct{ alotwebhook.Store }
+
+func (s idsIgnored) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
+	f.IDs = nil
+	return s.Store.Endpoints(ctx, f)
+}
+
+// forgetful keeps only the newest ten attempts.
+type forgetful struct{ alotwebhook.Store }
+
+func (s forgetful) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+	d, err := s.Store.Delivery(ctx, id)
+	d.Attempts = d.Attempts[max(0, len(d.Attempts)-10):]
+	return d, err
+}

@@ -18,6 +18,7 @@ var endpointRules = []rule{
 	{"ConcurrentWriters", "If several writers have read the same version, exactly one of them succeeds.", putConcurrently},
 	{"NotFound", "Endpoint and DeleteEndpoint return ErrNotFound for an id that is not stored.", endpointNotFound},
 	{"Pages", "Endpoints returns pages in the order of the ids, and the cursor of the next page; \"\" after the last.", endpointPages},
+	{"ByID", "Endpoints returns those of IDs that there are, each once, and only the organization's if one is given.", endpointsByID},
 	{"PageDefault", "A page has 100 endpoints if Limit is 0.", endpointPageDefault},
 	{"DisableParks", "Disabling parks the endpoint's pending deliveries; it takes effect at once.", disableParks},
 	{"EnableFrees", "Enabling makes the parked deliveries pending again, with the due times that they had.", enableFrees},
@@ -170,6 +171,36 @@ func (t *trial) listEndpoints(f alotwebhook.EndpointFilter) (ids []string, sizes
 	}
 	require.FailNow(t, "a listing of endpoints has no end", "filter %+v", f)
 	return nil, nil
+}
+
+// A page shows the names of some endpoints, and a repeated registration looks for the few
+// ids that it can have made, among all that there are.
+func endpointsByID(t *trial) {
+	var all []alotwebhook.Endpoint
+	for i := range 6 {
+		all = append(all, t.endpoint([]string{"org_1", "org_2"}[i%2], completed))
+	}
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), all[4].ID))
+	wanted := []string{all[3].ID, all[0].ID, newEndpoint(t, "org_1", completed).ID, all[4].ID, all[2].ID, all[0].ID}
+	sorted := func(endpoints ...alotwebhook.Endpoint) (ids []string) {
+		for _, e := range endpoints {
+			ids = append(ids, e.ID)
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	ids, sizes := t.listEndpoints(alotwebhook.EndpointFilter{IDs: wanted, Limit: 2})
+	require.Equal(t, sorted(all[0], all[2], all[3]), ids)
+	require.Equal(t, []int{2, 1}, sizes)
+	ids, _ = t.listEndpoints(alotwebhook.EndpointFilter{IDs: wanted, OrganizationID: "org_1"})
+	require.Equal(t, sorted(all[0], all[2]), ids)
+	for range 1500 { // more than some databases take as arguments
+		wanted = append(wanted, newEndpoint(t, "org_1", completed).ID)
+	}
+	ids, _ = t.listEndpoints(alotwebhook.EndpointFilter{IDs: wanted})
+	require.Equal(t, sorted(all[0], all[2], all[3]), ids)
+	ids, _ = t.listEndpoints(alotwebhook.EndpointFilter{IDs: wanted[2:3]})
+	require.Empty(t, ids)
 }
 
 // With a cursor and not an offset, a listing neither misses nor repeats an endpoint while

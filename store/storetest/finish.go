@@ -27,9 +27,45 @@ var finishRules = []rule{
 	{"KeepsAttempts", "The history keeps every field of an attempt, with times and durations to the microsecond; the oldest attempt comes first.", finishKeepsAttempts},
 	{"KeepsEveryCharacter", "The texts of an attempt hold every character but NUL, and the history keeps them.", finishKeepsEveryCharacter},
 	{"RefusesAsAWhole", "A batch with an outcome that the store cannot take is stored as a whole or not at all; without that outcome it is stored.", finishRefusesAsAWhole},
+	{"ForgetsOldAttempts", "A delivery keeps its newest attempts, at least KeptAttempts and at most twice as many; the numbers and AttemptCount go on counting all.", finishForgetsOldAttempts},
 	{"FailingSince", "A failed attempt sets FailingSince to its StartedAt if FailingSince is zero; a successful one clears it. Neither changes Version.", finishFailingSince},
 	{"WhileDisabled", "If an endpoint is disabled during an attempt, the attempt's outcome is stored.", finishWhileDisabled},
 	{"Nothing", "An empty batch of outcomes is no error.", finishNothing},
+}
+
+// Somebody who redelivers a delivery again and again must not make the store slower, nor
+// make it hold more and more.
+func finishForgetsOldAttempts(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	few := t.claimOne()
+	t.finish(retry(few, 0))
+	few = t.claimOne()
+	t.finish(failed(few))
+	t.emit("org_1", completed, 1)
+	const kept = alotwebhook.KeptAttempts
+	for n := 1; n <= 4*kept+10; n++ {
+		c := t.claimOne()
+		require.Equal(t, n, c.Attempt, "the numbers go on")
+		if n <= 2*kept+10 {
+			t.finish(retry(c, 0))
+		} else {
+			t.finish(failed(c))
+			require.Equal(t, 1, t.redeliver(c.DeliveryID))
+		}
+		if n%10 > 1 {
+			continue
+		}
+		d := t.delivery(c.DeliveryID)
+		require.Equal(t, n, d.AttemptCount, "all attempts count")
+		require.GreaterOrEqual(t, len(d.Attempts), min(n, kept), "the newest are kept")
+		require.LessOrEqual(t, len(d.Attempts), 2*kept, "old ones are not")
+		for i, a := range d.Attempts {
+			require.Equal(t, n-len(d.Attempts)+1+i, a.Number, "they are the newest, oldest first")
+		}
+		require.NotZero(t, d.LastStatusCode)
+	}
+	require.Len(t, t.delivery(few.DeliveryID).Attempts, 2, "another delivery keeps its own")
 }
 
 // The history shows when and how a delivery ended, and a finished delivery must never be

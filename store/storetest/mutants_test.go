@@ -99,6 +99,14 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return lastWriterWins{s} },
 		[]string{"Endpoints/Conflict", "Endpoints/ConcurrentWriters"},
 	},
+	"AttemptsForgottenEarly": {
+		func(s alotwebhook.Store) alotwebhook.Store { return forgetful{s} },
+		[]string{"Finish/ForgetsOldAttempts"},
+	},
+	"IDsIgnored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return idsIgnored{s} },
+		[]string{"Endpoints/ByID"},
+	},
 	"SecretTrimmed": {
 		func(s alotwebhook.Store) alotwebhook.Store { return secretTrimmed{s} },
 		[]string{"Endpoints/KeepsAllFields"},

@@ -20,6 +20,7 @@ var (
 	dispatcher              *alotwebhook.Dispatcher
 	endpointID              string
 	since                   time.Time
+	oldKey, newKey          []byte
 	attempts                vector
 	pending, parked, oldest gauge
 	tellCustomer            func(organization, url string, reason alotwebhook.DisabledReason)

@@ -56,11 +56,36 @@ func appendSuccess(b []byte, a *alotwebhook.Attempt) []byte {
 	return append(b, '}')
 }
 
+// newestAttempts returns a history without its old attempts, if there are many: each
+// attempt writes the whole history again.
+func newestAttempts(history string) (string, error) {
+	var stored []json.RawMessage
+	if err := json.Unmarshal([]byte("["+history+"]"), &stored); err != nil {
+		return "", damaged(err)
+	}
+	if len(stored) < 2*alotwebhook.KeptAttempts {
+		return history, nil
+	}
+	kept := stored[len(stored)-alotwebhook.KeptAttempts:]
+	var b []byte
+	for i, a := range kept {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, a...)
+	}
+	return string(b), nil
+}
+
+func damaged(err error) error {
+	return fmt.Errorf("the stored attempts are damaged, restore the file from a backup: %w", err)
+}
+
 // parseAttempts reads a history.
 func parseAttempts(history string) ([]alotwebhook.Attempt, error) {
 	var stored []attempt
 	if err := json.Unmarshal([]byte("["+history+"]"), &stored); err != nil {
-		return nil, fmt.Errorf("the stored attempts are damaged, restore the file from a backup: %w", err)
+		return nil, damaged(err)
 	}
 	var list []alotwebhook.Attempt
 	for _, a := range stored {

@@ -136,6 +136,14 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 		query += " AND organization = ?"
 		args = append(args, f.OrganizationID)
 	}
+	if len(f.IDs) > 0 {
+		ids, err := json.Marshal(f.IDs)
+		if err != nil {
+			return nil, "", err
+		}
+		query += " AND id IN (SELECT value FROM json_each(?))"
+		args = append(args, string(ids))
+	}
 	err = s.read(ctx, "list endpoints", func(t *txn) error {
 		return t.each(query+" ORDER BY id LIMIT ?", append(args, limit+1), func(scan func(...any) error) error {
 			e, err := scanEndpoint(scan)

@@ -181,7 +181,9 @@ func (q *queued) record(o *alotwebhook.Outcome) (err error) {
 		q.attempts++
 		q.status = o.Attempt.StatusCode
 		q.reason = string(o.Attempt.Reason)
-		q.history, err = appendAttempt(q.history, &o.Attempt)
+		if q.history, err = appendAttempt(q.history, &o.Attempt); err == nil && q.attempts%alotwebhook.KeptAttempts == 0 {
+			q.history, err = newestAttempts(q.history)
+		}
 	} else if o.State != alotwebhook.StatePending && o.Attempt.Reason != "" {
 		q.reason = string(o.Attempt.Reason)
 	}
