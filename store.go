@@ -187,6 +187,10 @@ type Endpoints interface {
 	// fields are stored as given. The error is [ErrConflict] if the versions differ, and
 	// [ErrNotFound] if the endpoint to replace is gone.
 	//
+	// The FailingSince of a stored endpoint is Finish's: PutEndpoint leaves it as it is, and
+	// clears it when it enables the endpoint. If e.FailingSince is not zero, the error is
+	// [ErrConflict] unless it equals the stored one, judged in the statement that writes.
+	//
 	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
 	// pending again, with the due times that they have. Both take effect at once, however
 	// many deliveries there are.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/alot/alotwebhook"
 )
@@ -22,6 +23,8 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, next.ID)
 	case e != nil && next.Version != e.Version:
 		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, e.Version, next.Version)
+	case e != nil && !next.FailingSince.IsZero() && !next.FailingSince.Equal(e.FailingSince):
+		return fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, next.ID, e.FailingSince, next.FailingSince)
 	}
 	next.EventTypes = slices.Clone(next.EventTypes)
 	next.Version++
@@ -31,6 +34,8 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 		org := s.organization(next.OrganizationID)
 		i, _ := slices.BinarySearchFunc(org.endpoints, next.ID, byEndpointID)
 		org.endpoints = slices.Insert(org.endpoints, i, e)
+	} else if next.FailingSince = e.FailingSince; e.Disabled && !next.Disabled {
+		next.FailingSince = time.Time{}
 	}
 	e.Endpoint = &next
 	s.reschedule(e)

@@ -65,6 +65,9 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	if err != nil {
 		return err
 	}
+	if current.Version == e.Version {
+		return fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, e.ID, current.FailingSince, e.FailingSince)
+	}
 	return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, current.Version, e.Version)
 }
 
@@ -97,8 +100,8 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 	return stored, err
 }
 
-// updateEndpoint replaces an endpoint. stored is false if it is gone or has another
-// version.
+// updateEndpoint replaces an endpoint. stored is false if it is gone, has another version,
+// or has been failing since another time than the one given.
 func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
 	var version int64
 	err = s.run(ctx, step{
@@ -106,9 +109,11 @@ func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 			UPDATE {s}.endpoints
 			SET organization_id = $2::text, url = $3::text, description = $4::text, event_types = $5::text[],
 				secret = $6::text, next_secret = $7::text, next_secret_at = $8::timestamptz,
-				disabled = $9::boolean, disabled_reason = $10::text, failing_since = $11::timestamptz,
+				disabled = $9::boolean, disabled_reason = $10::text,
+				failing_since = CASE WHEN $9::boolean OR NOT disabled THEN failing_since END,
 				created_at = $12::timestamptz, updated_at = $13::timestamptz, version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND version = $14::bigint AND deleted_at IS NULL
+				AND ($11::timestamptz IS NULL OR failing_since = $11::timestamptz)
 			RETURNING version`,
 		args: endpointArgs(e),
 		rows: one(&stored, &version),

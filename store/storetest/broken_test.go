@@ -236,6 +236,38 @@ func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint)
 	return err
 }
 
+// writesFailingSince stores the FailingSince of an endpoint as it is given.
+type writesFailingSince struct {
+	alotwebhook.Store
+	given sync.Map
+}
+
+func (s *writesFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	err := s.Store.PutEndpoint(ctx, e)
+	if err == nil && e.Version > 0 {
+		s.given.Store(e.ID, e.FailingSince)
+	}
+	return err
+}
+
+func (s *writesFailingSince) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	e, err := s.Store.Endpoint(ctx, id)
+	if given, ok := s.given.Load(id); ok {
+		e.FailingSince = given.(time.Time)
+	}
+	return e, err
+}
+
+// ignoresFailingSince replaces an endpoint whatever FailingSince it is given.
+type ignoresFailingSince struct{ alotwebhook.Store }
+
+func (s ignoresFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	if e.Version > 0 {
+		e.FailingSince = time.Time{}
+	}
+	return s.Store.PutEndpoint(ctx, e)
+}
+
 // secretTrimmed trims white space around secrets.
 type secretTrimmed struct{ alotwebhook.Store }
 

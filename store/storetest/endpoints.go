@@ -14,6 +14,8 @@ var endpointRules = []rule{
 	{"KeepsAllFields", "All fields are stored as given; the stored version is e.Version + 1.", keepsAllFields},
 	{"Replaces", "PutEndpoint replaces the stored endpoint if its version is still e.Version.", putReplaces},
 	{"Conflict", "If the stored version is not e.Version, PutEndpoint returns ErrConflict and changes nothing.", putConflict},
+	{"KeepsFailingSince", "PutEndpoint leaves FailingSince as Finish left it, and clears it when it enables a disabled endpoint.", putKeepsFailingSince},
+	{"FailingSinceConflict", "If e.FailingSince is neither zero nor the stored one, PutEndpoint returns ErrConflict and changes nothing.", putFailingSinceConflict},
 	{"Gone", "If the endpoint was deleted, PutEndpoint returns ErrNotFound.", putGone},
 	{"ConcurrentWriters", "If several writers have read the same version, exactly one of them succeeds.", putConcurrently},
 	{"NotFound", "Endpoint and DeleteEndpoint return ErrNotFound for an id that is not stored.", endpointNotFound},
@@ -102,6 +104,60 @@ func putConflict(t *trial) {
 	stored, err := t.store.Endpoint(t.ctx(), e.ID)
 	require.NoError(t, err)
 	requireSameEndpoint(t, e, stored)
+}
+
+// failEndpoint stores an endpoint with one failed attempt, and returns it as it is then.
+func (t *trial) failEndpoint() alotwebhook.Endpoint {
+	t.Helper()
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	t.finish(retry(t.claimOne(), 0))
+	return t.stored(e.ID)
+}
+
+// stored returns an endpoint as it is stored.
+func (t *trial) stored(id string) alotwebhook.Endpoint {
+	t.Helper()
+	e, err := t.store.Endpoint(t.ctx(), id)
+	require.NoError(t, err)
+	return e
+}
+
+// An attempt may end between the reading of an endpoint and the saving of its new
+// description. To write an old FailingSince back would have a healthy endpoint disabled.
+func putKeepsFailingSince(t *trial) {
+	failing := t.failEndpoint()
+	require.False(t, failing.FailingSince.IsZero())
+	edited := failing
+	edited.Description, edited.FailingSince = "edited", time.Time{}
+	t.put(&edited)
+	require.True(t, failing.FailingSince.Equal(t.stored(failing.ID).FailingSince), "an edit does not clear it")
+	edited.FailingSince = failing.FailingSince
+	t.setDisabled(&edited, true)
+	require.True(t, failing.FailingSince.Equal(t.stored(failing.ID).FailingSince), "disabling does not clear it")
+	t.setDisabled(&edited, false)
+	require.True(t, t.stored(failing.ID).FailingSince.IsZero(), "enabling clears it")
+}
+
+// Whoever disables an endpoint because it has failed since a time must learn that it has
+// succeeded since.
+func putFailingSinceConflict(t *trial) {
+	judged := t.failEndpoint()
+	judged.Disabled, judged.DisabledReason = true, alotwebhook.DisabledFailing
+	t.finish(retry(t.claimOne(), 0))
+	other := judged
+	other.FailingSince = other.FailingSince.Add(-time.Microsecond)
+	require.ErrorIs(t, t.store.PutEndpoint(t.ctx(), other), alotwebhook.ErrConflict, "it has failed since another time")
+	t.finish(delivered(t.claimOne()))
+	require.ErrorIs(t, t.store.PutEndpoint(t.ctx(), judged), alotwebhook.ErrConflict, "it has succeeded since")
+	require.False(t, t.stored(judged.ID).Disabled)
+	require.Equal(t, judged.Version, t.stored(judged.ID).Version)
+	require.True(t, t.stored(judged.ID).FailingSince.IsZero())
+	t.emit("org_1", completed, 1)
+	t.finish(failed(t.claimOne()))
+	judged.FailingSince = t.stored(judged.ID).FailingSince
+	t.put(&judged)
+	require.True(t, t.stored(judged.ID).Disabled, "it has failed since the time that was given")
 }
 
 // Somebody who edits a deleted endpoint must not bring it back.

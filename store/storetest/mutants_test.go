@@ -91,6 +91,14 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return lastWriterWins{s} },
 		[]string{"Endpoints/Conflict", "Endpoints/ConcurrentWriters"},
 	},
+	"FailingSinceWrittenBack": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &writesFailingSince{Store: s} },
+		[]string{"Endpoints/KeepsFailingSince"},
+	},
+	"FailingSinceNotCompared": {
+		func(s alotwebhook.Store) alotwebhook.Store { return ignoresFailingSince{s} },
+		[]string{"Endpoints/FailingSinceConflict"},
+	},
 	"SecretTrimmed": {
 		func(s alotwebhook.Store) alotwebhook.Store { return secretTrimmed{s} },
 		[]string{"Endpoints/KeepsAllFields"},

@@ -18,22 +18,46 @@ const defaultPage = 100
 // PutEndpoint implements [alotwebhook.Endpoints].
 func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	return s.write(ctx, "store an endpoint", func(t *txn) error {
-		var ref, version int64
-		err := t.one(liveEndpoint, e.ID)(&ref, &version)
+		var ref int64
+		var stored alotwebhook.Endpoint
+		var failing sql.NullInt64
+		err := t.one(`SELECT ref, version, disabled, failing_since FROM alotwebhook_endpoints
+			WHERE id = ? AND deleted_at IS NULL`, e.ID)(&ref, &stored.Version, &stored.Disabled, &failing)
 		missing := errors.Is(err, sql.ErrNoRows)
 		switch {
 		case err != nil && !missing:
 			return err
 		case missing && e.Version != 0:
 			return notFound("endpoint", e.ID)
-		case !missing && version != e.Version:
-			return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, version, e.Version)
 		}
-		if ref, err = t.putEndpoint(ref, e); err != nil {
+		next := e
+		if !missing {
+			stored.FailingSince = optional(failing)
+			if next, err = replacement(stored, e); err != nil {
+				return err
+			}
+		}
+		if ref, err = t.putEndpoint(ref, next); err != nil {
 			return err
 		}
-		return t.subscribe(ref, e)
+		return t.subscribe(ref, next)
 	})
+}
+
+// replacement returns the endpoint as it is to be stored in the place of the stored one,
+// or an [alotwebhook.ErrConflict] if that was changed since next was read.
+func replacement(stored, next alotwebhook.Endpoint) (alotwebhook.Endpoint, error) {
+	switch {
+	case stored.Version != next.Version:
+		return next, fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, stored.Version, next.Version)
+	case !next.FailingSince.IsZero() && next.FailingSince.UnixMicro() != stored.FailingSince.UnixMicro():
+		return next, fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, next.ID, stored.FailingSince, next.FailingSince)
+	}
+	next.FailingSince = stored.FailingSince
+	if stored.Disabled && !next.Disabled {
+		next.FailingSince = time.Time{}
+	}
+	return next, nil
 }
 
 // liveEndpoint finds an endpoint that is not deleted, by its id.
