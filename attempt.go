@@ -49,7 +49,6 @@ func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
 	outcome.Attempt = result.attempt
 	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
 	r.report(c, &outcome)
-	r.disableIfDue(c, &result.attempt)
 	return outcome, slots.Effect{
 		Succeeded:  outcome.State == StateDelivered,
 		Overloaded: isOverload(&result.attempt),

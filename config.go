@@ -158,8 +158,8 @@ type Config struct {
 	DisableAfter time.Duration
 
 	// OnDisabled is called for each endpoint that the dispatcher disables, with
-	// DisabledReason set, so that the host can tell its customer. The goroutine that made
-	// the attempt calls it: a slow function holds up other attempts.
+	// DisabledReason set, so that the host can tell its customer. The goroutine that records
+	// attempts calls it: a slow function holds up the recording of others.
 	// Defaults to nil.
 	OnDisabled func(Endpoint)
 

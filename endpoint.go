@@ -294,10 +294,32 @@ func checkSecret(field string, s Secret) error {
 	return nil
 }
 
-// disableIfDue disables the endpoint of an attempt if the attempt gives a reason to.
+// disableIfDue disables the endpoint of a failed attempt if the attempt gives a reason to,
+// and tells the log and OnDisabled. Call it once the attempt is stored: then it judges by
+// the endpoint as stored, and so counts every success that was recorded before. The
+// endpoint as claimed only spares the reading.
 func (r *run) disableIfDue(c *Claimed, a *Attempt) {
-	if reason := r.reasonToDisable(c.Endpoint, a); reason != "" {
-		r.disable(c.Endpoint, reason)
+	reason := r.reasonToDisable(c.Endpoint, a)
+	if reason == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.writesCtx, finishTimeout)
+	defer cancel()
+	e, err := r.d.changeEndpoint(ctx, c.Endpoint.ID, func(e *Endpoint) error {
+		if e.Disabled || e.Version != c.Endpoint.Version || e.succeededSince(c.Endpoint) || r.reasonToDisable(e, a) == "" {
+			return errNotDue
+		}
+		e.setDisabled(true, reason)
+		return nil
+	})
+	switch {
+	case err == nil:
+		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
+		if r.cfg.OnDisabled != nil {
+			r.cfg.OnDisabled(e)
+		}
+	case !errors.Is(err, errNotDue) && !errors.Is(err, ErrNotFound):
+		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", c.Endpoint.ID, "reason", reason, "error", err)
 	}
 }
 
@@ -313,31 +335,16 @@ func (r *run) reasonToDisable(e *Endpoint, a *Attempt) DisabledReason {
 	return ""
 }
 
-// errAlreadyChanged ends a change that is not wanted any more.
-var errAlreadyChanged = errors.New("alotwebhook: endpoint was changed meanwhile")
-
-// disable disables an endpoint and tells the log and OnDisabled. It does nothing if
-// somebody changed the endpoint since it was claimed: they may have mended it.
-func (r *run) disable(claimed *Endpoint, reason DisabledReason) {
-	ctx, cancel := context.WithTimeout(r.attemptsCtx, finishTimeout)
-	defer cancel()
-	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
-		if e.Disabled || e.Version != claimed.Version {
-			return errAlreadyChanged
-		}
-		e.setDisabled(true, reason)
-		return nil
-	})
-	switch {
-	case err == nil:
-		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
-		if r.cfg.OnDisabled != nil {
-			r.cfg.OnDisabled(e)
-		}
-	case !errors.Is(err, errAlreadyChanged) && !errors.Is(err, ErrNotFound):
-		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", claimed.ID, "reason", reason, "error", err)
-	}
+// succeededSince reports whether a success is known to have been recorded since the
+// endpoint was claimed, and a failure before or none after.
+func (e *Endpoint) succeededSince(claimed *Endpoint) bool {
+	since := claimed.FailingSince
+	return e.FailingSince.IsZero() || !since.IsZero() && !since.Equal(e.FailingSince)
 }
+
+// errNotDue ends a change that is not wanted: an attempt is no reason to disable its
+// endpoint any more, or somebody has changed the endpoint and may have mended it.
+var errNotDue = errors.New("alotwebhook: the endpoint is not to be disabled")
 
 // ErrBlockedAddress says that an address may not be dialled. It does not name the
 // address: with that, customers could scan the host's network through it.

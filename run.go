@@ -50,10 +50,11 @@ type job struct {
 }
 
 // endpointOutcome is an outcome on its way to the store, with the endpoint under
-// which it is tallied.
+// which it is tallied, and the claim.
 type endpointOutcome struct {
 	Outcome
 	endpointID string
+	claimed    *Claimed
 }
 
 func newRun(d *Dispatcher) *run {
@@ -291,7 +292,7 @@ func (r *run) work() {
 		outcome, effect := r.attempt(&j.Claimed)
 		r.slots.Release(j.slot, effect)
 		pace.Wake(r.freed)
-		r.outcomes <- endpointOutcome{outcome, j.Endpoint.ID}
+		r.outcomes <- endpointOutcome{outcome, j.Endpoint.ID, &j.Claimed}
 		if r.isSurplus() {
 			return
 		}
@@ -334,6 +335,11 @@ func (r *run) finish() {
 		r.store(batch)
 		took = time.Since(began)
 		r.d.tallies.countAll(gathered)
+		for _, o := range gathered {
+			if o.Attempt.Reason != "" {
+				r.disableIfDue(o.claimed, &o.Attempt)
+			}
+		}
 	}
 }
 
