@@ -191,6 +191,9 @@ type Endpoints interface {
 	// clears it when it enables the endpoint. If e.FailingSince is not zero, the error is
 	// [ErrConflict] unless it equals the stored one, judged in the statement that writes.
 	//
+	// DisabledAt is the store's: it notes by its own clock when it disables the endpoint,
+	// or stores a new one that is disabled, and clears it when it enables it.
+	//
 	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
 	// pending again, with the due times that they have. Both take effect at once, however
 	// many deliveries there are.
@@ -259,9 +262,10 @@ type History interface {
 	Delivery(ctx context.Context, id string) (Delivery, error)
 
 	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows
-	// of each kind, and returns how many. It never touches an unfinished delivery or its
-	// event. It also deletes, uncounted, a recovery that has ended if its endpoint is gone
-	// and p.History has passed since its UpdatedAt.
+	// of each kind, and returns how many. It touches an unfinished delivery, or its event,
+	// only to fail what was parked for longer than p.Parked. It also deletes, uncounted, a
+	// recovery that has ended if its endpoint is gone and p.History has passed since its
+	// UpdatedAt.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
 	// Stats counts the unfinished deliveries.
@@ -288,6 +292,10 @@ type Filter struct {
 // PurgeRequest says how long things are kept. The time counts from when a delivery was
 // finished or, for an event without deliveries, from when it was stored. 0 means for ever.
 type PurgeRequest struct {
+	// Parked is how long a delivery may be parked, counted from when it fell due or, if
+	// that was later, from when its endpoint was disabled. Then it fails with
+	// [ReasonExpired], without an attempt.
+	Parked time.Duration
 	// Payloads is how long the payload of an event is kept once all its deliveries are
 	// finished.
 	Payloads time.Duration
@@ -304,7 +312,7 @@ type PurgeRequest struct {
 // PurgeResult counts what a purge erased or deleted. While any count reaches the Limit,
 // there may be more.
 type PurgeResult struct {
-	Payloads, Deliveries, Events, Tallies int
+	Expired, Payloads, Deliveries, Events, Tallies int
 }
 
 // Stats describes the queue at one moment.

@@ -37,6 +37,14 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 	} else if next.FailingSince = e.FailingSince; e.Disabled && !next.Disabled {
 		next.FailingSince = time.Time{}
 	}
+	switch disabledAlready := e.Endpoint != nil && e.Disabled; {
+	case !next.Disabled:
+		next.DisabledAt = time.Time{}
+	case disabledAlready:
+		next.DisabledAt = e.DisabledAt
+	default:
+		next.DisabledAt = s.instant(s.now())
+	}
 	e.Endpoint = &next
 	s.reschedule(e)
 	return nil
@@ -119,10 +127,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
 	e.deleted = true
 	for now := s.now(); e.unfinished > 0; {
-		d := e.anyUnfinished()
-		e.unqueue(d)
-		d.lastReason = alotwebhook.ReasonEndpointDeleted
-		s.end(d, alotwebhook.StateFailed, now)
+		s.fail(e.anyUnfinished(), alotwebhook.ReasonEndpointDeleted, now)
 	}
 	s.reschedule(e)
 	return nil

@@ -53,6 +53,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -98,6 +99,12 @@ type Store struct {
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
+	// expiring holds the keys of endpoints that have parked deliveries to expire, as far as
+	// a purge has found and not dealt with them.
+	expiring struct {
+		sync.Mutex
+		keys []int64
+	}
 
 	notifies      bool
 	notifications notifications

@@ -320,6 +320,68 @@ func (s purgeTakesUnfinished) Purge(ctx context.Context, p alotwebhook.PurgeRequ
 	return s.Store.Purge(ctx, p)
 }
 
+// parkedKept never expires what is parked.
+type parkedKept struct{ alotwebhook.Store }
+
+func (s parkedKept) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	p.Parked = 0
+	return s.Store.Purge(ctx, p)
+}
+
+// expiredForEver shows a delivery that has expired as such, also once it is redelivered.
+type expiredForEver struct {
+	alotwebhook.Store
+	expired sync.Map
+}
+
+func (s *expiredForEver) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+	d, err := s.Store.Delivery(ctx, id)
+	if d.LastReason == alotwebhook.ReasonExpired {
+		s.expired.Store(id, true)
+	}
+	if _, ok := s.expired.Load(id); ok {
+		d.LastReason = alotwebhook.ReasonExpired
+	}
+	return d, err
+}
+
+// expiresAtOnce expires what is parked, however short a time.
+type expiresAtOnce struct{ alotwebhook.Store }
+
+func (s expiresAtOnce) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	p.Parked = min(p.Parked, 1)
+	return s.Store.Purge(ctx, p)
+}
+
+// expiresWithoutLimit expires all that is parked for too long in one call.
+type expiresWithoutLimit struct{ alotwebhook.Store }
+
+func (s expiresWithoutLimit) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	if p.Parked > 0 {
+		p.Limit = 0
+	}
+	return s.Store.Purge(ctx, p)
+}
+
+// disabledAtGiven keeps the DisabledAt that it is given.
+type disabledAtGiven struct {
+	alotwebhook.Store
+	given sync.Map
+}
+
+func (s *disabledAtGiven) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	s.given.Store(e.ID, e.DisabledAt)
+	return s.Store.PutEndpoint(ctx, e)
+}
+
+func (s *disabledAtGiven) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	e, err := s.Store.Endpoint(ctx, id)
+	if given, ok := s.given.Load(id); ok {
+		e.DisabledAt = given.(time.Time)
+	}
+	return e, err
+}
+
 // redeliverCountsAll also counts the deliveries that it did not make due.
 type redeliverCountsAll struct{ alotwebhook.Store }
 

@@ -16,6 +16,7 @@ var endpointRules = []rule{
 	{"Conflict", "If the stored version is not e.Version, PutEndpoint returns ErrConflict and changes nothing.", putConflict},
 	{"KeepsFailingSince", "PutEndpoint leaves FailingSince as Finish left it, and clears it when it enables a disabled endpoint.", putKeepsFailingSince},
 	{"FailingSinceConflict", "If e.FailingSince is neither zero nor the stored one, PutEndpoint returns ErrConflict and changes nothing.", putFailingSinceConflict},
+	{"DisabledAt", "DisabledAt is when the endpoint was disabled, by the store's clock. A change of something else leaves it; enabling clears it.", putDisabledAt},
 	{"Gone", "If the endpoint was deleted, PutEndpoint returns ErrNotFound.", putGone},
 	{"ConcurrentWriters", "If several writers have read the same version, exactly one of them succeeds.", putConcurrently},
 	{"NotFound", "Endpoint and DeleteEndpoint return ErrNotFound for an id that is not stored.", endpointNotFound},
@@ -34,6 +35,8 @@ func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
 	t.Helper()
 	require.Equal(t, string(want.Secret), string(got.Secret), "the secret is kept as it is")
 	require.Equal(t, string(want.NextSecret), string(got.NextSecret), "the next secret is kept as it is")
+	require.Equal(t, want.Disabled, !got.DisabledAt.IsZero(), "DisabledAt is the store's, and zero while the endpoint is enabled")
+	want.DisabledAt = got.DisabledAt
 	for _, at := range []struct {
 		field     string
 		want, got *time.Time
@@ -104,6 +107,27 @@ func putConflict(t *trial) {
 	stored, err := t.store.Endpoint(t.ctx(), e.ID)
 	require.NoError(t, err)
 	requireSameEndpoint(t, e, stored)
+}
+
+// Parked deliveries expire by that time. Somebody who edits the endpoint's description
+// must not lengthen it, and a wrong clock of a dispatcher must not shorten it.
+func putDisabledAt(t *trial) {
+	before := time.Now()
+	e := newEndpoint(t, "org_1", completed)
+	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledByUser
+	e.DisabledAt = before.Add(-1000 * long)
+	t.put(&e)
+	at := t.stored(e.ID).DisabledAt
+	require.WithinDuration(t, before, at, slack, "a new endpoint may be disabled")
+	e.Description = "edited"
+	t.put(&e)
+	require.True(t, at.Equal(t.stored(e.ID).DisabledAt), "an edit leaves it")
+	t.setDisabled(&e, false)
+	require.True(t, t.stored(e.ID).DisabledAt.IsZero(), "enabling clears it")
+	t.setDisabled(&e, true)
+	again := t.stored(e.ID).DisabledAt
+	require.WithinDuration(t, before, again, slack)
+	require.False(t, again.Before(at), "it is disabled anew")
 }
 
 // failEndpoint stores an endpoint with one failed attempt, and returns it as it is then.

@@ -157,6 +157,26 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return purgeTakesUnfinished{s} },
 		[]string{"Purge/Unfinished"},
 	},
+	"ParkedKept": {
+		func(s alotwebhook.Store) alotwebhook.Store { return parkedKept{s} },
+		[]string{"Purge/ExpiresLimit"},
+	},
+	"ExpiredForEver": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &expiredForEver{Store: s} },
+		[]string{"Purge/Expires"},
+	},
+	"ExpiresAtOnce": {
+		func(s alotwebhook.Store) alotwebhook.Store { return expiresAtOnce{s} },
+		[]string{"Purge/ExpiresOnlyParked", "Purge/ExpiresFromDisabling", "Purge/ExpiresFromDue"},
+	},
+	"ExpiresWithoutLimit": {
+		func(s alotwebhook.Store) alotwebhook.Store { return expiresWithoutLimit{s} },
+		[]string{"Purge/ExpiresLimit"},
+	},
+	"DisabledAtGiven": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &disabledAtGiven{Store: s} },
+		[]string{"Endpoints/DisabledAt"},
+	},
 	"RedeliverCountsAll": {
 		func(s alotwebhook.Store) alotwebhook.Store { return redeliverCountsAll{s} },
 		[]string{"Redeliver/Leased", "Redeliver/EndpointGone", "Redeliver/PayloadGone"},
