@@ -75,7 +75,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 // UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID
 // and returns it without its secrets. e.Version must be the version that was read; all
 // other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
-// clears FailingSince.
+// clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
 // [ErrNotFound] if there is none. A [FieldError] names the field that is not valid. A
@@ -342,9 +342,9 @@ func (e *Endpoint) succeededSince(claimed *Endpoint) bool {
 	return e.FailingSince.IsZero() || !since.IsZero() && !since.Equal(e.FailingSince)
 }
 
-// errNotDue ends a change that is not wanted: an attempt is no reason to disable its
-// endpoint any more, or somebody has changed the endpoint and may have mended it.
-var errNotDue = errors.New("alotwebhook: the endpoint is not to be disabled")
+// errNotDue ends a change that is not wanted any more: somebody has changed the endpoint
+// meanwhile, or an attempt of it has succeeded.
+var errNotDue = errors.New("alotwebhook: the endpoint is not to be changed")
 
 // ErrBlockedAddress says that an address may not be dialled. It does not name the
 // address: with that, customers could scan the host's network through it.

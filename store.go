@@ -211,6 +211,13 @@ type Endpoints interface {
 	// history stays readable.
 	DeleteEndpoint(ctx context.Context, id string) error
 
+	// Discard fails up to limit parked deliveries of the endpoint, of events before the time
+	// given (in whole milliseconds, as in the event's id), with [ReasonDiscarded] and without
+	// an attempt. It returns how many it failed, fewer than limit once none is left. It leaves
+	// alone a delivery that is leased, and every one while the endpoint is enabled. The error
+	// is [ErrNotFound] if there is no such endpoint.
+	Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error)
+
 	// PutRecovery stores the first recovery of an endpoint (Version 0), or replaces the
 	// stored one if its version is still r.Version; otherwise the error is [ErrConflict].
 	// The stored version is r.Version + 1. All other fields are stored as given. Deleting

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // PutEndpoint implements [alotwebhook.Endpoints].
@@ -131,6 +132,44 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	}
 	s.reschedule(e)
 	return nil
+}
+
+// Discard implements [alotwebhook.Endpoints].
+func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (n int, err error) {
+	if err := s.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	e := s.endpoints[endpointID]
+	if e == nil {
+		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+	}
+	if !e.Disabled {
+		return 0, nil
+	}
+	now := s.now()
+	e.moveDue(now)
+	for _, d := range e.parkedBefore(typeid.First("dlv", before), limit) {
+		s.fail(d, alotwebhook.ReasonDiscarded, now)
+		n++
+	}
+	return n, nil
+}
+
+// parkedBefore returns up to limit unfinished deliveries of e with an id below before. It
+// leaves out those with a lease that has not run out.
+func (e *storedEndpoint) parkedBefore(before string, limit int) (found []*storedDelivery) {
+	for elem := e.dueNow.Front(); elem != nil && len(found) < limit; elem = elem.Next() {
+		if d := elem.Value.(*storedDelivery); d.id < before {
+			found = append(found, d)
+		}
+	}
+	for _, d := range e.waiting {
+		if len(found) < limit && d.token == 0 && d.id < before {
+			found = append(found, d)
+		}
+	}
+	return found
 }
 
 // anyUnfinished returns one of the unfinished deliveries of e, which must have some.

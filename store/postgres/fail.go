@@ -74,6 +74,24 @@ func (s *Store) failDeleted(ctx context.Context, key int64) (n int, err error) {
 	return s.fail(ctx, failDeletedSQL, key, failAtOnce, alotwebhook.ReasonEndpointDeleted, everyTime, everyID)
 }
 
+// Discard implements [alotwebhook.Endpoints].
+func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (n int, err error) {
+	var found bool
+	var key int64
+	err = s.read(ctx, step{
+		sql:  `SELECT key FROM {s}.endpoints WHERE id = $1::text AND deleted_at IS NULL`,
+		args: []any{endpointID},
+		rows: one(&found, &key),
+	})
+	switch {
+	case err == nil && !found:
+		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+	case err == nil:
+		n, err = s.fail(ctx, failParkedSQL, key, limit, alotwebhook.ReasonDiscarded, everyTime, firstOf(before))
+	}
+	return n, s.explain("discard what is parked", err)
+}
+
 // expire fails deliveries that fell due at until or before, and whose endpoints were
 // disabled by then, up to limit.
 func (s *Store) expire(ctx context.Context, until time.Time, limit int) (n int, err error) {

@@ -363,6 +363,36 @@ func (s expiresWithoutLimit) Purge(ctx context.Context, p alotwebhook.PurgeReque
 	return s.Store.Purge(ctx, p)
 }
 
+// discardsAll discards the deliveries of all events.
+type discardsAll struct{ alotwebhook.Store }
+
+func (s discardsAll) Discard(ctx context.Context, endpointID string, _ time.Time, limit int) (int, error) {
+	return s.Store.Discard(ctx, endpointID, time.Now().Add(time.Hour), limit)
+}
+
+// discardsEnabled also discards what an enabled endpoint is to get.
+type discardsEnabled struct{ alotwebhook.Store }
+
+func (s discardsEnabled) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
+	e, err := s.Store.Endpoint(ctx, endpointID)
+	if err != nil {
+		return 0, err
+	}
+	e.Disabled = true
+	if err := s.PutEndpoint(ctx, e); err != nil {
+		return 0, err
+	}
+	return s.Store.Discard(ctx, endpointID, before, limit)
+}
+
+// discardsLeased also discards what is leased: it ends each lease first.
+type discardsLeased struct{ alotwebhook.Store }
+
+func (s discardsLeased) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	c.Lease = time.Nanosecond
+	return s.Store.Claim(ctx, c)
+}
+
 // disabledAtGiven keeps the DisabledAt that it is given.
 type disabledAtGiven struct {
 	alotwebhook.Store

@@ -24,6 +24,9 @@ var endpointRules = []rule{
 	{"PageDefault", "A page has 100 endpoints if Limit is 0.", endpointPageDefault},
 	{"DisableParks", "Disabling parks the endpoint's pending deliveries; it takes effect at once.", disableParks},
 	{"EnableFrees", "Enabling makes the parked deliveries pending again, with the due times that they had.", enableFrees},
+	{"Discard", "Discard fails parked deliveries of events before a time with ReasonDiscarded, which is not an attempt, and leaves all others.", discard},
+	{"DiscardLeased", "Discard leaves a delivery that is leased, and takes one whose lease has run out.", discardLeased},
+	{"DiscardEnabled", "Discard fails nothing while the endpoint is enabled, and returns ErrNotFound if it is gone.", discardEnabled},
 	{"ClaimSeesChanges", "A claim carries the endpoint as it is stored now.", claimSeesChanges},
 	{"DeleteFails", "DeleteEndpoint fails the unfinished deliveries with ReasonEndpointDeleted, which is not an attempt; their history stays readable.", deleteFails},
 	{"DeleteLeased", "The outcome of an attempt is lost if its endpoint was deleted while it was under way.", deleteLeased},
@@ -145,6 +148,86 @@ func (t *trial) stored(id string) alotwebhook.Endpoint {
 	e, err := t.store.Endpoint(t.ctx(), id)
 	require.NoError(t, err)
 	return e
+}
+
+// discard discards deliveries of an endpoint, and returns how many.
+func (t *trial) discard(e alotwebhook.Endpoint, before time.Time, limit int) int {
+	t.Helper()
+	n, err := t.store.Discard(t.ctx(), e.ID, before, limit)
+	require.NoError(t, err)
+	return n
+}
+
+// Somebody who enables an endpoint after a week may not want the week's events, which a
+// receiver would take for news. But those of the last hour may be wanted, and the old ones
+// after all.
+func discard(t *trial) {
+	e, other := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
+	old := t.emit("org_1", completed, 5)
+	busy := alotwebhook.ClaimRequest{Limit: 2, Busy: map[string]int{other.ID: 1000}}
+	c := t.claimAs(busy).Deliveries
+	t.finish(retry(c[0], long), failed(c[1]))
+	t.setDisabled(&e, true)
+	t.setDisabled(&other, true)
+	time.Sleep(2 * time.Millisecond) // the next ids have a later millisecond
+	since := time.Now()
+	recent := t.emit("org_1", completed, 2)
+	ids := idsOf(old, e)
+
+	require.Equal(t, 3, t.discard(e, since, 3), "no more than limit")
+	require.Equal(t, 1, t.discard(e, since, 3), "one was failed already")
+	require.Zero(t, t.discard(e, since, 3))
+	for i, id := range ids {
+		if i == 1 {
+			continue
+		}
+		d := t.delivery(id)
+		require.Equal(t, alotwebhook.StateFailed, d.State)
+		require.Equal(t, alotwebhook.ReasonDiscarded, d.LastReason)
+		require.False(t, d.FinishedAt.IsZero())
+		require.Equal(t, []int{1, 1, 0, 0, 0}[i], d.AttemptCount)
+	}
+	require.Equal(t, alotwebhook.ReasonStatus, t.delivery(ids[1]).LastReason, "it had failed before")
+	require.Equal(t, alotwebhook.Stats{Parked: 2 + 7}, t.stats(), "the other endpoint loses nothing")
+
+	require.Equal(t, 1, t.redeliver(ids[4]))
+	t.setDisabled(&e, false)
+	require.ElementsMatch(t, append(idsOf(recent, e), ids[4]), claimedIDs(t.claim(10)))
+}
+
+// The request is under way and will have an outcome, which the history must show. A
+// process that was killed leaves a lease, and nobody works on its delivery any more.
+func discardLeased(t *trial) {
+	e := t.endpoint("org_1", completed)
+	ids := idsOf(t.emit("org_1", completed, 1), e)
+	c := t.claimOne()
+	t.emit("org_1", completed, 1)
+	t.claimOneFor(brief)
+	t.setDisabled(&e, true)
+	soonest := time.Now().Add(long)
+	t.await("the lease runs out", func() bool { return t.discard(e, soonest, 10) == 1 })
+	t.requireState(ids[0], alotwebhook.StateParked)
+	t.finish(delivered(c))
+	t.requireState(ids[0], alotwebhook.StateDelivered)
+}
+
+// Two people may decide at the same moment. What one of them sends, the other must not
+// discard.
+func discardEnabled(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	require.Zero(t, t.discard(e, time.Now().Add(long), 10))
+	require.Equal(t, alotwebhook.Stats{Pending: 1}, t.statsWithoutAge())
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	_, err := t.store.Discard(t.ctx(), e.ID, time.Now().Add(long), 10)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+}
+
+func (t *trial) statsWithoutAge() alotwebhook.Stats {
+	t.Helper()
+	st := t.stats()
+	st.OldestDue = 0
+	return st
 }
 
 // An attempt may end between the reading of an endpoint and the saving of its new

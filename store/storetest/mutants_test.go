@@ -173,6 +173,18 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return expiresWithoutLimit{s} },
 		[]string{"Purge/ExpiresLimit"},
 	},
+	"DiscardsAll": {
+		func(s alotwebhook.Store) alotwebhook.Store { return discardsAll{s} },
+		[]string{"Endpoints/Discard"},
+	},
+	"DiscardsWaiting": {
+		func(s alotwebhook.Store) alotwebhook.Store { return discardsEnabled{s} },
+		[]string{"Endpoints/DiscardEnabled"},
+	},
+	"DiscardsLeased": {
+		func(s alotwebhook.Store) alotwebhook.Store { return discardsLeased{s} },
+		[]string{"Endpoints/DiscardLeased"},
+	},
 	"DisabledAtGiven": {
 		func(s alotwebhook.Store) alotwebhook.Store { return &disabledAtGiven{Store: s} },
 		[]string{"Endpoints/DisabledAt"},

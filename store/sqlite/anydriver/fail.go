@@ -19,10 +19,12 @@ var everyKey = key{0: 0xff, 6: 0xff}
 // fail moves unfinished deliveries of an endpoint from the queue into the history, as
 // failed for that reason and without an attempt: those that fell due first, up to limit.
 // It leaves those that fall due after until (µs since 1970), and those of the key before or
-// a greater one. It returns how many it moved.
-func (t *txn) fail(ref int64, limit int, reason alotwebhook.FailureReason, until int64, before key) (int64, error) {
-	const some = `(SELECT id FROM alotwebhook_queue WHERE endpoint = ? AND next_at <= ? AND id < ? ORDER BY next_at, id LIMIT ?)`
-	which := []any{ref, until, before[:], limit}
+// a greater one. spare says to leave those, too, that have a lease which has not run out:
+// their attempt may be under way. It returns how many it moved.
+func (t *txn) fail(ref int64, limit int, reason alotwebhook.FailureReason, until int64, before key, spare bool) (int64, error) {
+	const some = `(SELECT id FROM alotwebhook_queue WHERE endpoint = ? AND next_at <= ? AND id < ?
+		AND NOT (? AND lease <> 0 AND next_at > ?) ORDER BY next_at, id LIMIT ?)`
+	which := []any{ref, until, before[:], spare, t.now, limit}
 	err := t.exec(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
 		SELECT id, endpoint, ?, type, event, attempts, created_at, ?, status, ?, history
 		FROM alotwebhook_queue WHERE id IN `+some, append([]any{failed, t.now, string(reason)}, which...)...)
@@ -36,7 +38,7 @@ func (t *txn) fail(ref int64, limit int, reason alotwebhook.FailureReason, until
 func (s *Store) failBacklog(ctx context.Context, ref int64) error {
 	for moved := int64(chunk); moved == chunk; {
 		err := s.write(ctx, "fail the deleted endpoint's deliveries", func(t *txn) (err error) {
-			moved, err = t.fail(ref, chunk, alotwebhook.ReasonEndpointDeleted, math.MaxInt64, everyKey)
+			moved, err = t.fail(ref, chunk, alotwebhook.ReasonEndpointDeleted, math.MaxInt64, everyKey, false)
 			return err
 		})
 		if err != nil {
@@ -65,6 +67,28 @@ func (s *Store) failOrphans(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// Discard implements [alotwebhook.Endpoints].
+func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (n int, err error) {
+	err = s.write(ctx, "discard what is parked", func(t *txn) error {
+		var ref int64
+		var active bool
+		err := t.one("SELECT ref, active FROM alotwebhook_endpoints WHERE id = ? AND deleted_at IS NULL", endpointID)(&ref, &active)
+		if errors.Is(err, sql.ErrNoRows) {
+			return notFound("endpoint", endpointID)
+		}
+		if n = 0; err != nil || active {
+			return err
+		}
+		moved, err := t.fail(ref, limit, alotwebhook.ReasonDiscarded, math.MaxInt64, firstKey(before), true)
+		n = int(moved)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // expirable returns the refs of up to limit endpoints that were disabled age ago or before
@@ -103,7 +127,7 @@ func (t *txn) expire(refs []int64, until int64, limit int) (n int, err error) {
 		}
 		if disabled && err == nil {
 			var moved int64
-			moved, err = t.fail(ref, limit-n, alotwebhook.ReasonExpired, until, everyKey)
+			moved, err = t.fail(ref, limit-n, alotwebhook.ReasonExpired, until, everyKey, true)
 			n += int(moved)
 		}
 	}
