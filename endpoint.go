@@ -69,6 +69,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 		return Endpoint{}, explain(err, "endpoint not stored")
 	}
 	created.Version, created.Secret = 1, e.Secret
+	d.readDisabledAt(ctx, &created)
 	return created, nil
 }
 
@@ -102,7 +103,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 	e.Disabled, e.DisabledReason = disabled, reason
 	if !disabled {
-		e.DisabledReason, e.FailingSince = "", time.Time{}
+		e.DisabledReason, e.DisabledAt, e.FailingSince = "", time.Time{}, time.Time{}
 	}
 }
 
@@ -230,8 +231,18 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(
 			return Endpoint{}, explain(err, "endpoint not stored")
 		}
 		e.Version++
+		d.readDisabledAt(ctx, &e)
 		d.emitted() // if this enabled the endpoint, its parked deliveries are due
 		return e.withoutSecrets(), nil
+	}
+}
+
+// readDisabledAt fills in when an endpoint was disabled that has just been stored.
+func (d *Dispatcher) readDisabledAt(ctx context.Context, e *Endpoint) {
+	if e.Disabled && e.DisabledAt.IsZero() {
+		if stored, err := d.store.Endpoint(ctx, e.ID); err == nil {
+			e.DisabledAt = stored.DisabledAt
+		}
 	}
 }
 
