@@ -134,10 +134,12 @@ type Endpoint struct {
 	NextSecret   Secret
 	NextSecretAt time.Time
 	// Disabled stops all requests to the endpoint. Its deliveries are parked, and sent
-	// once it is enabled again.
+	// once it is enabled again: see [Dispatcher.EnableEndpoint].
 	Disabled bool
 	// DisabledReason says who or what disabled the endpoint; empty while it is enabled.
 	DisabledReason DisabledReason
+	// DisabledAt is when it was disabled, by the store's clock; zero while it is enabled.
+	DisabledAt time.Time
 	// FailingSince is when the first failed attempt since the last successful one was
 	// started; zero if the last one succeeded. [Queue.Finish] keeps it.
 	FailingSince time.Time
@@ -170,7 +172,8 @@ const (
 	// StateFailed says that the delivery has no attempt left. It can be redelivered while
 	// its endpoint and its payload exist.
 	StateFailed DeliveryState = "failed"
-	// StateParked says that the delivery waits until its disabled endpoint is enabled.
+	// StateParked says that the delivery waits until its disabled endpoint is enabled, for
+	// [Config.ParkedRetention] at most.
 	StateParked DeliveryState = "parked"
 )
 
@@ -192,7 +195,7 @@ type Delivery struct {
 	// AttemptCount is the number of attempts, those included that are not kept any more.
 	AttemptCount int
 	// LastStatusCode and LastReason are those of the newest attempt; zero before the first.
-	// LastReason is [ReasonEndpointDeleted] if the endpoint was deleted first.
+	// LastReason is that of the delivery's end if no attempt ended it, as [ReasonExpired].
 	LastStatusCode int
 	LastReason     FailureReason
 	// Attempts are filled in by [Dispatcher.Delivery] only, oldest first. In lists they
@@ -239,6 +242,8 @@ const (
 	ReasonNetwork           FailureReason = "network"            // any other failure to connect, send or read
 	ReasonPoison            FailureReason = "poison"             // claimed five times without an outcome; no request was made
 	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no attempt was made
+	ReasonExpired           FailureReason = "expired"            // parked for longer than Config.ParkedRetention; no attempt was made
+	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no attempt was made
 	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
 

@@ -187,6 +187,13 @@ type Config struct {
 	// Defaults to 30 days.
 	PayloadRetention time.Duration
 
+	// ParkedRetention is how long a delivery stays parked, counted from when it fell due
+	// or, if that was later, from when its endpoint was disabled. Then it fails with
+	// [ReasonExpired]. Without that, no retention would ever begin for the payloads of an
+	// endpoint that nobody enables again. Negative: for ever.
+	// Defaults to PayloadRetention.
+	ParkedRetention time.Duration
+
 	// HistoryRetention is how long finished deliveries and their attempts are kept. It
 	// must not be less than PayloadRetention. Negative: for ever.
 	// Defaults to 90 days.
@@ -245,6 +252,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
+	cfg.ParkedRetention = cmp.Or(cfg.ParkedRetention, cfg.PayloadRetention)
 	cfg.HistoryRetention = cmp.Or(cfg.HistoryRetention, 90*day)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	return &cfg, cfg.check()

@@ -71,6 +71,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 		return Endpoint{}, err
 	}
 	created.Version, created.Secret = 1, e.Secret
+	d.readDisabledAt(ctx, &created)
 	return created, nil
 }
 
@@ -96,7 +97,7 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 // UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID
 // and returns it without its secrets. e.Version must be the version that was read; all
 // other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
-// clears FailingSince.
+// clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
 // [ErrNotFound] if there is none. A [FieldError] names the field that is not valid, and a
@@ -123,7 +124,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 	e.Disabled, e.DisabledReason = disabled, reason
 	if !disabled {
-		e.DisabledReason, e.FailingSince = "", time.Time{}
+		e.DisabledReason, e.DisabledAt, e.FailingSince = "", time.Time{}, time.Time{}
 	}
 }
 
@@ -276,8 +277,18 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(
 			return Endpoint{}, explain(err, "endpoint not stored")
 		}
 		e.Version++
+		d.readDisabledAt(ctx, &e)
 		d.emitted() // if this enabled the endpoint, its parked deliveries are due
 		return e.withoutSecrets(), nil
+	}
+}
+
+// readDisabledAt fills in when an endpoint was disabled that has just been stored.
+func (d *Dispatcher) readDisabledAt(ctx context.Context, e *Endpoint) {
+	if e.Disabled && e.DisabledAt.IsZero() {
+		if stored, err := d.store.Endpoint(ctx, e.ID); err == nil {
+			e.DisabledAt = stored.DisabledAt
+		}
 	}
 }
 
@@ -332,10 +343,32 @@ func checkSecret(field string, s Secret) error {
 	return nil
 }
 
-// disableIfDue disables the endpoint of an attempt if the attempt gives a reason to.
+// disableIfDue disables the endpoint of a failed attempt if the attempt gives a reason to,
+// and tells the log and OnDisabled. Call it once the attempt is stored: then it judges by
+// the endpoint as stored, and so counts every success that was recorded before. The
+// endpoint as claimed only spares the reading.
 func (r *run) disableIfDue(claimed *Endpoint, a *Attempt) {
-	if reason := r.reasonToDisable(claimed, a); reason != "" {
-		r.disable(claimed, reason)
+	reason := r.reasonToDisable(claimed, a)
+	if reason == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
+	defer cancel()
+	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
+		if e.Disabled || e.Version != claimed.Version || e.succeededSince(claimed) || r.reasonToDisable(e, a) == "" {
+			return errNotDue
+		}
+		e.setDisabled(true, reason)
+		return nil
+	})
+	switch {
+	case err == nil:
+		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
+		if r.cfg.OnDisabled != nil {
+			r.cfg.OnDisabled(e)
+		}
+	case !errors.Is(err, errNotDue) && !errors.Is(err, ErrNotFound):
+		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", claimed.ID, "reason", reason, "error", err)
 	}
 }
 
@@ -351,31 +384,16 @@ func (r *run) reasonToDisable(e *Endpoint, a *Attempt) DisabledReason {
 	return ""
 }
 
-// errAlreadyChanged ends a change that is not wanted any more.
-var errAlreadyChanged = errors.New("alotwebhook: endpoint was changed meanwhile")
-
-// disable disables an endpoint and tells the log and OnDisabled. It does nothing if
-// somebody changed the endpoint since it was claimed: they may have mended it.
-func (r *run) disable(claimed *Endpoint, reason DisabledReason) {
-	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
-	defer cancel()
-	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
-		if e.Disabled || e.Version != claimed.Version {
-			return errAlreadyChanged
-		}
-		e.setDisabled(true, reason)
-		return nil
-	})
-	switch {
-	case err == nil:
-		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
-		if r.cfg.OnDisabled != nil {
-			r.cfg.OnDisabled(e)
-		}
-	case !errors.Is(err, errAlreadyChanged) && !errors.Is(err, ErrNotFound):
-		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", claimed.ID, "reason", reason, "error", err)
-	}
+// succeededSince reports whether a success is known to have been recorded since the
+// endpoint was claimed, and a failure before or none after.
+func (e *Endpoint) succeededSince(claimed *Endpoint) bool {
+	since := claimed.FailingSince
+	return e.FailingSince.IsZero() || !since.IsZero() && !since.Equal(e.FailingSince)
 }
+
+// errNotDue ends a change that is not wanted any more: somebody has changed the endpoint
+// meanwhile, or an attempt of it has succeeded.
+var errNotDue = errors.New("alotwebhook: the endpoint is not to be changed")
 
 // ErrBlockedAddress says that an address may not be dialled. It does not name the
 // address: with that, customers could scan the host's network through it.

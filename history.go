@@ -95,37 +95,36 @@ func (d *Dispatcher) Stats(ctx context.Context) (Stats, error) {
 // purgeInterval is how often each process purges, on average.
 const purgeInterval = time.Hour
 
-// purge calls Purge about every hour until ctx is done. It returns at once if there is
-// nothing to purge, ever.
+// purge calls Purge about every hour until ctx is done.
 func (d *Dispatcher) purge(ctx context.Context) {
-	if d.cfg.PayloadRetention < 0 && d.cfg.HistoryRetention < 0 && d.tallies.store == nil {
-		return
-	}
 	for pace.Pause(ctx, purgeInterval/2+rand.N(purgeInterval)) {
 		if result, err := d.Purge(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("alotwebhook: history not purged; trying again within the hour", "error", err)
 		} else if result != (PurgeResult{}) {
-			d.log.Info("alotwebhook: history purged", "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events, "tallies", result.Tallies)
+			d.log.Info("alotwebhook: history purged", "expired", result.Expired, "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events, "tallies", result.Tallies)
 		}
 	}
 }
 
-// Purge erases payloads after [Config.PayloadRetention], deletes history after
-// [Config.HistoryRetention] and tallies after eight days. It returns how much that was,
-// up to the error if there is one. Run does it about every hour.
+// Purge fails parked deliveries after [Config.ParkedRetention], erases payloads after
+// [Config.PayloadRetention], and deletes history after [Config.HistoryRetention] and
+// tallies after eight days. It returns how much that was, up to the error if there is
+// one. Run does it about every hour.
 func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 	const rows = 1000 // of each kind in one call, so that no call takes long
 	request := PurgeRequest{
-		Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention), Tallies: tallyRetention, Limit: rows,
+		Parked: max(0, d.cfg.ParkedRetention), Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention),
+		Tallies: tallyRetention, Limit: rows,
 	}
 	var sum PurgeResult
 	for {
 		part, err := d.store.Purge(ctx, request)
+		sum.Expired += part.Expired
 		sum.Payloads += part.Payloads
 		sum.Deliveries += part.Deliveries
 		sum.Events += part.Events
 		sum.Tallies += part.Tallies
-		more := max(part.Payloads, part.Deliveries, part.Events, part.Tallies) >= rows
+		more := max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies) >= rows
 		if err != nil && !more { // a store may purge one kind although another one fails
 			return sum, explain(err, "history not purged")
 		}

@@ -23,11 +23,18 @@ const (
 	RecoveryRunning RecoveryState = "running" // under way, or waiting for a process that runs
 	RecoveryDone    RecoveryState = "done"    // every failed delivery was sent again or skipped
 	RecoveryStopped RecoveryState = "stopped" // ended by [Dispatcher.StopRecovery], or because the endpoint was deleted
+
+	// In the place of running and done, when parked deliveries are discarded:
+	RecoveryDiscarding RecoveryState = "discarding" // under way; the endpoint is enabled at its end
+	RecoveryDiscarded  RecoveryState = "discarded"  // all were discarded
 )
 
+// Active reports whether the work is under way.
+func (s RecoveryState) Active() bool { return s == RecoveryRunning || s == RecoveryDiscarding }
+
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
-// [Dispatcher.Recover]. An endpoint has one recovery at a time; a new one takes the
-// place of the last.
+// [Dispatcher.Recover]. Or it discards parked ones: see [Dispatcher.EnableEndpoint]. An
+// endpoint has one recovery at a time; a new one takes the place of the last.
 type Recovery struct {
 	// EndpointID and OrganizationID are those of the endpoint.
 	EndpointID, OrganizationID string
@@ -39,7 +46,8 @@ type Recovery struct {
 	// there is nothing to recover. It is for [Recovery.Progress] alone.
 	Oldest time.Time
 	// Recovered counts the deliveries that were sent again. Skipped counts those that
-	// could not be: their payload was erased, or they were no longer failed.
+	// could not be: their payload was erased, or they were no longer failed. While parked
+	// ones are discarded, Skipped counts these.
 	Recovered, Skipped int64
 	// Cursor is the id of the delivery below which the recovery goes on; "" before its
 	// first page.
@@ -57,7 +65,7 @@ type Recovery struct {
 // passed. It is a good measure of the work where failures are spread evenly over that
 // time. It needs no count of them.
 func (r Recovery) Progress() float64 {
-	if r.State == RecoveryDone {
+	if r.State == RecoveryDone || r.State == RecoveryDiscarded {
 		return 1
 	}
 	at, ok := typeid.Time(deliveryPrefix, r.Cursor)
@@ -106,18 +114,125 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 	if err := once(d.changes, endpoint.OrganizationID); err != nil {
 		return Recovery{}, err
 	}
-	stored, err := d.changeRecovery(ctx, endpointID, func(r *Recovery) error {
-		if r.State == RecoveryRunning {
-			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, endpointID, r.CreatedAt.Format(time.RFC3339))
+	stored, err := d.beginRecovery(ctx, begun)
+	if err == nil {
+		pace.Wake(d.recovered)
+	}
+	return stored, err
+}
+
+// beginRecovery stores a recovery in the place of the endpoint's last one.
+func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recovery, error) {
+	return d.changeRecovery(ctx, begun.EndpointID, func(r *Recovery) error {
+		if r.State.Active() {
+			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, r.EndpointID, r.CreatedAt.Format(time.RFC3339))
 		}
 		begun.Version = r.Version
 		*r = begun
 		return nil
 	})
-	if err == nil {
+}
+
+// EnableOptions says what becomes of the parked deliveries of an endpoint that is enabled.
+// The zero value sends all of them.
+type EnableOptions struct {
+	// Since, if not zero, discards those of events before it, by the time in the event's id.
+	// It must not be in the future.
+	Since time.Time
+	// Discard discards all of them.
+	Discard bool
+	// Version, if not 0, is that of the endpoint as it was read: the error is [ErrConflict]
+	// if the endpoint was changed since.
+	Version int64
+}
+
+// EnableEndpoint enables an endpoint and returns it without its secrets. Parked deliveries
+// that it discards fail with [ReasonDiscarded] and are not sent, unless somebody redelivers
+// or recovers them. One whose attempt is under way is not discarded.
+//
+// The endpoint stays disabled until all are discarded. Up to 10,000 are during the call; if
+// there are more, the returned endpoint is disabled still, and any process that runs does
+// the rest and enables it. [Dispatcher.Recovery] returns how far
+// that is, and [Dispatcher.StopRecovery] stops it, with the endpoint disabled.
+//
+// The error is [ErrNotFound] if there is no such endpoint, [ErrRecovering] while a recovery
+// of it is running, if there is something to discard, and a [FieldError] if Since is in the
+// future. An endpoint that is enabled is returned as it is.
+func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o EnableOptions) (Endpoint, error) {
+	e, err := d.Endpoint(ctx, endpointID)
+	switch now := time.Now(); {
+	case err != nil:
+		return Endpoint{}, err
+	case o.Since.After(now):
+		return Endpoint{}, &FieldError{Field: "since", Problem: "is in the future; give the time since which parked deliveries are to be sent"}
+	case o.Discard:
+		o.Since = now.Truncate(time.Millisecond).Add(time.Millisecond) // ids have whole milliseconds
+	}
+	if !e.Disabled || o.Since.IsZero() || o.Version != 0 && o.Version != e.Version {
+		return d.enable(ctx, endpointID, o.Version)
+	}
+	now := recoveryTime()
+	begun, err := d.beginRecovery(ctx, Recovery{
+		EndpointID: endpointID, OrganizationID: e.OrganizationID, State: RecoveryDiscarding,
+		Until: o.Since.UTC().Truncate(time.Millisecond), Oldest: e.CreatedAt, Cursor: endpointID, CreatedAt: now, UpdatedAt: now,
+	})
+	if err != nil {
+		return Endpoint{}, err
+	}
+	j := &recoveryJob{Recovery: begun}
+	for range discardAtOnce {
+		if err := (&recoverer{d: d}).step(ctx, j); err != nil || !j.State.Active() {
+			break // another process goes on if this one fails
+		}
+	}
+	if j.State.Active() {
+		j.Cursor = "" // as that of a new recovery, which a process adopts at once
+		_ = d.putRecovery(ctx, &j.Recovery)
 		pace.Wake(d.recovered)
 	}
-	return stored, err
+	return d.Endpoint(ctx, endpointID)
+}
+
+// enable enables an endpoint if it is disabled and, unless version is 0, at that version.
+func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64) (Endpoint, error) {
+	e, err := d.changeEndpoint(ctx, endpointID, func(e *Endpoint) error {
+		switch {
+		case version != 0 && version != e.Version:
+			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, e.Version, version)
+		case !e.Disabled:
+			return errNotDue
+		}
+		e.setDisabled(false, "")
+		return nil
+	})
+	if errors.Is(err, errNotDue) {
+		return d.Endpoint(ctx, endpointID)
+	}
+	return e, err
+}
+
+const (
+	// discardPage is the most deliveries that one step discards.
+	discardPage = 1000
+	// discardAtOnce is the most steps that EnableEndpoint itself takes.
+	discardAtOnce = 10
+)
+
+// discardParked discards the next parked deliveries and counts them in r. After the last
+// it enables the endpoint and ends r.
+func (d *Dispatcher) discardParked(ctx context.Context, r *Recovery) error {
+	n, err := d.store.Discard(ctx, r.EndpointID, r.Until, discardPage)
+	r.Skipped += int64(n)
+	r.Cursor = r.EndpointID
+	if err == nil && n < discardPage {
+		_, err = d.enable(ctx, r.EndpointID, 0)
+		r.end(RecoveryDiscarded)
+	}
+	if errors.Is(err, ErrNotFound) {
+		r.end(RecoveryStopped)
+		return nil
+	}
+	return err
 }
 
 // Recovery returns the endpoint's recovery that is running, or else its last one, or
@@ -143,9 +258,9 @@ func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recov
 	})
 }
 
-// end ends the recovery in that state, if it is running.
+// end ends the recovery in that state, if it is active.
 func (r *Recovery) end(state RecoveryState) {
-	if r.State == RecoveryRunning {
+	if r.State.Active() {
 		r.State, r.FinishedAt = state, recoveryTime()
 	}
 }
@@ -287,7 +402,7 @@ func (w *recoverer) round(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if j.State != RecoveryRunning {
+		if !j.State.Active() {
 			delete(w.jobs, id)
 		}
 	}
@@ -304,25 +419,15 @@ func (w *recoverer) search(ctx context.Context) error {
 		return nil
 	}
 	others := map[string]int64{}
-	running := func(cursor string) ([]Recovery, string, error) {
-		return w.d.store.Recoveries(ctx, RecoveryFilter{State: RecoveryRunning, Cursor: cursor})
-	}
-	for r, err := range paging.All("", running) {
-		if err != nil {
-			return err
+	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding} {
+		active := func(cursor string) ([]Recovery, string, error) {
+			return w.d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 		}
-		if w.jobs[r.EndpointID] != nil {
-			continue
-		}
-		version, known := w.others[r.EndpointID]
-		abandoned := regular && known && version == r.Version
-		switch {
-		case r.Cursor == "" || abandoned:
-			w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
-		case known && !regular:
-			others[r.EndpointID] = version // the next regular search compares with it
-		default:
-			others[r.EndpointID] = r.Version
+		for r, err := range paging.All("", active) {
+			if err != nil {
+				return err
+			}
+			w.meet(r, regular, others)
 		}
 	}
 	w.others, w.woken = others, false
@@ -332,11 +437,28 @@ func (w *recoverer) search(ctx context.Context) error {
 	return nil
 }
 
+// meet adopts an active recovery that a search has found, or notes it in others.
+func (w *recoverer) meet(r Recovery, regular bool, others map[string]int64) {
+	if w.jobs[r.EndpointID] != nil {
+		return
+	}
+	version, known := w.others[r.EndpointID]
+	abandoned := regular && known && version == r.Version
+	switch {
+	case r.Cursor == "" || abandoned:
+		w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
+	case known && !regular:
+		others[r.EndpointID] = version // the next regular search compares with it
+	default:
+		others[r.EndpointID] = r.Version
+	}
+}
+
 // leave ends this process's work on a recovery that another process has changed.
 func (w *recoverer) leave(ctx context.Context, endpointID string) error {
 	delete(w.jobs, endpointID)
 	r, err := w.d.storedRecovery(ctx, endpointID)
-	if err == nil && r.State == RecoveryRunning {
+	if err == nil && r.State.Active() {
 		w.others[endpointID] = r.Version
 	}
 	return err
@@ -352,8 +474,11 @@ func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
 	if err := w.d.putRecovery(ctx, &j.Recovery); err != nil {
 		return err
 	}
-	r := j.Recovery
-	if err := w.d.recoverPage(ctx, &r); err != nil {
+	r, page, pause := j.Recovery, w.d.recoverPage, time.Second/time.Duration(w.d.cfg.RecoverPerSecond)
+	if r.State == RecoveryDiscarding {
+		page, pause = w.d.discardParked, 0
+	}
+	if err := page(ctx, &r); err != nil {
 		return err
 	}
 	if err := w.d.putRecovery(ctx, &r); err != nil {
@@ -361,7 +486,7 @@ func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
 	}
 	n := r.Recovered + r.Skipped - j.Recovered - j.Skipped
 	j.Recovery = r
-	j.due = time.Now().Add(time.Duration(n) * time.Second / time.Duration(w.d.cfg.RecoverPerSecond))
+	j.due = time.Now().Add(time.Duration(n) * pause)
 	return nil
 }
 

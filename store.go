@@ -202,6 +202,13 @@ type Endpoints interface {
 	// fields are stored as given. The error is [ErrConflict] if the versions differ, and
 	// [ErrNotFound] if the endpoint to replace is gone.
 	//
+	// The FailingSince of a stored endpoint is Finish's: PutEndpoint leaves it as it is, and
+	// clears it when it enables the endpoint. If e.FailingSince is not zero, the error is
+	// [ErrConflict] unless it equals the stored one, judged in the statement that writes.
+	//
+	// DisabledAt is the store's: it notes by its own clock when it disables the endpoint,
+	// or stores a new one that is disabled, and clears it when it enables it.
+	//
 	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
 	// pending again, with the due times that they have. Both take effect at once, however
 	// many deliveries there are.
@@ -218,6 +225,13 @@ type Endpoints interface {
 	// unfinished deliveries fail with [ReasonEndpointDeleted], without an attempt. Their
 	// history stays readable.
 	DeleteEndpoint(ctx context.Context, id string) error
+
+	// Discard fails up to limit parked deliveries of the endpoint, of events before the time
+	// given (in whole milliseconds, as in the event's id), with [ReasonDiscarded] and without
+	// an attempt. It returns how many it failed, fewer than limit once none is left. It leaves
+	// alone a delivery that is leased, and every one while the endpoint is enabled. The error
+	// is [ErrNotFound] if there is no such endpoint.
+	Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error)
 
 	// PutRecovery stores the first recovery of an endpoint (Version 0), or replaces the
 	// stored one if its version is still r.Version; otherwise the error is [ErrConflict].
@@ -273,9 +287,10 @@ type History interface {
 	Delivery(ctx context.Context, id string) (Delivery, error)
 
 	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows
-	// of each kind, and returns how many. It never touches an unfinished delivery or its
-	// event. It also deletes, uncounted, a recovery that has ended if its endpoint is gone
-	// and p.History has passed since its UpdatedAt.
+	// of each kind, and returns how many. It touches an unfinished delivery, or its event,
+	// only to fail what was parked for longer than p.Parked. It also deletes, uncounted, a
+	// recovery that has ended if its endpoint is gone and p.History has passed since its
+	// UpdatedAt.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
 	// Stats counts the unfinished deliveries.
@@ -302,6 +317,10 @@ type Filter struct {
 // PurgeRequest says how long things are kept. The time counts from when a delivery was
 // finished or, for an event without deliveries, from when it was stored. 0 means for ever.
 type PurgeRequest struct {
+	// Parked is how long a delivery may be parked, counted from when it fell due or, if
+	// that was later, from when its endpoint was disabled. Then it fails with
+	// [ReasonExpired], without an attempt.
+	Parked time.Duration
 	// Payloads is how long the payload of an event is kept once all its deliveries are
 	// finished.
 	Payloads time.Duration
@@ -318,7 +337,7 @@ type PurgeRequest struct {
 // PurgeResult counts what a purge erased or deleted. While any count reaches the Limit,
 // there may be more.
 type PurgeResult struct {
-	Payloads, Deliveries, Events, Tallies int
+	Expired, Payloads, Deliveries, Events, Tallies int
 }
 
 // Stats describes the queue at one moment.

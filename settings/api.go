@@ -80,6 +80,7 @@ func (a *api) table() []route {
 		{http.MethodPatch, "/v1/webhooks/{id}", plain(a.updateEndpoint), asIs},
 		{http.MethodDelete, "/v1/webhooks/{id}", plain(a.deleteEndpoint), asIs},
 		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", plain(a.rotateSecret), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/enable", plain(a.enableEndpoint), remembered(a.readEndpoint)},
 		{http.MethodPost, "/v1/webhooks/{id}/test", plain(a.sendTest), actsOnce},
 		{http.MethodPost, "/v1/webhooks/{id}/recover", plain(a.beginRecovery), remembered(a.recovering)},
 		{http.MethodGet, "/v1/webhooks/{id}/recover", plain(a.readRecovery), asIs},

@@ -99,6 +99,44 @@ func (a *api) updateEndpoint(r *http.Request, organization string) (response, er
 	return response{}, errBusy
 }
 
+// enableEndpoint enables an endpoint, and sends or discards what is parked for it. While
+// there is more to discard than one request may wait for, the endpoint is disabled still,
+// and the response leads to the recovery that says how far it is.
+func (a *api) enableEndpoint(r *http.Request, organization string) (response, error) {
+	var options alotwebhook.EnableOptions
+	var discard *bool
+	err := readOptionalObject(r, fields{"since": timeInto(&options.Since), "discard": boolInto(&discard)})
+	if err != nil {
+		return response{}, err
+	}
+	if options.Discard = discard != nil && *discard; options.Discard && !options.Since.IsZero() {
+		return response{}, invalid(fieldProblem{"discard", "discards everything, so it cannot come with since; leave one of them out"})
+	}
+	for range maxTries {
+		e, err := a.endpoint(r, organization)
+		if err != nil {
+			return response{}, err
+		}
+		if !ifMatch(r, e.Version) {
+			return response{}, errOutdated
+		}
+		options.Version = e.Version
+		e, err = a.dispatcher.EnableEndpoint(r.Context(), e.ID, options)
+		if errors.Is(err, alotwebhook.ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return response{}, err
+		}
+		if e.Disabled {
+			return showEndpoint(e).asResponse(http.StatusAccepted, e.Version).
+				with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
+		}
+		return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
+	}
+	return response{}, errBusy
+}
+
 // deleteEndpoint deletes an endpoint. It checks If-Match first; the endpoint is also
 // deleted if another request changes it between the check and the deletion.
 func (a *api) deleteEndpoint(r *http.Request, organization string) (response, error) {

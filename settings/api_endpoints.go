@@ -15,6 +15,7 @@ type endpointJSON struct {
 	Events         []string                   `json:"events"`
 	Disabled       bool                       `json:"disabled"`
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
+	DisabledAt     instant                    `json:"disabledAt,omitzero"`
 	FailingSince   instant                    `json:"failingSince,omitzero"`
 	NextSecretFrom instant                    `json:"nextSecretFrom,omitzero"` // only while a rotation is still to come
 	CreatedAt      instant                    `json:"createdAt"`
@@ -27,7 +28,7 @@ type endpointJSON struct {
 func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
 		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes,
-		Disabled: e.Disabled, DisabledReason: e.DisabledReason, FailingSince: instant(e.FailingSince),
+		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: instant(e.DisabledAt), FailingSince: instant(e.FailingSince),
 		NextSecretFrom: nextSecretFrom(e),
 		CreatedAt:      instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
 	}

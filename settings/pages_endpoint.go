@@ -24,14 +24,21 @@ type endpointView struct {
 	Types    []alotwebhook.EventType // those that the endpoint subscribes to come first
 	Recovery *alotwebhook.Recovery   // running or ended recently; nil if there is none
 	Failed   bool                    // there are failed deliveries, or there may be some
+	Parked   int                     // parked deliveries, up to maxParked
 }
+
+// maxParked is how many parked deliveries the page of an endpoint counts.
+const maxParked = 100
+
+// ManyParked reports whether there may be more parked deliveries than were counted.
+func (e endpointView) ManyParked() bool { return e.Parked == maxParked }
 
 // Rotating reports whether a rotation is still to take effect.
 func (e endpointView) Rotating() bool { return e.Endpoint.NextSecretAt.After(time.Now()) }
 
 // Busy reports whether a recovery is running.
 func (e endpointView) Busy() bool {
-	return e.Recovery != nil && e.Recovery.State == alotwebhook.RecoveryRunning
+	return e.Recovery != nil && e.Recovery.State.Active()
 }
 
 func (v *visit) showEndpoint() error {
@@ -47,6 +54,9 @@ func (v *visit) showEndpoint() error {
 		return boolean(slices.Contains(e.EventTypes, b.Name)) - boolean(slices.Contains(e.EventTypes, a.Name))
 	})
 	if err := v.fillEndpoint(&data); err != nil {
+		return err
+	}
+	if data.Parked, err = v.parked(e); err != nil {
 		return err
 	}
 	return v.show(http.StatusOK, "endpoint", view{Heading: site(e.URL), Section: "endpoints", Data: data})
@@ -93,12 +103,62 @@ func (v *visit) recentRecovery(endpointID string) (*alotwebhook.Recovery, error)
 	return &recovery, nil
 }
 
-func (v *visit) enableEndpoint() error  { return v.setDisabled(false, "enabled") }
-func (v *visit) disableEndpoint() error { return v.setDisabled(true, "disabled") }
+// parked counts the parked deliveries of an endpoint, up to maxParked.
+func (v *visit) parked(e alotwebhook.Endpoint) (int, error) {
+	if !e.Disabled {
+		return 0, nil
+	}
+	page, next, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
+		OrganizationID: v.organization, EndpointID: e.ID, State: alotwebhook.StateParked, Limit: maxParked,
+	})
+	if next != "" {
+		return maxParked, err // a page that was cut short may have passed over others
+	}
+	return len(page), err
+}
 
-// setDisabled enables or disables the endpoint. If somebody else changes it at the
-// same moment, setDisabled tries again on the new version.
-func (v *visit) setDisabled(disabled bool, done string) error {
+// enableEndpoint enables the endpoint, and sends or discards what is parked.
+func (v *visit) enableEndpoint() error {
+	given, err := readForm(v.r, "parked", "since")
+	if err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	var options alotwebhook.EnableOptions
+	switch given.get("parked") {
+	case "", "send":
+	case "discard":
+		options.Discard = true
+	case "since":
+		var ok bool
+		if options.Since, ok = parseTime(given.get("since"), pageLayouts); !ok {
+			return badForm("Give the date and time since which parked deliveries are to be sent.")
+		}
+	default:
+		return badForm("Choose what becomes of the parked deliveries.")
+	}
+	e, err = v.dispatcher.EnableEndpoint(v.r.Context(), e.ID, options)
+	switch {
+	case errors.Is(err, alotwebhook.ErrRecovering):
+		return v.redirect(v.r.PathValue("id"), "busy")
+	case errors.Is(err, alotwebhook.ErrInvalid):
+		return badForm("Give a time in the past.")
+	case err != nil:
+		return err
+	case e.Disabled:
+		return v.redirect(e.ID, "discarding")
+	case options.Discard:
+		return v.redirect(e.ID, "discarded")
+	}
+	return v.redirect(e.ID, "enabled")
+}
+
+// disableEndpoint disables the endpoint. If somebody else changes it at the same moment,
+// disableEndpoint tries again on the new version.
+func (v *visit) disableEndpoint() error {
 	if _, err := readForm(v.r); err != nil {
 		return err
 	}
@@ -107,7 +167,7 @@ func (v *visit) setDisabled(disabled bool, done string) error {
 		if err != nil {
 			return err
 		}
-		e.Disabled = disabled
+		e.Disabled = true
 		_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), e)
 		if errors.Is(err, alotwebhook.ErrConflict) && tries < maxTries {
 			continue
@@ -115,7 +175,7 @@ func (v *visit) setDisabled(disabled bool, done string) error {
 		if err != nil {
 			return err
 		}
-		return v.redirect(e.ID, done)
+		return v.redirect(e.ID, "disabled")
 	}
 }
 

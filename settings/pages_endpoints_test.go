@@ -19,17 +19,12 @@ func TestWhatNeedsAttentionComesFirst(t *testing.T) {
 	s.endpoint("https://c-well.example.com")
 	require.Equal(t, http.StatusSeeOther, s.post("/"+off.ID+"/disable", nil).status)
 	gone, failing := s.endpoint("https://d-gone.example.com"), s.endpoint("https://e-broken.example.com")
-	for _, change := range []func(*alotwebhook.Endpoint){
-		func(e *alotwebhook.Endpoint) {
-			*e = s.stored(gone.ID)
-			e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
-		},
-		func(e *alotwebhook.Endpoint) { *e = s.stored(failing.ID); e.FailingSince = time.Now().Add(-time.Hour) },
-	} {
-		var e alotwebhook.Endpoint
-		change(&e)
-		require.NoError(t, s.store.PutEndpoint(t.Context(), e))
-	}
+	e := s.stored(gone.ID)
+	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
+	require.NoError(t, s.store.PutEndpoint(t.Context(), e))
+	_, err := s.dispatcher.SendTest(t.Context(), failing.ID, alotwebhook.EventCandidateCompleted)
+	require.NoError(t, err)
+	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: http.StatusInternalServerError, Reason: alotwebhook.ReasonStatus})
 	text := s.get("/").text
 	last := -1
 	for _, want := range []string{"Needs attention", "d-gone", "Disabled after 410 Gone", "e-broken", "Failing</span>", "All others", "a-well", "c-well", "b-off"} {

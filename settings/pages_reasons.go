@@ -37,6 +37,10 @@ var reasons = map[alotwebhook.FailureReason]reason{
 		"Sending was started several times and never finished. Redeliver it. If that fails too, tell support the delivery id."},
 	alotwebhook.ReasonEndpointDeleted: {"Endpoint deleted",
 		"The endpoint was deleted before the event could be delivered. There is nothing to do."},
+	alotwebhook.ReasonExpired: {"Expired",
+		"The endpoint was disabled for too long, so the event was not sent. Redeliver it if you still want it."},
+	alotwebhook.ReasonDiscarded: {"Discarded",
+		"Somebody chose not to send it when the endpoint was enabled. Redeliver it if you want it after all."},
 	alotwebhook.ReasonUnsendable: {"Could not be sent",
 		"See the detail of the attempt. If the payload was erased, it cannot be sent again. Otherwise check the URL, or rotate the secret."},
 }

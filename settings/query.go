@@ -116,13 +116,21 @@ func (q *query) time(name string, layouts []string) time.Time {
 		return time.Time{}
 	}
 	given = strings.Replace(given, " ", "+", 1) // a + that the client did not percent-encode
+	t, ok := parseTime(given, layouts)
+	if !ok {
+		q.refuse(name, "must be a time such as 2026-05-25T14:23:00Z")
+	}
+	return t
+}
+
+// parseTime reads a time in one of the layouts.
+func parseTime(given string, layouts []string) (time.Time, bool) {
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, given); err == nil {
-			return t
+			return t, true
 		}
 	}
-	q.refuse(name, "must be a time such as 2026-05-25T14:23:00Z")
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // id reads an id with the prefix. White space around it is left out: people paste ids.

@@ -106,10 +106,18 @@ func (h *host) run() {
 	})
 }
 
-// flaky is a store whose methods fail while broken is set.
+// flaky is a store whose methods fail while broken is set, and that does not come to an end
+// of discarding while endless is.
 type flaky struct {
 	alotwebhook.Store
-	broken atomic.Bool
+	broken, endless atomic.Bool
+}
+
+func (f *flaky) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
+	if f.endless.Load() {
+		return limit, f.err()
+	}
+	return f.Store.Discard(ctx, endpointID, before, limit)
 }
 
 var errBroken = errors.New("the database is gone")

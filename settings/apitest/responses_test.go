@@ -34,7 +34,9 @@ func TestEveryDocumentedResponseIsGiven(t *testing.T) {
 func provokeAll(t *testing.T, h *host) {
 	endpoint := h.create(published)
 	delivery := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(h.fail(1)[0], strings.TrimPrefix(endpoint, "/v1/webhooks/"))
-	spare := h.create(published)
+	spare, off := h.create(published), h.create(published)
+	h.do(200, "PATCH", off, `{"disabled":true}`)
+	h.store.endless.Store(true)
 	for _, c := range []call{
 		{"POST", "/v1/webhooks", published, `{}`, 201},
 		{"GET", "/v1/webhooks", "", "", 200},
@@ -46,6 +48,7 @@ func provokeAll(t *testing.T, h *host) {
 		{"PATCH", endpoint, `{"description":"Berlin"}`, `{"url":""}`, 200},
 		{"POST", endpoint + "/rotate-secret", `{}`, `{"secret":""}`, 200},
 		{"POST", endpoint + "/test", `{}`, `{"type":"candidate.exploded"}`, 202},
+		{"POST", off + "/enable", `{"discard":true}`, `{"since":"2999-01-01T00:00:00Z"}`, 202},
 		{"POST", endpoint + "/recover", `{}`, `{"since":"2999-01-01T00:00:00Z"}`, 202},
 		{"GET", endpoint + "/recover", "", "", 200},
 		{"DELETE", endpoint + "/recover", "", "", 200},
@@ -58,6 +61,8 @@ func provokeAll(t *testing.T, h *host) {
 		h.do(201, "POST", "/v1/webhooks", published, "X-Organization", "org_c")
 	}
 	h.do(409, "POST", "/v1/webhooks", published, "X-Organization", "org_c")
+	h.do(409, "POST", off+"/enable", `{"discard":true}`)
+	h.do(200, "POST", off+"/enable", "")
 	h.withBrokenStore(func() { h.do(500, "POST", endpoint+"/recover", "{}") })
 	h.do(202, "POST", delivery+"/redeliver", "", "Idempotency-Key", "k1")
 	h.do(422, "POST", delivery+"/redeliver", "{}", "Idempotency-Key", "k1")
@@ -108,7 +113,7 @@ func (h *host) provoke(c call) {
 	if c.bad != "" {
 		h.do(422, c.method, c.path, c.bad)
 	}
-	if c.method == "PATCH" || c.status == 204 {
+	if c.method == "PATCH" || c.status == 204 || strings.HasSuffix(c.path, "/enable") {
 		h.do(412, c.method, c.path, c.good, "If-Match", `"77"`)
 	}
 	recovers := c.method == "POST" && strings.HasSuffix(c.path, "/recover")

@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // PutEndpoint implements [alotwebhook.Endpoints].
@@ -22,6 +24,8 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, next.ID)
 	case e != nil && next.Version != e.Version:
 		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, e.Version, next.Version)
+	case e != nil && !next.FailingSince.IsZero() && !next.FailingSince.Equal(e.FailingSince):
+		return fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, next.ID, e.FailingSince, next.FailingSince)
 	}
 	next.EventTypes = slices.Clone(next.EventTypes)
 	next.Version++
@@ -31,6 +35,16 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 		org := s.organization(next.OrganizationID)
 		i, _ := slices.BinarySearchFunc(org.endpoints, next.ID, byEndpointID)
 		org.endpoints = slices.Insert(org.endpoints, i, e)
+	} else if next.FailingSince = e.FailingSince; e.Disabled && !next.Disabled {
+		next.FailingSince = time.Time{}
+	}
+	switch disabledAlready := e.Endpoint != nil && e.Disabled; {
+	case !next.Disabled:
+		next.DisabledAt = time.Time{}
+	case disabledAlready:
+		next.DisabledAt = e.DisabledAt
+	default:
+		next.DisabledAt = s.instant(s.now())
 	}
 	e.Endpoint = &next
 	s.reschedule(e)
@@ -128,13 +142,48 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
 	e.deleted = true
 	for now := s.now(); e.unfinished > 0; {
-		d := e.anyUnfinished()
-		e.unqueue(d)
-		d.lastReason = alotwebhook.ReasonEndpointDeleted
-		s.end(d, alotwebhook.StateFailed, now)
+		s.fail(e.anyUnfinished(), alotwebhook.ReasonEndpointDeleted, now)
 	}
 	s.reschedule(e)
 	return nil
+}
+
+// Discard implements [alotwebhook.Endpoints].
+func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (n int, err error) {
+	if err := s.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	e := s.endpoints[endpointID]
+	if e == nil {
+		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+	}
+	if !e.Disabled {
+		return 0, nil
+	}
+	now := s.now()
+	e.moveDue(now)
+	for _, d := range e.parkedBefore(typeid.First("dlv", before), limit) {
+		s.fail(d, alotwebhook.ReasonDiscarded, now)
+		n++
+	}
+	return n, nil
+}
+
+// parkedBefore returns up to limit unfinished deliveries of e with an id below before. It
+// leaves out those with a lease that has not run out.
+func (e *storedEndpoint) parkedBefore(before string, limit int) (found []*storedDelivery) {
+	for elem := e.dueNow.Front(); elem != nil && len(found) < limit; elem = elem.Next() {
+		if d := elem.Value.(*storedDelivery); d.id < before {
+			found = append(found, d)
+		}
+	}
+	for _, d := range e.waiting {
+		if len(found) < limit && d.token == 0 && d.id < before {
+			found = append(found, d)
+		}
+	}
+	return found
 }
 
 // anyUnfinished returns one of the unfinished deliveries of e, which must have some.

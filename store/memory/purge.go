@@ -21,6 +21,9 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebh
 	var r alotwebhook.PurgeResult
 	now := s.now()
 	limit := cmp.Or(p.Limit, defaultPurge)
+	if p.Parked > 0 {
+		s.expire(now-p.Parked, limit, &r)
+	}
 	if p.History > 0 {
 		s.purgeDeliveries(now-p.History, limit, &r)
 		s.purgeUnsubscribed(now-p.History, limit, &r)
@@ -33,6 +36,24 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebh
 		s.purgePayloads(now-p.Payloads, limit, &r)
 	}
 	return r, nil
+}
+
+// expire fails the deliveries that fell due at until or before, and whose endpoints were
+// disabled by then.
+func (s *Store) expire(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
+	now := s.now()
+	for _, e := range s.endpoints {
+		if !e.Disabled || e.DisabledAt.After(s.instant(until)) {
+			continue
+		}
+		for e.moveDue(now); r.Expired < limit && e.dueNow.Len() > 0; r.Expired++ {
+			d := e.dueNow.Front().Value.(*storedDelivery)
+			if d.dueAt > until {
+				break
+			}
+			s.fail(d, alotwebhook.ReasonExpired, now)
+		}
+	}
 }
 
 // purgeDeliveries deletes the deliveries that were finished at until or before,

@@ -179,7 +179,10 @@ func (s *Store) redeliver(d *storedDelivery, now time.Duration) bool {
 	d.endpoint.moveDue(now)
 	switch {
 	case d.state != alotwebhook.StatePending:
-		d.tried = d.made
+		d.tried, d.lastReason = d.made, ""
+		if n := len(d.attempts); n > 0 {
+			d.lastReason = d.attempts[n-1].Reason
+		}
 		s.finished.Remove(d.elem)
 		s.begin(d, now)
 	case d.waiting >= 0 && d.token == 0:
@@ -214,6 +217,13 @@ func (s *Store) end(d *storedDelivery, state alotwebhook.DeliveryState, now time
 		s.settle(d.event, now)
 	}
 	s.reschedule(d.endpoint)
+}
+
+// fail ends an unfinished delivery for that reason, without an attempt.
+func (s *Store) fail(d *storedDelivery, reason alotwebhook.FailureReason, now time.Duration) {
+	d.endpoint.unqueue(d)
+	d.lastReason = reason
+	s.end(d, alotwebhook.StateFailed, now)
 }
 
 // queue puts d into waiting, or into dueNow behind all others if it is due. The

@@ -172,6 +172,10 @@ func (e *eight) Redeliver(ctx context.Context, ids []string) (int, error) {
 	return e.next().Redeliver(ctx, ids)
 }
 
+func (e *eight) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
+	return e.next().Discard(ctx, endpointID, before, limit)
+}
+
 func (e *eight) PutEndpoint(ctx context.Context, endpoint alotwebhook.Endpoint) error {
 	return e.next().PutEndpoint(ctx, endpoint)
 }

@@ -16,15 +16,15 @@ const defaultPage = 100
 
 // endpointColumns are the columns of endpoints AS p that scanEndpoint reads.
 const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
-	p.disabled, p.disabled_reason, p.failing_since, p.created_at, p.updated_at, p.version`
+	p.disabled, p.disabled_reason, p.disabled_at, p.failing_since, p.created_at, p.updated_at, p.version`
 
 // scanEndpoint reads a row of endpointColumns. before takes the columns that stand
 // in front of them.
 func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err error) {
-	var nextSecretAt, failingSince, createdAt, updatedAt *time.Time
+	var nextSecretAt, disabledAt, failingSince, createdAt, updatedAt *time.Time
 	err = rows.Scan(append(before, &e.ID, &e.OrganizationID, &e.URL, &e.Description, &e.EventTypes, &e.Secret, &e.NextSecret, &nextSecretAt,
-		&e.Disabled, &e.DisabledReason, &failingSince, &createdAt, &updatedAt, &e.Version)...)
-	e.NextSecretAt, e.FailingSince = instant(nextSecretAt), instant(failingSince)
+		&e.Disabled, &e.DisabledReason, &disabledAt, &failingSince, &createdAt, &updatedAt, &e.Version)...)
+	e.NextSecretAt, e.DisabledAt, e.FailingSince = instant(nextSecretAt), instant(disabledAt), instant(failingSince)
 	e.CreatedAt, e.UpdatedAt = instant(createdAt), instant(updatedAt)
 	return e, err
 }
@@ -65,6 +65,9 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	if err != nil {
 		return err
 	}
+	if current.Version == e.Version {
+		return fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, e.ID, current.FailingSince, e.FailingSince)
+	}
 	return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, current.Version, e.Version)
 }
 
@@ -86,9 +89,10 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 	err = s.run(ctx, step{
 		sql: `
 			INSERT INTO {s}.endpoints (id, organization_id, url, description, event_types, secret, next_secret, next_secret_at,
-				disabled, disabled_reason, failing_since, created_at, updated_at, version)
+				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at)
 			VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::text, $7::text, $8::timestamptz,
-				$9::boolean, $10::text, $11::timestamptz, $12::timestamptz, $13::timestamptz, $14::bigint + 1)
+				$9::boolean, $10::text, $11::timestamptz, $12::timestamptz, $13::timestamptz, $14::bigint + 1,
+				CASE WHEN $9::boolean THEN clock_timestamp() END)
 			ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING
 			RETURNING version`,
 		args: endpointArgs(e),
@@ -97,8 +101,8 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 	return stored, err
 }
 
-// updateEndpoint replaces an endpoint. stored is false if it is gone or has another
-// version.
+// updateEndpoint replaces an endpoint. stored is false if it is gone, has another version,
+// or has been failing since another time than the one given.
 func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
 	var version int64
 	err = s.run(ctx, step{
@@ -106,9 +110,12 @@ func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 			UPDATE {s}.endpoints
 			SET organization_id = $2::text, url = $3::text, description = $4::text, event_types = $5::text[],
 				secret = $6::text, next_secret = $7::text, next_secret_at = $8::timestamptz,
-				disabled = $9::boolean, disabled_reason = $10::text, failing_since = $11::timestamptz,
+				disabled = $9::boolean, disabled_reason = $10::text,
+				disabled_at = CASE WHEN $9::boolean THEN CASE WHEN disabled THEN disabled_at ELSE clock_timestamp() END END,
+				failing_since = CASE WHEN $9::boolean OR NOT disabled THEN failing_since END,
 				created_at = $12::timestamptz, updated_at = $13::timestamptz, version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND version = $14::bigint AND deleted_at IS NULL
+				AND ($11::timestamptz IS NULL OR failing_since = $11::timestamptz)
 			RETURNING version`,
 		args: endpointArgs(e),
 		rows: one(&stored, &version),
@@ -169,13 +176,6 @@ func (s *Store) selectEndpoints(ctx context.Context, where string, args ...any) 
 	return found, err
 }
 
-const (
-	// failAtOnce is how many deliveries of a deleted endpoint one transaction fails.
-	failAtOnce = 1000
-	// failChunks is how many of these transactions DeleteEndpoint itself makes.
-	failChunks = 10
-)
-
 // DeleteEndpoint implements [alotwebhook.Endpoints]. From then on, readers see the
 // unfinished deliveries as failed. They leave the queue in chunks: up to 10,000
 // deliveries now, the rest while later claims go on.
@@ -199,33 +199,9 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 	}
 	s.lanes.distrust()
 	for range failChunks {
-		if n, err := s.failChunk(ctx, key); err != nil || n < failAtOnce {
+		if n, err := s.failDeleted(ctx, key); err != nil || n < failAtOnce {
 			break // the endpoint is deleted in any case; claims fail the rest
 		}
 	}
 	return nil
-}
-
-// failChunk fails up to failAtOnce unfinished deliveries of a deleted endpoint and
-// returns how many. $1 is the endpoint's key, $2 failAtOnce, $3 the reason.
-func (s *Store) failChunk(ctx context.Context, key int64) (n int, err error) {
-	var found bool
-	err = s.run(ctx, step{
-		sql: `
-			WITH gone AS (
-				DELETE FROM {s}.queue
-				WHERE id = ANY (ARRAY(
-					SELECT q.id FROM {s}.queue q WHERE q.endpoint = $1::bigint
-					ORDER BY q.next_at, q.id LIMIT $2::int FOR UPDATE SKIP LOCKED))
-				RETURNING *
-			), kept AS (
-				INSERT INTO {s}.deliveries (id, endpoint, event_id, event_type, finished_at, attempts, delivered, reason)
-				SELECT g.id, g.endpoint, g.event_id, g.event_type, p.deleted_at, g.attempts, false, $3::text
-				FROM gone g JOIN {s}.endpoints p ON p.key = g.endpoint
-			)
-			SELECT count(*)::int FROM gone`,
-		args: []any{key, int32(failAtOnce), string(alotwebhook.ReasonEndpointDeleted)},
-		rows: one(&found, &n),
-	})
-	return n, err
 }

@@ -40,6 +40,12 @@ func TestNoStatementScansATable(t *testing.T) {
 		FROM %[1]s.endpoints, generate_series(1, 1000) AS i WHERE key <= 10`, store.Schema()))
 	require.NoError(t, err)
 
+	// Some 300 endpoints were disabled long ago, and one of them has a backlog.
+	_, err = pool.Exec(t.Context(), fmt.Sprintf(`
+		UPDATE %[1]s.endpoints SET disabled = true, disabled_at = now() - interval '2 days' WHERE key %% 32 = 31;
+		UPDATE %[1]s.queue SET endpoint = 31, next_at = next_at - interval '2 days' WHERE endpoint = 10`, store.Schema()))
+	require.NoError(t, err)
+
 	for _, analyzed := range []bool{false, true} { // as after a sudden rush, and as later on
 		if analyzed {
 			_, err := pool.Exec(t.Context(), "ANALYZE")
@@ -91,6 +97,9 @@ func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.End
 	n, err := store.Redeliver(t.Context(), []string{outcomes[0].DeliveryID, outcomes[planBatch-1].DeliveryID})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
+	purged, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: 24 * time.Hour, Limit: planBatch})
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.PurgeResult{Expired: planBatch}, purged)
 	_, err = store.Delivery(t.Context(), outcomes[0].DeliveryID)
 	require.NoError(t, err)
 	page, _, err := store.Deliveries(t.Context(), alotwebhook.Filter{Limit: 20})

@@ -56,6 +56,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -103,6 +104,12 @@ type Store struct {
 	maxDefault    int64         // maxDefault
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
+	// expiring holds the keys of endpoints that have parked deliveries to expire, as far as
+	// a purge has found and not dealt with them.
+	expiring struct {
+		sync.Mutex
+		keys []int64
+	}
 
 	notifies      bool
 	silence       time.Duration // listenSilence

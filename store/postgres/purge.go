@@ -16,12 +16,18 @@ import (
 // lock on the tables is needed until the day is empty.
 const dropFrom = 10_000
 
+// maxKept is how many deliveries and events of a dropped day may be kept at most: those
+// that are not finished, or were finished of late. All writers wait while they are moved.
+const maxKept = 1000
+
 // Purge implements [alotwebhook.History]. A day that is older than the request's
 // History as a whole and has 10,000 deliveries or more is dropped at once and
 // counted in full, whatever the Limit: that takes no longer than deleting a few
-// rows. Everything else goes row by row.
+// rows. Up to 1,000 deliveries and events of it that have to stay move into the default
+// partitions. Everything else goes row by row.
 //
-// An error of the database in one part does not stop the others. Payloads come first.
+// An error of the database in one part does not stop the others. What is parked expires
+// first, and payloads come before the history.
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
 	p.Limit = cmp.Or(p.Limit, 1000)
 	days, now, err := s.days(ctx)
@@ -54,6 +60,12 @@ func (s *Store) purgeParts(ctx context.Context, p alotwebhook.PurgeRequest, days
 	add := func(name string, purge func() error) { parts = append(parts, purgePart{name: name, purge: purge}) }
 	addDay := func(name string, d dayTables, purge func() error) {
 		parts = append(parts, purgePart{name + d.suffix, !d.isDefault(), purge})
+	}
+	if p.Parked > 0 {
+		add("what is parked", func() (err error) {
+			r.Expired, err = s.expire(ctx, now.Add(-p.Parked), p.Limit)
+			return err
+		})
 	}
 	for _, d := range days {
 		if p.Payloads > 0 && d.begins(now.Add(-p.Payloads)) {
@@ -218,32 +230,30 @@ func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p
 	})
 }
 
-// dropDay drops the partitions of a day if all its rows have passed their time
+// dropDay drops the partitions of a day if nearly all its rows have passed their time
 // and it has at least dropFrom deliveries, or no row at all. Transactions on other
 // days go on meanwhile. If one holds the tables for longer than lockPatience, the
 // next purge tries again.
 func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *alotwebhook.PurgeResult) (dropped bool, err error) {
-	var deliveries, events int
+	var c dayCount
 	err = s.changePartitions(ctx, dropTimeout, func(tx pgx.Tx) error {
 		// The lock keeps writers out, not readers. On a day so old, only a redelivery
 		// writes.
-		if err := execScript(ctx, tx, s.sql(d.on(`LOCK TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s IN SHARE MODE`))); err != nil {
+		err := execScript(ctx, tx, s.sql(d.on(`LOCK TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s, {s}.attempts_%[1]s IN SHARE MODE`)))
+		if err != nil {
 			return err
 		}
-		// $1 and $2 are the bounds of the day's ids, $3 is until, $4 dropFrom.
-		err := tx.QueryRow(ctx, s.sql(d.on(`
-			SELECT NOT EXISTS (SELECT FROM {s}.queue WHERE id >= $1::uuid AND id < $2::uuid)
-				AND h.latest <= $3::timestamptz AND e.latest <= $3::timestamptz
-				AND (h.n >= $4::bigint OR h.n + e.n = 0),
-				h.n, e.n
-			FROM (SELECT count(*) AS n, coalesce(max(finished_at), '-infinity') AS latest FROM {s}.deliveries_%[1]s) AS h,
-				(SELECT count(*) AS n, coalesce(max(created_at), '-infinity') AS latest FROM {s}.events_%[1]s) AS e`)),
-			param(firstOf(d.start)), param(firstOf(d.start.Add(day))), until, int64(dropFrom),
-		).Scan(&dropped, &deliveries, &events)
-		if err != nil || !dropped {
+		if c, err = s.countDay(ctx, tx, d, until); err != nil || !c.droppable() {
 			return err
 		}
-		return execScript(ctx, tx, s.sql(d.on(`DROP TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s, {s}.attempts_%[1]s`)))
+		if c.kept > 0 {
+			err = s.keepOfDay(ctx, tx, d, until)
+		}
+		if err == nil {
+			err = execScript(ctx, tx, s.sql(d.on(`DROP TABLE {s}.events_%[1]s, {s}.deliveries_%[1]s, {s}.attempts_%[1]s`)))
+		}
+		dropped = err == nil
+		return err
 	})
 	switch {
 	case partitionRefused(err):
@@ -251,9 +261,62 @@ func (s *Store) dropDay(ctx context.Context, d dayTables, until time.Time, r *al
 	case err != nil || !dropped:
 		return false, err
 	}
-	r.Deliveries += deliveries
-	r.Events += events
+	r.Deliveries += c.deliveries
+	r.Events += c.events
 	return true, nil
+}
+
+// dayCount counts the deliveries and the events of a day that have passed their time, and
+// the queued deliveries, other deliveries and other events that have to stay.
+type dayCount struct{ deliveries, events, kept int }
+
+func (c dayCount) droppable() bool {
+	return c.kept <= maxKept && (c.deliveries >= dropFrom || c.deliveries+c.events+c.kept == 0)
+}
+
+// keptIDs selects the ids of the deliveries that stay when a day is dropped, with those of
+// their events: $1 and $2 are the bounds of the day's ids, $3 is until.
+const keptIDs = `
+	SELECT id, event_id FROM {s}.queue WHERE id >= $1::uuid AND id < $2::uuid
+	UNION ALL
+	SELECT id, event_id FROM {s}.deliveries_%[1]s WHERE finished_at > $3::timestamptz`
+
+// countDay counts up to maxKept rows that stay, and one more. The parameters are those of
+// keptIDs, and $4 is that number. Events of deliveries that stay are not counted as events
+// that go.
+func (s *Store) countDay(ctx context.Context, tx pgx.Tx, d dayTables, until time.Time) (c dayCount, err error) {
+	err = tx.QueryRow(ctx, s.sql(d.on(`
+		WITH kept AS MATERIALIZED (SELECT * FROM (`+keptIDs+`) AS k LIMIT $4::bigint)
+		SELECT (SELECT count(*) FROM {s}.deliveries_%[1]s WHERE finished_at <= $3::timestamptz),
+			(SELECT count(*) FROM {s}.events_%[1]s e WHERE e.created_at <= $3::timestamptz)
+				- (SELECT count(*) FROM {s}.events_%[1]s e WHERE e.created_at <= $3::timestamptz AND e.id = ANY (ARRAY(SELECT event_id FROM kept))),
+			(SELECT count(*) FROM kept)
+				+ (SELECT count(*) FROM (SELECT FROM {s}.events_%[1]s WHERE created_at > $3::timestamptz LIMIT $4::bigint) AS late)`)),
+		param(firstOf(d.start)), param(firstOf(d.start.Add(day))), until, int64(maxKept+1),
+	).Scan(&c.deliveries, &c.events, &c.kept)
+	return c, err
+}
+
+// keepOfDay detaches the partitions of a day and stores again what has to stay of them.
+// It goes into the default partitions, since no other has room for its ids. The parameters
+// are those of keptIDs.
+func (s *Store) keepOfDay(ctx context.Context, tx pgx.Tx, d dayTables, until time.Time) error {
+	for _, table := range partitioned {
+		if err := execScript(ctx, tx, s.sql(d.on(`ALTER TABLE {s}.`+table+` DETACH PARTITION {s}.`+table+`_%[1]s`))); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, s.sql(d.on(`
+		WITH kept AS MATERIALIZED (`+keptIDs+`
+		), events AS (
+			INSERT INTO {s}.events SELECT e.* FROM {s}.events_%[1]s e
+			WHERE e.created_at > $3::timestamptz OR e.id = ANY (ARRAY(SELECT event_id FROM kept))
+		), attempts AS (
+			INSERT INTO {s}.attempts SELECT a.* FROM {s}.attempts_%[1]s a WHERE a.delivery_id = ANY (ARRAY(SELECT id FROM kept))
+		)
+		INSERT INTO {s}.deliveries SELECT h.* FROM {s}.deliveries_%[1]s h WHERE h.finished_at > $3::timestamptz`)),
+		param(firstOf(d.start)), param(firstOf(d.start.Add(day))), until)
+	return err
 }
 
 // purgeEndpoints deletes the rows of endpoints that were deleted at until ($1) or

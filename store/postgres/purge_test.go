@@ -124,51 +124,123 @@ func oldDay(t *testing.T, pool *pgxpool.Pool, schema string, day time.Time) {
 	}
 }
 
-// A whole day is dropped once nothing of it is unfinished; until then it is
-// purged row by row, and what is unfinished stays.
+// A whole day is dropped once little of it is unfinished, which moves out of the way. Until
+// then it is purged row by row, and what is unfinished stays.
 func TestPurgeDropsADay(t *testing.T) {
 	t.Parallel()
 	store, pool := openAt(t, postgrestest.DSN(t))
 	e := putEndpoints(t, store, 1)[0]
 	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -40)
 	oldDay(t, pool, store.Schema(), day)
-	const n = 11_050 // more than dropFrom, by more than one Limit
+	const n = 12_050 // more than dropFrom, by more than one Limit and maxKept
 	events := make([]alotwebhook.Event, n)
 	for i := range events {
 		events[i] = aged(newEvent(t, e.OrganizationID), day.Add(time.Duration(i)*time.Second))
 	}
 	require.NoError(t, store.Enqueue(t.Context(), events))
-	var unfinished []alotwebhook.Claimed
-	for done := 0; done < n; {
-		r, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 2000, PerEndpoint: n, Lease: time.Hour})
-		require.NoError(t, err)
-		require.NotEmpty(t, r.Deliveries)
-		done += len(r.Deliveries)
-		if done == n {
-			unfinished, r.Deliveries = r.Deliveries[:1], r.Deliveries[1:]
-		}
-		lost, err := store.Finish(t.Context(), outcomesOf(r.Deliveries))
+	finish := func(outcomes []alotwebhook.Outcome) {
+		t.Helper()
+		lost, err := store.Finish(t.Context(), outcomes)
 		require.NoError(t, err)
 		require.Empty(t, lost)
 	}
-	require.Equal(t, n-1, count(t, pool, store.Schema()+".deliveries_"+day.Format("20060102")), "an id leads to its day")
+	var unfinished []alotwebhook.Outcome
+	for done := 0; done < n; {
+		r, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1500, PerEndpoint: n, Lease: time.Hour})
+		require.NoError(t, err)
+		require.NotEmpty(t, r.Deliveries)
+		outcomes := outcomesOf(r.Deliveries)
+		if done == 0 {
+			unfinished, outcomes = outcomes[:1003], outcomes[1003:]
+		}
+		done += len(r.Deliveries)
+		finish(outcomes)
+	}
+	require.Equal(t, n-1003, count(t, pool, store.Schema()+".deliveries_"+day.Format("20060102")), "an id leads to its day")
+	purge := func() alotwebhook.PurgeResult {
+		t.Helper()
+		time.Sleep(2 * time.Millisecond) // the database's clock has to pass the retention
+		r, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{History: time.Millisecond})
+		require.NoError(t, err)
+		return r
+	}
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 1000, Events: 1000}, purge(), "too much is unfinished")
 
-	keep := alotwebhook.PurgeRequest{History: time.Millisecond}
-	r, err := store.Purge(t.Context(), keep)
-	require.NoError(t, err)
-	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 1000, Events: 1000}, r)
-
-	lost, err := store.Finish(t.Context(), outcomesOf(unfinished))
-	require.NoError(t, err)
-	require.Empty(t, lost)
-	time.Sleep(2 * time.Millisecond) // the database's clock has to pass the retention
-	r, err = store.Purge(t.Context(), keep)
-	require.NoError(t, err)
-	require.Equal(t, alotwebhook.PurgeResult{Deliveries: n - 1000, Events: n - 1000}, r)
+	retried := unfinished[0]
+	retried.State, retried.Attempt.StatusCode, retried.Attempt.Reason = alotwebhook.StatePending, 500, alotwebhook.ReasonStatus
+	finish(append(unfinished[3:], retried))
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: n - 1003, Events: n - 1003}, purge())
 	var left int
 	require.NoError(t, pool.QueryRow(t.Context(), `SELECT count(*) FROM pg_class WHERE relnamespace = $1::regnamespace AND relname LIKE '%' || $2`,
 		store.Schema(), day.Format("20060102")).Scan(&left))
 	require.Zero(t, left)
+
+	d, err := store.Delivery(t.Context(), retried.DeliveryID)
+	require.NoError(t, err)
+	require.Len(t, d.Attempts, 1, "the attempts of what is kept are kept")
+	again := claim(t, store)
+	require.Len(t, again, 1)
+	kept, err := store.Event(t.Context(), again[0].EventID)
+	require.NoError(t, err)
+	require.Equal(t, string(kept.Payload()), string(again[0].Payload))
+	finish(append(outcomesOf(again), unfinished[1:3]...))
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 3, Events: 3}, purge())
+	for _, table := range []string{"queue", "deliveries", "events", "attempts"} {
+		require.Zero(t, count(t, pool, store.Schema()+"."+table), table)
+	}
+}
+
+// A delivery that was redelivered of late stays, with its event, when its day is dropped.
+func TestPurgeKeepsWhatEndedLate(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	e := putEndpoints(t, store, 1)[0]
+	day := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -40)
+	oldDay(t, pool, store.Schema(), day)
+	old := aged(newEvent(t, e.OrganizationID), day.Add(time.Hour))
+	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{old}))
+	_, err := store.Finish(t.Context(), outcomesOf(claim(t, store)))
+	require.NoError(t, err)
+	run(t, pool, fmt.Sprintf(`
+		INSERT INTO %[1]s.deliveries (id, endpoint, event_id, finished_at, attempts, delivered, event_type)
+		SELECT (left(id::text, 24) || lpad(to_hex(i), 12, '0'))::uuid, endpoint, event_id, now() - interval '39 days', 1, true, event_type
+		FROM %[1]s.deliveries, generate_series(1, 10000) AS i`, store.Schema()))
+	r, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{History: 30 * 24 * time.Hour})
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.PurgeResult{Deliveries: 10_000}, r)
+	_, err = store.Event(t.Context(), old.ID)
+	require.NoError(t, err)
+	d, err := store.Delivery(t.Context(), alotwebhook.DeliveryID(old.ID, e.ID))
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.StateDelivered, d.State)
+	require.Len(t, d.Attempts, 1)
+	require.Equal(t, 1, count(t, pool, store.Schema()+".deliveries_default"))
+}
+
+// An endpoint that a process of the release before disabled has no disabled_at. Its
+// deliveries wait from when that is noticed.
+func TestExpireAfterAnUpgrade(t *testing.T) {
+	t.Parallel()
+	store, pool := openAt(t, postgrestest.DSN(t))
+	endpoints := putEndpoints(t, store, 2)
+	for _, e := range endpoints {
+		enqueueAll(t, store, []alotwebhook.Endpoint{e}, 1)
+	}
+	run(t, pool, fmt.Sprintf(`UPDATE %[1]s.endpoints SET disabled = true; UPDATE %[1]s.queue SET next_at = now() - interval '400 days'`, store.Schema()))
+	r, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: time.Hour})
+	require.NoError(t, err)
+	require.Zero(t, r)
+	stored, err := store.Endpoint(t.Context(), endpoints[0].ID)
+	require.NoError(t, err)
+	require.False(t, stored.DisabledAt.IsZero())
+	run(t, pool, fmt.Sprintf(`UPDATE %[1]s.endpoints SET disabled_at = now() - interval '2 hours';
+		UPDATE %[1]s.endpoints SET disabled = false WHERE id = '%[2]s'`, store.Schema(), stored.ID))
+	r, err = store.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: time.Hour})
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.PurgeResult{Expired: 1}, r)
+	stored, err = store.Endpoint(t.Context(), stored.ID)
+	require.NoError(t, err)
+	require.True(t, stored.DisabledAt.IsZero())
 }
 
 // Ids of days without a partition, long ago or far ahead, are kept and purged too.

@@ -127,7 +127,7 @@ func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	more = s.lanes.endPage(seen, ended.Sub(began))
-	return more, s.failDeleted(ctx, seen)
+	return more, s.failLeftOver(ctx, seen)
 }
 
 // readSightings reads the result of surveySQL.
@@ -147,12 +147,12 @@ func readSightings(rows pgx.Rows) (seen []sighting, err error) {
 	return seen, rows.Err()
 }
 
-// failDeleted fails a chunk of the deliveries that a deleted endpoint left
+// failLeftOver fails a chunk of the deliveries that a deleted endpoint left
 // unfinished: DeleteEndpoint does not stay to fail them all.
-func (s *Store) failDeleted(ctx context.Context, seen []sighting) error {
+func (s *Store) failLeftOver(ctx context.Context, seen []sighting) error {
 	for _, v := range seen {
 		if v.deleted {
-			_, err := s.failChunk(ctx, v.key)
+			_, err := s.failDeleted(ctx, v.key)
 			return err // one chunk for each page: claims come first
 		}
 	}

@@ -237,6 +237,38 @@ func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint)
 	return err
 }
 
+// writesFailingSince stores the FailingSince of an endpoint as it is given.
+type writesFailingSince struct {
+	alotwebhook.Store
+	given sync.Map
+}
+
+func (s *writesFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	err := s.Store.PutEndpoint(ctx, e)
+	if err == nil && e.Version > 0 {
+		s.given.Store(e.ID, e.FailingSince)
+	}
+	return err
+}
+
+func (s *writesFailingSince) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	e, err := s.Store.Endpoint(ctx, id)
+	if given, ok := s.given.Load(id); ok {
+		e.FailingSince = given.(time.Time)
+	}
+	return e, err
+}
+
+// ignoresFailingSince replaces an endpoint whatever FailingSince it is given.
+type ignoresFailingSince struct{ alotwebhook.Store }
+
+func (s ignoresFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	if e.Version > 0 {
+		e.FailingSince = time.Time{}
+	}
+	return s.Store.PutEndpoint(ctx, e)
+}
+
 // secretTrimmed trims white space around secrets.
 type secretTrimmed struct{ alotwebhook.Store }
 
@@ -287,6 +319,98 @@ func (s purgeTakesUnfinished) Purge(ctx context.Context, p alotwebhook.PurgeRequ
 		return alotwebhook.PurgeResult{}, err
 	}
 	return s.Store.Purge(ctx, p)
+}
+
+// parkedKept never expires what is parked.
+type parkedKept struct{ alotwebhook.Store }
+
+func (s parkedKept) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	p.Parked = 0
+	return s.Store.Purge(ctx, p)
+}
+
+// expiredForEver shows a delivery that has expired as such, also once it is redelivered.
+type expiredForEver struct {
+	alotwebhook.Store
+	expired sync.Map
+}
+
+func (s *expiredForEver) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+	d, err := s.Store.Delivery(ctx, id)
+	if d.LastReason == alotwebhook.ReasonExpired {
+		s.expired.Store(id, true)
+	}
+	if _, ok := s.expired.Load(id); ok {
+		d.LastReason = alotwebhook.ReasonExpired
+	}
+	return d, err
+}
+
+// expiresAtOnce expires what is parked, however short a time.
+type expiresAtOnce struct{ alotwebhook.Store }
+
+func (s expiresAtOnce) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	p.Parked = min(p.Parked, 1)
+	return s.Store.Purge(ctx, p)
+}
+
+// expiresWithoutLimit expires all that is parked for too long in one call.
+type expiresWithoutLimit struct{ alotwebhook.Store }
+
+func (s expiresWithoutLimit) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	if p.Parked > 0 {
+		p.Limit = 0
+	}
+	return s.Store.Purge(ctx, p)
+}
+
+// discardsAll discards the deliveries of all events.
+type discardsAll struct{ alotwebhook.Store }
+
+func (s discardsAll) Discard(ctx context.Context, endpointID string, _ time.Time, limit int) (int, error) {
+	return s.Store.Discard(ctx, endpointID, time.Now().Add(time.Hour), limit)
+}
+
+// discardsEnabled also discards what an enabled endpoint is to get.
+type discardsEnabled struct{ alotwebhook.Store }
+
+func (s discardsEnabled) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
+	e, err := s.Store.Endpoint(ctx, endpointID)
+	if err != nil {
+		return 0, err
+	}
+	e.Disabled = true
+	if err := s.PutEndpoint(ctx, e); err != nil {
+		return 0, err
+	}
+	return s.Store.Discard(ctx, endpointID, before, limit)
+}
+
+// discardsLeased also discards what is leased: it ends each lease first.
+type discardsLeased struct{ alotwebhook.Store }
+
+func (s discardsLeased) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	c.Lease = time.Nanosecond
+	return s.Store.Claim(ctx, c)
+}
+
+// disabledAtGiven keeps the DisabledAt that it is given.
+type disabledAtGiven struct {
+	alotwebhook.Store
+	given sync.Map
+}
+
+func (s *disabledAtGiven) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	s.given.Store(e.ID, e.DisabledAt)
+	return s.Store.PutEndpoint(ctx, e)
+}
+
+func (s *disabledAtGiven) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	e, err := s.Store.Endpoint(ctx, id)
+	if given, ok := s.given.Load(id); ok {
+		e.DisabledAt = given.(time.Time)
+	}
+	return e, err
 }
 
 // redeliverCountsAll also counts the deliveries that it did not make due.

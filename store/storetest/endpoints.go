@@ -14,6 +14,9 @@ var endpointRules = []rule{
 	{"KeepsAllFields", "All fields are stored as given; the stored version is e.Version + 1.", keepsAllFields},
 	{"Replaces", "PutEndpoint replaces the stored endpoint if its version is still e.Version.", putReplaces},
 	{"Conflict", "If the stored version is not e.Version, PutEndpoint returns ErrConflict and changes nothing.", putConflict},
+	{"KeepsFailingSince", "PutEndpoint leaves FailingSince as Finish left it, and clears it when it enables a disabled endpoint.", putKeepsFailingSince},
+	{"FailingSinceConflict", "If e.FailingSince is neither zero nor the stored one, PutEndpoint returns ErrConflict and changes nothing.", putFailingSinceConflict},
+	{"DisabledAt", "DisabledAt is when the endpoint was disabled, by the store's clock. A change of something else leaves it; enabling clears it.", putDisabledAt},
 	{"Gone", "If the endpoint was deleted, PutEndpoint returns ErrNotFound.", putGone},
 	{"ConcurrentWriters", "If several writers have read the same version, exactly one of them succeeds.", putConcurrently},
 	{"NotFound", "Endpoint and DeleteEndpoint return ErrNotFound for an id that is not stored.", endpointNotFound},
@@ -22,6 +25,9 @@ var endpointRules = []rule{
 	{"PageDefault", "A page has 100 endpoints if Limit is 0.", endpointPageDefault},
 	{"DisableParks", "Disabling parks the endpoint's pending deliveries; it takes effect at once.", disableParks},
 	{"EnableFrees", "Enabling makes the parked deliveries pending again, with the due times that they had.", enableFrees},
+	{"Discard", "Discard fails parked deliveries of events before a time with ReasonDiscarded, which is not an attempt, and leaves all others.", discard},
+	{"DiscardLeased", "Discard leaves a delivery that is leased, and takes one whose lease has run out.", discardLeased},
+	{"DiscardEnabled", "Discard fails nothing while the endpoint is enabled, and returns ErrNotFound if it is gone.", discardEnabled},
 	{"ClaimSeesChanges", "A claim carries the endpoint as it is stored now.", claimSeesChanges},
 	{"DeleteFails", "DeleteEndpoint fails the unfinished deliveries with ReasonEndpointDeleted, which is not an attempt; their history stays readable.", deleteFails},
 	{"DeleteLeased", "The outcome of an attempt is lost if its endpoint was deleted while it was under way.", deleteLeased},
@@ -33,6 +39,8 @@ func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
 	t.Helper()
 	require.Equal(t, string(want.Secret), string(got.Secret), "the secret is kept as it is")
 	require.Equal(t, string(want.NextSecret), string(got.NextSecret), "the next secret is kept as it is")
+	require.Equal(t, want.Disabled, !got.DisabledAt.IsZero(), "DisabledAt is the store's, and zero while the endpoint is enabled")
+	want.DisabledAt = got.DisabledAt
 	for _, at := range []struct {
 		field     string
 		want, got *time.Time
@@ -103,6 +111,161 @@ func putConflict(t *trial) {
 	stored, err := t.store.Endpoint(t.ctx(), e.ID)
 	require.NoError(t, err)
 	requireSameEndpoint(t, e, stored)
+}
+
+// Parked deliveries expire by that time. Somebody who edits the endpoint's description
+// must not lengthen it, and a wrong clock of a dispatcher must not shorten it.
+func putDisabledAt(t *trial) {
+	before := time.Now()
+	e := newEndpoint(t, "org_1", completed)
+	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledByUser
+	e.DisabledAt = before.Add(-1000 * long)
+	t.put(&e)
+	at := t.stored(e.ID).DisabledAt
+	require.WithinDuration(t, before, at, slack, "a new endpoint may be disabled")
+	e.Description = "edited"
+	t.put(&e)
+	require.True(t, at.Equal(t.stored(e.ID).DisabledAt), "an edit leaves it")
+	t.setDisabled(&e, false)
+	require.True(t, t.stored(e.ID).DisabledAt.IsZero(), "enabling clears it")
+	t.setDisabled(&e, true)
+	again := t.stored(e.ID).DisabledAt
+	require.WithinDuration(t, before, again, slack)
+	require.False(t, again.Before(at), "it is disabled anew")
+}
+
+// failEndpoint stores an endpoint with one failed attempt, and returns it as it is then.
+func (t *trial) failEndpoint() alotwebhook.Endpoint {
+	t.Helper()
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	t.finish(retry(t.claimOne(), 0))
+	return t.stored(e.ID)
+}
+
+// stored returns an endpoint as it is stored.
+func (t *trial) stored(id string) alotwebhook.Endpoint {
+	t.Helper()
+	e, err := t.store.Endpoint(t.ctx(), id)
+	require.NoError(t, err)
+	return e
+}
+
+// discard discards deliveries of an endpoint, and returns how many.
+func (t *trial) discard(e alotwebhook.Endpoint, before time.Time, limit int) int {
+	t.Helper()
+	n, err := t.store.Discard(t.ctx(), e.ID, before, limit)
+	require.NoError(t, err)
+	return n
+}
+
+// Somebody who enables an endpoint after a week may not want the week's events, which a
+// receiver would take for news. But those of the last hour may be wanted, and the old ones
+// after all.
+func discard(t *trial) {
+	e, other := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
+	old := t.emit("org_1", completed, 5)
+	busy := alotwebhook.ClaimRequest{Limit: 2, Busy: map[string]int{other.ID: 1000}}
+	c := t.claimAs(busy).Deliveries
+	t.finish(retry(c[0], long), failed(c[1]))
+	t.setDisabled(&e, true)
+	t.setDisabled(&other, true)
+	time.Sleep(2 * time.Millisecond) // the next ids have a later millisecond
+	since := time.Now()
+	recent := t.emit("org_1", completed, 2)
+	ids := idsOf(old, e)
+
+	require.Equal(t, 3, t.discard(e, since, 3), "no more than limit")
+	require.Equal(t, 1, t.discard(e, since, 3), "one was failed already")
+	require.Zero(t, t.discard(e, since, 3))
+	for i, id := range ids {
+		if i == 1 {
+			continue
+		}
+		d := t.delivery(id)
+		require.Equal(t, alotwebhook.StateFailed, d.State)
+		require.Equal(t, alotwebhook.ReasonDiscarded, d.LastReason)
+		require.False(t, d.FinishedAt.IsZero())
+		require.Equal(t, []int{1, 1, 0, 0, 0}[i], d.AttemptCount)
+	}
+	require.Equal(t, alotwebhook.ReasonStatus, t.delivery(ids[1]).LastReason, "it had failed before")
+	require.Equal(t, alotwebhook.Stats{Parked: 2 + 7}, t.stats(), "the other endpoint loses nothing")
+
+	require.Equal(t, 1, t.redeliver(ids[4]))
+	t.setDisabled(&e, false)
+	require.ElementsMatch(t, append(idsOf(recent, e), ids[4]), claimedIDs(t.claim(10)))
+}
+
+// The request is under way and will have an outcome, which the history must show. A
+// process that was killed leaves a lease, and nobody works on its delivery any more.
+func discardLeased(t *trial) {
+	e := t.endpoint("org_1", completed)
+	ids := idsOf(t.emit("org_1", completed, 1), e)
+	c := t.claimOne()
+	t.emit("org_1", completed, 1)
+	t.claimOneFor(brief)
+	t.setDisabled(&e, true)
+	soonest := time.Now().Add(long)
+	t.await("the lease runs out", func() bool { return t.discard(e, soonest, 10) == 1 })
+	t.requireState(ids[0], alotwebhook.StateParked)
+	t.finish(delivered(c))
+	t.requireState(ids[0], alotwebhook.StateDelivered)
+}
+
+// Two people may decide at the same moment. What one of them sends, the other must not
+// discard.
+func discardEnabled(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	require.Zero(t, t.discard(e, time.Now().Add(long), 10))
+	require.Equal(t, alotwebhook.Stats{Pending: 1}, t.statsWithoutAge())
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	_, err := t.store.Discard(t.ctx(), e.ID, time.Now().Add(long), 10)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+}
+
+func (t *trial) statsWithoutAge() alotwebhook.Stats {
+	t.Helper()
+	st := t.stats()
+	st.OldestDue = 0
+	return st
+}
+
+// An attempt may end between the reading of an endpoint and the saving of its new
+// description. To write an old FailingSince back would have a healthy endpoint disabled.
+func putKeepsFailingSince(t *trial) {
+	failing := t.failEndpoint()
+	require.False(t, failing.FailingSince.IsZero())
+	edited := failing
+	edited.Description, edited.FailingSince = "edited", time.Time{}
+	t.put(&edited)
+	require.True(t, failing.FailingSince.Equal(t.stored(failing.ID).FailingSince), "an edit does not clear it")
+	edited.FailingSince = failing.FailingSince
+	t.setDisabled(&edited, true)
+	require.True(t, failing.FailingSince.Equal(t.stored(failing.ID).FailingSince), "disabling does not clear it")
+	t.setDisabled(&edited, false)
+	require.True(t, t.stored(failing.ID).FailingSince.IsZero(), "enabling clears it")
+}
+
+// Whoever disables an endpoint because it has failed since a time must learn that it has
+// succeeded since.
+func putFailingSinceConflict(t *trial) {
+	judged := t.failEndpoint()
+	judged.Disabled, judged.DisabledReason = true, alotwebhook.DisabledFailing
+	t.finish(retry(t.claimOne(), 0))
+	other := judged
+	other.FailingSince = other.FailingSince.Add(-time.Microsecond)
+	require.ErrorIs(t, t.store.PutEndpoint(t.ctx(), other), alotwebhook.ErrConflict, "it has failed since another time")
+	t.finish(delivered(t.claimOne()))
+	require.ErrorIs(t, t.store.PutEndpoint(t.ctx(), judged), alotwebhook.ErrConflict, "it has succeeded since")
+	require.False(t, t.stored(judged.ID).Disabled)
+	require.Equal(t, judged.Version, t.stored(judged.ID).Version)
+	require.True(t, t.stored(judged.ID).FailingSince.IsZero())
+	t.emit("org_1", completed, 1)
+	t.finish(failed(t.claimOne()))
+	judged.FailingSince = t.stored(judged.ID).FailingSince
+	t.put(&judged)
+	require.True(t, t.stored(judged.ID).Disabled, "it has failed since the time that was given")
 }
 
 // Somebody who edits a deleted endpoint must not bring it back.

@@ -107,6 +107,14 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return idsIgnored{s} },
 		[]string{"Endpoints/ByID"},
 	},
+	"FailingSinceWrittenBack": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &writesFailingSince{Store: s} },
+		[]string{"Endpoints/KeepsFailingSince"},
+	},
+	"FailingSinceNotCompared": {
+		func(s alotwebhook.Store) alotwebhook.Store { return ignoresFailingSince{s} },
+		[]string{"Endpoints/FailingSinceConflict"},
+	},
 	"SecretTrimmed": {
 		func(s alotwebhook.Store) alotwebhook.Store { return secretTrimmed{s} },
 		[]string{"Endpoints/KeepsAllFields"},
@@ -164,6 +172,38 @@ var mutants = map[string]struct {
 	"PurgeTakesUnfinished": {
 		func(s alotwebhook.Store) alotwebhook.Store { return purgeTakesUnfinished{s} },
 		[]string{"Purge/Unfinished"},
+	},
+	"ParkedKept": {
+		func(s alotwebhook.Store) alotwebhook.Store { return parkedKept{s} },
+		[]string{"Purge/ExpiresLimit"},
+	},
+	"ExpiredForEver": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &expiredForEver{Store: s} },
+		[]string{"Purge/Expires"},
+	},
+	"ExpiresAtOnce": {
+		func(s alotwebhook.Store) alotwebhook.Store { return expiresAtOnce{s} },
+		[]string{"Purge/ExpiresOnlyParked", "Purge/ExpiresFromDisabling", "Purge/ExpiresFromDue"},
+	},
+	"ExpiresWithoutLimit": {
+		func(s alotwebhook.Store) alotwebhook.Store { return expiresWithoutLimit{s} },
+		[]string{"Purge/ExpiresLimit"},
+	},
+	"DiscardsAll": {
+		func(s alotwebhook.Store) alotwebhook.Store { return discardsAll{s} },
+		[]string{"Endpoints/Discard"},
+	},
+	"DiscardsWaiting": {
+		func(s alotwebhook.Store) alotwebhook.Store { return discardsEnabled{s} },
+		[]string{"Endpoints/DiscardEnabled"},
+	},
+	"DiscardsLeased": {
+		func(s alotwebhook.Store) alotwebhook.Store { return discardsLeased{s} },
+		[]string{"Endpoints/DiscardLeased"},
+	},
+	"DisabledAtGiven": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &disabledAtGiven{Store: s} },
+		[]string{"Endpoints/DisabledAt"},
 	},
 	"RedeliverCountsAll": {
 		func(s alotwebhook.Store) alotwebhook.Store { return redeliverCountsAll{s} },

@@ -18,22 +18,54 @@ const defaultPage = 100
 // PutEndpoint implements [alotwebhook.Endpoints].
 func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 	return s.write(ctx, "store an endpoint", func(t *txn) error {
-		var ref, version int64
-		err := t.one(liveEndpoint, e.ID)(&ref, &version)
+		var ref int64
+		var stored alotwebhook.Endpoint
+		var failing, disabledAt sql.NullInt64
+		err := t.one(`SELECT ref, version, disabled, disabled_at, failing_since FROM alotwebhook_endpoints
+			WHERE id = ? AND deleted_at IS NULL`, e.ID)(&ref, &stored.Version, &stored.Disabled, &disabledAt, &failing)
 		missing := errors.Is(err, sql.ErrNoRows)
 		switch {
 		case err != nil && !missing:
 			return err
 		case missing && e.Version != 0:
 			return notFound("endpoint", e.ID)
-		case !missing && version != e.Version:
-			return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, e.ID, version, e.Version)
 		}
-		if ref, err = t.putEndpoint(ref, e); err != nil {
+		next := e
+		if !missing {
+			stored.DisabledAt, stored.FailingSince = optional(disabledAt), optional(failing)
+			if next, err = replacement(stored, e); err != nil {
+				return err
+			}
+		}
+		switch {
+		case !next.Disabled:
+			next.DisabledAt = time.Time{}
+		case stored.DisabledAt.IsZero():
+			next.DisabledAt = instant(t.now)
+		default:
+			next.DisabledAt = stored.DisabledAt
+		}
+		if ref, err = t.putEndpoint(ref, next); err != nil {
 			return err
 		}
-		return t.subscribe(ref, e)
+		return t.subscribe(ref, next)
 	})
+}
+
+// replacement returns the endpoint as it is to be stored in the place of the stored one,
+// or an [alotwebhook.ErrConflict] if that was changed since next was read.
+func replacement(stored, next alotwebhook.Endpoint) (alotwebhook.Endpoint, error) {
+	switch {
+	case stored.Version != next.Version:
+		return next, fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, stored.Version, next.Version)
+	case !next.FailingSince.IsZero() && next.FailingSince.UnixMicro() != stored.FailingSince.UnixMicro():
+		return next, fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, next.ID, stored.FailingSince, next.FailingSince)
+	}
+	next.FailingSince = stored.FailingSince
+	if stored.Disabled && !next.Disabled {
+		next.FailingSince = time.Time{}
+	}
+	return next, nil
 }
 
 // liveEndpoint finds an endpoint that is not deleted, by its id.
@@ -51,18 +83,18 @@ func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 		old = ref
 	}
 	err = t.one(`INSERT INTO alotwebhook_endpoints (ref, id, organization, version, active, failing_since, url, description,
-			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (ref) DO UPDATE SET organization = excluded.organization, version = excluded.version,
 			active = excluded.active, failing_since = excluded.failing_since, url = excluded.url,
 			description = excluded.description, event_types = excluded.event_types, secret = excluded.secret,
 			next_secret = excluded.next_secret, next_secret_at = excluded.next_secret_at,
-			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason,
+			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at,
 			created_at = excluded.created_at, updated_at = excluded.updated_at
 		RETURNING ref`,
 		old, e.ID, e.OrganizationID, e.Version+1, !e.Disabled, micros(e.FailingSince), e.URL, e.Description,
 		string(types), string(e.Secret), string(e.NextSecret), micros(e.NextSecretAt), e.Disabled, string(e.DisabledReason),
-		micros(e.CreatedAt), micros(e.UpdatedAt))(&ref)
+		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt))(&ref)
 	return ref, err
 }
 
@@ -92,18 +124,18 @@ func (t *txn) unsubscribe(ref int64) error {
 
 // endpointColumns are the columns that scanEndpoint reads.
 const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
-	next_secret, next_secret_at, disabled, disabled_reason, created_at, updated_at`
+	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at`
 
 func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	var e alotwebhook.Endpoint
 	var types []byte
-	var failing, next, created, updated sql.NullInt64
+	var failing, next, disabledAt, created, updated sql.NullInt64
 	err := scan(&e.ID, &e.OrganizationID, &e.Version, &failing, &e.URL, &e.Description, &types, &e.Secret,
-		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &created, &updated)
+		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated)
 	if err != nil {
 		return e, err
 	}
-	e.FailingSince, e.NextSecretAt = optional(failing), optional(next)
+	e.FailingSince, e.NextSecretAt, e.DisabledAt = optional(failing), optional(next), optional(disabledAt)
 	e.CreatedAt, e.UpdatedAt = optional(created), optional(updated)
 	return e, json.Unmarshal(types, &e.EventTypes)
 }
@@ -161,9 +193,6 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 	return page, next, nil
 }
 
-// chunk is how many deliveries of a deleted endpoint one transaction fails.
-const chunk = 1000
-
 // DeleteEndpoint implements [alotwebhook.Endpoints]. The endpoint is gone at once. Its
 // unfinished deliveries are then failed, 1,000 in a transaction, so that everything
 // else goes on in between. If the process ends before that is done, the next one
@@ -189,51 +218,4 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 		return err
 	}
 	return s.failBacklog(ctx, ref)
-}
-
-// failBacklog fails all unfinished deliveries of a deleted endpoint.
-func (s *Store) failBacklog(ctx context.Context, ref int64) error {
-	for moved := int64(chunk); moved == chunk; {
-		err := s.write(ctx, "fail the deleted endpoint's deliveries", func(t *txn) (err error) {
-			moved, err = t.failBacklog(ref, chunk)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// failBacklog fails up to limit of them and returns how many.
-func (t *txn) failBacklog(ref int64, limit int) (int64, error) {
-	const some = "(SELECT id FROM alotwebhook_queue WHERE endpoint = ? ORDER BY next_at, id LIMIT ?)"
-	err := t.exec(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
-		SELECT id, endpoint, ?, type, event, attempts, created_at, ?, status, ?, history
-		FROM alotwebhook_queue WHERE id IN `+some, failed, t.now, string(alotwebhook.ReasonEndpointDeleted), ref, limit)
-	if err != nil {
-		return 0, err
-	}
-	return t.affected("DELETE FROM alotwebhook_queue WHERE id IN "+some, ref, limit)
-}
-
-// failOrphans fails the unfinished deliveries of endpoints that an earlier process
-// deleted without coming to the end of them.
-func (s *Store) failOrphans(ctx context.Context) error {
-	var refs []int64
-	err := s.read(ctx, "find unfinished deletions", func(t *txn) error {
-		return t.each(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
-			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`, nil, func(scan func(...any) error) error {
-			var ref int64
-			err := scan(&ref)
-			refs = append(refs, ref)
-			return err
-		})
-	})
-	for _, ref := range refs {
-		if err == nil {
-			err = s.failBacklog(ctx, ref)
-		}
-	}
-	return err
 }

@@ -293,7 +293,7 @@ func (t *txn) redeliver(k key) (int64, error) {
 		return n, err
 	}
 	n, err = t.affected(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
-		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, CASE WHEN d.attempts = 0 THEN '' ELSE d.reason END, d.history
+		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, coalesce(json_extract('[' || d.history || ']', '$[#-1].reason'), ''), d.history
 		FROM alotwebhook_deliveries d
 		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
 		JOIN alotwebhook_events e ON e.ref = d.event AND e.payload IS NOT NULL

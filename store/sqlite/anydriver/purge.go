@@ -17,12 +17,23 @@ const defaultPurge = 1000
 // Purge implements [alotwebhook.History].
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
 	limit := cmp.Or(p.Limit, defaultPurge)
+	var expirable []int64
+	if p.Parked > 0 {
+		if expirable, err = s.expirable(ctx, p.Parked, limit); err != nil {
+			return r, err
+		}
+	}
 	var erasedTo int64
 	err = s.submit(&job{
 		ctx:   ctx,
 		doing: "purge",
 		run: func(t *txn) (err error) {
 			r, erasedTo = alotwebhook.PurgeResult{}, s.erasedTo
+			if p.Parked > 0 {
+				if r.Expired, err = t.expire(expirable, t.now-p.Parked.Microseconds(), limit); err != nil {
+					return err
+				}
+			}
 			if p.History > 0 {
 				if err := t.purgeHistory(t.now-p.History.Microseconds(), limit, &r); err != nil {
 					return err
