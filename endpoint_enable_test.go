@@ -36,9 +36,11 @@ func TestEnableEndpoint(t *testing.T) {
 		options func(now time.Time) alotwebhook.EnableOptions
 		sent    int // of six
 	}{
-		"send all":   {func(time.Time) alotwebhook.EnableOptions { return alotwebhook.EnableOptions{} }, 6},
-		"send since": {func(now time.Time) alotwebhook.EnableOptions { return alotwebhook.EnableOptions{Since: now.Add(-3 * time.Hour)} }, 3},
-		"discard":    {func(time.Time) alotwebhook.EnableOptions { return alotwebhook.EnableOptions{Discard: true} }, 0},
+		"send all": {func(time.Time) alotwebhook.EnableOptions { return alotwebhook.EnableOptions{} }, 6},
+		"send since": {func(now time.Time) alotwebhook.EnableOptions {
+			return alotwebhook.EnableOptions{Since: now.Add(-3 * time.Hour)}
+		}, 3},
+		"discard": {func(time.Time) alotwebhook.EnableOptions { return alotwebhook.EnableOptions{Discard: true} }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
