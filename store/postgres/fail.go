@@ -95,12 +95,12 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 // expire fails deliveries that fell due at until or before, and whose endpoints were
 // disabled by then, up to limit.
 func (s *Store) expire(ctx context.Context, until time.Time, limit int) (n int, err error) {
-	if err := s.keepDisabledAt(ctx); err != nil {
-		return 0, err
-	}
 	s.expiring.Lock()
 	defer s.expiring.Unlock()
 	if len(s.expiring.keys) == 0 {
+		if err := s.keepDisabledAt(ctx); err != nil {
+			return 0, err
+		}
 		if s.expiring.keys, err = s.expirable(ctx, until, limit); err != nil {
 			return 0, err
 		}

@@ -63,7 +63,16 @@ func everyStatement(t *testing.T, s *sqlite.Store) {
 	require.NoError(t, err)
 	require.NoError(t, s.EnqueueTo(t.Context(), endpointID(1), newEvent(t, "org_1")))
 	require.NoError(t, s.DeleteEndpoint(t.Context(), endpointID(2)))
-	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond, History: time.Nanosecond})
+	for i := range 2 {
+		parked, err := s.Endpoint(t.Context(), endpointID(3+i))
+		require.NoError(t, err)
+		parked.Disabled = true
+		require.NoError(t, s.PutEndpoint(t.Context(), parked))
+	}
+	n, err := s.Discard(t.Context(), endpointID(3), time.Now().Add(time.Hour), 1)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: time.Nanosecond, Payloads: time.Nanosecond, History: time.Nanosecond})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 }
