@@ -3,6 +3,7 @@ package alotwebhook
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -177,13 +178,14 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 		if ctx.Err() != nil {
 			return r, false
 		}
-		a.Reason, a.Detail = classify(err)
+		failure, detail := wire.Explain(err)
+		a.Reason, a.Detail = FailureReason(failure), detail
 	} else {
 		a.StatusCode = resp.StatusCode
 		r.retryAfter = wire.RetryAfter(resp.Header, start)
 		a.Reason, a.Detail = judge(a.StatusCode)
 		var whole bool
-		if a.ResponseBody, whole = s.readBody(resp, cancel); !whole {
+		if a.ResponseBody, whole = wire.ReadBody(resp, s.cfg.KeepResponseBody, s.cfg.MaxResponseBody, cancel); !whole {
 			a.Detail = join(a.Detail, "the response's body broke off or did not end")
 		}
 	}
@@ -287,33 +289,6 @@ func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Ti
 	return r.WithContext(ctx)
 }
 
-// bodyPatience bounds the wait for the end of a response's body. The status has come by
-// then; the body matters to the connection, and to those who keep its beginning.
-const bodyPatience = 2 * time.Second
-
-// readBody reads a response's body and closes it. It reads to the end, so that the
-// connection can be used again, or up to MaxResponseBody, or until bodyPatience is over.
-// It returns the first KeepResponseBody bytes as text that every store takes. whole is
-// false if the body broke off or did not end in time: no failure, since the status says
-// whether the event was received. A body longer than MaxResponseBody counts as whole.
-func (s *sender) readBody(resp *http.Response, giveUp func()) (kept string, whole bool) {
-	defer resp.Body.Close()
-	if resp.Body == http.NoBody || resp.ContentLength == 0 {
-		return "", true
-	}
-	timer := time.AfterFunc(bodyPatience, giveUp)
-	defer timer.Stop()
-	var keep strings.Builder
-	var err error
-	if n := s.cfg.KeepResponseBody; n > 0 {
-		_, err = io.CopyN(&keep, resp.Body, int64(n))
-	}
-	if err == nil {
-		_, err = io.CopyN(io.Discard, resp.Body, int64(s.cfg.MaxResponseBody-keep.Len())+1)
-	}
-	return text.Storable(keep.String()), err == nil || err == io.EOF
-}
-
 // addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is
 // still to come, it signs with the next secret as well: a receiver whose library takes
 // only one secret can then change to the new one at any moment before.
@@ -326,4 +301,49 @@ func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
 	h[StandardIDHeader] = values[0:1:1]
 	h[StandardTimestampHeader] = values[1:2:2]
 	h[StandardSignatureHeader] = values[2:3:3]
+}
+
+// judge returns the reason and the detail that a status stands for. Both are empty
+// for 2xx; every other status is a failure.
+func judge(status int) (FailureReason, string) {
+	switch {
+	case status >= 200 && status < 300:
+		return "", ""
+	case status >= 300 && status < 400:
+		return ReasonRedirect, "answered " + statusText(status) + "; redirects are not followed: register the URL that it leads to"
+	default:
+		return ReasonStatus, "answered " + statusText(status)
+	}
+}
+
+// statusText returns the status code and, if it has one, its name: "404 Not Found".
+func statusText(status int) string {
+	text := strconv.Itoa(status)
+	if name := http.StatusText(status); name != "" {
+		text += " " + name
+	}
+	return text
+}
+
+// unsendable returns the reason and the detail of an endpoint that nothing can be sent
+// to: its URL is not allowed, or its secret does not open. The detail is the text of
+// err, which never holds a secret.
+func unsendable(err error) (FailureReason, string) {
+	if errors.Is(err, ErrBlockedAddress) {
+		return ReasonBlockedAddress, wire.BlockedDetail
+	}
+	return ReasonUnsendable, text.Clip(text.Storable(strings.TrimPrefix(err.Error(), errorPrefix)), maxDetail-len("…"))
+}
+
+// maxDetail is the longest Attempt.Detail, in bytes.
+const maxDetail = 256
+
+// isOverload reports whether an attempt failed because the receiver, or a proxy in
+// front of it, has too much to do.
+func isOverload(a *Attempt) bool {
+	switch a.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return a.Reason == ReasonTimeout
 }

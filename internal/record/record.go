@@ -32,7 +32,7 @@ const (
 	// chances is how many further times an outcome is tried as it is once the store is
 	// known to be there. It may have failed by chance.
 	chances = 2
-	// lonely is after how many rounds an outcome is stored without its text, although no
+	// lonely is after how many rounds, each time, an outcome is stored without its text, although no
 	// other outcome has shown that the store is there. Some 6 seconds have passed by then.
 	lonely = 8
 	// callTimeout bounds one call. Without it, a connection that is dead and does not say
@@ -343,7 +343,7 @@ func (t *trial[O]) probe(batch []Outcome[O]) {
 	for i := 0; i < n && !t.isOver(); i++ {
 		t.try(batch[i : i+1])
 	}
-	if !t.stored && t.r.rounds >= lonely && len(t.refused) > 0 && t.r.strip(&t.refused[0], t.err) {
+	if !t.stored && t.r.rounds > 0 && t.r.rounds%lonely == 0 && len(t.refused) > 0 && t.r.strip(&t.refused[0], t.err) {
 		t.stored, t.refused = true, t.refused[1:]
 	}
 	if t.stored {

@@ -23,9 +23,9 @@ var alertDetails = map[tls.AlertError]string{
 	alertNoApplicationProtocol: "the server does not offer HTTP/1.1",
 }
 
-// ExplainTLS returns a sentence about a failure of TLS, for people at the other end; ok is
+// explainTLS returns a sentence about a failure of TLS, for people at the other end; ok is
 // false for every other error.
-func ExplainTLS(err error) (detail string, ok bool) {
+func explainTLS(err error) (detail string, ok bool) {
 	var (
 		verification *tls.CertificateVerificationError
 		header       tls.RecordHeaderError

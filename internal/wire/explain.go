@@ -1,0 +1,78 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alot/alotwebhook/internal/guard"
+)
+
+// Failure is the kind of a failed request, in the words of the root's failure reasons.
+type Failure string
+
+// The kinds that [Explain] tells apart.
+const (
+	BlockedAddress    Failure = "blocked_address"
+	DNS               Failure = "dns"
+	Timeout           Failure = "timeout"
+	ConnectionRefused Failure = "connection_refused"
+	TLS               Failure = "tls"
+	ResponseTooLarge  Failure = "response_too_large"
+	Protocol          Failure = "protocol"
+	ConnectionReset   Failure = "connection_reset"
+	Network           Failure = "network"
+)
+
+// BlockedDetail does not name the address: whoever can register endpoints could
+// otherwise look up names of the host's own network.
+const BlockedDetail = "the URL leads to an address that is not on the public internet"
+
+// Explain returns the kind of an error of the transport, and a sentence about it. Customers
+// read the sentence, so it never holds an address.
+func Explain(err error) (Failure, string) {
+	var (
+		dns     *net.DNSError
+		timeout net.Error
+	)
+	switch {
+	case errors.Is(err, guard.ErrBlocked):
+		return BlockedAddress, BlockedDetail
+	case errors.As(err, &dns):
+		return DNS, "the host name has no address, or could not be looked up"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return Timeout, "no complete response in time"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, wsaECONNREFUSED):
+		return ConnectionRefused, "nothing accepts connections at that host and port"
+	}
+	if detail, ok := explainTLS(err); ok {
+		return TLS, detail
+	}
+	switch text := err.Error(); {
+	case errors.Is(err, ErrHeaderTooLarge):
+		return ResponseTooLarge, "the response's headers are larger than the limit"
+	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
+		return Protocol, "the response is not HTTP"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),
+		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), containsAny(text, "connection broken", "server closed"):
+		return ConnectionReset, "the connection was closed before the response was complete"
+	default:
+		return Network, "the connection failed"
+	}
+}
+
+// containsAny reports whether text holds one of the parts. net/http has no error values
+// for these failures, only texts.
+func containsAny(text string, parts ...string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(text, part) })
+}
+
+// Windows has its own error numbers for sockets, which package syscall does not map.
+const (
+	wsaECONNRESET   = syscall.Errno(10054)
+	wsaECONNREFUSED = syscall.Errno(10061)
+)
