@@ -276,6 +276,6 @@ func loggingReceiver(t *testing.T, cfg alotwebhook.ReceiverConfig) (*alotwebhook
 func onlyLine(t *testing.T, logged *lockedBuffer) (line map[string]any) {
 	t.Helper()
 	require.Equal(t, 1, strings.Count(logged.String(), "\n"), logged.String())
-	require.NoError(t, json.Unmarshal([]byte(logged.String()), &line))
+	require.NoError(t, json.Unmarshal(logged.Bytes(), &line))
 	return line
 }
