@@ -140,7 +140,7 @@ func TestMigrateInAGivenSchema(t *testing.T) {
 }
 
 // Release 0.1.0 knew version 2, and refuses a schema whose greatest version is another.
-// Version 3 has only added something: both run side by side.
+// The versions since have only added something: both run side by side.
 func TestAnAdditiveMigrationLocksNobodyOut(t *testing.T) {
 	t.Parallel()
 	store, pool := openAt(t, postgrestest.DSN(t))
