@@ -40,7 +40,8 @@ type Config[J comparable] struct {
 	// has another version of it.
 	Save     func(ctx context.Context, job *J) error
 	Conflict error
-	// Do does the next part of a job. It returns how long to wait before the one after.
+	// Do does the next part of a job. It returns how long to wait before the one after: a
+	// few seconds at most, or other processes take the job for one that nobody works on.
 	Do func(ctx context.Context, job *J) (pause time.Duration, err error)
 	// Operation names the work in the log, such as "recover".
 	Operation string
