@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
@@ -30,10 +31,10 @@ type Dispatcher struct {
 	types  map[string]EventType
 	log    *slog.Logger
 
-	wake      chan struct{} // wakes the claimer: something was emitted or made due
-	recovered chan struct{} // wakes the recoverer: a recovery was begun in this process
-	endpoints quota.Quota   // of an organization
-	tallies   tallies
+	wake       chan struct{} // wakes the claimer: something was emitted or made due
+	recoveries *adopt.Jobs[Recovery]
+	endpoints  quota.Quota // of an organization
+	tallies    tallies
 
 	tests, redeliveries, changes *rate.Limiter // by organization
 
@@ -65,16 +66,15 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		return nil, err
 	}
 	d := &Dispatcher{
-		cfg:       cfg,
-		store:     store,
-		sender:    sender,
-		notify:    notifier(store),
-		types:     make(map[string]EventType, len(cfg.EventTypes)),
-		log:       cfg.Logger,
-		wake:      make(chan struct{}, 1),
-		recovered: make(chan struct{}, 1),
-		tallies:   tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
-		closing:   make(chan struct{}),
+		cfg:     cfg,
+		store:   store,
+		sender:  sender,
+		notify:  notifier(store),
+		types:   make(map[string]EventType, len(cfg.EventTypes)),
+		log:     cfg.Logger,
+		wake:    make(chan struct{}, 1),
+		tallies: tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
+		closing: make(chan struct{}),
 
 		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},
 		tests:        rate.New("TestsPerMinute", cfg.TestsPerMinute),
@@ -84,6 +84,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cutNow: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
+	d.recoveries = d.newRecoveries()
 	for _, t := range cfg.EventTypes {
 		d.types[t.Name] = t
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
-	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -116,14 +115,14 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 	}
 	stored, err := d.beginRecovery(ctx, begun)
 	if err == nil {
-		pace.Wake(d.recovered)
+		d.recoveries.Wake()
 	}
 	return stored, err
 }
 
 // beginRecovery stores a recovery in the place of the endpoint's last one.
 func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recovery, error) {
-	return d.changeRecovery(ctx, begun.EndpointID, func(r *Recovery) error {
+	return d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
 		if r.State.Active() {
 			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, r.EndpointID, r.CreatedAt.Format(time.RFC3339))
 		}
@@ -179,16 +178,15 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 	if err != nil {
 		return Endpoint{}, err
 	}
-	j := &recoveryJob{Recovery: begun}
 	for range discardAtOnce {
-		if err := (&recoverer{d: d}).step(ctx, j); err != nil || !j.State.Active() {
+		if _, err := d.recoveries.Step(ctx, &begun); err != nil || !begun.State.Active() {
 			break // another process goes on if this one fails
 		}
 	}
-	if j.State.Active() {
-		j.Cursor = "" // as that of a new recovery, which a process adopts at once
-		_ = d.putRecovery(ctx, &j.Recovery)
-		pace.Wake(d.recovered)
+	if begun.State.Active() {
+		begun.Cursor = "" // as that of a new recovery, which a process adopts at once
+		_ = d.putRecovery(ctx, &begun)
+		d.recoveries.Wake()
 	}
 	return d.Endpoint(ctx, endpointID)
 }
@@ -212,6 +210,8 @@ func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int6
 }
 
 const (
+	// recoveryPage is the most deliveries that one step sends again.
+	recoveryPage = 100
 	// discardPage is the most deliveries that one step discards.
 	discardPage = 1000
 	// discardAtOnce is the most steps that EnableEndpoint itself takes.
@@ -249,7 +249,7 @@ func (d *Dispatcher) Recovery(ctx context.Context, endpointID string) (Recovery,
 // due already are still sent. A recovery that has ended is returned as it is. The error
 // is [ErrNotFound] if there was none.
 func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recovery, error) {
-	return d.changeRecovery(ctx, endpointID, func(r *Recovery) error {
+	return d.recoveries.Change(ctx, endpointID, func(r *Recovery) error {
 		if r.Version == 0 {
 			return explain(ErrNotFound, "recovery of endpoint %q", clip(endpointID))
 		}
@@ -281,32 +281,6 @@ func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Rec
 	return found[0], nil
 }
 
-// changeRecovery reads an endpoint's recovery, has change alter it and stores it, unless
-// change left it as it was. If somebody else stored it meanwhile, it starts again with
-// what they stored. An error of change ends it.
-func (d *Dispatcher) changeRecovery(ctx context.Context, endpointID string, change func(*Recovery) error) (Recovery, error) {
-	for {
-		r, err := d.storedRecovery(ctx, endpointID)
-		if err != nil {
-			return Recovery{}, err
-		}
-		before := r
-		if err := change(&r); err != nil {
-			return Recovery{}, err
-		}
-		if r == before {
-			return r, nil
-		}
-		err = d.putRecovery(ctx, &r)
-		if err == nil {
-			return r, nil
-		}
-		if !errors.Is(err, ErrConflict) {
-			return Recovery{}, err
-		}
-	}
-}
-
 // putRecovery stores r and raises its Version by one, as the store does with its copy.
 func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	r.UpdatedAt = recoveryTime()
@@ -317,196 +291,62 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	return nil
 }
 
-// recoverySearchInterval is how often a process searches for recoveries that other
-// processes began or left behind. It sees those that it begins itself at once.
-const recoverySearchInterval = 10 * time.Second
-
-// recoveryPage is the most deliveries that one step sends again.
-const recoveryPage = 100
-
-// recoveryTimeout bounds a step, so that one recovery that hangs does not hold up the
-// others.
-const recoveryTimeout = 30 * time.Second
-
-// recoverer works on running recoveries, in turns. Several processes may adopt the same
-// one: the store refuses all but one of their changes, by the version, and a process that
-// was refused leaves the recovery to the other.
-type recoverer struct {
-	d       *Dispatcher
-	episode pace.Episode
-	// jobs are the recoveries that this process works on, by endpoint.
-	jobs map[string]*recoveryJob
-	// others are the versions of all other running recoveries, by endpoint, as seen at
-	// the last regular search. One whose version has not changed by the next has no
-	// process any more.
-	others     map[string]int64
-	nextSearch time.Time // when the next regular search is due
-	woken      bool      // set when a recovery was begun in this process
+// newRecoveries returns the recoveries as jobs that all processes share.
+func (d *Dispatcher) newRecoveries() *adopt.Jobs[Recovery] {
+	return adopt.New(adopt.Config[Recovery]{
+		Status: Recovery.status, Search: d.activeRecoveries, Load: d.storedRecovery,
+		Save: d.putRecovery, Conflict: ErrConflict, Do: d.recoverSome, Operation: "recover", Log: d.log,
+	})
 }
 
-// recoveryJob is a recovery that this process works on.
-type recoveryJob struct {
-	Recovery
-	due time.Time // when its next step is due
+func (r Recovery) status() adopt.Status {
+	return adopt.Status{ID: r.EndpointID, Version: r.Version, New: r.Cursor == "", Active: r.State.Active()}
 }
 
-// recoverAll works on recoveries until ctx is done.
-func (d *Dispatcher) recoverAll(ctx context.Context) {
-	w := &recoverer{
-		d: d, episode: pace.Episode{Log: d.log, Operation: "recover"},
-		jobs: map[string]*recoveryJob{}, others: map[string]int64{},
-	}
-	for ctx.Err() == nil {
-		if err := w.round(ctx); err != nil {
-			if ctx.Err() == nil { // otherwise the end of the run cut it off
-				pace.Pause(ctx, w.episode.Failed(err))
-			}
-			continue
-		}
-		w.episode.Over()
-		t := time.NewTimer(w.untilDue())
-		select {
-		case <-ctx.Done():
-		case <-d.recovered:
-			w.woken = true
-		case <-t.C:
-		}
-		t.Stop()
-	}
-}
-
-// untilDue returns how long until the next step or search is due.
-func (w *recoverer) untilDue() time.Duration {
-	next := w.nextSearch
-	for _, j := range w.jobs {
-		if j.due.Before(next) {
-			next = j.due
-		}
-	}
-	return time.Until(next)
-}
-
-// round searches for recoveries, if a search is due, and does the steps that are due.
-func (w *recoverer) round(ctx context.Context) error {
-	if err := w.search(ctx); err != nil {
-		return err
-	}
-	for id, j := range w.jobs {
-		if time.Now().Before(j.due) {
-			continue
-		}
-		err := w.step(ctx, j)
-		if errors.Is(err, ErrConflict) {
-			err = w.leave(ctx, id)
-		}
-		if err != nil {
-			return err
-		}
-		if !j.State.Active() {
-			delete(w.jobs, id)
-		}
-	}
-	return nil
-}
-
-// search adopts running recoveries without a process: new ones, which have no cursor,
-// and those whose version has not changed since the last regular search, because their
-// process has ended. A search between two regular ones, after a wake-up, adopts new ones
-// only.
-func (w *recoverer) search(ctx context.Context) error {
-	regular := !time.Now().Before(w.nextSearch)
-	if !regular && !w.woken {
-		return nil
-	}
-	others := map[string]int64{}
+// activeRecoveries calls found with all recoveries that are under way.
+func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
 	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding} {
-		active := func(cursor string) ([]Recovery, string, error) {
-			return w.d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
+		page := func(cursor string) ([]Recovery, string, error) {
+			return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 		}
-		for r, err := range paging.All("", active) {
+		for r, err := range paging.All("", page) {
 			if err != nil {
 				return err
 			}
-			w.meet(r, regular, others)
+			found(r)
 		}
 	}
-	w.others, w.woken = others, false
-	if regular {
-		w.nextSearch = time.Now().Add(recoverySearchInterval - rand.N(recoverySearchInterval/8))
-	}
 	return nil
 }
 
-// meet adopts an active recovery that a search has found, or notes it in others.
-func (w *recoverer) meet(r Recovery, regular bool, others map[string]int64) {
-	if w.jobs[r.EndpointID] != nil {
-		return
-	}
-	version, known := w.others[r.EndpointID]
-	abandoned := regular && known && version == r.Version
-	switch {
-	case r.Cursor == "" || abandoned:
-		w.jobs[r.EndpointID] = &recoveryJob{Recovery: r}
-	case known && !regular:
-		others[r.EndpointID] = version // the next regular search compares with it
-	default:
-		others[r.EndpointID] = r.Version
-	}
-}
-
-// leave ends this process's work on a recovery that another process has changed.
-func (w *recoverer) leave(ctx context.Context, endpointID string) error {
-	delete(w.jobs, endpointID)
-	r, err := w.d.storedRecovery(ctx, endpointID)
-	if err == nil && r.State.Active() {
-		w.others[endpointID] = r.Version
-	}
-	return err
-}
-
-// step sends the next page of failed deliveries again. It stores the recovery before the
-// page, so that no other process does the same page, and after it. If the process is
-// killed in between, its successor repeats the page, but for the deliveries that are no
-// longer failed.
-func (w *recoverer) step(ctx context.Context, j *recoveryJob) error {
-	ctx, cancel := context.WithTimeout(ctx, recoveryTimeout)
-	defer cancel()
-	if err := w.d.putRecovery(ctx, &j.Recovery); err != nil {
-		return err
-	}
-	r, page, pause := j.Recovery, w.d.recoverPage, time.Second/time.Duration(w.d.cfg.RecoverPerSecond)
+// recoverSome sends or discards the next page of deliveries. It returns how long to wait
+// before the next one, to keep to [Config.RecoverPerSecond].
+func (d *Dispatcher) recoverSome(ctx context.Context, r *Recovery) (time.Duration, error) {
 	if r.State == RecoveryDiscarding {
-		page, pause = w.d.discardParked, 0
+		return 0, d.discardParked(ctx, r)
 	}
-	if err := page(ctx, &r); err != nil {
-		return err
-	}
-	if err := w.d.putRecovery(ctx, &r); err != nil {
-		return err
-	}
-	n := r.Recovered + r.Skipped - j.Recovered - j.Skipped
-	j.Recovery = r
-	j.due = time.Now().Add(time.Duration(n) * pause)
-	return nil
+	n, err := d.recoverPage(ctx, r)
+	return time.Duration(n) * (time.Second / time.Duration(d.cfg.RecoverPerSecond)), err
 }
 
 // recoverPage sends the next failed deliveries again, counts them in r and moves its
-// cursor on. It ends r after the last page, or if the endpoint was deleted.
-func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) error {
+// cursor on. It ends r after the last page, or if the endpoint was deleted. It returns how
+// many the page had.
+func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (int, error) {
 	_, err := d.Endpoint(ctx, r.EndpointID)
 	if errors.Is(err, ErrNotFound) {
 		r.end(RecoveryStopped)
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	page, next, err := d.DeliveryPage(ctx, Filter{
 		EndpointID: r.EndpointID, State: StateFailed, Since: r.Since, Until: r.Until, Cursor: r.Cursor,
 		Limit: min(recoveryPage, d.cfg.RecoverPerSecond),
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	ids := make([]string, len(page))
 	for i := range page {
@@ -514,12 +354,12 @@ func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) error {
 	}
 	n, err := d.redeliver(ctx, ids)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r.Recovered += int64(n)
 	r.Skipped += int64(len(ids) - n)
 	if r.Cursor = next; next == "" {
 		r.end(RecoveryDone)
 	}
-	return nil
+	return len(ids), nil
 }

@@ -81,7 +81,7 @@ func (r *run) run(ctx context.Context) error {
 	helpers.Go(r.disableBad)
 	helpers.Go(func() { r.d.purge(claimsCtx) })
 	helpers.Go(func() { r.d.listen(claimsCtx) })
-	helpers.Go(func() { r.d.recoverAll(claimsCtx) })
+	helpers.Go(func() { r.d.recoveries.Run(claimsCtx) })
 	helpers.Go(func() { r.d.storeTallies(claimsCtx) })
 
 	r.claim(claimsCtx)
