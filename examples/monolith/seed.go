@@ -85,7 +85,7 @@ func (s *seeding) settle(ctx context.Context, c *customer) error {
 		if err != nil {
 			return err
 		}
-		e.URL, e.Disabled, e.DisabledReason, e.FailingSince = c.url, c.disabled != "", c.disabled, c.failingSince
+		e.URL, e.Disabled, e.DisabledReason = c.url, c.disabled != "", c.disabled
 		if err = s.store.PutEndpoint(ctx, e); !errors.Is(err, alotwebhook.ErrConflict) {
 			return err
 		}
