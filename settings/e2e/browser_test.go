@@ -130,13 +130,14 @@ func (b *tab) requireQuiet() {
 }
 
 // do does the steps, which may be done again: the page may replace an element between the
-// moment when a step finds it and the moment when it uses it.
+// moment when a step finds it and the moment when it uses it, or be on its way to another
+// page.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	err := chromedp.Do(ctx, steps...)
-	for err != nil && strings.Contains(err.Error(), "Could not find node") {
+	for err != nil && (strings.Contains(err.Error(), "Could not find node") || strings.Contains(err.Error(), "net::ERR_ABORTED")) {
 		err = chromedp.Do(ctx, steps...)
 	}
 	require.NoError(b.t, err)
