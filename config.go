@@ -51,7 +51,7 @@ type Config struct {
 	// Waiting is how many further attempts may be under way to receivers that take long:
 	// after 20 ms an attempt leaves its place among InFlight to the next one. No
 	// organization gets more while it has as many under way as there is room left for all
-	// others. Each takes some 20 KiB (40 KiB over https) and a connection. At most
+	// others. Each takes some 20 KiB (40 to 60 over https) and a connection. At most
 	// 100,000. Negative: none, and slow receivers hold up others.
 	// Defaults to 16 × InFlight.
 	Waiting int
