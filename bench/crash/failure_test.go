@@ -28,11 +28,6 @@ type failing struct {
 
 // newFailing starts the dispatcher; configure sets up its pool.
 func newFailing(t *testing.T, configure func(*pgxpool.Config)) (*failing, *pgxpool.Pool) {
-	return newFailingFor(t, 0, configure)
-}
-
-// newFailingFor is newFailing with a lease for the dispatcher; 0 stands for the default.
-func newFailingFor(t *testing.T, lease time.Duration, configure func(*pgxpool.Config)) (*failing, *pgxpool.Pool) {
 	dsn := postgrestest.DSN(t)
 	f := &failing{t: t, where: inPostgres(t, dsn), ledger: newLedger(t)}
 	f.store, f.admin = openStore(t, f.where), postgrestest.PoolAt(t, dsn)
@@ -40,7 +35,7 @@ func newFailingFor(t *testing.T, lease time.Duration, configure func(*pgxpool.Co
 	pool := postgrestest.PoolAt(t, dsn, configure)
 	store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: f.where.Schema, Notify: true})
 	require.NoError(t, err)
-	f.host = newHostFor(t, store, "dispatcher", lease)
+	f.host = newHost(t, store, "dispatcher")
 	f.run(t)
 	f.emitted = newHost(t, f.store, "emitter").load(t)
 	f.awaitMore()
@@ -114,10 +109,7 @@ func TestFullPool(t *testing.T) {
 // Another session locks the queue for longer than a statement may take.
 func TestStatementTimeout(t *testing.T) {
 	t.Parallel()
-	// A finish may be held up for as long as its own bound, which is longer than the
-	// default lease: what is not recorded by then would be sent again.
-	const lease = 90 * time.Second
-	f, _ := newFailingFor(t, lease, func(c *pgxpool.Config) { c.MaxConns = 4 })
+	f, _ := newFailing(t, func(c *pgxpool.Config) { c.MaxConns = 4 })
 	rounds, since := 0, time.Now()
 	// The lock may come when nothing is under way that will have an outcome, or
 	// when a connection still prepares its statements, which the server does not bound.

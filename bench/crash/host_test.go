@@ -26,16 +26,9 @@ type host struct {
 }
 
 func newHost(t *testing.T, store alotwebhook.Store, name string) *host {
-	return newHostFor(t, store, name, 0)
-}
-
-// newHostFor is newHost with a lease; 0 stands for the default.
-func newHostFor(t *testing.T, store alotwebhook.Store, name string, lease time.Duration) *host {
 	h := &host{store: &observed{Store: store, calls: map[string]calls{}}, log: &logbook{}, stop: func() {}}
-	cfg := config(name, h.log.handler())
-	cfg.Lease = lease
 	var err error
-	h.Dispatcher, err = alotwebhook.NewDispatcher(h.store, cfg)
+	h.Dispatcher, err = alotwebhook.NewDispatcher(h.store, config(name, h.log.handler()))
 	require.NoError(t, err)
 	return h
 }
