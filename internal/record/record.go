@@ -202,6 +202,9 @@ func (r *Recorder[O]) store(batch []Outcome[O]) (left []Outcome[O], wait time.Du
 		t.probe(batch)
 	}
 	if t.stored {
+		if t.err != nil && len(t.refused) == 0 { // a call failed by chance
+			r.episode.Failed(t.err)
+		}
 		r.episode.Over()
 		r.rounds = 0
 		r.away.Store(false)
