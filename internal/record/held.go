@@ -113,16 +113,16 @@ func (h *held[O]) keep(o *Outcome[O]) {
 	}
 }
 
-// refused counts the outcomes that the store has refused and that wait.
-func (h *held[O]) refused() (n int) {
+// refused returns the outcomes that the store has refused and that wait.
+func (h *held[O]) refused() (list []Outcome[O]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, e := range h.entries {
 		if e.refused {
-			n++
+			list = append(list, *e.aside)
 		}
 	}
-	return n
+	return list
 }
 
 // put puts an outcome aside. The caller holds mu.

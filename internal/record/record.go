@@ -162,7 +162,7 @@ func (r *Recorder[O]) Close() (unwritten int) {
 	close(r.in)
 	<-r.done
 	r.giveUp()
-	return r.unwritten + r.held.refused()
+	return r.unwritten + len(r.held.refused())
 }
 
 // run stores outcomes until no more can come.
@@ -176,6 +176,7 @@ func (r *Recorder[O]) run() {
 		if len(batch) == 0 {
 			o, open := <-r.in
 			if !open {
+				r.tryRefused()
 				return
 			}
 			batch = append(batch, o)
@@ -299,6 +300,14 @@ func (r *Recorder[O]) hold(list []Outcome[O]) {
 		ctx, cancel := context.WithTimeout(r.ctx, callTimeout)
 		_ = r.cfg.Extend(ctx, batch)
 		cancel()
+	}
+}
+
+// tryRefused tries a last time to store what the store has refused.
+func (r *Recorder[O]) tryRefused() {
+	list := r.held.refused()
+	for i := 0; i < len(list) && r.ctx.Err() == nil; i++ {
+		_ = r.call(list[i : i+1])
 	}
 }
 
