@@ -36,7 +36,7 @@ const maxClaims = 5
 // the endpoint is to be treated after it.
 func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
 	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
-	if c.Claims > maxClaims {
+	if c.Claims > maxClaims+int(r.doubtful.Load()) {
 		outcome.State = StateFailed
 		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
 			Detail: fmt.Sprintf("claimed %d times without an outcome; no request was made", maxClaims)}
@@ -105,7 +105,8 @@ type sender struct {
 // target is one version of an endpoint, prepared for requests: its URL checked, its
 // secrets opened.
 type target struct {
-	version      int64 // Endpoint.Version
+	version      int64     // Endpoint.Version
+	createdAt    time.Time // Endpoint.CreatedAt
 	url          *url.URL
 	secret, next Secret
 	nextAt       time.Time // when next signs in place of secret
@@ -212,10 +213,10 @@ func (s *sender) target(e *Endpoint) *target {
 	s.mu.RLock()
 	t := s.targets[e.ID]
 	s.mu.RUnlock()
-	if t != nil && t.version == e.Version {
+	if t != nil && t.isOf(e) {
 		return t
 	}
-	t = &target{version: e.Version, nextAt: e.NextSecretAt}
+	t = &target{version: e.Version, createdAt: e.CreatedAt, nextAt: e.NextSecretAt}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
 		t.secret, t.err = s.open(e.ID, e.Secret)
 	}
@@ -229,6 +230,13 @@ func (s *sender) target(e *Endpoint) *target {
 	}
 	s.targets[e.ID] = t
 	return t
+}
+
+// isOf reports whether the target was made of that version of that endpoint. The version
+// alone does not tell: an endpoint that was deleted may be registered again with its key,
+// and then has the same id.
+func (t *target) isOf(e *Endpoint) bool {
+	return t.version == e.Version && t.createdAt.Equal(e.CreatedAt)
 }
 
 // open returns a secret that the store kept as its plain text.

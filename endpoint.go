@@ -352,10 +352,10 @@ func (r *run) disableIfDue(claimed *Endpoint, a *Attempt) {
 	if reason == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
+	ctx, cancel := context.WithTimeout(r.badCtx, finishTimeout)
 	defer cancel()
 	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
-		if e.Disabled || e.Version != claimed.Version || e.succeededSince(claimed) || r.reasonToDisable(e, a) == "" {
+		if e.Disabled || e.Version != claimed.Version || !e.CreatedAt.Equal(claimed.CreatedAt) || e.succeededSince(claimed) || r.reasonToDisable(e, a) == "" {
 			return errNotDue
 		}
 		e.setDisabled(true, reason)

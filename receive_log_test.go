@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -278,4 +279,27 @@ func onlyLine(t *testing.T, logged *lockedBuffer) (line map[string]any) {
 	require.Equal(t, 1, strings.Count(logged.String(), "\n"), logged.String())
 	require.NoError(t, json.Unmarshal(logged.Bytes(), &line))
 	return line
+}
+
+// What a stranger writes into a trailer, which net/http quotes, does not come into the log.
+func TestReceiverLogsNoTrailer(t *testing.T) {
+	t.Parallel()
+	log, logged := logTo()
+	v, err := alotwebhook.NewVerifier(receiverSecret)
+	require.NoError(t, err)
+	server := httptest.NewServer(alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{Logger: log}))
+	defer server.Close()
+	for _, trailer := range []string{"told without a colon", "told\x1b: x", "x: told \x00"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s: sha256=%s\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n%s\r\n\r\n",
+			alotwebhook.SignatureHeader, strings.Repeat("a", 64), trailer)
+		require.NoError(t, err)
+		response, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.Contains(t, string(response), "400 Bad Request")
+		require.NoError(t, conn.Close())
+	}
+	require.Equal(t, 3, strings.Count(logged(), "malformed trailer"))
+	require.NotContains(t, logged(), "told")
 }

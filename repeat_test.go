@@ -214,3 +214,30 @@ func TestSendTestOnce(t *testing.T) {
 		require.EqualValues(t, 2, stats.Pending)
 	})
 }
+
+// A key makes the same id again once its endpoint was deleted. What is sent then is sent to
+// the new endpoint and signed with its secret.
+func TestKeyUsedAgainAfterItsEndpointWasDeleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		defer w.run(t)()
+		var ids []string
+		for i, host := range []string{"one.example.com", "two.example.com"} {
+			secret := alotwebhook.Secret("the secret of " + host)
+			e, _, err := w.CreateEndpointOnce(t.Context(), "key", alotwebhook.Endpoint{
+				OrganizationID: "org_1", URL: "https://" + host, EventTypes: []string{"candidate.completed"}, Secret: secret,
+			})
+			require.NoError(t, err)
+			ids = append(ids, e.ID)
+			w.emit(t)
+			time.Sleep(time.Second)
+			got := w.net.requests()
+			require.Len(t, got, i+1)
+			require.Equal(t, host, got[i].host)
+			require.Equal(t, alotwebhook.Sign([]byte(got[i].body), secret), got[i].head.Get(alotwebhook.SignatureHeader))
+			require.NoError(t, w.DeleteEndpoint(t.Context(), e.ID))
+		}
+		require.Equal(t, ids[0], ids[1])
+	})
+}

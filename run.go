@@ -33,8 +33,12 @@ type run struct {
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
 	recorder *record.Recorder[outcome]
-	// bad leads to the goroutine that disables endpoints.
-	bad chan outcome
+	// bad leads to the goroutine that disables endpoints; badCtx ends when it must stop.
+	bad      chan outcome
+	badCtx   context.Context
+	leaveBad context.CancelFunc
+
+	doubtful atomic.Int64 // claims that failed: the store may have counted them
 
 	workers atomic.Int64   // those that run; the claimer alone starts them
 	working sync.WaitGroup // counts them, too
@@ -61,6 +65,7 @@ func newRun(d *Dispatcher) *run {
 	}
 	// It does not descend from Run's context: attempts go on after the last claim.
 	r.attemptsCtx, r.cutOff = context.WithCancel(context.Background())
+	r.badCtx, r.leaveBad = context.WithCancel(context.Background())
 	r.recorder = r.newRecorder()
 	return r
 }
@@ -94,7 +99,9 @@ func (r *run) run(ctx context.Context) error {
 	<-workersDone
 	unwritten := r.recorder.Close()
 	close(r.bad)
+	time.AfterFunc(finishTimeout, r.leaveBad) // its next failed attempt disables an endpoint that is left
 	helpers.Wait()
+	r.leaveBad()
 	r.d.storeLastTallies()
 	if unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", unwritten)
@@ -129,13 +136,14 @@ func (r *run) claim(ctx context.Context) {
 		if r.d.uncommitted.Swap(false) {
 			poll.Soon()
 		}
-		if r.recorder.Away() && !pace.Pause(ctx, awayPause) {
+		if !r.recorder.AwaitStore(ctx) {
 			return
 		}
 		began := time.Now()
 		got, err := r.claimOnce()
 		took = time.Since(began)
 		if err != nil {
+			r.doubtful.Add(1)
 			pace.Pause(ctx, episode.Failed(err))
 			continue
 		}
@@ -152,10 +160,6 @@ func (r *run) claim(ctx context.Context) {
 	}
 }
 
-// awayPause is how long to wait before each claim while no outcome can be stored. Such a
-// claim is for one delivery: all that is sent now is sent again if the process is killed.
-const awayPause = time.Second
-
 // claimTimeout bounds a claim. The end of a run does not cut a claim off: deliveries
 // that it had leased by then would wait until their lease has run out.
 const claimTimeout = 10 * time.Second
@@ -171,7 +175,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	if room.Limit == 0 {
 		return ClaimResult{}, nil
 	}
-	if r.recorder.Away() {
+	if r.recorder.Away() { // what is sent now is sent again if the process is killed
 		room.Limit = 1
 	}
 	unlisted := room.Unlisted

@@ -269,3 +269,114 @@ func TestFinishThatTakesLongerThanTheLease(t *testing.T) {
 		require.NotContains(t, logged(), "too late")
 	})
 }
+
+// No outcome can be stored for twenty minutes, and another process begins to run meanwhile,
+// beside the first or in its place. Nothing that was sent is taken for poison.
+func TestLongOutageIsNoPoison(t *testing.T) {
+	t.Parallel()
+	for _, beside := range []bool{true, false} {
+		t.Run("beside "+strconv.FormatBool(beside), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var back atomic.Bool
+				store := &refusing{Store: memory.New(), refuses: func(*alotwebhook.Outcome) bool { return !back.Load() }}
+				first := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+				endpoint := first.endpoint(t, "a.example.com")
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- first.Run(ctx) }()
+				var events []alotwebhook.Event
+				for range 10 {
+					events = append(events, first.emit(t))
+				}
+				time.Sleep(20 * time.Minute)
+				if !beside {
+					stop()
+					require.ErrorContains(t, <-ended, "10 outcomes could not be stored")
+				}
+				second := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+				defer second.run(t)()
+				time.Sleep(20 * time.Minute)
+				back.Store(true)
+				time.Sleep(10 * time.Minute)
+				for _, event := range events {
+					d := second.delivery(t, event, endpoint)
+					require.Equal(t, alotwebhook.StateDelivered, d.State, d.LastReason)
+					require.Len(t, d.Attempts, 1)
+				}
+				require.Len(t, first.net.requests(), len(events))
+				require.LessOrEqual(t, len(second.net.requests()), len(events))
+				stop()
+				if beside {
+					require.NoError(t, <-ended)
+				}
+			})
+		})
+	}
+}
+
+// The store refuses one outcome altogether, while others are stored. Run does not say that
+// all is recorded, and the next process does not take the delivery for poison.
+func TestRestartWithARefusedOutcome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mended atomic.Bool
+		store := &refusing{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool {
+			return !mended.Load() && o.Attempt.StatusCode == http.StatusCreated
+		}}
+		net := &receivers{respond: bodyTo("bad.example.com", "", http.StatusCreated)}
+		first := newWorldOn(t, store, alotwebhook.Config{}, net)
+		bad := first.endpoint(t, "bad.example.com")
+		first.endpointOf(t, "org_2", "good.example.com")
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- first.Run(ctx) }()
+		event := first.emit(t)
+		for range 60 {
+			first.emitTo(t, "org_2")
+			time.Sleep(10 * time.Second)
+		}
+		require.Len(t, net.requests(), 61)
+		stop()
+		require.ErrorContains(t, <-ended, "1 outcomes could not be stored")
+
+		second := newWorldOn(t, store, alotwebhook.Config{}, net)
+		defer second.run(t)()
+		time.Sleep(10 * time.Minute)
+		mended.Store(true)
+		time.Sleep(5 * time.Minute)
+		d := second.delivery(t, event, bad)
+		require.Equal(t, alotwebhook.StateDelivered, d.State, d.LastReason)
+		require.Len(t, d.Attempts, 1)
+		require.Len(t, net.requests(), 62, "once more after the restart")
+	})
+}
+
+// The store refuses altogether the outcomes of hundreds of deliveries. None is sent again.
+func TestManyOutcomesThatTheStoreRefusesAltogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mended atomic.Bool
+		store := &refusing{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool {
+			return !mended.Load() && o.Attempt.StatusCode == http.StatusCreated
+		}}
+		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{respond: bodyTo("bad.example.com", "", http.StatusCreated)})
+		bad := w.endpoint(t, "bad.example.com")
+		w.endpointOf(t, "org_2", "good.example.com")
+		defer w.run(t)()
+		var events []alotwebhook.Event
+		for range 600 {
+			events = append(events, w.emit(t))
+		}
+		for range 60 {
+			w.emitTo(t, "org_2")
+			time.Sleep(10 * time.Second)
+		}
+		mended.Store(true)
+		time.Sleep(20 * time.Minute)
+		for _, event := range events {
+			requireToldAsItWas(t, w, event, bad)
+		}
+		require.Len(t, w.net.requests(), 660)
+	})
+}

@@ -182,6 +182,43 @@ func TestRunEndsThoughTheStoreIsAway(t *testing.T) {
 	})
 }
 
+// unreadable is a store that does not respond to readers of an endpoint.
+type unreadable struct {
+	alotwebhook.Store
+	now atomic.Bool
+}
+
+func (u *unreadable) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	if u.now.Load() {
+		<-ctx.Done()
+		return alotwebhook.Endpoint{}, ctx.Err()
+	}
+	return u.Store.Endpoint(ctx, id)
+}
+
+// Run must return soon even if many endpoints are to be disabled and the store hangs.
+func TestRunEndsThoughEndpointsCannotBeDisabled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &unreadable{Store: memory.New()}
+		w := newWorldOn(t, store, alotwebhook.Config{}, failing(http.StatusGone))
+		const endpoints = 100
+		for i := range endpoints {
+			w.endpointOf(t, "org_"+strconv.Itoa(i), "a.example.com")
+		}
+		store.now.Store(true)
+		stop := w.run(t)
+		for i := range endpoints {
+			w.emitTo(t, "org_"+strconv.Itoa(i))
+		}
+		time.Sleep(5 * time.Second)
+		require.Len(t, w.net.requests(), endpoints)
+		start := time.Now()
+		stop()
+		require.Less(t, time.Since(start), time.Minute)
+	})
+}
+
 // mute is a store whose first Finish gets no response, as over a connection that
 // is dead and does not say so.
 type mute struct {
@@ -290,4 +327,36 @@ func (h *holding) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwe
 func (h *holding) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
 	<-h.release
 	return h.Store.Finish(ctx, outcomes)
+}
+
+// forgetful is a store whose claims take effect although their results get lost.
+type forgetful struct {
+	alotwebhook.Store
+	forgets atomic.Bool
+}
+
+func (f *forgetful) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	r, err := f.Store.Claim(ctx, c)
+	if f.forgets.Load() {
+		return alotwebhook.ClaimResult{}, errDown
+	}
+	return r, err
+}
+
+// What was claimed again and again without the process knowing is not taken for poison.
+func TestLostClaimsAreNoPoison(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &forgetful{Store: memory.New()}
+		store.forgets.Store(true)
+		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		endpoint := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		event := w.emit(t)
+		time.Sleep(10 * time.Minute)
+		store.forgets.Store(false)
+		time.Sleep(2 * time.Minute)
+		requireToldAsItWas(t, w, event, endpoint)
+		require.Len(t, w.net.requests(), 1)
+	})
 }

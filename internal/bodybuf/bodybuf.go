@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/textproto"
 	"os"
 	"sync"
 )
@@ -105,8 +106,19 @@ func (buf *Buffer) readMore(body io.Reader, maxBytes int64) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%w: %w", ErrTimeout, err)
 	}
-	return fmt.Errorf("%w: %w", ErrUnreadable, err)
+	return fmt.Errorf("%w: %w", ErrUnreadable, unquoted(err))
 }
+
+// unquoted returns the error of reading a body without what the client wrote: the error of
+// a malformed trailer quotes its line.
+func unquoted(err error) error {
+	if quoting := textproto.ProtocolError(""); errors.As(err, &quoting) {
+		return errTrailer
+	}
+	return err
+}
+
+var errTrailer = errors.New("malformed trailer after a chunked body")
 
 // stow moves what has landed to the body's place, if landing is full, or if it is the last
 // part of a body that has a place.

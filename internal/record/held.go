@@ -20,11 +20,13 @@ type entry[O any] struct {
 	leased  time.Time // when the lease began, or was extended
 	// aside is the outcome if it waits for the next claim of the delivery; nil for most.
 	aside *Outcome[O]
+	// refused is set if it waits because the store has refused it.
+	refused bool
 }
 
 // maxAside bounds the memory of outcomes that wait for the next claim of their delivery.
-// Past it, the oldest is forgotten.
-const maxAside = 256
+// Past it, the oldest is forgotten, and sent again if it is claimed.
+const maxAside = 4096
 
 // claim notes a claim. first is true if its attempt is to be made. Otherwise it is under
 // way or was made; again is its outcome if that was put aside.
@@ -105,7 +107,22 @@ func (h *held[O]) keep(o *Outcome[O]) {
 	defer h.mu.Unlock()
 	if e, ok := h.entries[o.ID]; ok && e.attempt == o.Attempt {
 		h.put(o)
+		e = h.entries[o.ID]
+		e.refused = true
+		h.entries[o.ID] = e
 	}
+}
+
+// refused returns the outcomes that the store has refused and that wait.
+func (h *held[O]) refused() (list []Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range h.entries {
+		if e.refused {
+			list = append(list, *e.aside)
+		}
+	}
+	return list
 }
 
 // put puts an outcome aside. The caller holds mu.

@@ -38,6 +38,9 @@ const (
 	// callTimeout bounds one call. Without it, a connection that is dead and does not say
 	// so would hold up all outcomes for many minutes.
 	callTimeout = 30 * time.Second
+	// awayPause is how long to wait before each claim while no outcome can be stored. All
+	// that is sent then is sent again if the process is killed.
+	awayPause, longestPause = time.Second, 10 * time.Minute
 )
 
 // Outcome is an outcome on its way to the store.
@@ -79,6 +82,8 @@ type Recorder[O any] struct {
 	giveUp context.CancelFunc
 	away   atomic.Bool
 	done   chan struct{}
+	known  atomic.Bool   // something was claimed that this process holds already
+	wait   time.Duration // of the next AwaitStore
 
 	// The goroutine of run alone uses these.
 	episode   pace.Episode
@@ -93,7 +98,7 @@ type Recorder[O any] struct {
 func New[O any](cfg Config[O]) *Recorder[O] {
 	r := &Recorder[O]{
 		cfg: cfg, in: make(chan Outcome[O], cfg.Capacity), held: held[O]{entries: map[string]entry[O]{}},
-		done: make(chan struct{}), episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
+		done: make(chan struct{}), wait: awayPause, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
 	}
 	r.ctx, r.giveUp = context.WithCancel(context.Background())
 	go r.run()
@@ -105,6 +110,9 @@ func New[O any](cfg Config[O]) *Recorder[O] {
 // the token of this claim.
 func (r *Recorder[O]) Claimed(id string, attempt int, token int64) bool {
 	first, again := r.held.claim(id, attempt, token, time.Now())
+	if !first && again == nil {
+		r.known.Store(true)
+	}
 	if again != nil {
 		select {
 		case r.in <- *again:
@@ -118,6 +126,26 @@ func (r *Recorder[O]) Claimed(id string, attempt int, token int64) bool {
 // Add gives the recorder the outcome of a claimed delivery.
 func (r *Recorder[O]) Add(o Outcome[O]) { r.in <- o }
 
+// AwaitStore waits before a claim while the store is away: for a second, and twice as long
+// after each claim of a delivery that this process holds already. Each such claim brings the
+// delivery nearer to being taken for poison. AwaitStore returns sooner when the store is
+// back, and false if ctx is done. One goroutine may call it.
+func (r *Recorder[O]) AwaitStore(ctx context.Context) bool {
+	if r.known.Swap(false) {
+		r.wait = min(2*r.wait, longestPause)
+	}
+	for waited := time.Duration(0); r.Away(); waited += awayPause {
+		if waited >= r.wait {
+			return true
+		}
+		if !pace.Pause(ctx, awayPause) {
+			return false
+		}
+	}
+	r.wait = awayPause
+	return true
+}
+
 // Away reports whether the store has taken no outcome in the last tries. Whoever claims
 // should then claim little: what is sent now may be sent again after a crash.
 func (r *Recorder[O]) Away() bool { return r.away.Load() }
@@ -129,12 +157,12 @@ func (r *Recorder[O]) GiveUpIn(patience time.Duration) {
 }
 
 // Close waits until all outcomes are stored or given up, and returns how many were given
-// up. No Add may follow.
+// up, those that the store has refused included. No Add may follow.
 func (r *Recorder[O]) Close() (unwritten int) {
 	close(r.in)
 	<-r.done
 	r.giveUp()
-	return r.unwritten
+	return r.unwritten + len(r.held.refused())
 }
 
 // run stores outcomes until no more can come.
@@ -148,6 +176,7 @@ func (r *Recorder[O]) run() {
 		if len(batch) == 0 {
 			o, open := <-r.in
 			if !open {
+				r.tryRefused()
 				return
 			}
 			batch = append(batch, o)
@@ -253,14 +282,35 @@ func (r *Recorder[O]) judge(refused []Outcome[O]) {
 			}
 		}
 	}
+	var kept []Outcome[O]
 	for i := range refused {
 		o := &refused[i]
 		if r.strip(o, err) {
 			continue
 		}
+		kept = append(kept, *o)
 		r.cfg.Log.Error("alotwebhook: an outcome cannot be stored; it is tried again when the lease of its delivery has run out",
 			"delivery", o.ID, "attempt", o.Attempt, "error", err)
 		r.held.keep(o)
+	}
+	r.hold(kept)
+}
+
+// hold extends the leases of deliveries, so that their claims do not add up to poison. It
+// is no harm if that fails.
+func (r *Recorder[O]) hold(list []Outcome[O]) {
+	for batch := range slices.Chunk(list, batchSize) {
+		ctx, cancel := context.WithTimeout(r.ctx, callTimeout)
+		_ = r.cfg.Extend(ctx, batch)
+		cancel()
+	}
+}
+
+// tryRefused tries a last time to store what the store has refused.
+func (r *Recorder[O]) tryRefused() {
+	list := r.held.refused()
+	for i := 0; i < len(list) && r.ctx.Err() == nil; i++ {
+		_ = r.call(list[i : i+1])
 	}
 }
 

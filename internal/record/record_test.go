@@ -269,7 +269,7 @@ func TestForgetsWhatCameTooLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStore()
-		const n = 1000
+		const n = 5000
 		for i := range n {
 			s.newest[fmt.Sprint("a", i)] = 7
 		}

@@ -96,7 +96,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	f := sortOutcomes(outcomes)
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
 		clear(f.endpoints)
-		steps := join(begin, f.steps())
+		steps := join(beginFinish, f.steps())
 		if !f.failures {
 			return s.send(ctx, conn, append(steps, commit))
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
@@ -37,9 +38,20 @@ func dispatch(t *testing.T) (d *alotwebhook.Dispatcher, change func(sql string) 
 	t.Helper()
 	pool := postgrestest.Pool(t)
 	schema := postgrestest.Schema(t, pool)
+	return dispatchOn(t, pool, schema), func(sql string) int64 {
+		t.Helper()
+		tag, err := pool.Exec(t.Context(), strings.ReplaceAll(sql, "%s", schema))
+		require.NoError(t, err)
+		return tag.RowsAffected()
+	}
+}
+
+// dispatchOn runs a dispatcher on a new schema until the end of the test.
+func dispatchOn(t *testing.T, pool *pgxpool.Pool, schema string) *alotwebhook.Dispatcher {
+	t.Helper()
 	store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema, Migrate: true})
 	require.NoError(t, err)
-	d, err = alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 100,
 		Timeout: 4 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -51,12 +63,7 @@ func dispatch(t *testing.T) (d *alotwebhook.Dispatcher, change func(sql string) 
 		cancel()
 		require.NoError(t, <-ended)
 	})
-	return d, func(sql string) int64 {
-		t.Helper()
-		tag, err := pool.Exec(t.Context(), strings.ReplaceAll(sql, "%s", schema))
-		require.NoError(t, err)
-		return tag.RowsAffected()
-	}
+	return d
 }
 
 // emitTo registers an endpoint of an organization and emits n events to it.
@@ -121,4 +128,49 @@ func TestServerTakesNoOutcome(t *testing.T) {
 	change(`ALTER TABLE %s.deliveries DROP CONSTRAINT closed`)
 	requireAll(t, d, "org_1", 50, "/good")
 	require.Equal(t, int64(50), requests.Load())
+}
+
+// Somebody's transaction holds the row of one endpoint, which has just begun to fail. The
+// outcomes of other endpoints are recorded meanwhile, and that endpoint's afterwards.
+func TestALockedEndpointDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.Pool(t)
+	schema := postgrestest.Schema(t, pool)
+	d := dispatchOn(t, pool, schema)
+	good, _ := receiver(t)
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer refusing.Close()
+	for organization, url := range map[string]string{"org_good": good, "org_bad": refusing.URL} {
+		_, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: organization, URL: url, EventTypes: []string{"candidate.completed"}})
+		require.NoError(t, err)
+	}
+	emit := func(organization string) {
+		event, err := alotwebhook.NewEvent("candidate.completed", organization, []byte(`{}`))
+		require.NoError(t, err)
+		require.NoError(t, d.Emit(t.Context(), event))
+	}
+	recorded := func(organization string) (n int) {
+		for delivery, err := range d.Deliveries(t.Context(), alotwebhook.Filter{OrganizationID: organization}) {
+			require.NoError(t, err)
+			if delivery.AttemptCount > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	_, err = tx.Exec(t.Context(), `SELECT FROM `+schema+`.endpoints FOR UPDATE`)
+	require.NoError(t, err)
+	emit("org_bad")
+	const events = 20
+	for range events {
+		emit("org_good")
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Eventually(t, func() bool { return recorded("org_good") == events }, 5*time.Minute, 100*time.Millisecond)
+	require.Zero(t, recorded("org_bad"))
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Eventually(t, func() bool { return recorded("org_bad") == 1 }, 5*time.Minute, 100*time.Millisecond)
 }

@@ -33,6 +33,9 @@ const (
 
 var (
 	begin = []step{{sql: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE`, begins: true}, {sql: byIndex}}
+	// beginFinish waits less for locks. Somebody else's transaction may hold one row for long:
+	// the batch of outcomes then fails soon, and those of other rows are stored without it.
+	beginFinish = []step{begin[0], {sql: byIndex + `, set_config('lock_timeout', '1s', true)`}}
 	// beginPlain leaves the choice of a plan to the planner.
 	beginPlain = []step{begin[0], {sql: timeouts}}
 	// beginRead begins a transaction that sees the database as of one moment. It takes
