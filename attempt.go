@@ -184,7 +184,8 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 	} else {
 		a.StatusCode = resp.StatusCode
 		r.retryAfter = wire.RetryAfter(resp.Header, start)
-		a.Reason, a.Detail = judge(a.StatusCode)
+		failure, detail := wire.ExplainStatus(a.StatusCode)
+		a.Reason, a.Detail = FailureReason(failure), detail
 		var whole bool
 		if a.ResponseBody, whole = wire.ReadBody(resp, s.cfg.KeepResponseBody, s.cfg.MaxResponseBody, cancel); !whole {
 			a.Detail = join(a.Detail, "the response's body broke off or did not end")
@@ -309,28 +310,6 @@ func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
 	h[StandardIDHeader] = values[0:1:1]
 	h[StandardTimestampHeader] = values[1:2:2]
 	h[StandardSignatureHeader] = values[2:3:3]
-}
-
-// judge returns the reason and the detail that a status stands for. Both are empty
-// for 2xx; every other status is a failure.
-func judge(status int) (FailureReason, string) {
-	switch {
-	case status >= 200 && status < 300:
-		return "", ""
-	case status >= 300 && status < 400:
-		return ReasonRedirect, "answered " + statusText(status) + "; redirects are not followed: register the URL that it leads to"
-	default:
-		return ReasonStatus, "answered " + statusText(status)
-	}
-}
-
-// statusText returns the status code and, if it has one, its name: "404 Not Found".
-func statusText(status int) string {
-	text := strconv.Itoa(status)
-	if name := http.StatusText(status); name != "" {
-		text += " " + name
-	}
-	return text
 }
 
 // unsendable returns the reason and the detail of an endpoint that nothing can be sent

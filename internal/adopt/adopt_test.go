@@ -316,6 +316,27 @@ func TestStoreAway(t *testing.T) {
 	})
 }
 
+// A job whose steps always fail delays no other job.
+func TestOneJobFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(job{ID: "bad", Left: 10}, job{ID: "good", Left: 30})
+		p := newProcess(s, "p")
+		p.do = func(_ context.Context, j *job) (time.Duration, error) {
+			if j.ID == "bad" {
+				return 0, errStore
+			}
+			j.Done, j.Left = j.Done+1, j.Left-1
+			return time.Second, nil
+		}
+		defer p.begin(t)()
+		time.Sleep(30500 * time.Millisecond)
+		require.Zero(t, s.get("good").Left)
+		require.Equal(t, 10, s.get("bad").Left)
+		require.Equal(t, 1, strings.Count(p.log.String(), "the store fails"), p.log.String())
+	})
+}
+
 // Another process takes over from one that has lost its store. When that one is back, it
 // leaves the job to the other.
 func TestTakeOver(t *testing.T) {

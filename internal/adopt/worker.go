@@ -27,8 +27,9 @@ type worker[J comparable] struct {
 }
 
 type adopted[J comparable] struct {
-	job J
-	due time.Time // when its next step is due
+	job    J
+	due    time.Time // when its next step is due
+	failed bool      // its last step has failed
 }
 
 // Run adopts jobs and works on them until ctx is done. After a failure of the store it
@@ -40,7 +41,9 @@ func (j *Jobs[J]) Run(ctx context.Context) {
 	}
 	for ctx.Err() == nil {
 		if err := w.round(ctx); err == nil {
-			w.episode.Over()
+			if w.isWell() {
+				w.episode.Over()
+			}
 			w.await(ctx)
 		} else if ctx.Err() == nil { // otherwise the end of the run cut it off
 			pace.Pause(ctx, w.episode.Failed(err))
@@ -75,11 +78,22 @@ func (w *worker[J]) round(ctx context.Context) error {
 		if time.Now().Before(a.due) {
 			continue
 		}
-		if err := w.work(ctx, id, a); err != nil {
-			return err
+		err := w.work(ctx, id, a)
+		if a.failed = err != nil; a.failed && ctx.Err() == nil { // the others go on: perhaps only this one fails
+			a.due = time.Now().Add(w.episode.Failed(err))
 		}
 	}
 	return nil
+}
+
+// isWell reports whether the last step of no job has failed.
+func (w *worker[J]) isWell() bool {
+	for _, a := range w.mine {
+		if a.failed {
+			return false
+		}
+	}
+	return true
 }
 
 // work does a step of an adopted job.

@@ -36,8 +36,9 @@ const (
 	// other outcome has shown that the store is there. Some 6 seconds have passed by then.
 	lonely = 8
 	// callTimeout bounds one call. Without it, a connection that is dead and does not say
-	// so would hold up all outcomes for many minutes.
-	callTimeout = 30 * time.Second
+	// so would hold up all outcomes for many minutes. After a call that it has ended, calls
+	// have shortTimeout at first, to find out whether one outcome is what hangs.
+	callTimeout, shortTimeout = 30 * time.Second, 2 * time.Second
 	// awayPause is how long to wait before each claim while no outcome can be stored. All
 	// that is sent then is sent again if the process is killed.
 	awayPause, longestPause = time.Second, 10 * time.Minute
@@ -87,10 +88,11 @@ type Recorder[O any] struct {
 
 	// The goroutine of run alone uses these.
 	episode   pace.Episode
-	rounds    int          // that failed in a row
-	doubt     bool         // a call with outcomes of the current batch has failed, but may have stored them
-	extendAt  time.Time    // when leases are to be extended next
-	again     []Outcome[O] // to be stored once more, since their delivery was claimed again
+	limit     time.Duration // of a call
+	rounds    int           // that failed in a row
+	doubt     bool          // a call with outcomes of the current batch has failed, but may have stored them
+	extendAt  time.Time     // when leases are to be extended next
+	again     []Outcome[O]  // to be stored once more, since their delivery was claimed again
 	unwritten int
 }
 
@@ -98,7 +100,7 @@ type Recorder[O any] struct {
 func New[O any](cfg Config[O]) *Recorder[O] {
 	r := &Recorder[O]{
 		cfg: cfg, in: make(chan Outcome[O], cfg.Capacity), held: held[O]{entries: map[string]entry[O]{}},
-		done: make(chan struct{}), wait: awayPause, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
+		done: make(chan struct{}), wait: awayPause, limit: callTimeout, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
 	}
 	r.ctx, r.giveUp = context.WithCancel(context.Background())
 	go r.run()
@@ -238,7 +240,16 @@ func (r *Recorder[O]) store(batch []Outcome[O]) (left []Outcome[O], wait time.Du
 		r.rounds = 0
 		r.away.Store(false)
 		r.judge(t.refused)
+		if t.err == nil {
+			r.limit = callTimeout
+		}
 		return append(t.left, r.again...), 0
+	}
+	switch hung := errors.Is(t.err, context.DeadlineExceeded); {
+	case hung && r.limit == callTimeout:
+		r.limit = shortTimeout
+	case hung:
+		r.limit = min(2*r.limit, callTimeout)
 	}
 	r.rounds++
 	r.away.Store(r.rounds >= thorough)
@@ -330,7 +341,7 @@ func (r *Recorder[O]) strip(o *Outcome[O], cause error) bool {
 // call makes one call of the store.
 func (r *Recorder[O]) call(batch []Outcome[O]) error {
 	r.held.fence(batch)
-	ctx, cancel := context.WithTimeout(r.ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(r.ctx, r.limit)
 	defer cancel()
 	list, err := r.cfg.Store(ctx, batch)
 	if err != nil {
@@ -409,5 +420,6 @@ func (t *trial[O]) probe(batch []Outcome[O]) {
 // isOver reports whether further calls are pointless for now: the store seems to be away,
 // or does not reply in time.
 func (t *trial[O]) isOver() bool {
-	return t.tries >= maxTries && !t.stored || errors.Is(t.err, context.DeadlineExceeded) || t.r.ctx.Err() != nil
+	hangs := errors.Is(t.err, context.DeadlineExceeded) && t.r.limit == callTimeout
+	return t.tries >= maxTries && !t.stored || hangs || t.r.ctx.Err() != nil
 }

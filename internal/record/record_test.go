@@ -301,3 +301,35 @@ func BenchmarkRecord(b *testing.B) {
 	}
 	r.Close()
 }
+
+// One outcome on which the store hangs holds up the others for a minute or two, not for good.
+func TestStoreHangsOnOneOutcome(t *testing.T) {
+	t.Parallel()
+	for _, at := range []int{0, 101, 299} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStore()
+			hangs := func(batch []outcome) bool {
+				return slices.ContainsFunc(batch, func(o outcome) bool { return o.ID == fmt.Sprint("a", at) })
+			}
+			r := record.New(record.Config[string]{
+				Store: func(ctx context.Context, batch []outcome) ([]string, error) {
+					if hangs(batch) {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+					return s.put(ctx, batch)
+				},
+				Extend: s.extend, Lease: lease, Stored: func(*outcome) {}, Strip: func(*outcome) {}, More: func() bool { return true },
+				Capacity: 1000, Log: slog.New(slog.DiscardHandler),
+			})
+			made(r, 300, "a")
+			time.Sleep(3 * time.Minute)
+			require.Equal(t, 299, s.len())
+			made(r, 300, "b")
+			time.Sleep(time.Second)
+			require.Equal(t, 599, s.len())
+			r.GiveUpIn(time.Minute)
+			require.Equal(t, 1, r.Close())
+		})
+	}
+}

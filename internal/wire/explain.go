@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -26,7 +28,23 @@ const (
 	Protocol          Failure = "protocol"
 	ConnectionReset   Failure = "connection_reset"
 	Network           Failure = "network"
+	Redirect          Failure = "redirect"
+	Status            Failure = "status"
 )
+
+// ExplainStatus returns the kind of a response's status, and a sentence about it. Both are
+// empty for 2xx; every other status is a failure.
+func ExplainStatus(status int) (Failure, string) {
+	text := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
+	switch {
+	case status >= 200 && status < 300:
+		return "", ""
+	case status >= 300 && status < 400:
+		return Redirect, "answered " + text + "; redirects are not followed: register the URL that it leads to"
+	default:
+		return Status, "answered " + text
+	}
+}
 
 // BlockedDetail does not name the address: whoever can register endpoints could
 // otherwise look up names of the host's own network.
