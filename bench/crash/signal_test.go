@@ -76,7 +76,7 @@ func TestHeldUpPastTheLease(t *testing.T) {
 	require.Len(t, before, inFlight)
 
 	require.NoError(t, held.Process.Signal(syscall.SIGCONT))
-	await(t, "the stale outcomes did not come", func() bool { return held.logged("leases were lost") > 0 })
+	await(t, "the stale outcomes did not come", func() bool { return held.logged("came too late to be recorded") > 0 })
 	require.Equal(t, before, histories(t, store))
 	for _, d := range before {
 		require.Equal(t, alotwebhook.StateDelivered, d.State)

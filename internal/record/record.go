@@ -233,13 +233,12 @@ func (r *Recorder[O]) store(batch []Outcome[O]) (left []Outcome[O], wait time.Du
 		t.probe(batch)
 	}
 	if t.stored {
-		if t.err != nil && len(t.refused) == 0 { // a call failed by chance
+		r.rounds = 0
+		r.away.Store(false)
+		if atFault := r.judge(t.refused); t.err != nil && !atFault { // calls failed by chance
 			r.episode.Failed(t.err)
 		}
 		r.episode.Over()
-		r.rounds = 0
-		r.away.Store(false)
-		r.judge(t.refused)
 		if t.err == nil {
 			r.limit = callTimeout
 		}
@@ -277,12 +276,13 @@ func (r *Recorder[O]) extend() {
 	}
 }
 
-// judge deals with outcomes that failed by themselves although the store is there.
-func (r *Recorder[O]) judge(refused []Outcome[O]) {
+// judge deals with outcomes that failed by themselves although the store is there. It
+// reports whether one of them cannot be stored as it is.
+func (r *Recorder[O]) judge(refused []Outcome[O]) (atFault bool) {
 	var err error
 	for range chances {
 		if len(refused) == 0 {
-			return
+			return false
 		}
 		pace.Pause(r.ctx, pace.Gather(time.Second))
 		again := refused
@@ -305,6 +305,7 @@ func (r *Recorder[O]) judge(refused []Outcome[O]) {
 		r.held.keep(o)
 	}
 	r.hold(kept)
+	return len(refused) > 0
 }
 
 // hold extends the leases of deliveries, so that their claims do not add up to poison. It
