@@ -485,6 +485,7 @@ func deleteFails(t *trial) {
 		require.True(t, d.NextAttemptAt.IsZero())
 		require.Equal(t, []int{1, 0, 0}[i], d.AttemptCount, "the deletion is not an attempt")
 		require.Len(t, d.Attempts, d.AttemptCount)
+		require.Equal(t, []int{503, 0, 0}[i], d.LastStatusCode, "that of the newest attempt")
 	}
 	require.Len(t, t.list(alotwebhook.Filter{EndpointID: e.ID}), 4, "its history stays readable")
 	require.Equal(t, idsOf(events, other), claimedIDs(t.claim(100)), "the other endpoint loses nothing")
