@@ -29,9 +29,10 @@ var concurrencyRules = []rule{
 
 // group runs goroutines, and keeps the first error that one returns.
 type group struct {
-	wg   sync.WaitGroup
-	once sync.Once
-	err  error
+	wg     sync.WaitGroup
+	once   sync.Once
+	err    error
+	failed atomic.Bool
 }
 
 func (g *group) run(n int, fn func(worker int) error) {
@@ -39,6 +40,7 @@ func (g *group) run(n int, fn func(worker int) error) {
 		g.wg.Go(func() {
 			if err := fn(i); err != nil {
 				g.once.Do(func() { g.err = err })
+				g.failed.Store(true)
 			}
 		})
 	}
@@ -385,8 +387,8 @@ func purgeBesideWork(t *trial) {
 	var ended atomic.Int64
 	const total = keep * batches * batch // those of the endpoints that stay
 	deadline := time.Now().Add(t.patience())
-	working := func() bool { return ended.Load() < total && time.Now().Before(deadline) }
 	var g group
+	working := func() bool { return ended.Load() < total && !g.failed.Load() && time.Now().Before(deadline) }
 	g.run(1, func(int) error {
 		for i, events := range emits {
 			if err := t.store.Enqueue(t.ctx(), events); err != nil {

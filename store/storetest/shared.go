@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -20,9 +21,9 @@ import (
 // least two Store values over one database that is new and empty, and close them by
 // tb.Cleanup.
 //
-// Each call of a method goes to the next value, with two exceptions that the contract
-// makes: Finish goes to the value whose Claim gave the delivery, and nothing counts as not
-// due before the Claim of every value has returned nothing.
+// Each call of a method goes to another value, with two exceptions that the contract makes:
+// Finish goes to the value whose Claim gave the delivery, and nothing counts as not due
+// before the Claim of every value has returned nothing.
 func RunShared(t *testing.T, open func(tb testing.TB) []alotwebhook.Store) {
 	t.Helper()
 	runRules(t, topics, func(tb testing.TB) *trial {
@@ -33,10 +34,10 @@ func RunShared(t *testing.T, open func(tb testing.TB) []alotwebhook.Store) {
 	})
 }
 
-// share returns a store that passes each call on to the next of the values. It is a
-// Tallier if all of them are.
+// share returns a store that passes each call on to one of the values. It is a Tallier if
+// all of them are.
 func share(values []alotwebhook.Store) alotwebhook.Store {
-	s := &shared{values: values, claims: map[claimKey]int{}}
+	s := &shared{values: values, choice: rand.New(rand.NewPCG(1, 2)), claims: map[claimKey]int{}}
 	for _, value := range values {
 		if _, ok := value.(alotwebhook.Tallier); !ok {
 			return s
@@ -50,7 +51,7 @@ type shared struct {
 	values []alotwebhook.Store
 
 	mu     sync.Mutex
-	calls  int              // how many methods were called but Claim
+	choice *rand.Rand       // chooses the value for each call
 	turns  int              // how many claims began
 	claims map[claimKey]int // the value that gave each claim
 }
@@ -61,16 +62,15 @@ type claimKey struct {
 	token      int64
 }
 
-// next returns the value whose turn it is.
+// next returns the value for the next call: any one, as a rhythm might meet that of a test.
 func (s *shared) next() alotwebhook.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls++
-	return s.values[s.calls%len(s.values)]
+	return s.values[s.choice.IntN(len(s.values))]
 }
 
-// firstAsked returns the value that the next claim asks first. Claims take turns by
-// themselves, so that no rhythm of a test always leads to the same value.
+// firstAsked returns the value that the next claim asks first. Claims take turns, so that
+// each value's endpoints have theirs.
 func (s *shared) firstAsked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,8 +159,7 @@ func (s *shared) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lo
 func (s *shared) partition(outcomes []alotwebhook.Outcome) (order []int, parts map[int][]alotwebhook.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls++
-	anybody := s.calls % len(s.values)
+	anybody := s.choice.IntN(len(s.values))
 	for _, o := range outcomes {
 		if value, ok := s.claims[claimKey{o.DeliveryID, o.Token}]; ok {
 			anybody = value
