@@ -109,6 +109,18 @@ func TestSQLTxConformance(t *testing.T) {
 	}
 }
 
+func BenchmarkStore(b *testing.B) {
+	open := func(tb testing.TB) alotwebhook.Store {
+		pool := postgrestest.Pool(tb)
+		schema := postgrestest.Schema(tb, pool)
+		store, err := postgres.New(tb.Context(), pool, &postgres.Options{Schema: schema, Migrate: true})
+		require.NoError(tb, err)
+		return store
+	}
+	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
+	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
+}
+
 // schemas lends schemas to the rules of one run, one after the other: to empty a
 // schema is much faster than to make one.
 type schemas struct {

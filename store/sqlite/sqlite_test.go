@@ -63,6 +63,12 @@ func TestTxContract(t *testing.T) {
 	})
 }
 
+func BenchmarkStore(b *testing.B) {
+	open := func(tb testing.TB) alotwebhook.Store { return open(tb, newPath(tb)) }
+	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
+	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
+}
+
 // skipUnderRaceDetector skips a suite that runs the same code as TestContract,
 // which is enough for the detector: it makes SQLite in Go ten times slower.
 func skipUnderRaceDetector(t *testing.T) {
