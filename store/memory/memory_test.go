@@ -12,9 +12,3 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(testing.TB) alotwebhook.Store { return memory.New() })
 }
-
-func BenchmarkStore(b *testing.B) {
-	open := func(testing.TB) alotwebhook.Store { return memory.New() }
-	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
-	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
-}

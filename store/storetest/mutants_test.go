@@ -472,3 +472,20 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
+
+func BenchmarkStore(b *testing.B) {
+	open := func(testing.TB) alotwebhook.Store { return memory.New() }
+	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
+	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
+}
+
+// Nobody would notice a benchmark that fails: tests run none.
+func TestBenchmarksRun(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkStore$", "-test.benchtime=20x")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Regexp(t, `(?m)^BenchmarkStore/Claim/parked/20000\S*\s+20\s`, string(out))
+	require.Regexp(t, `(?m)^BenchmarkStore/Deliver/raw\S*\s+20\s.* deliveries/s$`, string(out))
+	require.Regexp(t, `(?m)^BenchmarkStore/Deliver/1000_endpoints\S*\s+20\s.* deliveries/s$`, string(out))
+}
