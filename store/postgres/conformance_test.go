@@ -100,7 +100,7 @@ func (s *schemas) giveBack(t testing.TB, schema string) {
 	conn, err := pgx.Connect(context.Background(), postgrestest.DSN(t))
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	for _, table := range []string{"queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies"} {
+	for _, table := range []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies"} {
 		_, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table)
 		require.NoError(t, err)
 	}
@@ -117,8 +117,9 @@ func small(c *pgxpool.Config) { c.MaxConns = 2 }
 
 // eight is a store that passes each call on to the next of eight.
 type eight struct {
-	stores [8]alotwebhook.Store
-	calls  atomic.Uint64
+	stores  [8]alotwebhook.Store
+	calls   atomic.Uint64
+	claimer sync.Map // by token
 }
 
 var (
@@ -136,36 +137,59 @@ func (e *eight) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 	return e.next().EnqueueTo(ctx, endpointID, event)
 }
 
-// Claim asks the same store until it gives no more, as a dispatcher does: only a
-// claim that would return nothing is sure to survey what the others have added.
+// Claim asks all of them, since each has lanes of its own, and each until it gives no more, as
+// a dispatcher does: only a claim that would return nothing is sure to survey what the others
+// have added.
 func (e *eight) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (all alotwebhook.ClaimResult, err error) {
-	store := e.next()
 	busy := map[string]int{}
 	maps.Copy(busy, c.Busy)
 	c.Busy = busy
-	for c.Limit > 0 {
-		more, err := store.Claim(ctx, c)
-		if err != nil {
-			return all, err
-		}
-		all.NextIn = more.NextIn
-		for _, d := range more.Deliveries {
-			if _, listed := busy[d.Endpoint.ID]; !listed {
-				busy[d.Endpoint.ID] = c.PerEndpoint - c.Free(d.Endpoint.ID, "")
+	first := int(e.calls.Add(1))
+	for i := range e.stores {
+		store := e.stores[(first+i)%len(e.stores)]
+		for c.Limit > 0 {
+			more, err := store.Claim(ctx, c)
+			if err != nil {
+				return all, err
 			}
-			busy[d.Endpoint.ID]++
-		}
-		c.Limit -= len(more.Deliveries)
-		all.Deliveries = append(all.Deliveries, more.Deliveries...)
-		if len(more.Deliveries) == 0 || c.Lease < time.Second { // so short a lease might run out meanwhile
-			break
+			if all.NextIn == 0 || more.NextIn > 0 && more.NextIn < all.NextIn {
+				all.NextIn = more.NextIn
+			}
+			for _, d := range more.Deliveries {
+				if _, listed := busy[d.Endpoint.ID]; !listed {
+					busy[d.Endpoint.ID] = c.PerEndpoint - c.Free(d.Endpoint.ID, "")
+				}
+				busy[d.Endpoint.ID]++
+				e.claimer.Store(d.Token, store)
+			}
+			c.Limit -= len(more.Deliveries)
+			all.Deliveries = append(all.Deliveries, more.Deliveries...)
+			if len(more.Deliveries) == 0 || c.Lease < time.Second { // so short a lease might run out meanwhile
+				break
+			}
 		}
 	}
 	return all, nil
 }
 
-func (e *eight) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
-	return e.next().Finish(ctx, outcomes)
+// Finish gives each outcome to the store whose claim it is of.
+func (e *eight) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
+	parts := map[alotwebhook.Store][]alotwebhook.Outcome{}
+	for _, o := range outcomes {
+		store := e.next()
+		if claimer, ok := e.claimer.Load(o.Token); ok {
+			store = claimer.(alotwebhook.Store)
+		}
+		parts[store] = append(parts[store], o)
+	}
+	for store, part := range parts {
+		more, err := store.Finish(ctx, part)
+		if err != nil {
+			return lost, err
+		}
+		lost = append(lost, more...)
+	}
+	return lost, nil
 }
 
 func (e *eight) Redeliver(ctx context.Context, ids []string) (int, error) {

@@ -44,7 +44,7 @@ var (
 	failDeletedSQL = fmt.Sprintf(failSQL, "p.deleted_at IS NOT NULL", "true")
 	// The attempt of a delivery whose lease has not run out may be under way.
 	failParkedSQL = fmt.Sprintf(failSQL, "p.deleted_at IS NULL AND p.disabled AND coalesce(p.disabled_at, 'infinity') <= $4::timestamptz",
-		"q.lease = 0 OR q.next_at <= clock_timestamp()")
+		"q.token = 0 OR q.next_at <= clock_timestamp()")
 )
 
 var (
@@ -74,6 +74,14 @@ func (s *Store) failDeleted(ctx context.Context, key int64) (n int, err error) {
 	return s.fail(ctx, failDeletedSQL, key, failAtOnce, alotwebhook.ReasonEndpointDeleted, everyTime, everyID)
 }
 
+// failParked fails parked deliveries. What is under way has to stand in the rows before.
+func (s *Store) failParked(ctx context.Context, key int64, limit int, reason alotwebhook.FailureReason, until any, before uuid) (int, error) {
+	if err := s.writeHeld(ctx, key); err != nil {
+		return 0, err
+	}
+	return s.fail(ctx, failParkedSQL, key, limit, reason, until, before)
+}
+
 // Discard implements [alotwebhook.Endpoints].
 func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (n int, err error) {
 	var found bool
@@ -87,7 +95,7 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 	case err == nil && !found:
 		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
 	case err == nil:
-		n, err = s.fail(ctx, failParkedSQL, key, limit, alotwebhook.ReasonDiscarded, everyTime, firstOf(before))
+		n, err = s.failParked(ctx, key, limit, alotwebhook.ReasonDiscarded, everyTime, firstOf(before))
 	}
 	return n, s.explain("discard what is parked", err)
 }
@@ -107,7 +115,7 @@ func (s *Store) expire(ctx context.Context, until time.Time, limit int) (n int, 
 	}
 	for n < limit && len(s.expiring.keys) > 0 {
 		most := min(limit-n, failAtOnce)
-		moved, err := s.fail(ctx, failParkedSQL, s.expiring.keys[0], most, alotwebhook.ReasonExpired, until, everyID)
+		moved, err := s.failParked(ctx, s.expiring.keys[0], most, alotwebhook.ReasonExpired, until, everyID)
 		if err != nil {
 			return n, err
 		}

@@ -49,8 +49,11 @@ type lane struct {
 	// many as it gave the last time if it gave all that it was asked for, up to
 	// maxDepth; otherwise 1.
 	depth int
-	// turn is the lane's element in lanes.turns; nil while nothing is due.
+	// turn is the lane's element in lanes.turns; nil while nothing is due, or another process
+	// owns the slot.
 	turn *list.Element
+	// born is lanes.closed at the time when the lane got its turn.
+	born int
 	// next is when the lane's next delivery falls due that is not due yet, by this
 	// process's clock; zero if none is known. index is the lane's index in
 	// lanes.waits, or -1.
@@ -70,8 +73,10 @@ type lane struct {
 type lanes struct {
 	mu     sync.Mutex // guards everything below
 	byKey  map[int64]*lane
-	turns  *list.List // lanes with due deliveries, the one that is served next in front
-	waits  waitHeap   // lanes with a next, the earliest in front
+	turns  *list.List      // lanes with due deliveries, the one that is served next in front
+	waits  waitHeap        // lanes with a next, the earliest in front
+	mine   [slotCount]bool // slots that this process owns
+	closed int             // how often a claim has closed its eyes to new turns
 	survey surveyState
 }
 
@@ -129,12 +134,57 @@ func (ls *lanes) distrust() {
 	ls.survey.needed = true
 }
 
+// own notes which slots this process owns. A lane that it did not own before is searched from
+// its beginning.
+func (ls *lanes) own(slots []slot, me int64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var mine [slotCount]bool
+	for _, v := range slots {
+		mine[v.number] = v.owner == me
+	}
+	if mine == ls.mine {
+		return
+	}
+	before := ls.mine
+	ls.mine = mine
+	ls.survey.needed = true
+	for key, l := range ls.byKey {
+		switch n := slotOf(key); {
+		case mine[n] && !before[n]:
+			l.start = place{}
+			ls.setTurn(l, true)
+		case !mine[n]:
+			ls.setTurn(l, false)
+		}
+	}
+}
+
+// back notes that the leases of deliveries have run out: they may be claimed again.
+func (ls *lanes) back(lapsed []holding) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, h := range lapsed {
+		l := ls.byKey[h.endpoint]
+		if l == nil { // a survey has forgotten it
+			ls.survey.needed = true
+			continue
+		}
+		if h.at.before(l.start) {
+			l.start = h.at
+		}
+		l.noted = ls.survey.number
+		ls.setTurn(l, true)
+	}
+}
+
 // setTurn puts the lane at the end of turns unless it has a turn already, or takes
 // its turn away. The caller holds mu.
 func (ls *lanes) setTurn(l *lane, turn bool) {
+	turn = turn && ls.mine[slotOf(l.key)]
 	switch {
 	case turn && l.turn == nil:
-		l.turn = ls.turns.PushBack(l)
+		l.turn, l.born = ls.turns.PushBack(l), ls.closed
 	case !turn && l.turn != nil:
 		ls.turns.Remove(l.turn)
 		l.turn = nil
@@ -165,7 +215,7 @@ type pick struct {
 // pick shares out room, the number of deliveries that the claim still wants, among
 // the lanes whose turn it is and whose endpoints have free slots. taken counts, by
 // endpoint key, what the claim has taken in the rounds before.
-func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int) []pick {
+func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int) []pick {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	ls.wake(time.Now())
@@ -173,7 +223,7 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 	most := max(1, room/leastTurns)
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
-		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 {
+		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 && (late == 0 || l.born < late) {
 			picks = append(picks, pick{l, l.start, free})
 			expected += min(free, l.depth, most)
 		}
@@ -184,6 +234,15 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 		room -= picks[i].n
 	}
 	return picks
+}
+
+// close returns a number that is greater than born of every lane that has a turn, and not
+// greater than that of any lane that gets one from now on.
+func (ls *lanes) close() int {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.closed++
+	return ls.closed
 }
 
 // wake gives a turn to the lanes of which a delivery has fallen due. The caller
@@ -220,9 +279,8 @@ func (ls *lanes) strangers() (keys []int64) {
 }
 
 // settle notes what a pick gave: n deliveries, the last of which stood at last.
-// now is the database's clock before the claim. The deliveries are leased until
-// until, by this process's clock.
-func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
+// now is the database's clock before the claim.
+func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := p.lane
@@ -237,9 +295,6 @@ func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
 	if l.start == p.start && l.start.before(reached) {
 		l.start = reached
 	}
-	if n > 0 && (l.next.IsZero() || until.Before(l.next)) {
-		ls.setNext(l, until)
-	}
 	l.depth = 1
 	if l.turn != nil && n == p.n {
 		l.depth = min(2*n, maxDepth)
@@ -247,6 +302,14 @@ func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
 		return
 	}
 	ls.setTurn(l, false)
+}
+
+// knows reports whether the endpoint has unfinished deliveries and is not disabled, as far as
+// this process knows.
+func (ls *lanes) knows(key int64) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.byKey[key] != nil
 }
 
 // nextIn returns how long until the next delivery falls due that is not due yet;

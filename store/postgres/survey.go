@@ -122,7 +122,8 @@ func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
 			seen, err = readSightings(rows)
 			return err
 		}},
-		clock(&ended))
+		clock(&ended),
+		s.tell())
 	if err != nil {
 		return false, err
 	}
