@@ -28,7 +28,7 @@ import (
 //	$10  beginnings of the response bodies
 //	$11  how many attempts a row without a token must have; -1: such a row stays as it is
 //	$12  the owner of the slots. Once others have taken these over, rows without a token stay
-//	     as they are. The lock makes them wait until this statement is done
+//	     as they are
 //	$13  true when no attempt of this Finish has failed
 //
 // With $13 the statement also clears failing_since of the endpoints that have it
@@ -42,12 +42,10 @@ WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::int[], $5::timestamptz[], $6::bigint[],
 		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[])
 		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts)
-), own AS MATERIALIZED (
-	SELECT FROM {s}.owners WHERE id = $12::bigint FOR KEY SHARE
 ), ended AS (
 	DELETE FROM {s}.queue q
 	USING o
-	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT count(*) FROM own) = 1)
+	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT true FROM {s}.owners WHERE id = $12::bigint))
 	RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts,
 		o.delivered, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
@@ -75,8 +73,6 @@ WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
 		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $13::boolean[])
 		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, held)
-), own AS MATERIALIZED (
-	SELECT FROM {s}.owners WHERE id = $12::bigint FOR KEY SHARE
 ), again AS (
 	UPDATE {s}.queue q
 	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond',
@@ -84,7 +80,7 @@ WITH o AS MATERIALIZED (
 		token = CASE WHEN o.held THEN o.token ELSE 0 END,
 		attempts = q.attempts + (o.number <> 0)::int
 	FROM o
-	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT count(*) FROM own) = 1)
+	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT true FROM {s}.owners WHERE id = $12::bigint))
 	RETURNING q.id, q.endpoint, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
 	INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body)
@@ -104,7 +100,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	f := s.sortOutcomes(outcomes)
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
 		clear(f.endpoints)
-		steps := join(beginFinish, f.steps())
+		steps := join(beginFinish, f.lockOwner(), f.steps())
 		if !f.failures {
 			return s.send(ctx, conn, append(steps, commit))
 		}
@@ -192,6 +188,12 @@ func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome, attempts int32) {
 // args returns the arguments. third is $3 and last $13, in which the two statements differ.
 func (a *outcomeArgs) args(third any, owner int64, last any) []any {
 	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response, a.attempts, owner, last}
+}
+
+// lockOwner returns the statement that keeps the slots with their owner until the transaction
+// ends. It waits for one who moves them: the statements after it see what that has written.
+func (f *finishing) lockOwner() []step {
+	return []step{{sql: `SELECT FROM {s}.owners WHERE id = $1::bigint FOR KEY SHARE`, args: []any{f.owner}}}
 }
 
 // steps returns the statements that store the outcomes.

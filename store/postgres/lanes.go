@@ -15,6 +15,8 @@ const (
 	// found without a survey: a claim begins its search at least that long before
 	// the time of the previous claim.
 	lateness = time.Second
+	// lookBack is how long claims may pass over late commits while there is a backlog.
+	lookBack = 200 * time.Millisecond
 	// A large claim takes up to maxDepth deliveries in an endpoint's turn where the
 	// backlog is that long, since an index scan for several costs little more than for
 	// one. But it leaves room for the turns of leastTurns endpoints.
@@ -45,6 +47,11 @@ type lane struct {
 	// start is where the next claim begins its search. As far as this process
 	// knows, no delivery that may be claimed stands before it.
 	start place
+	// mark is the last delivery that was claimed while more are due behind it; zero if none
+	// are. Most claims begin there: what stands between start and mark is under way or done,
+	// but for late commits, for which one claim looks every lookBack.
+	mark   place
+	looked time.Time // when a claim last began at start
 	// depth is how many deliveries the lane will probably give in a turn: twice as
 	// many as it gave the last time if it gave all that it was asked for, up to
 	// maxDepth; otherwise 1.
@@ -152,7 +159,7 @@ func (ls *lanes) own(slots []slot, me int64) {
 	for key, l := range ls.byKey {
 		switch n := slotOf(key); {
 		case mine[n] && !before[n]:
-			l.start = place{}
+			l.start, l.mark = place{}, place{}
 			ls.setTurn(l, true)
 		case !mine[n]:
 			ls.setTurn(l, false)
@@ -173,6 +180,7 @@ func (ls *lanes) back(lapsed []holding) {
 		if h.at.before(l.start) {
 			l.start = h.at
 		}
+		l.mark = place{}
 		l.noted = ls.survey.number
 		ls.setTurn(l, true)
 	}
@@ -208,7 +216,8 @@ func (ls *lanes) setNext(l *lane, next time.Time) {
 // pick is one endpoint's share of a round of a claim.
 type pick struct {
 	lane  *lane
-	start place // where the search begins
+	base  place // the lane's start
+	start place // where the search begins: there, or at the lane's mark
 	n     int   // how many deliveries to take at most
 }
 
@@ -218,13 +227,14 @@ type pick struct {
 func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int) []pick {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ls.wake(time.Now())
+	now := time.Now()
+	ls.wake(now)
 	var picks []pick
 	most := max(1, room/leastTurns)
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
 		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 && (late == 0 || l.born < late) {
-			picks = append(picks, pick{l, l.start, free})
+			picks = append(picks, pick{l, l.start, l.begin(now), free})
 			expected += min(free, l.depth, most)
 		}
 	}
@@ -234,6 +244,15 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int,
 		room -= picks[i].n
 	}
 	return picks
+}
+
+// begin returns where a claim of the lane begins.
+func (l *lane) begin(now time.Time) place {
+	if l.start.before(l.mark) && now.Sub(l.looked) < lookBack {
+		return l.mark
+	}
+	l.looked = now
+	return l.start
 }
 
 // close returns a number that is greater than born of every lane that has a turn, and not
@@ -291,13 +310,15 @@ func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	if n == p.n && last.before(reached) { // there may be more right behind last
 		reached = last
 	}
-	// The start goes forward only, and not if it was set back during the claim.
-	if l.start == p.start && l.start.before(reached) {
+	// The start goes forward only, and not if it was set back during the claim, nor past what
+	// was not looked at.
+	if l.start == p.base && p.start == p.base && l.start.before(reached) {
 		l.start = reached
 	}
+	l.mark = place{}
 	l.depth = 1
 	if l.turn != nil && n == p.n {
-		l.depth = min(2*n, maxDepth)
+		l.mark, l.depth = last, min(2*n, maxDepth)
 		ls.turns.MoveToBack(l.turn)
 		return
 	}

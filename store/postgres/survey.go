@@ -282,7 +282,7 @@ func (ls *lanes) see(s sighting, now time.Time) {
 			next = l.next
 		}
 	}
-	l.start, l.seen = start, ls.survey.number
+	l.start, l.mark, l.seen = start, place{}, ls.survey.number
 	ls.setTurn(l, due)
 	ls.setNext(l, next)
 }
