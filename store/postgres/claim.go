@@ -190,6 +190,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
 		rows, until = rows[:0], time.Now().Add(c.Lease)
 		err := s.send(ctx, conn, join(begin, []step{
+			lockQueue, // first the queue, as everywhere: no deadlock with who locks the tables
 			// The clock is read before the claim: the next search has to begin before
 			// anything that falls due while this one runs.
 			{sql: `SELECT clock_timestamp()`, rows: one(new(bool), &now)},
