@@ -60,7 +60,7 @@
 // store/sqlite is the durable default for one machine, and store/postgres is for several
 // machines that share a database. The last two are modules of their own, so that somebody
 // who only receives imports no database driver. [Store] has the rules for a store of one's
-// own, and package store/storetest proves that it keeps them.
+// own, and package store/storetest tests them.
 //
 // # Compatibility
 //

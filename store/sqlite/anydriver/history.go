@@ -27,8 +27,8 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 		if err != nil {
 			return err
 		}
-		e.ID, e.Timestamp = id, instant(happened)
-		before := len(e.Payload()) - 1 // e has no data yet; the data stands in front of the closing brace
+		e.ID, e.Timestamp = id, instant(happened).Truncate(time.Millisecond) // as the payload has it
+		before := len(e.Payload()) - 1                                       // e has no data yet; the data stands in front of the closing brace
 		if len(payload) <= before {
 			return errors.New("the stored payload is damaged, restore the file from a backup")
 		}
