@@ -230,7 +230,7 @@ func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
 			continue
 		}
 		for _, n := range lane {
-			if !n.written && n.index >= 0 {
+			if !n.written {
 				w.ids = append(w.ids, param(n.id))
 				w.tokens = append(w.tokens, n.token)
 				w.attempts = append(w.attempts, int32(n.attempts))

@@ -172,6 +172,7 @@ func (s *Store) join(ctx context.Context, lease time.Duration) error {
 type moves struct {
 	me     int64
 	dead   []int64 // owners whose lease has run out
+	gone   []int64 // owners without a row: somebody has deleted it, or they have only just come
 	slots  []int32
 	from   []int64
 	to     []int64
@@ -224,7 +225,11 @@ func (m *moves) plan(heirs []int64, owners []owner, slots []slot) {
 		if v.owner == m.me && v.asked {
 			m.asked = append(m.asked, v.number)
 		}
-		mine := v.owner == m.me || !known[v.owner] || slices.Contains(m.dead, v.owner)
+		if v.owner != 0 && !known[v.owner] {
+			known[v.owner] = true
+			m.gone = append(m.gone, v.owner)
+		}
+		mine := v.owner == m.me || v.owner == 0 || slices.Contains(m.dead, v.owner) || slices.Contains(m.gone, v.owner)
 		if to := heir(v.number, heirs); mine && to != v.owner {
 			m.slots, m.from, m.to = append(m.slots, v.number), append(m.from, v.owner), append(m.to, to)
 		}
@@ -261,9 +266,9 @@ func mix(h uint64) uint64 {
 // The locks of a move: first the owners, then the slots, each in order, so that processes wait
 // for each other and do not deadlock. Locking an owner waits for its finishes under way.
 const (
-	// lockOwnersSQL returns which of the owners $1 are dead beyond doubt.
+	// lockOwnersSQL returns which of the owners $1 are alive.
 	lockOwnersSQL = `SELECT id FROM (SELECT id, until FROM {s}.owners WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE) AS o
-		WHERE until <= clock_timestamp()`
+		WHERE until > clock_timestamp()`
 	lockSlotsSQL = `SELECT FROM {s}.slots WHERE slot = ANY ($1::int[]) ORDER BY slot FOR UPDATE`
 	moveSQL      = `UPDATE {s}.slots s SET owner = m.new, asked = false
 		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS m (slot, old, new)
@@ -358,30 +363,29 @@ func (s *Store) move(ctx context.Context, m *moves, c alotwebhook.ClaimRequest) 
 	return nil
 }
 
-// lockForMove begins the transaction of a move, and returns which owners are dead indeed. The
-// moves from the others are left out.
+// lockForMove begins the transaction of a move, and returns which owners are dead indeed: one may
+// have come, or extended its lease, since the list was read. The moves from the others are left
+// out.
 func (s *Store) lockForMove(ctx context.Context, conn *pgxpool.Conn, m *moves) (dead []int64, err error) {
+	var alive []int64
 	err = s.send(ctx, conn, join(begin, []step{
-		{sql: lockOwnersSQL, args: []any{append(append(m.others(m.me), m.dead...), m.me)}, rows: func(rows pgx.Rows) error {
-			expired, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-			for _, id := range expired {
-				if slices.Contains(m.dead, id) {
-					dead = append(dead, id)
-				}
-			}
+		{sql: lockOwnersSQL, args: []any{slices.Concat(m.others(m.me), m.dead, m.gone, []int64{m.me})}, rows: func(rows pgx.Rows) (err error) {
+			alive, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 			return err
 		}},
 		{sql: lockSlotsSQL, args: []any{m.slots}},
 	}))
-	m.keep(dead)
+	isAlive := func(id int64) bool { return slices.Contains(alive, id) }
+	dead = slices.DeleteFunc(slices.Clone(m.dead), isAlive)
+	m.keep(slices.Concat(dead, slices.DeleteFunc(slices.Clone(m.gone), isAlive)))
 	return dead, err
 }
 
-// keep drops the moves from owners that are alive after all.
+// keep drops the moves from owners that are neither dead nor gone nor this process.
 func (m *moves) keep(dead []int64) {
 	kept := moves{}
 	for i, from := range m.from {
-		if from == m.me || slices.Contains(dead, from) || !slices.Contains(m.dead, from) {
+		if from == m.me || from == 0 || slices.Contains(dead, from) {
 			kept.slots, kept.from, kept.to = append(kept.slots, m.slots[i]), append(kept.from, from), append(kept.to, m.to[i])
 		}
 	}
