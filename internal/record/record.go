@@ -84,7 +84,7 @@ type Recorder[O any] struct {
 	away   atomic.Bool
 	done   chan struct{}
 	known  atomic.Bool   // something was claimed that this process holds already
-	moved  atomic.Int64  // when something was stored last, in Unix nanoseconds
+	moved  atomic.Int64  // when something was stored last, or came after a while, in Unix nanoseconds
 	wait   time.Duration // of the next AwaitStore
 
 	// The goroutine of run alone uses these.
@@ -185,6 +185,7 @@ func (r *Recorder[O]) run() {
 				r.tryRefused()
 				return
 			}
+			r.moved.Store(time.Now().UnixNano())
 			batch = append(batch, o)
 			if r.cfg.More() && len(r.in) < batchSize/4 {
 				pace.Pause(r.ctx, pace.Gather(took))
