@@ -11,8 +11,8 @@ import (
 	"github.com/alot/alotwebhook/internal/fault"
 )
 
-// askTimeout bounds a call of one shard among several, so that one that hangs does not hold
-// a caller without a deadline for ever.
+// askTimeout bounds how long one shard among several is asked, so that one that hangs does
+// not hold a caller without a deadline for ever.
 const askTimeout = 30 * time.Second
 
 // answer is what a shard has answered.
@@ -27,13 +27,20 @@ func ask[T any](ctx context.Context, of []*shard, get func(context.Context, *sha
 	answers := make(chan answer[T], len(of))
 	for _, sh := range of {
 		go func() {
-			ctx, cancel := context.WithTimeout(ctx, askTimeout)
-			defer cancel()
 			value, err := get(ctx, sh)
 			answers <- answer[T]{sh, value, err}
 		}()
 	}
 	return answers
+}
+
+// inTime returns get with a deadline of its own.
+func inTime[T any](get func(context.Context, *shard) (T, error)) func(context.Context, *shard) (T, error) {
+	return func(ctx context.Context, sh *shard) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, askTimeout)
+		defer cancel()
+		return get(ctx, sh)
+	}
 }
 
 // ended refuses a context that has ended.
@@ -50,7 +57,7 @@ func gather[T any](ctx context.Context, of []*shard, get func(context.Context, *
 		value, err := get(ctx, of[0])
 		return []T{value}, err
 	}
-	values, err := answersOf(ctx, of, get)
+	values, err := answersOf(ctx, of, inTime(get))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +107,7 @@ func find[T any](ctx context.Context, s *Store, of []*shard, get func(context.Co
 func search[T any](ctx context.Context, of []*shard, get func(context.Context, *shard) (T, error), best func(*shard, T) bool) (hit bool, found T, err error) {
 	var missing error
 	var errs []error
-	answers := ask(context.WithoutCancel(ctx), of, get)
+	answers := ask(context.WithoutCancel(ctx), of, inTime(get))
 	for i := range of {
 		select {
 		case a := <-answers:

@@ -249,7 +249,7 @@ func (s *Store) recoveryPages(ctx context.Context, endpointID string, get func(c
 		return gather(ctx, list, get)
 	}
 	well, ill := s.byHealth(s.shards)
-	pages, err := answersOf(ctx, well, get)
+	pages, err := answersOf(ctx, well, inTime(get))
 	if len(ill) > 0 { // those that are back get a moment
 		short, cancel := context.WithTimeout(ctx, s.patience)
 		defer cancel()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/fault"
@@ -90,17 +92,45 @@ func (b *batch) enqueue(ctx context.Context, q alotwebhook.Enqueuer) error {
 	if b.former == nil {
 		return q.Enqueue(ctx, b.events)
 	}
+	stored := make([]bool, len(b.events))
+	if err := parallel(len(b.events), func(i int) (err error) {
+		stored[i], err = isStored(ctx, b.former[i], b.events[i].ID)
+		return err
+	}); err != nil {
+		return err
+	}
 	fresh := make([]alotwebhook.Event, 0, len(b.events))
 	for i, event := range b.events {
-		stored, err := isStored(ctx, b.former[i], event.ID)
-		if err != nil {
-			return err
-		}
-		if !stored {
+		if !stored[i] {
 			fresh = append(fresh, event)
 		}
 	}
 	return q.Enqueue(ctx, fresh)
+}
+
+// parallel calls do with 0 to n-1, a few at once, and returns the first error.
+func parallel(n int, do func(i int) error) error {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	errs := make(chan error, 8)
+	for range min(n, cap(errs)) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := do(i); err != nil {
+					next.Add(int64(n))
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
 }
 
 // isStored reports whether one of the shards has an event of that id, with its payload or

@@ -98,9 +98,9 @@ func (s *Store) leave(ctx context.Context, c alotwebhook.ClaimRequest) error {
 	}
 	wait, cancel := context.WithTimeout(ctx, max(leaveTimeout, s.patience))
 	defer cancel()
-	answers := ask(context.WithoutCancel(ctx), well, func(ctx context.Context, sh *shard) (struct{}, error) {
+	answers := ask(context.WithoutCancel(ctx), well, inTime(func(ctx context.Context, sh *shard) (struct{}, error) {
 		return struct{}{}, sh.leave(ctx, c.Lease)
-	})
+	}))
 	for range well {
 		select {
 		case <-answers: // an error changes nothing: what the shard holds ends by itself

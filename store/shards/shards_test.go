@@ -31,34 +31,27 @@ func newStore(tb testing.TB, stores map[string]alotwebhook.Store, cfg shards.Con
 	return s
 }
 
-// apart places the organizations of the suite's rules on different shards.
+// apart places the two organizations of most rules on different shards, and the others by
+// hash. The second moves: so the id of an event is looked for in the shard of the first, too,
+// where one rule has it stored.
 func apart(organizationID string) []string {
 	switch organizationID {
-	case "org_1", "org_big", "org_slow":
+	case "org_1":
 		return []string{"a"}
-	case "org_2", "org_small", "org_other":
-		return []string{"b"}
+	case "org_2":
+		return []string{"b", "a"}
 	}
 	return shards.ByHash("a", "b", "c")(organizationID)
 }
 
-// The same event id for another organization, which one rule tries, is in doubt only if the
-// organizations have different shards. In this run, those of that rule have the same.
 func TestContract(t *testing.T) {
 	t.Parallel()
-	together := func(organizationID string) []string {
-		if organizationID == "org_2" {
-			organizationID = "org_1"
-		}
-		return shards.ByHash("a", "b", "c")(organizationID)
-	}
 	storetest.Run(t, func(tb testing.TB) alotwebhook.Store {
-		return newStore(tb, three(), shards.Config{Places: together, Patience: patient})
+		return newStore(tb, three(), shards.Config{Places: apart, Patience: patient})
 	})
 }
 
-// While organizations move, all rules hold, and the id of an event is looked for in all
-// shards of its organization.
+// All rules hold while all organizations move.
 func TestContractWhileMoving(t *testing.T) {
 	t.Parallel()
 	everywhere := shards.Moving(apart, func(string) []string { return []string{"a", "b", "c"} })
