@@ -70,7 +70,7 @@ func TestCallsGoOnWhileAShardHangs(t *testing.T) {
 		e, other := put(t, p, "org_a"), put(t, p, "org_b")
 		first := enqueue(t, p, "org_a", 3)
 		claims := claim(t, p, 10)
-		require.NoError(t, second(p.Finish(t.Context(), delivered(claims...))))
+		require.NoError(t, errOf(p.Finish(t.Context(), delivered(claims...))))
 		p.b.way.Store(hangs)
 		began := time.Now()
 		require.Empty(t, claim(t, p, 10))
@@ -98,7 +98,7 @@ func TestCallsGoOnWhileAShardHangs(t *testing.T) {
 		n, err := p.Redeliver(ctx, []string{id})
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		require.NoError(t, second(p.Event(ctx, first[0].ID)))
+		require.NoError(t, errOf(p.Event(ctx, first[0].ID)))
 		require.NoError(t, p.EnqueueTo(ctx, e.ID, newEvent(t, "org_a")))
 		require.NoError(t, p.PutRecovery(ctx, alotwebhook.Recovery{EndpointID: e.ID, OrganizationID: "org_a", State: alotwebhook.RecoveryRunning}))
 		recoveries, _, err := p.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: e.ID})
@@ -108,10 +108,10 @@ func TestCallsGoOnWhileAShardHangs(t *testing.T) {
 		tallies, err := p.Tallies(ctx, []string{e.ID}, time.Time{})
 		require.NoError(t, err)
 		require.Len(t, tallies, 1)
-		require.NoError(t, second(p.Discard(ctx, e.ID, time.Now(), 10)))
+		require.NoError(t, errOf(p.Discard(ctx, e.ID, time.Now(), 10)))
 		claims = claim(t, p, 10)
 		require.Len(t, claims, 2, "what was redelivered, and the new one")
-		require.NoError(t, second(p.Finish(ctx, delivered(claims...))))
+		require.NoError(t, errOf(p.Finish(ctx, delivered(claims...))))
 		require.NoError(t, p.DeleteEndpoint(ctx, e.ID))
 		require.Zero(t, time.Since(began))
 
@@ -137,12 +137,12 @@ func TestCallsThatNeedAll(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				defer cancel()
 				for name, err := range map[string]error{
-					"Stats":     second(p.Stats(ctx)),
+					"Stats":     errOf(p.Stats(ctx)),
 					"Endpoints": third(p.Endpoints(ctx, alotwebhook.EndpointFilter{})),
 					"list":      third(p.Deliveries(ctx, alotwebhook.Filter{})),
-					"Event":     second(p.Event(ctx, newEvent(t, "org_a").ID)),
-					"Delivery":  second(p.Delivery(ctx, alotwebhook.DeliveryID(newEvent(t, "org_a").ID, e.ID))),
-					"Endpoint":  second(p.Endpoint(ctx, newEndpoint(t, "org_a").ID)),
+					"Event":     errOf(p.Event(ctx, newEvent(t, "org_a").ID)),
+					"Delivery":  errOf(p.Delivery(ctx, alotwebhook.DeliveryID(newEvent(t, "org_a").ID, e.ID))),
+					"Endpoint":  errOf(p.Endpoint(ctx, newEndpoint(t, "org_a").ID)),
 				} {
 					require.Error(t, err, name)
 					require.NotErrorIs(t, err, alotwebhook.ErrNotFound, "%s: it may be there", name)
@@ -169,8 +169,8 @@ func TestTalliesOfAShardThatIsDown(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPair(t, 50*time.Millisecond)
 				a, b := put(t, p, "org_a"), put(t, p, "org_b")
-				require.NoError(t, second(p.Endpoint(t.Context(), a.ID)))
-				require.NoError(t, second(p.Endpoint(t.Context(), b.ID)))
+				require.NoError(t, errOf(p.Endpoint(t.Context(), a.ID)))
+				require.NoError(t, errOf(p.Endpoint(t.Context(), b.ID)))
 				hour := time.Now().UTC().Truncate(time.Hour)
 				one := func(id string) alotwebhook.Tally {
 					return alotwebhook.Tally{EndpointID: id, Hour: hour, Succeeded: 1, Reasons: map[alotwebhook.FailureReason]int64{alotwebhook.ReasonDNS: 2}}

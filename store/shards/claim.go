@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -292,6 +293,7 @@ func (k *claiming) take(c *call) {
 // are others if slots were lost while a late answer waited, or if an endpoint is in two
 // shards because its organization moves.
 func (k *claiming) hand(sh *shard, list []alotwebhook.Claimed) (over []alotwebhook.Claimed) {
+	k.result.Deliveries = slices.Grow(k.result.Deliveries, len(list))
 	for i := range list {
 		d, e := &list[i], list[i].Endpoint
 		if k.room() == 0 || k.request.Free(e.ID, e.OrganizationID) <= k.given[e.ID] {

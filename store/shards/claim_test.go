@@ -122,7 +122,7 @@ func TestLateAnswer(t *testing.T) {
 		got := claim(t, p, 10)
 		require.Equal(t, map[string]int{b.ID: 3}, perEndpoint(got))
 		require.Zero(t, time.Since(began), "the shard is asked again, and not waited for")
-		require.NoError(t, second(p.Finish(t.Context(), delivered(got...))))
+		require.NoError(t, errOf(p.Finish(t.Context(), delivered(got...))))
 		stats, err := p.a.Stats(t.Context())
 		require.NoError(t, err)
 		require.EqualValues(t, 3, stats.Pending)
@@ -248,7 +248,7 @@ func TestFinishMixed(t *testing.T) {
 		_, err := p.Finish(t.Context(), outcomes[i:i+1])
 		require.NoError(t, err)
 	}
-	require.NoError(t, second(p.Finish(t.Context(), outcomes)))
+	require.NoError(t, errOf(p.Finish(t.Context(), outcomes)))
 	list, _, err := p.Deliveries(t.Context(), alotwebhook.Filter{State: alotwebhook.StateDelivered})
 	require.NoError(t, err)
 	require.Len(t, list, 6)

@@ -107,13 +107,13 @@ func (w *town) run(t *testing.T) (stop func() error) {
 	}
 }
 
-// emit emits to each organization, every 400 ms for so long, and tries again until it is
+// emit emits to each organization, every second for so long, and tries again until it is
 // stored, as the documentation tells the host to.
 func (w *town) emit(t *testing.T, lasts time.Duration, organizations ...string) (wait func()) {
 	var all sync.WaitGroup
 	for _, organization := range organizations {
 		all.Go(func() {
-			for began := time.Now(); time.Since(began) < lasts; time.Sleep(400 * time.Millisecond) {
+			for began := time.Now(); time.Since(began) < lasts; time.Sleep(time.Second) {
 				event, err := alotwebhook.NewEvent("candidate.completed", organization, json.RawMessage(`{"score":82}`))
 				if err != nil {
 					panic(err)

@@ -27,6 +27,9 @@ type batch struct {
 // The events of an organization that moves need all shards of it: each is asked whether it
 // has the event already.
 func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	if home := s.soleHome(events); home != nil {
+		return home.explain(home.store.Enqueue(ctx, events))
+	}
 	batches, err := s.parts(events)
 	switch {
 	case err != nil:
@@ -38,6 +41,21 @@ func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		return b.home.explain(b.enqueue(ctx, b.home.store))
 	}
 	return s.enqueueAll(ctx, batches)
+}
+
+// soleHome returns the shard that is the only place of all the events' organizations, or nil.
+func (s *Store) soleHome(events []alotwebhook.Event) (home *shard) {
+	for i := range events {
+		if i > 0 && events[i].OrganizationID == events[i-1].OrganizationID {
+			continue
+		}
+		list, err := s.placesOf(events[i].OrganizationID)
+		if err != nil || len(list) > 1 || home != nil && home != list[0] {
+			return nil
+		}
+		home = list[0]
+	}
+	return home
 }
 
 // enqueueAll stores several batches at once. It waits for all of them, since they share the

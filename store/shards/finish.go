@@ -16,11 +16,11 @@ import (
 //
 // A dispatcher gives the outcomes of each shard by themselves: see [Store.Parts].
 func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
+	if sh := s.soleShard(outcomes); sh != nil {
+		return s.finish(ctx, sh, outcomes)
+	}
 	parts, strays := s.partsOf(outcomes)
 	list := keys(parts)
-	if len(strays) == 0 && len(list) == 1 {
-		return s.finish(ctx, list[0], outcomes)
-	}
 	if err := ended(ctx); err != nil {
 		return nil, err
 	}
@@ -35,6 +35,18 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	}
 	astray, err := s.finishStrays(ctx, strays)
 	return append(slices.Concat(lists...), astray...), err
+}
+
+// soleShard returns the shard that all outcomes were claimed from, or nil.
+func (s *Store) soleShard(outcomes []alotwebhook.Outcome) (sole *shard) {
+	for i := range outcomes {
+		c, ok := s.claimed.get(outcomes[i].DeliveryID)
+		if !ok || sole != nil && sole != c.shard {
+			return nil
+		}
+		sole = c.shard
+	}
+	return sole
 }
 
 // partsOf returns the outcomes by the shard that they were claimed from. Strays are those

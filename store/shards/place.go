@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 
@@ -22,28 +21,36 @@ import (
 // of the organizations, and no other organization changes its shard; with one less, only
 // those of that shard do. A changed list moves organizations: docs/operating.md says how.
 func ByHash(names ...string) func(organizationID string) []string {
-	single := make([][]string, len(names))
+	type candidate struct {
+		name []string
+		seed uint64 // the hash of the name and the zero byte
+	}
+	candidates := make([]candidate, len(names))
 	for i, name := range slices.Sorted(slices.Values(names)) {
-		single[i] = []string{name}
+		candidates[i] = candidate{[]string{name}, fnv1a(fnvOffset, name+"\x00")}
 	}
 	return func(organizationID string) (best []string) {
 		var most uint64
-		for _, name := range single {
-			if score := score(name[0], organizationID); best == nil || score > most {
-				best, most = name, score
+		for _, c := range candidates {
+			if score := mix(fnv1a(c.seed, organizationID)); best == nil || score > most {
+				best, most = c.name, score
 			}
 		}
 		return best
 	}
 }
 
-func score(name, organizationID string) uint64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	h.Write([]byte{0})
-	h.Write([]byte(organizationID))
-	x := h.Sum64()
-	// FNV alone hardly mixes the last bytes into the highest bits.
+const fnvOffset, fnvPrime = 14695981039346656037, 1099511628211
+
+func fnv1a(h uint64, s string) uint64 {
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * fnvPrime
+	}
+	return h
+}
+
+// mix spreads the last bytes, too, over all bits, which FNV hardly does.
+func mix(x uint64) uint64 {
 	x = (x ^ x>>33) * 0xff51afd7ed558ccd
 	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
 	return x ^ x>>33

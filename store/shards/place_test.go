@@ -84,7 +84,7 @@ func TestPlacementRefused(t *testing.T) {
 		for _, err := range []error{
 			s.Enqueue(t.Context(), []alotwebhook.Event{event}),
 			s.PutEndpoint(t.Context(), newEndpoint(t, "org_1")),
-			second(s.Places("org_1")),
+			errOf(s.Places("org_1")),
 		} {
 			require.ErrorContains(t, err, `Config.Places returns`)
 			require.ErrorContains(t, err, `for the organization "org_1"`)
@@ -94,4 +94,4 @@ func TestPlacementRefused(t *testing.T) {
 	}
 }
 
-func second[T any](_ T, err error) error { return err }
+func errOf[T any](_ T, err error) error { return err }
