@@ -113,12 +113,19 @@ func TestCallsGoOnWhileAShardHangs(t *testing.T) {
 		require.Len(t, claims, 2, "what was redelivered, and the new one")
 		require.NoError(t, errOf(p.Finish(ctx, delivered(claims...))))
 		require.NoError(t, p.DeleteEndpoint(ctx, e.ID))
+		require.ErrorIs(t, p.DeleteEndpoint(ctx, e.ID), alotwebhook.ErrNotFound)
+		require.ErrorIs(t, errOf(p.Endpoint(ctx, e.ID)), alotwebhook.ErrNotFound)
+		require.ErrorIs(t, p.EnqueueTo(ctx, e.ID, newEvent(t, "org_a")), alotwebhook.ErrNotFound)
 		require.Zero(t, time.Since(began))
 
 		recoveries, _, err = p.Recoveries(ctx, alotwebhook.RecoveryFilter{State: alotwebhook.RecoveryRunning})
 		require.NoError(t, err, "a search for work leaves out who does not answer")
 		require.Len(t, recoveries, 1)
 		require.Equal(t, 50*time.Millisecond, time.Since(began))
+
+		began = time.Now()
+		require.ErrorIs(t, errOf(p.Endpoint(ctx, newEndpoint(t, "org_a").ID)), context.DeadlineExceeded, "it may be there")
+		require.Equal(t, 3*time.Second, time.Since(began), "nobody waits long for a shard that is known to hang")
 	})
 }
 

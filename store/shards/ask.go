@@ -13,7 +13,10 @@ import (
 
 // askTimeout bounds how long one shard among several is asked, so that one that hangs does
 // not hold a caller without a deadline for ever.
-const askTimeout = 30 * time.Second
+//
+// illTimeout is that of a shard that fails, or was not in time, at its last claim. What is
+// found nowhere else needs its answer, and nobody should wait for that for long.
+const askTimeout, illTimeout = 30 * time.Second, 3 * time.Second
 
 // answer is what a shard has answered.
 type answer[T any] struct {
@@ -95,6 +98,8 @@ func find[T any](ctx context.Context, s *Store, of []*shard, get func(context.Co
 	if hit || len(ill) == 0 {
 		return found, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, illTimeout)
+	defer cancel()
 	hit, found, other := search(ctx, ill, get, best)
 	if !hit && err != nil && !errors.Is(err, alotwebhook.ErrNotFound) {
 		return found, err

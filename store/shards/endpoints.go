@@ -12,18 +12,29 @@ import (
 // Endpoint implements [alotwebhook.Endpoints]. Of an organization that moves, it returns the
 // endpoint as its home has it.
 func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
-	get := func(ctx context.Context, sh *shard) (alotwebhook.Endpoint, error) { return sh.store.Endpoint(ctx, id) }
 	if organization, ok := s.organizations.get(id); ok {
-		if list, err := s.placesOf(organization); err == nil {
-			e, err := get(ctx, list[0])
-			if !errors.Is(err, alotwebhook.ErrNotFound) {
-				return e, list[0].explain(err)
-			}
-		}
+		return s.endpointOf(ctx, organization, id)
 	}
-	e, err := find(ctx, s, s.shards, get, s.isHomeOf)
+	e, err := find(ctx, s, s.shards, func(ctx context.Context, sh *shard) (alotwebhook.Endpoint, error) {
+		return sh.store.Endpoint(ctx, id)
+	}, s.isHomeOf)
 	if err == nil {
 		s.organizations.put(id, e.OrganizationID)
+	}
+	return e, err
+}
+
+// endpointOf returns an endpoint of a known organization. It asks no other shards than that
+// organization's, also for an endpoint that was deleted.
+func (s *Store) endpointOf(ctx context.Context, organizationID, id string) (e alotwebhook.Endpoint, err error) {
+	list, err := s.placesOf(organizationID)
+	if err != nil {
+		return e, err
+	}
+	for _, sh := range list {
+		if e, err = sh.store.Endpoint(ctx, id); !errors.Is(err, alotwebhook.ErrNotFound) {
+			return e, sh.explain(err)
+		}
 	}
 	return e, err
 }

@@ -130,7 +130,7 @@ func New(stores map[string]alotwebhook.Store, cfg *Config) (*Store, error) {
 	}
 	s := &Store{
 		byName: map[string]*shard{}, places: cfg.Places, patience: cmp.Or(cfg.Patience, 50*time.Millisecond),
-		organizations: newMemo[string](1 << 16), seen: newMemo[*shard](1 << 16), claimed: newMemo[claim](1 << 17),
+		organizations: newMemo[string](1 << 16), seen: newMemo[*shard](1 << 15), claimed: newMemo[claim](1 << 17),
 		listeners: map[chan<- struct{}]bool{},
 	}
 	if s.places == nil {
