@@ -51,7 +51,8 @@ func (s *Store) AddTallies(ctx context.Context, list []alotwebhook.Tally) error 
 			waiting[sh] = sh.addTallies(ctx, part)
 		}
 	}
-	patience, cancel := context.WithTimeout(ctx, s.patience)
+	// The end of ctx leaves nothing open: what is under way is stored, or kept for later.
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
 	defer cancel()
 	for sh, done := range waiting {
 		select {
