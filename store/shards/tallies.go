@@ -34,15 +34,18 @@ const maxTallies = 50_000
 
 // AddTallies implements [alotwebhook.Tallier]. What a shard does not take, or not in time,
 // is kept in memory and goes with the next call, so that it is neither lost nor counted
-// twice in the others. So the error is nil unless ctx was done before. A shard that is no
-// Tallier gets none.
+// twice in the others. An error says that nothing was stored or kept, because an endpoint
+// could not be found out about. A shard that is no Tallier gets none.
 func (s *Store) AddTallies(ctx context.Context, list []alotwebhook.Tally) error {
 	if err := ended(ctx); err != nil {
 		return err
 	}
 	at := map[*shard][]alotwebhook.Tally{}
 	for _, t := range list {
-		sh := s.tallyPlace(ctx, t.EndpointID)
+		sh, err := s.tallyPlace(ctx, t.EndpointID)
+		if err != nil {
+			return err
+		}
 		at[sh] = append(at[sh], t)
 	}
 	waiting := map[*shard]<-chan struct{}{}
@@ -66,15 +69,17 @@ func (s *Store) AddTallies(ctx context.Context, list []alotwebhook.Tally) error 
 
 // tallyPlace returns the shard for the tallies of an endpoint: its home, or any if nobody
 // knows the endpoint.
-func (s *Store) tallyPlace(ctx context.Context, endpointID string) *shard {
-	if list, err := s.placesOfEndpoint(ctx, endpointID); err == nil && len(list) > 0 {
-		if _, known := s.organizations.get(endpointID); known {
-			return list[0]
-		}
+func (s *Store) tallyPlace(ctx context.Context, endpointID string) (*shard, error) {
+	list, err := s.placesOfEndpoint(ctx, endpointID)
+	if err != nil {
+		return nil, err
+	}
+	if _, known := s.organizations.get(endpointID); known {
+		return list[0], nil
 	}
 	h := fnv.New32a()
 	h.Write([]byte(endpointID))
-	return s.shards[h.Sum32()%uint32(len(s.shards))]
+	return s.shards[h.Sum32()%uint32(len(s.shards))], nil
 }
 
 // addTallies adds to the tallies of a shard, together with what it could not be given
