@@ -27,18 +27,27 @@ type Parts[O any] struct {
 // standing is how long a recorder may make no progress before nobody waits for it.
 const standing = time.Second
 
-// NewParts returns the recorders of a store: one alone unless the store is [Parted]. most
-// is how many outcomes there can be at once.
-func NewParts[O any](store any, most int, cfg Config[O]) *Parts[O] {
+// NewParts returns the recorders of a store: one alone unless the store, or one that it
+// wraps, is [Parted]. most is how many outcomes there can be at once.
+func NewParts[O, S any](store S, most int, cfg Config[O]) *Parts[O] {
 	p, n := &Parts[O]{of: func(string) int { return 0 }}, 1
 	room := cfg.Capacity
-	if parted, ok := store.(Parted); ok && parted.Parts() > 1 {
+	if parted := partedOf(store); parted != nil && parted.Parts() > 1 {
 		p.of, n, room = parted.PartOf, parted.Parts(), max(most, room)
 	}
 	for range n {
 		p.all = append(p.all, start(cfg, room))
 	}
 	return p
+}
+
+// partedOf returns the store as Parted, or one that it wraps; nil if none is.
+func partedOf[S any](store S) Parted {
+	parted, ok := any(store).(Parted)
+	if outer, wraps := any(store).(interface{ Unwrap() S }); wraps && !ok {
+		return partedOf(outer.Unwrap())
+	}
+	return parted
 }
 
 // Claimed is [Recorder.Claimed]. A delivery that another part's recorder holds was moved

@@ -137,6 +137,38 @@ func TestPartsAllAway(t *testing.T) {
 	})
 }
 
+// wrapping is a store on top of another.
+type wrapping struct{ inner any }
+
+func (w wrapping) Unwrap() any { return w.inner }
+
+// A wrapper that says so does not hide the parts.
+func TestPartsOfAWrappedStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, store := range []any{parted{byName}, wrapping{parted{byName}}, wrapping{wrapping{parted{byName}}}} {
+			s := newStore()
+			s.refuses = func(o *outcome) bool { return byName(o.ID) == 1 }
+			p := newParts(store, 100, s.put, s)
+			attempt(t, p, "bad", 0)
+			attempt(t, p, "bad", 1)
+			time.Sleep(time.Minute)
+			require.False(t, p.Away(), "%T", store)
+			p.GiveUpIn(time.Second)
+			require.Equal(t, 2, p.Close())
+		}
+		s := newStore()
+		s.refuses = func(o *outcome) bool { return byName(o.ID) == 1 }
+		p := newParts(wrapping{}, 100, s.put, s)
+		attempt(t, p, "bad", 0)
+		attempt(t, p, "bad", 1)
+		time.Sleep(time.Minute)
+		require.True(t, p.Away(), "it has no parts")
+		p.GiveUpIn(time.Second)
+		require.Equal(t, 2, p.Close())
+	})
+}
+
 // A delivery whose outcome waits in one part is not sent again although it comes from
 // another part. A store without parts has one recorder.
 func TestPartsNeverSendTwice(t *testing.T) {

@@ -2,6 +2,7 @@ package shards_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/memory"
+	"github.com/alot/alotwebhook/store/shards"
 )
 
 // Events of one call go to their shards. If one is down, the others have their part, and the
@@ -204,4 +207,24 @@ func TestTalliesOfAShardThatIsDown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// hidden is a store that keeps no tallies.
+type hidden struct{ alotwebhook.Store }
+
+// Where a shard keeps no tallies, the others do; where none does, the error is the one that
+// a dispatcher gives for such a store.
+func TestTalliesAreOptional(t *testing.T) {
+	t.Parallel()
+	stores := map[string]alotwebhook.Store{"a": wrapped{memory.New()}, "b": hidden{memory.New()}}
+	s := newStore(t, stores, shards.Config{Places: byPrefix, Patience: patient})
+	a, b := put(t, s, "org_a"), put(t, s, "org_b")
+	hour := time.Now().UTC().Truncate(time.Hour)
+	require.NoError(t, s.AddTallies(t.Context(), []alotwebhook.Tally{{EndpointID: a.ID, Hour: hour, Succeeded: 1}, {EndpointID: b.ID, Hour: hour, Succeeded: 1}}))
+	got, err := s.Tallies(t.Context(), []string{a.ID, b.ID}, hour)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	delete(stores, "a")
+	_, err = newStore(t, stores, shards.Config{}).Tallies(t.Context(), []string{b.ID}, hour)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
 }

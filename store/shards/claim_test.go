@@ -300,13 +300,18 @@ func (n *notifying) Listen(ctx context.Context, heard func()) error {
 	}
 }
 
+// wrapped is a store on top of another, and says so.
+type wrapped struct{ alotwebhook.Store }
+
+func (w wrapped) Unwrap() alotwebhook.Store { return w.Store }
+
 // Notifications of every shard are heard, and one whose connection breaks is listened to
 // again.
 func TestNotify(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := &notifying{Store: memory.New(), heard: make(chan error)}, &notifying{Store: memory.New(), heard: make(chan error)}
-		s := newStore(t, map[string]alotwebhook.Store{"a": a, "b": b, "c": memory.New()}, shards.Config{})
+		s := newStore(t, map[string]alotwebhook.Store{"a": a, "b": wrapped{b}, "c": memory.New()}, shards.Config{})
 		s.Notify()
 		require.EqualValues(t, 1, a.notified.Load())
 		require.EqualValues(t, 1, b.notified.Load())

@@ -133,7 +133,7 @@ const (
 	// it is alone.
 	manyFailed = 12
 	// longFinish is how long a call of Finish may last before the shard is in doubt.
-	longFinish = 2 * time.Second
+	longFinish = 5 * time.Second
 )
 
 // isDoubtful reports whether the shard seems to take no outcomes. The caller holds Store.mu.

@@ -76,8 +76,8 @@ type Config struct {
 // [alotwebhook.Tallier] and an [alotwebhook.Notifier], as far as its shards are. All methods
 // may be called from many goroutines at once.
 //
-// A store of yours that wraps it should embed *Store, not the interface: a dispatcher finds
-// these capabilities, and [Store.Parts], by their methods.
+// A store of yours that wraps it needs a method Unwrap() alotwebhook.Store, so that a
+// dispatcher finds these capabilities, and [Store.Parts].
 type Store struct {
 	shards   []*shard // in the order of their names
 	byName   map[string]*shard
@@ -148,12 +148,21 @@ func New(stores map[string]alotwebhook.Store, cfg *Config) (*Store, error) {
 
 func (s *Store) add(index int, name string, store alotwebhook.Store, log *slog.Logger) {
 	sh := &shard{name: name, index: index, store: store, log: log}
-	sh.tallier, _ = store.(alotwebhook.Tallier)
-	sh.notifier, _ = store.(alotwebhook.Notifier)
+	sh.tallier, sh.notifier = capability[alotwebhook.Tallier](store), capability[alotwebhook.Notifier](store)
 	sh.claims = claims{weight: 1, finishes: map[int64]time.Time{}, episode: pace.Episode{Log: log, Operation: "claim"}}
 	sh.tallies = tallies{pending: map[tallyKey]*alotwebhook.Tally{}, episode: pace.Episode{Log: log, Operation: "tally"}}
 	s.shards = append(s.shards, sh)
 	s.byName[name] = sh
+}
+
+// capability returns the store as a C, or one that it wraps, as a dispatcher does; nil if none
+// is one.
+func capability[C any](s alotwebhook.Store) C {
+	c, ok := s.(C)
+	if outer, wraps := s.(interface{ Unwrap() alotwebhook.Store }); wraps && !ok {
+		return capability[C](outer.Unwrap())
+	}
+	return c
 }
 
 // explain names the shard in an error of it.
