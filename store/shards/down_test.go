@@ -219,3 +219,29 @@ func TestRunEndsThoughAShardHangs(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// A shard that gives deliveries and takes no outcomes is asked for one a second: what is sent
+// then is sent again if the process is killed.
+func TestShardThatTakesNoOutcomes(t *testing.T) {
+	t.Parallel()
+	for name, way := range map[string]int32{"hangs": takesNone, "fails": refuses} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newTown(t, 100*time.Millisecond)
+				w.b.way.Store(way)
+				stop := w.run(t)
+				w.emit(t, time.Minute, w.organizations("a", "b")...)()
+				w.net.mu.Lock()
+				sent := len(w.net.sent)
+				w.net.mu.Unlock()
+				require.GreaterOrEqual(t, sent, 180+30, "all of a, and some of b")
+				require.Less(t, sent, 180+100, "of 180")
+				w.b.way.Store(well)
+				time.Sleep(5 * time.Minute)
+				w.requireAllOnce(t)
+				require.NoError(t, stop())
+			})
+		})
+	}
+}

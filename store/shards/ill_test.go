@@ -15,14 +15,14 @@ var errDown = errors.New("the database is away")
 
 // The ways in which a shard can be ill.
 const (
-	well       int32 = iota
-	fails            // each call returns an error at once
-	hangs            // each call ends with its context
-	slow             // each call takes a while
-	silent           // each call does its work, and its answer is lost
-	takesNone        // Finish hangs, all else works
-	stubborn         // each call ends when the shard is cured, whatever its context says
-	everything       // the number of ways
+	well      int32 = iota
+	fails           // each call returns an error at once
+	hangs           // each call ends with its context
+	slow            // each call takes a while
+	silent          // each call does its work, and its answer is lost
+	takesNone       // Finish hangs, all else works
+	refuses         // Finish fails, all else works
+	stubborn        // each call ends when the shard is cured, whatever its context says
 )
 
 // ill is a shard that can be ill.
@@ -48,7 +48,7 @@ func (i *ill) call(ctx context.Context, method string, work func() error) error 
 	n, _ := i.calls.LoadOrStore(method, new(atomic.Int64))
 	n.(*atomic.Int64).Add(1)
 	switch way := i.way.Load(); {
-	case way == fails:
+	case way == fails, way == refuses && method == "Finish":
 		return errDown
 	case way == hangs, way == takesNone && method == "Finish":
 		<-ctx.Done()

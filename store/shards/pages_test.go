@@ -87,15 +87,15 @@ func TestPurgeAcrossShards(t *testing.T) {
 	enqueue(t, p, "none_a", 3) // without subscribers
 	require.NoError(t, errOf(p.Finish(t.Context(), delivered(claim(t, p, 10)...))))
 	time.Sleep(20 * time.Millisecond) // so that its time has passed for all
-	request := alotwebhook.PurgeRequest{Payloads: time.Millisecond, Limit: 7}
+	request := alotwebhook.PurgeRequest{Payloads: time.Millisecond, Limit: 10}
 	purge := func() alotwebhook.PurgeResult {
 		t.Helper()
 		r, err := p.Purge(t.Context(), request)
 		require.NoError(t, err)
 		return r
 	}
-	require.Equal(t, alotwebhook.PurgeResult{Payloads: 7}, purge())
-	require.Equal(t, alotwebhook.PurgeResult{Payloads: 5}, purge())
+	require.Equal(t, alotwebhook.PurgeResult{Payloads: 10}, purge())
+	require.Equal(t, alotwebhook.PurgeResult{Payloads: 2}, purge())
 	require.Zero(t, purge())
 
 	request = alotwebhook.PurgeRequest{History: time.Millisecond, Limit: 6}
