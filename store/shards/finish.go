@@ -115,14 +115,19 @@ func (s *Store) beginFinish(sh *shard) (end func(error)) {
 	defer s.mu.Unlock()
 	c := &sh.claims
 	c.numbered++
-	number := c.numbered
-	c.finishes[number] = time.Now()
+	number, began := c.numbered, time.Now()
+	c.finishes[number] = began
 	return func(err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(c.finishes, number)
-		if c.failed++; err == nil {
+		switch {
+		case err == nil:
 			c.failed = 0
+		case time.Since(began) > longFailed:
+			c.failed = manyFailed
+		default:
+			c.failed++
 		}
 	}
 }
@@ -132,8 +137,9 @@ const (
 	// One outcome that is at fault by itself makes some fail: a batch with it is halved until
 	// it is alone.
 	manyFailed = 12
-	// longFinish is how long a call of Finish may last before the shard is in doubt.
-	longFinish = 5 * time.Second
+	// longFinish is how long a call of Finish may last before the shard is in doubt, and
+	// longFailed how long one that fails in the end.
+	longFinish, longFailed = 5 * time.Second, time.Second
 )
 
 // isDoubtful reports whether the shard seems to take no outcomes. The caller holds Store.mu.
