@@ -122,6 +122,7 @@ func (s *Store) claimError() error {
 type share struct {
 	shard        *shard
 	trusted      bool // it used to be in time
+	doubtful     bool // it seems to take no outcomes
 	weight, most int
 	limit        int
 }
@@ -140,16 +141,21 @@ func (k *claiming) shares() []share {
 			continue
 		}
 		c.leaving = false
-		one := share{shard: sh, trusted: !c.suspect, weight: c.weight, most: k.room()}
-		if c.isDoubtful(now) {
+		one := share{shard: sh, trusted: !c.suspect, doubtful: c.isDoubtful(now), weight: c.weight, most: k.room()}
+		if one.doubtful {
 			one.most = 1
-			c.next = now.Add(doubtfulPause)
-			time.AfterFunc(doubtfulPause, k.s.wake)
 		}
 		list = append(list, one)
 	}
 	k.s.turn = (k.s.turn + 1) % n
-	return split(list, k.room())
+	list = split(list, k.room())
+	for _, one := range list {
+		if one.doubtful {
+			one.shard.claims.next = now.Add(doubtfulPause)
+			time.AfterFunc(doubtfulPause, k.s.wake)
+		}
+	}
+	return list
 }
 
 // split gives each share one while there is room, and the rest by their weights; what
@@ -283,7 +289,7 @@ func (k *claiming) take(c *call) {
 	if next := c.got.NextIn; next > 0 && (k.result.NextIn == 0 || next < k.result.NextIn) {
 		k.result.NextIn = next
 	}
-	if len(c.got.Deliveries) < c.limit || c.most == 1 && k.request.Limit > 1 {
+	if len(c.got.Deliveries) < c.limit || c.doubtful {
 		k.done[c.shard] = true
 	}
 	k.s.giveBack(c.shard, k.hand(c.shard, c.got.Deliveries))
