@@ -89,18 +89,21 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, sayf("open %q: %w", path, err)
 	}
-	writes, err := sql.Open("sqlite", dsn(absolute, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(0)"}}))
-	if err != nil {
-		return nil, sayf("open %q: %w", path, err)
+	writing := dsn(absolute, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(0)"}})
+	reading := dsn(absolute, url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)"}})
+	h := own.Handles{Path: path}
+	for _, handle := range []struct {
+		db    **sql.DB
+		dsn   string
+		conns int
+	}{{&h.Writes, writing, 1}, {&h.Claims, reading, 1}, {&h.Reads, reading, readers}} {
+		if *handle.db, err = sql.Open("sqlite", handle.dsn); err != nil { // only if the driver is missing
+			return nil, sayf("open %q: %w", path, err)
+		}
+		(*handle.db).SetMaxOpenConns(handle.conns)
+		(*handle.db).SetMaxIdleConns(handle.conns)
 	}
-	writes.SetMaxOpenConns(1)
-	reads, err := sql.Open("sqlite", dsn(absolute, url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)"}}))
-	if err != nil {
-		return nil, errors.Join(sayf("open %q: %w", path, err), writes.Close())
-	}
-	reads.SetMaxOpenConns(readers)
-	reads.SetMaxIdleConns(readers)
-	return anydriver.Own(ctx, own.Handles{Path: path, Writes: writes, Reads: reads})
+	return anydriver.Own(ctx, h)
 }
 
 func dsn(path string, extra url.Values) string {

@@ -43,9 +43,8 @@ import (
 // Store is an [alotwebhook.Store] in a SQLite database. All methods may be
 // called from many goroutines at once.
 type Store struct {
-	writes *sql.DB // the writer's
-	reads  *sql.DB // for history; the same as writes on a host's handle
-	owned  bool
+	reads *sql.DB // for history; on a host's handle, the one for everything
+	owned bool
 
 	jobs    chan *job
 	quit    chan struct{} // closed by Close
@@ -53,21 +52,25 @@ type Store struct {
 	closing sync.Once
 
 	// The writer's own; nobody else touches them.
-	prepared    map[string]*sql.Stmt
-	catalogue   *catalogue
-	dataVersion int64          // SQLite's, of the last transaction
-	turn        int64          // the endpoint that had the last turn in a claim
-	leased      map[key]queued // what this store has claimed, until it is finished
-	erasedTo    int64          // up to this event every payload is erased
+	writing  *session
+	erasedTo int64 // up to this event every payload is erased
+
+	// Whoever has put something into claiming may use these.
+	claiming chan struct{} // of capacity 1
+	claims   *session
+	lanes    lanes
+	owner    ownership // but for what its comments say
+
+	held *holdings
 }
 
 var _ alotwebhook.Store = (*Store)(nil)
 
 // Own makes the store of package sqlite, which alone can call it.
 func Own(ctx context.Context, h own.Handles) (*Store, error) {
-	s := newStore(h.Writes, h.Reads, true)
+	s := newStore(h.Writes, h.Claims, h.Reads, true)
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(explain("open "+h.Path, err), h.Writes.Close(), h.Reads.Close())
+		return nil, errors.Join(explain("open "+h.Path, err), s.closeHandles())
 	}
 	return s, nil
 }
@@ -102,7 +105,7 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}
 	}
-	s := newStore(db, db, false)
+	s := newStore(db, db, db, false)
 	if err := checkHandle(ctx, db); err != nil {
 		return nil, explain("use the host's handle", err)
 	}
@@ -161,17 +164,18 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func newStore(writes, reads *sql.DB, owned bool) *Store {
+func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 	return &Store{
-		writes:    writes,
-		reads:     reads,
-		owned:     owned,
-		jobs:      make(chan *job, maxGroup),
-		quit:      make(chan struct{}),
-		stopped:   make(chan struct{}),
-		prepared:  map[string]*sql.Stmt{},
-		catalogue: newCatalogue(0),
-		leased:    map[key]queued{},
+		reads:    reads,
+		owned:    owned,
+		jobs:     make(chan *job, maxGroup),
+		quit:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		writing:  newSession(writes),
+		claiming: make(chan struct{}, 1),
+		claims:   newSession(claims),
+		lanes:    lanes{marks: map[int64]place{}},
+		held:     newHoldings(),
 	}
 }
 
@@ -193,20 +197,25 @@ func (s *Store) start(ctx context.Context) error {
 }
 
 // Close waits for what is being written and releases the database; a host's
-// handle stays open. Calls after it fail; a second Close does nothing.
+// handle stays open. Others may claim at once what the store has not claimed, and the rest
+// when its leases run out. Calls after it fail; a second Close does nothing.
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
+		s.retire()
 		close(s.quit)
 		<-s.stopped
-		for _, stmt := range s.prepared {
-			err = errors.Join(err, stmt.Close())
-		}
+		s.claiming <- struct{}{} // no claim goes on
+		err = errors.Join(s.writing.close(), s.claims.close())
 		if s.owned {
-			err = errors.Join(err, s.reads.Close(), s.writes.Close())
+			err = errors.Join(err, s.closeHandles())
 		}
 	})
 	return explain("close", err)
+}
+
+func (s *Store) closeHandles() error {
+	return errors.Join(s.reads.Close(), s.claims.db.Close(), s.writing.db.Close())
 }
 
 func (s *Store) stop() {
