@@ -45,6 +45,7 @@ import (
 type Store struct {
 	reads *sql.DB // for history; on a host's handle, the one for everything
 	owned bool
+	path  string // the file; "" for none
 
 	jobs    chan *job
 	quit    chan struct{} // closed by Close
@@ -187,6 +188,9 @@ func (s *Store) start(ctx context.Context) error {
 	}
 	go s.writer()
 	err = s.write(ctx, "migrate", s.migrate)
+	if err == nil {
+		err = s.besides(ctx)
+	}
 	if err == nil {
 		err = s.failOrphans(ctx)
 	}

@@ -43,12 +43,16 @@ type ownership struct {
 	changes int64        // the number of changes of owners and slots that this is as of
 	looked  time.Time    // when it was compared with the tables
 	renewal atomic.Bool  // its time is being put off
+	here    presence
 }
 
 // owner is a row of the table owners, slot one of the table slots.
 type (
-	owner struct{ id, until, asked int64 }
-	slot  struct{ owner, freed int64 }
+	owner struct {
+		id, until, asked int64
+		file             string
+	}
+	slot struct{ owner, freed int64 }
 )
 
 // census is what the tables say at one moment.
@@ -57,10 +61,14 @@ type census struct {
 	slots  [slotCount]slot
 }
 
-func (t *txn) census() (c census, err error) {
-	err = t.each("SELECT id, until, asked FROM alotwebhook_owners WHERE id > ? ORDER BY id", []any{0}, func(scan func(...any) error) error {
+// census reads the tables. The time of owners who have ended is up.
+func (t *txn) census(ended map[int64]bool) (c census, err error) {
+	err = t.each("SELECT id, until, asked, file FROM alotwebhook_owners WHERE id > ? ORDER BY id", []any{0}, func(scan func(...any) error) error {
 		var o owner
-		err := scan(&o.id, &o.until, &o.asked)
+		err := scan(&o.id, &o.until, &o.asked, &o.file)
+		if ended[o.id] {
+			o.until = 0
+		}
 		c.owners = append(c.owners, o)
 		return err
 	})
@@ -80,7 +88,7 @@ func (t *txn) census() (c census, err error) {
 
 // plan is what a store has to change in the tables.
 type plan struct {
-	dead       []int64 // owners whose time is up
+	dead       []owner // their time is up
 	take, give []int   // slots
 	ask        bool    // say that it misses some
 }
@@ -93,7 +101,7 @@ func (c *census) plan(me, now int64, greedy bool) (p plan, misses bool) {
 	asked := map[int64]int64{}
 	for _, o := range c.owners {
 		if o.until < now && o.id != me {
-			p.dead = append(p.dead, o.id)
+			p.dead = append(p.dead, o)
 			continue
 		}
 		asked[o.id] = o.asked
@@ -154,17 +162,31 @@ func (s *Store) lookAround(ctx context.Context, lease time.Duration, perEndpoint
 	if o.id != 0 && !greedy && changes == o.changes && time.Since(o.looked) < lookInterval {
 		return nil
 	}
-	found, err := t.census()
+	found, err := t.census(nil)
 	if err != nil {
 		return err
 	}
+	ended := s.ended(&found)
 	known := slices.ContainsFunc(found.owners, func(r owner) bool { return r.id == o.id })
 	p, misses := found.plan(o.id, t.now, greedy)
 	if known && p.empty() {
 		s.noteOwner(o.id, changes, &found, misses)
 		return nil
 	}
-	return s.balance(ctx, lease, perEndpoint, greedy)
+	return s.balance(ctx, lease, perEndpoint, greedy, known, ended)
+}
+
+// ended finds the owners whose processes have ended, and notes in the census that their time
+// is up.
+func (s *Store) ended(found *census) map[int64]bool {
+	ended := map[int64]bool{}
+	for i := range found.owners {
+		if o := &found.owners[i]; o.id != s.owner.id && s.deserted(o.file) {
+			ended[o.id] = true
+			o.until = 0
+		}
+	}
+	return ended
 }
 
 // noteOwner notes what the tables say.
@@ -190,29 +212,35 @@ func (s *Store) noteOwner(id, changes int64, found *census, misses bool) {
 // has to be put off less often.
 func slack(lease time.Duration) time.Duration { return min(lease/4, 10*time.Second) }
 
-// balance makes this store an owner and puts the tables right.
-func (s *Store) balance(ctx context.Context, lease time.Duration, perEndpoint int, greedy bool) error {
+// balance makes this store an owner, if it is not known as one, and puts the tables right.
+func (s *Store) balance(ctx context.Context, lease time.Duration, perEndpoint int, greedy, known bool, ended map[int64]bool) error {
 	var id, until, changes int64
 	var found census
 	var misses bool
 	var written []key
-	return s.submit(&job{
+	var files []string // of those who have ended
+	var appeared presence
+	if !known {
+		appeared = s.appear()
+	}
+	err := s.submit(&job{
 		ctx:   ctx,
 		doing: "claim deliveries",
 		run: func(t *txn) (err error) {
 			until = max(s.owner.until.Load(), t.now+(lease+slack(lease)).Microseconds())
-			if id, err = t.signIn(s.owner.id, until); err != nil {
+			if id, err = t.signIn(s.owner.id, until, appeared.name); err != nil {
 				return err
 			}
-			if found, written, err = t.rebalance(id, perEndpoint, greedy); err != nil {
+			if found, written, files, err = t.rebalance(id, perEndpoint, greedy, ended); err != nil {
 				return err
 			}
 			_, misses = found.plan(id, t.now, false)
 			return t.one("UPDATE alotwebhook_changes SET owners = owners + ? RETURNING owners", 1)(&changes)
 		},
 		committed: func() {
-			if id != s.owner.id {
-				s.held.clear() // somebody has taken its slots, or it had none
+			if id != s.owner.id { // somebody has taken its slots, or it had none
+				s.held.clear()
+				s.owner.here, appeared = appeared, s.owner.here
 			}
 			s.held.drop(written)
 			s.owner.id = id
@@ -221,32 +249,40 @@ func (s *Store) balance(ctx context.Context, lease time.Duration, perEndpoint in
 		},
 		done: make(chan struct{}),
 	})
+	s.vanish(&appeared)
+	if err == nil {
+		for _, name := range files {
+			s.vanish(&presence{name: name})
+		}
+	}
+	return err
 }
 
-// signIn puts off the time of an owner, and makes a new one if that is gone.
-func (t *txn) signIn(id, until int64) (int64, error) {
+// signIn puts off the time of an owner, and makes a new one with that file if that is gone.
+func (t *txn) signIn(id, until int64, file string) (int64, error) {
 	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?) WHERE id = ?", until, id)
 	if err != nil || n > 0 {
 		return id, err
 	}
-	err = t.one("INSERT INTO alotwebhook_owners (until, asked) VALUES (?, ?) RETURNING id", until, t.now)(&id)
+	err = t.one("INSERT INTO alotwebhook_owners (until, asked, file) VALUES (?, ?, ?) RETURNING id", until, t.now, file)(&id)
 	return id, err
 }
 
-// rebalance carries out the plan of an owner. It returns the tables as they are then, and the
-// deliveries whose leases it has written.
-func (t *txn) rebalance(me int64, perEndpoint int, greedy bool) (found census, written []key, err error) {
-	if found, err = t.census(); err != nil {
-		return found, nil, err
+// rebalance carries out the plan of an owner. It returns the tables as they are then, the
+// deliveries whose leases it has written, and the files of the owners that it has buried.
+func (t *txn) rebalance(me int64, perEndpoint int, greedy bool, ended map[int64]bool) (found census, written []key, files []string, err error) {
+	if found, err = t.census(ended); err != nil {
+		return found, nil, nil, err
 	}
 	p, _ := found.plan(me, t.now, greedy)
-	for _, id := range p.dead {
-		if err := t.bury(id, &found, perEndpoint); err != nil {
-			return found, nil, err
+	for _, o := range p.dead {
+		if err := t.bury(o.id, &found, perEndpoint); err != nil {
+			return found, nil, nil, err
 		}
+		files = append(files, o.file)
 	}
 	if written, err = t.writeLeases(t.s.held.among(inSlots(p.give), 0)); err != nil {
-		return found, nil, err
+		return found, nil, nil, err
 	}
 	for _, i := range p.take {
 		found.slots[i] = slot{owner: me}
@@ -257,13 +293,13 @@ func (t *txn) rebalance(me int64, perEndpoint int, greedy bool) (found census, w
 	for _, i := range slices.Concat(p.take, p.give) {
 		err := t.exec("UPDATE alotwebhook_slots SET owner = ?, freed = ? WHERE slot = ?", found.slots[i].owner, found.slots[i].freed, i)
 		if err != nil {
-			return found, nil, err
+			return found, nil, nil, err
 		}
 	}
 	if p.ask {
 		err = t.exec("UPDATE alotwebhook_owners SET asked = ? WHERE id = ?", t.now, me)
 	}
-	return found, written, err
+	return found, written, files, err
 }
 
 // bury takes its slots from an owner whose time is up.
@@ -415,7 +451,7 @@ func (s *Store) leave(ctx context.Context) error {
 		return nil
 	}
 	var written []key
-	return s.submit(&job{
+	err := s.submit(&job{
 		ctx:   ctx,
 		doing: "leave the deliveries to others",
 		run: func(t *txn) (err error) {
@@ -442,6 +478,10 @@ func (s *Store) leave(ctx context.Context) error {
 		},
 		done: make(chan struct{}),
 	})
+	if err == nil {
+		s.vanish(&s.owner.here)
+	}
+	return err
 }
 
 // retire is leave for a store that is about to be closed. After an error its time is up by
@@ -452,4 +492,5 @@ func (s *Store) retire() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_ = s.leave(ctx)
+	s.vanish(&s.owner.here)
 }

@@ -4,7 +4,8 @@
 CREATE TABLE alotwebhook_owners (
 	id    INTEGER PRIMARY KEY AUTOINCREMENT,
 	until INTEGER NOT NULL, -- then its slots are free, unless it has put this off
-	asked INTEGER NOT NULL  -- when it last missed slots
+	asked INTEGER NOT NULL, -- when it last missed slots
+	file  TEXT NOT NULL     -- what it holds the lock of, behind the database's name; '' for none
 ) STRICT;
 CREATE TABLE alotwebhook_slots (
 	slot  INTEGER PRIMARY KEY,
