@@ -4,6 +4,7 @@
 //	import _ "github.com/glebarez/go-sqlite" // or any other
 //
 //	db, err := sql.Open("sqlite", "file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate")
+//	db.SetMaxOpenConns(1)
 //	store, err := anydriver.New(ctx, db)
 //
 // Package sqlite brings the driver modernc.org/sqlite, which registers itself
@@ -88,16 +89,21 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 //   - _pragma=busy_timeout(10000) or so: how long the host's own statements wait
 //     for the store's short transactions. Without it they fail with "database is
 //     locked" as soon as the dispatcher is at work. New warns of that, in a line
-//     to [slog.Default]. The store itself waits without it.
+//     to [slog.Default]. The store itself waits without it, up to ten seconds: in its
+//     own transactions it turns the timeout off, and gives each connection back as it was.
+//   - _pragma=journal_size_limit(67108864), in bytes: to what the write-ahead log shrinks
+//     after a burst, or after somebody has read for long. Without it, the log keeps its
+//     largest size, so that the store sets this limit on the connections that it writes on.
 //   - _txlock=immediate: each transaction begins with the write lock, and waits for
 //     it. Without that, one that reads first and writes or emits later fails at
 //     once, whatever the busy timeout, if another has written in between.
 //
-// Any number of connections will do. With SetMaxOpenConns(1) the store and the
-// host take turns: within a transaction of its own, the host must then use
-// [Store.Tx] only: any other method would wait for the connection, one that
-// writes for ten seconds, one that reads until its context ends. A database in
-// memory needs exactly one connection.
+// The handle should have one connection, SetMaxOpenConns(1). Any number will do, but SQLite has
+// one writer, and its lock goes to whoever happens to be awake: with many writers at once, some
+// wait for seconds. A single connection is handed out in turn. Within a transaction of its own,
+// the host must then use [Store.Tx] only: any other method would wait for the connection, one
+// that writes for ten seconds, one that reads until its context ends. A database in memory needs
+// exactly one connection.
 //
 // The error says what is wrong with the handle: nil (an
 // [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL, or
