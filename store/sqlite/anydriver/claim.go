@@ -231,11 +231,10 @@ type dueRow struct {
 // arguments for each: the endpoint's ref, the place behind which to read, the clock, and how
 // many rows to read. It says 0+? because SQLite's planner looks at the value of a bare
 // parameter after "=" and LIMIT and compiles the statement again for each value.
-var dueRows = sized([]int{16, 4, 1}, func(n int) string {
-	return repeat(`SELECT * FROM (
-		SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
+var dueRows = sized([]int{1}, func(n int) string {
+	return repeat(`SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
 		FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
-		WHERE q.endpoint = 0+? AND (q.next_at, q.id) > (0+?, ?) AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+?)`, " UNION ALL ", n)
+		WHERE q.endpoint = 0+? AND (q.next_at, q.id) > (0+?, ?) AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+?`, " UNION ALL ", n)
 })
 
 // take reads up to ask deliveries for each taker, and subtracts from ask those that
