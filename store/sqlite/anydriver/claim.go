@@ -65,7 +65,7 @@ type lanes struct {
 }
 
 const (
-	// A mark is younger than lateness only if it must be.
+	// No mark is younger than lateness.
 	lateness  = 2 * time.Second
 	marksLast = time.Second
 )
@@ -83,14 +83,15 @@ type claim struct {
 	held    map[int64]share // what this store holds, by endpoint
 	marks   map[int64]place // those that have moved
 	got     []alotwebhook.Claimed
-	rows    []dueRow // the rows of got
-	next    int64    // when the next delivery falls due that is not due yet, in µs since 1970; 0 if none was met
-	unowned bool     // an endpoint has something due, and belongs to nobody
+	rows    []*dueRow // the rows of got
+	next    int64     // when the next delivery falls due that is not due yet, in µs since 1970; 0 if none was met
+	unowned bool      // an endpoint has something due, and belongs to nobody
 }
 
 // claim claims once.
 func (s *Store) claim(ctx context.Context, c alotwebhook.ClaimRequest, greedy bool) (*claim, error) {
-	cl := &claim{ClaimRequest: c, s: s, token: newToken(), marks: map[int64]place{}}
+	cl := &claim{ClaimRequest: c, s: s, token: newToken(), marks: map[int64]place{},
+		got: make([]alotwebhook.Claimed, 0, min(c.Limit, maxRoom)), rows: make([]*dueRow, 0, min(c.Limit, maxRoom))}
 	if err := s.lookAround(ctx, c.Lease, c.PerEndpoint, greedy); err != nil {
 		return cl, err
 	}
@@ -140,6 +141,8 @@ type taker struct {
 const (
 	maxServed  = 16
 	maxQuantum = 16
+	// maxRoom is for how many deliveries a claim makes room at once.
+	maxRoom = 256
 )
 
 // run serves the endpoints in the order of their turns until the claim is full or
@@ -227,39 +230,36 @@ type dueRow struct {
 	lost   bool // it was claimed before, in vain, so that its claim has to be written
 }
 
-// dueRows reads the next due deliveries of 16, 4 or 1 endpoints. It takes five
-// arguments for each: the endpoint's ref, the place behind which to read, the clock, and how
-// many rows to read. It says 0+? because SQLite's planner looks at the value of a bare
-// parameter after "=" and LIMIT and compiles the statement again for each value.
-var dueRows = sized([]int{1}, func(n int) string {
-	return repeat(`SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
-		FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
-		WHERE q.endpoint = 0+? AND (q.next_at, q.id) > (0+?, ?) AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+?`, " UNION ALL ", n)
-})
+// dueRows reads the next due deliveries of an endpoint. It takes its ref, the place behind
+// which to read, the clock, and how many rows to read. It says 0+? because SQLite's planner
+// looks at the value of a bare parameter after "=" and LIMIT and compiles the statement again
+// for each value.
+const dueRows = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
+	FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
+	WHERE q.endpoint = 0+? AND (q.next_at, q.id) > (0+?, ?) AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+?`
 
 // take reads up to ask deliveries for each taker, and subtracts from ask those that
 // it found.
 func (c *claim) take(takers []*taker) error {
 	by := make(map[int64]*taker, len(takers))
+	most := 0
 	for _, k := range takers {
 		by[k.ref] = k
+		most += k.ask + c.held[k.ref].behind
 	}
-	var rows []dueRow
-	err := dueRows.split(len(takers), func(query string, from, to int) error {
-		var args []any
-		for _, k := range takers[from:to] {
-			args = append(args, k.ref, k.mark.at, k.mark.id[:], c.now, k.ask+c.held[k.ref].behind)
-		}
-		return c.each(query, args, func(scan func(...any) error) error {
-			var r dueRow
+	rows := make([]dueRow, 0, min(most, maxRoom))
+	for _, k := range takers {
+		args := []any{k.ref, k.mark.at, k.mark.id[:], c.now, k.ask + c.held[k.ref].behind}
+		err := c.each(dueRows, args, func(scan func(...any) error) error {
+			rows = append(rows, dueRow{})
+			r := &rows[len(rows)-1]
 			err := scan(&r.endpoint, &r.place.at, &r.key, &r.token, &r.claims, &r.attempts, &r.tried, &r.event, &r.kind, &r.createdAt, &r.of, &r.data)
 			r.place.id = r.key
-			rows = append(rows, r)
 			return err
 		})
-	})
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	return c.takeRows(by, rows)
 }
@@ -306,7 +306,7 @@ func (c *claim) add(k *taker, r *dueRow) (err error) {
 	d.Try = d.Attempt - r.tried
 	d.EventID = r.of.spell(eventPrefix)
 	d.DeliveryID = r.key.spell(deliveryPrefix)
-	c.rows = append(c.rows, *r)
+	c.rows = append(c.rows, r)
 	c.got = append(c.got, d)
 	return nil
 }
@@ -337,7 +337,7 @@ func (c *claim) takeLost(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			r := &c.rows[i]
+			r := c.rows[i]
 			claims := r.claims
 			if r.token != 0 { // its last claim is lost as well
 				claims++
@@ -383,8 +383,9 @@ func (c *claim) settle() (holds []holding) {
 	if len(c.rows) > 0 {
 		c.later(sql.NullInt64{Int64: until, Valid: true})
 	}
+	holds = make([]holding, 0, len(c.rows))
 	for i := range c.rows {
-		if r := &c.rows[i]; !r.lost {
+		if r := c.rows[i]; !r.lost {
 			r.token = c.token
 			holds = append(holds, holding{r.queued, r.place, until})
 		}

@@ -11,7 +11,7 @@ import (
 // into its row, and leaves the holdings.
 type holdings struct {
 	mu   sync.Mutex
-	rows map[key]holding
+	rows map[key]*holding
 	// A claim reads the queue as of its beginning. What leaves the holdings after that must
 	// not be taken for free by it, though it may be in what it reads. claiming is set while
 	// there is a claim, gone holds what has left since.
@@ -39,22 +39,26 @@ func (p place) before(q place) bool {
 	return p.id.less(q.id)
 }
 
-func newHoldings() *holdings { return &holdings{rows: map[key]holding{}, gone: map[key]bool{}} }
+func newHoldings() *holdings { return &holdings{rows: map[key]*holding{}, gone: map[key]bool{}} }
 
 // get returns what is held of a delivery under that token.
 func (h *holdings) get(k key, token int64) (holding, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	held, ok := h.rows[k]
-	return held, ok && held.token == token
+	if held := h.rows[k]; held != nil && held.token == token {
+		return *held, true
+	}
+	return holding{}, false
 }
 
 // endOf returns when the lease of a delivery that is held ends.
 func (h *holdings) endOf(k key) (until int64, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	held, ok := h.rows[k]
-	return held.until, ok
+	if held := h.rows[k]; held != nil {
+		return held.until, true
+	}
+	return 0, false
 }
 
 // among returns what is held of the endpoints that of selects and, if now is not 0, whose
@@ -64,7 +68,7 @@ func (h *holdings) among(of func(endpoint int64) bool, now int64) (list []holdin
 	defer h.mu.Unlock()
 	for _, held := range h.rows {
 		if (now == 0 || held.until <= now) && of(held.endpoint) {
-			list = append(list, held)
+			list = append(list, *held)
 		}
 	}
 	return list
@@ -146,8 +150,8 @@ func (h *holdings) taken(keys []key) (taken []bool, left bool) {
 func (h *holdings) endClaim(got []holding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, held := range got {
-		h.rows[held.key] = held
+	for i := range got {
+		h.rows[got[i].key] = &got[i]
 	}
 	h.claiming = false
 	clear(h.gone)
