@@ -75,7 +75,7 @@ func TestClaimOnlyReads(t *testing.T) {
 	s := open(t, path)
 	fleet(t, s, 40)
 	enqueue(t, s, 400, 0, 40)
-	claim(t, s, 10, nil) // the store becomes an owner
+	claimFor(t, s, 10, time.Hour) // the store becomes an owner
 	conn, err := hostHandle(t, path).Conn(t.Context())
 	require.NoError(t, err)
 	defer conn.Close()
@@ -84,7 +84,7 @@ func TestClaimOnlyReads(t *testing.T) {
 	require.NoError(t, err)
 	seen := map[string]bool{}
 	for range 30 {
-		for _, c := range claim(t, s, 10, nil) {
+		for _, c := range claimFor(t, s, 10, time.Hour) {
 			require.False(t, seen[c.DeliveryID], "claimed twice")
 			seen[c.DeliveryID] = true
 		}

@@ -215,7 +215,6 @@ func (s *Store) Close() error {
 		s.retire()
 		close(s.quit)
 		<-s.stopped
-		s.claiming <- struct{}{} // no claim goes on
 		err = errors.Join(s.writing.close(), s.claims.close())
 		if s.owned {
 			err = errors.Join(err, s.closeHandles())

@@ -108,8 +108,8 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		q := rows[k]
 		if q == nil || q.token == 0 || q.token != o.Token {
 			lost = append(lost, o.DeliveryID)
-			if q == nil {
-				done = append(done, k) // gone, or another's
+			if _, held := t.s.held.get(k, o.Token); held {
+				done = append(done, k) // it has changed behind this store's back
 			}
 			continue
 		}

@@ -208,9 +208,9 @@ func (s *Store) noteOwner(id, changes int64, found *census, misses bool) {
 	}
 }
 
-// slack is how much longer than the leases of its deliveries an owner's time lasts, so that it
-// has to be put off less often.
-func slack(lease time.Duration) time.Duration { return min(lease/4, 10*time.Second) }
+// slack is how much longer than the leases of its deliveries an owner's time lasts. It is put
+// off when half of that is over, of which an idle process, too, has to think.
+func slack(lease time.Duration) time.Duration { return lease / 4 }
 
 // balance makes this store an owner, if it is not known as one, and puts the tables right.
 func (s *Store) balance(ctx context.Context, lease time.Duration, perEndpoint int, greedy, known bool, ended map[int64]bool) error {
@@ -484,11 +484,10 @@ func (s *Store) leave(ctx context.Context) error {
 	return err
 }
 
-// retire is leave for a store that is about to be closed. After an error its time is up by
-// itself.
+// retire is leave for a store that is about to be closed, and lets nobody claim any more.
+// After an error its time is up by itself.
 func (s *Store) retire() {
 	s.claiming <- struct{}{}
-	defer func() { <-s.claiming }()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_ = s.leave(ctx)
