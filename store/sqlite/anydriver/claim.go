@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -92,7 +93,7 @@ type claim struct {
 func (s *Store) claim(ctx context.Context, c alotwebhook.ClaimRequest, greedy bool) (*claim, error) {
 	cl := &claim{ClaimRequest: c, s: s, token: newToken(), marks: map[int64]place{},
 		got: make([]alotwebhook.Claimed, 0, min(c.Limit, maxRoom)), rows: make([]*dueRow, 0, min(c.Limit, maxRoom))}
-	if err := s.lookAround(ctx, c.Lease, c.PerEndpoint, greedy); err != nil {
+	if err := s.lookAround(ctx, look{lease: c.Lease, perEndpoint: c.PerEndpoint, greedy: greedy}); err != nil {
 		return cl, err
 	}
 	if err := s.writeRanOut(ctx); err != nil {
@@ -311,19 +312,10 @@ func (c *claim) add(k *taker, r *dueRow) (err error) {
 	return nil
 }
 
-// leaseLost leases a delivery that was claimed before, if nobody has changed it meanwhile.
-const leaseLost = "UPDATE alotwebhook_queue SET lease = ?, next_at = ?, claims = ? WHERE id = ? AND lease = ? AND claims = ? AND next_at = ?"
-
 // takeLost writes the claims of deliveries that were claimed before in vain, so that each
 // further one counts, whatever becomes of this process. It drops those that are gone.
 func (c *claim) takeLost(ctx context.Context) error {
-	var lost []int
-	for i := range c.rows {
-		if c.rows[i].lost {
-			lost = append(lost, i)
-		}
-	}
-	if len(lost) == 0 {
+	if !slices.ContainsFunc(c.rows, func(r *dueRow) bool { return r.lost }) {
 		return nil
 	}
 	gone := map[int]bool{}
@@ -333,27 +325,31 @@ func (c *claim) takeLost(ctx context.Context) error {
 		if err == nil && !there {
 			err = errDisowned
 		}
-		for _, i := range lost {
-			if err != nil {
-				return err
+		for i, r := range c.rows {
+			if r.lost && err == nil {
+				var there bool
+				c.got[i].Claims, there, err = t.leaseLost(r, c.token, t.now+c.Lease.Microseconds())
+				gone[i] = !there
 			}
-			r := c.rows[i]
-			claims := r.claims
-			if r.token != 0 { // its last claim is lost as well
-				claims++
-			}
-			c.got[i].Claims = claims + 1
-			var n int64
-			n, err = t.affected(leaseLost, c.token, t.now+c.Lease.Microseconds(), claims, r.key[:], r.token, r.claims, r.place.at)
-			gone[i] = n == 0
 		}
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		c.drop(gone)
 	}
-	c.drop(gone)
-	return nil
+	return err
+}
+
+// leaseLost leases a delivery that was claimed before, unless somebody has changed it
+// meanwhile. It returns how often the delivery has been claimed now.
+func (t *txn) leaseLost(r *dueRow, token, until int64) (claims int, there bool, err error) {
+	lost := r.claims
+	if r.token != 0 { // its last claim is lost as well
+		lost++
+	}
+	n, err := t.affected("UPDATE alotwebhook_queue SET lease = ?, next_at = ?, claims = ? WHERE id = ? AND lease = ? AND claims = ? AND next_at = ?",
+		token, until, lost, r.key[:], r.token, r.claims, r.place.at)
+	return lost + 1, n > 0, err
 }
 
 // drop takes rows out of what the claim has got.

@@ -148,10 +148,18 @@ func (c *census) sharers(me int64, asked map[int64]int64, now int64) []int64 {
 	return who
 }
 
+// look is a look at the tables, for a claim.
+type look struct {
+	lease       time.Duration
+	perEndpoint int            // how many deliveries of an endpoint can be under way
+	greedy      bool           // take whatever slot is free
+	known       bool           // the store is an owner
+	ended       map[int64]bool // owners whose processes have ended
+}
+
 // lookAround compares what this store knows of itself with the tables, if they have changed or
-// it is time to, and puts right what is not as it should be. That alone writes. greedy says
-// to take whatever slot is free.
-func (s *Store) lookAround(ctx context.Context, lease time.Duration, perEndpoint int, greedy bool) error {
+// it is time to, and puts right what is not as it should be. That alone writes.
+func (s *Store) lookAround(ctx context.Context, l look) error {
 	t := &txn{ctx: ctx, in: s.claims, on: s.claims.db, now: time.Now().UnixMicro()}
 	var endpoints, changes int64
 	if err := t.one("SELECT endpoints, owners FROM alotwebhook_changes")(&endpoints, &changes); err != nil {
@@ -159,21 +167,21 @@ func (s *Store) lookAround(ctx context.Context, lease time.Duration, perEndpoint
 	}
 	t.know(endpoints)
 	o := &s.owner
-	if o.id != 0 && !greedy && changes == o.changes && time.Since(o.looked) < lookInterval {
+	if o.id != 0 && !l.greedy && changes == o.changes && time.Since(o.looked) < lookInterval {
 		return nil
 	}
 	found, err := t.census(nil)
 	if err != nil {
 		return err
 	}
-	ended := s.ended(&found)
-	known := slices.ContainsFunc(found.owners, func(r owner) bool { return r.id == o.id })
-	p, misses := found.plan(o.id, t.now, greedy)
-	if known && p.empty() {
+	l.ended = s.ended(&found)
+	l.known = slices.ContainsFunc(found.owners, func(r owner) bool { return r.id == o.id })
+	p, misses := found.plan(o.id, t.now, l.greedy)
+	if l.known && p.empty() {
 		s.noteOwner(o.id, changes, &found, misses)
 		return nil
 	}
-	return s.balance(ctx, lease, perEndpoint, greedy, known, ended)
+	return s.balance(ctx, l)
 }
 
 // ended finds the owners whose processes have ended, and notes in the census that their time
@@ -212,46 +220,50 @@ func (s *Store) noteOwner(id, changes int64, found *census, misses bool) {
 // off when half of that is over, of which an idle process, too, has to think.
 func slack(lease time.Duration) time.Duration { return lease / 4 }
 
-// balance makes this store an owner, if it is not known as one, and puts the tables right.
-func (s *Store) balance(ctx context.Context, lease time.Duration, perEndpoint int, greedy, known bool, ended map[int64]bool) error {
-	var id, until, changes int64
-	var found census
-	var misses bool
-	var written []key
-	var files []string // of those who have ended
+// balanced is what a balance has come to.
+type balanced struct {
+	id, until, changes int64
+	found              census   // the tables as they are now
+	written            []key    // deliveries whose leases were written
+	files              []string // those of owners that were buried
+}
+
+// balance makes this store an owner, if it is none, and puts the tables right.
+func (s *Store) balance(ctx context.Context, l look) error {
+	var b balanced
 	var appeared presence
-	if !known {
+	if !l.known {
 		appeared = s.appear()
 	}
 	err := s.submit(&job{
 		ctx:   ctx,
 		doing: "claim deliveries",
 		run: func(t *txn) (err error) {
-			until = max(s.owner.until.Load(), t.now+(lease+slack(lease)).Microseconds())
-			if id, err = t.signIn(s.owner.id, until, appeared.name); err != nil {
+			b = balanced{until: max(s.owner.until.Load(), t.now+(l.lease+slack(l.lease)).Microseconds())}
+			if b.id, err = t.signIn(s.owner.id, b.until, appeared.name); err != nil {
 				return err
 			}
-			if found, written, files, err = t.rebalance(id, perEndpoint, greedy, ended); err != nil {
+			if err = t.rebalance(&b, l); err != nil {
 				return err
 			}
-			_, misses = found.plan(id, t.now, false)
-			return t.one("UPDATE alotwebhook_changes SET owners = owners + ? RETURNING owners", 1)(&changes)
+			return t.one("UPDATE alotwebhook_changes SET owners = owners + ? RETURNING owners", 1)(&b.changes)
 		},
 		committed: func() {
-			if id != s.owner.id { // somebody has taken its slots, or it had none
+			if b.id != s.owner.id { // somebody has taken its slots, or it had none
 				s.held.clear()
 				s.owner.here, appeared = appeared, s.owner.here
 			}
-			s.held.drop(written)
-			s.owner.id = id
-			s.owner.until.Store(until)
-			s.noteOwner(id, changes, &found, misses)
+			s.held.drop(b.written)
+			s.owner.id = b.id
+			s.owner.until.Store(b.until)
+			_, misses := b.found.plan(b.id, time.Now().UnixMicro(), false)
+			s.noteOwner(b.id, b.changes, &b.found, misses)
 		},
 		done: make(chan struct{}),
 	})
 	s.vanish(&appeared)
-	if err == nil {
-		for _, name := range files {
+	for _, name := range b.files {
+		if err == nil {
 			s.vanish(&presence{name: name})
 		}
 	}
@@ -268,38 +280,37 @@ func (t *txn) signIn(id, until int64, file string) (int64, error) {
 	return id, err
 }
 
-// rebalance carries out the plan of an owner. It returns the tables as they are then, the
-// deliveries whose leases it has written, and the files of the owners that it has buried.
-func (t *txn) rebalance(me int64, perEndpoint int, greedy bool, ended map[int64]bool) (found census, written []key, files []string, err error) {
-	if found, err = t.census(ended); err != nil {
-		return found, nil, nil, err
+// rebalance carries out the plan of the owner b.id.
+func (t *txn) rebalance(b *balanced, l look) (err error) {
+	if b.found, err = t.census(l.ended); err != nil {
+		return err
 	}
-	p, _ := found.plan(me, t.now, greedy)
+	p, _ := b.found.plan(b.id, t.now, l.greedy)
 	for _, o := range p.dead {
-		if err := t.bury(o.id, &found, perEndpoint); err != nil {
-			return found, nil, nil, err
+		if err := t.bury(o.id, &b.found, l.perEndpoint); err != nil {
+			return err
 		}
-		files = append(files, o.file)
+		b.files = append(b.files, o.file)
 	}
-	if written, err = t.writeLeases(t.s.held.among(inSlots(p.give), 0)); err != nil {
-		return found, nil, nil, err
+	if b.written, err = t.writeLeases(t.s.held.among(inSlots(p.give), 0)); err != nil {
+		return err
 	}
 	for _, i := range p.take {
-		found.slots[i] = slot{owner: me}
+		b.found.slots[i] = slot{owner: b.id}
 	}
 	for _, i := range p.give {
-		found.slots[i] = slot{freed: t.now}
+		b.found.slots[i] = slot{freed: t.now}
 	}
 	for _, i := range slices.Concat(p.take, p.give) {
-		err := t.exec("UPDATE alotwebhook_slots SET owner = ?, freed = ? WHERE slot = ?", found.slots[i].owner, found.slots[i].freed, i)
-		if err != nil {
-			return found, nil, nil, err
+		to := b.found.slots[i]
+		if err := t.exec("UPDATE alotwebhook_slots SET owner = ?, freed = ? WHERE slot = ?", to.owner, to.freed, i); err != nil {
+			return err
 		}
 	}
 	if p.ask {
-		err = t.exec("UPDATE alotwebhook_owners SET asked = ? WHERE id = ?", t.now, me)
+		err = t.exec("UPDATE alotwebhook_owners SET asked = ? WHERE id = ?", t.now, b.id)
 	}
-	return found, written, files, err
+	return err
 }
 
 // bury takes its slots from an owner whose time is up.
@@ -450,28 +461,11 @@ func (s *Store) leave(ctx context.Context) error {
 	if id == 0 {
 		return nil
 	}
-	var written []key
 	err := s.submit(&job{
 		ctx:   ctx,
 		doing: "leave the deliveries to others",
-		run: func(t *txn) (err error) {
-			written = nil
-			if there, err := t.isOwner(id); err != nil || !there {
-				return err
-			}
-			if written, err = t.writeLeases(t.s.held.among(everyEndpoint, 0)); err != nil {
-				return err
-			}
-			if err := t.exec(freeSlots, t.now, id); err != nil {
-				return err
-			}
-			if err := t.exec("DELETE FROM alotwebhook_owners WHERE id = ?", id); err != nil {
-				return err
-			}
-			return t.exec("UPDATE alotwebhook_changes SET owners = owners + ?", 1)
-		},
+		run:   func(t *txn) error { return t.signOut(id) },
 		committed: func() {
-			s.held.drop(written)
 			s.held.clear()
 			s.owner.id, s.owner.slots = 0, 0
 			s.owner.until.Store(0)
@@ -482,6 +476,23 @@ func (s *Store) leave(ctx context.Context) error {
 		s.vanish(&s.owner.here)
 	}
 	return err
+}
+
+// signOut takes its slots from an owner that leaves by itself.
+func (t *txn) signOut(id int64) error {
+	if there, err := t.isOwner(id); err != nil || !there {
+		return err
+	}
+	if _, err := t.writeLeases(t.s.held.among(everyEndpoint, 0)); err != nil {
+		return err
+	}
+	if err := t.exec(freeSlots, t.now, id); err != nil {
+		return err
+	}
+	if err := t.exec("DELETE FROM alotwebhook_owners WHERE id = ?", id); err != nil {
+		return err
+	}
+	return t.exec("UPDATE alotwebhook_changes SET owners = owners + ?", 1)
 }
 
 // retire is leave for a store that is about to be closed, and lets nobody claim any more.
