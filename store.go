@@ -83,7 +83,8 @@ type Queue interface {
 	//     its turn before any backlog is served further, and those that did not fit into
 	//     this claim come first in the next.
 	//   - Each delivery is leased: it is not due again before Lease has passed. When that
-	//     passes without a Finish, the delivery is due again by itself.
+	//     passes without a Finish, the delivery is due again by itself. While the process
+	//     lives, a store may keep it for that process; then others get it soon after.
 	//   - Each carries a Token that no other claim of the same delivery had or will have.
 	//   - The cost depends on the size of the batch. It does not depend on the backlog,
 	//     on the history or on the deliveries of disabled and busy endpoints.
@@ -93,7 +94,8 @@ type Queue interface {
 	// and the delivery takes its next state. It is fenced: an outcome whose Token is not
 	// that of the delivery's newest claim changes nothing, and Finish returns the
 	// delivery's id in lost. The other outcomes of the batch count. A claim whose lease
-	// has run out stays the newest until the delivery is claimed again.
+	// has run out stays the newest until the delivery is claimed again. Finish is called
+	// on the Store whose Claim returned the deliveries, which may remember them.
 	//
 	//   - [StateDelivered] and [StateFailed] end the delivery.
 	//   - [StatePending] makes it due again in NextAttemptIn, and at once if that is zero
@@ -123,7 +125,8 @@ type Queue interface {
 
 // ClaimRequest says how many deliveries a dispatcher has room for.
 type ClaimRequest struct {
-	// Limit is the most deliveries to return; at least 1.
+	// Limit is the most deliveries to return. With 0, this process claims no more for now,
+	// because it ends or is full: others get at once all that it does not have under way.
 	Limit int
 	// PerEndpoint is how many slots each endpoint has; at least 1.
 	PerEndpoint int
@@ -171,8 +174,8 @@ type Claimed struct {
 	// Try is the attempt's number since the last redelivery, from 1. The schedule of the
 	// retries goes by it.
 	Try int
-	// Claims is how often the delivery was claimed since its last outcome or release,
-	// this claim included.
+	// Claims is how often the delivery may have been under way since its last outcome or
+	// release, this claim included.
 	Claims int
 	// EventID and EventType are the event's.
 	EventID, EventType string
@@ -352,6 +355,7 @@ type Stats struct {
 	// Parked counts the unfinished deliveries to disabled endpoints.
 	Parked int64
 	// OldestDue is how long the delivery that is due longest has been due; 0 if none is.
+	// What other processes have under way may count.
 	OldestDue time.Duration
 }
 
