@@ -56,9 +56,32 @@ func badEventID(id string) error {
 	return &alotwebhook.FieldError{Field: "id", Problem: fmt.Sprintf("%.64q is not %s and %d characters of base32; make events with NewEvent", id, eventPrefix, suffixLen)}
 }
 
-// store stores the events and their deliveries by queries that send executes. It may be
+// store stores the events and their deliveries by queries that send executes. It fails with
+// unique_violation if somebody else stores one of several events at the same time. It may be
 // called again after an error.
 func (m *emission) store(send sender) error {
+	return m.storeBy(send, func(c *chunk, last bool) error {
+		if err := send(false, c.find(), c.findStored()); err != nil {
+			return err
+		}
+		return c.deliver(last, send, c.insert(insertEvents))
+	})
+}
+
+// storeAmongOthers is store that does not fail then.
+func (m *emission) storeAmongOthers(send sender) error {
+	return m.storeBy(send, func(c *chunk, last bool) error {
+		insert := c.insert(insertNewEvents)
+		insert.rows = c.readStored
+		if err := send(false, c.find(), insert); err != nil {
+			return err
+		}
+		return c.deliver(last, send)
+	})
+}
+
+// storeBy stores one event, or chunk by chunk by chunkwise.
+func (m *emission) storeBy(send sender, chunkwise func(c *chunk, last bool) error) error {
 	m.found = m.found[:0]
 	if len(m.events) == 1 {
 		return m.storeOne(send)
@@ -66,13 +89,10 @@ func (m *emission) store(send sender) error {
 	for left := m.events; len(left) > 0; {
 		c := newChunk(left)
 		left = left[len(c.events):]
-		if err := send(false, c.find(), c.insert()); err != nil {
+		if err := chunkwise(c, len(left) == 0); err != nil {
 			return err
 		}
 		m.found = append(m.found, c.found...)
-		if err := c.deliver(len(left) == 0, send); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -140,7 +160,7 @@ func (p subscriber) dueAt(now int64) lane {
 type chunk struct {
 	events []fresh
 	groups []group
-	known  []bool // which events are stored already
+	stored map[int]bool // which events are stored already, by their index
 	found  []lane
 }
 
@@ -203,51 +223,68 @@ func (c *chunk) find() query {
 	}}
 }
 
-// insert returns the query that stores the events.
-func (c *chunk) insert() query {
-	n := len(c.events)
-	ids, types, organizations, payloads := make([]pgtype.UUID, n), make([]string, n), make([]string, n), make([]string, n)
+// findStored returns the query that finds the events that are stored already.
+func (c *chunk) findStored() query {
+	ids := make([]pgtype.UUID, len(c.events))
 	for i, e := range c.events {
-		ids[i], types[i], organizations[i], payloads[i] = param(e.id), e.Type, e.OrganizationID, string(e.Payload())
+		ids[i] = param(e.id)
 	}
-	return query{insertEvents, []any{ids, types, organizations, payloads}, func(rows resultRows) error {
-		c.known = make([]bool, n)
-		for rows.Next() {
-			var place int64
-			if err := rows.Scan(&place); err != nil {
-				return err
-			}
-			c.known[place] = true
-		}
-		return rows.Err()
-	}}
+	return query{findStored, []any{ids}, c.readStored}
 }
 
-// deliver stores the deliveries of the events that are new. last says that nothing follows
-// the chunk. Deliveries to one endpoint come one after the other, since that costs the
-// index of the queue less.
-func (c *chunk) deliver(last bool, send sender) error {
-	var d deliveries
+func (c *chunk) readStored(rows resultRows) error {
+	c.stored = map[int]bool{}
+	for rows.Next() {
+		var place int
+		if err := rows.Scan(&place); err != nil {
+			return err
+		}
+		c.stored[place] = true
+	}
+	return rows.Err()
+}
+
+// insert returns the query that stores the events that are not stored already.
+func (c *chunk) insert(sql string) query {
+	n := len(c.events)
+	ids, types, organizations, payloads := make([]pgtype.UUID, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
+	for i, e := range c.events {
+		if !c.stored[i] {
+			ids, types = append(ids, param(e.id)), append(types, e.Type)
+			organizations, payloads = append(organizations, e.OrganizationID), append(payloads, string(e.Payload()))
+		}
+	}
+	return query{sql: sql, args: []any{ids, types, organizations, payloads}}
+}
+
+// deliver executes the queries before and stores the deliveries of the events that are new.
+// last says that nothing follows the chunk. Deliveries to one endpoint come one after the
+// other, since that costs the index of the queue less.
+func (c *chunk) deliver(last bool, send sender, before ...query) error {
+	left := 0
+	for _, g := range c.groups {
+		left += len(g.endpoints) * len(g.events)
+	}
+	d := newDeliveries(left)
 	for _, g := range c.groups {
 		for _, p := range g.endpoints {
 			for _, i := range g.events {
-				if c.known[i] {
-					continue
-				}
 				if len(d.ids) == chunkDeliveries {
-					if err := send(false, d.insert()); err != nil {
+					if err := send(false, append(before, d.insert())...); err != nil {
 						return err
 					}
-					d = deliveries{}
+					before, d = nil, newDeliveries(left)
 				}
-				d.add(c.events[i], p, len(c.events)-1-i)
+				if left--; !c.stored[i] {
+					d.add(c.events[i], p, len(c.events)-1-i)
+				}
 			}
 		}
 	}
-	if len(d.ids) == 0 {
-		return send(last)
+	if len(d.ids) > 0 {
+		before = append(before, d.insert())
 	}
-	return send(last, d.insert())
+	return send(last, before...)
 }
 
 // deliveries are the arguments of insertDeliveries.
@@ -257,6 +294,12 @@ type deliveries struct {
 	events    []pgtype.UUID
 	types     []string
 	ages      []int32
+}
+
+// newDeliveries makes room for n of them, or for as many as fit into a round trip.
+func newDeliveries(n int) *deliveries {
+	n = min(n, chunkDeliveries)
+	return &deliveries{make([]pgtype.UUID, 0, n), make([]int64, 0, n), make([]pgtype.UUID, 0, n), make([]string, 0, n), make([]int32, 0, n)}
 }
 
 // add adds the delivery of an event to an endpoint, due age µs before it is stored.
@@ -275,7 +318,8 @@ func (d *deliveries) insert() query {
 // deliveryID returns what [alotwebhook.DeliveryID] spells: the first six bytes of the event's
 // id, then the beginning of the SHA-256 of both ids, with the version and variant of a UUIDv7.
 func deliveryID(e fresh, endpointID string) (u uuid) {
-	sum := sha256.Sum256([]byte(e.ID + endpointID))
+	var joined [64]byte
+	sum := sha256.Sum256(append(append(joined[:0], e.ID...), endpointID...))
 	copy(u[:6], e.id[:])
 	copy(u[6:], sum[:])
 	u[6] = u[6]&0x0f | 0x70

@@ -32,8 +32,8 @@ func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 	if v := reflect.ValueOf(q.tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
 	}
-	return q.store.enqueue(ctx, events, func(b *emission) error {
-		return b.store(func(_ bool, queries ...query) error {
+	return q.store.enqueue(ctx, events, func(m *emission) error {
+		return m.storeAmongOthers(func(_ bool, queries ...query) error {
 			if err := q.send(ctx, queries); err != nil {
 				return inHostTx{err}
 			}
@@ -87,8 +87,8 @@ func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 	if err != nil {
 		return err
 	}
-	return q.store.enqueue(ctx, events, func(b *emission) error {
-		return b.store(func(_ bool, queries ...query) error {
+	return q.store.enqueue(ctx, events, func(m *emission) error {
+		return m.storeAmongOthers(func(_ bool, queries ...query) error {
 			for _, one := range queries {
 				if err := q.send(ctx, tx, one); err != nil {
 					return inHostTx{err}
