@@ -56,24 +56,22 @@ func badEventID(id string) error {
 	return &alotwebhook.FieldError{Field: "id", Problem: fmt.Sprintf("%.64q is not %s and %d characters of base32; make events with NewEvent", id, eventPrefix, suffixLen)}
 }
 
-// store stores the events and their deliveries by queries that send executes. It fails with
-// unique_violation if somebody else stores one of several events at the same time. It may be
-// called again after an error.
-func (m *emission) store(send sender) error {
+// store stores several events and their deliveries by queries that send executes, but for
+// those that stream does. It fails with unique_violation if somebody else stores one of them at
+// the same time. It may be called again after an error.
+func (m *emission) store(send sender, stream func(c *chunk, last bool) error) error {
 	return m.storeBy(send, func(c *chunk, last bool) error {
 		if err := send(false, c.find(), c.findStored()); err != nil {
 			return err
 		}
-		return c.deliver(last, send, c.insert(insertEvents))
+		return stream(c, last)
 	})
 }
 
-// storeAmongOthers is store that does not fail then.
+// storeAmongOthers stores one event or several, and does not fail then.
 func (m *emission) storeAmongOthers(send sender) error {
 	return m.storeBy(send, func(c *chunk, last bool) error {
-		insert := c.insert(insertNewEvents)
-		insert.rows = c.readStored
-		if err := send(false, c.find(), insert); err != nil {
+		if err := send(false, c.find(), c.insert()); err != nil {
 			return err
 		}
 		return c.deliver(last, send)
@@ -244,47 +242,61 @@ func (c *chunk) readStored(rows resultRows) error {
 	return rows.Err()
 }
 
-// insert returns the query that stores the events that are not stored already.
-func (c *chunk) insert(sql string) query {
+// insert returns the query that stores the events.
+func (c *chunk) insert() query {
 	n := len(c.events)
-	ids, types, organizations, payloads := make([]pgtype.UUID, 0, n), make([]string, 0, n), make([]string, 0, n), make([]string, 0, n)
+	ids, types, organizations, payloads := make([]pgtype.UUID, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, e := range c.events {
-		if !c.stored[i] {
-			ids, types = append(ids, param(e.id)), append(types, e.Type)
-			organizations, payloads = append(organizations, e.OrganizationID), append(payloads, string(e.Payload()))
-		}
+		ids[i], types[i], organizations[i], payloads[i] = param(e.id), e.Type, e.OrganizationID, string(e.Payload())
 	}
-	return query{sql: sql, args: []any{ids, types, organizations, payloads}}
+	return query{insertNewEvents, []any{ids, types, organizations, payloads}, c.readStored}
 }
 
 // deliver executes the queries before and stores the deliveries of the events that are new.
-// last says that nothing follows the chunk. Deliveries to one endpoint come one after the
-// other, since that costs the index of the queue less.
+// last says that nothing follows the chunk.
 func (c *chunk) deliver(last bool, send sender, before ...query) error {
 	left := 0
 	for _, g := range c.groups {
 		left += len(g.endpoints) * len(g.events)
 	}
 	d := newDeliveries(left)
-	for _, g := range c.groups {
-		for _, p := range g.endpoints {
-			for _, i := range g.events {
-				if len(d.ids) == chunkDeliveries {
-					if err := send(false, append(before, d.insert())...); err != nil {
-						return err
-					}
-					before, d = nil, newDeliveries(left)
-				}
-				if left--; !c.stored[i] {
-					d.add(c.events[i], p, len(c.events)-1-i)
-				}
+	err := c.each(func(e fresh, p subscriber, age int32) error {
+		if len(d.ids) == chunkDeliveries {
+			if err := send(false, append(before, d.insert())...); err != nil {
+				return err
 			}
+			before, d = nil, newDeliveries(left)
 		}
+		left--
+		d.add(e, p, age)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	if len(d.ids) > 0 {
 		before = append(before, d.insert())
 	}
 	return send(last, before...)
+}
+
+// each calls f for each delivery of the events that are new, with how many µs before now it is
+// due. Deliveries to one endpoint come one after the other, since that costs the index of the
+// queue less.
+func (c *chunk) each(f func(e fresh, p subscriber, age int32) error) error {
+	for _, g := range c.groups {
+		for _, p := range g.endpoints {
+			for _, i := range g.events {
+				if c.stored[i] {
+					continue
+				}
+				if err := f(c.events[i], p, int32(len(c.events)-1-i)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // deliveries are the arguments of insertDeliveries.
@@ -303,12 +315,12 @@ func newDeliveries(n int) *deliveries {
 }
 
 // add adds the delivery of an event to an endpoint, due age µs before it is stored.
-func (d *deliveries) add(e fresh, p subscriber, age int) {
+func (d *deliveries) add(e fresh, p subscriber, age int32) {
 	d.ids = append(d.ids, param(deliveryID(e, p.id)))
 	d.endpoints = append(d.endpoints, p.key)
 	d.events = append(d.events, param(e.id))
 	d.types = append(d.types, e.Type)
-	d.ages = append(d.ages, int32(age))
+	d.ages = append(d.ages, age)
 }
 
 func (d *deliveries) insert() query {

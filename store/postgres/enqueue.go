@@ -92,11 +92,17 @@ CROSS JOIN LATERAL (
 
 	// findStored returns which of the events ($1) are stored already, by their numbers from 0.
 	// They are in ascending order, so that the server opens the partitions of their days alone.
-	// It is planned anew each time for that, which a few events do not pay for.
+	// It is planned anew each time for that, which a few events do not pay for. If there is none
+	// from the first to the last, as with one process that emits what has just happened, it looks
+	// for none.
 	findStored = `
 SELECT i.place - 1 FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS i (id, place)
-WHERE EXISTS (
-	SELECT FROM {s}.events e WHERE e.id = i.id AND e.id >= ($1::uuid[])[1] AND e.id <= ($1::uuid[])[cardinality($1::uuid[])])`
+CROSS JOIN LATERAL (
+	SELECT FROM {s}.events e
+	WHERE e.id = i.id AND e.id >= ($1::uuid[])[1] AND e.id <= ($1::uuid[])[cardinality($1::uuid[])]
+	OFFSET 0
+) AS e
+WHERE EXISTS (SELECT FROM {s}.events WHERE id >= ($1::uuid[])[1] AND id <= ($1::uuid[])[cardinality($1::uuid[])])`
 
 	// insertEvents stores events: $1 … $4 their ids, types, organization ids and payloads. It
 	// fails if one is there: somebody else has stored it since findStored.
@@ -148,34 +154,44 @@ const manyEvents = 100
 // for up to 5,000. One event among many costs a fraction of one event alone.
 func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	return s.enqueue(ctx, events, func(m *emission) error {
-		if len(m.events) < manyEvents {
-			return s.enqueueAlone(ctx, m.storeAmongOthers)
+		if len(m.events) < manyEvents || !s.prepares {
+			return s.enqueueFew(ctx, m)
 		}
-		err := s.enqueueAlone(ctx, m.store)
-		if sqlState(err) == "23505" { // somebody else is storing one of the events, too
-			err = s.enqueueAlone(ctx, m.storeAmongOthers)
+		err := s.enqueueMany(ctx, m)
+		if sqlState(err) == "23505" { // unique_violation: somebody else is storing one of them, too
+			return s.enqueueFew(ctx, m)
 		}
 		return err
 	})
 }
 
-// enqueueAlone has store store events in a transaction of the store's own.
-func (s *Store) enqueueAlone(ctx context.Context, store func(sender) error) error {
+// enqueueFew stores events in a transaction of the store's own.
+func (s *Store) enqueueFew(ctx context.Context, m *emission) error {
+	return s.within(ctx, func(conn *pgxpool.Conn) error { return m.storeAmongOthers(s.sender(ctx, conn)) })
+}
+
+// enqueueMany does the same, but fails if somebody else stores one of the events.
+func (s *Store) enqueueMany(ctx context.Context, m *emission) error {
 	return s.within(ctx, func(conn *pgxpool.Conn) error {
-		before := beginPlain
-		return store(func(last bool, queries ...query) error {
-			steps := before
-			before = nil
-			for _, q := range queries {
-				steps = append(steps[:len(steps):len(steps)], q.step())
-			}
-			if last { // should more follow, it needs another transaction
-				steps = append(steps[:len(steps):len(steps)], commit)
-				before = beginPlain
-			}
-			return s.send(ctx, conn, steps)
-		})
+		return m.store(s.sender(ctx, conn), func(c *chunk, last bool) error { return s.stream(ctx, conn, c, last) })
 	})
+}
+
+// sender returns a sender that begins a transaction first, and commits at last.
+func (s *Store) sender(ctx context.Context, conn *pgxpool.Conn) sender {
+	before := beginPlain
+	return func(last bool, queries ...query) error {
+		steps := before
+		before = nil
+		for _, q := range queries {
+			steps = append(steps[:len(steps):len(steps)], q.step())
+		}
+		if last { // should more follow, it needs another transaction
+			steps = append(steps[:len(steps):len(steps)], commit)
+			before = beginPlain
+		}
+		return s.send(ctx, conn, steps)
+	}
 }
 
 // read reads the result of the query.
