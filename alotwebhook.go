@@ -60,7 +60,7 @@
 // store/sqlite is the durable default for one machine, and store/postgres is for several
 // machines that share a database. The last two are modules of their own, so that somebody
 // who only receives imports no database driver. [Store] has the rules for a store of one's
-// own, and package store/storetest proves that it keeps them.
+// own, and package store/storetest tests them.
 //
 // # Compatibility
 //
@@ -187,8 +187,8 @@ type Delivery struct {
 	State                                          DeliveryState
 	// CreatedAt is when the delivery was stored, by the store's clock.
 	CreatedAt time.Time
-	// NextAttemptAt is when an unfinished delivery is due or, while it is being attempted,
-	// when its lease runs out; zero for a finished one.
+	// NextAttemptAt is when an unfinished delivery is due. While it is being attempted, that
+	// is when it fell due, or when its lease runs out. It is zero for a finished one.
 	NextAttemptAt time.Time
 	// FinishedAt is when the delivery was delivered or failed; zero before.
 	FinishedAt time.Time

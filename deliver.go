@@ -69,11 +69,11 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cfg:     cfg,
 		store:   store,
 		sender:  sender,
-		notify:  notifier(store),
+		notify:  capability[Notifier](store),
 		types:   make(map[string]EventType, len(cfg.EventTypes)),
 		log:     cfg.Logger,
 		wake:    make(chan struct{}, 1),
-		tallies: tallies{store: tallier(store), pending: map[tallyKey]*Tally{}},
+		tallies: tallies{store: capability[Tallier](store), pending: map[tallyKey]*Tally{}},
 		closing: make(chan struct{}),
 
 		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},

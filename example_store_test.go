@@ -2,8 +2,10 @@ package alotwebhook_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/memory"
@@ -11,11 +13,15 @@ import (
 
 // countingStore is a store on top of another: it embeds that store and overrides one
 // method. A store for another database implements all methods, by the rules in the
-// comments of [alotwebhook.Store]; test it with storetest.Run.
+// comments of [alotwebhook.Store]; see docs/writing-a-store.md.
 type countingStore struct {
 	alotwebhook.Store
 	events atomic.Int64
 }
+
+// Unwrap lets a dispatcher find what else the inner store can do: an embedded Store has the
+// methods of [alotwebhook.Store] alone, and is no [alotwebhook.Tallier] any more.
+func (s *countingStore) Unwrap() alotwebhook.Store { return s.Store }
 
 func (s *countingStore) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	if err := s.Store.Enqueue(ctx, events); err != nil {
@@ -36,5 +42,9 @@ func ExampleStore() {
 		check(dispatcher.Emit(ctx, event))
 	}
 	fmt.Println(store.events.Load(), "events stored")
-	// Output: 2 events stored
+	_, err = dispatcher.Tallies(ctx, time.Now(), "wh_01jwsxqk1qej8v5kcv0p34c9mn")
+	fmt.Println("keeps tallies:", !errors.Is(err, errors.ErrUnsupported))
+	// Output:
+	// 2 events stored
+	// keeps tallies: true
 }

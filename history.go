@@ -57,8 +57,8 @@ func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
 
 // Redeliver sends a delivered or failed delivery again, with a new schedule and the same
 // event id. A pending delivery that waits for its next attempt is attempted at once. It
-// returns false if it made nothing due: the delivery is being attempted just now, or its
-// endpoint was deleted, or its payload erased. The error is [ErrNotFound] if there is no
+// returns false if it made nothing due: the delivery is due already or being attempted, or
+// its endpoint was deleted, or its payload erased. The error is [ErrNotFound] if there is no
 // such delivery, and a [LimitError] beyond [Config.RedeliveriesPerMinute]; to send many
 // again, use [Dispatcher.Recover].
 func (d *Dispatcher) Redeliver(ctx context.Context, deliveryID string) (bool, error) {

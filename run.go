@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -32,7 +33,7 @@ type run struct {
 	freed chan struct{}
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
-	recorder *record.Recorder[outcome]
+	recorder *record.Parts[outcome]
 	// bad leads to the goroutine that disables endpoints; badCtx ends when it must stop.
 	bad      chan outcome
 	badCtx   context.Context
@@ -70,8 +71,7 @@ func newRun(d *Dispatcher) *run {
 	return r
 }
 
-// run claims until ctx is done or Shutdown is called. Then it waits for one stage after
-// the other to end: claimer, workers, recorder, helpers.
+// run claims until ctx is done or Shutdown is called. Then one stage after the other ends.
 func (r *run) run(ctx context.Context) error {
 	claimsCtx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -90,6 +90,7 @@ func (r *run) run(ctx context.Context) error {
 	helpers.Go(func() { r.d.storeTallies(claimsCtx) })
 
 	r.claim(claimsCtx)
+	helpers.Go(r.leave)
 	close(r.jobs)
 	workersDone := make(chan struct{})
 	go func() { defer close(workersDone); r.working.Wait() }()
@@ -178,29 +179,34 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	if r.recorder.Away() { // what is sent now is sent again if the process is killed
 		room.Limit = 1
 	}
-	unlisted := room.Unlisted
-	if unlisted == 0 {
-		unlisted = -1
-	}
 	released := r.slots.Released()
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
 		Limit: room.Limit, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease,
-		Busy: room.Busy, Unlisted: unlisted, Withheld: room.Withheld,
+		Busy: room.Busy, Unlisted: cmp.Or(room.Unlisted, -1), Withheld: room.Withheld,
 	})
 	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	return got, err
 }
 
+// leave lets other processes have at once what this one does not claim.
+func (r *run) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
+	defer cancel()
+	if _, err := r.d.store.Claim(ctx, ClaimRequest{PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease}); err != nil {
+		r.d.log.Warn("alotwebhook: other processes have to wait for a lease of this one to run out", "lease", r.cfg.Lease, "error", err)
+	}
+}
+
 // awaitRoom returns true when it is time to claim: no attempt holds a slot, at least
 // half of InFlight and prefetch is free, or less is free and gather has passed. While
-// anything holds a slot it first waits for a millisecond. It returns false when ctx is
-// done.
+// anything holds a slot it first waits for a millisecond. It returns false when ctx ends.
 func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 	if working, _ := r.slots.Working(); working > 0 && !pace.Pause(ctx, pace.LeastGather) {
 		return false
 	}
-	gathered := time.NewTimer(gather)
+	gathered, waited := time.NewTimer(gather), time.NewTimer(time.Second)
 	defer gathered.Stop()
+	defer waited.Stop()
 	most := r.cfg.InFlight + r.prefetch
 	for {
 		r.staff()
@@ -217,6 +223,8 @@ func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 			return false
 		case <-r.freed:
 		case <-pace.After(next):
+		case <-waited.C: // others may have room
+			r.leave()
 		case <-timeUp:
 			return true
 		}
@@ -228,6 +236,7 @@ func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 // wait has passed. It also returns when ctx is done, and in time for jobs whose workers
 // wait for slow receivers.
 func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
+	wait = min(wait, r.cfg.Lease/4) // a store may take a process for dead that does not claim
 	if len(r.jobs) > 0 {
 		wait = min(wait, slots.Patience)
 	}
@@ -239,8 +248,7 @@ func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
 		case <-r.d.wake:
 		case <-t.C:
 		case <-r.freed:
-			// Endpoints that had a free slot had nothing due. So only one that had
-			// none can have more to send now.
+			// Only an endpoint that had no free slot can have more to send now.
 			if !r.slots.Reopened() {
 				continue
 			}
@@ -285,8 +293,7 @@ func (r *run) staff() {
 	}
 }
 
-// work makes attempts until the claimer has ended and no job is left, or until there are
-// more workers than needed.
+// work makes attempts until no job can come any more, or there are more workers than needed.
 func (r *run) work() {
 	defer r.working.Done()
 	for j := range r.jobs {
@@ -319,8 +326,8 @@ type outcome struct {
 }
 
 // newRecorder returns the recorder of a run.
-func (r *run) newRecorder() *record.Recorder[outcome] {
-	return record.New(record.Config[outcome]{
+func (r *run) newRecorder() *record.Parts[outcome] {
+	return record.NewParts(r.d.store, r.cfg.InFlight+r.cfg.Waiting, record.Config[outcome]{
 		Store:    r.finish,
 		Stored:   r.stored,
 		Extend:   r.extend,
@@ -332,7 +339,7 @@ func (r *run) newRecorder() *record.Recorder[outcome] {
 	})
 }
 
-// finish stores a batch of outcomes, each under the token of its delivery's newest claim.
+// finish stores outcomes, each under the token of its delivery's newest claim.
 func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost []string, err error) {
 	outcomes := make([]Outcome, len(batch))
 	for i := range batch {
@@ -364,8 +371,8 @@ func (r *run) stored(o *record.Outcome[outcome]) {
 	}
 }
 
-// disableBad disables endpoints until no outcome can come any more. Only outcomes that are
-// stored come here, so that the successes before them are known.
+// disableBad disables endpoints. Only outcomes that are stored come here, so that the
+// successes before them are known.
 func (r *run) disableBad() {
 	for o := range r.bad {
 		r.disableIfDue(o.endpoint, &o.Attempt)

@@ -17,25 +17,27 @@ var (
 )
 
 // Store keeps events, endpoints, deliveries and their history. It has three roles, small
-// enough to implement for a database of one's own in an afternoon. Package storetest
-// proves the result. [Notifier] and [Tallier] are optional capabilities of a store.
+// enough to implement for a database of one's own: see docs/writing-a-store.md. [Notifier]
+// and [Tallier] are optional capabilities. A store that wraps another has a method
+// Unwrap() Store, so that a dispatcher finds those of the inner one.
 //
 // # Rules for implementers
 //
 // All methods may be called from many goroutines at once and, where the database is
 // shared, from many processes. A method stores the whole of its batch or nothing; once it
-// has returned nil, the batch is durable. After an error the method may be called again
-// with the same arguments, without harm.
+// has returned nil, the batch is durable. After an error it may be called again.
 //
 // Slices and maps of the arguments belong to the caller once the method has returned. The
 // results belong to the caller, too, except that the Payload and the Endpoint of a
 // [Claimed] are read-only and may be shared.
 //
-// Due times, leases and creation times are judged by the store's own clock alone, which
-// is the database's if there is one, and never by the caller's. So durations go in and
-// out, not instants. Times are kept to the microsecond or better.
+// Times are judged by the store's own clock alone, which is the database's if there is
+// one. So durations go in and out, not instants. Times are kept to the microsecond or
+// better, and returned in UTC.
 //
-// Secrets are opaque text to the store. It keeps them as they are and never logs them.
+// Texts are UTF-8 without NUL, kept as they are, and compared byte by byte: another case,
+// accent or blank at the end makes another organization. Event types have at most 128
+// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB. No secret is logged.
 type Store interface {
 	Queue
 	Endpoints
@@ -43,12 +45,14 @@ type Store interface {
 }
 
 // Enqueuer stores events with their deliveries. A [Store] is one. The Tx method of a
-// store returns another, for a transaction of the host's own.
+// store returns another, for a transaction of the host's own: after an error nothing of the
+// batch is there, even if the host commits. While it is open it holds up no call of the
+// store, if the database has several writers.
 type Enqueuer interface {
 	// Enqueue stores the events and, for each, one delivery to every endpoint of the
 	// organization that subscribes to the type. The delivery is pending and due at once,
-	// or parked while the endpoint is disabled. Its id is [DeliveryID]. An event without
-	// subscribers is stored as well.
+	// or parked while the endpoint is disabled, and failed if that is deleted meanwhile. Its
+	// id is [DeliveryID]. An event without subscribers is stored as well.
 	//
 	// An event whose id is stored already changes nothing, even if the subscriptions or
 	// the event are different now. The same id twice in one call counts once. The events
@@ -65,21 +69,22 @@ type Queue interface {
 	Enqueuer
 
 	// EnqueueTo stores the event with one delivery, to that endpoint alone, whether it
-	// subscribes to the type or not. So test events are sent. The error is [ErrNotFound]
-	// if there is no such endpoint.
+	// subscribes to the type or not. An event that is stored already, for whomever, changes
+	// nothing. The error is [ErrNotFound] if there is no such endpoint.
 	EnqueueTo(ctx context.Context, endpointID string, event Event) error
 
 	// Claim leases due deliveries of enabled endpoints and returns them with their
 	// payload and endpoint.
 	//
-	//   - It returns at most Limit deliveries, and of each endpoint at most as many as
-	//     [ClaimRequest.Free] says.
+	//   - It returns what is due: at most Limit, and of each endpoint [ClaimRequest.Free]. It
+	//     may miss what other processes have just stored if it returns anything at all.
 	//   - Of an endpoint's deliveries, those that are due longest come first.
 	//   - Endpoints take turns. If several have due deliveries and free slots, each gets
 	//     its turn before any backlog is served further, and those that did not fit into
 	//     this claim come first in the next.
 	//   - Each delivery is leased: it is not due again before Lease has passed. When that
-	//     passes without a Finish, the delivery is due again by itself.
+	//     passes without a Finish, the delivery is due again by itself. While the process
+	//     lives, a store may keep it for that process; then others get it soon after.
 	//   - Each carries a Token that no other claim of the same delivery had or will have.
 	//   - The cost depends on the size of the batch. It does not depend on the backlog,
 	//     on the history or on the deliveries of disabled and busy endpoints.
@@ -89,38 +94,39 @@ type Queue interface {
 	// and the delivery takes its next state. It is fenced: an outcome whose Token is not
 	// that of the delivery's newest claim changes nothing, and Finish returns the
 	// delivery's id in lost. The other outcomes of the batch count. A claim whose lease
-	// has run out stays the newest until the delivery is claimed again.
+	// has run out stays the newest until the delivery is claimed again. Finish is called
+	// on the Store whose Claim returned the deliveries, which may remember them.
 	//
 	//   - [StateDelivered] and [StateFailed] end the delivery.
 	//   - [StatePending] makes it due again in NextAttemptIn, and at once if that is zero
 	//     or less.
-	//   - An outcome without an attempt (Attempt.Number 0) adds nothing to the history.
-	//     With StatePending it is a release: the delivery is as if it had never been
-	//     claimed.
+	//   - An outcome without an attempt (Attempt.Number 0) adds nothing to the history, but
+	//     its Reason to a delivery that it ends. With StatePending it is a release: as if
+	//     the delivery had not been claimed, but behind all that is due.
 	//   - With Held it extends the lease: the delivery stays leased under its Token for
 	//     NextAttemptIn from now, and the next claim counts as its first.
 	//
-	// Texts are UTF-8 without NUL. Should a store not take an outcome, it refuses the whole
-	// batch with an error; a dispatcher then finds that outcome and stores the others.
+	// Should a store not take an outcome, it refuses the whole batch with an error; a
+	// dispatcher then finds that outcome and stores the others.
 	//
 	// A delivery keeps its newest attempts, at least [KeptAttempts], and older ones only up
 	// to twice as many in all. Their numbers and AttemptCount go on counting all.
 	//
-	// Finish also keeps [Endpoint.FailingSince]: a failed attempt sets it to the attempt's
-	// StartedAt if it is zero, and a successful one clears it. Neither changes the
+	// Finish also keeps [Endpoint.FailingSince]: an attempt clears it with StateDelivered,
+	// and otherwise sets it to the attempt's StartedAt if it is zero. Neither changes the
 	// endpoint's Version.
 	Finish(ctx context.Context, outcomes []Outcome) (lost []string, err error)
 
-	// Redeliver makes deliveries due at once and returns how many it made due. A finished
-	// one becomes pending again; it keeps its attempts and begins its schedule anew. A
-	// pending one that waits for its time waits no longer. Redeliver leaves a delivery
-	// alone that is leased or unknown, or whose endpoint or payload is gone.
+	// Redeliver makes deliveries due at once and returns how many. A finished one becomes
+	// pending again; it keeps its attempts and begins its schedule anew. Redeliver leaves a
+	// delivery alone that is due, leased or unknown, or whose endpoint or payload is gone.
 	Redeliver(ctx context.Context, deliveryIDs []string) (int, error)
 }
 
 // ClaimRequest says how many deliveries a dispatcher has room for.
 type ClaimRequest struct {
-	// Limit is the most deliveries to return; at least 1.
+	// Limit is the most deliveries to return. With 0, this process claims no more for now,
+	// because it ends or is full: others get at once all that it does not have under way.
 	Limit int
 	// PerEndpoint is how many slots each endpoint has; at least 1.
 	PerEndpoint int
@@ -151,9 +157,9 @@ func (c ClaimRequest) Free(endpointID, organizationID string) int {
 // ClaimResult is the result of a claim.
 type ClaimResult struct {
 	Deliveries []Claimed
-	// NextIn is how long until the next delivery of an enabled endpoint falls due, the
-	// end of a lease included; 0 if none will. Deliveries that are due already, but had
-	// no free slot, do not count. A dispatcher reads NextIn if Deliveries is empty.
+	// NextIn counts if Deliveries is empty: it is how long until the next delivery of an
+	// enabled endpoint falls due, the end of a lease included; 0 if none will. Deliveries
+	// that are due already, but had no free slot, do not count.
 	NextIn time.Duration
 }
 
@@ -168,8 +174,8 @@ type Claimed struct {
 	// Try is the attempt's number since the last redelivery, from 1. The schedule of the
 	// retries goes by it.
 	Try int
-	// Claims is how often the delivery was claimed since its last outcome or release,
-	// this claim included.
+	// Claims is how often the delivery may have been under way since its last outcome or
+	// release, this claim included.
 	Claims int
 	// EventID and EventType are the event's.
 	EventID, EventType string
@@ -235,8 +241,8 @@ type Endpoints interface {
 
 	// PutRecovery stores the first recovery of an endpoint (Version 0), or replaces the
 	// stored one if its version is still r.Version; otherwise the error is [ErrConflict].
-	// The stored version is r.Version + 1. All other fields are stored as given. Deleting
-	// the endpoint does not change its recovery.
+	// The stored version is r.Version + 1. All other fields are stored as given. The
+	// endpoint need not exist, and deleting it does not change its recovery.
 	PutRecovery(ctx context.Context, r Recovery) error
 
 	// Recoveries returns a page of the recoveries that f selects, in the order of their
@@ -271,26 +277,26 @@ type RecoveryFilter struct {
 
 // History is the role of a [Store] that shows events and deliveries, and purges old ones.
 type History interface {
-	// Event returns a stored event, or [ErrNotFound], also if its payload was erased.
+	// Event returns an event with the payload's Timestamp, or [ErrNotFound], also if its
+	// payload was erased.
 	Event(ctx context.Context, id string) (Event, error)
 
 	// Deliveries returns a page of the deliveries that f selects, without their attempts,
 	// in descending order of their ids (newest first), and the cursor of the next page; ""
 	// after the last.
 	//
-	// A page may hold fewer deliveries than Limit, even none, although others follow: a
-	// store may end a page once it has passed over more than 100 deliveries that do not
-	// match. So every page is quick, however few are selected out of many.
+	// A store may end a page early, even an empty one, once it has passed over more than
+	// 100 deliveries that do not match. So every page is quick, however few are selected.
 	Deliveries(ctx context.Context, f Filter) (page []Delivery, next string, err error)
 
 	// Delivery returns a delivery with its attempts, or [ErrNotFound].
 	Delivery(ctx context.Context, id string) (Delivery, error)
 
 	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows
-	// of each kind, and returns how many. It touches an unfinished delivery, or its event,
-	// only to fail what was parked for longer than p.Parked. It also deletes, uncounted, a
-	// recovery that has ended if its endpoint is gone and p.History has passed since its
-	// UpdatedAt.
+	// of each kind, and returns how many. It passes over unfinished deliveries and their
+	// events, however many, but for what was parked for longer than p.Parked. It also
+	// deletes, uncounted, a recovery that has ended if its endpoint is gone and p.History
+	// has passed since its UpdatedAt.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
 	// Stats counts the unfinished deliveries.
@@ -304,8 +310,8 @@ type Filter struct {
 	EventID        string
 	EventType      string
 	State          DeliveryState
-	// Since (inclusive) and Until (exclusive) bound the time in the event's id, in whole
-	// milliseconds.
+	// Since (inclusive) and Until (exclusive), cut to milliseconds, bound the time in the
+	// event's id.
 	Since, Until time.Time
 	// Cursor is a delivery id: the page begins below it. It is the last delivery of the
 	// page before or, if that page was cut short, the last one that was passed over.
@@ -314,8 +320,9 @@ type Filter struct {
 	Limit int
 }
 
-// PurgeRequest says how long things are kept. The time counts from when a delivery was
-// finished or, for an event without deliveries, from when it was stored. 0 means for ever.
+// PurgeRequest says how long things are kept. The time counts from when a delivery, or the
+// last one of an event, was finished; for an event without deliveries, from when it was
+// stored. 0 means for ever.
 type PurgeRequest struct {
 	// Parked is how long a delivery may be parked, counted from when it fell due or, if
 	// that was later, from when its endpoint was disabled. Then it fails with
@@ -348,13 +355,13 @@ type Stats struct {
 	// Parked counts the unfinished deliveries to disabled endpoints.
 	Parked int64
 	// OldestDue is how long the delivery that is due longest has been due; 0 if none is.
+	// What other processes have under way may count.
 	OldestDue time.Duration
 }
 
 // Notifier is an optional capability of a [Store] that several processes share. It tells
-// the others that something was emitted, sooner than they would find it by polling. A
-// dispatcher uses it if its store is one. Nothing depends on it, so a notification may
-// get lost.
+// the others that something was emitted, sooner than they would find it by polling.
+// Nothing depends on it, so a notification may get lost.
 type Notifier interface {
 	// Notify notifies all processes soon and returns at once. Calls in quick succession
 	// may be joined, as long as one notification is sent after the last of them.
@@ -365,8 +372,11 @@ type Notifier interface {
 	Listen(ctx context.Context, heard func()) error
 }
 
-// notifier returns the store as a Notifier, or nil if it is none.
-func notifier(s Store) Notifier {
-	n, _ := s.(Notifier)
-	return n
+// capability returns the store as a C, or one that it wraps; nil if none is one.
+func capability[C any](s Store) C {
+	c, ok := s.(C)
+	if outer, wraps := s.(interface{ Unwrap() Store }); wraps && !ok {
+		return capability[C](outer.Unwrap())
+	}
+	return c
 }

@@ -72,12 +72,6 @@ type Tallier interface {
 	Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]Tally, error)
 }
 
-// tallier returns the store as a Tallier, or nil if it is none.
-func tallier(s Store) Tallier {
-	t, _ := s.(Tallier)
-	return t
-}
-
 // tallyRetention is how long tallies are kept: enough for a week in every time zone.
 const tallyRetention = 8 * day
 

@@ -179,10 +179,10 @@ func (f *failing) deadlocks() (n int) {
 	return n
 }
 
-// lockBackwards locks deliveries under way one after the other, the newest first.
+// lockBackwards locks deliveries that are due or under way one after the other, the newest first.
 func (f *failing) lockBackwards(ctx context.Context) error {
 	return pgx.BeginFunc(ctx, f.admin, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `SELECT id::text FROM `+f.queue()+` WHERE lease <> 0 ORDER BY id DESC LIMIT 20`)
+		rows, err := tx.Query(ctx, `SELECT id::text FROM `+f.queue()+` WHERE next_at <= now() ORDER BY id DESC LIMIT 20`)
 		if err != nil {
 			return err
 		}

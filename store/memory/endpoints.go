@@ -28,6 +28,7 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 		return fmt.Errorf("%w: endpoint %q has been failing since %v, not %v", alotwebhook.ErrConflict, next.ID, e.FailingSince, next.FailingSince)
 	}
 	next.EventTypes = slices.Clone(next.EventTypes)
+	inUTC(&next.NextSecretAt, &next.FailingSince, &next.CreatedAt, &next.UpdatedAt)
 	next.Version++
 	if e == nil {
 		e = &storedEndpoint{dueNow: list.New(), alarm: -1}
@@ -49,6 +50,13 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 	e.Endpoint = &next
 	s.reschedule(e)
 	return nil
+}
+
+// inUTC turns times into UTC, as they are returned.
+func inUTC(times ...*time.Time) {
+	for _, t := range times {
+		*t = t.UTC()
+	}
 }
 
 func byEndpointID(e *storedEndpoint, id string) int { return cmp.Compare(e.ID, id) }

@@ -54,7 +54,8 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 // the same bytes are not kept twice and the caller keeps its own slice.
 func (s *Store) addEvent(event alotwebhook.Event) *storedEvent {
 	payload := event.Payload()
-	end := len(payload) - 1 // the data stands in front of the closing brace
+	event.Timestamp = event.Timestamp.UTC().Truncate(time.Millisecond) // as the payload has it
+	end := len(payload) - 1                                            // the data stands in front of the closing brace
 	event.Data = payload[end-len(event.Data) : end : end]
 	stored := &storedEvent{Event: event, payload: payload}
 	s.events[event.ID] = stored

@@ -120,6 +120,8 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 		d.addAttempt(o.Attempt)
 		d.lastReason = o.Attempt.Reason
 		d.endpoint.updateFailingSince(o)
+	} else if o.State != alotwebhook.StatePending && o.Attempt.Reason != "" {
+		d.lastReason = o.Attempt.Reason
 	}
 	if o.State == alotwebhook.StatePending {
 		d.endpoint.queue(d, now+max(o.NextAttemptIn, 0), now)
@@ -132,6 +134,7 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 // addAttempt adds an attempt to the history, and forgets old ones when there are many.
 func (d *storedDelivery) addAttempt(a alotwebhook.Attempt) {
 	d.made++
+	a.StartedAt = a.StartedAt.UTC()
 	d.attempts = append(d.attempts, a)
 	if n := len(d.attempts); n >= 2*alotwebhook.KeptAttempts {
 		d.attempts = slices.Clone(d.attempts[n-alotwebhook.KeptAttempts:])
@@ -146,7 +149,7 @@ func (e *storedEndpoint) updateFailingSince(o alotwebhook.Outcome) {
 	case !failed:
 		since = time.Time{}
 	case since.IsZero():
-		since = o.Attempt.StartedAt
+		since = o.Attempt.StartedAt.UTC()
 	}
 	if !since.Equal(e.FailingSince) {
 		changed := *e.Endpoint

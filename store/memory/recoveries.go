@@ -19,6 +19,7 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 		return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", alotwebhook.ErrConflict, r.EndpointID, stored, r.Version)
 	}
 	r.Version++
+	inUTC(&r.Since, &r.Until, &r.Oldest, &r.CreatedAt, &r.UpdatedAt, &r.FinishedAt)
 	s.recoveries[r.EndpointID] = r
 	return nil
 }

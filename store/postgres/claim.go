@@ -14,56 +14,61 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// claimSQL leases due deliveries of the endpoints that the picks name. Of each
-// endpoint it walks the index queue_due from the pick's start and locks the first
-// n due rows that nobody else holds. Then it moves their next_at to the end of
-// the lease.
+// claimSQL reads due deliveries of the endpoints that the picks name. Of each
+// endpoint it walks the index queue_due from the pick's start. It writes nothing: the process
+// owns the slots of these endpoints, and remembers what it has read.
 //
-//	$1 … $4  of each pick: the endpoint's key, n, and next_at and id where the walk starts
-//	$5       the lease in µs
-//	$6       the claim's fencing token
+//	$1 … $4  of each pick: the endpoint's key, how many rows, and next_at and id where the walk starts
 //
-// Each row of the result is a leased delivery, with the next_at that it had before
-// and the revision of its endpoint's row. A cached endpoint of that revision holds.
+// Each row of the result is a due delivery, with the revision of its endpoint's row. A
+// cached endpoint of that revision holds.
 //
 // All joins are nested loops over indexes; byIndex in tx.go says why and how.
 const claimSQL = `
 WITH now AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
-), locked AS MATERIALIZED (
-	SELECT q.ctid AS place, q.next_at, p.revision
-	FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
-	CROSS JOIN LATERAL (
-		SELECT p.key, p.revision, NOT p.disabled AND p.deleted_at IS NULL AS active
-		FROM {s}.endpoints p
-		WHERE p.key = w.endpoint
-		OFFSET 0 -- keeps this subquery apart, so that the key's index is used
-	) AS p
-	CROSS JOIN LATERAL (
-		SELECT q.ctid, q.next_at
-		FROM {s}.queue q
-		WHERE q.endpoint = p.key
-			AND q.next_at <= (SELECT at FROM now)
-			AND (q.next_at, q.id) >= (w.at, w.id)
-		ORDER BY q.next_at, q.id
-		LIMIT w.n
-		FOR UPDATE SKIP LOCKED
-	) AS q
-	WHERE p.active
 )
-UPDATE {s}.queue q
-SET next_at = (SELECT at FROM now) + $5::bigint * interval '1 microsecond', lease = $6::bigint, claims = q.claims + 1
-FROM locked
-WHERE q.ctid = locked.place -- the row lock keeps the row at its place
-RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, locked.next_at, locked.revision`
+SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at, p.revision
+FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
+CROSS JOIN LATERAL (
+	SELECT p.key, p.revision, NOT p.disabled AND p.deleted_at IS NULL AS active
+	FROM {s}.endpoints p
+	WHERE p.key = w.endpoint
+	OFFSET 0 -- keeps this subquery apart, so that the key's index is used
+) AS p
+CROSS JOIN LATERAL (
+	SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at
+	FROM {s}.queue q
+	WHERE q.endpoint = p.key
+		AND q.next_at <= (SELECT at FROM now)
+		AND (q.next_at, q.id) >= (w.at, w.id)
+	ORDER BY q.next_at, q.id
+	LIMIT w.n
+) AS q
+WHERE p.active`
 
-// row is a delivery that claimSQL has leased.
+// reclaimSQL leases deliveries whose earlier lease has run out, in their rows: from now on
+// the new token alone counts.
+//
+//	$1, $2  ids and the tokens that the rows must have
+//	$3      the lease in µs
+//	$4      the new token
+const reclaimSQL = `
+UPDATE {s}.queue q
+SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', token = $4::bigint, claims = q.claims + 1
+FROM unnest($1::uuid[], $2::bigint[]) AS r (id, token)
+WHERE q.id = r.id AND q.token = r.token AND q.next_at <= clock_timestamp()
+RETURNING q.id, q.claims`
+
+// row is a due delivery.
 type row struct {
 	id, event               uuid
 	eventType               string
 	endpoint, revision      int64
-	attempts, tried, claims int       // claims counts this one, too
-	due                     time.Time // its next_at before the claim
+	token                   int64 // of a lease that stood in the row and has run out; 0 for none
+	attempts, tried, claims int   // claims counts those that have ended without an outcome
+	due                     time.Time
+	again                   bool // an earlier lease has run out
 }
 
 // Claim implements [alotwebhook.Queue]. The claims of one Store go one after the
@@ -75,21 +80,43 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	case <-ctx.Done():
 		return alotwebhook.ClaimResult{}, s.explain("claim deliveries", ctx.Err())
 	}
+	if c.Limit <= 0 {
+		return alotwebhook.ClaimResult{}, s.explain("leave what is due to other processes", s.leave(ctx, c))
+	}
+	if err := s.balance(ctx, c); err != nil {
+		return alotwebhook.ClaimResult{}, s.explain("find out whose turn it is to send", err)
+	}
+	s.held.begin()
+	defer s.held.end()
+	s.lanes.back(s.held.lapse(time.Now(), c.Lease))
 	claimed, err := s.claimRounds(ctx, c)
+	if err == nil && len(claimed) == 0 && s.owns.toldNow != s.owns.told { // meanwhile others gave it slots
+		if err = s.balance(ctx, c); err == nil {
+			claimed, err = s.claimRounds(ctx, c)
+		}
+	}
 	if err != nil && len(claimed) == 0 {
 		return alotwebhook.ClaimResult{}, s.explain("claim deliveries", err)
 	}
 	s.keepPartitions(ctx)
-	return alotwebhook.ClaimResult{Deliveries: claimed, NextIn: s.lanes.nextIn()}, nil
+	return alotwebhook.ClaimResult{Deliveries: claimed, NextIn: sooner(s.lanes.nextIn(), s.held.nextIn(s.lanes.knows))}, nil
+}
+
+// sooner returns the shorter of two times, of which 0 stands for never.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return a + b
+	}
+	return min(a, b)
 }
 
 // claimRounds claims from the endpoints that the lanes know, in as many rounds as
 // it takes to reach the limit, and surveys the queue for more endpoints when those
-// give too little. When a later round fails, it returns the deliveries of the
-// rounds before beside the error: they are leased already.
+// give too little. Once it has something, it does not look for what is emitted meanwhile: while
+// much is, each round would find more. When a later round fails, it returns the deliveries of
+// the rounds before beside the error.
 func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (claimed []alotwebhook.Claimed, err error) {
-	began := time.Now()
-	taken := map[int64]int{}
+	taken, late := map[int64]int{}, 0
 	surveyed := false // true once this claim has nothing more to survey
 	if s.lanes.surveyOverdue() {
 		if surveyed, err = s.survey(ctx, 0); err != nil {
@@ -100,7 +127,7 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 		if err := s.meetStrangers(ctx, c); err != nil {
 			return claimed, err
 		}
-		picks := s.lanes.pick(c, c.Limit-len(claimed), taken)
+		picks := s.lanes.pick(c, c.Limit-len(claimed), taken, late)
 		if len(picks) == 0 {
 			if surveyed || !s.lanes.surveyPays(len(claimed) == 0) {
 				break
@@ -108,18 +135,17 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 			if _, err := s.survey(ctx, cheapSurvey); err != nil {
 				return claimed, err
 			}
-			surveyed = true
+			if surveyed = true; late > 0 {
+				late = s.lanes.close()
+			}
 			continue
 		}
 		more, err := s.claimPicks(ctx, c, picks, taken)
 		if err != nil {
 			return claimed, err
 		}
-		claimed = append(claimed, more...)
-		// A further round must not last until the first round's leases run out:
-		// it would claim the same deliveries again.
-		if len(claimed) > 0 && time.Since(began) > c.Lease/2 {
-			break
+		if claimed = append(claimed, more...); late == 0 && len(claimed) > 0 {
+			late = s.lanes.close()
 		}
 	}
 	return claimed, nil
@@ -153,33 +179,68 @@ func (s *Store) meetStrangers(ctx context.Context, c alotwebhook.ClaimRequest) e
 }
 
 // claimPicks is one round of a claim: one transaction of two round trips. The
-// first leases the deliveries. The second reads their payloads, and the endpoints
-// that the cache does not have in their present revision, and commits. taken counts,
-// by endpoint key, the deliveries that the whole claim has taken.
+// first reads the deliveries. The second reads their payloads, and the endpoints
+// that the cache does not have in their present revision, and leases in their rows those that
+// were claimed before. taken counts, by endpoint key, the deliveries that the whole claim has
+// taken.
 func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, picks []pick, taken map[int64]int) (claimed []alotwebhook.Claimed, err error) {
 	token := rand.Int64N(1<<63-1) + 1
 	var rows []row
-	var now time.Time
+	var now, until time.Time
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
-		rows = rows[:0]
+		rows, until = rows[:0], time.Now().Add(c.Lease)
 		err := s.send(ctx, conn, join(begin, []step{
+			lockQueue, // first the queue, as everywhere: no deadlock with who locks the tables
 			// The clock is read before the claim: the next search has to begin before
 			// anything that falls due while this one runs.
 			{sql: `SELECT clock_timestamp()`, rows: one(new(bool), &now)},
-			{sql: claimSQL, args: claimArgs(picks, c.Lease, token), rows: readRows(&rows)},
+			{sql: claimSQL, args: s.claimArgs(picks), rows: readRows(&rows)},
+			s.tell(),
 		}))
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(rows, byDue) // UPDATE promises no order
-		claimed, err = s.fill(ctx, conn, rows, token)
+		slices.SortFunc(rows, byDue) // the join promises no order
+		rows = s.choose(rows, picks)
+		claimed, err = s.fill(ctx, conn, &rows, c.Lease, token)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.settlePicks(picks, rows, now, time.Now().Add(c.Lease), taken)
+	for i := range rows {
+		r := &rows[i]
+		s.held.add(&holding{id: r.id, endpoint: r.endpoint, token: token, attempts: r.attempts, at: place{r.due, r.id}, until: until, written: r.again})
+	}
+	s.settlePicks(picks, rows, now, taken)
 	return claimed, nil
+}
+
+// choose returns the rows that the picks take: not what is under way, and no more of an
+// endpoint than its pick says. If others have taken over what this process owned, it takes none.
+func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
+	if s.owns.toldNow < 0 {
+		return nil
+	}
+	left := make(map[int64]int, len(picks))
+	for _, p := range picks {
+		left[p.lane.key] = p.n
+	}
+	for i := range rows {
+		r := &rows[i]
+		if left[r.endpoint] == 0 {
+			continue
+		}
+		switch s.held.standing(r) {
+		case busy:
+			continue
+		case ended:
+			r.again = true
+		}
+		left[r.endpoint]--
+		chosen = append(chosen, *r)
+	}
+	return chosen
 }
 
 // byDue orders rows as the queue does: by due time, then by id.
@@ -187,16 +248,18 @@ func byDue(a, b row) int {
 	return cmp.Or(a.due.Compare(b.due), slices.Compare(a.id[:], b.id[:]))
 }
 
-// claimArgs returns the arguments of claimSQL.
-func claimArgs(picks []pick, lease time.Duration, token int64) []any {
+// claimArgs returns the arguments of claimSQL. What is under way stands in the queue still, and
+// is read besides.
+func (s *Store) claimArgs(picks []pick) []any {
 	keys := make([]int64, len(picks))
 	counts := make([]int32, len(picks))
 	starts := make([]time.Time, len(picks))
 	ids := make([]pgtype.UUID, len(picks))
 	for i, p := range picks {
-		keys[i], counts[i], starts[i], ids[i] = p.lane.key, int32(p.n), p.start.at, param(p.start.id)
+		keys[i], counts[i] = p.lane.key, int32(p.n+s.held.ahead(p.lane.key, p.start))
+		starts[i], ids[i] = p.start.at, param(p.start.id)
 	}
-	return []any{keys, counts, starts, ids, lease.Microseconds(), token}
+	return []any{keys, counts, starts, ids}
 }
 
 // readRows returns a function that appends the result of claimSQL to rows.
@@ -204,7 +267,7 @@ func readRows(rows *[]row) func(pgx.Rows) error {
 	return func(result pgx.Rows) error {
 		for result.Next() {
 			var r row
-			err := result.Scan(&r.id, &r.endpoint, &r.event, &r.eventType, &r.attempts, &r.tried, &r.claims, &r.due, &r.revision)
+			err := result.Scan(&r.id, &r.endpoint, &r.event, &r.eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision)
 			if err != nil {
 				return err
 			}
@@ -216,13 +279,42 @@ func readRows(rows *[]row) func(pgx.Rows) error {
 
 func byEvent(a, b row) int { return slices.Compare(a.event[:], b.event[:]) }
 
-// fill reads the payloads and the endpoints that belong to the rows, commits, and
-// returns the rows as claimed deliveries.
-func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows []row, token int64) ([]alotwebhook.Claimed, error) {
-	if len(rows) == 0 {
+// fill reads the payloads and the endpoints that belong to the rows, leases those again that
+// were leased before, commits, and returns the rows as claimed deliveries. A row that somebody
+// else was quicker with is taken out of rows.
+func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows *[]row, lease time.Duration, token int64) ([]alotwebhook.Claimed, error) {
+	if len(*rows) == 0 {
 		return nil, s.send(ctx, conn, []step{commit})
 	}
 	payloads := map[uuid][]byte{}
+	steps := []step{readPayloads(*rows, payloads)}
+	if missing := s.endpoints.missing(*rows); len(missing) > 0 {
+		steps = append(steps, s.endpoints.fetch(missing))
+	}
+	again := map[uuid]int{}
+	if slices.ContainsFunc(*rows, func(r row) bool { return r.again }) {
+		steps = append(steps, reclaim(*rows, lease, token, again))
+	}
+	if err := s.send(ctx, conn, append(steps, commit)); err != nil {
+		return nil, err
+	}
+	kept := (*rows)[:0]
+	claimed := make([]alotwebhook.Claimed, 0, len(*rows))
+	for _, r := range *rows {
+		if n, ok := again[r.id]; ok {
+			r.claims = n
+		} else if r.again {
+			continue
+		}
+		kept = append(kept, r)
+		claimed = append(claimed, r.claimed(token, payloads[r.event], s.endpoints[r.endpoint].endpoint))
+	}
+	*rows = kept
+	return claimed, nil
+}
+
+// readPayloads returns the step that reads the payloads of the rows' events.
+func readPayloads(rows []row, payloads map[uuid][]byte) step {
 	events := make([]pgtype.UUID, 0, len(rows))
 	for _, r := range rows {
 		if _, ok := payloads[r.event]; !ok {
@@ -230,7 +322,7 @@ func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows []row, token 
 			events = append(events, param(r.event))
 		}
 	}
-	steps := []step{{
+	return step{
 		// $1 holds the ids of the events, $2 the least and $3 the greatest of them: by
 		// these bounds the server opens the partitions of their days alone.
 		sql: `SELECT id, payload FROM {s}.events
@@ -247,40 +339,39 @@ func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows []row, token 
 			}
 			return result.Err()
 		},
-	}}
-	if missing := s.endpoints.missing(rows); len(missing) > 0 {
-		steps = append(steps, s.endpoints.fetch(missing))
 	}
-	if err := s.send(ctx, conn, append(steps, commit)); err != nil {
-		return nil, err
-	}
-	return s.assemble(rows, payloads, token), nil
 }
 
-// assemble returns the rows as claimed deliveries, with their payloads and with
-// their endpoints out of the cache.
-func (s *Store) assemble(rows []row, payloads map[uuid][]byte, token int64) []alotwebhook.Claimed {
-	claimed := make([]alotwebhook.Claimed, len(rows))
-	for i, r := range rows {
-		claimed[i] = alotwebhook.Claimed{
-			DeliveryID: encodeID(deliveryPrefix, r.id),
-			Token:      token,
-			Attempt:    r.attempts + 1,
-			Try:        r.attempts - r.tried + 1,
-			Claims:     r.claims,
-			EventID:    encodeID(eventPrefix, r.event),
-			EventType:  r.eventType,
-			Payload:    payloads[r.event],
-			Endpoint:   s.endpoints[r.endpoint].endpoint,
+// reclaim returns the step that leases the rows again that were leased before. It notes in
+// claims how often each was claimed without an outcome.
+func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) step {
+	var ids []pgtype.UUID
+	var tokens []int64
+	for _, r := range rows {
+		if r.again {
+			ids, tokens = append(ids, param(r.id)), append(tokens, r.token)
 		}
 	}
-	return claimed
+	return step{
+		sql:  reclaimSQL,
+		args: []any{ids, tokens, lease.Microseconds(), token},
+		rows: func(result pgx.Rows) error {
+			for result.Next() {
+				var id uuid
+				var n int
+				if err := result.Scan(&id, &n); err != nil {
+					return err
+				}
+				claims[id] = n
+			}
+			return result.Err()
+		},
+	}
 }
 
 // settlePicks tells the lanes how many deliveries each pick gave and where the
-// last of them stood. now is the database's clock before the claim, until the end
-// of the leases by this process's clock.
-func (s *Store) settlePicks(picks []pick, rows []row, now, until time.Time, taken map[int64]int) {
+// last of them stood. now is the database's clock before the claim.
+func (s *Store) settlePicks(picks []pick, rows []row, now time.Time, taken map[int64]int) {
 	type got struct {
 		n    int
 		last place
@@ -300,6 +391,6 @@ func (s *Store) settlePicks(picks []pick, rows []row, now, until time.Time, take
 		if cached, ok := s.endpoints[p.lane.key]; ok {
 			s.lanes.belongs(p.lane.key, cached.endpoint.OrganizationID)
 		}
-		s.lanes.settle(p, g.n, g.last, now, until)
+		s.lanes.settle(p, g.n, g.last, now)
 	}
 }

@@ -2,11 +2,9 @@ package postgres_test
 
 import (
 	"context"
-	"maps"
+	"database/sql"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -49,21 +47,78 @@ func TestConformanceThroughPgBouncer(t *testing.T) {
 	})
 }
 
-// Each method call goes to the next of eight stores on one schema. Each store has a
-// pool and lanes of its own, as in eight processes.
+// Each store has a pool and a memory of its own, as in eight processes.
 func TestConformanceOfEightStores(t *testing.T) {
 	t.Parallel()
 	schemas := &schemas{t: t}
-	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		all := &eight{}
+	storetest.RunShared(t, func(t testing.TB) []alotwebhook.Store {
 		schema := schemas.take(t)
-		for i := range all.stores {
+		stores := make([]alotwebhook.Store, 8)
+		for i := range stores {
 			store, err := postgres.New(t.Context(), postgrestest.Pool(t, small), &postgres.Options{Schema: schema})
 			require.NoError(t, err)
-			all.stores[i] = store
+			stores[i] = store
 		}
-		return all
+		return stores
 	})
+}
+
+func TestTxConformance(t *testing.T) {
+	t.Parallel()
+	schemas := &schemas{t: t}
+	storetest.RunTx(t, func(t testing.TB) storetest.Host {
+		schema := schemas.take(t)
+		pool := postgrestest.Pool(t)
+		store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
+		require.NoError(t, err)
+		return storetest.Host{Store: store, Begin: func(ctx context.Context) (storetest.Tx, error) {
+			tx, err := pool.Begin(ctx)
+			if err != nil {
+				return storetest.Tx{}, err
+			}
+			return storetest.Tx{
+				Enqueuer: store.Tx(tx),
+				Commit:   func() error { return tx.Commit(ctx) },
+				Rollback: func() error { return tx.Rollback(ctx) },
+			}, nil
+		}}
+	})
+}
+
+func TestSQLTxConformance(t *testing.T) {
+	t.Parallel()
+	for _, driver := range []string{"pgx", "postgres"} { // the latter is lib/pq
+		t.Run(driver, func(t *testing.T) {
+			t.Parallel()
+			schemas := &schemas{t: t}
+			storetest.RunTx(t, func(t testing.TB) storetest.Host {
+				db, err := sql.Open(driver, postgrestest.DSN(t))
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, db.Close()) })
+				store, err := postgres.New(t.Context(), postgrestest.Pool(t, small), &postgres.Options{Schema: schemas.take(t)})
+				require.NoError(t, err)
+				return storetest.Host{Store: store, Begin: func(ctx context.Context) (storetest.Tx, error) {
+					tx, err := db.BeginTx(ctx, nil)
+					if err != nil {
+						return storetest.Tx{}, err
+					}
+					return storetest.Tx{Enqueuer: store.SQLTx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
+				}}
+			})
+		})
+	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	open := func(tb testing.TB) alotwebhook.Store {
+		pool := postgrestest.Pool(tb)
+		schema := postgrestest.Schema(tb, pool)
+		store, err := postgres.New(tb.Context(), pool, &postgres.Options{Schema: schema, Migrate: true})
+		require.NoError(tb, err)
+		return store
+	}
+	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
+	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
 }
 
 // schemas lends schemas to the rules of one run, one after the other: to empty a
@@ -100,7 +155,7 @@ func (s *schemas) giveBack(t testing.TB, schema string) {
 	conn, err := pgx.Connect(context.Background(), postgrestest.DSN(t))
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	for _, table := range []string{"queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies"} {
+	for _, table := range []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies"} {
 		_, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table)
 		require.NoError(t, err)
 	}
@@ -114,116 +169,3 @@ func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
 }
 
 func small(c *pgxpool.Config) { c.MaxConns = 2 }
-
-// eight is a store that passes each call on to the next of eight.
-type eight struct {
-	stores [8]alotwebhook.Store
-	calls  atomic.Uint64
-}
-
-var (
-	_ alotwebhook.Store   = (*eight)(nil)
-	_ alotwebhook.Tallier = (*eight)(nil)
-)
-
-func (e *eight) next() alotwebhook.Store { return e.stores[e.calls.Add(1)%uint64(len(e.stores))] }
-
-func (e *eight) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	return e.next().Enqueue(ctx, events)
-}
-
-func (e *eight) EnqueueTo(ctx context.Context, endpointID string, event alotwebhook.Event) error {
-	return e.next().EnqueueTo(ctx, endpointID, event)
-}
-
-// Claim asks the same store until it gives no more, as a dispatcher does: only a
-// claim that would return nothing is sure to survey what the others have added.
-func (e *eight) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (all alotwebhook.ClaimResult, err error) {
-	store := e.next()
-	busy := map[string]int{}
-	maps.Copy(busy, c.Busy)
-	c.Busy = busy
-	for c.Limit > 0 {
-		more, err := store.Claim(ctx, c)
-		if err != nil {
-			return all, err
-		}
-		all.NextIn = more.NextIn
-		for _, d := range more.Deliveries {
-			if _, listed := busy[d.Endpoint.ID]; !listed {
-				busy[d.Endpoint.ID] = c.PerEndpoint - c.Free(d.Endpoint.ID, "")
-			}
-			busy[d.Endpoint.ID]++
-		}
-		c.Limit -= len(more.Deliveries)
-		all.Deliveries = append(all.Deliveries, more.Deliveries...)
-		if len(more.Deliveries) == 0 || c.Lease < time.Second { // so short a lease might run out meanwhile
-			break
-		}
-	}
-	return all, nil
-}
-
-func (e *eight) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
-	return e.next().Finish(ctx, outcomes)
-}
-
-func (e *eight) Redeliver(ctx context.Context, ids []string) (int, error) {
-	return e.next().Redeliver(ctx, ids)
-}
-
-func (e *eight) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
-	return e.next().Discard(ctx, endpointID, before, limit)
-}
-
-func (e *eight) PutEndpoint(ctx context.Context, endpoint alotwebhook.Endpoint) error {
-	return e.next().PutEndpoint(ctx, endpoint)
-}
-
-func (e *eight) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
-	return e.next().Endpoint(ctx, id)
-}
-
-func (e *eight) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
-	return e.next().Endpoints(ctx, f)
-}
-
-func (e *eight) DeleteEndpoint(ctx context.Context, id string) error {
-	return e.next().DeleteEndpoint(ctx, id)
-}
-
-func (e *eight) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
-	return e.next().PutRecovery(ctx, r)
-}
-
-func (e *eight) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
-	return e.next().Recoveries(ctx, f)
-}
-
-func (e *eight) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) error {
-	return e.next().(alotwebhook.Tallier).AddTallies(ctx, tallies)
-}
-
-func (e *eight) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
-	return e.next().(alotwebhook.Tallier).Tallies(ctx, endpointIDs, since)
-}
-
-func (e *eight) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
-	return e.next().Event(ctx, id)
-}
-
-func (e *eight) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
-	return e.next().Deliveries(ctx, f)
-}
-
-func (e *eight) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
-	return e.next().Delivery(ctx, id)
-}
-
-func (e *eight) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
-	return e.next().Purge(ctx, p)
-}
-
-func (e *eight) Stats(ctx context.Context) (alotwebhook.Stats, error) {
-	return e.next().Stats(ctx)
-}

@@ -22,15 +22,16 @@ import (
 //	$3  the reason
 //	$4  none that falls due later is moved
 //	$5  none of this id or a greater one is moved
+//	$6  whether what was due before the endpoint was disabled may be under way in another process
 const failSQL = `
 	WITH owner AS MATERIALIZED (
-		SELECT p.key, p.deleted_at FROM {s}.endpoints p WHERE p.key = $1::bigint AND %s FOR SHARE
+		SELECT p.key, p.deleted_at, p.disabled_at FROM {s}.endpoints p WHERE p.key = $1::bigint AND %s FOR SHARE
 	), gone AS (
 		DELETE FROM {s}.queue
 		WHERE id = ANY (ARRAY(
 			SELECT q.id FROM {s}.queue q
 			WHERE q.endpoint = (SELECT key FROM owner) AND q.next_at <= $4::timestamptz AND q.id < $5::uuid
-				AND (%s)
+				AND (NOT $6::boolean OR q.next_at > (SELECT disabled_at FROM owner)) AND (%s)
 			ORDER BY q.next_at, q.id LIMIT $2::int FOR UPDATE SKIP LOCKED))
 		RETURNING *
 	), kept AS (
@@ -44,7 +45,7 @@ var (
 	failDeletedSQL = fmt.Sprintf(failSQL, "p.deleted_at IS NOT NULL", "true")
 	// The attempt of a delivery whose lease has not run out may be under way.
 	failParkedSQL = fmt.Sprintf(failSQL, "p.deleted_at IS NULL AND p.disabled AND coalesce(p.disabled_at, 'infinity') <= $4::timestamptz",
-		"q.lease = 0 OR q.next_at <= clock_timestamp()")
+		"q.token = 0 OR q.next_at <= clock_timestamp()")
 )
 
 var (
@@ -60,10 +61,10 @@ const (
 )
 
 // fail executes failDeletedSQL or failParkedSQL and returns how many deliveries it moved.
-func (s *Store) fail(ctx context.Context, sql string, key int64, limit int, reason alotwebhook.FailureReason, until any, before uuid) (n int, err error) {
+func (s *Store) fail(ctx context.Context, sql string, key int64, limit int, reason alotwebhook.FailureReason, until any, before uuid, doubtful bool) (n int, err error) {
 	err = s.run(ctx, step{
 		sql:  sql,
-		args: []any{key, int32(limit), string(reason), until, param(before)},
+		args: []any{key, int32(limit), string(reason), until, param(before), doubtful},
 		rows: one(new(bool), &n),
 	})
 	return n, err
@@ -71,7 +72,17 @@ func (s *Store) fail(ctx context.Context, sql string, key int64, limit int, reas
 
 // failDeleted fails up to failAtOnce unfinished deliveries of a deleted endpoint.
 func (s *Store) failDeleted(ctx context.Context, key int64) (n int, err error) {
-	return s.fail(ctx, failDeletedSQL, key, failAtOnce, alotwebhook.ReasonEndpointDeleted, everyTime, everyID)
+	return s.fail(ctx, failDeletedSQL, key, failAtOnce, alotwebhook.ReasonEndpointDeleted, everyTime, everyID, false)
+}
+
+// failParked fails parked deliveries. What is under way has to stand in the rows before. If
+// another process does not say what that is, what it may be is left alone.
+func (s *Store) failParked(ctx context.Context, key int64, limit int, reason alotwebhook.FailureReason, until any, before uuid) (int, error) {
+	answered, err := s.writeHeld(ctx, key)
+	if err != nil {
+		return 0, err
+	}
+	return s.fail(ctx, failParkedSQL, key, limit, reason, until, before, !answered)
 }
 
 // Discard implements [alotwebhook.Endpoints].
@@ -87,7 +98,7 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 	case err == nil && !found:
 		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
 	case err == nil:
-		n, err = s.fail(ctx, failParkedSQL, key, limit, alotwebhook.ReasonDiscarded, everyTime, firstOf(before))
+		n, err = s.failParked(ctx, key, limit, alotwebhook.ReasonDiscarded, everyTime, firstOf(before))
 	}
 	return n, s.explain("discard what is parked", err)
 }
@@ -107,7 +118,7 @@ func (s *Store) expire(ctx context.Context, until time.Time, limit int) (n int, 
 	}
 	for n < limit && len(s.expiring.keys) > 0 {
 		most := min(limit-n, failAtOnce)
-		moved, err := s.fail(ctx, failParkedSQL, s.expiring.keys[0], most, alotwebhook.ReasonExpired, until, everyID)
+		moved, err := s.failParked(ctx, s.expiring.keys[0], most, alotwebhook.ReasonExpired, until, everyID)
 		if err != nil {
 			return n, err
 		}

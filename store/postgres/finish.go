@@ -26,23 +26,26 @@ import (
 //	$8   failure reasons, "" for a success
 //	$9   details of the failures
 //	$10  beginnings of the response bodies
-//	$11  true when no attempt of this Finish has failed
+//	$11  how many attempts a row without a token must have; -1: such a row stays as it is
+//	$12  the owner of the slots. Once others have taken these over, rows without a token stay
+//	     as they are
+//	$13  true when no attempt of this Finish has failed
 //
-// With $11 the statement also clears failing_since of the endpoints that have it
+// With $13 the statement also clears failing_since of the endpoints that have it
 // set. Without it, updateFailingSince weighs successes and failures instead.
 //
 // The first row of the result is the number of rows moved. The ids and endpoints
-// of these rows follow, but not if $11 is set and all of them were moved: then
+// of these rows follow, but not if $13 is set and all of them were moved: then
 // their number says everything.
 const finishSQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[])
-		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[])
+		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts)
 ), ended AS (
 	DELETE FROM {s}.queue q
 	USING o
-	WHERE q.id = o.id AND q.lease = o.token
+	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT true FROM {s}.owners WHERE id = $12::bigint))
 	RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts,
 		o.delivered, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
@@ -54,29 +57,30 @@ WITH o AS MATERIALIZED (
 ), healed AS (
 	UPDATE {s}.endpoints
 	SET failing_since = NULL, revision = revision + 1
-	WHERE $11::boolean AND failing_since IS NOT NULL
+	WHERE $13::boolean AND failing_since IS NOT NULL
 		AND key = ANY (ARRAY(SELECT DISTINCT endpoint FROM ended WHERE delivered AND number <> 0))
 )
 SELECT NULL::uuid, count(*) FROM ended
 UNION ALL
-SELECT id, endpoint FROM ended WHERE NOT $11::boolean OR (SELECT count(*) FROM ended) <> cardinality($1::uuid[])`
+SELECT id, endpoint FROM ended WHERE NOT $13::boolean OR (SELECT count(*) FROM ended) <> cardinality($1::uuid[])`
 
 // retrySQL makes unfinished deliveries due again and keeps their attempts. It takes
 // the arguments of finishSQL with two differences: $3 holds the µs until each falls
-// due, and $11 says which keep their token. It returns the ids and endpoints of the rows that it
+// due, and $13 says of which the lease is extended and stands in the row. It returns the ids and endpoints of the rows that it
 // changed.
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[], $11::boolean[])
-		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, held)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $13::boolean[])
+		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, held)
 ), again AS (
 	UPDATE {s}.queue q
-	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond', claims = 0,
-		lease = CASE WHEN o.held THEN o.token ELSE 0 END,
+	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond',
+		claims = CASE WHEN o.held THEN -1 ELSE 0 END, -- the next claim of what was held counts as its first
+		token = CASE WHEN o.held THEN o.token ELSE 0 END,
 		attempts = q.attempts + (o.number <> 0)::int
 	FROM o
-	WHERE q.id = o.id AND q.lease = o.token
+	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT true FROM {s}.owners WHERE id = $12::bigint))
 	RETURNING q.id, q.endpoint, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
 	INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body)
@@ -93,10 +97,10 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	if len(outcomes) == 0 {
 		return nil, ctx.Err()
 	}
-	f := sortOutcomes(outcomes)
+	f := s.sortOutcomes(outcomes)
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
 		clear(f.endpoints)
-		steps := join(beginFinish, f.steps())
+		steps := join(beginFinish, f.lockOwner(), f.steps())
 		if !f.failures {
 			return s.send(ctx, conn, append(steps, commit))
 		}
@@ -108,6 +112,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	if err != nil {
 		return nil, s.explain("record outcomes", err)
 	}
+	s.held.settle(f)
 	s.noteRetries(f)
 	return f.lost(), nil
 }
@@ -120,7 +125,8 @@ type finishing struct {
 	// or another one of the same delivery stands before it.
 	ids          []uuid
 	ended, again outcomeArgs
-	failures     bool // an attempt has failed
+	owner        int64 // of the slots
+	failures     bool  // an attempt has failed
 	// endpoints holds, by delivery, the endpoint of each outcome that was stored: 0
 	// where finishSQL left it out. An outcome that is not in it is lost.
 	endpoints map[uuid]int64
@@ -133,8 +139,9 @@ type outcomeArgs struct {
 	tokens                     []int64
 	delivered                  []bool  // $3 of finishSQL
 	nextIn                     []int64 // $3 of retrySQL, in µs
-	held                       []bool  // $11 of retrySQL
+	held                       []bool  // $13 of retrySQL
 	numbers                    []int32
+	attempts                   []int32 // $11
 	started                    []*time.Time
 	durations                  []int64 // ns
 	codes                      []int32
@@ -143,8 +150,8 @@ type outcomeArgs struct {
 
 // sortOutcomes parts the outcomes into those that end a delivery and those that
 // make it due again.
-func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
-	f := &finishing{outcomes: outcomes, ids: make([]uuid, len(outcomes)), endpoints: make(map[uuid]int64, len(outcomes))}
+func (s *Store) sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
+	f := &finishing{outcomes: outcomes, ids: make([]uuid, len(outcomes)), endpoints: make(map[uuid]int64, len(outcomes)), owner: s.owns.id.Load()}
 	seen := make(map[uuid]bool, len(outcomes))
 	for i, o := range outcomes {
 		id, ok := decodeID(deliveryPrefix, o.DeliveryID)
@@ -154,19 +161,20 @@ func sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 		f.ids[i], seen[id] = id, true
 		f.failures = f.failures || o.Attempt.Number != 0 && o.State != alotwebhook.StateDelivered
 		if o.State == alotwebhook.StatePending {
-			f.again.add(id, o)
+			f.again.add(id, o, s.held.fence(id, o.Token))
 			f.again.nextIn = append(f.again.nextIn, max(o.NextAttemptIn.Microseconds(), 0))
 			f.again.held = append(f.again.held, o.Held)
 		} else {
-			f.ended.add(id, o)
+			f.ended.add(id, o, s.held.fence(id, o.Token))
 			f.ended.delivered = append(f.ended.delivered, o.State == alotwebhook.StateDelivered)
 		}
 	}
 	return f
 }
 
-func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome) {
+func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome, attempts int32) {
 	a.ids = append(a.ids, param(id))
+	a.attempts = append(a.attempts, attempts)
 	a.tokens = append(a.tokens, o.Token)
 	a.numbers = append(a.numbers, int32(o.Attempt.Number))
 	a.started = append(a.started, nullable(o.Attempt.StartedAt))
@@ -177,19 +185,24 @@ func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome) {
 	a.response = append(a.response, o.Attempt.ResponseBody)
 }
 
-// args returns the arguments $1 to $10. third is $3, in which the two statements
-// differ.
-func (a *outcomeArgs) args(third any) []any {
-	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response}
+// args returns the arguments. third is $3 and last $13, in which the two statements differ.
+func (a *outcomeArgs) args(third any, owner int64, last any) []any {
+	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response, a.attempts, owner, last}
+}
+
+// lockOwner returns the statement that keeps the slots with their owner until the transaction
+// ends. It waits for one who moves them: the statements after it see what that has written.
+func (f *finishing) lockOwner() []step {
+	return []step{{sql: `SELECT FROM {s}.owners WHERE id = $1::bigint FOR KEY SHARE`, args: []any{f.owner}}}
 }
 
 // steps returns the statements that store the outcomes.
 func (f *finishing) steps() (steps []step) {
 	if a := &f.ended; len(a.ids) > 0 {
-		steps = append(steps, step{sql: finishSQL, args: append(a.args(a.delivered), !f.failures), rows: f.noteEnded})
+		steps = append(steps, step{sql: finishSQL, args: a.args(a.delivered, f.owner, !f.failures), rows: f.noteEnded})
 	}
 	if a := &f.again; len(a.ids) > 0 {
-		steps = append(steps, step{sql: retrySQL, args: append(a.args(a.nextIn), a.held), rows: f.note})
+		steps = append(steps, step{sql: retrySQL, args: a.args(a.nextIn, f.owner, a.held), rows: f.note})
 	}
 	return append(steps, f.forgetOld()...)
 }
@@ -363,7 +376,7 @@ func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err er
 				UPDATE {s}.queue q
 				SET next_at = clock_timestamp()
 				FROM {s}.endpoints p
-				WHERE q.id = ANY ($1::uuid[]) AND q.lease = 0 AND q.next_at > clock_timestamp()
+				WHERE q.id = ANY ($1::uuid[]) AND q.token = 0 AND q.next_at > clock_timestamp()
 					AND p.key = q.endpoint AND p.deleted_at IS NULL
 					AND EXISTS (SELECT FROM {s}.events e WHERE e.id = q.event_id AND e.payload IS NOT NULL)
 				RETURNING q.id

@@ -103,9 +103,14 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 				coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint,
 				coalesce(extract(epoch FROM now.at - min(q.first) FILTER (WHERE NOT p.disabled)), 0)::float8
 			FROM now
-			CROSS JOIN (SELECT endpoint, count(*) AS n, min(next_at) AS first FROM {s}.queue GROUP BY endpoint) AS q
+			CROSS JOIN (
+				SELECT endpoint, count(*) AS n, min(next_at) FILTER (WHERE h.id IS NULL) AS first
+				FROM {s}.queue LEFT JOIN unnest($1::uuid[]) AS h (id) USING (id)
+				GROUP BY endpoint
+			) AS q
 			JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
 			GROUP BY now.at`,
+		args: []any{s.held.underWay()},
 		rows: one(&found, &st.Pending, &st.Parked, &oldest),
 	})
 	if err != nil {

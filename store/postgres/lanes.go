@@ -15,6 +15,8 @@ const (
 	// found without a survey: a claim begins its search at least that long before
 	// the time of the previous claim.
 	lateness = time.Second
+	// lookBack is how long claims may pass over late commits while there is a backlog.
+	lookBack = 200 * time.Millisecond
 	// A large claim takes up to maxDepth deliveries in an endpoint's turn where the
 	// backlog is that long, since an index scan for several costs little more than for
 	// one. But it leaves room for the turns of leastTurns endpoints.
@@ -45,12 +47,20 @@ type lane struct {
 	// start is where the next claim begins its search. As far as this process
 	// knows, no delivery that may be claimed stands before it.
 	start place
+	// mark is the last delivery that was claimed while more are due behind it; zero if none
+	// are. Most claims begin there: what stands between start and mark is under way or done,
+	// but for late commits, for which one claim looks every lookBack.
+	mark   place
+	looked time.Time // when a claim last began at start
 	// depth is how many deliveries the lane will probably give in a turn: twice as
 	// many as it gave the last time if it gave all that it was asked for, up to
 	// maxDepth; otherwise 1.
 	depth int
-	// turn is the lane's element in lanes.turns; nil while nothing is due.
+	// turn is the lane's element in lanes.turns; nil while nothing is due, or another process
+	// owns the slot.
 	turn *list.Element
+	// born is lanes.closed at the time when the lane got its turn.
+	born int
 	// next is when the lane's next delivery falls due that is not due yet, by this
 	// process's clock; zero if none is known. index is the lane's index in
 	// lanes.waits, or -1.
@@ -70,8 +80,10 @@ type lane struct {
 type lanes struct {
 	mu     sync.Mutex // guards everything below
 	byKey  map[int64]*lane
-	turns  *list.List // lanes with due deliveries, the one that is served next in front
-	waits  waitHeap   // lanes with a next, the earliest in front
+	turns  *list.List      // lanes with due deliveries, the one that is served next in front
+	waits  waitHeap        // lanes with a next, the earliest in front
+	mine   [slotCount]bool // slots that this process owns
+	closed int             // how often a claim has closed its eyes to new turns
 	survey surveyState
 }
 
@@ -129,12 +141,58 @@ func (ls *lanes) distrust() {
 	ls.survey.needed = true
 }
 
+// own notes which slots this process owns. A lane that it did not own before is searched from
+// its beginning.
+func (ls *lanes) own(slots []slot, me int64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	var mine [slotCount]bool
+	for _, v := range slots {
+		mine[v.number] = v.owner == me
+	}
+	if mine == ls.mine {
+		return
+	}
+	before := ls.mine
+	ls.mine = mine
+	ls.survey.needed = true
+	for key, l := range ls.byKey {
+		switch n := slotOf(key); {
+		case mine[n] && !before[n]:
+			l.start, l.mark = place{}, place{}
+			ls.setTurn(l, true)
+		case !mine[n]:
+			ls.setTurn(l, false)
+		}
+	}
+}
+
+// back notes that the leases of deliveries have run out: they may be claimed again.
+func (ls *lanes) back(lapsed []holding) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, h := range lapsed {
+		l := ls.byKey[h.endpoint]
+		if l == nil { // a survey has forgotten it
+			ls.survey.needed = true
+			continue
+		}
+		if h.at.before(l.start) {
+			l.start = h.at
+		}
+		l.mark = place{}
+		l.noted = ls.survey.number
+		ls.setTurn(l, true)
+	}
+}
+
 // setTurn puts the lane at the end of turns unless it has a turn already, or takes
 // its turn away. The caller holds mu.
 func (ls *lanes) setTurn(l *lane, turn bool) {
+	turn = turn && ls.mine[slotOf(l.key)]
 	switch {
 	case turn && l.turn == nil:
-		l.turn = ls.turns.PushBack(l)
+		l.turn, l.born = ls.turns.PushBack(l), ls.closed
 	case !turn && l.turn != nil:
 		ls.turns.Remove(l.turn)
 		l.turn = nil
@@ -158,23 +216,25 @@ func (ls *lanes) setNext(l *lane, next time.Time) {
 // pick is one endpoint's share of a round of a claim.
 type pick struct {
 	lane  *lane
-	start place // where the search begins
+	base  place // the lane's start
+	start place // where the search begins: there, or at the lane's mark
 	n     int   // how many deliveries to take at most
 }
 
 // pick shares out room, the number of deliveries that the claim still wants, among
 // the lanes whose turn it is and whose endpoints have free slots. taken counts, by
 // endpoint key, what the claim has taken in the rounds before.
-func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int) []pick {
+func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int) []pick {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ls.wake(time.Now())
+	now := time.Now()
+	ls.wake(now)
 	var picks []pick
 	most := max(1, room/leastTurns)
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
-		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 {
-			picks = append(picks, pick{l, l.start, free})
+		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 && (late == 0 || l.born < late) {
+			picks = append(picks, pick{l, l.start, l.begin(now), free})
 			expected += min(free, l.depth, most)
 		}
 	}
@@ -184,6 +244,24 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int)
 		room -= picks[i].n
 	}
 	return picks
+}
+
+// begin returns where a claim of the lane begins.
+func (l *lane) begin(now time.Time) place {
+	if l.start.before(l.mark) && now.Sub(l.looked) < lookBack {
+		return l.mark
+	}
+	l.looked = now
+	return l.start
+}
+
+// close returns a number that is greater than born of every lane that has a turn, and not
+// greater than that of any lane that gets one from now on.
+func (ls *lanes) close() int {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.closed++
+	return ls.closed
 }
 
 // wake gives a turn to the lanes of which a delivery has fallen due. The caller
@@ -220,9 +298,8 @@ func (ls *lanes) strangers() (keys []int64) {
 }
 
 // settle notes what a pick gave: n deliveries, the last of which stood at last.
-// now is the database's clock before the claim. The deliveries are leased until
-// until, by this process's clock.
-func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
+// now is the database's clock before the claim.
+func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := p.lane
@@ -233,20 +310,27 @@ func (ls *lanes) settle(p pick, n int, last place, now, until time.Time) {
 	if n == p.n && last.before(reached) { // there may be more right behind last
 		reached = last
 	}
-	// The start goes forward only, and not if it was set back during the claim.
-	if l.start == p.start && l.start.before(reached) {
+	// The start goes forward only, and not if it was set back during the claim, nor past what
+	// was not looked at.
+	if l.start == p.base && p.start == p.base && l.start.before(reached) {
 		l.start = reached
 	}
-	if n > 0 && (l.next.IsZero() || until.Before(l.next)) {
-		ls.setNext(l, until)
-	}
+	l.mark = place{}
 	l.depth = 1
 	if l.turn != nil && n == p.n {
-		l.depth = min(2*n, maxDepth)
+		l.mark, l.depth = last, min(2*n, maxDepth)
 		ls.turns.MoveToBack(l.turn)
 		return
 	}
 	ls.setTurn(l, false)
+}
+
+// knows reports whether the endpoint has unfinished deliveries and is not disabled, as far as
+// this process knows.
+func (ls *lanes) knows(key int64) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.byKey[key] != nil
 }
 
 // nextIn returns how long until the next delivery falls due that is not due yet;

@@ -53,6 +53,10 @@ func newBench(t *testing.T, endpoints int) *bench {
 
 // open replaces the store by a new one, which remembers no endpoints.
 func (b *bench) open() {
+	if b.store != nil {
+		_, err := b.store.Claim(b.Context(), alotwebhook.ClaimRequest{})
+		require.NoError(b, err)
+	}
 	store, err := postgres.New(b.Context(), b.pool, &postgres.Options{Schema: b.schema, Migrate: true})
 	require.NoError(b, err)
 	b.store = store

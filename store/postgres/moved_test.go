@@ -146,7 +146,6 @@ func TestListenAfterTheAddressMoved(t *testing.T) {
 		require.Eventually(t, func() bool { return heard.Load() >= from+3 }, patience, time.Millisecond, when)
 	}
 	hears("on the primary")
-	require.Zero(t, failed.Load())
 
 	relay.lead(standby)
 	relay.cut()

@@ -129,7 +129,7 @@ func TestPartitionsComeAfterTheClaim(t *testing.T) {
 	r, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Lease: time.Minute})
 	require.NoError(t, err)
 	require.Len(t, r.Deliveries, 1)
-	_, after, found := strings.Cut(cluster.Log(), "SKIP LOCKED")
+	_, after, found := strings.Cut(cluster.Log(), "WHERE p.active")
 	require.True(t, found)
 	require.Contains(t, after, "ATTACH PARTITION")
 }

@@ -103,6 +103,8 @@ type Store struct {
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
 	maxDefault    int64         // maxDefault
 	endpoints     endpointCache // guarded by claiming
+	owns          ownership     // guarded by claiming, but for the id
+	held          *held
 	lanes         *lanes
 	audiences     audienceCache
 	prepares      bool // the pool's connections keep prepared statements
@@ -160,6 +162,7 @@ func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 		claiming:   make(chan struct{}, 1),
 		maxDefault: maxDefault,
 		endpoints:  endpointCache{},
+		held:       newHeld(),
 		lanes:      newLanes(),
 		notifies:   opts.Notify,
 		silence:    listenSilence,
@@ -228,7 +231,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 }
 
 // tables are what the code works with, beside migrations.
-var tables = append([]string{"endpoints", "queue", "recoveries", "tallies"}, partitioned[:]...)
+var tables = append([]string{"endpoints", "queue", "owners", "slots", "recoveries", "tallies"}, partitioned[:]...)
 
 // checkTables returns an error that names the tables that somebody has dropped.
 func (s *Store) checkTables(ctx context.Context, q queryRower) error {

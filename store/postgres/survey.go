@@ -75,6 +75,8 @@ LEFT JOIN LATERAL (
 	LIMIT 1
 ) AS w ON NOT p.disabled`
 
+var lockQueue = step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}
+
 // sighting is what a survey finds of an endpoint with unfinished deliveries.
 type sighting struct {
 	key     int64
@@ -116,13 +118,14 @@ func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
 		return step{sql: `SELECT clock_timestamp()`, rows: one(new(bool), at)}
 	}
 	err = s.run(ctx,
-		step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}, // waits here, if at all
+		lockQueue, // waits here, if at all
 		clock(&began),
 		step{sql: surveySQL, args: []any{cursor, int32(size)}, rows: func(rows pgx.Rows) (err error) {
 			seen, err = readSightings(rows)
 			return err
 		}},
-		clock(&ended))
+		clock(&ended),
+		s.tell())
 	if err != nil {
 		return false, err
 	}
@@ -281,7 +284,7 @@ func (ls *lanes) see(s sighting, now time.Time) {
 			next = l.next
 		}
 	}
-	l.start, l.seen = start, ls.survey.number
+	l.start, l.mark, l.seen = start, place{}, ls.survey.number
 	ls.setTurn(l, due)
 	ls.setNext(l, next)
 }

@@ -34,6 +34,41 @@ func TestContractOnOneConnection(t *testing.T) {
 	})
 }
 
+// Each store has connections and a memory of its own, as in four processes.
+func TestContractOfFourStores(t *testing.T) {
+	t.Parallel()
+	skipUnderRaceDetector(t)
+	storetest.RunShared(t, func(tb testing.TB) []alotwebhook.Store {
+		path := newPath(tb)
+		stores := make([]alotwebhook.Store, 4)
+		for i := range stores {
+			stores[i] = open(tb, path)
+		}
+		return stores
+	})
+}
+
+func TestTxContract(t *testing.T) {
+	t.Parallel()
+	storetest.RunTx(t, func(tb testing.TB) storetest.Host {
+		db := hostHandle(tb, newPath(tb))
+		s := onHandle(tb, db)
+		return storetest.Host{Store: s, OneWriter: true, Begin: func(ctx context.Context) (storetest.Tx, error) {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return storetest.Tx{}, err
+			}
+			return storetest.Tx{Enqueuer: s.Tx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
+		}}
+	})
+}
+
+func BenchmarkStore(b *testing.B) {
+	open := func(tb testing.TB) alotwebhook.Store { return open(tb, newPath(tb)) }
+	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
+	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
+}
+
 // skipUnderRaceDetector skips a suite that runs the same code as TestContract,
 // which is enough for the detector: it makes SQLite in Go ten times slower.
 func skipUnderRaceDetector(t *testing.T) {

@@ -20,8 +20,8 @@ var claimRules = []rule{
 	{"OldestFirst", "The deliveries of an endpoint are claimed in the order of their due times.", oldestFirst},
 	{"OldestFirstWithRetries", "The deliveries of an endpoint are claimed in the order of their due times, retries included.", oldestFirstWithRetries},
 	{"NotDisabled", "A claim returns no deliveries of disabled endpoints.", notDisabled},
-	{"NothingDue", "NextIn is 0 if no delivery will fall due.", nothingDue},
-	{"NextIn", "NextIn is the time until the next delivery falls due, among those that are not due yet; the end of a lease counts.", nextIn},
+	{"NothingDue", "NextIn is 0 if a claim returned nothing and no delivery will fall due.", nothingDue},
+	{"NextIn", "If a claim returned nothing, NextIn is the time until the next delivery falls due, among those that are not due yet; the end of a lease counts.", nextIn},
 	{"NextInNotForDisabled", "NextIn does not count deliveries of disabled endpoints.", nextInNotForDisabled},
 	{"NextInNotForSlots", "NextIn does not count deliveries that are due but lack a free slot.", nextInNotForSlots},
 }
@@ -168,14 +168,24 @@ func nothingDue(t *trial) {
 func nextIn(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
-	first := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 3 * time.Hour})
-	requireNear(t, 3*time.Hour, first.NextIn, "the lease of this claim counts")
-	second := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 4 * time.Hour})
-	requireNear(t, 3*time.Hour, second.NextIn, "the older lease runs out first")
-	t.finish(retry(second.Deliveries[0], 2*time.Hour))
-	requireNear(t, 2*time.Hour, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the retry is due first")
-	t.finish(delivered(first.Deliveries[0]))
-	requireNear(t, 2*time.Hour, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the retry is due next")
+	first := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 3 * time.Hour}).Deliveries[0]
+	second := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 4 * time.Hour}).Deliveries[0]
+	requireNear(t, 3*time.Hour, t.nextIn(), "the older lease runs out first")
+	t.finish(retry(second, 2*time.Hour))
+	requireNear(t, 2*time.Hour, t.nextIn(), "the retry is due first")
+	t.finish(delivered(first))
+	requireNear(t, 2*time.Hour, t.nextIn(), "the retry is due next")
+	t.emit("org_1", completed, 1)
+	t.claimAs(alotwebhook.ClaimRequest{Limit: 10, Lease: time.Hour})
+	requireNear(t, time.Hour, t.nextIn(), "the newest lease runs out first")
+}
+
+// nextIn makes a claim that must return nothing, and returns its NextIn.
+func (t *trial) nextIn() time.Duration {
+	t.Helper()
+	result := t.claimAs(alotwebhook.ClaimRequest{Limit: 1})
+	require.Empty(t, result.Deliveries)
+	return result.NextIn
 }
 
 // requireNear requires that got is want, or a little less, since time passes between
@@ -193,9 +203,9 @@ func nextInNotForDisabled(t *trial) {
 	t.emit("org_1", completed, 1)
 	t.finish(retry(t.claimOne(), 2*time.Hour))
 	t.setDisabled(&e, true)
-	require.Zero(t, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn)
+	require.Zero(t, t.nextIn())
 	t.setDisabled(&e, false)
-	requireNear(t, 2*time.Hour, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "it waits again")
+	requireNear(t, 2*time.Hour, t.nextIn(), "it waits again")
 }
 
 // A delivery that lacks a slot becomes claimable when an attempt ends, and not after some
@@ -206,5 +216,7 @@ func nextInNotForSlots(t *trial) {
 	c := alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 2, Busy: map[string]int{e.ID: 2}}
 	require.Zero(t, t.claimAs(c).NextIn)
 	c.Busy[e.ID] = 1
+	require.Len(t, t.claimAs(c).Deliveries, 1)
+	c.Busy[e.ID] = 2
 	requireNear(t, long, t.claimAs(c).NextIn, "only the lease counts")
 }

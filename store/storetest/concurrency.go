@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +18,21 @@ var concurrencyRules = []rule{
 	{"Everything", "If many goroutines store, claim, finish and read at the same time, each delivery is delivered once, and in the end none is pending.", everythingAtOnce},
 	{"Expiring", "If leases run out during the attempts, each delivery ends exactly once: all outcomes but one are lost.", expiringLeases},
 	{"EnqueueWhileDisabling", "If events are stored while their endpoint is being disabled and enabled, the final state of the endpoint decides whether their deliveries are parked or pending.", enqueueWhileDisabling},
+	{"EnqueueWhileDeleting", "If events are stored while their endpoint is being deleted, no delivery of it stays unfinished.", enqueueWhileDeleting},
+	{"RedeliverBesideClaims", "If deliveries are redelivered while they are claimed and finished, none is claimed under lease.", redeliverBesideClaims},
+	{"PurgeBesideWork", "If a purge goes on and endpoints are deleted while deliveries are stored, claimed and finished, no call fails, no outcome of another endpoint is lost, and each claim has its payload.", purgeBesideWork},
+	{"EnqueueCutShort", "If its context ends meanwhile, Enqueue stores all of its batch or nothing, and can be repeated.", enqueueCutShort},
+	{"FinishCutShort", "If its context ends meanwhile, Finish stores all of its batch or nothing, and can be repeated.", finishCutShort},
+	{"RedeliverCutShort", "If its context ends meanwhile, Redeliver makes all of its batch due or nothing, and can be repeated.", redeliverCutShort},
 	{"Cancelled", "With a context that has ended, a method returns an error and changes nothing.", cancelled},
 }
 
 // group runs goroutines, and keeps the first error that one returns.
 type group struct {
-	wg   sync.WaitGroup
-	once sync.Once
-	err  error
+	wg     sync.WaitGroup
+	once   sync.Once
+	err    error
+	failed atomic.Bool
 }
 
 func (g *group) run(n int, fn func(worker int) error) {
@@ -32,6 +40,7 @@ func (g *group) run(n int, fn func(worker int) error) {
 		g.wg.Go(func() {
 			if err := fn(i); err != nil {
 				g.once.Do(func() { g.err = err })
+				g.failed.Store(true)
 			}
 		})
 	}
@@ -268,6 +277,188 @@ func enqueueWhileDisabling(t *trial) {
 	require.Empty(t, t.claim(10))
 	t.setDisabled(&e, false)
 	require.ElementsMatch(t, idsOf(events, e), claimedIDs(t.claim(1000)), "all can be claimed once the endpoint is enabled")
+}
+
+// A store that reads the subscriptions first and writes later writes for an endpoint that is
+// gone by then. Its deliveries would be pending for ever, and never 0 in Stats.
+func enqueueWhileDeleting(t *trial) {
+	const rounds, emitters, batches, batch = 10, 4, 5, 10
+	for range rounds {
+		e := t.endpoint("org_1", completed)
+		events := newEvents(t, "org_1", completed, emitters*batches*batch)
+		halfway := make(chan struct{})
+		reached := sync.OnceFunc(func() { close(halfway) })
+		var stored atomic.Int64
+		var g group
+		g.run(emitters, func(i int) error {
+			defer reached() // also after an error
+			for b := range batches {
+				from := (i*batches + b) * batch
+				if err := t.store.Enqueue(t.ctx(), events[from:from+batch]); err != nil {
+					return err
+				}
+				if stored.Add(1) == emitters*batches/2 {
+					reached()
+				}
+			}
+			return nil
+		})
+		<-halfway
+		require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+		g.wait(t)
+		t.requireGone(e, events[0], events[len(events)-1])
+	}
+}
+
+// A person clicks while the delivery is being sent. A store that reads the state first and
+// writes later makes a delivery due that was claimed in between: it is sent twice.
+func redeliverBesideClaims(t *trial) {
+	const total = 240
+	e := t.endpoint("org_1", completed)
+	events := newEvents(t, "org_1", completed, total)
+	t.enqueue(events...)
+	ids := idsOf(events, e)
+	first := t.claim(total)
+	require.Len(t, first, total)
+	outcomes := make([]alotwebhook.Outcome, total)
+	for i, c := range first {
+		if outcomes[i] = retry(c, long); i%2 == 0 {
+			outcomes[i] = failed(c)
+		}
+	}
+	t.finish(outcomes...)
+
+	var claims tally
+	var made, left atomic.Int64
+	left.Store(4)
+	var g group
+	g.run(4, func(i int) error {
+		defer left.Add(-1)
+		for part := range slices.Chunk(ids, 20) {
+			if i%2 == 0 {
+				part = part[:10] // so that all have different batches
+			}
+			n, err := t.store.Redeliver(t.ctx(), part)
+			if err != nil {
+				return err
+			}
+			made.Add(int64(n))
+		}
+		return nil
+	})
+	g.run(4, func(int) error {
+		for more := true; more; {
+			more = left.Load() > 0
+			r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 7, PerEndpoint: total, Lease: long})
+			if err != nil {
+				return err
+			}
+			for _, c := range r.Deliveries {
+				claims.add(c.DeliveryID)
+			}
+		}
+		return nil
+	})
+	g.wait(t)
+	for _, c := range t.claim(total) {
+		claims.add(c.DeliveryID)
+	}
+	require.Len(t, claims.n, total, "every delivery is claimed")
+	for id, n := range claims.n {
+		require.Equal(t, 1, n, "%s was claimed again under lease", id)
+	}
+	require.EqualValues(t, total, made.Load(), "Redeliver counts each delivery that it made due, once")
+}
+
+// Retention runs all day beside the deliveries, and customers come and go.
+func purgeBesideWork(t *trial) {
+	const keep, batches, batch = 4, 20, 20
+	kept := map[string]bool{}
+	var leaving []alotwebhook.Endpoint
+	for range keep {
+		kept[t.endpoint("org_1", completed).ID] = true
+		leaving = append(leaving, t.endpoint("org_1", completed))
+	}
+	var emits [batches][]alotwebhook.Event
+	for i := range emits {
+		emits[i] = newEvents(t, "org_1", completed, batch)
+	}
+	var claims tally
+	var ended atomic.Int64
+	const total = keep * batches * batch // those of the endpoints that stay
+	deadline := time.Now().Add(t.patience())
+	var g group
+	working := func() bool { return ended.Load() < total && !g.failed.Load() && time.Now().Before(deadline) }
+	g.run(1, func(int) error {
+		for i, events := range emits {
+			if err := t.store.Enqueue(t.ctx(), events); err != nil {
+				return err
+			}
+			if i%5 == 2 {
+				if err := t.store.DeleteEndpoint(t.ctx(), leaving[i/5].ID); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	g.run(1, func(int) error {
+		for working() {
+			p := alotwebhook.PurgeRequest{Parked: soon, Payloads: soon, History: 20 * soon, Limit: 100}
+			if _, err := t.store.Purge(t.ctx(), p); err != nil {
+				return fmt.Errorf("Purge: %w", err)
+			}
+		}
+		return nil
+	})
+	g.run(4, func(int) error {
+		for working() {
+			n, err := t.workBesidePurge(kept, &claims)
+			if err != nil {
+				return err
+			}
+			ended.Add(int64(n))
+		}
+		return nil
+	})
+	g.wait(t)
+	require.EqualValues(t, total, ended.Load(), "each delivery of the endpoints that stay is delivered")
+	for id, n := range claims.n {
+		require.Equal(t, 1, n, "%s was claimed %d times under leases of an hour", id, n)
+	}
+	require.Empty(t, t.claim(1000))
+	require.Equal(t, alotwebhook.Stats{}, t.stats())
+}
+
+// workBesidePurge claims one batch, finishes it as delivered, and returns how many of the
+// deliveries were to endpoints that are kept. Only outcomes of the others may be lost.
+func (t *trial) workBesidePurge(kept map[string]bool, claims *tally) (n int, err error) {
+	r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: 30, PerEndpoint: 10, Lease: long})
+	if err != nil {
+		return 0, fmt.Errorf("Claim: %w", err)
+	}
+	outcomes := make([]alotwebhook.Outcome, len(r.Deliveries))
+	to := map[string]string{}
+	for i, c := range r.Deliveries {
+		claims.add(c.DeliveryID)
+		if len(c.Payload) == 0 {
+			return 0, fmt.Errorf("%s is claimed without its payload, which was purged before it was finished", c.DeliveryID)
+		}
+		outcomes[i], to[c.DeliveryID] = delivered(c), c.Endpoint.ID
+		if kept[c.Endpoint.ID] {
+			n++
+		}
+	}
+	lost, err := t.store.Finish(t.ctx(), outcomes)
+	if err != nil {
+		return 0, fmt.Errorf("Finish: %w", err)
+	}
+	for _, id := range lost {
+		if kept[to[id]] {
+			return 0, fmt.Errorf("the outcome of %s was lost, whose endpoint is there still", id)
+		}
+	}
+	return n, nil
 }
 
 // A request of the host may end at any time. The call that it made must either be stored

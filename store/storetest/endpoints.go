@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -456,11 +457,14 @@ func enableFrees(t *trial) {
 // After a change of the URL or the secret, the very next attempt must use the new one.
 func claimSeesChanges(t *trial) {
 	e := t.endpoint("org_1", completed)
-	t.emit("org_1", completed, 2)
+	changes := 4 * t.values // so that some value claims after a change of another
+	t.enqueue(newEvents(t, "org_1", completed, 1+changes)...)
 	first := t.claim(1)[0]
-	e.URL, e.Secret = "https://example.com/new", "new"
-	t.put(&e)
-	requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
+	for i := range changes {
+		e.URL, e.Secret = fmt.Sprintf("https://example.com/new/%d", i), alotwebhook.Secret(fmt.Sprint("new", i))
+		t.put(&e)
+		requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
+	}
 	require.EqualValues(t, 1, first.Endpoint.Version, "the endpoint of an earlier claim does not change")
 }
 
@@ -485,6 +489,7 @@ func deleteFails(t *trial) {
 		require.True(t, d.NextAttemptAt.IsZero())
 		require.Equal(t, []int{1, 0, 0}[i], d.AttemptCount, "the deletion is not an attempt")
 		require.Len(t, d.Attempts, d.AttemptCount)
+		require.Equal(t, []int{503, 0, 0}[i], d.LastStatusCode, "that of the newest attempt")
 	}
 	require.Len(t, t.list(alotwebhook.Filter{EndpointID: e.ID}), 4, "its history stays readable")
 	require.Equal(t, idsOf(events, other), claimedIDs(t.claim(100)), "the other endpoint loses nothing")

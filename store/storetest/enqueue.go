@@ -25,6 +25,8 @@ var enqueueRules = []rule{
 	{"KeepsCallersSlices", "The caller may change its slices, and those of a result, after a method has returned.", keepsCallersSlices},
 	{"ToOneEndpoint", "EnqueueTo stores the event with one delivery, to the given endpoint only, no matter which types that subscribes to.", toOneEndpoint},
 	{"ToUnknownEndpoint", "If the endpoint does not exist, EnqueueTo returns ErrNotFound and stores nothing.", toUnknownEndpoint},
+	{"ToStoredEvent", "EnqueueTo of an event that is stored already stores nothing and returns nil, whoever the event was for.", toStoredEvent},
+	{"ToDisabledEndpoint", "EnqueueTo to a disabled endpoint parks the delivery.", toDisabledEndpoint},
 }
 
 // An endpoint that is left out misses an event that its owner asked for. One that is
@@ -246,4 +248,34 @@ func toUnknownEndpoint(t *trial) {
 	require.ErrorIs(t, t.store.EnqueueTo(t.ctx(), gone.ID, event), alotwebhook.ErrNotFound)
 	_, err := t.store.Event(t.ctx(), event.ID)
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+}
+
+// An event id stands for one event, and what was sent with it must stay the same.
+func toStoredEvent(t *trial) {
+	first, other := t.endpoint("org_1", completed), t.endpoint("org_1", invited)
+	events := newEvents(t, "org_1", completed, 2)
+	t.enqueue(events[0])
+	require.NoError(t, t.store.EnqueueTo(t.ctx(), first.ID, events[1]))
+	for _, event := range events {
+		require.NoError(t, t.store.EnqueueTo(t.ctx(), other.ID, event))
+		t.enqueue(event)
+	}
+	require.Equal(t, map[string]int{first.ID: 2}, perEndpoint(t.claim(10)))
+	require.Len(t, t.list(alotwebhook.Filter{}), 2)
+	gone := newEndpoint(t, "org_1", completed)
+	require.ErrorIs(t, t.store.EnqueueTo(t.ctx(), gone.ID, events[0]), alotwebhook.ErrNotFound, "the endpoint is looked for first")
+}
+
+// An owner tests an endpoint before enabling it. The event waits as any other.
+func toDisabledEndpoint(t *trial) {
+	e := t.endpoint("org_1", invited)
+	t.setDisabled(&e, true)
+	event := newEvent(t, "org_1", completed)
+	require.NoError(t, t.store.EnqueueTo(t.ctx(), e.ID, event))
+	id := alotwebhook.DeliveryID(event.ID, e.ID)
+	t.requireState(id, alotwebhook.StateParked)
+	require.Equal(t, alotwebhook.Stats{Parked: 1}, t.stats())
+	require.Empty(t, t.claim(10))
+	t.setDisabled(&e, false)
+	require.Equal(t, id, t.claimOne().DeliveryID)
 }

@@ -17,9 +17,11 @@ var finishRules = []rule{
 	{"RetryFallsDue", "StatePending makes the delivery due again by itself after NextAttemptIn, and not before.", finishRetryFallsDue},
 	{"RetryAtOnce", "With StatePending and a NextAttemptIn of zero or less, the delivery can be claimed at once.", finishRetryAtOnce},
 	{"Release", "An outcome with StatePending and without an attempt is a release: the delivery is as if it had not been claimed.", finishRelease},
+	{"ReleaseGoesBehind", "A released delivery is due from now on: it goes behind those that were due before.", finishReleaseGoesBehind},
 	{"ReleaseLater", "A released delivery is due again after NextAttemptIn.", finishReleaseLater},
 	{"Held", "With Held, a delivery stays leased under its Token for NextAttemptIn from now; its next claim counts as the first.", finishHeld},
 	{"FailsWithoutAttempt", "An outcome without an attempt adds nothing to the history.", finishFailsWithoutAttempt},
+	{"ReasonWithoutAttempt", "If an outcome without an attempt ends the delivery, its Reason becomes the delivery's LastReason; without one, LastReason stays.", finishReasonWithoutAttempt},
 	{"Twice", "An outcome ends the lease: the same outcome again changes nothing and is lost.", finishTwice},
 	{"TwiceInOneCall", "If an outcome is in a batch twice, it is stored once; the second is lost.", finishTwiceInOneCall},
 	{"Unknown", "The outcome of a delivery that does not exist is lost; the others of the batch are stored.", finishUnknown},
@@ -29,6 +31,7 @@ var finishRules = []rule{
 	{"RefusesAsAWhole", "A batch with an outcome that the store cannot take is stored as a whole or not at all; without that outcome it is stored.", finishRefusesAsAWhole},
 	{"ForgetsOldAttempts", "A delivery keeps its newest attempts, at least KeptAttempts and at most twice as many; the numbers and AttemptCount go on counting all.", finishForgetsOldAttempts},
 	{"FailingSince", "A failed attempt sets FailingSince to its StartedAt if FailingSince is zero; a successful one clears it. Neither changes Version.", finishFailingSince},
+	{"SuccessByState", "An attempt is successful if the outcome's State is StateDelivered, whatever its Reason and StatusCode.", finishSuccessByState},
 	{"WhileDisabled", "If an endpoint is disabled during an attempt, the attempt's outcome is stored.", finishWhileDisabled},
 	{"Nothing", "An empty batch of outcomes is no error.", finishNothing},
 }
@@ -161,6 +164,16 @@ func withoutEndpoint(c alotwebhook.Claimed) alotwebhook.Claimed {
 	return c
 }
 
+// Its due time is the present, as that of anything that becomes due now. What it gave up is
+// its place in the line.
+func finishReleaseGoesBehind(t *trial) {
+	e := t.endpoint("org_1", completed)
+	ids := idsOf(t.emit("org_1", completed, 3), e)
+	t.finish(release(t.claim(1)[0]))
+	later := idsOf(t.emit("org_1", completed, 1), e)
+	require.Equal(t, []string{ids[1], ids[2], ids[0], later[0]}, claimedIDs(t.claim(10)))
+}
+
 // A dispatcher may give back a delivery that cannot be sent for a while. To make it due at
 // once would only have it claimed again and again.
 func finishReleaseLater(t *trial) {
@@ -170,7 +183,7 @@ func finishReleaseLater(t *trial) {
 	o.NextAttemptIn = long
 	t.finish(o)
 	require.Empty(t, t.claim(10))
-	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the released delivery waits")
+	requireNear(t, long, t.nextIn(), "the released delivery waits")
 }
 
 // A dispatcher that cannot store an outcome yet must not have the delivery sent again by
@@ -186,7 +199,7 @@ func finishHeld(t *trial) {
 	held.Held, held.NextAttemptIn = true, long
 	t.finish(held)
 	require.Empty(t, t.claim(10))
-	requireNear(t, long, t.claimAs(alotwebhook.ClaimRequest{Limit: 1}).NextIn, "the lease was extended")
+	requireNear(t, long, t.nextIn(), "the lease was extended")
 	require.Zero(t, t.redeliver(c.DeliveryID), "it is leased still")
 	require.Empty(t, t.delivery(c.DeliveryID).Attempts)
 
@@ -218,6 +231,29 @@ func finishFailsWithoutAttempt(t *trial) {
 	stored, err := t.store.Endpoint(t.ctx(), e.ID)
 	require.NoError(t, err)
 	require.True(t, stored.FailingSince.IsZero(), "nothing was attempted, so nothing failed")
+}
+
+// The history must say why a delivery ended, also if nothing was tried for it.
+func finishReasonWithoutAttempt(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 4)
+	c := t.claim(4)
+	ends := func(c alotwebhook.Claimed, reason alotwebhook.FailureReason) {
+		t.finish(alotwebhook.Outcome{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateFailed, Attempt: alotwebhook.Attempt{Reason: reason}})
+	}
+	t.finish(retry(c[2], 0), retry(c[3], 0))
+	again := t.claim(2)
+	ends(c[0], alotwebhook.ReasonPoison)
+	ends(c[1], "")
+	ends(again[0], alotwebhook.ReasonPoison)
+	ends(again[1], "")
+	for i, want := range []alotwebhook.FailureReason{alotwebhook.ReasonPoison, "", alotwebhook.ReasonPoison, alotwebhook.ReasonStatus} {
+		d := t.delivery([]string{c[0].DeliveryID, c[1].DeliveryID, again[0].DeliveryID, again[1].DeliveryID}[i])
+		require.Equal(t, want, d.LastReason)
+		require.Equal(t, i/2, d.AttemptCount)
+		require.Len(t, d.Attempts, i/2)
+		require.Equal(t, []int{0, 503}[i/2], d.LastStatusCode, "that of the newest attempt")
+	}
 }
 
 // If the connection breaks during a commit, the dispatcher repeats the outcomes. The
@@ -399,6 +435,28 @@ func finishFailingSince(t *trial) {
 	t.finish(failed(t.claimOne()))
 	require.False(t, stored().FailingSince.IsZero(), "a failure that ends the delivery sets it, too")
 	t.put(&e) // the version is still the one that was read first
+}
+
+// What counts as a success is the dispatcher's to say, not the store's.
+func finishSuccessByState(t *trial) {
+	e := t.endpoint("org_1", completed)
+	failing := func() bool {
+		t.Helper()
+		stored, err := t.store.Endpoint(t.ctx(), e.ID)
+		require.NoError(t, err)
+		return !stored.FailingSince.IsZero()
+	}
+	t.emit("org_1", completed, 1)
+	t.finish(outcome(t.claimOne(), alotwebhook.StatePending, 204, ""))
+	require.True(t, failing(), "a delivery that is pending again has failed")
+	t.finish(outcome(t.claimOne(), alotwebhook.StateDelivered, 500, alotwebhook.ReasonStatus))
+	require.False(t, failing(), "a delivery that is delivered has not")
+	t.emit("org_1", completed, 2)
+	c := t.claim(2)
+	t.finish(outcome(c[0], alotwebhook.StateFailed, 200, ""), release(c[1]))
+	require.True(t, failing(), "one that failed has")
+	t.finish(outcome(t.claimOne(), alotwebhook.StateDelivered, 0, ""))
+	require.False(t, failing())
 }
 
 // The request is under way already and will have an outcome. To lose it would mean to

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,9 @@ var historyRules = []rule{
 	{"RareInMany", "A page may be short if the store has passed over more than 100 deliveries that do not match; its cursor continues there.", historyRareInMany},
 	{"PagesWhileAdding", "While newer deliveries are stored, a listing misses and repeats none.", historyPagesWhileAdding},
 	{"PageDefault", "A page has 100 deliveries if Limit is 0.", historyPageDefault},
+	{"EventTimestamp", "Event returns the Timestamp as the payload has it: in UTC, cut to milliseconds.", historyEventTimestamp},
+	{"UTC", "All times that a store returns are in UTC.", historyUTC},
+	{"SinceUntilCut", "Since and Until are cut to milliseconds before they are compared.", historySinceUntilCut},
 	{"SinceUntil", "Since (inclusive) and Until (exclusive) bound the time in the event's id, in whole milliseconds.", historySinceUntil},
 }
 
@@ -36,6 +40,96 @@ func historyEvent(t *trial) {
 	require.True(t, event.Timestamp.Equal(got.Timestamp), "Timestamp is %v, not %v", got.Timestamp, event.Timestamp)
 	got.Timestamp = event.Timestamp
 	require.Equal(t, event, got)
+}
+
+// Who reads the history must find the time that was sent.
+func historyEventTimestamp(t *trial) {
+	for _, at := range []time.Time{
+		time.Date(2026, 5, 25, 14, 23, 0, 7_999_999, time.UTC),
+		time.Date(2026, 5, 25, 23, 23, 0, 999_999_999, time.FixedZone("", 9*60*60)),
+		time.Date(1969, 12, 31, 23, 59, 59, 1_500_000, time.UTC),
+	} {
+		event := newEvent(t, "org_1", completed)
+		event.Timestamp = at
+		t.enqueue(event)
+		got, err := t.store.Event(t.ctx(), event.ID)
+		require.NoError(t, err)
+		require.Equal(t, at.UTC().Truncate(time.Millisecond), got.Timestamp)
+		require.Equal(t, string(event.Payload()), string(got.Payload()))
+	}
+}
+
+// The API shows times as they come. In the zone of a server they would look different
+// from process to process.
+func historyUTC(t *trial) {
+	zone := time.FixedZone("", -3*60*60)
+	e := newEndpoint(t, "org_1", completed)
+	for _, at := range []*time.Time{&e.CreatedAt, &e.UpdatedAt, &e.NextSecretAt} {
+		*at = time.Now().In(zone)
+	}
+	t.put(&e)
+	r := newRecovery(e)
+	for _, at := range []*time.Time{&r.Since, &r.Until, &r.Oldest, &r.CreatedAt, &r.UpdatedAt, &r.FinishedAt} {
+		*at = time.Now().In(zone)
+	}
+	t.putRecovery(&r)
+	t.emit("org_1", completed, 2)
+	c := t.claim(1)
+	o := retry(c[0], 0)
+	o.Attempt.StartedAt = time.Now().In(zone)
+	t.finish(o)
+	c = t.claim(1)
+	t.finish(delivered(c[0]))
+	t.setDisabled(&e, true)
+
+	stored, err := t.store.Endpoint(t.ctx(), e.ID)
+	require.NoError(t, err)
+	r = t.recoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID})[0]
+	times := map[string]time.Time{
+		"Endpoint.CreatedAt": stored.CreatedAt, "Endpoint.UpdatedAt": stored.UpdatedAt, "Endpoint.NextSecretAt": stored.NextSecretAt,
+		"Endpoint.DisabledAt": stored.DisabledAt, "Endpoint.FailingSince": stored.FailingSince,
+		"Recovery.Since": r.Since, "Recovery.Until": r.Until, "Recovery.Oldest": r.Oldest,
+		"Recovery.CreatedAt": r.CreatedAt, "Recovery.UpdatedAt": r.UpdatedAt, "Recovery.FinishedAt": r.FinishedAt,
+	}
+	for _, listed := range t.list(alotwebhook.Filter{}) {
+		d := t.delivery(listed.ID)
+		times["Delivery.CreatedAt"], times["Delivery.NextAttemptAt"], times["Delivery.FinishedAt"] = d.CreatedAt, d.NextAttemptAt, d.FinishedAt
+		for _, a := range d.Attempts {
+			times["Attempt.StartedAt"] = a.StartedAt
+		}
+		for field, at := range times {
+			require.Equal(t, time.UTC, at.Location(), field)
+		}
+	}
+}
+
+// A recovery begins at a moment, and an id knows whole milliseconds only. Each event must
+// be in exactly one of two ranges that meet.
+func historySinceUntilCut(t *trial) {
+	e := t.endpoint("org_1", completed)
+	ids := idsOf(t.emit("org_1", completed, 3), e)
+	at, ok := typeid.Time("dlv", ids[1])
+	require.True(t, ok)
+	from, until := slices.Index(ids, firstAt(ids, at)), slices.Index(ids, firstAt(ids, at.Add(time.Millisecond)))
+	if until < 0 {
+		until = len(ids)
+	}
+	listed := func(f alotwebhook.Filter) []string { return deliveryIDs(t.list(f)) }
+	for _, rest := range []time.Duration{0, 1, time.Microsecond, time.Millisecond - 1} {
+		require.ElementsMatch(t, ids[from:], listed(alotwebhook.Filter{Since: at.Add(rest)}), "Since, %v after the millisecond", rest)
+		require.ElementsMatch(t, ids[:from], listed(alotwebhook.Filter{Until: at.Add(rest)}), "Until, %v after the millisecond", rest)
+		require.ElementsMatch(t, ids[:until], listed(alotwebhook.Filter{Until: at.Add(time.Millisecond + rest)}), "Until, %v after the next", rest)
+	}
+}
+
+// firstAt returns the first of the ids whose time is at or later, or "".
+func firstAt(ids []string, at time.Time) string {
+	for _, id := range ids {
+		if of, ok := typeid.Time("dlv", id); ok && !of.Before(at) {
+			return id
+		}
+	}
+	return ""
 }
 
 // The settings pages and the API respond with 404 because of this error.

@@ -16,7 +16,7 @@ var leaseRules = []rule{
 	{"Fenced", "If the Token of an outcome is not that of the delivery's newest claim, the outcome changes nothing and Finish returns the delivery's id in lost; the others of the batch are stored.", leaseFenced},
 	{"RanOutButNewest", "A claim whose lease has run out is still the newest until the delivery is claimed again, and its outcome is stored.", leaseRanOutButNewest},
 	{"RanOutThenRetried", "If an outcome is stored after the lease has run out, the delivery is due when the outcome says, and not when the lease ran out.", leaseRanOutThenRetried},
-	{"NextAttemptAt", "While a delivery is under lease, its NextAttemptAt is the end of the lease.", leaseNextAttemptAt},
+	{"NextAttemptAt", "While a delivery is under lease, its NextAttemptAt is when it fell due or the end of the lease, and afterwards when it is due again.", leaseNextAttemptAt},
 }
 
 // Two processes that send the same delivery at the same time would send the event twice.
@@ -90,9 +90,9 @@ func leaseClaims(t *trial) {
 func leaseFenced(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
-	stale := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 20 * time.Millisecond}).Deliveries[0]
 	other := t.claim(1)
-	require.Len(t, other, 1, "the other delivery is due")
+	require.Len(t, other, 1)
+	stale := t.claimAs(alotwebhook.ClaimRequest{Limit: 1, Lease: 20 * time.Millisecond}).Deliveries[0]
 	fresh := t.awaitDue(long)[0]
 	require.Equal(t, stale.DeliveryID, fresh.DeliveryID)
 
@@ -140,11 +140,15 @@ func leaseRanOutThenRetried(t *trial) {
 	require.Len(t, t.delivery(c.DeliveryID).Attempts, 1)
 }
 
-// The page of a delivery shows when it will be tried again if the process that sends it
-// has crashed.
+// The page of a delivery shows that it is due or under way, or when it will be tried again if
+// the process that sends it has crashed.
 func leaseNextAttemptAt(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
 	c := t.claimOne()
-	require.WithinDuration(t, time.Now().Add(long), t.delivery(c.DeliveryID).NextAttemptAt, slack)
+	next := t.delivery(c.DeliveryID).NextAttemptAt
+	require.False(t, next.IsZero())
+	require.True(t, next.Before(time.Now().Add(long+slack)), next)
+	t.finish(retry(c, 2*long))
+	require.WithinDuration(t, time.Now().Add(2*long), t.delivery(c.DeliveryID).NextAttemptAt, slack)
 }

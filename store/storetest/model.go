@@ -167,7 +167,9 @@ func (m *model) claim() {
 	for _, got := range result.Deliveries {
 		m.take(got)
 	}
-	require.Equal(m, m.waiting(), result.NextIn > 0, "NextIn is %v", result.NextIn)
+	if len(result.Deliveries) == 0 {
+		require.Equal(m, m.waiting(), result.NextIn > 0, "NextIn is %v", result.NextIn)
+	}
 }
 
 // claimable returns how many deliveries of each endpoint a claim may return.

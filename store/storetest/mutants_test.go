@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -207,16 +208,170 @@ var mutants = map[string]struct {
 	},
 	"RedeliverCountsAll": {
 		func(s alotwebhook.Store) alotwebhook.Store { return redeliverCountsAll{s} },
-		[]string{"Redeliver/Leased", "Redeliver/EndpointGone", "Redeliver/PayloadGone"},
+		[]string{"Redeliver/Leased", "Redeliver/EndpointGone", "Redeliver/PayloadGone", "Redeliver/Due", "Redeliver/Twice"},
+	},
+	"CountedTwice": {
+		func(s alotwebhook.Store) alotwebhook.Store { return redeliverTwiceInBatch{s} },
+		[]string{"Redeliver/OnceEach"},
+	},
+	"CaseFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return folding{Store: s, organization: strings.ToLower} },
+		[]string{"Texts/OrganizationsDiffer"},
+	},
+	"AccentsFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return folding{Store: s, organization: withoutAccents} },
+		[]string{"Texts/OrganizationsDiffer"},
+	},
+	"BlanksFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return folding{Store: s, organization: withoutBlanks} },
+		[]string{"Texts/OrganizationsDiffer"},
+	},
+	"FilterFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return foldingFilter{s} },
+		[]string{"Texts/OrganizationsDiffer"},
+	},
+	"TypesFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return folding{Store: s, eventType: strings.ToLower} },
+		[]string{"Texts/TypesDiffer"},
+	},
+	"BlanksOfTypesFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return folding{Store: s, eventType: withoutBlanks} },
+		[]string{"Texts/TypesDiffer"},
+	},
+	"IDsFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return foldingIDs{s} },
+		[]string{"Texts/IDsDiffer"},
+	},
+	"BlanksOfIDsFolded": {
+		func(s alotwebhook.Store) alotwebhook.Store { return foldingIDsOnDelete{s} },
+		[]string{"Texts/IDsDiffer"},
+	},
+	"TextsJoined": {
+		func(s alotwebhook.Store) alotwebhook.Store { return joining{s} },
+		[]string{"Texts/PutTogether"},
+	},
+	"OrganizationCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, organization: 250} },
+		[]string{"Texts/Longest"},
+	},
+	"URLCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, url: 2047} },
+		[]string{"Texts/Longest"},
+	},
+	"SecretCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, secret: 255} },
+		[]string{"Texts/Longest"},
+	},
+	"NextSecretCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, nextSecret: 1023} },
+		[]string{"Texts/Longest"},
+	},
+	"DescriptionCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, description: 255} },
+		[]string{"Texts/Longest"},
+	},
+	"TypeCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, eventType: 127} },
+		[]string{"Texts/Longest"},
+	},
+	"DetailCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, detail: 255} },
+		[]string{"Texts/Longest", "Finish/KeepsAttempts"},
+	},
+	"GoodEventsStored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return storesTheGood{s} },
+		[]string{"Texts/RefusesAsAWhole"},
+	},
+	"OneByOne": {
+		func(s alotwebhook.Store) alotwebhook.Store { return oneByOne{s} },
+		[]string{"Concurrency/EnqueueCutShort", "Concurrency/FinishCutShort", "Concurrency/RedeliverCutShort"},
+	},
+	"TalliesOneByOne": {
+		func(s alotwebhook.Store) alotwebhook.Store { return talliesOneByOne{s, s.(alotwebhook.Tallier)} },
+		[]string{"Tallies/CutShort"},
+	},
+	"SubscriptionsReadFirst": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &subscriptionsReadFirst{Store: s} },
+		[]string{"Concurrency/EnqueueWhileDeleting"},
+	},
+	"RedeliverReadsFirst": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &redeliverReadsFirst{Store: s} },
+		[]string{"Concurrency/RedeliverBesideClaims"},
+	},
+	"ErasesUnderWay": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &erasesUnderWay{Store: s} },
+		[]string{"Concurrency/PurgeBesideWork"},
+	},
+	"PurgeStuck": {
+		func(s alotwebhook.Store) alotwebhook.Store { return purgeStuck{s} },
+		[]string{"Purge/PastWhatStays"},
+	},
+	"PurgeFromFirstEnd": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return &purgeFromFirstEnd{Store: s, first: map[string]time.Time{}}
+		},
+		[]string{"Purge/FromTheLastEnd"},
+	},
+	"TokensForgotten": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return &countsTokens{Store: s, last: map[string]int64{}, real: map[string]int64{}}
+		},
+		[]string{"Purge/ForgetsID"},
+	},
+	"DisabledNotTested": {
+		func(s alotwebhook.Store) alotwebhook.Store { return disabledNotTested{s} },
+		[]string{"Enqueue/ToDisabledEndpoint"},
+	},
+	"StoredEventResent": {
+		func(s alotwebhook.Store) alotwebhook.Store { return resends{s} },
+		[]string{"Enqueue/ToStoredEvent", "Enqueue/ToOneEndpoint"},
+	},
+	"StoredEventRefused": {
+		func(s alotwebhook.Store) alotwebhook.Store { return refusesStored{s} },
+		[]string{"Enqueue/ToStoredEvent"},
+	},
+	"ReleaseKeepsPlace": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &releaseKeepsPlace{Store: s} },
+		[]string{"Finish/ReleaseGoesBehind"},
+	},
+	"ReasonDropped": {
+		func(s alotwebhook.Store) alotwebhook.Store { return reasonDropped{s} },
+		[]string{"Finish/ReasonWithoutAttempt"},
+	},
+	"SuccessByReason": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &successByReason{Store: s} },
+		[]string{"Finish/SuccessByState"},
+	},
+	"StatusGoesWithEndpoint": {
+		func(s alotwebhook.Store) alotwebhook.Store { return statusGoesWithEndpoint{s} },
+		[]string{"Endpoints/DeleteFails"},
+	},
+	"ExactTimestamp": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return exactTimestamp{s, map[string]time.Time{}}
+		},
+		[]string{"History/EventTimestamp"},
+	},
+	"LocalTimes": {
+		func(s alotwebhook.Store) alotwebhook.Store { return localTimes{s} },
+		[]string{"History/UTC"},
+	},
+	"UntilRoundedUp": {
+		func(s alotwebhook.Store) alotwebhook.Store { return untilRoundedUp{s} },
+		[]string{"History/SinceUntilCut"},
+	},
+	"TenDefects": {
+		tenDefects,
+		[]string{
+			"Texts/OrganizationsDiffer", "Texts/Longest", "Texts/RefusesAsAWhole", "Concurrency/EnqueueCutShort", "Concurrency/FinishCutShort",
+			"Concurrency/EnqueueWhileDeleting", "Concurrency/RedeliverBesideClaims", "Purge/PastWhatStays",
+		},
 	},
 }
 
 // TestMutant runs the suite on a broken store. The tests below start it in a child process.
 func TestMutant(t *testing.T) {
-	name := os.Getenv(mutantVariable)
-	if name == "" {
-		t.Skip("TestMutantsAreFound runs this in a child process")
-	}
+	name := mutantOfChild(t)
 	broken := mutants[name].broken
 	storetest.Run(t, func(testing.TB) alotwebhook.Store {
 		if broken == nil {
@@ -226,40 +381,111 @@ func TestMutant(t *testing.T) {
 	})
 }
 
+// TestSharedMutant is TestMutant for several values.
+func TestSharedMutant(t *testing.T) {
+	m := sharedMutants[mutantOfChild(t)]
+	storetest.RunShared(t, func(testing.TB) []alotwebhook.Store {
+		if m.open == nil {
+			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return of })
+		}
+		return m.open()
+	})
+}
+
+// TestTxMutant is TestMutant for a host's transactions.
+func TestTxMutant(t *testing.T) {
+	m := txMutants[mutantOfChild(t)]
+	storetest.RunTx(t, func(testing.TB) storetest.Host {
+		if m.host == nil {
+			return host(memory.New(), nil)
+		}
+		return m.host()
+	})
+}
+
+// mutantOfChild returns the name of the broken store that this process is to test.
+func mutantOfChild(t *testing.T) string {
+	t.Helper()
+	name := os.Getenv(mutantVariable)
+	if name == "" {
+		t.Skip("TestMutantsAreFound runs this in a child process")
+	}
+	return name
+}
+
 func TestMutantsAreFound(t *testing.T) {
 	t.Parallel()
 	for name, m := range mutants {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for _, rule := range m.found {
-				out, err := runMutant(t, name, rule)
-				exit := &exec.ExitError{}
-				require.ErrorAs(t, err, &exit, "the suite passes a store that is broken: %s\n%s", rule, out)
-				require.Contains(t, out, "--- FAIL: TestMutant/"+rule, "another rule failed")
-				require.Contains(t, out, "the store breaks this rule of alotwebhook.Store: ", "a failure quotes the rule")
-			}
-		})
+		requireFound(t, "TestMutant", name, m.found)
 	}
+	for name, m := range sharedMutants {
+		requireFound(t, "TestSharedMutant", name, m.found)
+	}
+	for name, m := range txMutants {
+		requireFound(t, "TestTxMutant", name, m.found)
+	}
+}
+
+// requireFound requires that the tests of these rules fail on a broken store.
+func requireFound(t *testing.T, test, name string, rules []string) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		for _, rule := range rules {
+			out, err := runMutant(t, test, name, rule)
+			exit := &exec.ExitError{}
+			require.ErrorAs(t, err, &exit, "the suite passes a store that is broken: %s\n%s", rule, out)
+			require.Contains(t, out, "--- FAIL: "+test+"/"+rule, "another rule failed")
+			require.Contains(t, out, "the store breaks this rule of alotwebhook.Store: ", "a failure quotes the rule")
+			require.NotContains(t, out, "panic: ", "a failure is no crash")
+		}
+	})
 }
 
 func TestUnbrokenPasses(t *testing.T) {
 	t.Parallel()
-	out, err := runMutant(t, "none", "")
-	require.NoError(t, err, out)
-	require.Greater(t, strings.Count(out, "--- PASS: TestMutant/"), 100, "the whole suite was run")
+	for test, rules := range map[string]int{"TestMutant": 150, "TestSharedMutant": 150, "TestTxMutant": 14} {
+		t.Run(test, func(t *testing.T) {
+			t.Parallel()
+			out, err := runMutant(t, test, "none", "")
+			require.NoError(t, err, out)
+			require.GreaterOrEqual(t, strings.Count(out, "--- PASS: "+test+"/"), rules, "the whole suite was run")
+		})
+	}
 }
 
-// runMutant runs the test of one rule on a broken store, in a child process.
-func runMutant(t *testing.T, name, rule string) (output string, err error) {
+// runMutant runs the test of one rule on a broken store, in a child process. A store that
+// holds up its callers is given up after half of its time.
+func runMutant(t *testing.T, test, name, rule string) (output string, err error) {
 	t.Helper()
-	pattern := "^TestMutant$"
+	pattern := "^" + test + "$"
 	for part := range strings.SplitSeq(rule, "/") {
 		if part != "" {
 			pattern += "/^" + part + "$"
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout=10m")
+	timeout := "10m"
+	if name == "HoldsUpClaims" {
+		timeout = "1m"
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)
 	cmd.Env = append(os.Environ(), mutantVariable+"="+name)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+func BenchmarkStore(b *testing.B) {
+	open := func(testing.TB) alotwebhook.Store { return memory.New() }
+	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
+	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
+}
+
+// Nobody would notice a benchmark that fails: tests run none.
+func TestBenchmarksRun(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$", "-test.bench=^BenchmarkStore$", "-test.benchtime=20x")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Regexp(t, `(?m)^BenchmarkStore/Claim/parked/20000\S*\s+20\s`, string(out))
+	require.Regexp(t, `(?m)^BenchmarkStore/Deliver/raw\S*\s+20\s.* deliveries/s$`, string(out))
+	require.Regexp(t, `(?m)^BenchmarkStore/Deliver/1000_endpoints\S*\s+20\s.* deliveries/s$`, string(out))
 }

@@ -23,7 +23,9 @@ var purgeRules = []rule{
 	{"Limit", "One call changes at most Limit rows of each kind. The host calls again while a result reaches Limit.", purgeLimit},
 	{"Unheard", "For an event without a delivery, the time counts from when it was stored.", purgeUnheard},
 	{"Redelivered", "For a redelivered delivery, the time counts from when it finished again.", purgeRedelivered},
-	{"ForgetsID", "An event that was deleted is unknown, and its id can be stored again.", purgeForgetsID},
+	{"ForgetsID", "An event that was deleted is unknown, and its id can be stored again. Its claims have tokens that those before had not.", purgeForgetsID},
+	{"FromTheLastEnd", "The time of an event counts from when the last of its deliveries was finished.", purgeFromTheLastEnd},
+	{"PastWhatStays", "What has to stay does not keep what comes after it from being purged, however much it is.", purgePastWhatStays},
 }
 
 // soon is a retention time that passes during a test.
@@ -51,6 +53,18 @@ func (t *trial) awaitPurge(p alotwebhook.PurgeRequest, want alotwebhook.PurgeRes
 	})
 	require.Equal(t, want, sum)
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(p), "nothing is left to purge")
+}
+
+// purgeAll calls Purge until it purges nothing. Together the calls must purge want.
+func (t *trial) purgeAll(p alotwebhook.PurgeRequest, want alotwebhook.PurgeResult) {
+	t.Helper()
+	var sum alotwebhook.PurgeResult
+	for r := t.purge(p); r != (alotwebhook.PurgeResult{}); r = t.purge(p) {
+		sum.Payloads += r.Payloads
+		sum.Deliveries += r.Deliveries
+		sum.Events += r.Events
+	}
+	require.Equal(t, want, sum)
 }
 
 // Payloads hold personal data and must go after the retention time. The history without
@@ -181,16 +195,22 @@ func purgeExpiresOnlyParked(t *trial) {
 // since after as well, it tries again with a longer one.
 func (t *trial) requireTooSoon(before, after func()) {
 	t.Helper()
+	t.requireTooSoonFor(func(past time.Duration) alotwebhook.PurgeRequest { return alotwebhook.PurgeRequest{Parked: past} }, before, after)
+}
+
+// requireTooSoonFor is requireTooSoon for another time than Parked.
+func (t *trial) requireTooSoonFor(purge func(past time.Duration) alotwebhook.PurgeRequest, before, after func()) {
+	t.Helper()
 	for gap := brief; gap < slack; gap *= 4 {
 		began := time.Now()
 		before()
 		time.Sleep(gap)
 		half := time.Now()
 		after()
-		parked := time.Since(began)
-		r := t.purge(alotwebhook.PurgeRequest{Parked: parked})
-		if time.Since(half) < parked {
-			require.Zero(t, r, "purged although %v have not passed", parked)
+		past := time.Since(began)
+		r := t.purge(purge(past))
+		if time.Since(half) < past {
+			require.Zero(t, r, "purged although %v have not passed", past)
 			return
 		}
 	}
@@ -336,8 +356,72 @@ func purgeRedelivered(t *trial) {
 func purgeForgetsID(t *trial) {
 	t.endpoint("org_1", completed)
 	event := t.emit("org_1", completed, 1)[0]
-	t.finish(delivered(t.claimOne()))
+	seen := map[int64]bool{}
+	var stale alotwebhook.Claimed
+	for range 3 { // claims, of which the last one ends the delivery
+		stale = t.claimOne()
+		seen[stale.Token] = true
+		t.finish(release(stale))
+	}
+	last := t.claimOne()
+	seen[last.Token] = true
+	t.finish(delivered(last))
 	t.awaitPurge(alotwebhook.PurgeRequest{History: soon}, alotwebhook.PurgeResult{Deliveries: 1, Events: 1})
+	t.requireUnknown(event)
 	t.enqueue(event)
-	require.Equal(t, 1, t.claimOne().Attempt)
+	for range 4 {
+		c := t.claimOne()
+		require.Equal(t, 1, c.Attempt)
+		require.False(t, seen[c.Token], "the token was that of a claim before the purge")
+		require.Equal(t, []string{c.DeliveryID}, t.lost(delivered(stale)), "a claim from before the purge is not the newest")
+		t.finish(release(c))
+	}
+}
+
+// One delivery of an event may end days after the others. Its payload is to be there for as
+// long as that of any other.
+func purgeFromTheLastEnd(t *trial) {
+	t.endpoint("org_1", completed)
+	t.endpoint("org_1", completed)
+	var events []alotwebhook.Event
+	var second alotwebhook.Claimed
+	t.requireTooSoonFor(func(past time.Duration) alotwebhook.PurgeRequest { return alotwebhook.PurgeRequest{Payloads: past} }, func() {
+		events = append(events, t.emit("org_1", completed, 1)...)
+		c := t.claim(2)
+		second = c[1]
+		t.finish(delivered(c[0]))
+	}, func() { t.finish(delivered(second)) })
+	for _, event := range events {
+		_, err := t.store.Event(t.ctx(), event.ID)
+		require.NoError(t, err)
+	}
+	t.awaitPurge(alotwebhook.PurgeRequest{Payloads: soon}, alotwebhook.PurgeResult{Payloads: len(events)})
+	t.awaitPurge(alotwebhook.PurgeRequest{History: soon}, alotwebhook.PurgeResult{Deliveries: 2 * len(events), Events: len(events)})
+}
+
+// A customer may have disabled an endpoint for weeks. A store that looks at the oldest rows
+// only, and passes over those that have to stay, would purge nothing in all that time.
+func purgePastWhatStays(t *trial) {
+	off, waits := t.endpoint("org_1", completed), t.endpoint("org_2", completed)
+	const stays = 60
+	t.enqueue(newEvents(t, "org_1", completed, stays)...)
+	t.enqueue(newEvents(t, "org_2", completed, stays)...)
+	for _, c := range t.claim(4 * stays) {
+		if c.Endpoint.ID == waits.ID {
+			t.finish(retry(c, long))
+		} else {
+			t.finish(release(c))
+		}
+	}
+	t.setDisabled(&off, true)
+	t.endpoint("org_3", completed)
+	gone := newEvents(t, "org_3", completed, 7)
+	t.enqueue(gone...)
+	t.finishAll(t.claim(10))
+	unheard := newEvents(t, "org_4", completed, 5)
+	t.enqueue(unheard...)
+	time.Sleep(20 * soon) // the time passes for all
+	t.purgeAll(alotwebhook.PurgeRequest{Payloads: soon, Limit: 2}, alotwebhook.PurgeResult{Payloads: 12})
+	t.purgeAll(alotwebhook.PurgeRequest{History: soon, Limit: 2}, alotwebhook.PurgeResult{Deliveries: 7, Events: 12})
+	require.Equal(t, alotwebhook.Stats{Pending: stays, Parked: stays}, t.stats())
 }

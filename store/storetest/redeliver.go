@@ -18,6 +18,8 @@ var redeliverRules = []rule{
 	{"Disabled", "A finished delivery of a disabled endpoint becomes parked, and pending once the endpoint is enabled.", redeliverDisabled},
 	{"Many", "Redeliver returns how many deliveries it made due.", redeliverMany},
 	{"Twice", "A delivery that is redelivered twice is claimed once.", redeliverTwice},
+	{"Due", "A delivery that is due already keeps its place, and does not count.", redeliverDue},
+	{"OnceEach", "A delivery that is in the batch several times counts once.", redeliverOnceEach},
 }
 
 // A person redelivers because the first try failed. The new one has a whole schedule of
@@ -149,7 +151,38 @@ func redeliverTwice(t *trial) {
 	c := t.claimOne()
 	t.finish(failed(c))
 	require.Equal(t, 1, t.redeliver(c.DeliveryID))
-	t.redeliver(c.DeliveryID)
+	require.Zero(t, t.redeliver(c.DeliveryID))
 	again := t.claimOne()
 	require.Equal(t, []int{2, 1}, []int{again.Attempt, again.Try})
+}
+
+// It is sent as soon as there is room for it. To put it last would only make it late.
+func redeliverDue(t *trial) {
+	e := t.endpoint("org_1", completed)
+	ids := idsOf(t.emit("org_1", completed, 3), e)
+	require.Zero(t, t.redeliver(ids[0]))
+	t.finish(retry(t.claim(1)[0], 0))
+	require.Zero(t, t.redeliver(ids[0]))
+	require.Equal(t, []string{ids[1], ids[2], ids[0]}, claimedIDs(t.claim(10)))
+}
+
+// The number is shown to a person. Ids may come from a form that was sent with some of them
+// marked twice; and a store may work through a large batch in parts.
+func redeliverOnceEach(t *trial) {
+	e := t.endpoint("org_1", completed)
+	events := newEvents(t, "org_1", completed, 700)
+	t.enqueue(events...)
+	outcomes := make([]alotwebhook.Outcome, 0, len(events))
+	for i, c := range t.claim(len(events)) {
+		if i%2 == 0 {
+			outcomes = append(outcomes, failed(c))
+		} else {
+			outcomes = append(outcomes, retry(c, long))
+		}
+	}
+	t.finish(outcomes...)
+	ids := idsOf(events, e)
+	batch := append(append(ids, ids[:350]...), ids[0], ids[0], ids[699]) // they meet across any part
+	require.Equal(t, 700, t.redeliver(batch...))
+	require.Len(t, t.claim(1000), 700)
 }

@@ -16,6 +16,7 @@ var tallyRules = []rule{
 	{"SameHourTwice", "A batch may have several tallies of the same endpoint and hour.", tallied(talliesSameHourTwice)},
 	{"Selects", "Tallies returns the tallies of these endpoints whose Hour is since or later, ordered by endpoint and then by hour.", tallied(talliesSelects)},
 	{"Concurrently", "Several processes may add to the same hours at the same time, in batches of any order.", tallied(talliesConcurrently)},
+	{"CutShort", "If its context ends meanwhile, AddTallies stores all of its batch or nothing.", tallied(talliesCutShort)},
 	{"Purge", "Purge deletes the tallies of hours that began PurgeRequest.Tallies ago or earlier, at most Limit of them.", tallied(talliesPurge)},
 }
 

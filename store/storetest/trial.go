@@ -39,7 +39,9 @@ func (t *trial) patience() time.Duration {
 // and fail the test on an error.
 type trial struct {
 	*testing.T
-	store alotwebhook.Store
+	store  alotwebhook.Store
+	values int  // how many Store values store consists of
+	host   Host // in RunTx; its Store is store
 }
 
 func (t *trial) ctx() context.Context { return t.Context() }

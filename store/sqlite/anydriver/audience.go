@@ -100,7 +100,7 @@ func (s *Store) prepareForHosts(ctx context.Context) error {
 	}
 	s.forHosts = map[string]*sql.Stmt{}
 	for _, query := range slices.Concat([]string{savepoint, insertOne, release}, insertEvents.queries, insertQueue.queries) {
-		stmt, err := s.writes.PrepareContext(ctx, query)
+		stmt, err := s.writing.db.PrepareContext(ctx, query)
 		if err != nil {
 			return err
 		}

@@ -73,6 +73,7 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
+		t.now = time.Now().UnixMicro() // not before: who writes first is due first
 		return t.enqueue(events, func(of subject) ([]subscriber, error) {
 			c, err := t.known()
 			if err != nil {

@@ -42,6 +42,7 @@ func Run(t *testing.T, d Driver) {
 		}
 		storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return newStore(tb, d.open(tb, d.DSN(newPath(tb)))) })
 	})
+	t.Run("TxContract", d.txContract)
 	t.Run("Transaction", d.transaction)
 	t.Run("NoDatabase", d.noDatabase)
 	t.Run("Busy", d.busy)
@@ -72,6 +73,22 @@ func newEvent(t *testing.T) alotwebhook.Event {
 	e, err := alotwebhook.NewEvent("candidate.completed", "org_123", map[string]string{"sessionId": "sess_123"})
 	require.NoError(t, err)
 	return e
+}
+
+// txContract: the rules of a host's transactions hold on any driver.
+func (d Driver) txContract(t *testing.T) {
+	t.Parallel()
+	storetest.RunTx(t, func(tb testing.TB) storetest.Host {
+		db := d.open(tb, d.DSN(newPath(tb)))
+		s := newStore(tb, db)
+		return storetest.Host{Store: s, OneWriter: true, Begin: func(ctx context.Context) (storetest.Tx, error) {
+			tx, err := db.BeginTx(ctx, nil)
+			if err != nil {
+				return storetest.Tx{}, err
+			}
+			return storetest.Tx{Enqueuer: s.Tx(tx), Commit: tx.Commit, Rollback: tx.Rollback}, nil
+		}}
+	})
 }
 
 // transaction: events commit and roll back with the host's own rows.

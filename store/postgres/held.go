@@ -1,0 +1,309 @@
+package postgres
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/alot/alotwebhook"
+)
+
+// held is what Claim has given and Finish has not brought back. A claim leaves no trace in
+// the database, so the process remembers it.
+type held struct {
+	mu     sync.Mutex // guards everything below
+	byID   map[uuid]*holding
+	byLane map[int64]map[uuid]*holding
+	ends   endHeap // those whose lease has not run out
+	// reading is true while a claim reads. What Finish takes out of held meanwhile is in
+	// finished, since the claim may still see its row.
+	reading  bool
+	finished map[uuid]bool
+}
+
+// holding is a delivery that this process has claimed.
+type holding struct {
+	id       uuid
+	endpoint int64
+	token    int64
+	attempts int // the row's, when it was claimed
+	at       place
+	until    time.Time // the end of the lease by this process's clock
+	// written is set once the lease stands in the row, which is then fenced by the token
+	// alone.
+	written bool
+	index   int // in ends; -1 once the lease has run out
+}
+
+func newHeld() *held {
+	return &held{byID: map[uuid]*holding{}, byLane: map[int64]map[uuid]*holding{}, finished: map[uuid]bool{}}
+}
+
+// begin is called before a claim reads, end after it.
+func (h *held) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reading = true
+}
+
+func (h *held) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reading = false
+	clear(h.finished)
+}
+
+// add notes a claim of a delivery. It replaces an earlier one.
+func (h *held) add(n *holding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(n.id)
+	h.byID[n.id] = n
+	lane := h.byLane[n.endpoint]
+	if lane == nil {
+		lane = map[uuid]*holding{}
+		h.byLane[n.endpoint] = lane
+	}
+	lane[n.id] = n
+	heap.Push(&h.ends, n)
+}
+
+// drop forgets a delivery. The caller holds mu.
+func (h *held) drop(id uuid) {
+	n := h.byID[id]
+	if n == nil {
+		return
+	}
+	delete(h.byID, id)
+	if lane := h.byLane[n.endpoint]; len(lane) > 1 {
+		delete(lane, id)
+	} else {
+		delete(h.byLane, n.endpoint)
+	}
+	if n.index >= 0 {
+		heap.Remove(&h.ends, n.index)
+	}
+	if h.reading {
+		h.finished[id] = true
+	}
+}
+
+// ahead returns how many rows a claim that begins at start may meet in a lane that are held.
+func (h *held) ahead(lane int64, start place) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, one := range h.byLane[lane] {
+		if one.index >= 0 && !one.at.before(start) {
+			n++
+		}
+	}
+	return n
+}
+
+// standing says what held knows of a row that a claim has read.
+type standing int
+
+const (
+	free  standing = iota // it may be taken
+	busy                  // its attempt is under way, or was finished while the claim read
+	ended                 // its lease has run out; to take it has to be written
+)
+
+func (h *held) standing(r *row) standing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := h.byID[r.id]
+	switch {
+	case n != nil && n.index >= 0, h.finished[r.id]:
+		return busy
+	case n != nil, r.token != 0:
+		return ended
+	}
+	return free
+}
+
+// lapse ends the leases that have run out by now, and returns what they were for. Until the
+// delivery is claimed again, its outcome still counts. What nobody claims again within
+// another lease is gone.
+func (h *held) lapse(now time.Time, lease time.Duration) (lapsed []holding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.ends) > 0 && !h.ends[0].until.After(now) {
+		n := heap.Pop(&h.ends).(*holding)
+		lapsed = append(lapsed, *n)
+		time.AfterFunc(lease+time.Minute, func() { h.forget(n) })
+	}
+	return lapsed
+}
+
+// forget forgets a holding unless the delivery was claimed again.
+func (h *held) forget(n *holding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.byID[n.id] == n {
+		h.drop(n.id)
+	}
+}
+
+// nextIn returns how long until the next lease runs out in the lanes that known selects; 0 if
+// none will.
+func (h *held) nextIn(known func(lane int64) bool) (in time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for lane, list := range h.byLane {
+		if !known(lane) {
+			continue
+		}
+		for _, n := range list {
+			if n.index >= 0 {
+				in = sooner(in, max(time.Until(n.until), time.Microsecond))
+			}
+		}
+	}
+	return in
+}
+
+// fence returns the number of attempts that a delivery's row must have for an outcome under
+// the token to count although no lease stands in the row; -1 if it cannot count.
+func (h *held) fence(id uuid, token int64) int32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.byID[id]; n != nil && n.token == token && !n.written {
+		return int32(n.attempts)
+	}
+	return -1
+}
+
+// settle notes that outcomes are stored.
+func (h *held) settle(f *finishing) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, o := range f.outcomes {
+		n := h.byID[f.ids[i]]
+		if n == nil || n.token != o.Token {
+			continue
+		}
+		if _, stored := f.endpoints[n.id]; stored && o.Held {
+			n.written = true
+			h.extend(n, time.Now().Add(o.NextAttemptIn))
+			continue
+		}
+		h.drop(n.id)
+	}
+}
+
+// extend changes when a lease runs out. The caller holds mu.
+func (h *held) extend(n *holding, until time.Time) {
+	n.until = until
+	if n.index >= 0 {
+		heap.Fix(&h.ends, n.index)
+	} else {
+		heap.Push(&h.ends, n)
+	}
+}
+
+// clear forgets everything: somebody else owns the slots.
+func (h *held) clear() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.byID)
+	clear(h.byLane)
+	h.ends = nil
+}
+
+// writing is the arguments of writeSQL.
+type writing struct {
+	ids      []pgtype.UUID
+	tokens   []int64
+	attempts []int32
+	rest     []int64 // until the leases run out, in µs
+}
+
+// unwritten returns the leases that stand in no row, of the endpoints that which selects.
+func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for endpoint, lane := range h.byLane {
+		if !which(endpoint) {
+			continue
+		}
+		for _, n := range lane {
+			if !n.written {
+				w.ids = append(w.ids, param(n.id))
+				w.tokens = append(w.tokens, n.token)
+				w.attempts = append(w.attempts, int32(n.attempts))
+				w.rest = append(w.rest, max(time.Until(n.until), 0).Microseconds())
+			}
+		}
+	}
+	return w
+}
+
+// wrote notes that the leases stand in their rows.
+func (h *held) wrote(w writing) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i, id := range w.ids {
+		if n := h.byID[id.Bytes]; n != nil && n.token == w.tokens[i] {
+			n.written = true
+		}
+	}
+}
+
+// underWay returns the deliveries whose leases have not run out.
+func (h *held) underWay() (ids []pgtype.UUID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	for _, n := range h.ends {
+		if n.until.After(now) {
+			ids = append(ids, param(n.id))
+		}
+	}
+	return ids
+}
+
+// claimed returns the delivery of a row as a claim returns it.
+func (r *row) claimed(token int64, payload []byte, e *alotwebhook.Endpoint) alotwebhook.Claimed {
+	return alotwebhook.Claimed{
+		DeliveryID: encodeID(deliveryPrefix, r.id),
+		Token:      token,
+		Attempt:    r.attempts + 1,
+		Try:        r.attempts - r.tried + 1,
+		Claims:     r.claims + 1,
+		EventID:    encodeID(eventPrefix, r.event),
+		EventType:  r.eventType,
+		Payload:    payload,
+		Endpoint:   e,
+	}
+}
+
+// endHeap is a heap of holdings, the one whose lease runs out first in front. Each knows its
+// index.
+type endHeap []*holding
+
+func (h endHeap) Len() int           { return len(h) }
+func (h endHeap) Less(i, j int) bool { return h[i].until.Before(h[j].until) }
+func (h endHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements [heap.Interface].
+func (h *endHeap) Push(x any) {
+	n := x.(*holding)
+	n.index = len(*h)
+	*h = append(*h, n)
+}
+
+// Pop implements [heap.Interface].
+func (h *endHeap) Pop() any {
+	last := len(*h) - 1
+	n := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	n.index = -1
+	return n
+}

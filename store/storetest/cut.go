@@ -1,0 +1,180 @@
+package storetest
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+// cutShort calls try with contexts that end ever later, until the call under test is not
+// cut short any more. try reports whether the call came to its end.
+//
+// The first contexts end after a number of looks at them: so a store that looks between
+// two steps is cut there on any machine. The others end after a time: so it is cut while
+// the database works.
+func (t *trial) cutShort(try func(ctx context.Context) (whole bool, err error)) {
+	t.Helper()
+	for looks := int64(1); ; looks += 1 + looks/4 {
+		ctx, cancel := endsAfterLooks(t.ctx(), looks)
+		whole, err := try(ctx)
+		cancel()
+		require.Equal(t, err == nil, whole)
+		if whole {
+			break
+		}
+	}
+	for after := 100 * time.Microsecond; after < t.patience(); after += after / 3 {
+		ctx, cancel := context.WithTimeout(t.ctx(), after)
+		whole, err := try(ctx)
+		cancel()
+		require.Equal(t, err == nil, whole)
+		if whole {
+			break
+		}
+	}
+}
+
+// lookedAt is a context that ends when it was looked at for a number of times.
+type lookedAt struct {
+	context.Context
+	left   atomic.Int64
+	cancel context.CancelFunc
+}
+
+func endsAfterLooks(parent context.Context, looks int64) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(parent)
+	c := &lookedAt{Context: ctx, cancel: cancel}
+	c.left.Store(looks)
+	return c, cancel
+}
+
+func (c *lookedAt) look() {
+	if c.left.Add(-1) == 0 {
+		c.cancel()
+	}
+}
+
+// Done implements [context.Context].
+func (c *lookedAt) Done() <-chan struct{} {
+	c.look()
+	return c.Context.Done()
+}
+
+// Err implements [context.Context].
+func (c *lookedAt) Err() error {
+	c.look()
+	return c.Context.Err()
+}
+
+// A caller that gets an error repeats the call. If a part of the batch was stored, that
+// part is stored already then: an event without its deliveries would never be sent.
+func enqueueCutShort(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		events := newEvents(t, "org_1", completed, 100)
+		err := t.store.Enqueue(ctx, events)
+		stored := t.countOf(events, e)
+		require.Contains(t, []int{0, 100}, stored, "a part of the batch was stored")
+		if err == nil {
+			require.Equal(t, 100, stored)
+		}
+		t.enqueue(events...)
+		require.Equal(t, 100, t.countOf(events, e), "the call can be repeated after an error")
+		return err == nil, err
+	})
+}
+
+// A dispatcher repeats the batch. What was stored the first time would be lost then, and
+// the delivery might be sent once more.
+func finishCutShort(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		events := newEvents(t, "org_1", completed, 100)
+		t.enqueue(events...)
+		claims := t.claim(100)
+		require.Len(t, claims, 100)
+		outcomes := make([]alotwebhook.Outcome, len(claims))
+		for i, c := range claims {
+			if outcomes[i] = delivered(c); i%2 == 0 {
+				outcomes[i] = retry(c, long)
+			}
+		}
+		lost, err := t.store.Finish(ctx, outcomes)
+		require.Empty(t, lost)
+		stored := t.attemptsOf(events, e)
+		require.Contains(t, []int{0, 100}, stored, "a part of the batch was stored")
+		if err == nil {
+			require.Equal(t, 100, stored)
+		}
+		// A database may go on after the caller has given up: then it stores them by itself.
+		lost = t.lost(outcomes...)
+		require.Contains(t, []int{stored, 100}, len(lost), "what was stored is lost when it is stored again, and nothing else")
+		require.Equal(t, 100, t.attemptsOf(events, e), "the call can be repeated after an error")
+		return err == nil, err
+	})
+}
+
+// attemptsOf returns how many attempts the deliveries of the events to e have together.
+func (t *trial) attemptsOf(events []alotwebhook.Event, e alotwebhook.Endpoint) (n int) {
+	t.Helper()
+	of := map[string]bool{}
+	for _, id := range idsOf(events, e) {
+		of[id] = true
+	}
+	for _, d := range t.list(alotwebhook.Filter{EndpointID: e.ID, Limit: 1000}) {
+		if of[d.ID] {
+			n += d.AttemptCount
+		}
+	}
+	return n
+}
+
+// A recovery that counts half of what it has sent again would tell its owner so.
+func redeliverCutShort(t *trial) {
+	e := t.endpoint("org_1", completed)
+	events := newEvents(t, "org_1", completed, 100)
+	t.enqueue(events...)
+	ids := idsOf(events, e)
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		claims := t.claim(1000)
+		outcomes := make([]alotwebhook.Outcome, len(claims))
+		for i, c := range claims {
+			outcomes[i] = failed(c)
+		}
+		t.finish(outcomes...)
+		n, err := t.store.Redeliver(ctx, ids)
+		due := len(t.list(alotwebhook.Filter{EndpointID: e.ID, State: alotwebhook.StatePending, Limit: 1000}))
+		require.Contains(t, []int{0, 100}, due, "a part of the batch was made due")
+		if err == nil {
+			require.Equal(t, 100, due)
+		}
+		require.Contains(t, []int{0, 100}, n)
+		require.Contains(t, []int{0, 100 - due}, t.redeliver(ids...), "the call can be repeated after an error")
+		return err == nil, err
+	})
+}
+
+// Half a batch that is added again would count twice.
+func talliesCutShort(t *trial, s alotwebhook.Tallier) {
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		var batch []alotwebhook.Tally
+		var ids []string
+		for range 100 {
+			id := newEndpoint(t, "org_1").ID
+			ids = append(ids, id)
+			batch = append(batch, tallyOf(id, talliedHour))
+		}
+		err := s.AddTallies(ctx, batch)
+		got, readErr := s.Tallies(t.ctx(), ids, talliedHour)
+		require.NoError(t, readErr)
+		require.Contains(t, []int{0, 100}, len(got), "a part of the batch was stored")
+		if err == nil {
+			require.Len(t, got, 100)
+		}
+		return err == nil, err
+	})
+}
