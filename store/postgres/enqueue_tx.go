@@ -33,10 +33,14 @@ func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
 	}
 	return q.store.enqueue(ctx, events, func(m *emission) error {
+		ctx := ctx
 		return m.storeAmongOthers(func(_ bool, queries ...query) error {
 			if err := q.send(ctx, queries); err != nil {
 				return inHostTx{err}
 			}
+			// What is begun is done: were the next statement not sent, the host could commit events
+			// without their deliveries. One that is cut short aborts the transaction.
+			ctx = context.WithoutCancel(ctx)
 			return nil
 		})
 	})
@@ -88,10 +92,14 @@ func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 		return err
 	}
 	return q.store.enqueue(ctx, events, func(m *emission) error {
+		ctx := ctx
 		return m.storeAmongOthers(func(_ bool, queries ...query) error {
 			for _, one := range queries {
 				if err := q.send(ctx, tx, one); err != nil {
 					return inHostTx{err}
+				}
+				if one.sql != findSubscribers {
+					ctx = context.WithoutCancel(ctx) // what is begun is done, as in pgxEnqueuer
 				}
 			}
 			return nil
