@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 )
 
 // variable is the environment variable that says which role a child has.
@@ -106,8 +107,9 @@ func answer(w io.Writer, result any, err error) error {
 	return json.NewEncoder(w).Encode(r)
 }
 
-// Process is a child, seen by its parent. Its methods are called by one goroutine at a time.
+// Process is a child, seen by its parent.
 type Process struct {
+	mu     sync.Mutex // of calls
 	name   string
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
@@ -142,13 +144,15 @@ func Start(ctx context.Context, role string, task any) (*Process, error) {
 	return p, nil
 }
 
-// Call asks the child and decodes its result, unless result is nil. If ctx ends before the
-// child has answered, the child is killed.
+// Call asks the child and decodes its result, unless result is nil. Calls of several goroutines
+// go one after the other. If ctx ends before the child has answered, the child is killed.
 func (p *Process) Call(ctx context.Context, method string, argument, result any) error {
 	text, err := json.Marshal(argument)
 	if err != nil {
 		return err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	defer context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })()
 	var r response
 	err = json.NewEncoder(p.stdin).Encode(request{method, text})
@@ -171,10 +175,4 @@ func (p *Process) Call(ctx context.Context, method string, argument, result any)
 func (p *Process) Stop() {
 	_ = p.stdin.Close()
 	_ = p.cmd.Wait() // its exit code does not matter
-}
-
-// Kill ends the child as a crash does, and waits for it.
-func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill()
-	p.Stop()
 }

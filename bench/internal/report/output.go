@@ -125,7 +125,9 @@ func (s Section) markdown(plots string) string {
 		parts = append(parts, fmt.Sprintf("![%s](%s/%s.svg)", p.Title, plots, p.Name))
 	}
 	for _, t := range s.Tables {
-		parts = append(parts, strings.TrimSpace(t.markdown()))
+		if !t.Detail {
+			parts = append(parts, strings.TrimSpace(t.markdown()))
+		}
 	}
 	parts = append(parts, s.Notes...)
 	parts = append(parts, fmt.Sprintf("Measured on %s by `%s`, with %s on %s, %d processors%s.", s.Run.Date, s.Run.Command,

@@ -48,6 +48,8 @@ type Table struct {
 	Title   string   `json:"title"`
 	Columns []Column `json:"columns"`
 	Rows    []Row    `json:"rows"`
+	// Detail leaves the table out of pages.
+	Detail bool `json:"detail,omitempty"`
 }
 
 // Column is one figure of each row.

@@ -60,7 +60,7 @@ func New(ctx context.Context, name string) (*Store, error) {
 		}
 		return Open(ctx, Place{Kind: name, At: filepath.Join(dir, "bench.db")}, func() error { return os.RemoveAll(dir) })
 	case "postgres":
-		return newPostgres(ctx)
+		return NewPostgres(ctx, serverSettings...)
 	}
 	return nil, fmt.Errorf("unknown store %q", name)
 }
@@ -69,13 +69,15 @@ func New(ctx context.Context, name string) (*Store, error) {
 // contender, which then pays for all. fsync is on.
 var serverSettings = []string{"shared_buffers=1GB", "max_wal_size=16GB", "checkpoint_timeout=1h"}
 
-func newPostgres(ctx context.Context) (*Store, error) {
+// NewPostgres returns an empty store in PostgreSQL, as [New] does. settings are lines for the
+// postgresql.conf of a temporary server.
+func NewPostgres(ctx context.Context, settings ...string) (*Store, error) {
 	place := Place{Kind: "postgres", At: os.Getenv(postgrestest.EnvDSN), Schema: fmt.Sprintf("bench_%d", time.Now().UnixNano())}
 	var server *postgrestest.Cluster
 	cleanUp := func() error { return dropSchema(place) }
 	if place.At == "" {
 		var err error
-		if server, err = postgrestest.Start(serverSettings...); err != nil {
+		if server, err = postgrestest.Start(settings...); err != nil {
 			return nil, err
 		}
 		place.At = server.DSN()
