@@ -27,6 +27,7 @@ var sections = []section{
 	{"deliver", delivering},
 	{"backlog", backlog.measure},
 	{"endpoints", endpoints.measure},
+	{"idle", idle.measure},
 	{"organizations", organizations.measure},
 	{"processes", processes.measure},
 	{"fanout", fanOut.measure},
@@ -194,6 +195,9 @@ func steady(ctx context.Context, o options) (report.Section, error) {
 		s.Tables = append(s.Tables, result.Table())
 		s.Plots = append(s.Plots, result.Plots("steady-"+store)...)
 		s.Notes = append(s.Notes, result.Notes()...)
+		if result.Missing > 0 {
+			return s, fmt.Errorf("%s: %d deliveries did not arrive", store, result.Missing)
+		}
 	}
 	return s, nil
 }

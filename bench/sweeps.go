@@ -40,7 +40,17 @@ var endpoints = sweep{
 	about: "Each endpoint is of an organization of its own, and the deliveries are to all of them in turns.",
 	x:     "endpoints", values: []int{10, 100, 1000, 10_000, 100_000}, quick: []int{10, 100},
 	entry: func(l deliver.Load, store string, v int) (deliver.Dispatchers, deliver.Load) {
+		l.Deliveries = max(l.Deliveries, v)
 		return deliver.Dispatchers{Store: store, Endpoints: v, Processes: processesOf(store)}, l
+	},
+}
+
+var idle = sweep{
+	name: "idle", title: "With more endpoints that have nothing to do",
+	about: "Ten endpoints get all deliveries; the others get none.",
+	x:     "endpoints, of which ten have work", values: []int{10, 1000, 100_000}, quick: []int{10, 100},
+	entry: func(l deliver.Load, store string, v int) (deliver.Dispatchers, deliver.Load) {
+		return deliver.Dispatchers{Store: store, Endpoints: v, Active: 10, Processes: processesOf(store)}, l
 	},
 }
 
@@ -126,7 +136,7 @@ func (s sweep) measure(ctx context.Context, o options) (report.Section, error) {
 	}
 	return report.Section{
 		Title:  s.title,
-		About:  fmt.Sprintf("%s At most %d deliveries in each turn. %s.", s.about, o.deliveries, o.loadText()),
+		About:  fmt.Sprintf("%s About %d deliveries in each turn; %d requests in flight; %d rounds.", s.about, o.deliveries, o.inFlight, o.rounds.Rounds),
 		Tables: []report.Table{deliver.Table(s.x, all)},
 		Plots:  []plot.Figure{s.plot(points)},
 		Notes:  o.rounds.Notes(all),

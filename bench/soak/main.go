@@ -125,10 +125,10 @@ func soakAll(ctx context.Context, o options, args []string, stdout, stderr io.Wr
 func section(store string, o options, r *load.Result) report.Section {
 	return report.Section{
 		Name:  "soak-" + store,
-		Title: "Half an hour of trouble: " + store,
+		Title: "A soak with disturbances: " + map[string]string{"postgres": "PostgreSQL", "sqlite": "SQLite"}[store],
 		About: fmt.Sprintf("%v minutes of steady load, %d events of 1.5 deliveries a second, to %d endpoints of which one in a hundred hangs and "+
-			"one fails, until they are healed. The host emits in transactions of its own and writes rows of its own. Dotted lines are disturbances: "+
-			"the table says which.", o.minutes, r.Config.Rate, r.Config.Endpoints),
+			"one fails, until they are healed. The host emits in transactions of its own and writes rows of its own. Dotted lines are the "+
+			"disturbances of the table.", o.minutes, r.Config.Rate, r.Config.Endpoints),
 		Tables: []report.Table{r.DisturbanceTable(), r.Table()},
 		Plots:  r.Plots("soak-" + store),
 		Notes:  r.Notes(),

@@ -21,6 +21,8 @@ type Dispatchers struct {
 	// Endpoints is how many there are, and Organizations how many have them, in equal parts.
 	// 0 organizations stand for one for each endpoint.
 	Endpoints, Organizations int
+	// Active is how many of the endpoints get something; 0 stands for all.
+	Active int
 	// FanOut makes each event go to all endpoints of its organization. Otherwise each goes
 	// to one of them.
 	FanOut bool
@@ -63,73 +65,63 @@ func eventType(i int) string { return fmt.Sprintf("bench.type_%d", i) }
 
 func organization(i int) string { return fmt.Sprintf("org_%d", i) }
 
-func (c Dispatchers) prepare(ctx context.Context, rx *Receiver, l Load) (w *work, err error) {
+func (c Dispatchers) prepare(ctx context.Context, rx *Receiver, l Load) (*work, error) {
 	s, err := stores.New(ctx, c.Store)
 	if err != nil {
 		return nil, err
 	}
-	closers := []func() error{s.Close}
-	w = &work{store: s, close: sync.OnceValue(func() (err error) {
-		for i := len(closers) - 1; i >= 0; i-- {
-			err = errors.Join(err, closers[i]())
-		}
-		return err
-	})}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.close())
-		}
-	}()
-	emitter, err := newLocal(s.Store, settings{InFlight: l.InFlight, Types: c.types()})
-	if err != nil {
-		return nil, err
+	closers := &stores.Closers{s.Close}
+	w := &work{store: s, close: closers.Close, more: c.Backlog > l.Deliveries}
+	if err := c.prepareOn(ctx, rx, l, w, closers); err != nil {
+		return nil, errors.Join(err, w.close())
 	}
-	if err := c.createEndpoints(ctx, emitter.dispatcher, rx.URL); err != nil {
-		return nil, err
-	}
-	if w.stored, err = c.fill(ctx, s, emitter.dispatcher, l); err != nil {
-		return nil, err
-	}
-	nodes, end, err := c.nodes(ctx, s, emitter, l)
-	if err != nil {
-		return nil, err
-	}
-	closers = append(closers, end)
-	if c.Disturbance.begin != nil {
-		end, err := c.Disturbance.begin(ctx, s, emitter.dispatcher)
-		if err != nil {
-			return nil, err
-		}
-		closers = append(closers, end)
-	}
-	w.run = func(ctx context.Context) (used, error) { return runNodes(ctx, nodes, rx, l.Deliveries) }
-	w.more = c.Backlog > l.Deliveries
-	w.check = func(ctx context.Context) error { return c.allDelivered(ctx, emitter.dispatcher, l) }
 	return w, nil
 }
 
-// nodes returns the dispatchers that deliver.
-func (c Dispatchers) nodes(ctx context.Context, s *stores.Store, here *local, l Load) (nodes []node, end func() error, err error) {
-	if c.Processes == 0 {
-		return []node{here}, func() error { return nil }, nil
+// prepareOn fills the store of the work, and makes the dispatchers.
+func (c Dispatchers) prepareOn(ctx context.Context, rx *Receiver, l Load, w *work, closers *stores.Closers) error {
+	emitter, err := newLocal(w.store.Store, settings{InFlight: l.InFlight, Types: c.types()})
+	if err != nil {
+		return err
 	}
-	var processes []*child.Process
-	end = func() error {
-		for _, p := range processes {
-			p.Stop()
+	if err := c.createEndpoints(ctx, emitter.dispatcher, rx.URL); err != nil {
+		return err
+	}
+	if w.stored, err = c.fill(ctx, w.store, emitter.dispatcher, l); err != nil {
+		return err
+	}
+	nodes, err := c.nodes(ctx, w.store.Place, emitter, l, closers)
+	if err != nil {
+		return err
+	}
+	if c.Disturbance.begin != nil {
+		end, err := c.Disturbance.begin(ctx, w.store, emitter.dispatcher)
+		if err != nil {
+			return err
 		}
-		return nil
+		closers.Add(end)
 	}
+	w.run = func(ctx context.Context) (used, error) { return runNodes(ctx, nodes, rx, l.Deliveries) }
+	w.check = func(ctx context.Context) error { return c.allDelivered(ctx, emitter.dispatcher, l) }
+	return nil
+}
+
+// nodes returns the dispatchers that deliver.
+func (c Dispatchers) nodes(ctx context.Context, at stores.Place, here *local, l Load, closers *stores.Closers) ([]node, error) {
+	if c.Processes == 0 {
+		return []node{here}, nil
+	}
+	var nodes []node
 	for i := range c.Processes {
 		share := (l.InFlight + c.Processes - 1 - i) / c.Processes
-		p, err := child.Start(ctx, dispatcherRole, task{s.Place, settings{max(1, share), c.types()}})
+		p, err := child.Start(ctx, dispatcherRole, task{at, settings{max(1, share), c.types()}})
 		if err != nil {
-			return nil, nil, errors.Join(err, end())
+			return nil, err
 		}
-		processes = append(processes, p)
+		closers.Add(func() error { p.Stop(); return nil })
 		nodes = append(nodes, remote{p})
 	}
-	return nodes, end, nil
+	return nodes, nil
 }
 
 // runNodes returns once n requests more have arrived and all outcomes are stored.
@@ -218,7 +210,7 @@ func (c Dispatchers) fill(ctx context.Context, s *stores.Store, d *alotwebhook.D
 func (c Dispatchers) emit(ctx context.Context, d *alotwebhook.Dispatcher, n, payload int) error {
 	batch := max(1, min(1000/c.perEvent(), (4<<20)/payload)) // of at most 4 MiB
 	events := make([]alotwebhook.Event, 0, batch)
-	targets := c.Endpoints
+	targets := cmp.Or(c.Active, c.Endpoints)
 	if c.FanOut {
 		targets = c.organizations()
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,11 +35,12 @@ func River() Contender {
 		if err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
-		w := &work{store: s, close: sync.OnceValue(func() error {
+		closers := &stores.Closers{s.Close, func() error {
 			_, err := pool.Exec(context.WithoutCancel(ctx), "DROP SCHEMA IF EXISTS "+riverSchema+" CASCADE")
 			pool.Close()
-			return errors.Join(err, s.Close())
-		})}
+			return err
+		}}
+		w := &work{store: s, close: closers.Close}
 		if err := w.preloadRiver(ctx, pool, rx.URL, l); err != nil {
 			return nil, errors.Join(err, w.close())
 		}

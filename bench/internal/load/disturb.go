@@ -14,12 +14,11 @@ import (
 // observer is the application_name of the connections that observe and disturb.
 const observer = "alotwebhook-soak"
 
-// disturbance happens at a minute of thirty. If the load lasts longer or less, the minutes do,
-// too; what lasts so many seconds lasts less in a shorter load, and never longer.
+// disturbance happens at a minute of thirty. If the load lasts longer or less, the minutes do
+// too. What lasts so many seconds lasts less in a shorter load, and never longer.
 type disturbance struct {
 	minute float64
 	name   string
-	mark   string // a short word for the plots
 	do     func(ctx context.Context, b *bed) error
 }
 
@@ -27,31 +26,32 @@ type disturbance struct {
 func disturbances(store string) []disturbance {
 	if store == "postgres" {
 		return []disturbance{
-			{10, "a snapshot held for 3 min", "snapshot", holdSnapshot(180)},
-			{14, "the queue locked for 1 s", "lock 1 s", lockQueue(1)},
-			{14.5, "VACUUM FULL of the queue", "vacuum full", onPostgres("VACUUM FULL %[1]s.queue")},
-			{15, "CREATE INDEX on the queue", "index", onPostgres("CREATE INDEX bench_soak ON %[1]s.queue (event_id)", "DROP INDEX %[1]s.bench_soak")},
-			{15.3, "the queue locked for 5 s", "lock 5 s", lockQueue(5)},
-			{15.7, "all connections terminated", "terminate", terminate},
-			{16, "the queue locked for 15 s", "lock 15 s", lockQueue(15)},
-			{20, "the bad receivers healed", "healed", heal},
+			{10, "a snapshot held for 3 min", holdSnapshot(180)},
+			{14, "the queue locked for 1 s", lockQueue(1)},
+			{14.5, "VACUUM FULL of the queue", onPostgres("VACUUM FULL %[1]s.queue")},
+			{15, "CREATE INDEX on the queue", onPostgres("CREATE INDEX bench_soak ON %[1]s.queue (event_id)", "DROP INDEX %[1]s.bench_soak")},
+			{15.3, "the queue locked for 5 s", lockQueue(5)},
+			{15.7, "all connections terminated", terminate},
+			{16, "the queue locked for 15 s", lockQueue(15)},
+			{20, "the bad receivers healed", heal},
 		}
 	}
 	return []disturbance{
-		{10, "a reader's snapshot held for 54 s", "snapshot", holdRead(54)},
-		{13, "a write transaction of the host for 1 s", "lock 1 s", holdWrite(1)},
-		{14, "a write transaction of the host for 5 s", "lock 5 s", holdWrite(5)},
-		{16, "a write transaction of the host for 15 s", "lock 15 s", holdWrite(15)},
-		{18, "VACUUM of the file", "vacuum", onSQLite("VACUUM")},
-		{20, "the bad receivers healed", "healed", heal},
-		{24, "a checkpoint that truncates the log", "checkpoint", onSQLite("PRAGMA wal_checkpoint(TRUNCATE)")},
+		{10, "a reader's snapshot held for 54 s", holdRead(54)},
+		{13, "a write transaction of the host for 1 s", holdWrite(1)},
+		{14, "a write transaction of the host for 5 s", holdWrite(5)},
+		{16, "a write transaction of the host for 15 s", holdWrite(15)},
+		{18, "VACUUM of the file", onSQLite("VACUUM")},
+		{20, "the bad receivers healed", heal},
+		{24, "a checkpoint that truncates the log", onSQLite("PRAGMA wal_checkpoint(TRUNCATE)")},
 	}
 }
 
 // Disturbed is what a disturbance did.
 type Disturbed struct {
-	Name string  `json:"name"`
+	// Mark is a letter, for the plots.
 	Mark string  `json:"mark"`
+	Name string  `json:"name"`
 	At   float64 `json:"at"` // minutes since the start
 	// Lasted is how long it took, Gap the longest time without a delivery to a healthy
 	// receiver from its beginning to five seconds after its end; in seconds.
@@ -67,7 +67,7 @@ func (b *bed) disturb(ctx context.Context) error {
 	if !b.config.Disturb {
 		return nil
 	}
-	for _, d := range disturbances(b.config.Store) {
+	for i, d := range disturbances(b.config.Store) {
 		at := b.began.Add(time.Duration(d.minute / 30 * float64(b.config.Length)))
 		if err := sleep(ctx, time.Until(at)); err != nil {
 			return err
@@ -88,7 +88,9 @@ func (b *bed) disturb(ctx context.Context) error {
 		if err := b.receivers.Call(ctx, "gap", nil, &gap); err != nil {
 			return err
 		}
-		b.result.Disturbances = append(b.result.Disturbances, Disturbed{d.name, d.mark, began.Sub(b.began).Minutes(), lasted.Seconds(), gap.Seconds()})
+		b.result.Disturbances = append(b.result.Disturbances, Disturbed{
+			string(rune('A' + i)), d.name, began.Sub(b.began).Minutes(), lasted.Seconds(), gap.Seconds(),
+		})
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type Config struct {
 	// Endpoints is how many there are, on as many loopback addresses; 0 stands for 300.
 	Endpoints int
 	// Disturb makes some of the endpoints hang and fail for two thirds of the time, and
-	// disturbs the database in the ways of [Disturbances].
+	// disturbs the database: [Result.Disturbances] says how.
 	Disturb bool
 	// Progress is called with what happens.
 	Progress func(string)
@@ -66,53 +66,46 @@ func Run(ctx context.Context, c Config) (result *Result, err error) {
 		c.Rate = map[string]int{"postgres": 400, "sqlite": 150}[c.Store]
 	}
 	b := &bed{config: c, result: &Result{Config: c}}
-	closeAll, err := b.prepare(ctx)
-	if err != nil {
-		return nil, errors.Join(err, closeAll())
+	var closers stores.Closers
+	defer func() { err = errors.Join(err, closers.Close()) }()
+	if err := b.prepare(ctx, &closers); err != nil {
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, closeAll()) }()
 	if err := b.run(ctx); err != nil {
 		return nil, err
 	}
 	return b.result, b.finish(ctx)
 }
 
-func (b *bed) prepare(ctx context.Context) (closeAll func() error, err error) {
-	var closers []func() error
-	closeAll = func() (err error) {
-		for i := len(closers) - 1; i >= 0; i-- {
-			err = errors.Join(err, closers[i]())
-		}
+func (b *bed) prepare(ctx context.Context, closers *stores.Closers) (err error) {
+	if b.store, err = newStore(ctx, b.config.Store); err != nil {
 		return err
 	}
-	if b.store, err = newStore(ctx, b.config.Store); err != nil {
-		return closeAll, err
-	}
-	closers = append(closers, b.store.Close)
+	closers.Add(b.store.Close)
 	if b.watch, err = newWatcher(ctx, b.store); err != nil {
-		return closeAll, err
+		return err
 	}
-	closers = append(closers, b.watch.close)
+	closers.Add(b.watch.close)
 	crowd := b.crowd()
 	if b.receivers, err = child.Start(ctx, receiverRole, crowd.behaviours()); err != nil {
-		return closeAll, err
+		return err
 	}
-	closers = append(closers, func() error { b.receivers.Stop(); return nil })
+	closers.Add(func() error { b.receivers.Stop(); return nil })
 	if b.dispatcher, err = alotwebhook.NewDispatcher(b.store.Store, newConfig(nil)); err != nil {
-		return closeAll, err
+		return err
 	}
 	if err := b.createEndpoints(ctx, crowd); err != nil {
-		return closeAll, err
+		return err
 	}
 	for _, task := range b.tasks(crowd) {
 		n, err := child.Start(ctx, nodeRole, task)
 		if err != nil {
-			return closeAll, err
+			return err
 		}
 		b.nodes = append(b.nodes, n)
-		closers = append(closers, func() error { n.Stop(); return nil })
+		closers.Add(func() error { n.Stop(); return nil })
 	}
-	return closeAll, nil
+	return nil
 }
 
 // newStore returns an empty store. A server of PostgreSQL has its defaults, with 256 MB of

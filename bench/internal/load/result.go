@@ -3,7 +3,6 @@ package load
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook/bench/internal/plot"
@@ -187,7 +186,7 @@ func (r *Result) DisturbanceTable() report.Table {
 		{Name: "minute", Decimals: 1}, {Name: "lasted s", Decimals: 1}, {Name: "longest time without a delivery, s", Decimals: 2},
 	}}
 	for _, d := range r.Disturbances {
-		t.Rows = append(t.Rows, report.Row{Name: d.Name, Figures: []*report.Figure{report.Of(d.At), report.Of(d.Lasted), report.Of(d.Gap)}})
+		t.Rows = append(t.Rows, report.Row{Name: d.Mark + ": " + d.Name, Figures: []*report.Figure{report.Of(d.At), report.Of(d.Lasted), report.Of(d.Gap)}})
 	}
 	return t
 }
@@ -217,7 +216,7 @@ func (r *Result) Notes() []string {
 // Plots returns one figure for what the host and its customers notice, and one for what the
 // database keeps.
 func (r *Result) Plots(name string) []plot.Figure {
-	title := strings.ToUpper(r.Config.Store[:1]) + r.Config.Store[1:]
+	title := map[string]string{"postgres": "PostgreSQL", "sqlite": "SQLite"}[r.Config.Store]
 	return []plot.Figure{
 		{Name: name + "-sending", Title: title + ": sending", Panels: []plot.Panel{
 			r.panel("Attempts", "a second", line("attempts", func(s Sample) float64 { return s.Attempts })),

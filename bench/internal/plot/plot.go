@@ -28,7 +28,7 @@ type Panel struct {
 	// LogX makes each tenfold of x as wide as the next. All x are then greater than 0.
 	LogX  bool   `json:"logX,omitempty"`
 	Lines []Line `json:"lines"`
-	// Marks are vertical lines with a word beside them.
+	// Marks are vertical lines with a letter or a short word beside them.
 	Marks []Mark `json:"marks,omitempty"`
 }
 
@@ -81,7 +81,8 @@ const colours = 6
 func (f Figure) SVG() []byte {
 	names := f.names()
 	width := panelWidth * max(1, len(f.Panels))
-	height := titleHeight + panelHeight + legendLine*((len(names)+f.perLine()-1)/f.perLine()) + 6
+	legend, lines := legend(names, width)
+	height := titleHeight + panelHeight + legendLine*lines + 6
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img" aria-label="%s">`+"\n",
 		width, height, width, height, html.EscapeString(f.Title))
@@ -92,7 +93,7 @@ func (f Figure) SVG() []byte {
 		p.draw(&b, names)
 		b.WriteString("</g>\n")
 	}
-	f.legend(&b, names)
+	b.WriteString(legend)
 	b.WriteString("</svg>\n")
 	return []byte(b.String())
 }
@@ -110,15 +111,21 @@ func (f Figure) names() []string {
 	return names
 }
 
-// perLine returns how many names a line of the legend has.
-func (f Figure) perLine() int { return 2 * max(1, len(f.Panels)) }
-
-func (f Figure) legend(b *strings.Builder, names []string) {
+// legend returns the names with their lines, beside each other as far as there is room, and on
+// how many lines they stand.
+func legend(names []string, width int) (svg string, lines int) {
+	var b strings.Builder
+	x, lines := 14, 1
 	for i, name := range names {
-		x := 14 + i%f.perLine()*panelWidth/2
-		y := titleHeight + panelHeight + legendLine*(i/f.perLine()) + 8
-		fmt.Fprintf(b, `<path class="l" %s d="M%d %dh26"/><text x="%d" y="%d">%s</text>`+"\n", stroke(i), x, y, x+32, y+4, html.EscapeString(name))
+		room := 32 + 7*len([]rune(name)) + 24 // of a sample, the name and a space
+		if x > 14 && x+room > width {
+			x, lines = 14, lines+1
+		}
+		y := titleHeight + panelHeight + legendLine*(lines-1) + 8
+		fmt.Fprintf(&b, `<path class="l" %s d="M%d %dh26"/><text x="%d" y="%d">%s</text>`+"\n", stroke(i), x, y, x+32, y+4, html.EscapeString(name))
+		x += room
 	}
+	return b.String(), lines
 }
 
 func stroke(i int) string {
@@ -161,13 +168,13 @@ func (p Panel) axes() (x, y axis) {
 	y.ticks = ticks(0, y.to, 4)
 	y.to = max(y.to, y.ticks[len(y.ticks)-1]) * 1.04
 	x.ticks = ticks(x.from, x.to, 6)
-	if p.LogX {
-		x.ticks = p.values()
+	if values := p.values(); p.LogX || len(values) <= 6 {
+		x.ticks = values
 	}
 	return x, y
 }
 
-// values returns the x of all points: on a logarithmic axis they are the ticks.
+// values returns the x of all points: if they are few, they are the ticks.
 func (p Panel) values() []float64 {
 	var values []float64
 	for _, l := range p.Lines {
@@ -224,7 +231,7 @@ func (p Panel) draw(b *strings.Builder, names []string) {
 func (p Panel) marks(b *strings.Builder, px func(float64) float64) {
 	for i, m := range p.Marks {
 		y := top + 8 + 11*(i%4) // the words of neighbours stand below each other
-		fmt.Fprintf(b, `<path class="m" d="M%.1f %dV%d"/><text class="s" font-size="9" x="%.1f" y="%d">%s</text>`+"\n",
+		fmt.Fprintf(b, `<path class="m" d="M%.1f %dV%d"/><text class="s" font-size="10" x="%.1f" y="%d">%s</text>`+"\n",
 			px(m.X), top, top+innerHeight, px(m.X)+2, y, html.EscapeString(m.Text))
 	}
 }
