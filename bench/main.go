@@ -15,8 +15,8 @@
 // machine is repeated, and the output says if that did not help. Figures are medians over the
 // rounds, those of cost for one delivery.
 //
-// Everything takes some four hours, half an hour of it steady load; -quick takes minutes and
-// shows only that it works. Each turn is bounded by -limit.
+// Everything takes some hours, two of them for steady load; -quick takes minutes and shows only
+// that it works. Each turn is bounded by -limit.
 package main
 
 import (
@@ -81,6 +81,7 @@ type options struct {
 	sections             []section
 	rounds               deliver.Rounds
 	quick                bool
+	most                 int // of a sweep's values; 0 for all
 	steady               time.Duration
 	output               report.Output
 }
@@ -97,6 +98,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.rounds.Limit, "limit", 20*time.Minute, "the most `time` for a turn and what it needs first")
 	fs.DurationVar(&o.steady, "steady", time.Hour, "the `time` of steady load on each store, from 10s")
 	fs.BoolVar(&o.quick, "quick", false, "measure as little as shows that it works")
+	fs.IntVar(&o.most, "most", 0, "leave out what is measured at more than this `number` of something, such as 1000000 for the longest backlog")
 	names := fs.String("store", "memory,sqlite,postgres", "the `stores`: "+strings.Join(stores.Names(), ", "))
 	only := fs.String("only", "", "measure these `sections` alone: "+strings.Join(sectionNames(), ", ")+"; none measures nothing, and writes again what -json has")
 	o.output.Flags(fs)

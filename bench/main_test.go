@@ -36,7 +36,7 @@ func TestEverySection(t *testing.T) {
 	page := filepath.Join(dir, "page.md")
 	results := filepath.Join(dir, "results.json")
 	require.NoError(t, os.WriteFile(page, []byte("<!-- bench backlog -->\n<!-- end -->\n"), 0o644))
-	out := bench(t, "-quick", "-n", "100", "-inflight", "8", "-store", "memory,sqlite", "-json", results, "-plots", dir, "-page", page)
+	out := bench(t, "-quick", "-n", "100", "-inflight", "8", "-store", "memory,sqlite", "-most", "3000", "-json", results, "-plots", dir, "-page", page)
 	r, err := report.Load(results)
 	require.NoError(t, err)
 	require.Len(t, r.Sections, len(sections))
@@ -55,6 +55,8 @@ func TestEverySection(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "![Over a backlog](./backlog.svg)")
 	require.Contains(t, string(text), "| SQLite, 3k |")
+	require.Contains(t, out, "SQLite, 300 ")
+	require.NotContains(t, out, "SQLite, 30k", "-most leaves it out")
 
 	require.NoError(t, os.WriteFile(page, []byte("<!-- bench verify -->\n<!-- end -->\n"), 0o644))
 	require.Empty(t, bench(t, "-only", "none", "-json", results, "-plots", dir, "-page", page))

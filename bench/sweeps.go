@@ -115,6 +115,9 @@ func (s sweep) measure(ctx context.Context, o options) (report.Section, error) {
 	if o.quick {
 		values = s.quick
 	}
+	if o.most > 0 {
+		values = slices.DeleteFunc(slices.Clone(values), func(v int) bool { return v > o.most })
+	}
 	var points []point
 	var entries []deliver.Entry
 	for _, store := range o.stores {

@@ -148,14 +148,20 @@ func (w *work) measure(ctx context.Context, rx *Receiver, l Load, s *stores.Stor
 		Dispatcher: cmp.Or(used.Children, own) / time.Duration(n),
 		Receiver:   (after.receiver.CPU - before.receiver.CPU) / time.Duration(n),
 		Peak:       used.Peak,
-		Others:     -1,
+		Others:     others(before, after, used),
 	}
 	if w.store != nil {
 		r.Cost = cost(n, took, before.server, after.server)
 	}
-	if before.known && after.known {
-		ours := after.own - before.own + used.Children + after.receiver.CPU - before.receiver.CPU + after.server.CPU - before.server.CPU
-		r.Others = usage.Share(max(0, after.machine-before.machine-ours), after.at.Sub(before.at))
-	}
 	return r, nil
+}
+
+// others returns the share of all processors that processes had which are none of ours;
+// negative if it is not known.
+func others(before, after reading, u used) float64 {
+	if !before.known || !after.known {
+		return -1
+	}
+	ours := after.own - before.own + u.Children + after.receiver.CPU - before.receiver.CPU + after.server.CPU - before.server.CPU
+	return usage.Share(max(0, after.machine-before.machine-ours), after.at.Sub(before.at))
 }

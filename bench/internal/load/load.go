@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -65,6 +66,7 @@ func Run(ctx context.Context, c Config) (result *Result, err error) {
 	if c.Rate == 0 {
 		c.Rate = map[string]int{"postgres": 400, "sqlite": 150}[c.Store]
 	}
+	c.Progress = oneByOne(c.Progress)
 	b := &bed{config: c, result: &Result{Config: c}}
 	var closers stores.Closers
 	defer func() { err = errors.Join(err, closers.Close()) }()
@@ -75,6 +77,16 @@ func Run(ctx context.Context, c Config) (result *Result, err error) {
 		return nil, err
 	}
 	return b.result, b.finish(ctx)
+}
+
+// oneByOne returns a function that several goroutines may call.
+func oneByOne(progress func(string)) func(string) {
+	var mu sync.Mutex
+	return func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		progress(text)
+	}
 }
 
 func (b *bed) prepare(ctx context.Context, closers *stores.Closers) (err error) {
@@ -161,24 +173,36 @@ func (b *bed) tasks(c crowd) []nodeTask {
 	return []nodeTask{first, {Place: b.store.Place, Crowd: c, PerSec: rate / 4}}
 }
 
-// run samples until the length has passed, and disturbs meanwhile.
+// run samples until the length has passed, and disturbs meanwhile. Neither goes on when the
+// other one has failed.
 func (b *bed) run(ctx context.Context) error {
 	b.began = time.Now()
 	b.result.Began = b.began
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	disturbed := make(chan struct{})
+	go func() {
+		defer close(disturbed)
+		if err := b.disturb(ctx); err != nil {
+			cancel(err)
+		}
+	}()
+	if err := b.sampleAll(ctx); err != nil {
+		cancel(err)
+	}
+	<-disturbed
+	return context.Cause(ctx)
+}
+
+func (b *bed) sampleAll(ctx context.Context) error {
 	previous, err := b.read(ctx)
 	if err != nil {
 		return err
 	}
-	disturbed := make(chan error, 1)
-	go func() { disturbed <- b.disturb(ctx) }()
 	part := min(time.Minute, b.config.Length/5)
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
 	for time.Since(b.began) < b.config.Length {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), <-disturbed)
+		if err := sleep(ctx, min(time.Second, part)); err != nil {
+			return err
 		}
 		b.watch.second(ctx)
 		if time.Since(previous.at) < part {
@@ -186,13 +210,14 @@ func (b *bed) run(ctx context.Context) error {
 		}
 		now, err := b.read(ctx)
 		if err != nil {
-			return errors.Join(err, <-disturbed)
+			return err
 		}
-		b.result.Samples = append(b.result.Samples, now.since(previous, b.began))
-		b.config.Progress(b.result.Samples[len(b.result.Samples)-1].String())
+		sample := now.since(previous, b.began)
+		b.result.Samples = append(b.result.Samples, sample)
+		b.config.Progress(sample.String())
 		previous = now
 	}
-	return <-disturbed
+	return nil
 }
 
 // finish ends the emits, has the rest delivered, and looks for what is missing.
