@@ -79,7 +79,7 @@ func TestOnPostgres(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	require.Len(t, r.Sections, 3)
 	require.NotEmpty(t, r.Sections[0].Run.PostgreSQL)
-	require.Equal(t, []string{"raw net/http", "PostgreSQL, 10 endpoints", "PostgreSQL, 1000 endpoints", "River, tuned"}, rowNames(r.Sections[0].Tables[0]))
+	require.Equal(t, []string{"raw net/http", "PostgreSQL, 10 endpoints", "PostgreSQL, 100 endpoints", "River, tuned"}, rowNames(r.Sections[0].Tables[0]))
 	require.Equal(t, []string{"raw net/http", "PostgreSQL, 1", "PostgreSQL, 2"}, rowNames(r.Sections[1].Tables[0]))
 	require.Equal(t, []string{"raw net/http", "PostgreSQL", "PostgreSQL, pinned", "PostgreSQL, read"}, rowNames(r.Sections[2].Tables[0]))
 	for _, s := range r.Sections {

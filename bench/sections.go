@@ -75,8 +75,12 @@ func (o options) loadText() string {
 
 func delivering(ctx context.Context, o options) (report.Section, error) {
 	var entries []deliver.Entry
+	numbers := []int{10, 1000}
+	if o.quick {
+		numbers = []int{10, 100}
+	}
 	for _, store := range o.stores {
-		for _, n := range []int{10, 1000} {
+		for _, n := range numbers {
 			c := deliver.Dispatchers{Store: store, Endpoints: n, Processes: processesOf(store)}
 			entries = append(entries, deliver.Entry{Contender: c.Contender(fmt.Sprintf("%s, %d endpoints", title(store), n)), Load: o.load()})
 		}

@@ -57,9 +57,9 @@ var idle = sweep{
 var organizations = sweep{
 	name: "organizations", title: "With more organizations",
 	about: "1,000 endpoints belong to as many organizations, in equal parts; each event goes to one of them.",
-	x:     "organizations of 1,000 endpoints", values: []int{1, 10, 100, 1000}, quick: []int{1, 1000},
+	x:     "organizations of 1,000 endpoints", values: []int{1, 10, 100, 1000}, quick: []int{1, 100},
 	entry: func(l deliver.Load, store string, v int) (deliver.Dispatchers, deliver.Load) {
-		return deliver.Dispatchers{Store: store, Endpoints: 1000, Organizations: v, Processes: processesOf(store)}, l
+		return deliver.Dispatchers{Store: store, Endpoints: min(1000, l.Deliveries), Organizations: v, Processes: processesOf(store)}, l
 	},
 }
 

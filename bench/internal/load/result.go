@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -226,12 +227,12 @@ func (r *Result) Plots(name string) []plot.Figure {
 				line("server", func(s Sample) float64 { return s.Server })),
 		}},
 		{Name: name + "-database", Title: title + ": what is kept", Panels: []plot.Panel{
-			r.panel("Rows of the queue", "rows", line("pending", func(s Sample) float64 { return s.Database.Pending }),
-				line("dead", func(s Sample) float64 { return s.Database.Dead })),
-			r.panel("Sizes", "KiB", line("the queue", func(s Sample) float64 { return s.Database.Table }),
-				line("its indexes", func(s Sample) float64 { return s.Database.Indexes }),
-				line("the file", func(s Sample) float64 { return s.Database.File }),
-				line("its log", func(s Sample) float64 { return s.Database.WAL })),
+			r.panel("Rows of the queue", "rows", kept("pending", func(f figures) float64 { return f.Pending }),
+				kept("dead", func(f figures) float64 { return f.Dead })),
+			r.panel("Sizes", "KiB", kept("the queue", func(f figures) float64 { return f.Table }),
+				kept("its indexes", func(f figures) float64 { return f.Indexes }),
+				kept("the file", func(f figures) float64 { return f.File }),
+				kept("its log", func(f figures) float64 { return f.WAL })),
 			r.panel("Memory of a process", "MiB", line("resident", func(s Sample) float64 { return slices.Max(s.Resident) }),
 				line("heap", func(s Sample) float64 { return slices.Max(s.Heap) })),
 		}},
@@ -246,6 +247,16 @@ type series struct {
 
 func line(name string, of func(Sample) float64) series { return series{name, of} }
 
+// kept is a line of what is not always known.
+func kept(name string, of func(figures) float64) series {
+	return series{name, func(s Sample) float64 {
+		if !s.Database.Known {
+			return math.NaN()
+		}
+		return of(s.Database)
+	}}
+}
+
 func (r *Result) panel(title, y string, all ...series) plot.Panel {
 	p := plot.Panel{Title: title, X: "minutes", Y: y}
 	for _, s := range all {
@@ -253,6 +264,9 @@ func (r *Result) panel(title, y string, all ...series) plot.Panel {
 		some := false
 		for _, sample := range r.Samples {
 			v := s.of(sample)
+			if math.IsNaN(v) {
+				continue
+			}
 			some = some || v != 0
 			l.Points = append(l.Points, plot.Point{X: sample.Minute, Y: v})
 		}
