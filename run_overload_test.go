@@ -211,6 +211,7 @@ func TestGoneDisablesAndParks(t *testing.T) {
 		time.Sleep(time.Second)
 		second := w.emit(t)
 		time.Sleep(24 * time.Hour)
+		synctest.Wait()
 
 		require.Len(t, net.requests(), 1)
 		require.Len(t, told, 1)

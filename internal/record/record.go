@@ -191,9 +191,36 @@ func (r *Recorder[O]) run() {
 		var wait time.Duration
 		left, wait = r.store(batch)
 		took = time.Since(began)
-		if len(left) > 0 && !pace.Pause(r.ctx, wait) {
+		if left = r.rest(left, wait); len(left) > 0 && r.ctx.Err() != nil {
 			r.abandon(left)
 			return
+		}
+	}
+}
+
+// rest waits before what is left is stored. A single outcome may be at fault by itself: the
+// next one tells whether the store is there, so it ends the wait.
+func (r *Recorder[O]) rest(left []Outcome[O], wait time.Duration) []Outcome[O] {
+	if len(left) == 0 {
+		return left
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	next := r.in
+	if len(left) > 1 {
+		next = nil
+	}
+	for {
+		select {
+		case o, open := <-next:
+			if open {
+				return append(left, o)
+			}
+			next = nil
+		case <-t.C:
+			return left
+		case <-r.ctx.Done():
+			return left
 		}
 	}
 }
@@ -251,9 +278,10 @@ func (r *Recorder[O]) store(batch []Outcome[O]) (left []Outcome[O], wait time.Du
 		r.limit = min(2*r.limit, callTimeout)
 	}
 	r.rounds++
-	r.away.Store(r.rounds >= thorough)
+	left = append(t.left, t.refused...)
+	r.away.Store(r.rounds >= thorough && len(left) > 1) // one by itself may be at fault
 	r.extend()
-	return append(t.left, t.refused...), r.episode.Failed(t.err)
+	return left, r.episode.Failed(t.err)
 }
 
 // extend extends the leases of what is not recorded yet, so that no process claims it
