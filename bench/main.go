@@ -95,7 +95,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.IntVar(&o.rounds.Rounds, "rounds", 3, "the number of `rounds`")
 	fs.IntVar(&o.rounds.Repeats, "repeats", 3, "how `often` a disturbed turn is repeated")
 	fs.Float64Var(&o.rounds.Tolerate, "tolerate", 0.1, "the `share` of all processors that other processes may have, from 0 to 1")
-	fs.DurationVar(&o.rounds.Limit, "limit", 20*time.Minute, "the most `time` for a turn and what it needs first")
+	fs.DurationVar(&o.rounds.Limit, "limit", 20*time.Minute, "the most `time` for a turn and what it needs first, and for a section without turns")
 	fs.DurationVar(&o.steady, "steady", time.Hour, "the `time` of steady load on each store, from 10s")
 	fs.BoolVar(&o.quick, "quick", false, "measure as little as shows that it works")
 	fs.IntVar(&o.most, "most", 0, "leave out what is measured at more than this `number` of something, such as 1000000 for the longest backlog")

@@ -119,11 +119,11 @@ func TestWrongFlags(t *testing.T) {
 func TestFailedSection(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"-quick", "-limit", "1ns", "-store", "memory", "-only", "deliver,latency", "-json", "-"}, &stdout, &stderr)
+	code := run(t.Context(), []string{"-quick", "-limit", "1ns", "-store", "memory", "-only", "deliver,verify", "-json", "-"}, &stdout, &stderr)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr.String(), "deliver: memory, 10 endpoints: ")
 	var r report.Report
 	require.NoError(t, json.Unmarshal(stdout.Bytes(), &r))
 	require.Len(t, r.Sections, 1)
-	require.Equal(t, "latency", r.Sections[0].Name)
+	require.Equal(t, "verify", r.Sections[0].Name)
 }

@@ -135,6 +135,8 @@ func fromEmitToReceiver(ctx context.Context, o options) (report.Section, error) 
 	if o.quick {
 		n = 3
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.rounds.Limit)
+	defer cancel()
 	cases := slices.DeleteFunc(latency.Cases(), func(c latency.Case) bool { return !slices.Contains(o.stores, c.Store) })
 	table, err := latency.Measure(ctx, cases, n, o.rounds.Progress)
 	return report.Section{
@@ -147,6 +149,8 @@ func fromEmitToReceiver(ctx context.Context, o options) (report.Section, error) 
 }
 
 func isolated(ctx context.Context, o options) (report.Section, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.rounds.Limit)
+	defer cancel()
 	seconds, only := 20, ""
 	if o.quick {
 		seconds, only = 1, "nobody"
