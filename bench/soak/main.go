@@ -105,6 +105,7 @@ func soakAll(ctx context.Context, o options, args []string, stdout, stderr io.Wr
 		missing += result.Missing
 		s := section(store, o, result)
 		s.Run = report.NewRun("go run ./bench/soak", args)
+		s.Run.PostgreSQL = result.PostgreSQL
 		all.Put(s)
 		if err := s.Print(o.output.Tables(stdout)); err != nil {
 			return err

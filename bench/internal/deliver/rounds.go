@@ -126,7 +126,7 @@ func Table(title string, all []Measured) report.Table {
 		{Name: "receiver µs", Decimals: 1},
 		{Name: "WAL bytes"},
 		{Name: "to store: PostgreSQL µs", Decimals: 1},
-		{Name: "WAL bytes"},
+		{Name: "to store: WAL bytes"},
 		{Name: "MiB at most"},
 	}}
 	raw := Measured{}

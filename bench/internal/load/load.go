@@ -94,6 +94,9 @@ func (b *bed) prepare(ctx context.Context, closers *stores.Closers) (err error) 
 		return err
 	}
 	closers.Add(b.store.Close)
+	if b.result.PostgreSQL, err = b.store.Version(ctx); err != nil {
+		return err
+	}
 	if b.watch, err = newWatcher(ctx, b.store); err != nil {
 		return err
 	}

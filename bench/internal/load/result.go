@@ -15,6 +15,7 @@ import (
 type Result struct {
 	Config       Config
 	Began        time.Time
+	PostgreSQL   string // the version of the server, "" on SQLite
 	Samples      []Sample
 	Disturbances []Disturbed
 	// Expected deliveries are those to healthy receivers of events whose emit returned

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -133,11 +134,13 @@ func (s *Store) Settle(ctx context.Context) error {
 	return err
 }
 
-// Version returns the version of the database's server, "" if there is none.
+// Version returns the version of the database's server, such as 15.2; "" if there is none.
 func (s *Store) Version(ctx context.Context) (version string, err error) {
-	if s.admin != nil {
-		err = s.admin.QueryRow(ctx, "SHOW server_version").Scan(&version)
+	if s.admin == nil {
+		return "", nil
 	}
+	err = s.admin.QueryRow(ctx, "SHOW server_version").Scan(&version)
+	version, _, _ = strings.Cut(version, " ") // what packagers add
 	return version, err
 }
 
