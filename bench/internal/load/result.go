@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -128,28 +129,23 @@ func known(name string, of func(figures) float64) column {
 var columns = []column{
 	number("attempts/s", 0, func(s Sample) float64 { return s.Attempts }),
 	number("received p50 ms", 1, func(s Sample) float64 { return s.Latency.P50 }),
-	number("p99 ms", 0, func(s Sample) float64 { return s.Latency.P99 }),
+	number("received p99 ms", 0, func(s Sample) float64 { return s.Latency.P99 }),
 	number("longest gap s", 2, func(s Sample) float64 { return s.Gap }),
 	number("emit p50 ms", 1, func(s Sample) float64 { return s.Emits.P50 }),
-	number("p99 ms", 0, func(s Sample) float64 { return s.Emits.P99 }),
-	number("refused", 0, func(s Sample) float64 { return s.Refused }),
+	number("emit p99 ms", 0, func(s Sample) float64 { return s.Emits.P99 }),
+	number("emits refused", 0, func(s Sample) float64 { return s.Refused }),
 	number("host p50 ms", 1, func(s Sample) float64 { return s.Writes.P50 }),
-	number("p99 ms", 0, func(s Sample) float64 { return s.Writes.P99 }),
-	number("refused", 0, func(s Sample) float64 { return s.Blocked }),
+	number("host p99 ms", 0, func(s Sample) float64 { return s.Writes.P99 }),
+	number("host refused", 0, func(s Sample) float64 { return s.Blocked }),
 	number("claim p50 ms", 1, func(s Sample) float64 { return s.Claims.P50 }),
-	number("most ms", 0, func(s Sample) float64 { return s.Claims.Most }),
-	number("of", 0, func(s Sample) float64 { return s.Claimed.P50 }),
-	number("RSS MiB", 0, func(s Sample) float64 { return slices.Max(s.Resident) }),
-	number("heap", 1, func(s Sample) float64 { return slices.Max(s.Heap) }),
-	number("goroutines", 0, func(s Sample) float64 { return slices.Max(s.Goroutines) }),
-	number("sockets", 0, func(s Sample) float64 { return slices.Max(s.Sockets) }),
+	number("claim at most ms", 0, func(s Sample) float64 { return s.Claims.Most }),
+	number("claimed p50", 0, func(s Sample) float64 { return s.Claimed.P50 }),
 	known("pending", func(f figures) float64 { return f.Pending }),
 	known("due", func(f figures) float64 { return f.Due }),
 	known("hanging", func(f figures) float64 { return f.Hanging }),
 	number("live rows", 0, func(s Sample) float64 { return s.Database.Live }),
-	number("dead", 0, func(s Sample) float64 { return s.Database.Dead }),
+	number("dead rows", 0, func(s Sample) float64 { return s.Database.Dead }),
 	number("queue KiB", 0, func(s Sample) float64 { return s.Database.Table }),
-	number("indexes KiB", 0, func(s Sample) float64 { return s.Database.Indexes }),
 	number("file KiB", 0, func(s Sample) float64 { return s.Database.File }),
 	number("WAL file KiB", 0, func(s Sample) float64 { return s.Database.WAL }),
 	number("WAL KiB/s", 0, func(s Sample) float64 { return s.WALRate }),
@@ -160,13 +156,44 @@ var columns = []column{
 	number("others %", 0, func(s Sample) float64 { return s.Others }),
 }
 
+// allColumns returns the columns with those of each process, A and B, and of each index.
+func (r *Result) allColumns() []column {
+	all := slices.Clone(columns)
+	if len(r.Samples) == 0 {
+		return all
+	}
+	for i := range r.Samples[0].Resident {
+		process := string(rune('A' + i))
+		all = append(all,
+			number(process+": RSS MiB", 0, func(s Sample) float64 { return s.Resident[i] }),
+			number(process+": heap MiB", 1, func(s Sample) float64 { return s.Heap[i] }),
+			number(process+": goroutines", 0, func(s Sample) float64 { return s.Goroutines[i] }),
+			number(process+": sockets", 0, func(s Sample) float64 { return s.Sockets[i] }))
+	}
+	for _, name := range r.indexes() {
+		all = append(all, number(name+" KiB", 0, func(s Sample) float64 { return s.Database.Indexes[name] }))
+	}
+	return all
+}
+
+// indexes returns the names of the queue's indexes.
+func (r *Result) indexes() []string {
+	names := map[string]bool{}
+	for _, s := range r.Samples {
+		for name := range s.Database.Indexes {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 // Table returns the table by minute, without columns that have no figure.
 func (r *Result) Table() report.Table {
 	t := report.Table{Title: r.Config.Store + ", minute", Detail: true}
 	for _, s := range r.Samples {
 		t.Rows = append(t.Rows, report.Row{Name: fmt.Sprintf("%.1f", s.Minute)})
 	}
-	for _, c := range columns {
+	for _, c := range r.allColumns() {
 		figures := make([]*report.Figure, len(r.Samples))
 		for i, s := range r.Samples {
 			figures[i] = c.of(s)
@@ -230,14 +257,23 @@ func (r *Result) Plots(name string) []plot.Figure {
 		{Name: name + "-database", Title: title + ": what is kept", Panels: []plot.Panel{
 			r.panel("Rows of the queue", "rows", kept("pending", func(f figures) float64 { return f.Pending }),
 				kept("dead", func(f figures) float64 { return f.Dead })),
-			r.panel("Sizes", "KiB", kept("the queue", func(f figures) float64 { return f.Table }),
-				kept("its indexes", func(f figures) float64 { return f.Indexes }),
-				kept("the file", func(f figures) float64 { return f.File }),
-				kept("its log", func(f figures) float64 { return f.WAL })),
+			r.panel("Sizes", "KiB", r.sizes()...),
 			r.panel("Memory of a process", "MiB", line("resident", func(s Sample) float64 { return slices.Max(s.Resident) }),
 				line("heap", func(s Sample) float64 { return slices.Max(s.Heap) })),
 		}},
 	}
+}
+
+func (r *Result) sizes() []series {
+	all := []series{
+		kept("the queue", func(f figures) float64 { return f.Table }),
+		kept("the file", func(f figures) float64 { return f.File }),
+		kept("its log", func(f figures) float64 { return f.WAL }),
+	}
+	for _, name := range r.indexes() {
+		all = append(all, kept(name, func(f figures) float64 { return f.Indexes[name] }))
+	}
+	return all
 }
 
 // series is a line over time.

@@ -14,11 +14,12 @@ import (
 // queue.
 type figures struct {
 	Known                 bool
-	Pending, Due, Hanging float64 // deliveries; those of receivers that hang
-	Live, Dead            float64 // rows of the queue
-	Table, Indexes        float64 // KiB of the queue
-	File, WAL             float64 // KiB of files
-	Longest               float64 // seconds of the longest transaction since the last time
+	Pending, Due, Hanging float64            // deliveries; those of receivers that hang
+	Live, Dead            float64            // rows of the queue
+	Table                 float64            // KiB of the queue
+	Indexes               map[string]float64 // KiB, by the name of the index
+	File, WAL             float64            // KiB of files
+	Longest               float64            // seconds of the longest transaction since the last time
 }
 
 // watcher observes a database.
@@ -103,11 +104,33 @@ func (w *postgresWatcher) figures(ctx context.Context) figures {
 			(count(*) FILTER (WHERE e.organization_id LIKE 'hang-%'))::float8
 		FROM `+queue+` q JOIN `+schema+`.endpoints e ON e.key = q.endpoint`, nil, &f.Pending, &f.Due, &f.Hanging)
 	if err == nil {
-		err = w.row(ctx, `SELECT n_live_tup::float8, n_dead_tup::float8, pg_relation_size(relid) / 1024.0::float8, pg_indexes_size(relid) / 1024.0::float8
-			FROM pg_stat_all_tables WHERE relid = $1::text::regclass`, []any{queue}, &f.Live, &f.Dead, &f.Table, &f.Indexes)
+		err = w.row(ctx, `SELECT n_live_tup::float8, n_dead_tup::float8, pg_relation_size(relid) / 1024.0::float8
+			FROM pg_stat_all_tables WHERE relid = $1::text::regclass`, []any{queue}, &f.Live, &f.Dead, &f.Table)
+	}
+	if err == nil {
+		f.Indexes, err = w.indexes(ctx, queue)
 	}
 	f.Known = err == nil
 	return f
+}
+
+func (w *postgresWatcher) indexes(ctx context.Context, table string) (map[string]float64, error) {
+	rows, err := w.store.Query(ctx, `SELECT c.relname, pg_relation_size(c.oid) / 1024.0::float8
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::text::regclass`, table)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	sizes := map[string]float64{}
+	for rows.Next() {
+		var name string
+		var size float64
+		if err := rows.Scan(&name, &size); err != nil {
+			return nil, err
+		}
+		sizes[name] = size
+	}
+	return sizes, rows.Err()
 }
 
 type sqliteWatcher struct {
