@@ -163,5 +163,6 @@ func others(before, after reading, u used) float64 {
 		return -1
 	}
 	ours := after.own - before.own + u.Children + after.receiver.CPU - before.receiver.CPU + after.server.CPU - before.server.CPU
-	return usage.Share(max(0, after.machine-before.machine-ours), after.at.Sub(before.at))
+	// Ticks are coarse: a short time may have more of them than fit into it.
+	return min(1, usage.Share(max(0, after.machine-before.machine-ours), after.at.Sub(before.at)))
 }
