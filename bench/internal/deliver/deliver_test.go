@@ -33,6 +33,8 @@ func TestShapes(t *testing.T) {
 		"organizations of 4":                {Store: "memory", Endpoints: 12, Organizations: 3},
 		"fan-out of 4":                      {Store: "memory", Endpoints: 12, Organizations: 3, FanOut: true},
 		"two processes":                     {Store: "sqlite", Endpoints: 12, Processes: 2},
+		"two processes, warmed up":          {Store: "sqlite", Endpoints: 12, Processes: 2, Warm: 60},
+		"warmed up":                         {Store: "memory", Endpoints: 12, Warm: 60},
 		"read meanwhile":                    {Store: "sqlite", Endpoints: 3, Disturbance: deliver.Read},
 	} {
 		entries = append(entries, deliver.Entry{Contender: c.Contender(name), Load: small})

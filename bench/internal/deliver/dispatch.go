@@ -28,6 +28,9 @@ type Dispatchers struct {
 	FanOut bool
 	// Backlog is how many deliveries are stored; 0 stands for as many as are made.
 	Backlog int
+	// Warm is how many further deliveries are made before the clock starts, so that the
+	// processes have shared out the work among them.
+	Warm int
 	// Processes is how many processes deliver, which share the requests in flight. With 0,
 	// this process does.
 	Processes int
@@ -53,6 +56,9 @@ func (c Dispatchers) types() int {
 	return (c.Endpoints + c.organizations() - 1) / c.organizations()
 }
 
+// stored returns how many deliveries are stored.
+func (c Dispatchers) stored(l Load) int { return cmp.Or(c.Backlog, l.Deliveries+c.Warm) }
+
 // perEvent returns how many deliveries an event has.
 func (c Dispatchers) perEvent() int {
 	if c.FanOut {
@@ -71,7 +77,7 @@ func (c Dispatchers) prepare(ctx context.Context, rx *Receiver, l Load) (*work, 
 		return nil, err
 	}
 	closers := &stores.Closers{s.Close}
-	w := &work{store: s, close: closers.Close, more: c.Backlog > l.Deliveries}
+	w := &work{store: s, close: closers.Close, warm: c.Warm, more: c.stored(l) > l.Deliveries+c.Warm}
 	if err := c.prepareOn(ctx, rx, l, w, closers); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -101,7 +107,11 @@ func (c Dispatchers) prepareOn(ctx context.Context, rx *Receiver, l Load, w *wor
 		}
 		closers.Add(end)
 	}
-	w.run = func(ctx context.Context) (used, error) { return runNodes(ctx, nodes, rx, l.Deliveries) }
+	t := &team{nodes: nodes, receiver: rx}
+	w.run = t.run
+	if c.Warm > 0 {
+		w.warmUp = t.warmUp
+	}
 	w.check = func(ctx context.Context) error { return c.allDelivered(ctx, emitter.dispatcher, l) }
 	return nil
 }
@@ -124,22 +134,44 @@ func (c Dispatchers) nodes(ctx context.Context, at stores.Place, here *local, l 
 	return nodes, nil
 }
 
-// runNodes returns once n requests more have arrived and all outcomes are stored.
-func runNodes(ctx context.Context, nodes []node, rx *Receiver, n int) (used, error) {
-	before, err := rx.state(ctx)
-	if err != nil {
-		return used{}, err
-	}
-	for _, n := range nodes {
+// team is the dispatchers of one contender.
+type team struct {
+	nodes    []node
+	receiver *Receiver
+	started  bool
+}
+
+func (t *team) warmUp(ctx context.Context, until int) error {
+	t.started = true
+	for _, n := range t.nodes {
 		if err := n.start(ctx); err != nil {
+			return err
+		}
+	}
+	return t.receiver.wait(ctx, until)
+}
+
+// run returns once so many requests have arrived, and all outcomes are stored.
+func (t *team) run(ctx context.Context, until int) (used, error) {
+	for _, n := range t.nodes {
+		if err := n.mark(ctx); err != nil {
 			return used{}, err
 		}
 	}
-	err = rx.wait(ctx, before.Count+n)
-	results := make([]used, len(nodes))
-	errs := make([]error, len(nodes))
+	if !t.started {
+		if err := t.warmUp(ctx, 0); err != nil {
+			return used{}, err
+		}
+	}
+	return t.stop(ctx, t.receiver.wait(ctx, until))
+}
+
+// stop returns what all of them used, and err with what failed.
+func (t *team) stop(ctx context.Context, err error) (used, error) {
+	results := make([]used, len(t.nodes))
+	errs := make([]error, len(t.nodes))
 	var wg sync.WaitGroup
-	for i, n := range nodes {
+	for i, n := range t.nodes {
 		wg.Go(func() { results[i], errs[i] = n.stop(ctx) })
 	}
 	wg.Wait()
@@ -190,7 +222,7 @@ func (c Dispatchers) typeOf(endpoint int) string {
 
 // fill stores the backlog in batches, and returns what that cost.
 func (c Dispatchers) fill(ctx context.Context, s *stores.Store, d *alotwebhook.Dispatcher, l Load) (Cost, error) {
-	deliveries := cmp.Or(c.Backlog, l.Deliveries)
+	deliveries := c.stored(l)
 	began, before, err := time.Now(), stores.Used{}, error(nil)
 	if before, err = s.Used(ctx); err != nil {
 		return Cost{}, err
@@ -236,7 +268,7 @@ func (c Dispatchers) allDelivered(ctx context.Context, d *alotwebhook.Dispatcher
 	if err != nil {
 		return err
 	}
-	if most := max(0, c.Backlog-l.Deliveries); stats.Pending > int64(most) {
+	if most := c.stored(l) - l.Deliveries - c.Warm; stats.Pending > int64(most) {
 		return fmt.Errorf("%d deliveries are still pending, more than %d", stats.Pending, most)
 	}
 	return nil

@@ -30,11 +30,15 @@ type Contender struct {
 
 // work is a prepared contender.
 type work struct {
-	run    func(context.Context) (used, error)
+	// warmUp is nil where nothing goes before what is measured. It begins, and returns once
+	// so many requests have arrived at the receiver since its start; run goes on until then.
+	warmUp func(ctx context.Context, until int) error
+	run    func(ctx context.Context, until int) (used, error)
 	check  func(context.Context) error // nil, or called after run, unmeasured
 	close  func() error
 	store  *stores.Store // nil if there is none
 	stored Cost          // of what run delivers
+	warm   int           // deliveries before what is measured
 	more   bool          // run may deliver some more than the load
 }
 
@@ -120,40 +124,53 @@ func read(ctx context.Context, rx *Receiver, s *stores.Store) (r reading, err er
 // measure measures prepared work. The server of the store, if there is one, is no stranger.
 func (w *work) measure(ctx context.Context, rx *Receiver, l Load, s *stores.Store) (Result, error) {
 	runtime.GC() // so that no contender pays for another's garbage
+	first, err := rx.state(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	if w.warmUp != nil {
+		if err := w.warmUp(ctx, first.Count+w.warm); err != nil {
+			return Result{}, err
+		}
+	}
 	before, err := read(ctx, rx, s)
 	if err != nil {
 		return Result{}, err
 	}
-	used, err := w.run(ctx)
+	used, err := w.run(ctx, first.Count+w.warm+l.Deliveries)
 	if err != nil {
 		return Result{}, err
 	}
-	took, own := time.Since(before.at), usage.CPU()-before.own
+	used.took, used.own = time.Since(before.at), usage.CPU()-before.own
 	after, err := read(ctx, rx, s)
 	if err != nil {
 		return Result{}, err
 	}
+	all := after.receiver.Count - first.Count
+	if want := w.warm + l.Deliveries; all < want || all > want && !w.more {
+		return Result{}, fmt.Errorf("the receiver got %d requests, not %d", all, want)
+	}
 	if w.check != nil {
-		if err := w.check(ctx); err != nil {
-			return Result{}, err
-		}
+		err = w.check(ctx)
 	}
-	n := after.receiver.Count - before.receiver.Count
-	if n < l.Deliveries || n > l.Deliveries && !w.more {
-		return Result{}, fmt.Errorf("the receiver got %d requests, not %d", n, l.Deliveries)
-	}
+	return w.result(before, after, used), err
+}
+
+// result tells what happened between two readings.
+func (w *work) result(before, after reading, u used) Result {
+	n := max(1, after.receiver.Count-before.receiver.Count) // a tiny load may be over before the clock starts
 	r := Result{
-		Cost:       Cost{PerSecond: float64(n) / took.Seconds()},
+		Cost:       Cost{PerSecond: float64(n) / u.took.Seconds()},
 		Stored:     w.stored,
-		Dispatcher: cmp.Or(used.Children, own) / time.Duration(n),
+		Dispatcher: cmp.Or(u.Children, u.own) / time.Duration(n),
 		Receiver:   (after.receiver.CPU - before.receiver.CPU) / time.Duration(n),
-		Peak:       used.Peak,
-		Others:     others(before, after, used),
+		Peak:       u.Peak,
+		Others:     others(before, after, u),
 	}
 	if w.store != nil {
-		r.Cost = cost(n, took, before.server, after.server)
+		r.Cost = cost(n, u.took, before.server, after.server)
 	}
-	return r, nil
+	return r
 }
 
 // others returns the share of all processors that processes had which are none of ours;

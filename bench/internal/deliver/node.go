@@ -23,12 +23,15 @@ type used struct {
 	Children time.Duration // processor time in other processes than this one
 	Peak     int64         // the most bytes of memory of one of those
 	Failures int64         // attempts that failed
+
+	took, own time.Duration // all the time, and the processor time of this process
 }
 
 // node is a dispatcher, in this process or another one.
 type node interface {
-	// start makes it send.
+	// start makes it send, and mark begins to count what it uses.
 	start(ctx context.Context) error
+	mark(ctx context.Context) error
 	// stop returns once all outcomes are stored.
 	stop(ctx context.Context) (used, error)
 }
@@ -74,8 +77,12 @@ func newLocal(s alotwebhook.Store, c settings) (*local, error) {
 
 func (l *local) start(ctx context.Context) error {
 	ctx, l.cancel = context.WithCancel(ctx)
-	l.cpu = usage.CPU()
 	go func() { l.ended <- l.dispatcher.Run(ctx) }()
+	return nil
+}
+
+func (l *local) mark(context.Context) error {
+	l.cpu = usage.CPU()
 	return nil
 }
 
@@ -97,6 +104,8 @@ type task struct {
 }
 
 func (r remote) start(ctx context.Context) error { return r.process.Call(ctx, "start", nil, nil) }
+
+func (r remote) mark(ctx context.Context) error { return r.process.Call(ctx, "mark", nil, nil) }
 
 func (r remote) stop(ctx context.Context) (used, error) {
 	var u used
@@ -122,6 +131,8 @@ func dispatch(ctx context.Context, text json.RawMessage) (child.Handler, error) 
 		switch method {
 		case "start":
 			return nil, l.start(ctx)
+		case "mark":
+			return nil, l.mark(ctx)
 		case "stop":
 			u, err := l.stop(ctx)
 			u.Children = usage.CPU() - l.cpu

@@ -42,7 +42,7 @@ func Raw() Contender {
 		}
 		transport := &http.Transport{MaxIdleConns: l.InFlight, MaxIdleConnsPerHost: l.InFlight}
 		client := &http.Client{Transport: transport}
-		run := func(ctx context.Context) (used, error) {
+		run := func(ctx context.Context, _ int) (used, error) {
 			return used{}, postAll(ctx, client, rx.URL, e.Payload(), l.InFlight, l.Deliveries)
 		}
 		return &work{run: run, close: func() error { transport.CloseIdleConnections(); return nil }}, nil

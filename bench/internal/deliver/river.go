@@ -79,7 +79,7 @@ func (w *work) preloadRiver(ctx context.Context, pool *pgxpool.Pool, url string,
 	if w.stored, err = insertJobs(ctx, w.store, client, l); err != nil {
 		return err
 	}
-	w.run = func(ctx context.Context) (used, error) {
+	w.run = func(ctx context.Context, _ int) (used, error) {
 		defer transport.CloseIdleConnections()
 		return used{}, worker.run(ctx, client)
 	}
