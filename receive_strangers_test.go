@@ -203,7 +203,7 @@ func TestABodyThatMakesRoomIsToldSo(t *testing.T) {
 // that there is.
 func TestManyLargeEventsAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, alotwebhook.ReceiverConfig{})
+	d := newDesk(t, alotwebhook.ReceiverConfig{BodyTimeout: time.Minute})
 	alotwebhook.On(d.Receiver, alotwebhook.EventCandidateCompleted, d.keep)
 	server := httptest.NewServer(d)
 	t.Cleanup(server.Close)
