@@ -104,6 +104,7 @@ type Store struct {
 	maxDefault    int64         // maxDefault
 	endpoints     endpointCache // guarded by claiming
 	lanes         *lanes
+	audiences     audienceCache
 	// expiring holds the keys of endpoints that have parked deliveries to expire, as far as
 	// a purge has found and not dealt with them.
 	expiring struct {

@@ -52,6 +52,9 @@ type Store struct {
 	stopped chan struct{} // closed when the writer has ended
 	closing sync.Once
 
+	audiences audiences            // for hosts' transactions
+	forHosts  map[string]*sql.Stmt // statements of theirs, prepared; not changed after start
+
 	// The writer's own; nobody else touches them.
 	prepared    map[string]*sql.Stmt
 	catalogue   *catalogue
@@ -186,6 +189,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err == nil {
 		err = s.failOrphans(ctx)
 	}
+	if err == nil {
+		err = s.prepareForHosts(ctx)
+	}
 	if err != nil {
 		s.stop()
 	}
@@ -200,6 +206,9 @@ func (s *Store) Close() error {
 		close(s.quit)
 		<-s.stopped
 		for _, stmt := range s.prepared {
+			err = errors.Join(err, stmt.Close())
+		}
+		for _, stmt := range s.forHosts {
 			err = errors.Join(err, stmt.Close())
 		}
 		if s.owned {
