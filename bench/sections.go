@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/bench/internal/deliver"
+	"github.com/alot/alotwebhook/bench/internal/emit"
 	"github.com/alot/alotwebhook/bench/internal/isolation"
 	"github.com/alot/alotwebhook/bench/internal/latency"
 	"github.com/alot/alotwebhook/bench/internal/load"
@@ -32,6 +33,7 @@ var sections = []section{
 	{"processes", processes.measure},
 	{"fanout", fanOut.measure},
 	{"payload", payload.measure},
+	{"emit", emitting},
 	{"snapshot", snapshot},
 	{"latency", fromEmitToReceiver},
 	{"isolation", isolated},
@@ -128,6 +130,28 @@ func snapshot(ctx context.Context, o options) (report.Section, error) {
 		Tables: []report.Table{deliver.Table("", all)},
 		Notes:  o.rounds.Notes(all),
 	}, nil
+}
+
+func emitting(ctx context.Context, o options) (report.Section, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.rounds.Limit)
+	defer cancel()
+	c := emit.Config{Transactions: 3000, Rounds: o.rounds.Rounds, Batch: 1000, Organizations: 200, Drivers: emit.Drivers()}
+	if o.quick {
+		c.Transactions, c.Batch, c.Organizations = 20, 20, 3
+	}
+	for _, store := range o.stores {
+		if slices.Contains(emit.Stores(), store) {
+			c.Stores = append(c.Stores, store)
+		}
+	}
+	tables, err := emit.Measure(ctx, c, o.rounds.Progress)
+	return report.Section{
+		Title: "Emitting",
+		About: "A host inserts a business row in a transaction of its own, alone, and with one event beside it; River inserts a job instead. " +
+			"What such a transaction costs more than that of the row alone is the price, in µs of time and of the processor: on PostgreSQL that " +
+			"of the server, on SQLite that of the process. Many events at once cost a fraction of that each. " + c.Text() + ".",
+		Tables: tables,
+	}, err
 }
 
 func fromEmitToReceiver(ctx context.Context, o options) (report.Section, error) {

@@ -1,4 +1,4 @@
-package main
+package emit
 
 import (
 	"context"
@@ -36,12 +36,12 @@ type postgresHost struct {
 	at    string
 }
 
-func openPostgres(ctx context.Context, o options) (*subject, error) {
+func openPostgres(ctx context.Context, o Config) (*subject, error) {
 	s, err := stores.New(ctx, "postgres")
 	if err != nil {
 		return nil, err
 	}
-	p := &postgresHost{host{organizations: o.organizations}, s.Store.(*postgres.Store), s.Place.At}
+	p := &postgresHost{host{organizations: o.Organizations}, s.Store.(*postgres.Store), s.Place.At}
 	p.opens(s.Close)
 	subject, err := p.prepare(ctx, o)
 	if err != nil {
@@ -50,7 +50,7 @@ func openPostgres(ctx context.Context, o options) (*subject, error) {
 	return subject, nil
 }
 
-func (p *postgresHost) prepare(ctx context.Context, o options) (*subject, error) {
+func (p *postgresHost) prepare(ctx context.Context, o Config) (*subject, error) {
 	if err := p.dispatch(ctx, p.store); err != nil {
 		return nil, err
 	}
@@ -76,8 +76,8 @@ func (p *postgresHost) prepare(ctx context.Context, o options) (*subject, error)
 	return &subject{groups, p.events, server.cpuTime, p.closeAll}, err
 }
 
-func (p *postgresHost) groups(ctx context.Context, o options) (groups []group, err error) {
-	for _, driver := range o.drivers {
+func (p *postgresHost) groups(ctx context.Context, o Config) (groups []group, err error) {
+	for _, driver := range o.Drivers {
 		connect := p.connectPgx
 		if driver == "pq" {
 			connect = p.connectPq
@@ -88,7 +88,7 @@ func (p *postgresHost) groups(ctx context.Context, o options) (groups []group, e
 		}
 		groups = append(groups, g)
 	}
-	if o.batch == 0 {
+	if o.Batch == 0 {
 		return groups, nil
 	}
 	pool, err := p.pool(ctx)
@@ -99,7 +99,7 @@ func (p *postgresHost) groups(ctx context.Context, o options) (groups []group, e
 	if err != nil {
 		return nil, err
 	}
-	g, err := p.many("PostgreSQL, pgx", o.batch, func() (transaction, error) { return p.connectPgx(ctx) }, insertMany(client))
+	g, err := p.many("PostgreSQL, pgx", o.Batch, func() (transaction, error) { return p.connectPgx(ctx) }, insertMany(client))
 	return append(groups, g), err
 }
 

@@ -1,4 +1,4 @@
-package main
+package emit
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/bench/internal/usage"
 	"github.com/alot/alotwebhook/store/sqlite"
 )
 
@@ -29,21 +30,21 @@ type sqliteHost struct {
 	db    *sql.DB
 }
 
-func openSQLite(ctx context.Context, o options) (*subject, error) {
+func openSQLite(ctx context.Context, o Config) (*subject, error) {
 	dir, err := os.MkdirTemp("", "alotwebhook-bench-")
 	if err != nil {
 		return nil, err
 	}
-	h := &sqliteHost{host: host{organizations: o.organizations}}
+	h := &sqliteHost{host: host{organizations: o.Organizations}}
 	h.opens(func() error { return os.RemoveAll(dir) })
 	groups, err := h.prepare(ctx, filepath.Join(dir, "host.db"), o)
 	if err != nil {
 		return nil, errors.Join(err, h.closeAll())
 	}
-	return &subject{groups, h.events, func() (time.Duration, error) { return cpuTime(), nil }, h.closeAll}, nil
+	return &subject{groups, h.events, func() (time.Duration, error) { return usage.CPU(), nil }, h.closeAll}, nil
 }
 
-func (h *sqliteHost) prepare(ctx context.Context, path string, o options) (_ []group, err error) {
+func (h *sqliteHost) prepare(ctx context.Context, path string, o Config) (_ []group, err error) {
 	query := url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(10000)", "journal_mode(WAL)"}}
 	if h.db, err = sql.Open("sqlite", "file:"+path+"?"+query.Encode()); err != nil {
 		return nil, err
@@ -62,7 +63,7 @@ func (h *sqliteHost) prepare(ctx context.Context, path string, o options) (_ []g
 	return h.groups(ctx, o)
 }
 
-func (h *sqliteHost) groups(ctx context.Context, o options) ([]group, error) {
+func (h *sqliteHost) groups(ctx context.Context, o Config) ([]group, error) {
 	client, err := newRiver(ctx, riversqlite.New(h.db), "")
 	if err != nil {
 		return nil, err
@@ -74,9 +75,9 @@ func (h *sqliteHost) groups(ctx context.Context, o options) ([]group, error) {
 	}
 	connect := func() (transaction, error) { return tx, nil }
 	one, err := h.oneEvent("SQLite", connect)
-	if err != nil || o.batch == 0 {
+	if err != nil || o.Batch == 0 {
 		return []group{one}, err
 	}
-	many, err := h.many("SQLite", o.batch, connect, insertMany(client))
+	many, err := h.many("SQLite", o.Batch, connect, insertMany(client))
 	return []group{one, many}, err
 }
