@@ -243,7 +243,9 @@ func (b *bed) finish(ctx context.Context) error {
 	err := b.drain(ctx)
 	b.result.Drained = time.Since(began)
 	for _, n := range b.nodes {
-		err = errors.Join(err, n.Call(ctx, "stop", nil, nil))
+		var last activity
+		err = errors.Join(err, n.Call(ctx, "stop", nil, nil), n.Call(ctx, "sample", nil, &last))
+		b.result.Failed += last.Failed
 	}
 	if err != nil {
 		return err

@@ -45,7 +45,7 @@ type node struct {
 	host       *host
 	dispatcher *alotwebhook.Dispatcher
 
-	attempts         atomic.Int64
+	attempts, failed atomic.Int64 // failed ones are those to healthy receivers
 	emits, writes    times
 	refused, blocked atomic.Int64 // emits and writes that failed
 
@@ -56,7 +56,7 @@ type node struct {
 
 // activity is what a node tells of the time since it was last asked.
 type activity struct {
-	Attempts         int64 // since the start
+	Attempts, Failed int64 // since the start; failed ones are those to healthy receivers
 	Emits, Writes    Spread
 	Refused, Blocked int64 // since the start
 	Claims, Claimed  Spread
@@ -92,7 +92,7 @@ func serveNode(ctx context.Context, text json.RawMessage) (child.Handler, error)
 	if n.host, err = openHost(ctx, n.task.Place); err != nil {
 		return nil, err
 	}
-	n.dispatcher, err = alotwebhook.NewDispatcher(n.host.store, newConfig(func(alotwebhook.AttemptInfo) { n.attempts.Add(1) }))
+	n.dispatcher, err = alotwebhook.NewDispatcher(n.host.store, newConfig(n.attempted))
 	if err != nil {
 		return nil, errors.Join(err, n.host.close())
 	}
@@ -118,6 +118,13 @@ func serveNode(ctx context.Context, text json.RawMessage) (child.Handler, error)
 		}
 		return nil, fmt.Errorf("a process under load has no method %q", method)
 	}, nil
+}
+
+func (n *node) attempted(a alotwebhook.AttemptInfo) {
+	n.attempts.Add(1)
+	if a.Attempt.Reason != "" && !strings.HasPrefix(a.OrganizationID, hanging) && !strings.HasPrefix(a.OrganizationID, failing) {
+		n.failed.Add(1)
+	}
 }
 
 // work starts all that the host does beside delivering.
@@ -204,7 +211,7 @@ func (n *node) sample() activity {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	a := activity{
-		Attempts: n.attempts.Load(), Emits: n.emits.take(), Writes: n.writes.take(),
+		Attempts: n.attempts.Load(), Failed: n.failed.Load(), Emits: n.emits.take(), Writes: n.writes.take(),
 		Refused: n.refused.Load(), Blocked: n.blocked.Load(),
 		Claims: n.host.claims.took.take(), Claimed: n.host.claims.got.take(),
 		Resident: mebi(resident), Heap: mebi(int64(memory.HeapAlloc)),

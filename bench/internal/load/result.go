@@ -23,6 +23,9 @@ type Result struct {
 	// without an error; Missing ones of them never arrived. Twice counts arrivals of what
 	// had arrived before.
 	Expected, Missing, Twice int
+	// Failed attempts are those to healthy receivers. One that took too long may have
+	// arrived, and then its delivery arrives twice.
+	Failed int64
 	// LeftOver counts what was still pending some minutes after the last emit, and Drained
 	// says how long the rest took.
 	LeftOver int64
@@ -230,9 +233,9 @@ func (r *Result) Notes() []string {
 			quiet++
 		}
 	}
-	notes := []string{fmt.Sprintf("%s: of %d deliveries to healthy receivers %d did not arrive and %d arrived twice; %.0f emits and %.0f writes of "+
+	notes := []string{fmt.Sprintf("%s: of %d deliveries to healthy receivers %d did not arrive and %d arrived twice, while %d attempts at them failed, such as by a timeout; %.0f emits and %.0f writes of "+
 		"the host were refused. The rest was delivered %.1f s after the last emit.",
-		r.Config.Store, r.Expected, r.Missing, r.Twice, refused, blocked, r.Drained.Seconds())}
+		r.Config.Store, r.Expected, r.Missing, r.Twice, r.Failed, refused, blocked, r.Drained.Seconds())}
 	if r.LeftOver > 0 {
 		notes = append(notes, fmt.Sprintf("**%d deliveries were still pending** after %v.", r.LeftOver, patience))
 	}
