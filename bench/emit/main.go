@@ -29,6 +29,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/alot/alotwebhook/bench/internal/emit"
 )
 
 func main() {
@@ -46,48 +48,51 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "emit:", err)
 		return 2
 	}
-	if err := measureAll(ctx, o, stdout); err != nil {
+	if err := measure(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "emit:", err)
 		return 1
 	}
 	return 0
 }
 
-// options are the values of the flags.
-type options struct {
-	transactions, rounds int
-	batch                int
-	organizations        int
-	stores, drivers      []string
+// measure measures and prints a table for each group of contenders.
+func measure(ctx context.Context, o emit.Config, stdout, stderr io.Writer) error {
+	tables, err := emit.Measure(ctx, o, func(text string) { fmt.Fprintln(stderr, text) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stdout, o.Text())
+	for _, t := range tables {
+		fmt.Fprintln(stdout)
+		if err := t.Print(stdout); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-var (
-	storeNames  = []string{"postgres", "sqlite"}
-	driverNames = []string{"pgx", "pq"}
-)
-
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
+func parse(args []string, stderr io.Writer) (emit.Config, error) {
+	var o emit.Config
 	fs := flag.NewFlagSet("emit", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	fs.IntVar(&o.transactions, "n", 3000, "the number of `transactions` of each contender in each round")
-	fs.IntVar(&o.rounds, "rounds", 3, "the number of `rounds`")
-	fs.IntVar(&o.batch, "batch", 1000, "the number of `events` that are emitted at once; 0 leaves that out")
-	fs.IntVar(&o.organizations, "organizations", 200, "the number of `organizations`, with an endpoint each")
-	names := fs.String("store", "postgres", "`stores` to measure: "+strings.Join(storeNames, ", "))
-	drivers := fs.String("driver", "pgx", "the host's `drivers` for PostgreSQL: "+strings.Join(driverNames, ", "))
+	fs.IntVar(&o.Transactions, "n", 3000, "the number of `transactions` of each contender in each round")
+	fs.IntVar(&o.Rounds, "rounds", 3, "the number of `rounds`")
+	fs.IntVar(&o.Batch, "batch", 1000, "the number of `events` that are emitted at once; 0 leaves that out")
+	fs.IntVar(&o.Organizations, "organizations", 200, "the number of `organizations`, with an endpoint each")
+	names := fs.String("store", "postgres", "`stores` to measure: "+strings.Join(emit.Stores(), ", "))
+	drivers := fs.String("driver", "pgx", "the host's `drivers` for PostgreSQL: "+strings.Join(emit.Drivers(), ", "))
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}
 	if fs.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
 	}
-	if min(o.transactions, o.rounds, o.organizations) < 1 || o.batch < 0 {
+	if min(o.Transactions, o.Rounds, o.Organizations) < 1 || o.Batch < 0 {
 		return o, errors.New("-n, -rounds and -organizations must be at least 1, -batch at least 0")
 	}
 	var err error
-	if o.stores, err = choose("store", *names, storeNames); err == nil {
-		o.drivers, err = choose("driver", *drivers, driverNames)
+	if o.Stores, err = choose("store", *names, emit.Stores()); err == nil {
+		o.Drivers, err = choose("driver", *drivers, emit.Drivers())
 	}
 	return o, err
 }
@@ -101,36 +106,4 @@ func choose(flag, value string, names []string) ([]string, error) {
 		}
 	}
 	return chosen, nil
-}
-
-// measureAll measures store by store and prints a table for each group of contenders.
-func measureAll(ctx context.Context, o options, w io.Writer) error {
-	fmt.Fprintf(w, "%d transactions each in each of %d rounds, %d organizations, payloads of %d bytes\n",
-		o.transactions, o.rounds, o.organizations, payloadSize)
-	for _, store := range o.stores {
-		open := openSQLite
-		if store == "postgres" {
-			open = openPostgres
-		}
-		if err := measureStore(ctx, o, open, w); err != nil {
-			return fmt.Errorf("%s: %w", store, err)
-		}
-	}
-	return nil
-}
-
-func measureStore(ctx context.Context, o options, open func(context.Context, options) (*subject, error), w io.Writer) (err error) {
-	s, err := open(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	for _, g := range s.groups {
-		results, err := measure(ctx, o, s, g)
-		if err != nil {
-			return err
-		}
-		printTable(w, g, results)
-	}
-	return nil
 }

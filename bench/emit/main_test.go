@@ -35,9 +35,9 @@ func requireTables(t *testing.T, args, titles []string) {
 	for _, title := range titles {
 		line := `(?m)^` + title + ` .*\n`
 		if strings.HasSuffix(title, "one event") {
-			line += `the row alone +\d+\.\d +0\.0 .*\nEmitTo +\d+\.\d .*\nRiver InsertTx +\d+\.\d .* 1\.00 .*$`
+			line += `the row alone +\d+\.\d .*\nEmitTo +\d+\.\d .*\nRiver InsertTx +\d+\.\d .* 1\.00 \(1.00–1.00\) .*$`
 		} else {
-			line += `Emit +\d+\.\d .*\nEmitTo, beside a row +\d+\.\d .*\nRiver InsertManyFast +\d+\.\d .* 1\.00 .*$`
+			line += `Emit +\d+\.\d .*\nEmitTo, beside a row +\d+\.\d .*\nRiver InsertManyFast +\d+\.\d .* 1\.00 \(1.00–1.00\) .*$`
 		}
 		require.Regexp(t, regexp.MustCompile(line), stdout.String())
 	}
