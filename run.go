@@ -33,7 +33,7 @@ type run struct {
 	freed chan struct{}
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
-	recorder *record.Recorder[outcome]
+	recorder *record.Parts[outcome]
 	// bad leads to the goroutine that disables endpoints; badCtx ends when it must stop.
 	bad      chan outcome
 	badCtx   context.Context
@@ -326,8 +326,8 @@ type outcome struct {
 }
 
 // newRecorder returns the recorder of a run.
-func (r *run) newRecorder() *record.Recorder[outcome] {
-	return record.New(record.Config[outcome]{
+func (r *run) newRecorder() *record.Parts[outcome] {
+	return record.NewParts(r.d.store, r.cfg.InFlight+r.cfg.Waiting, record.Config[outcome]{
 		Store:    r.finish,
 		Stored:   r.stored,
 		Extend:   r.extend,

@@ -42,6 +42,14 @@ func (h *held[O]) claim(id string, attempt int, token int64, now time.Time) (fir
 	return false, e.aside
 }
 
+// has reports whether the attempt of a delivery is under way or not stored yet.
+func (h *held[O]) has(id string, attempt int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, ok := h.entries[id]
+	return ok && e.attempt == attempt
+}
+
 // leasedBefore returns the deliveries whose leases began before that time, but for those
 // whose outcomes were put aside.
 func (h *held[O]) leasedBefore(at time.Time) (list []Outcome[O]) {

@@ -84,6 +84,7 @@ type Recorder[O any] struct {
 	away   atomic.Bool
 	done   chan struct{}
 	known  atomic.Bool   // something was claimed that this process holds already
+	moved  atomic.Int64  // when something was stored last, or came after a while, in Unix nanoseconds
 	wait   time.Duration // of the next AwaitStore
 
 	// The goroutine of run alone uses these.
@@ -97,9 +98,12 @@ type Recorder[O any] struct {
 }
 
 // New returns a recorder that stores outcomes until Close.
-func New[O any](cfg Config[O]) *Recorder[O] {
+func New[O any](cfg Config[O]) *Recorder[O] { return start(cfg, cfg.Capacity) }
+
+// start is New with room for that many outcomes before Add waits.
+func start[O any](cfg Config[O], room int) *Recorder[O] {
 	r := &Recorder[O]{
-		cfg: cfg, in: make(chan Outcome[O], cfg.Capacity), held: held[O]{entries: map[string]entry[O]{}},
+		cfg: cfg, in: make(chan Outcome[O], room), held: held[O]{entries: map[string]entry[O]{}},
 		done: make(chan struct{}), wait: awayPause, limit: callTimeout, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
 	}
 	r.ctx, r.giveUp = context.WithCancel(context.Background())
@@ -181,6 +185,7 @@ func (r *Recorder[O]) run() {
 				r.tryRefused()
 				return
 			}
+			r.moved.Store(time.Now().UnixNano())
 			batch = append(batch, o)
 			if r.cfg.More() && len(r.in) < batchSize/4 {
 				pace.Pause(r.ctx, pace.Gather(took))
@@ -373,7 +378,9 @@ func (r *Recorder[O]) call(batch []Outcome[O]) error {
 	ctx, cancel := context.WithTimeout(r.ctx, r.limit)
 	defer cancel()
 	list, err := r.cfg.Store(ctx, batch)
-	if err != nil {
+	if err == nil {
+		r.moved.Store(time.Now().UnixNano())
+	} else {
 		r.doubt = true
 		return err
 	}

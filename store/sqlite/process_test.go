@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "drain":
 		exitOn(childDrain(os.Getenv(pathVariable)))
+	case "claim":
+		exitOn(childClaim(os.Getenv(pathVariable)))
 	case "emit":
 		exitOn(childEmit(os.Getenv(pathVariable)))
 	default:

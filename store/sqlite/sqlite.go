@@ -5,7 +5,7 @@
 //	store, err := sqlite.Open(ctx, "/var/lib/app/webhooks.db")
 //
 // A host that keeps its own tables in SQLite gives its handle to [New]
-// instead. Its events are then stored in its own transactions, through
+// instead, best one of a single connection. Its events are then stored in its own transactions, through
 // [anydriver.Store.Tx], and commit or roll back with the business row.
 //
 // # Drivers
@@ -23,7 +23,14 @@
 // # Processes
 //
 // Several processes of one machine may open the same file; each sees the
-// others' deliveries, claims and endpoints. The file must be on a local disk:
+// others' deliveries and endpoints. Those that claim share the endpoints among
+// them: each endpoint is served by one process at a time. When one leaves, the
+// others go on at once; so they do when one is killed, since a file beside the
+// database, which ends in -owner- and a number, is locked for as long as its
+// process lives. Where that cannot be, they wait until its time is up, a lease and
+// a quarter.
+//
+// The file must be on a local disk:
 // SQLite's locks do not hold on network file systems. Machines that share
 // their work need package postgres.
 //
@@ -89,18 +96,21 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, sayf("open %q: %w", path, err)
 	}
-	writes, err := sql.Open("sqlite", dsn(absolute, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(0)"}}))
-	if err != nil {
-		return nil, sayf("open %q: %w", path, err)
+	writing := dsn(absolute, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(0)"}})
+	reading := dsn(absolute, url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)"}})
+	h := own.Handles{Path: path}
+	for _, handle := range []struct {
+		db    **sql.DB
+		dsn   string
+		conns int
+	}{{&h.Writes, writing, 1}, {&h.Claims, reading, 1}, {&h.Reads, reading, readers}} {
+		if *handle.db, err = sql.Open("sqlite", handle.dsn); err != nil { // only if the driver is missing
+			return nil, sayf("open %q: %w", path, err)
+		}
+		(*handle.db).SetMaxOpenConns(handle.conns)
+		(*handle.db).SetMaxIdleConns(handle.conns)
 	}
-	writes.SetMaxOpenConns(1)
-	reads, err := sql.Open("sqlite", dsn(absolute, url.Values{"_pragma": {"busy_timeout(10000)", "query_only(1)"}}))
-	if err != nil {
-		return nil, errors.Join(sayf("open %q: %w", path, err), writes.Close())
-	}
-	reads.SetMaxOpenConns(readers)
-	reads.SetMaxIdleConns(readers)
-	return anydriver.Own(ctx, own.Handles{Path: path, Writes: writes, Reads: reads})
+	return anydriver.Own(ctx, h)
 }
 
 func dsn(path string, extra url.Values) string {

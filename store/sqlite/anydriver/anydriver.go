@@ -4,6 +4,7 @@
 //	import _ "github.com/glebarez/go-sqlite" // or any other
 //
 //	db, err := sql.Open("sqlite", "file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate")
+//	db.SetMaxOpenConns(1)
 //	store, err := anydriver.New(ctx, db)
 //
 // Package sqlite brings the driver modernc.org/sqlite, which registers itself
@@ -43,9 +44,9 @@ import (
 // Store is an [alotwebhook.Store] in a SQLite database. All methods may be
 // called from many goroutines at once.
 type Store struct {
-	writes *sql.DB // the writer's
-	reads  *sql.DB // for history; the same as writes on a host's handle
-	owned  bool
+	reads *sql.DB // for history; on a host's handle, the one for everything
+	owned bool
+	path  string // the file; "" for none
 
 	jobs    chan *job
 	quit    chan struct{} // closed by Close
@@ -53,21 +54,25 @@ type Store struct {
 	closing sync.Once
 
 	// The writer's own; nobody else touches them.
-	prepared    map[string]*sql.Stmt
-	catalogue   *catalogue
-	dataVersion int64          // SQLite's, of the last transaction
-	turn        int64          // the endpoint that had the last turn in a claim
-	leased      map[key]queued // what this store has claimed, until it is finished
-	erasedTo    int64          // up to this event every payload is erased
+	writing  *session
+	erasedTo int64 // up to this event every payload is erased
+
+	// Whoever has put something into claiming may use these.
+	claiming chan struct{} // of capacity 1
+	claims   *session
+	lanes    lanes
+	owner    ownership // but for what its comments say
+
+	held *holdings
 }
 
 var _ alotwebhook.Store = (*Store)(nil)
 
 // Own makes the store of package sqlite, which alone can call it.
 func Own(ctx context.Context, h own.Handles) (*Store, error) {
-	s := newStore(h.Writes, h.Reads, true)
+	s := newStore(h.Writes, h.Claims, h.Reads, true)
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(explain("open "+h.Path, err), h.Writes.Close(), h.Reads.Close())
+		return nil, errors.Join(explain("open "+h.Path, err), s.closeHandles())
 	}
 	return s, nil
 }
@@ -84,16 +89,21 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 //   - _pragma=busy_timeout(10000) or so: how long the host's own statements wait
 //     for the store's short transactions. Without it they fail with "database is
 //     locked" as soon as the dispatcher is at work. New warns of that, in a line
-//     to [slog.Default]. The store itself waits without it.
+//     to [slog.Default]. The store itself waits without it, up to ten seconds: in its
+//     own transactions it turns the timeout off, and gives each connection back as it was.
+//   - _pragma=journal_size_limit(67108864), in bytes: to what the write-ahead log shrinks
+//     after a burst, or after somebody has read for long. Without it, the log keeps its
+//     largest size, so that the store sets this limit on the connections that it writes on.
 //   - _txlock=immediate: each transaction begins with the write lock, and waits for
 //     it. Without that, one that reads first and writes or emits later fails at
 //     once, whatever the busy timeout, if another has written in between.
 //
-// Any number of connections will do. With SetMaxOpenConns(1) the store and the
-// host take turns: within a transaction of its own, the host must then use
-// [Store.Tx] only: any other method would wait for the connection, one that
-// writes for ten seconds, one that reads until its context ends. A database in
-// memory needs exactly one connection.
+// The handle should have one connection, SetMaxOpenConns(1). Any number will do, but SQLite has
+// one writer, and its lock goes to whoever happens to be awake: with many writers at once, some
+// wait for seconds. A single connection is handed out in turn. Within a transaction of its own,
+// the host must then use [Store.Tx] only: any other method would wait for the connection, one
+// that writes for ten seconds, one that reads until its context ends. A database in memory needs
+// exactly one connection.
 //
 // The error says what is wrong with the handle: nil (an
 // [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL, or
@@ -102,7 +112,7 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}
 	}
-	s := newStore(db, db, false)
+	s := newStore(db, db, db, false)
 	if err := checkHandle(ctx, db); err != nil {
 		return nil, explain("use the host's handle", err)
 	}
@@ -161,17 +171,18 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-func newStore(writes, reads *sql.DB, owned bool) *Store {
+func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 	return &Store{
-		writes:    writes,
-		reads:     reads,
-		owned:     owned,
-		jobs:      make(chan *job, maxGroup),
-		quit:      make(chan struct{}),
-		stopped:   make(chan struct{}),
-		prepared:  map[string]*sql.Stmt{},
-		catalogue: newCatalogue(0),
-		leased:    map[key]queued{},
+		reads:    reads,
+		owned:    owned,
+		jobs:     make(chan *job, maxGroup),
+		quit:     make(chan struct{}),
+		stopped:  make(chan struct{}),
+		writing:  newSession(writes),
+		claiming: make(chan struct{}, 1),
+		claims:   newSession(claims),
+		lanes:    lanes{marks: map[int64]place{}},
+		held:     newHoldings(),
 	}
 }
 
@@ -184,6 +195,9 @@ func (s *Store) start(ctx context.Context) error {
 	go s.writer()
 	err = s.write(ctx, "migrate", s.migrate)
 	if err == nil {
+		err = s.besides(ctx)
+	}
+	if err == nil {
 		err = s.failOrphans(ctx)
 	}
 	if err != nil {
@@ -193,20 +207,24 @@ func (s *Store) start(ctx context.Context) error {
 }
 
 // Close waits for what is being written and releases the database; a host's
-// handle stays open. Calls after it fail; a second Close does nothing.
+// handle stays open. Others may claim at once what the store has not claimed, and the rest
+// when its leases run out. Calls after it fail; a second Close does nothing.
 func (s *Store) Close() error {
 	var err error
 	s.closing.Do(func() {
+		s.retire()
 		close(s.quit)
 		<-s.stopped
-		for _, stmt := range s.prepared {
-			err = errors.Join(err, stmt.Close())
-		}
+		err = errors.Join(s.writing.close(), s.claims.close())
 		if s.owned {
-			err = errors.Join(err, s.reads.Close(), s.writes.Close())
+			err = errors.Join(err, s.closeHandles())
 		}
 	})
 	return explain("close", err)
+}
+
+func (s *Store) closeHandles() error {
+	return errors.Join(s.reads.Close(), s.claims.db.Close(), s.writing.db.Close())
 }
 
 func (s *Store) stop() {

@@ -45,7 +45,7 @@ func newCatalogue(changes int64) *catalogue {
 }
 
 // known returns the catalogue that holds in this transaction. The writer's
-// transactions share the store's catalogue. Each transaction of a host begins with
+// transactions share one, and so do claims. Each transaction of a host begins with
 // an empty one.
 func (t *txn) known() (*catalogue, error) {
 	if t.catalogue != nil {
@@ -56,23 +56,28 @@ func (t *txn) known() (*catalogue, error) {
 		return nil, err
 	}
 	if alone {
-		t.catalogue = t.s.catalogue
+		t.catalogue = t.in.catalogue
 		return t.catalogue, nil
 	}
 	var changes int64
 	if err := t.one("SELECT endpoints FROM alotwebhook_changes")(&changes); err != nil {
 		return nil, err
 	}
-	if t.s == nil || t.s.catalogue.changes != changes {
+	t.know(changes)
+	return t.catalogue, nil
+}
+
+// know chooses the catalogue for a transaction that has read that number of changes.
+func (t *txn) know(changes int64) {
+	if t.in == nil || t.in.catalogue.changes != changes {
 		t.catalogue = newCatalogue(changes)
 	} else {
-		t.catalogue = t.s.catalogue
+		t.catalogue = t.in.catalogue
 		clear(t.catalogue.failing)
 	}
-	if t.s != nil {
-		t.s.catalogue = t.catalogue
+	if t.in != nil {
+		t.in.catalogue = t.catalogue
 	}
-	return t.catalogue, nil
 }
 
 // alone reports whether nobody but this store has written since its previous
@@ -87,8 +92,8 @@ func (t *txn) alone() (bool, error) {
 	if err := t.one("PRAGMA data_version")(&version); err != nil {
 		return false, err
 	}
-	alone := t.s.catalogue.changes != 0 && t.s.dataVersion == version
-	t.s.dataVersion = version
+	alone := t.in.catalogue.changes != 0 && t.in.dataVersion == version
+	t.in.dataVersion = version
 	return alone, nil
 }
 
@@ -176,7 +181,7 @@ func (t *txn) typeName(ref int64) (string, error) {
 	return name, err
 }
 
-// endpoint returns an endpoint by its ref. failing is its failing_since in this
+// endpoint returns an endpoint by its ref, nil if it was deleted just now. failing is its failing_since in this
 // transaction, which changes without counting up the number of changes.
 func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint, error) {
 	c, err := t.known()
@@ -190,8 +195,8 @@ func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint,
 		return e, nil
 	}
 	if e == nil {
-		read, err := scanEndpoint(t.one("SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE ref = ?", ref))
-		if err != nil {
+		read, err := scanEndpoint(t.one("SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE ref = ? AND deleted_at IS NULL", ref))
+		if some, err := found(err); err != nil || !some {
 			return nil, err
 		}
 		e = &read
@@ -208,7 +213,7 @@ func (t *txn) endpoint(ref int64, failing sql.NullInt64) (*alotwebhook.Endpoint,
 // was changed.
 func (t *txn) forget() {
 	t.catalogue = nil
-	if t.s != nil {
-		t.s.catalogue = newCatalogue(0)
+	if t.in != nil {
+		t.in.catalogue = newCatalogue(0)
 	}
 }

@@ -3,68 +3,135 @@ package anydriver
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
 )
 
-// Claim implements [alotwebhook.Queue]. If a claim fills its Limit, its NextIn covers
-// the endpoints that it passed, not all of them: its caller claims again as soon as
-// it has room anyway.
-func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
-	var cl *claim
-	err := s.submit(&job{
-		ctx:   ctx,
-		doing: "claim deliveries",
-		run: func(t *txn) error {
-			cl = &claim{txn: t, ClaimRequest: c, turn: s.turn, token: newToken()}
-			return cl.run()
-		},
-		committed: func() { s.turn = cl.turn; s.remember(cl) },
-		done:      make(chan struct{}),
-	})
-	if err != nil {
-		return alotwebhook.ClaimResult{}, err
+// Claim implements [alotwebhook.Queue]. The claims of one Store go one after the other. If a
+// claim fills its Limit, its NextIn covers the endpoints that it passed, not all of them: its
+// caller claims again as soon as it has room anyway.
+func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwebhook.ClaimResult, err error) {
+	if err := ctx.Err(); err != nil {
+		return r, ended(ctx)
 	}
-	return cl.result(), nil
+	select {
+	case s.claiming <- struct{}{}:
+		defer func() { <-s.claiming }()
+	case <-ctx.Done():
+		return r, ended(ctx)
+	case <-s.quit:
+		return r, errClosed
+	}
+	select {
+	case <-s.quit:
+		return r, errClosed
+	default:
+	}
+	if c.Limit == 0 {
+		return r, s.leave(ctx)
+	}
+	for greedy, again := false, true; again; { // twice, seldom
+		var cl *claim
+		if cl, err = s.claim(ctx, c, greedy); err != nil && !errors.Is(err, errDisowned) {
+			if ctx.Err() != nil && !passes(err) {
+				err = ended(ctx)
+			}
+			return alotwebhook.ClaimResult{}, explain("claim deliveries", err)
+		}
+		again = err != nil || len(cl.got) == 0 && cl.unowned && !greedy
+		greedy = err == nil
+		r = cl.result()
+	}
+	return r, nil
 }
 
 // newToken returns a fencing token for all deliveries of one claim. A random one
-// needs no counter that all processes share.
-func newToken() int64 { return 1 + rand.Int64N(1<<62) }
+// needs no counter that all processes share. It is negative, which tells it from those of the
+// releases that knew no owners.
+func newToken() int64 { return -1 - rand.Int64N(1<<62) }
 
-// remember keeps the claimed rows in memory, so that Finish need not read them again.
-// It leaves out those with earlier attempts: they are few, and hold a history.
-func (s *Store) remember(c *claim) {
-	for _, q := range c.rows {
-		if q.attempts == 0 {
-			put(s.leased, q.key, q)
-		} else {
-			delete(s.leased, q.key)
-		}
-	}
+// lanes is what claims remember of endpoints from one to the next.
+type lanes struct {
+	turn int64 // the endpoint that had the last turn
+	// marks holds, for an endpoint that has a backlog, the place behind which the next claim
+	// begins to read. Nothing before it may be claimed, or only what has come there since marks
+	// was emptied last: a transaction of the host's that began long ago, or a clock that was
+	// put back, may do that.
+	marks   map[int64]place
+	emptied time.Time
 }
 
+const (
+	// No mark is younger than lateness.
+	lateness  = 2 * time.Second
+	marksLast = time.Second
+)
+
 // claim is a claim under way. It finds endpoints with due deliveries, reads a few
-// rows of each, and leases all of them at the end.
+// rows of each, and takes all of them at the end.
 type claim struct {
 	*txn
 	alotwebhook.ClaimRequest
-	turn  int64 // the ref of the endpoint that had the last turn
-	token int64 // the fencing token of this claim
-	got   []alotwebhook.Claimed
-	rows  []queued // the rows of got
-	next  int64    // when the next delivery falls due that is not due yet, in µs since 1970; 0 if none was met
+	s       *Store
+	slots   uint64          // those whose endpoints it may claim from
+	free    uint64          // those that have no owner
+	turn    int64           // the ref of the endpoint that had the last turn
+	token   int64           // the fencing token of this claim
+	held    map[int64]share // what this store holds, by endpoint
+	marks   map[int64]place // those that have moved
+	got     []alotwebhook.Claimed
+	rows    []*dueRow // the rows of got
+	next    int64     // when the next delivery falls due that is not due yet, in µs since 1970; 0 if none was met
+	unowned bool      // an endpoint has something due, and belongs to nobody
+}
+
+// claim claims once.
+func (s *Store) claim(ctx context.Context, c alotwebhook.ClaimRequest, greedy bool) (*claim, error) {
+	cl := &claim{ClaimRequest: c, s: s, token: newToken(), marks: map[int64]place{},
+		got: make([]alotwebhook.Claimed, 0, min(c.Limit, maxRoom)), rows: make([]*dueRow, 0, min(c.Limit, maxRoom))}
+	if err := s.lookAround(ctx, look{lease: c.Lease, perEndpoint: c.PerEndpoint, greedy: greedy}); err != nil {
+		return cl, err
+	}
+	if err := s.writeRanOut(ctx); err != nil {
+		return cl, err
+	}
+	if time.Since(s.lanes.emptied) > marksLast {
+		clear(s.lanes.marks)
+		s.lanes.emptied = time.Now()
+	}
+	cl.slots, cl.free, cl.turn = s.owner.slots, s.owner.free, s.lanes.turn
+	cl.held = s.held.beginClaim(s.lanes.marks)
+	var holds []holding
+	defer func() { s.held.endClaim(holds) }()
+	cl.txn = &txn{ctx: ctx, in: s.claims, on: s.claims.db, catalogue: s.claims.catalogue, now: time.Now().UnixMicro()}
+	if err := cl.run(); err != nil {
+		return cl, err
+	}
+	if err := cl.takeLost(ctx); err != nil {
+		return cl, err
+	}
+	if err := s.putOff(ctx, c.Lease); err != nil {
+		if errors.Is(err, errDisowned) {
+			s.owner.changes = -1
+		}
+		return cl, err
+	}
+	holds = cl.settle()
+	return cl, nil
 }
 
 // taker is an endpoint that has due deliveries and free slots.
 type taker struct {
 	ref      int64
 	endpoint *alotwebhook.Endpoint
-	free     int // its free slots
-	had      int // how many deliveries it has had in this claim
-	ask      int // how many it is to get next; after take, how many of these were not due
+	free     int   // its free slots
+	had      int   // how many deliveries it has had in this claim
+	ask      int   // how many it is to get next; after take, how many of these were not due
+	mark     place // behind which it has been read
 }
 
 // A claim serves endpoints in groups of maxServed or somewhat more. To step into an
@@ -75,6 +142,8 @@ type taker struct {
 const (
 	maxServed  = 16
 	maxQuantum = 16
+	// maxRoom is for how many deliveries a claim makes room at once.
+	maxRoom = 256
 )
 
 // run serves the endpoints in the order of their turns until the claim is full or
@@ -103,7 +172,7 @@ func (c *claim) run() error {
 			return err
 		}
 	}
-	return c.lease()
+	return nil
 }
 
 // room is how many deliveries the claim still wants.
@@ -122,102 +191,6 @@ func (c *claim) quantum(takers int, more bool) int {
 
 // ceil is a divided by b, rounded up.
 func ceil(a, b int) int { return (a + b - 1) / b }
-
-// walk is a way round all endpoints that have rows in the queue, in the order of
-// their refs. It begins behind the endpoint that had the last turn and ends with it.
-type walk struct {
-	from, pos int64 // the ref where it begins, and the ref that it has come to
-	wrapped   bool  // it has gone on at the least ref
-}
-
-// nextEndpoints returns the endpoints that follow ?1 in the queue, up to ?3 of them.
-// One step into the index alotwebhook_queue_due finds each, however many rows it has.
-// Of an active one, the result says whether it has deliveries due at ?2 (µs since
-// 1970), and when the first one falls due that is not due then.
-const nextEndpoints = `WITH RECURSIVE turn(ref, n) AS (
-	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > ?1 ORDER BY endpoint LIMIT 1), 1
-	UNION ALL
-	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > turn.ref ORDER BY endpoint LIMIT 1), n + 1
-	FROM turn WHERE turn.ref IS NOT NULL AND n < ?3
-)
-SELECT turn.ref, e.active, e.failing_since,
-	CASE WHEN e.active THEN EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = turn.ref AND next_at <= ?2) END,
-	CASE WHEN e.active THEN (SELECT next_at FROM alotwebhook_queue WHERE endpoint = turn.ref AND next_at > ?2 ORDER BY next_at LIMIT 1) END
-FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref`
-
-// nextTakers goes on with the walk until it has maxServed takers or the walk is over.
-// more reports whether the walk goes on.
-func (c *claim) nextTakers(w *walk) (takers []*taker, more bool, err error) {
-	type found struct {
-		ref           int64
-		active        bool
-		failing, next sql.NullInt64
-		due           sql.NullBool
-	}
-	for len(takers) < maxServed && !w.done() {
-		var page []found
-		err := c.each(nextEndpoints, []any{w.pos, c.now, maxServed}, func(scan func(...any) error) error {
-			var f found
-			err := scan(&f.ref, &f.active, &f.failing, &f.due, &f.next)
-			page = append(page, f)
-			return err
-		})
-		if err != nil {
-			return nil, false, err
-		}
-		for _, f := range page {
-			if !w.reach(f.ref) {
-				return takers, false, nil
-			}
-			c.later(f.next)
-			if !f.due.Bool {
-				continue
-			}
-			e, err := c.endpoint(f.ref, f.failing)
-			if err != nil {
-				return nil, false, err
-			}
-			if free := c.Free(e.ID, e.OrganizationID); free > 0 {
-				takers = append(takers, &taker{ref: f.ref, endpoint: e, free: free})
-			}
-		}
-		if len(page) < maxServed {
-			w.wrap()
-		}
-	}
-	return takers, !w.done(), nil
-}
-
-// done reports whether the walk has come round.
-func (w *walk) done() bool { return w.wrapped && w.pos >= w.from }
-
-// reach moves the walk to ref. It returns false if ref lies behind the end of the
-// walk, which is over then.
-func (w *walk) reach(ref int64) bool {
-	if w.wrapped && ref > w.from {
-		w.pos = w.from
-		return false
-	}
-	w.pos = ref
-	return true
-}
-
-// wrap goes on at the least ref after the walk has come to the greatest. The second
-// time, it ends the walk.
-func (w *walk) wrap() {
-	if w.wrapped {
-		w.pos = w.from
-		return
-	}
-	w.wrapped, w.pos = true, 0
-}
-
-// later notes when a delivery falls due.
-func (c *claim) later(at sql.NullInt64) {
-	if at.Valid && (c.next == 0 || at.Int64 < c.next) {
-		c.next = at.Int64
-	}
-}
 
 // serve gives each taker up to quantum deliveries while there is room. It returns the
 // takers that got as many and have free slots left. turn says that this is their
@@ -247,82 +220,181 @@ func (c *claim) serve(takers []*taker, quantum int, turn bool) (hungry []*taker,
 	return hungry, nil
 }
 
-// dueRows reads the next due deliveries of 16, 4 or 1 endpoints. It takes four
-// arguments for each: the endpoint's ref, the clock, how many rows to read, and how
-// many to skip because this claim has read them already. It says 0+? because
-// SQLite's planner looks at the value of a bare parameter after "=" and LIMIT and
-// compiles the statement again for each value.
-var dueRows = sized([]int{16, 4, 1}, func(n int) string {
-	return repeat(`SELECT * FROM (
-		SELECT q.endpoint, q.id, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
-		FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
-		WHERE q.endpoint = 0+? AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+? OFFSET 0+?)`, " UNION ALL ", n)
-})
+// dueRow is a row of dueRows.
+type dueRow struct {
+	queued
+	place  place
+	claims int // that were lost
+	tried  int
+	of     key // the event
+	data   []byte
+	lost   bool // it was claimed before, in vain, so that its claim has to be written
+}
+
+// dueRows reads the next due deliveries of an endpoint. It takes its ref, the place behind
+// which to read, the clock, and how many rows to read. It says 0+? because SQLite's planner
+// looks at the value of a bare parameter after "=" and LIMIT and compiles the statement again
+// for each value.
+const dueRows = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
+	FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
+	WHERE q.endpoint = 0+? AND (q.next_at, q.id) > (0+?, ?) AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+?`
 
 // take reads up to ask deliveries for each taker, and subtracts from ask those that
 // it found.
 func (c *claim) take(takers []*taker) error {
 	by := make(map[int64]*taker, len(takers))
+	most := 0
 	for _, k := range takers {
 		by[k.ref] = k
+		most += k.ask + c.held[k.ref].behind
 	}
-	return dueRows.split(len(takers), func(query string, from, to int) error {
-		var args []any
-		for _, k := range takers[from:to] {
-			args = append(args, k.ref, c.now, k.ask, k.had)
+	rows := make([]dueRow, 0, min(most, maxRoom))
+	for _, k := range takers {
+		args := []any{k.ref, k.mark.at, k.mark.id[:], c.now, k.ask + c.held[k.ref].behind}
+		err := c.each(dueRows, args, func(scan func(...any) error) error {
+			rows = append(rows, dueRow{})
+			r := &rows[len(rows)-1]
+			err := scan(&r.endpoint, &r.place.at, &r.key, &r.token, &r.claims, &r.attempts, &r.tried, &r.event, &r.kind, &r.createdAt, &r.of, &r.data)
+			r.place.id = r.key
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		return c.each(query, args, func(scan func(...any) error) error { return c.takeRow(by, scan) })
-	})
+	}
+	return c.takeRows(by, rows)
 }
 
-// takeRow reads a row of dueRows, for one of the takers by ref.
-func (c *claim) takeRow(by map[int64]*taker, scan func(...any) error) (err error) {
-	var event key
-	var tried int
-	q := queued{token: c.token}
-	d := alotwebhook.Claimed{Token: c.token}
-	err = scan(&q.endpoint, &q.key, &d.Claims, &q.attempts, &tried, &q.event, &q.kind, &q.createdAt, &event, &d.Payload)
-	if err != nil {
+// takeRows takes the rows that may be claimed, for the takers by ref.
+func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
+	keys := make([]key, len(rows))
+	for i := range rows {
+		keys[i] = rows[i].key
+	}
+	taken, left := c.s.held.taken(keys)
+	if left { // the claim after this one sees what has become of it
+		c.later(sql.NullInt64{Int64: c.now + time.Millisecond.Microseconds(), Valid: true})
+	}
+	for i := range rows {
+		r := &rows[i]
+		k := by[r.endpoint]
+		if k.ask == 0 {
+			continue
+		}
+		k.mark = r.place
+		if taken[i] {
+			continue
+		}
+		r.lost = r.token != 0 || r.claims > 0
+		k.had++
+		k.ask--
+		if err := c.add(k, r); err != nil {
+			return err
+		}
+	}
+	for ref, k := range by {
+		c.marks[ref] = k.mark
+	}
+	return nil
+}
+
+// add adds a row to what the claim has got, for a taker.
+func (c *claim) add(k *taker, r *dueRow) (err error) {
+	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, Payload: r.data, Endpoint: k.endpoint}
+	if d.EventType, err = c.typeName(r.kind); err != nil {
 		return err
 	}
-	if d.EventType, err = c.typeName(q.kind); err != nil {
-		return err
-	}
-	k := by[q.endpoint]
-	k.had++
-	k.ask--
-	d.Endpoint = k.endpoint
-	d.Claims++
-	d.Attempt = q.attempts + 1
-	d.Try = d.Attempt - tried
-	d.EventID = event.spell(eventPrefix)
-	d.DeliveryID = q.key.spell(deliveryPrefix)
-	c.rows = append(c.rows, q)
+	d.Try = d.Attempt - r.tried
+	d.EventID = r.of.spell(eventPrefix)
+	d.DeliveryID = r.key.spell(deliveryPrefix)
+	c.rows = append(c.rows, r)
 	c.got = append(c.got, d)
 	return nil
 }
 
-// leaseRows leases rows: until (µs since 1970), the token, and the keys.
-var leaseRows = batchOf("UPDATE alotwebhook_queue SET next_at = ?, lease = ?, claims = claims + 1 WHERE id IN (%)", "?")
-
-// lease leases all rows that the claim has read.
-func (c *claim) lease() error {
-	if len(c.rows) == 0 {
+// takeLost writes the claims of deliveries that were claimed before in vain, so that each
+// further one counts, whatever becomes of this process. It drops those that are gone.
+func (c *claim) takeLost(ctx context.Context) error {
+	if !slices.ContainsFunc(c.rows, func(r *dueRow) bool { return r.lost }) {
 		return nil
 	}
-	keys := make([]key, len(c.rows))
-	for i := range c.rows {
-		keys[i] = c.rows[i].key
-	}
-	until := c.now + c.Lease.Microseconds()
-	c.later(sql.NullInt64{Int64: until, Valid: true})
-	return leaseRows.keys([]any{until, c.token}, keys, func(query string, args []any) error {
-		return c.exec(query, args...)
+	gone := map[int]bool{}
+	err := c.s.write(ctx, "claim deliveries", func(t *txn) error {
+		clear(gone)
+		there, err := t.isOwner(c.s.owner.id)
+		if err == nil && !there {
+			err = errDisowned
+		}
+		for i, r := range c.rows {
+			if r.lost && err == nil {
+				var there bool
+				c.got[i].Claims, there, err = t.leaseLost(r, c.token, t.now+c.Lease.Microseconds())
+				gone[i] = !there
+			}
+		}
+		return err
 	})
+	if err == nil {
+		c.drop(gone)
+	}
+	return err
 }
 
+// leaseLost leases a delivery that was claimed before, unless somebody has changed it
+// meanwhile. It returns how often the delivery has been claimed now.
+func (t *txn) leaseLost(r *dueRow, token, until int64) (claims int, there bool, err error) {
+	lost := r.claims
+	if r.token != 0 { // its last claim is lost as well
+		lost++
+	}
+	n, err := t.affected("UPDATE alotwebhook_queue SET lease = ?, next_at = ?, claims = ? WHERE id = ? AND lease = ? AND claims = ? AND next_at = ?",
+		token, until, lost, r.key[:], r.token, r.claims, r.place.at)
+	return lost + 1, n > 0, err
+}
+
+// drop takes rows out of what the claim has got.
+func (c *claim) drop(gone map[int]bool) {
+	got, rows := c.got[:0], c.rows[:0]
+	for i := range c.rows {
+		if !gone[i] {
+			got, rows = append(got, c.got[i]), append(rows, c.rows[i])
+		}
+	}
+	c.got, c.rows = got, rows
+}
+
+// settle brings the store's memory up to date, and returns what it holds now besides.
+func (c *claim) settle() (holds []holding) {
+	lanes := &c.s.lanes
+	lanes.turn = c.turn
+	reached := place{at: c.now - lateness.Microseconds()}
+	for ref, mark := range c.marks {
+		if mark.before(reached) {
+			put(lanes.marks, ref, mark)
+		} else if lanes.marks[ref].before(reached) {
+			put(lanes.marks, ref, reached)
+		}
+	}
+	until := c.now + c.Lease.Microseconds()
+	if len(c.rows) > 0 {
+		c.later(sql.NullInt64{Int64: until, Valid: true})
+	}
+	holds = make([]holding, 0, len(c.rows))
+	for i := range c.rows {
+		if r := c.rows[i]; !r.lost {
+			r.token = c.token
+			holds = append(holds, holding{r.queued, r.place, until})
+		}
+	}
+	return holds
+}
+
+// result returns what the claim has got.
 func (c *claim) result() alotwebhook.ClaimResult {
 	r := alotwebhook.ClaimResult{Deliveries: c.got}
+	if c.s.owner.asking {
+		c.later(sql.NullInt64{Int64: c.now + soon.Microseconds(), Valid: true})
+	}
 	if c.next != 0 {
 		r.NextIn = max(time.Duration(c.next-c.now)*time.Microsecond, time.Microsecond)
 	}

@@ -63,11 +63,12 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	t := &txn{ctx: ctx, on: tx, now: time.Now().UnixMicro()}
+	t := &txn{ctx: ctx, on: tx}
 	return explainTx("enqueue in the host's transaction", t.whole(func() error {
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
+		t.now = time.Now().UnixMicro() // not before: who writes first is due first
 		return t.enqueue(events, t.subscribers)
 	}))
 }

@@ -1,18 +1,21 @@
 package anydriver
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // Writing reports whether the writer is at work, if only waiting for the lock.
-func (s *Store) Writing() bool { return s.writes.Stats().InUse > 0 }
+func (s *Store) Writing() bool { return s.writing.db.Stats().InUse > 0 }
 
 // Waiting returns how many calls wait for the writer.
 func (s *Store) Waiting() int { return len(s.jobs) }
 
-// Statements returns the statements that the writer of a closed store has prepared.
+// Statements returns the statements that the writer and the claims of a closed store have prepared.
 func (s *Store) Statements() []string {
 	var list []string
-	for query := range maps.Keys(s.prepared) {
-		list = append(list, query)
+	for _, in := range []*session{s.writing, s.claims} {
+		list = slices.AppendSeq(list, maps.Keys(in.prepared))
 	}
 	return list
 }

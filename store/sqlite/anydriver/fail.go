@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -19,12 +20,12 @@ var everyKey = key{0: 0xff, 6: 0xff}
 // fail moves unfinished deliveries of an endpoint from the queue into the history, as
 // failed for that reason and without an attempt: those that fell due first, up to limit.
 // It leaves those that fall due after until (µs since 1970), and those of the key before or
-// a greater one. spare says to leave those, too, that have a lease which has not run out:
-// their attempt may be under way. It returns how many it moved.
+// a greater one. spare says to leave those, too, that have a lease which has not run out, or
+// that this store holds: their attempt may be under way. It returns how many it moved.
 func (t *txn) fail(ref int64, limit int, reason alotwebhook.FailureReason, until int64, before key, spare bool) (int64, error) {
 	const some = `(SELECT id FROM alotwebhook_queue WHERE endpoint = ? AND next_at <= ? AND id < ?
-		AND NOT (? AND lease <> 0 AND next_at > ?) ORDER BY next_at, id LIMIT ?)`
-	which := []any{ref, until, before[:], spare, t.now, limit}
+		AND NOT (? AND (lease <> 0 AND next_at > ? OR hex(id) IN (SELECT value FROM json_each(?)))) ORDER BY next_at, id LIMIT ?)`
+	which := []any{ref, until, before[:], spare, t.now, hexList(t.s.held.leased(t.now)[ref]), limit}
 	err := t.exec(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
 		SELECT id, endpoint, ?, type, event, attempts, created_at, ?, status, ?, history
 		FROM alotwebhook_queue WHERE id IN `+some, append([]any{failed, t.now, string(reason)}, which...)...)
@@ -32,6 +33,18 @@ func (t *txn) fail(ref int64, limit int, reason alotwebhook.FailureReason, until
 		return 0, err
 	}
 	return t.affected("DELETE FROM alotwebhook_queue WHERE id IN "+some, which...)
+}
+
+// hexList returns keys as a JSON array of what SQLite's hex returns for them.
+func hexList(keys []key) string {
+	b := []byte{'['}
+	for i, k := range keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, `"%X"`, k[:])
+	}
+	return string(append(b, ']'))
 }
 
 // failBacklog fails all unfinished deliveries of a deleted endpoint.

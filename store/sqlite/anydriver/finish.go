@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -15,15 +17,14 @@ const (
 	failed    = 2
 )
 
-// Finish implements [alotwebhook.Queue]. It trusts the rows that the store remembers
-// from its claims. Where one turns out to be out of date, because its lease ran out
-// and another process claimed the delivery, everything is undone and done again with
-// rows from the database.
+// Finish implements [alotwebhook.Queue]. It trusts the rows that the store holds from its
+// claims. Where one turns out to be out of date, because the delivery was deleted, or others
+// have taken over, everything is undone and done again with rows from the database.
 func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, nil
 	}
-	trust := true // until a remembered row turns out to be out of date
+	trust := true // until a row that is held turns out to be out of date
 	var done []key
 	run := func(t *txn) error {
 		lost, done, err = t.finish(outcomes, trust)
@@ -31,7 +32,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 		return err
 	}
 	for range 2 {
-		err = s.submit(&job{ctx: ctx, doing: "record outcomes", run: run, committed: func() { s.forget(done) }, done: make(chan struct{})})
+		err = s.submit(&job{ctx: ctx, doing: "record outcomes", run: run, committed: func() { s.held.drop(done) }, done: make(chan struct{})})
 		if !errors.Is(err, errOvertaken) {
 			break
 		}
@@ -42,21 +43,14 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 	return lost, nil
 }
 
-// errOvertaken says that a row is not any more as the store remembered it. Finish
+// errOvertaken says that a row is not any more as the store holds it. Finish
 // repeats its work then, so that no caller meets this error.
 var errOvertaken = sayf("record outcomes: a delivery was claimed by another process meanwhile; record them again")
-
-// forget drops rows that the store has remembered.
-func (s *Store) forget(keys []key) {
-	for _, k := range keys {
-		delete(s.leased, k)
-	}
-}
 
 // queued is a row of the queue, as far as Finish needs it.
 type queued struct {
 	key             key
-	token           int64 // the column lease: the token of the newest claim, or 0
+	token           int64 // the column lease: the token of the newest claim, or 0; of a holding, that of its claim
 	endpoint, event int64
 	kind, createdAt int64 // kind is the ref of the event type
 	attempts        int
@@ -65,46 +59,61 @@ type queued struct {
 	history         string // the attempts; see appendAttempt
 }
 
-// ending is a row that leaves the queue for the history.
-type ending struct {
-	*queued
-	outcomeToken int64 // the outcome's; the row's own is 0 by then
-	state        alotwebhook.DeliveryState
+// fence is what a row must still have when an outcome is written: its lease, which is 0 while
+// the claim is known to its store alone, and its number of attempts, which another outcome
+// would have changed.
+type fence struct {
+	lease    int64
+	attempts int
 }
 
-// readQueue takes keys. deleteQueue takes the token that the rows must have, then
-// their keys.
+// claimedRow is the row of a delivery that an outcome is for.
+type claimedRow struct {
+	queued
+	fence fence
+}
+
+// ending is a row that leaves the queue for the history.
+type ending struct {
+	*claimedRow
+	state alotwebhook.DeliveryState
+}
+
+// readQueue takes keys. deleteQueue takes the fence of the rows, then their keys.
 var (
 	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
-	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE lease = ? AND id IN (%)", "?")
+	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE lease = ? AND attempts = ? AND id IN (%)", "?")
 	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
 )
 
-// returnToQueue makes a delivery due again at next_at, if it has the token still. It takes
-// the token away, or keeps it.
-const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = ?, claims = 0, attempts = ?, status = ?, reason = ?, history = ?
-	WHERE lease = ? AND id = ?`
+// returnToQueue makes a delivery due again at next_at, if the fence holds. It takes the token
+// away, or keeps it.
+const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = ?, claims = ?, attempts = ?, status = ?, reason = ?, history = ?
+	WHERE lease = ? AND attempts = ? AND id = ?`
 
 // finish applies the outcomes. With trust it does not read the rows that the store
-// remembers. The statements that write are fenced by the token as well: if they
-// change fewer rows than expected, a remembered row was out of date. keys are those
-// of the deliveries whose outcomes counted.
-func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, keys []key, err error) {
+// holds. The statements that write are fenced as well: if they change fewer rows than
+// expected, such a row was out of date. done are the keys of the deliveries that the store
+// holds no more.
+func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, done []key, err error) {
 	rows, err := t.rowsOf(outcomes, trust)
 	if err != nil {
 		return nil, nil, err
 	}
 	health := map[int64]*health{}
-	done := make([]ending, 0, len(outcomes))
+	ended := make([]ending, 0, len(outcomes))
 	for i := range outcomes {
 		o := &outcomes[i]
 		k, _ := parseKey(deliveryPrefix, o.DeliveryID)
 		q := rows[k]
 		if q == nil || q.token == 0 || q.token != o.Token {
 			lost = append(lost, o.DeliveryID)
+			if _, held := t.s.held.get(k, o.Token); held {
+				done = append(done, k) // it has changed behind this store's back
+			}
 			continue
 		}
-		keys = append(keys, k)
+		done = append(done, k)
 		q.token = 0 // a second outcome of the delivery in this batch is lost
 		if err := q.record(o); err != nil {
 			return nil, nil, err
@@ -113,23 +122,28 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 			addToHealth(health, q.endpoint, o)
 		}
 		if o.State != alotwebhook.StatePending {
-			done = append(done, ending{q, o.Token, o.State})
+			ended = append(ended, ending{q, o.State})
 			continue
 		}
-		next := t.now + max(o.NextAttemptIn, 0).Microseconds()
-		var token int64
-		if o.Held {
-			token = o.Token
-		}
-		err := t.expect(1)(t.affected(returnToQueue, next, token, q.attempts, q.status, q.reason, q.history, o.Token, k[:]))
-		if err != nil {
+		if err := t.keepQueued(q, o); err != nil {
 			return nil, nil, err
 		}
 	}
-	if err := t.move(done); err != nil {
+	if err := t.move(ended); err != nil {
 		return nil, nil, err
 	}
-	return lost, keys, t.keepHealth(health)
+	return lost, done, t.keepHealth(health)
+}
+
+// keepQueued makes a delivery due again as its outcome says. Of one that is held until its
+// outcome can be stored, the next claim counts as the first.
+func (t *txn) keepQueued(q *claimedRow, o *alotwebhook.Outcome) error {
+	var lease, claims int64
+	if o.Held {
+		lease, claims = o.Token, -1
+	}
+	return t.expect(1)(t.affected(returnToQueue, t.now+max(o.NextAttemptIn, 0).Microseconds(), lease, claims,
+		q.attempts, q.status, q.reason, q.history, q.fence.lease, q.fence.attempts, q.key[:]))
 }
 
 // expect returns a function that returns errOvertaken unless a statement changed n
@@ -143,31 +157,63 @@ func (t *txn) expect(n int) func(changed int64, err error) error {
 	}
 }
 
-// rowsOf returns the rows of the outcomes' deliveries by key: with trust those that
-// the store remembers from the same claim, and all others from the database.
-func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*queued, error) {
-	rows := make(map[key]*queued, len(outcomes))
+// rowsOf returns the rows of the outcomes' deliveries by key, each with the token of its
+// newest claim: with trust those that the store holds, and all others from the database.
+func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*claimedRow, error) {
+	rows := make(map[key]*claimedRow, len(outcomes))
+	held := map[key]holding{}
 	var unknown []key
 	for i := range outcomes {
 		k, ok := parseKey(deliveryPrefix, outcomes[i].DeliveryID)
 		if !ok {
 			continue
 		}
-		if q, ok := t.s.leased[k]; trust && ok && q.token == outcomes[i].Token {
-			rows[k] = &q
+		h, ok := t.s.held.get(k, outcomes[i].Token)
+		if ok {
+			held[k] = h
+		}
+		if trust && ok && h.attempts == 0 { // those with earlier attempts have a history
+			rows[k] = &claimedRow{h.queued, fence{}}
 		} else {
 			unknown = append(unknown, k)
 		}
 	}
-	return rows, t.readQueued(unknown, rows)
+	if len(held) > 0 {
+		switch own, err := t.owns(); {
+		case err != nil:
+			return nil, err
+		case !own:
+			clear(rows)
+			unknown = append(unknown, slices.Collect(maps.Keys(held))...)
+			clear(held)
+		}
+	}
+	return rows, t.readQueued(unknown, held, rows)
 }
 
-// readQueued reads the rows of these keys, as far as there are any, into rows.
-func (t *txn) readQueued(keys []key, rows map[key]*queued) error {
+// owns reports whether this store owns slots still, so that what it holds is its own.
+func (t *txn) owns() (bool, error) {
+	if t.owner != nil {
+		return *t.owner, nil
+	}
+	own, err := t.isOwner(t.s.owner.id)
+	if err == nil {
+		t.owner = &own
+	}
+	return own, err
+}
+
+// readQueued reads the rows of these keys, as far as there are any, into rows. A row without
+// a lease that is as this store holds it gets the token of that claim.
+func (t *txn) readQueued(keys []key, held map[key]holding, rows map[key]*claimedRow) error {
 	return readQueue.keys(nil, keys, func(query string, args []any) error {
 		return t.each(query, args, func(scan func(...any) error) error {
-			var q queued
+			var q claimedRow
 			err := scan(&q.key, &q.token, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
+			q.fence = fence{q.token, q.attempts}
+			if h, ok := held[q.key]; ok && q.token == 0 && q.attempts == h.attempts {
+				q.token = h.token
+			}
 			rows[q.key] = &q
 			return err
 		})
@@ -176,7 +222,7 @@ func (t *txn) readQueued(keys []key, rows map[key]*queued) error {
 
 // record adds the outcome's attempt to the row. A delivery that fails without an
 // attempt, as a poisoned one does, takes over the reason alone.
-func (q *queued) record(o *alotwebhook.Outcome) (err error) {
+func (q *claimedRow) record(o *alotwebhook.Outcome) (err error) {
 	if o.Attempt.Number != 0 {
 		q.attempts++
 		q.status = o.Attempt.StatusCode
@@ -192,13 +238,13 @@ func (q *queued) record(o *alotwebhook.Outcome) (err error) {
 
 // move moves rows from the queue into the history.
 func (t *txn) move(done []ending) error {
-	byToken := map[int64][]key{}
+	by := map[fence][]key{}
 	for i := range done {
-		byToken[done[i].outcomeToken] = append(byToken[done[i].outcomeToken], done[i].key)
+		by[done[i].fence] = append(by[done[i].fence], done[i].key)
 	}
-	for token, keys := range byToken {
-		err := deleteQueue.keys([]any{token}, keys, func(query string, args []any) error {
-			return t.expect(len(args) - 1)(t.affected(query, args...))
+	for f, keys := range by {
+		err := deleteQueue.keys([]any{f.lease, f.attempts}, keys, func(query string, args []any) error {
+			return t.expect(len(args) - 2)(t.affected(query, args...))
 		})
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -92,6 +94,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (d alotwebhook.Delivery
 		}
 		return err
 	})
+	s.held.show(&d)
 	return d, err
 }
 
@@ -108,20 +111,47 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 			return err
 		}
 		st.Pending = all - st.Parked
-		var oldest sql.NullInt64
-		if err := t.one(oldestDue)(&oldest); err != nil {
-			return err
+		oldest, err := t.oldestDue(s.held.leased(t.now))
+		if oldest != 0 {
+			st.OldestDue = time.Duration(max(t.now-oldest, 0)) * time.Microsecond
 		}
-		if oldest.Valid {
-			st.OldestDue = time.Duration(max(t.now-oldest.Int64, 0)) * time.Microsecond
-		}
-		return nil
+		return err
 	})
 	return st, err
 }
 
-// oldestDue returns the least next_at in the queue of an active endpoint. It steps from
-// endpoint to endpoint through the index
+// oldestDue returns the least next_at in the queue of an active endpoint, without the
+// deliveries that are held, by endpoint; 0 if there is none.
+func (t *txn) oldestDue(held map[int64][]key) (oldest int64, err error) {
+	var refs []string
+	earlier := func(at sql.NullInt64) {
+		if at.Valid && (oldest == 0 || at.Int64 < oldest) {
+			oldest = at.Int64
+		}
+	}
+	var at sql.NullInt64
+	for ref, keys := range held {
+		refs = append(refs, strconv.FormatInt(ref, 10))
+		_, err := found(t.one(firstDue, ref, hexList(keys))(&at))
+		if err != nil {
+			return 0, err
+		}
+		earlier(at)
+		at = sql.NullInt64{}
+	}
+	if err := t.one(oldestDue, "["+strings.Join(refs, ",")+"]")(&at); err != nil {
+		return 0, err
+	}
+	earlier(at)
+	return oldest, nil
+}
+
+// firstDue returns the least next_at of an active endpoint, without some deliveries.
+const firstDue = `SELECT q.next_at FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint = e.ref
+	WHERE e.ref = ? AND e.active AND hex(q.id) NOT IN (SELECT value FROM json_each(?)) ORDER BY q.next_at LIMIT 1`
+
+// oldestDue returns the least next_at in the queue of an active endpoint, but for the endpoints
+// of a list. It steps from endpoint to endpoint through the index
 // alotwebhook_queue_due instead of reading all rows.
 const oldestDue = `WITH RECURSIVE turn(ref) AS (
 	SELECT (SELECT endpoint FROM alotwebhook_queue ORDER BY endpoint LIMIT 1)
@@ -130,4 +160,15 @@ const oldestDue = `WITH RECURSIVE turn(ref) AS (
 	FROM turn WHERE turn.ref IS NOT NULL
 )
 SELECT min((SELECT next_at FROM alotwebhook_queue WHERE endpoint = turn.ref ORDER BY next_at LIMIT 1))
-FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref WHERE e.active`
+FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref WHERE e.active AND turn.ref NOT IN (SELECT value FROM json_each(?))`
+
+// show has a delivery that is held wait for the end of its lease, which its row does not know.
+func (h *holdings) show(d *alotwebhook.Delivery) {
+	if d.NextAttemptAt.IsZero() {
+		return
+	}
+	k, _ := parseKey(deliveryPrefix, d.ID)
+	if until, ok := h.endOf(k); ok {
+		d.NextAttemptAt = instant(until)
+	}
+}

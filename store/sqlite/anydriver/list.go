@@ -32,6 +32,9 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 			next = l.floor.spell(deliveryPrefix)
 		}
 		page, err = l.rows(keys)
+		for i := range page {
+			s.held.show(&page[i])
+		}
 		return err
 	})
 	if err != nil {

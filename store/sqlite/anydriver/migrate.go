@@ -24,7 +24,7 @@ func (s *Store) bootstrap(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return patiently(ctx, func() error {
-		_, err := s.writes.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS alotwebhook_migrations (
+		_, err := s.writing.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS alotwebhook_migrations (
 			version    INTEGER PRIMARY KEY,
 			applied_at INTEGER NOT NULL
 		) STRICT`)

@@ -137,7 +137,7 @@ func (s *Store) commit(group []*job) {
 			close(j.done)
 		}
 	}
-	s.prepareWanted()
+	s.writing.prepareWanted()
 }
 
 // transact does the group's jobs in a transaction and commits it. A job that is
@@ -151,7 +151,7 @@ func (s *Store) transact(group []*job) (err error) {
 	defer func() {
 		err = errors.Join(err, t.end())
 		if err != nil {
-			s.catalogue = newCatalogue(0) // the old one may have entries that were undone
+			s.writing.catalogue = newCatalogue(0) // the old one may have entries that were undone
 		}
 	}()
 	for _, j := range group {
@@ -173,24 +173,26 @@ func (s *Store) transact(group []*job) (err error) {
 
 // begin begins a transaction. It waits for a connection, and for the write lock with
 // short and irregular pauses. SQLite's own busy timeout pauses for up to 100 ms, and
-// hardly ever gets the lock beside a process that writes all the time.
+// hardly ever gets the lock beside a process that writes all the time. So it is turned off
+// on a host's connection for as long as the transaction lasts.
 func (s *Store) begin() (*txn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := s.writes.Conn(ctx)
+	conn, err := s.writing.db.Conn(ctx)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = sayf("no connection of the handle became free within %v: a transaction of the host's holds them; within it, use Store.Tx", patience)
 		}
 		return nil, err
 	}
-	var t *txn
-	err = patiently(ctx, func() (err error) {
-		t, err = s.lock(conn)
-		return err
-	})
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+	t := &txn{ctx: context.Background(), s: s, in: s.writing, conn: conn}
+	if !s.owned {
+		if t.theirs, err = borrow(ctx, conn); err != nil {
+			return nil, errors.Join(err, t.end())
+		}
+	}
+	if err := patiently(ctx, t.lock); err != nil {
+		return nil, errors.Join(err, t.end())
 	}
 	return t, nil
 }
@@ -205,67 +207,104 @@ func patiently(ctx context.Context, f func() error) error {
 	}
 }
 
-// lock begins a transaction that holds the write lock. The handle of a host may begin
+// lock begins the transaction, with the write lock. The handle of a host may begin
 // transactions that take the lock only with the first statement that could write;
 // the DELETE is such a statement, and deletes nothing.
-func (s *Store) lock(conn *sql.Conn) (*txn, error) {
-	tx, err := conn.BeginTx(context.Background(), nil)
+func (t *txn) lock() error {
+	tx, err := t.conn.BeginTx(context.Background(), nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	t := &txn{ctx: context.Background(), s: s, on: tx, tx: tx, conn: conn}
-	if s.owned {
-		return t, nil // it began with BEGIN IMMEDIATE
+	t.tx, t.on = tx, tx
+	if t.s.owned {
+		return nil // it began with BEGIN IMMEDIATE
 	}
 	stmt, err := t.stmt("DELETE FROM alotwebhook_migrations WHERE 0")
 	if err == nil {
 		_, err = stmt.Exec()
 	}
 	if err != nil {
-		return nil, errors.Join(err, tx.Rollback())
+		t.stmts = nil
+		return errors.Join(err, tx.Rollback())
 	}
-	return t, nil
+	return nil
 }
 
-// txn is a transaction: the writer's, a reader's, or one of the host's.
+// txn is a transaction: the writer's, a reader's, or one of the host's; or it is a claim,
+// which reads without a transaction.
 type txn struct {
-	ctx  context.Context
-	s    *Store    // nil but for the writer's
-	on   sqltx.Tx  // executes the statements
-	tx   *sql.Tx   // the same; nil in a host's transaction, which may be no *sql.Tx
-	conn *sql.Conn // nil but for the writer's
-	now  int64     // the store's clock at the beginning of the job, in microseconds
+	ctx    context.Context
+	s      *Store     // nil but for the writer's
+	in     *session   // of the writer or of claims, otherwise nil
+	on     sqltx.Tx   // executes the statements
+	tx     *sql.Tx    // the same; nil in a claim and in a host's transaction, which may be no *sql.Tx
+	conn   *sql.Conn  // nil but for the writer's
+	theirs *borrowing // nil but for the writer's on a host's handle
+	now    int64      // the store's clock at the beginning of the job, in microseconds
 
 	stmts     map[string]*sql.Stmt
 	catalogue *catalogue // as of this transaction; nil until asked for
+	owner     *bool      // whether the store is an owner still; nil until asked for
 }
 
 // end rolls the transaction back unless it was committed, and gives back its
-// connection.
-func (t *txn) end() error {
-	if err := t.tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
-		return errors.Join(err, t.conn.Close())
+// connection as it was.
+func (t *txn) end() (err error) {
+	if t.tx != nil {
+		if err = t.tx.Rollback(); errors.Is(err, sql.ErrTxDone) {
+			err = nil
+		}
 	}
-	return t.conn.Close()
+	if t.theirs != nil {
+		t.theirs.giveBack(t.conn)
+	}
+	return errors.Join(err, t.conn.Close())
 }
 
-// stmt returns a prepared statement. A new one is prepared for this transaction
-// alone, on its connection: a handle that has no other connection could not prepare
-// it for good meanwhile. The writer does so after the transaction.
+// session is what belongs to the writer, or to claims, from one transaction to the next.
+// One goroutine at a time uses it.
+type session struct {
+	db        *sql.DB
+	prepared  map[string]*sql.Stmt
+	catalogue *catalogue
+	// dataVersion is SQLite's, of the writer's last transaction. Only a handle of one
+	// connection, which nobody else uses, has it.
+	dataVersion int64
+}
+
+func newSession(db *sql.DB) *session {
+	return &session{db: db, prepared: map[string]*sql.Stmt{}, catalogue: newCatalogue(0)}
+}
+
+func (n *session) close() (err error) {
+	for _, stmt := range n.prepared {
+		if stmt != nil {
+			err = errors.Join(err, stmt.Close())
+		}
+	}
+	return err
+}
+
+// stmt returns a prepared statement. In a transaction, a new one is prepared for this
+// transaction alone, on its connection: a handle that has no other connection could not
+// prepare it for good meanwhile. The writer does so after the transaction.
 func (t *txn) stmt(query string) (*sql.Stmt, error) {
 	if stmt := t.stmts[query]; stmt != nil {
 		return stmt, nil
 	}
 	var stmt *sql.Stmt
-	if t.s != nil && t.s.prepared[query] != nil {
-		stmt = t.tx.StmtContext(t.ctx, t.s.prepared[query])
-	} else {
-		var err error
+	var err error
+	switch {
+	case t.tx == nil:
+		return t.in.stmt(t.ctx, query)
+	case t.in != nil && t.in.prepared[query] != nil:
+		stmt = t.tx.StmtContext(t.ctx, t.in.prepared[query])
+	default:
 		if stmt, err = t.tx.PrepareContext(t.ctx, query); err != nil {
 			return nil, err
 		}
-		if t.s != nil {
-			t.s.prepared[query] = nil // prepareWanted will prepare it
+		if t.in != nil {
+			t.in.prepared[query] = nil // prepareWanted will prepare it
 		}
 	}
 	if t.stmts == nil {
@@ -275,18 +314,28 @@ func (t *txn) stmt(query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
+// stmt prepares a statement for good, for whichever connection is free.
+func (n *session) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt := n.prepared[query]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := n.db.PrepareContext(ctx, query)
+	if err == nil {
+		n.prepared[query] = stmt
+	}
+	return stmt, err
+}
+
 // prepareWanted prepares the statements for good that the last transaction was the
 // first to use.
-func (s *Store) prepareWanted() {
-	for query, stmt := range s.prepared {
+func (n *session) prepareWanted() {
+	for query, stmt := range n.prepared {
 		if stmt != nil {
 			continue
 		}
-		delete(s.prepared, query)
+		delete(n.prepared, query)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		if stmt, err := s.writes.PrepareContext(ctx, query); err == nil {
-			s.prepared[query] = stmt // otherwise the next transaction tries again
-		}
+		_, _ = n.stmt(ctx, query) // after an error the next transaction tries again
 		cancel()
 	}
 }
@@ -315,9 +364,10 @@ func (t *txn) affected(query string, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// query runs a query: prepared, but for a host's transaction, in which few run twice.
+// query runs a query: prepared, but for a host's transaction, in which few run twice. In a
+// claim the rows must be closed before the next one, for which there may be no connection.
 func (t *txn) query(query string, args []any) (*sql.Rows, error) {
-	if t.tx == nil {
+	if t.tx == nil && t.in == nil {
 		return t.on.QueryContext(t.ctx, query, args...)
 	}
 	stmt, err := t.stmt(query)

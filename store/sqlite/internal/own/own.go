@@ -5,13 +5,15 @@ package own
 
 import "database/sql"
 
-// Handles are two on the same file, closed by the store.
+// Handles are three on the same file, closed by the store.
 type Handles struct {
 	// Path names the file in errors.
 	Path string
 	// Writes has one connection. Its transactions begin with the write lock
 	// and do not wait for it.
 	Writes *sql.DB
+	// Claims has one connection, which cannot write.
+	Claims *sql.DB
 	// Reads cannot write.
 	Reads *sql.DB
 }

@@ -1,0 +1,194 @@
+package record_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook/internal/record"
+)
+
+// parted is a store of two parts. The second has the deliveries whose ids begin with "bad".
+type parted struct{ of func(id string) int }
+
+func (p parted) Parts() int           { return 2 }
+func (p parted) PartOf(id string) int { return p.of(id) }
+
+func byName(id string) int {
+	if strings.HasPrefix(id, "bad") {
+		return 1
+	}
+	return 0
+}
+
+func newParts(of any, most int, put func(context.Context, []outcome) ([]string, error), s *store) *record.Parts[string] {
+	return record.NewParts(of, most, record.Config[string]{
+		Store: put, Extend: s.extend, Lease: lease, Stored: func(*outcome) { s.stored.Add(1) },
+		Strip: func(o *outcome) { o.Value = "" }, More: func() bool { return true },
+		Capacity: 10, Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// attempt claims a delivery and gives its outcome.
+func attempt(t *testing.T, p *record.Parts[string], name string, i int) {
+	t.Helper()
+	id := fmt.Sprint(name, i)
+	require.True(t, p.Claimed(id, 1, 1))
+	p.Add(outcome{ID: id, Attempt: 1, Token: 1, Value: name})
+}
+
+// A part that is away or hangs holds up nobody: neither the outcomes of others nor whoever
+// brings its own. The claims go on, too.
+func TestPartsFailByThemselves(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(context.Context) error{
+		"away":  func(context.Context) error { return errStore },
+		"hangs": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s, down := newStore(), make(chan struct{})
+				put := func(ctx context.Context, batch []outcome) ([]string, error) {
+					for _, o := range batch {
+						require.Equal(t, byName(batch[0].ID), byName(o.ID), "a batch is of one part")
+					}
+					select {
+					case <-down:
+					default:
+						if byName(batch[0].ID) == 1 {
+							return nil, fail(ctx)
+						}
+					}
+					return s.put(ctx, batch)
+				}
+				p := newParts(parted{byName}, 1000, put, s)
+				time.Sleep(time.Minute)
+				began := time.Now()
+				for i := range 900 { // far more than Capacity, and as many as there can be
+					attempt(t, p, "bad", i)
+				}
+				for i := range 100 {
+					attempt(t, p, "good", i)
+				}
+				time.Sleep(time.Second)
+				require.Equal(t, 100, s.len())
+				require.Less(t, time.Since(began), 5*time.Second)
+				time.Sleep(2 * time.Minute)
+				require.False(t, p.Away(), "one part is there")
+				require.True(t, p.AwaitStore(t.Context()))
+				require.Less(t, time.Since(began), 3*time.Minute, "nobody waits for a part")
+				close(down)
+				require.Zero(t, p.Close())
+				require.Equal(t, 1000, s.len())
+				require.EqualValues(t, 1000, s.stored.Load())
+			})
+		})
+	}
+}
+
+// Whoever brings outcomes waits for a part that does not keep up. Otherwise ever more would
+// be sent and not recorded.
+func TestPartsKeepUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		s.during = func() { time.Sleep(100 * time.Millisecond) }
+		p := newParts(parted{byName}, 100_000, s.put, s)
+		attempt(t, p, "bad", 0)
+		time.Sleep(time.Second)
+		for i := range 2000 {
+			time.Sleep(time.Microsecond)
+			attempt(t, p, "bad", 1+i)
+			require.LessOrEqual(t, i-s.len(), 600, "what waits, and what is on its way")
+		}
+		require.Zero(t, p.Close())
+	})
+}
+
+// When all parts are away, claims wait as for a single store.
+func TestPartsAllAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		s.refuses = func(*outcome) bool { return true }
+		p := newParts(parted{byName}, 100, s.put, s)
+		for i := range 5 {
+			attempt(t, p, "bad", i)
+		}
+		time.Sleep(time.Minute)
+		require.False(t, p.Away())
+		for i := range 5 {
+			attempt(t, p, "good", i)
+		}
+		time.Sleep(time.Minute)
+		require.True(t, p.Away())
+		began := time.Now()
+		require.True(t, p.AwaitStore(t.Context()))
+		require.Equal(t, time.Second, time.Since(began))
+		p.GiveUpIn(10 * time.Second)
+		require.Equal(t, 10, p.Close())
+	})
+}
+
+// wrapping is a store on top of another.
+type wrapping struct{ inner any }
+
+func (w wrapping) Unwrap() any { return w.inner }
+
+// A wrapper that says so does not hide the parts.
+func TestPartsOfAWrappedStore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, store := range []any{parted{byName}, wrapping{parted{byName}}, wrapping{wrapping{parted{byName}}}} {
+			s := newStore()
+			s.refuses = func(o *outcome) bool { return byName(o.ID) == 1 }
+			p := newParts(store, 100, s.put, s)
+			attempt(t, p, "bad", 0)
+			attempt(t, p, "bad", 1)
+			time.Sleep(time.Minute)
+			require.False(t, p.Away(), "%T", store)
+			p.GiveUpIn(time.Second)
+			require.Equal(t, 2, p.Close())
+		}
+		s := newStore()
+		s.refuses = func(o *outcome) bool { return byName(o.ID) == 1 }
+		p := newParts(wrapping{}, 100, s.put, s)
+		attempt(t, p, "bad", 0)
+		attempt(t, p, "bad", 1)
+		time.Sleep(time.Minute)
+		require.True(t, p.Away(), "it has no parts")
+		p.GiveUpIn(time.Second)
+		require.Equal(t, 2, p.Close())
+	})
+}
+
+// A delivery whose outcome waits in one part is not sent again although it comes from
+// another part. A store without parts has one recorder.
+func TestPartsNeverSendTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, at := newStore(), 0
+		p := newParts(parted{func(string) int { return at }}, 100, s.put, s)
+		require.True(t, p.Claimed("a", 1, 1))
+		at = 1
+		require.False(t, p.Claimed("a", 1, 2))
+		require.True(t, p.Claimed("a", 2, 3), "another attempt")
+		p.Add(outcome{ID: "a", Attempt: 1, Token: 1, Value: "sent"})
+		require.Zero(t, p.Close())
+		require.Equal(t, 1, s.len())
+
+		one := newParts(s, 100, s.put, s)
+		require.True(t, one.Claimed("b", 1, 1))
+		require.False(t, one.Claimed("b", 1, 2))
+		one.Add(outcome{ID: "b", Attempt: 1, Token: 1})
+		require.Zero(t, one.Close())
+		require.Equal(t, 2, s.len())
+	})
+}

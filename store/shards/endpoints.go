@@ -1,0 +1,276 @@
+package shards
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+// Endpoint implements [alotwebhook.Endpoints]. Of an organization that moves, it returns the
+// endpoint as its home has it.
+func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	if organization, ok := s.organizations.get(id); ok {
+		return s.endpointOf(ctx, organization, id)
+	}
+	e, err := find(ctx, s, s.shards, func(ctx context.Context, sh *shard) (alotwebhook.Endpoint, error) {
+		return sh.store.Endpoint(ctx, id)
+	}, s.isHomeOf)
+	if err == nil {
+		s.organizations.put(id, e.OrganizationID)
+	}
+	return e, err
+}
+
+// endpointOf returns an endpoint of a known organization. It asks no other shards than that
+// organization's, also for an endpoint that was deleted.
+func (s *Store) endpointOf(ctx context.Context, organizationID, id string) (e alotwebhook.Endpoint, err error) {
+	list, err := s.placesOf(organizationID)
+	if err != nil {
+		return e, err
+	}
+	for _, sh := range list {
+		if e, err = sh.store.Endpoint(ctx, id); !errors.Is(err, alotwebhook.ErrNotFound) {
+			return e, sh.explain(err)
+		}
+	}
+	return e, err
+}
+
+// isHomeOf reports whether a shard is the home of an endpoint that was found there.
+func (s *Store) isHomeOf(sh *shard, e alotwebhook.Endpoint) bool {
+	list, err := s.placesOf(e.OrganizationID)
+	return err == nil && list[0] == sh
+}
+
+// PutEndpoint implements [alotwebhook.Endpoints]. While the organization moves, all its
+// shards get the endpoint, and all of them must be there.
+func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	list, err := s.placesOf(e.OrganizationID)
+	if err != nil {
+		return err
+	}
+	home, copies := list[0], list[1:]
+	if len(copies) == 0 {
+		return home.explain(home.store.PutEndpoint(ctx, e))
+	}
+	if e.Version == 0 {
+		return s.addEndpoint(ctx, home, copies, e)
+	}
+	return s.changeEndpoint(ctx, home, copies, e)
+}
+
+// addEndpoint stores a new endpoint with its copies, or nowhere.
+func (s *Store) addEndpoint(ctx context.Context, home *shard, copies []*shard, e alotwebhook.Endpoint) error {
+	if err := home.store.PutEndpoint(ctx, e); err != nil {
+		return home.explain(err)
+	}
+	err := mirror(ctx, home, copies, e.ID)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
+		defer cancel()
+		_ = home.store.DeleteEndpoint(ctx, e.ID) // what cannot be undone,
+		_ = mirror(ctx, home, copies, e.ID)      // Mirror makes the same again
+	}
+	return err
+}
+
+// changeEndpoint changes the copies of an endpoint and then the endpoint itself, so that
+// after an error the caller may try again at the same version.
+func (s *Store) changeEndpoint(ctx context.Context, home *shard, copies []*shard, e alotwebhook.Endpoint) error {
+	stored, err := home.store.Endpoint(ctx, e.ID)
+	if err == nil && stored.Version == e.Version {
+		err = putCopies(ctx, copies, e)
+	}
+	if err == nil {
+		err = home.explain(home.store.PutEndpoint(ctx, e)) // refuses another version
+	}
+	if again := mirror(ctx, home, copies, e.ID); err == nil {
+		err = again
+	}
+	return err
+}
+
+// mirror makes the copies of an endpoint what it is at home. It reads the endpoint again at
+// the end, so that of two that write at once the last one wins everywhere.
+func mirror(ctx context.Context, home *shard, copies []*shard, id string) error {
+	for version := int64(0); ; {
+		e, err := home.store.Endpoint(ctx, id)
+		switch {
+		case errors.Is(err, alotwebhook.ErrNotFound):
+			return deleteCopies(ctx, copies, id)
+		case err != nil:
+			return home.explain(err)
+		case e.Version == version:
+			return nil
+		}
+		version = e.Version
+		if err := putCopies(ctx, copies, e); err != nil {
+			return err
+		}
+	}
+}
+
+func putCopies(ctx context.Context, copies []*shard, e alotwebhook.Endpoint) error {
+	for _, sh := range copies {
+		if err := putCopy(ctx, sh, e); err != nil {
+			return sh.explain(err)
+		}
+	}
+	return nil
+}
+
+// putCopy stores a copy of an endpoint. Its version counts by itself, and an existing one
+// knows by itself since when it fails.
+func putCopy(ctx context.Context, sh *shard, e alotwebhook.Endpoint) error {
+	for {
+		stored, err := sh.store.Endpoint(ctx, e.ID)
+		switch {
+		case err == nil && isCopy(stored, e):
+			return nil
+		case err == nil:
+			e.FailingSince = time.Time{}
+		case !errors.Is(err, alotwebhook.ErrNotFound):
+			return err
+		}
+		e.Version = stored.Version // 0 if there is none
+		err = sh.store.PutEndpoint(ctx, e)
+		if !errors.Is(err, alotwebhook.ErrConflict) && !errors.Is(err, alotwebhook.ErrNotFound) {
+			return err
+		}
+	}
+}
+
+// isCopy reports whether a copy has all that an attempt or a person sees of an endpoint.
+func isCopy(c, e alotwebhook.Endpoint) bool {
+	return c.URL == e.URL && c.Description == e.Description && c.Secret == e.Secret && c.NextSecret == e.NextSecret &&
+		c.NextSecretAt.Equal(e.NextSecretAt) && c.Disabled == e.Disabled && c.DisabledReason == e.DisabledReason &&
+		slices.Equal(c.EventTypes, e.EventTypes) && c.UpdatedAt.Equal(e.UpdatedAt)
+}
+
+func deleteCopies(ctx context.Context, copies []*shard, id string) error {
+	err := atEach(copies, func(sh *shard) error { return sh.store.DeleteEndpoint(ctx, id) })
+	if errors.Is(err, alotwebhook.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Endpoints implements [alotwebhook.Endpoints].
+func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]alotwebhook.Endpoint, string, error) {
+	list, err := s.selected(f.OrganizationID)
+	if err != nil {
+		return nil, "", err
+	}
+	pages, err := gather(ctx, list, func(ctx context.Context, sh *shard) (page[alotwebhook.Endpoint], error) {
+		items, next, err := sh.store.Endpoints(ctx, f)
+		return page[alotwebhook.Endpoint]{items, next, sh}, err
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	items, next := join(pages, merging[alotwebhook.Endpoint]{
+		limit: f.Limit, id: func(e *alotwebhook.Endpoint) string { return e.ID },
+		better: func(sh *shard, e *alotwebhook.Endpoint) bool { return s.isHomeOf(sh, *e) },
+	})
+	return items, next, nil
+}
+
+// selected returns the shards of an organization, or all if it is "".
+func (s *Store) selected(organizationID string) ([]*shard, error) {
+	if organizationID == "" {
+		return s.shards, nil
+	}
+	return s.placesOf(organizationID)
+}
+
+// DeleteEndpoint implements [alotwebhook.Endpoints].
+func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+	list, err := s.placesOfEndpoint(ctx, id)
+	if err != nil {
+		return err
+	}
+	return atEach(list, func(sh *shard) error { return sh.store.DeleteEndpoint(ctx, id) })
+}
+
+// Discard implements [alotwebhook.Endpoints].
+func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (n int, err error) {
+	list, err := s.placesOfEndpoint(ctx, endpointID)
+	if err != nil {
+		return 0, err
+	}
+	err = atEach(list, func(sh *shard) error {
+		if n >= limit && n > 0 {
+			return nil
+		}
+		some, err := sh.store.Discard(ctx, endpointID, before, limit-n)
+		n += some
+		return err
+	})
+	return n, err
+}
+
+// PutRecovery implements [alotwebhook.Endpoints]. An endpoint's recovery stays in the shard
+// that has it, and begins in its organization's home.
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+	list, err := s.placesOf(r.OrganizationID)
+	if err != nil {
+		return err
+	}
+	at := list[0]
+	for _, sh := range list {
+		if len(list) == 1 {
+			break
+		}
+		stored, _, err := sh.store.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: r.EndpointID, Limit: 1})
+		if err != nil {
+			return sh.explain(err)
+		}
+		if len(stored) > 0 {
+			at = sh
+			break
+		}
+	}
+	return at.explain(at.store.PutRecovery(ctx, r))
+}
+
+// Recoveries implements [alotwebhook.Endpoints]. Those of a shard that is down are left out
+// of a list of all endpoints, so that the others go on; the error says so if none answers.
+func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	get := func(ctx context.Context, sh *shard) (page[alotwebhook.Recovery], error) {
+		items, next, err := sh.store.Recoveries(ctx, f)
+		return page[alotwebhook.Recovery]{items, next, sh}, err
+	}
+	pages, err := s.recoveryPages(ctx, f.EndpointID, get)
+	if err != nil {
+		return nil, "", err
+	}
+	items, next := join(pages, merging[alotwebhook.Recovery]{limit: f.Limit, id: func(r *alotwebhook.Recovery) string { return r.EndpointID }})
+	return items, next, nil
+}
+
+func (s *Store) recoveryPages(ctx context.Context, endpointID string, get func(context.Context, *shard) (page[alotwebhook.Recovery], error)) ([]page[alotwebhook.Recovery], error) {
+	if endpointID != "" {
+		list, err := s.placesOfEndpoint(ctx, endpointID)
+		if err != nil {
+			return nil, err
+		}
+		return gather(ctx, list, get)
+	}
+	well, ill := s.byHealth(s.shards)
+	pages, err := answersOf(ctx, well, inTime(get))
+	if len(ill) > 0 { // those that are back get a moment
+		short, cancel := context.WithTimeout(ctx, s.patience)
+		defer cancel()
+		more, other := answersOf(short, ill, get)
+		pages, err = append(pages, more...), errors.Join(err, other)
+	}
+	for _, p := range pages {
+		if p.of != nil { // one has answered
+			return pages, ctx.Err()
+		}
+	}
+	return nil, err
+}

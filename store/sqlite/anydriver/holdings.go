@@ -1,0 +1,165 @@
+package anydriver
+
+import (
+	"slices"
+	"sync"
+)
+
+// holdings are the deliveries that this store has claimed and not yet finished. A claim writes
+// nothing: that they are taken stands here alone. They are safe because nobody else claims
+// from this store's slots. A lease that has to outlive the ownership of its slot is written
+// into its row, and leaves the holdings.
+type holdings struct {
+	mu   sync.Mutex
+	rows map[key]*holding
+	// A claim reads the queue as of its beginning. What leaves the holdings after that must
+	// not be taken for free by it, though it may be in what it reads. claiming is set while
+	// there is a claim, gone holds what has left since.
+	claiming bool
+	gone     map[key]bool
+}
+
+// holding is a claimed delivery, as its row was then.
+type holding struct {
+	queued
+	place place
+	until int64 // the end of its lease, in µs since 1970
+}
+
+// place is a position in the queue of an endpoint.
+type place struct {
+	at int64 // next_at
+	id key
+}
+
+func (p place) before(q place) bool {
+	if p.at != q.at {
+		return p.at < q.at
+	}
+	return p.id.less(q.id)
+}
+
+func newHoldings() *holdings { return &holdings{rows: map[key]*holding{}, gone: map[key]bool{}} }
+
+// get returns what is held of a delivery under that token.
+func (h *holdings) get(k key, token int64) (holding, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if held := h.rows[k]; held != nil && held.token == token {
+		return *held, true
+	}
+	return holding{}, false
+}
+
+// endOf returns when the lease of a delivery that is held ends.
+func (h *holdings) endOf(k key) (until int64, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if held := h.rows[k]; held != nil {
+		return held.until, true
+	}
+	return 0, false
+}
+
+// among returns what is held of the endpoints that of selects and, if now is not 0, whose
+// lease has run out by now.
+func (h *holdings) among(of func(endpoint int64) bool, now int64) (list []holding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, held := range h.rows {
+		if (now == 0 || held.until <= now) && of(held.endpoint) {
+			list = append(list, *held)
+		}
+	}
+	return list
+}
+
+// leased returns the keys of what is held under a lease that has not run out, by endpoint.
+func (h *holdings) leased(now int64) map[int64][]key {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	by := map[int64][]key{}
+	for k, held := range h.rows {
+		if held.until > now {
+			by[held.endpoint] = append(by[held.endpoint], k)
+		}
+	}
+	return by
+}
+
+// drop removes deliveries whose outcome or lease now stands in the database.
+func (h *holdings) drop(keys []key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range keys {
+		delete(h.rows, k)
+		if h.claiming {
+			h.gone[k] = true
+		}
+	}
+}
+
+// clear removes all, when somebody else owns the slots.
+func (h *holdings) clear() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	clear(h.rows)
+}
+
+// share is what this store holds of one endpoint.
+type share struct {
+	behind int   // how many of it stand behind the lane's mark
+	until  int64 // when the first lease ends
+}
+
+// beginClaim returns what is held of each endpoint.
+func (h *holdings) beginClaim(marks map[int64]place) map[int64]share {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.claiming = true
+	by := make(map[int64]share, 16)
+	for _, held := range h.rows {
+		s := by[held.endpoint]
+		if marks[held.endpoint].before(held.place) {
+			s.behind++
+		}
+		if s.until == 0 || held.until < s.until {
+			s.until = held.until
+		}
+		by[held.endpoint] = s
+	}
+	return by
+}
+
+// taken tells which of these deliveries a claim under way must leave alone: what is held, and
+// what has left the holdings since the claim began. left reports whether any of them is of the
+// second kind.
+func (h *holdings) taken(keys []key) (taken []bool, left bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	taken = make([]bool, len(keys))
+	for i, k := range keys {
+		_, held := h.rows[k]
+		taken[i] = held || h.gone[k]
+		left = left || h.gone[k]
+	}
+	return taken, left
+}
+
+// endClaim adds what a claim has got.
+func (h *holdings) endClaim(got []holding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range got {
+		h.rows[got[i].key] = &got[i]
+	}
+	h.claiming = false
+	clear(h.gone)
+}
+
+func everyEndpoint(int64) bool { return true }
+
+// inSlots returns a function that reports whether an endpoint belongs to one of the slots.
+func inSlots(slots []int) func(endpoint int64) bool {
+	return func(endpoint int64) bool { return slices.Contains(slots, slotOf(endpoint)) }
+}
