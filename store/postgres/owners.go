@@ -75,10 +75,15 @@ func (s *Store) tell() step {
 
 // balance looks after the slots: it extends the lease of this process, takes over what a
 // dead process owned, takes what is its own by now, and gives away what is another's.
-func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) error {
+func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) (err error) {
 	if !s.owns.due(c.Lease) {
 		return nil
 	}
+	defer func() {
+		if err != nil {
+			s.owns.next = time.Time{} // a move may have been made: nothing is claimed before it is known
+		}
+	}()
 	for range 3 { // each change may be overtaken by others
 		owners, slots, err := s.readOwners(ctx, c.Lease)
 		if err != nil {
@@ -92,7 +97,8 @@ func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) error {
 			return err
 		}
 	}
-	return nil
+	_, _, err = s.readOwners(ctx, c.Lease) // what was given away is not to be claimed from
+	return err
 }
 
 // readOwners extends the lease of this process so that it outlasts a claim's lease, and

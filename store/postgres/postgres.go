@@ -24,7 +24,8 @@
 //
 // The table queue holds the unfinished deliveries and nothing else: its size is the
 // backlog, not the history. One statement takes a delivery out of it and writes its
-// history. Events, deliveries and attempts have a partition for each day. The
+// history. The table owners has a row for each Store that claims, and slots, 256 rows, says
+// from which endpoints each of them does. Events, deliveries and attempts have a partition for each day. The
 // processes that claim make the partitions of the days to come, and [Store.Purge]
 // drops those that have passed their time. Where a publication covers all tables, set its
 // publish_via_partition_root: a subscriber lacks the partitions of each new day.
@@ -36,7 +37,15 @@
 //
 // # What a process remembers
 //
-// A claim does not search the queue. Each Store remembers which endpoints have due
+// A claim writes nothing. The Stores that claim part the endpoints among them, and each
+// remembers what it has claimed and not finished. So Finish has to be called on the Store
+// whose Claim gave the delivery. About once a second a claim extends the lease of its Store,
+// gives endpoints to one that has joined, and takes over those of one whose lease has run out,
+// an eighth and a second later than that of its last claim. A claim with a Limit of 0 hands
+// over all endpoints at once. What is under way then is written into its rows, and stays with
+// the Store that sends it.
+//
+// Nor does a claim search the queue. Each Store remembers which of its endpoints have due
 // deliveries, and where in the queue each of them goes on. Other processes add
 // deliveries, too. So the Store surveys the queue: it steps through the endpoints that
 // have unfinished deliveries, not through the deliveries. As long as that takes

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -192,7 +193,8 @@ func purgeExpiresOnlyParked(t *trial) {
 
 // requireTooSoon requires that nothing expires by a time that has passed since before, but
 // not since after. In between it waits. If the machine is so slow that the time has passed
-// since after as well, it tries again with a longer one.
+// since after as well, it tries again with a longer one. So before and after may be called
+// several times.
 func (t *trial) requireTooSoon(before, after func()) {
 	t.Helper()
 	t.requireTooSoonFor(func(past time.Duration) alotwebhook.PurgeRequest { return alotwebhook.PurgeRequest{Parked: past} }, before, after)
@@ -202,6 +204,8 @@ func (t *trial) requireTooSoon(before, after func()) {
 func (t *trial) requireTooSoonFor(purge func(past time.Duration) alotwebhook.PurgeRequest, before, after func()) {
 	t.Helper()
 	for gap := brief; gap < slack; gap *= 4 {
+		for t.purge(purge(1)) != (alotwebhook.PurgeResult{}) { // what the try before has left
+		}
 		began := time.Now()
 		before()
 		time.Sleep(gap)
@@ -220,20 +224,32 @@ func (t *trial) requireTooSoonFor(purge func(past time.Duration) alotwebhook.Pur
 // An endpoint may be disabled because it has failed for days. What it was to get in these
 // days must wait for as long as everything else.
 func purgeExpiresFromDisabling(t *trial) {
-	e := t.endpoint("org_1", completed)
-	t.requireTooSoon(func() { t.emit("org_1", completed, 1) }, func() { t.setDisabled(&e, true) })
+	var e alotwebhook.Endpoint
+	try := 0
+	t.requireTooSoon(func() {
+		try++
+		organization := fmt.Sprint("org_", try)
+		e = t.endpoint(organization, completed)
+		t.emit(organization, completed, 1)
+	}, func() { t.setDisabled(&e, true) })
 	t.awaitPurge(alotwebhook.PurgeRequest{Parked: soon}, alotwebhook.PurgeResult{Expired: int(t.stats().Parked)})
 }
 
 // An event may be redelivered to an endpoint that was disabled long ago, and a new event
 // has only just been stored. Neither has waited yet.
 func purgeExpiresFromDue(t *trial) {
-	e := t.endpoint("org_1", completed)
-	t.emit("org_1", completed, 1)
-	c := t.claimOne()
-	t.finish(failed(c))
-	t.requireTooSoon(func() { t.setDisabled(&e, true) }, func() {
-		t.emit("org_1", completed, 1)
+	var c alotwebhook.Claimed
+	try, organization := 0, ""
+	t.requireTooSoon(func() {
+		try++
+		organization = fmt.Sprint("org_", try)
+		e := t.endpoint(organization, completed)
+		t.emit(organization, completed, 1)
+		c = t.claimOne()
+		t.finish(failed(c))
+		t.setDisabled(&e, true)
+	}, func() {
+		t.emit(organization, completed, 1)
 		t.redeliver(c.DeliveryID)
 	})
 	t.awaitPurge(alotwebhook.PurgeRequest{Parked: soon}, alotwebhook.PurgeResult{Expired: int(t.stats().Parked)})
@@ -385,8 +401,10 @@ func purgeFromTheLastEnd(t *trial) {
 	t.endpoint("org_1", completed)
 	var events []alotwebhook.Event
 	var second alotwebhook.Claimed
+	tries := 0
 	t.requireTooSoonFor(func(past time.Duration) alotwebhook.PurgeRequest { return alotwebhook.PurgeRequest{Payloads: past} }, func() {
-		events = append(events, t.emit("org_1", completed, 1)...)
+		tries++
+		events = t.emit("org_1", completed, 1)
 		c := t.claim(2)
 		second = c[1]
 		t.finish(delivered(c[0]))
@@ -396,7 +414,7 @@ func purgeFromTheLastEnd(t *trial) {
 		require.NoError(t, err)
 	}
 	t.awaitPurge(alotwebhook.PurgeRequest{Payloads: soon}, alotwebhook.PurgeResult{Payloads: len(events)})
-	t.awaitPurge(alotwebhook.PurgeRequest{History: soon}, alotwebhook.PurgeResult{Deliveries: 2 * len(events), Events: len(events)})
+	t.awaitPurge(alotwebhook.PurgeRequest{History: soon}, alotwebhook.PurgeResult{Deliveries: 2 * tries, Events: tries})
 }
 
 // A customer may have disabled an endpoint for weeks. A store that looks at the oldest rows
