@@ -94,8 +94,8 @@ type Queue interface {
 	// and the delivery takes its next state. It is fenced: an outcome whose Token is not
 	// that of the delivery's newest claim changes nothing, and Finish returns the
 	// delivery's id in lost. The other outcomes of the batch count. A claim whose lease
-	// has run out stays the newest until the delivery is claimed again. Finish is called
-	// on the Store whose Claim returned the deliveries, which may remember them.
+	// has run out stays the newest until the delivery is claimed again, or all that the
+	// Store had is taken over. Finish is called on the Store whose Claim it was.
 	//
 	//   - [StateDelivered] and [StateFailed] end the delivery.
 	//   - [StatePending] makes it due again in NextAttemptIn, and at once if that is zero

@@ -15,9 +15,12 @@
 // every store is also measured while somebody pages through the history, four pages a
 // second.
 //
-// The contenders take turns, round by round, because the speed of a machine drifts. The
-// absolute figures are medians. The ratio to raw is the median of the ratios within each
-// round: compare this one.
+// The contenders take turns, round by round, because the speed of a machine drifts. Each is
+// compared with the raw loop that runs right before it: the ratio is the median of those in
+// all rounds, with the least and the most. A turn is repeated if other processes used the
+// machine. The absolute figures are medians.
+//
+// go run ./bench does this with all that else is measured, and draws it.
 package main
 
 import (
@@ -32,14 +35,18 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/deliver"
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
+// payloadSize is the length of every payload, in bytes.
+const payloadSize = 300
+
 func main() {
-	if isReceiver() {
-		os.Exit(receive(os.Stdin, os.Stdout))
-	}
+	child.Main(deliver.Roles())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
@@ -54,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "deliver:", err)
 		return 2
 	}
-	if err := measureAll(ctx, o, stdout); err != nil {
+	if err := measureAll(ctx, o, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "deliver:", err)
 		return 1
 	}
@@ -110,38 +117,44 @@ func parse(args []string, stderr io.Writer) (options, error) {
 }
 
 // measureAll measures the contenders in turns and prints the table.
-func measureAll(ctx context.Context, o options, w io.Writer) error {
-	contenders := []contender{raw(o.inFlight)}
-	if o.river {
-		contenders = append(contenders, riverQueue(o.inFlight))
-	}
-	for _, store := range o.stores {
-		for _, n := range o.endpoints {
-			contenders = append(contenders, dispatcher(store, n, o.inFlight, disturbance{}))
-			if o.pin && store == "postgres" {
-				contenders = append(contenders, dispatcher(store, n, o.inFlight, pinned))
-			}
-			if o.read {
-				contenders = append(contenders, dispatcher(store, n, o.inFlight, read))
-			}
-		}
-	}
-	rx, err := startReceiver(ctx)
+func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	load := deliver.Load{Deliveries: o.deliveries, InFlight: o.inFlight, Payload: payloadSize}
+	rounds := deliver.Rounds{Rounds: o.rounds, Tolerate: 0.1, Repeats: 2, Limit: time.Hour,
+		Progress: func(text string) { fmt.Fprintln(stderr, text) }}
+	all, err := rounds.Measure(ctx, o.entries(load))
 	if err != nil {
 		return err
 	}
-	defer rx.stop()
-	fmt.Fprintf(w, "%d deliveries of %d bytes each, %d in flight, %d rounds\n", o.deliveries, payloadSize, o.inFlight, o.rounds)
-	results := make([][]result, len(contenders))
-	for round := range o.rounds {
-		for i, c := range contenders {
-			r, err := measure(ctx, c, rx, o.deliveries)
-			if err != nil {
-				return fmt.Errorf("%s, round %d: %w", c.name, round+1, err)
+	fmt.Fprintf(stdout, "%d deliveries of %d bytes each, %d in flight, %d rounds\n", load.Deliveries, load.Payload, load.InFlight, o.rounds)
+	if err := deliver.Table("", all).Print(stdout); err != nil {
+		return err
+	}
+	for _, note := range rounds.Notes(all) {
+		fmt.Fprintln(stdout, note)
+	}
+	return nil
+}
+
+func (o options) entries(l deliver.Load) []deliver.Entry {
+	var entries []deliver.Entry
+	if o.river {
+		entries = append(entries, deliver.Entry{Contender: deliver.River(), Load: l})
+	}
+	for _, store := range o.stores {
+		for _, n := range o.endpoints {
+			disturbances := []deliver.Disturbance{{}}
+			if o.pin && store == "postgres" {
+				disturbances = append(disturbances, deliver.Pinned)
 			}
-			results[i] = append(results[i], r)
+			if o.read {
+				disturbances = append(disturbances, deliver.Read)
+			}
+			for _, d := range disturbances {
+				name := fmt.Sprintf("%s, %d endpoints%s", store, n, d.Name)
+				c := deliver.Dispatchers{Store: store, Endpoints: n, Disturbance: d}
+				entries = append(entries, deliver.Entry{Contender: c.Contender(name), Load: l})
+			}
 		}
 	}
-	printTable(w, contenders, results)
-	return nil
+	return entries
 }

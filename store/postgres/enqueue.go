@@ -1,280 +1,232 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"reflect"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
-	"github.com/alot/alotwebhook/store/sqltx"
 )
 
-// enqueueSQL stores the events that are new and, for each, a delivery to every
-// endpoint of its organization that subscribes to its type.
+// One event in a transaction of the host's is what most hosts emit, thousands of times an hour.
+// Planning would cost more than all else. So no statement here gives the planner a reason to
+// plan anew for other arguments: whatever an argument is compared with, or how long an array
+// is, it sees only (SELECT $1), of which it knows nothing. After five calls over a connection
+// it keeps the plan, unless the driver or a pooler prepares no statements. OFFSET 0, and a
+// condition on deleted_at that no partial index fits, make it find endpoints by their
+// organization.
+
+// enqueueKnown stores an event if it is new, and its deliveries, if this process knows all
+// endpoints that get it. Otherwise it stores nothing.
 //
-//	$1 … $5  of each event: id as uuid, id as text, type, organization id, payload
+//	$1 … $4  its id, type, organization id and payload
+//	$5, $6   the ids of the endpoints that are known, and of their deliveries
 //
-// It computes each delivery's id as alotwebhook.DeliveryID does: the first six
-// bytes of the event's id, then the beginning of the SHA-256 of both ids, with the
-// version and variant of a UUIDv7. The due times of the events lie 1 µs apart, the
-// last one at the present, so that they keep their order. Each row of the result
-// is an endpoint that has deliveries due now: its key, its id, and the clock in µs since
-// 1970, since a number reads the same whatever the DateStyle of a host's transaction.
-//
-// The planner cannot know how long the arrays are, and would nest loops over all
-// pairs of events. IS TRUE makes it look up the new events in a hash table, and
-// OFFSET 0 the endpoints by their index.
-//
-// Over a connection with another client_encoding than UTF8, PostgreSQL would store other
-// payloads than were emitted. There created_at is NULL, which fails.
-const enqueueSQL = `
-WITH input AS MATERIALIZED (
-	SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
-		AS i (id, name, type, organization_id, payload, place)
-), now AS MATERIALIZED (
-	SELECT clock_timestamp() - count(*) * interval '1 microsecond' AS at FROM input
+// A result row is an endpoint that gets the event: its key, its id, whether it is disabled,
+// whether it is unknown, and the clock in µs since 1970, since a number reads the same whatever
+// the DateStyle of a host's transaction.
+const enqueueKnown = `
+WITH fanned AS MATERIALIZED (
+	SELECT p.key, p.id, p.disabled, ($6::uuid[])[array_position($5::text[], p.id)] AS delivery, clock_timestamp() AS at
+	FROM {s}.endpoints p
+	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND (SELECT $2::text) = ANY (p.event_types)
 ), stored AS (
 	INSERT INTO {s}.events (id, type, organization_id, payload, created_at)
-	SELECT id, type, organization_id, payload,
-		CASE WHEN current_setting('client_encoding') IN ('UTF8', 'UNICODE') THEN clock_timestamp() END
-	FROM input
+	SELECT $1::uuid, $2::text, $3::text, $4::text, ` + storedAt + `
+	WHERE NOT EXISTS (SELECT FROM fanned WHERE delivery IS NULL)
 	ON CONFLICT DO NOTHING
 	RETURNING id
-), fanned AS (
-	SELECT i.id, i.type, i.place, p.key, left(i.id::text, 13) AS begin,
-		encode(sha256(convert_to(i.name || p.id, 'UTF8')), 'hex') AS sum
-	FROM input i
-	CROSS JOIN LATERAL (
-		SELECT p.key, p.id, p.event_types, p.deleted_at
-		FROM {s}.endpoints p
-		WHERE p.organization_id = i.organization_id
-		OFFSET 0
-	) AS p
-	WHERE p.deleted_at IS NULL AND i.type = ANY (p.event_types) AND (i.id IN (SELECT id FROM stored)) IS TRUE
 ), queued AS (
 	INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
-	SELECT (begin || '-7' || substr(sum, 2, 3) || '-'
-		|| translate(substr(sum, 5, 1), '0123456789abcdef', '89ab89ab89ab89ab') || substr(sum, 6, 15))::uuid,
-		key, id, type, (SELECT at FROM now) + place * interval '1 microsecond'
-	FROM fanned
-	RETURNING endpoint
+	SELECT f.delivery, f.key, st.id, $2::text, f.at FROM stored st CROSS JOIN fanned f
 )
-SELECT q.endpoint, p.id, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
-FROM (SELECT DISTINCT endpoint FROM queued) AS q
-CROSS JOIN LATERAL (SELECT p.id, p.disabled FROM {s}.endpoints p WHERE p.key = q.endpoint OFFSET 0) AS p
-WHERE NOT p.disabled`
+SELECT key, id, disabled, delivery IS NULL, (date_part('epoch', at) * 1000000)::bigint FROM fanned`
 
-// Enqueue implements [alotwebhook.Enqueuer] with one round trip and one commit. One
-// event among many costs a fraction of one event alone.
-func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	return s.enqueue(ctx, events, func(chunks []enqueueArgs) ([]lane, error) {
-		var found []lane
-		steps := make([]step, len(chunks))
-		for i, c := range chunks {
-			steps[i] = step{sql: enqueueSQL, args: c.pgx(), rows: func(rows pgx.Rows) (err error) {
-				found, err = appendLanes(found, rows)
-				return err
-			}}
-		}
-		err := s.runPlain(ctx, steps...)
-		return found, err
-	})
-}
+// enqueueOne stores an event if it is new, and a delivery to every endpoint that gets it. It
+// computes their ids as deliveryID does, which costs a fifth of the statement.
+//
+//	$1 … $4  its id, type, organization id and payload
+//	$5       its id as text
+//
+// The result is that of enqueueKnown.
+const enqueueOne = `
+WITH stored AS (
+	INSERT INTO {s}.events (id, type, organization_id, payload, created_at)
+	VALUES ($1::uuid, $2::text, $3::text, $4::text, ` + storedAt + `)
+	ON CONFLICT DO NOTHING
+	RETURNING id
+), fanned AS MATERIALIZED (
+	SELECT p.key, p.id, p.disabled, sha256(convert_to($5::text || p.id, 'UTF8')) AS sum, clock_timestamp() AS at
+	FROM {s}.endpoints p
+	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND (SELECT $2::text) = ANY (p.event_types)
+), queued AS (
+	INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
+	SELECT encode(substring(uuid_send(st.id) FOR 6) || set_byte(set_byte(substring(f.sum FOR 10),
+			0, get_byte(f.sum, 0) & 15 | 112), 2, get_byte(f.sum, 2) & 63 | 128), 'hex')::uuid,
+		f.key, st.id, $2::text, f.at
+	FROM stored st CROSS JOIN fanned f
+)
+SELECT key, id, disabled, false, (date_part('epoch', at) * 1000000)::bigint FROM fanned`
 
-// enqueue has store execute enqueueSQL for every chunk of the events, and notes the
-// endpoints that it returns.
-func (s *Store) enqueue(ctx context.Context, events []alotwebhook.Event, store func([]enqueueArgs) ([]lane, error)) error {
-	if len(events) == 0 {
-		return ctx.Err()
-	}
-	chunks, err := chunk(events)
-	if err != nil {
-		return err
-	}
-	found, err := store(chunks)
-	if err != nil {
-		return s.explain(fmt.Sprintf("enqueue %d events", len(events)), err)
-	}
-	s.lanes.due(found)
-	return nil
-}
+// storedAt is the present. Over a connection with another client_encoding than UTF8,
+// PostgreSQL would store other payloads than were emitted. There it is NULL, which fails.
+const storedAt = `(SELECT CASE WHEN current_setting('client_encoding') IN ('UTF8', 'UNICODE') THEN clock_timestamp() END)`
 
-// appendLanes reads the result of enqueueSQL, from pgx or from database/sql, and
-// appends it to found.
-func appendLanes(found []lane, rows interface {
+// The statements that store several events. Who gets them is read first, and the deliveries
+// are made in this process.
+const (
+	// findSubscribers returns, for each organization ($1) with an event type ($2), the endpoints
+	// that get it: the number of the pair from 0, key, id, whether it is disabled, and the clock
+	// in µs since 1970.
+	findSubscribers = `
+SELECT w.place - 1, p.key, p.id, p.disabled, (date_part('epoch', clock_timestamp()) * 1000000)::bigint
+FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) WITH ORDINALITY AS w (organization_id, type, place)
+CROSS JOIN LATERAL (
+	SELECT p.key, p.id, p.disabled
+	FROM {s}.endpoints p
+	WHERE p.organization_id = w.organization_id AND num_nulls(p.deleted_at) = 1 AND w.type = ANY (p.event_types)
+	OFFSET 0
+) AS p`
+
+	// findStored returns which of the events ($1) are stored already, by their numbers from 0.
+	// They are in ascending order, so that the server opens the partitions of their days alone.
+	// It is planned anew each time for that, which a few events do not pay for. If there is none
+	// from the first to the last, as with one process that emits what has just happened, it looks
+	// for none.
+	findStored = `
+SELECT i.place - 1 FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS i (id, place)
+CROSS JOIN LATERAL (
+	SELECT FROM {s}.events e
+	WHERE e.id = i.id AND e.id >= ($1::uuid[])[1] AND e.id <= ($1::uuid[])[cardinality($1::uuid[])]
+	OFFSET 0
+) AS e
+WHERE EXISTS (SELECT FROM {s}.events WHERE id >= ($1::uuid[])[1] AND id <= ($1::uuid[])[cardinality($1::uuid[])])`
+
+	// insertEvents stores events: $1 … $4 their ids, types, organization ids and payloads. It
+	// fails if one is there: somebody else has stored it since findStored.
+	insertEvents = `
+INSERT INTO {s}.events (id, type, organization_id, payload, created_at)
+SELECT unnest((SELECT $1::uuid[])), unnest((SELECT $2::text[])), unnest((SELECT $3::text[])), unnest((SELECT $4::text[])), ` + storedAt
+
+	// insertNewEvents does not fail then, but costs half as much again. It returns which events
+	// it has not stored, by their numbers from 0, and looks for them only if there are any.
+	insertNewEvents = `
+WITH stored AS (` + insertEvents + `
+	ON CONFLICT DO NOTHING
+	RETURNING id
+)
+SELECT i.place - 1 FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS i (id, place)
+WHERE (SELECT count(*) FROM stored) < cardinality($1::uuid[]) AND i.id NOT IN (SELECT id FROM stored)`
+
+	// insertDeliveries stores deliveries: $1 … $4 their ids, endpoints, events and event types,
+	// and $5 how many µs before now each is due, so that the events of a call keep their order.
+	insertDeliveries = `
+INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
+SELECT unnest((SELECT $1::uuid[])), unnest((SELECT $2::bigint[])), unnest((SELECT $3::uuid[])), unnest((SELECT $4::text[])),
+	(SELECT clock_timestamp()) - unnest((SELECT $5::int[])) * interval '1 microsecond'`
+)
+
+// resultRows is a result of pgx or of database/sql.
+type resultRows interface {
 	Next() bool
 	Scan(...any) error
 	Err() error
-}) ([]lane, error) {
-	for rows.Next() {
-		var l lane
-		var now int64
-		if err := rows.Scan(&l.key, &l.id, &now); err != nil {
-			return nil, err
+}
+
+// query is a statement of an enqueue, for whatever driver.
+type query struct {
+	sql  string
+	args []any                  // in the form that pgx takes; see literals
+	rows func(resultRows) error // nil if there are none
+}
+
+// sender executes queries in order, in one round trip if it can. last says that the
+// transaction needs no more. There may be no queries.
+type sender func(last bool, queries ...query) error
+
+// manyEvents is how many events it takes until looking for stored ones first costs less than
+// inserting in a way that does not fail if somebody else stores one meanwhile.
+const manyEvents = 100
+
+// Enqueue implements [alotwebhook.Enqueuer] with one commit: one round trip for one event, two
+// for up to 5,000. One event among many costs a fraction of one event alone.
+func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	return s.enqueue(ctx, events, func(m *emission) error {
+		if len(m.events) < manyEvents || !s.prepares {
+			return s.enqueueFew(ctx, m)
 		}
-		l.start.at = time.UnixMicro(now).Add(-lateness)
-		found = append(found, l)
-	}
-	return found, rows.Err()
-}
-
-// enqueueArgs are the arguments of one enqueueSQL.
-type enqueueArgs struct {
-	ids                                  []pgtype.UUID
-	names, types, organizations, payload []string
-}
-
-// One statement takes at most chunkEvents events, and ends with the event whose
-// payload brings it over chunkBytes bytes.
-const (
-	chunkEvents = 5000
-	chunkBytes  = 8 << 20
-)
-
-// chunk turns events into the arguments of as few statements as the bounds allow.
-// It orders them by their ids, so that two calls that store the same events at the
-// same time wait for each other and do not deadlock.
-func chunk(events []alotwebhook.Event) ([]enqueueArgs, error) {
-	sorted := slices.SortedStableFunc(slices.Values(events), func(a, b alotwebhook.Event) int { return cmp.Compare(a.ID, b.ID) })
-	chunks := []enqueueArgs{{}}
-	size := 0
-	for i, e := range sorted {
-		if i > 0 && e.ID == sorted[i-1].ID {
-			continue // of two events with one id the first counts
+		err := s.enqueueMany(ctx, m)
+		if sqlState(err) == "23505" { // unique_violation: somebody else is storing one of them, too
+			return s.enqueueFew(ctx, m)
 		}
-		id, ok := decodeID(eventPrefix, e.ID)
-		if !ok {
-			return nil, badEventID(e.ID)
-		}
-		if size > chunkBytes || len(chunks[len(chunks)-1].ids) == chunkEvents {
-			chunks, size = append(chunks, enqueueArgs{}), 0
-		}
-		c := &chunks[len(chunks)-1]
-		payload := string(e.Payload())
-		size += len(payload)
-		c.ids = append(c.ids, param(id))
-		c.names = append(c.names, e.ID)
-		c.types = append(c.types, e.Type)
-		c.organizations = append(c.organizations, e.OrganizationID)
-		c.payload = append(c.payload, payload)
-	}
-	return chunks, nil
-}
-
-// badEventID refuses an event whose id no column can hold. A dispatcher has checked
-// the ids of its events, so only a direct caller of the store meets it.
-func badEventID(id string) error {
-	return &alotwebhook.FieldError{Field: "id", Problem: fmt.Sprintf("%.64q is not %s and %d characters of base32; make events with NewEvent", id, eventPrefix, suffixLen)}
-}
-
-// pgx returns the arguments in the form that pgx takes.
-func (c enqueueArgs) pgx() []any {
-	return []any{c.ids, c.names, c.types, c.organizations, c.payload}
-}
-
-// text returns the arguments as PostgreSQL's array literals, such as {"a","b"}: any
-// driver of database/sql can pass these on.
-func (c enqueueArgs) text() []any {
-	ids := make([]string, len(c.ids))
-	for i, id := range c.ids {
-		ids[i] = uuidText(id.Bytes)
-	}
-	return []any{arrayLiteral(ids), arrayLiteral(c.names), arrayLiteral(c.types), arrayLiteral(c.organizations), arrayLiteral(c.payload)}
-}
-
-var arrayEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// arrayLiteral spells values as PostgreSQL reads an array of texts.
-func arrayLiteral(values []string) string {
-	var b strings.Builder
-	b.WriteByte('{')
-	for i, v := range values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteByte('"')
-		_, _ = arrayEscapes.WriteString(&b, v) // writing to a Builder cannot fail
-		b.WriteByte('"')
-	}
-	b.WriteByte('}')
-	return b.String()
-}
-
-// Tx returns an Enqueuer inside the host's transaction: what it stores commits
-// or rolls back with it, in one round trip per call. Neither settings nor
-// savepoints are left in the transaction. After an error of the database the transaction is
-// aborted, as after any failed statement. A nil tx is refused by Enqueue, with an
-// [*alotwebhook.FieldError].
-//
-// Enqueue late in the transaction, and commit soon: see the package comment on
-// deliveries that commit more than a second after they were emitted.
-func (s *Store) Tx(tx pgx.Tx) alotwebhook.Enqueuer { return pgxEnqueuer{s, tx} }
-
-type pgxEnqueuer struct {
-	store *Store
-	tx    pgx.Tx
-}
-
-// Enqueue implements [alotwebhook.Enqueuer].
-func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	if v := reflect.ValueOf(q.tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
-	}
-	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
-		rows, err := q.tx.Query(ctx, q.store.sql(enqueueSQL), c.pgx()...)
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		return appendLanes(found, rows)
+		return err
 	})
 }
 
-// SQLTx is [Store.Tx] for hosts on database/sql, whatever their driver for
-// PostgreSQL and whatever stands on top of it: tx is a [*sql.Tx], or what a
-// library has for one; package sqltx says what that is in GORM, sqlx and others. What
-// is no transaction, nil and *sql.DB among it, is refused by Enqueue, with an
-// [*alotwebhook.FieldError].
-func (s *Store) SQLTx(tx sqltx.Tx) alotwebhook.Enqueuer { return sqlEnqueuer{s, tx} }
-
-type sqlEnqueuer struct {
-	store *Store
-	tx    sqltx.Tx
+// enqueueFew stores events in a transaction of the store's own.
+func (s *Store) enqueueFew(ctx context.Context, m *emission) error {
+	return s.within(ctx, func(conn *pgxpool.Conn) error { return m.storeAmongOthers(s.sender(ctx, conn)) })
 }
 
-// Enqueue implements [alotwebhook.Enqueuer].
-func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	tx, err := sqltx.Of(q.tx)
+// enqueueMany does the same, but fails if somebody else stores one of the events.
+func (s *Store) enqueueMany(ctx context.Context, m *emission) error {
+	return s.within(ctx, func(conn *pgxpool.Conn) error {
+		return m.store(s.sender(ctx, conn), func(c *chunk, last bool) error { return s.stream(ctx, conn, c, last) })
+	})
+}
+
+// sender returns a sender that begins a transaction first, and commits at last.
+func (s *Store) sender(ctx context.Context, conn *pgxpool.Conn) sender {
+	before := beginPlain
+	return func(last bool, queries ...query) error {
+		steps := before
+		before = nil
+		for _, q := range queries {
+			steps = append(steps[:len(steps):len(steps)], q.step())
+		}
+		if last { // should more follow, it needs another transaction
+			steps = append(steps[:len(steps):len(steps)], commit)
+			before = beginPlain
+		}
+		return s.send(ctx, conn, steps)
+	}
+}
+
+// read reads the result of the query.
+func (q query) read(rows resultRows) error {
+	if q.rows != nil {
+		return q.rows(rows)
+	}
+	for rows.Next() { // executes it to the end
+	}
+	return rows.Err()
+}
+
+// step returns the query as a step of the store's own transaction.
+func (q query) step() step {
+	st := step{sql: q.sql, args: q.args}
+	if q.rows != nil {
+		st.rows = func(rows pgx.Rows) error { return q.rows(rows) }
+	}
+	return st
+}
+
+// enqueue has store store the events, and notes the endpoints that have deliveries due.
+func (s *Store) enqueue(ctx context.Context, events []alotwebhook.Event, store func(*emission) error) error {
+	if len(events) == 0 {
+		return ctx.Err()
+	}
+	m, err := newEmission(events, &s.audiences)
 	if err != nil {
 		return err
 	}
-	return q.store.enqueueInTx(ctx, events, func(c enqueueArgs, found []lane) ([]lane, error) {
-		rows, err := tx.QueryContext(ctx, q.store.sql(enqueueSQL), c.text()...)
-		if err != nil {
-			return nil, err
-		}
-		defer rows.Close()
-		return appendLanes(found, rows)
-	})
-}
-
-// enqueueInTx stores chunk by chunk in a transaction of the host's.
-func (s *Store) enqueueInTx(ctx context.Context, events []alotwebhook.Event, store func(enqueueArgs, []lane) ([]lane, error)) error {
-	return s.enqueue(ctx, events, func(chunks []enqueueArgs) (found []lane, err error) {
-		for _, c := range chunks {
-			if found, err = store(c, found); err != nil {
-				return nil, inHostTx{err}
-			}
-		}
-		return found, nil
-	})
+	if err := store(m); err != nil {
+		return s.explain(fmt.Sprintf("enqueue %d events", len(events)), err)
+	}
+	s.lanes.due(m.found)
+	return nil
 }
 
 // EnqueueTo implements [alotwebhook.Queue].

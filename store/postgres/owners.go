@@ -153,6 +153,7 @@ func scanOwner(row pgx.CollectableRow) (v owner, err error) {
 func (s *Store) join(ctx context.Context, lease time.Duration) error {
 	if s.owns.id.Load() != 0 {
 		s.held.clear()
+		s.lanes.own(nil, 0)
 	}
 	s.owns.id.Store(0)
 	var id int64

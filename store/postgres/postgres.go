@@ -107,6 +107,8 @@ type Store struct {
 	owns          ownership     // guarded by claiming, but for the id
 	held          *held
 	lanes         *lanes
+	audiences     audienceCache
+	prepares      bool // the pool's connections keep prepared statements
 	// expiring holds the keys of endpoints that have parked deliveries to expire, as far as
 	// a purge has found and not dealt with them.
 	expiring struct {
@@ -165,6 +167,7 @@ func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 		lanes:      newLanes(),
 		notifies:   opts.Notify,
 		silence:    listenSilence,
+		prepares:   pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement,
 	}
 	s.quoted = quoted(s.schema)
 	s.claiming <- struct{}{}

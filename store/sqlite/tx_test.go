@@ -107,6 +107,82 @@ func TestTxKnowsWhatIsStored(t *testing.T) {
 	})
 }
 
+// A store remembers who gets the events of hosts' transactions. Other processes register,
+// change and delete endpoints meanwhile.
+func TestTxKnowsEndpointsOfOtherProcesses(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	db := hostHandle(t, path)
+	s, elsewhere := onHandle(t, db), onHandle(t, hostHandle(t, path))
+	otherHandle := hostHandle(t, path) // the store has prepared nothing on this one
+	emit := func(want ...alotwebhook.Endpoint) {
+		t.Helper()
+		for _, handle := range []*sql.DB{db, db, otherHandle} {
+			for n := 1; n <= 2; n++ {
+				events := make([]alotwebhook.Event, n)
+				var ids, got []string
+				for i := range events {
+					events[i] = newEvent(t, "org_1")
+					for _, e := range want {
+						ids = append(ids, alotwebhook.DeliveryID(events[i].ID, e.ID))
+					}
+				}
+				for range 2 { // the second time, nothing is stored
+					tx := inTx(t, handle)
+					require.NoError(t, s.Tx(tx).Enqueue(t.Context(), events))
+					require.NoError(t, tx.Commit())
+				}
+				for _, c := range claim(t, s, 100, nil) {
+					got = append(got, c.DeliveryID)
+				}
+				require.ElementsMatch(t, ids, got)
+			}
+		}
+	}
+	put := func(e *alotwebhook.Endpoint) {
+		t.Helper()
+		require.NoError(t, elsewhere.PutEndpoint(t.Context(), *e))
+		e.Version++
+	}
+	emit()
+	a, b := putEndpoint(t, elsewhere, 1, "org_1"), putEndpoint(t, elsewhere, 2, "org_2")
+	a.Version, b.Version = 1, 1
+	emit(a)
+	b.OrganizationID = "org_1"
+	put(&b)
+	emit(a, b)
+	a.EventTypes = []string{alotwebhook.EventCandidateInvited}
+	put(&a)
+	emit(b)
+	require.NoError(t, elsewhere.DeleteEndpoint(t.Context(), b.ID))
+	emit()
+	a.EventTypes = []string{completed}
+	put(&a)
+	emit(a)
+}
+
+// The first event of a type stores the type, too, which a rollback takes back.
+func TestTxRollsBackANewType(t *testing.T) {
+	t.Parallel()
+	hosts(t, func(t *testing.T, db *sql.DB, s *sqlite.Store) {
+		for range 3 {
+			tx := inTx(t, db)
+			for range 2 {
+				require.NoError(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}))
+			}
+			require.NoError(t, tx.Rollback())
+		}
+		event := newEvent(t, "org_1")
+		tx := inTx(t, db)
+		require.NoError(t, s.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{event}))
+		require.NoError(t, tx.Commit())
+		claimed := claim(t, s, 10, nil)
+		require.Len(t, claimed, 1)
+		require.Equal(t, completed, claimed[0].EventType)
+		require.Equal(t, event.ID, claimed[0].EventID)
+	})
+}
+
 // A host's open transaction makes the store wait, and a caller may stop waiting.
 func TestCallerStopsWaiting(t *testing.T) {
 	t.Parallel()

@@ -122,6 +122,9 @@ func leaseRanOutButNewest(t *trial) {
 	t.emit("org_1", completed, 1)
 	c := t.claimOneFor(20 * time.Millisecond)
 	t.await("the lease runs out", func() bool { return t.stats().OldestDue > 0 })
+	if t.values > 1 {
+		return // another may have taken over all that this value had
+	}
 	t.finish(delivered(c))
 	t.requireState(c.DeliveryID, alotwebhook.StateDelivered)
 	require.Empty(t, t.claim(10), "a delivered delivery is not due")
@@ -135,6 +138,9 @@ func leaseRanOutThenRetried(t *trial) {
 	c := t.claimOneFor(20 * time.Millisecond)
 	t.await("the lease runs out", func() bool { return t.stats().OldestDue > 0 })
 	t.claimAs(alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Busy: map[string]int{c.Endpoint.ID: 1}})
+	if t.values > 1 {
+		return // another may have taken over all that this value had
+	}
 	t.finish(retry(c, long))
 	require.Empty(t, t.claim(10), "the retry is due in an hour")
 	require.Len(t, t.delivery(c.DeliveryID).Attempts, 1)

@@ -28,6 +28,7 @@
 package storetest
 
 import (
+	"context"
 	"testing"
 
 	"github.com/alot/alotwebhook"
@@ -97,5 +98,10 @@ func (r rule) prove(t *testing.T, on *trial) {
 		}
 	})
 	on.T = t
+	if on.host.Begin != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), on.patience())
+		defer cancel()
+		on.bound = ctx
+	}
 	r.test(on)
 }

@@ -40,11 +40,17 @@ func (t *trial) patience() time.Duration {
 type trial struct {
 	*testing.T
 	store  alotwebhook.Store
-	values int  // how many Store values store consists of
-	host   Host // in RunTx; its Store is store
+	values int             // how many Store values store consists of
+	host   Host            // in RunTx; its Store is store
+	bound  context.Context // in RunTx, where a call may wait for the test itself; otherwise nil
 }
 
-func (t *trial) ctx() context.Context { return t.Context() }
+func (t *trial) ctx() context.Context {
+	if t.bound != nil {
+		return t.bound
+	}
+	return t.Context()
+}
 
 // endpoint stores a new endpoint.
 func (t *trial) endpoint(org string, eventTypes ...string) alotwebhook.Endpoint {

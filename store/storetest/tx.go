@@ -248,8 +248,7 @@ func txHoldsUpNothing(t *trial) {
 	tx := t.begin()
 	t.enqueueIn(tx, newEvents(t, "org_1", completed, 5)...)
 
-	ctx, cancel := context.WithTimeout(t.ctx(), t.patience())
-	defer cancel()
+	ctx := t.ctx()
 	calls := []struct {
 		name string
 		call func() error

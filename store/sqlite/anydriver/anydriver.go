@@ -53,6 +53,9 @@ type Store struct {
 	stopped chan struct{} // closed when the writer has ended
 	closing sync.Once
 
+	audiences audiences            // for hosts' transactions
+	forHosts  map[string]*sql.Stmt // statements of theirs, prepared; not changed after start
+
 	// The writer's own; nobody else touches them.
 	writing  *session
 	erasedTo int64 // up to this event every payload is erased
@@ -200,6 +203,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err == nil {
 		err = s.failOrphans(ctx)
 	}
+	if err == nil {
+		err = s.prepareForHosts(ctx)
+	}
 	if err != nil {
 		s.stop()
 	}
@@ -216,6 +222,9 @@ func (s *Store) Close() error {
 		close(s.quit)
 		<-s.stopped
 		err = errors.Join(s.writing.close(), s.claims.close())
+		for _, stmt := range s.forHosts {
+			err = errors.Join(err, stmt.Close())
+		}
 		if s.owned {
 			err = errors.Join(err, s.closeHandles())
 		}

@@ -123,6 +123,14 @@ func (t *txn) subscribers(of subject) ([]subscriber, error) {
 	if ok {
 		return list, nil
 	}
+	if list, err = t.subscribersOf(of); err != nil {
+		return nil, err
+	}
+	put(c.subscribers, of, list)
+	return list, nil
+}
+
+func (t *txn) subscribersOf(of subject) (list []subscriber, err error) {
 	err = t.each(`SELECT s.endpoint, e.id FROM alotwebhook_subscriptions s JOIN alotwebhook_endpoints e ON e.ref = s.endpoint
 		WHERE s.organization = ? AND s.type = ?`, []any{of.organization, of.eventType}, func(scan func(...any) error) error {
 		var s subscriber
@@ -130,11 +138,7 @@ func (t *txn) subscribers(of subject) ([]subscriber, error) {
 		list = append(list, s)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	put(c.subscribers, of, list)
-	return list, nil
+	return list, err
 }
 
 // put adds an entry to a map that is a cache, and empties the map first if it is full.

@@ -63,20 +63,37 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	t := &txn{ctx: ctx, on: tx}
+	t := &txn{ctx: ctx, on: tx, now: time.Now().UnixMicro(), prepared: h.s.forHosts}
 	return explainTx("enqueue in the host's transaction", t.whole(func() error {
+		if len(events) == 1 {
+			if stored, err := t.enqueueOne(&events[0], &h.s.audiences); stored || err != nil {
+				return err
+			}
+		}
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
 		t.now = time.Now().UnixMicro() // not before: who writes first is due first
-		return t.enqueue(events, t.subscribers)
+		return t.enqueue(events, func(of subject) ([]subscriber, error) {
+			c, err := t.known()
+			if err != nil {
+				return nil, err
+			}
+			return t.audience(&h.s.audiences, c.changes, of)
+		})
 	}))
 }
+
+// What whole executes.
+const (
+	savepoint = "SAVEPOINT alotwebhook"
+	release   = "RELEASE alotwebhook"
+)
 
 // whole runs f so that all it does is done or nothing is, even if the host goes
 // on after an error and commits.
 func (t *txn) whole(f func() error) error {
-	err := t.exec("SAVEPOINT alotwebhook")
+	err := t.exec(savepoint)
 	if err != nil {
 		return err
 	}
@@ -84,7 +101,7 @@ func (t *txn) whole(f func() error) error {
 		t.ctx = context.WithoutCancel(t.ctx)
 		err = errors.Join(err, t.exec("ROLLBACK TO alotwebhook"))
 	}
-	return errors.Join(err, t.exec("RELEASE alotwebhook"))
+	return errors.Join(err, t.exec(release))
 }
 
 // lockFirst writes nothing, but takes the write lock before anything is read.
@@ -132,6 +149,11 @@ func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]s
 			deliveries = append(deliveries, due{k, s.ref, f})
 		}
 	}
+	return t.queue(deliveries)
+}
+
+// queue stores deliveries.
+func (t *txn) queue(deliveries []due) error {
 	return insertQueue.rows(t, len(deliveries), 6, func(args []any, i int) []any {
 		d := &deliveries[i]
 		return append(args, d.key[:], d.endpoint, t.now, d.of.ref, d.of.kind, t.now)

@@ -242,6 +242,7 @@ type txn struct {
 	theirs *borrowing // nil but for the writer's on a host's handle
 	now    int64      // the store's clock at the beginning of the job, in microseconds
 
+	prepared  map[string]*sql.Stmt // in a host's transaction, what can be used there
 	stmts     map[string]*sql.Stmt
 	catalogue *catalogue // as of this transaction; nil until asked for
 	owner     *bool      // whether the store is an owner still; nil until asked for
@@ -348,6 +349,12 @@ func (t *txn) exec(query string, args ...any) error {
 
 // affected executes a statement and returns how many rows it changed.
 func (t *txn) affected(query string, args ...any) (int64, error) {
+	if stmt := t.preparedForHost(query); stmt != nil {
+		result, err := stmt.ExecContext(t.ctx, args...)
+		if !t.ofAnotherHandle(err) {
+			return affectedBy(result, err)
+		}
+	}
 	var result sql.Result
 	var err error
 	if len(args) == 0 || t.tx == nil { // possibly a script, which cannot be prepared
@@ -358,15 +365,25 @@ func (t *txn) affected(query string, args ...any) (int64, error) {
 			result, err = stmt.ExecContext(t.ctx, args...)
 		}
 	}
+	return affectedBy(result, err)
+}
+
+func affectedBy(result sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
 }
 
-// query runs a query: prepared, but for a host's transaction, in which few run twice. In a
-// claim the rows must be closed before the next one, for which there may be no connection.
+// query runs a query: prepared, but for most in a host's transaction, in which few run twice. In
+// a claim the rows must be closed before the next one, for which there may be no connection.
 func (t *txn) query(query string, args []any) (*sql.Rows, error) {
+	if stmt := t.preparedForHost(query); stmt != nil {
+		rows, err := stmt.QueryContext(t.ctx, args...)
+		if !t.ofAnotherHandle(err) {
+			return rows, err
+		}
+	}
 	if t.tx == nil && t.in == nil {
 		return t.on.QueryContext(t.ctx, query, args...)
 	}

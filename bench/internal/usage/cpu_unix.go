@@ -1,14 +1,15 @@
 //go:build unix
 
-package main
+package usage
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime returns the processor time that this process has used so far.
-func cpuTime() time.Duration {
+// CPU returns the processor time that this process has used so far; 0 where the system does
+// not tell.
+func CPU() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0

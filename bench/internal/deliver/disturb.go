@@ -1,4 +1,4 @@
-package main
+package deliver
 
 import (
 	"context"
@@ -9,24 +9,25 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-// disturbance is work that goes on during the deliveries, from begin to end.
-type disturbance struct {
-	name  string
+// Disturbance is work that goes on during the deliveries. The zero value is none.
+type Disturbance struct {
+	// Name completes the name of a contender.
+	Name  string
 	begin func(context.Context, *stores.Store, *alotwebhook.Dispatcher) (end func() error, err error)
 }
 
-// pinned keeps a transaction open in another session. Its snapshot prevents PostgreSQL from
+// Pinned keeps a transaction open in another session. Its snapshot prevents PostgreSQL from
 // removing dead rows.
-var pinned = disturbance{", pinned", func(ctx context.Context, s *stores.Store, _ *alotwebhook.Dispatcher) (func() error, error) {
+var Pinned = Disturbance{", pinned", func(ctx context.Context, s *stores.Store, _ *alotwebhook.Dispatcher) (func() error, error) {
 	return s.Pin(ctx)
 }}
 
 // turn is the time between two pages of a fast reader.
 const turn = 250 * time.Millisecond
 
-// read pages through an organization's history, from the newest delivery to the oldest, again
+// Read pages through an organization's history, from the newest delivery to the oldest, again
 // and again.
-var read = disturbance{", read", func(ctx context.Context, _ *stores.Store, d *alotwebhook.Dispatcher) (func() error, error) {
+var Read = Disturbance{", read", func(ctx context.Context, _ *stores.Store, d *alotwebhook.Dispatcher) (func() error, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- readHistory(ctx, d) }()

@@ -1,4 +1,4 @@
-package main
+package deliver
 
 import (
 	"bytes"
@@ -12,38 +12,40 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// payloadSize is the length of every payload, in bytes.
-const payloadSize = 300
-
 const benchSecret alotwebhook.Secret = "the secret of every endpoint here"
 
-// newEvent returns an event whose payload has payloadSize bytes.
-func newEvent(organizationID string) (alotwebhook.Event, error) {
+// newEvent returns an event whose payload has so many bytes, at least 200.
+func newEvent(eventType, organizationID string, payload int) (alotwebhook.Event, error) {
 	data := struct {
 		SessionID string `json:"sessionId"`
 	}{}
-	e, err := alotwebhook.NewEvent("candidate.completed", organizationID, data)
+	e, err := alotwebhook.NewEvent(eventType, organizationID, data)
 	if err != nil {
 		return e, err
 	}
-	missing := payloadSize - len(e.Payload())
+	missing := payload - len(e.Payload())
+	if missing < 0 {
+		return e, fmt.Errorf("a payload has at least %d bytes, not %d", payload-missing, payload)
+	}
 	data.SessionID = string(bytes.Repeat([]byte{'x'}, missing))
 	e.Data = fmt.Appendf(nil, `{"sessionId":%q}`, data.SessionID)
 	return e, nil
 }
 
-// raw returns a contender that posts from inFlight goroutines and stores nothing. It shows
-// the limit of net/http.
-func raw(inFlight int) contender {
-	return contender{name: "raw net/http", prepare: func(_ context.Context, rx *receiver, n int) (work, error) {
-		e, err := newEvent("org_1")
+// Raw returns a contender that posts from as many goroutines as requests may be in flight, and
+// stores nothing. It shows the limit of net/http.
+func Raw() Contender {
+	return Contender{Name: "raw net/http", prepare: func(_ context.Context, rx *Receiver, l Load) (*work, error) {
+		e, err := newEvent(eventType(0), "org_1", l.Payload)
 		if err != nil {
-			return work{}, err
+			return nil, err
 		}
-		transport := &http.Transport{MaxIdleConns: inFlight, MaxIdleConnsPerHost: inFlight}
+		transport := &http.Transport{MaxIdleConns: l.InFlight, MaxIdleConnsPerHost: l.InFlight}
 		client := &http.Client{Transport: transport}
-		run := func(ctx context.Context) error { return postAll(ctx, client, rx.url, e.Payload(), inFlight, n) }
-		return work{run: run, close: func() error { transport.CloseIdleConnections(); return nil }}, nil
+		run := func(ctx context.Context, _ int) (used, error) {
+			return used{}, postAll(ctx, client, rx.URL, e.Payload(), l.InFlight, l.Deliveries)
+		}
+		return &work{run: run, close: func() error { transport.CloseIdleConnections(); return nil }}, nil
 	}}
 }
 

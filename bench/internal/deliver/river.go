@@ -1,4 +1,4 @@
-package main
+package deliver
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,45 +21,46 @@ import (
 // riverSchema is the schema of River's tables.
 const riverSchema = "bench_river"
 
-// riverQueue delivers by River, a job queue that one could use instead. A job signs and posts
-// one request as the raw loop does: without a guard, a history of attempts or anything else.
-// It is tuned: it has as many workers as there are requests in flight, and the shortest
-// pauses between fetches that make it faster.
-func riverQueue(inFlight int) contender {
-	return contender{name: "River, tuned", prepare: func(ctx context.Context, rx *receiver, n int) (work, error) {
+// River delivers by River, a job queue that one could use instead. A job signs and posts one
+// request as the raw loop does: without a guard, a history of attempts or anything else. It is
+// tuned: it has as many workers as there are requests in flight, and the shortest pauses
+// between fetches that make it faster.
+func River() Contender {
+	return Contender{Name: "River, tuned", prepare: func(ctx context.Context, rx *Receiver, l Load) (*work, error) {
 		s, err := stores.New(ctx, "postgres")
 		if err != nil {
-			return work{}, err
+			return nil, err
 		}
 		pool, err := pgxpool.New(ctx, s.Place.At)
 		if err != nil {
-			return work{}, errors.Join(err, s.Close())
+			return nil, errors.Join(err, s.Close())
 		}
-		closer := sync.OnceValue(func() error {
+		closers := &stores.Closers{s.Close, func() error {
 			_, err := pool.Exec(context.WithoutCancel(ctx), "DROP SCHEMA IF EXISTS "+riverSchema+" CASCADE")
 			pool.Close()
-			return errors.Join(err, s.Close())
-		})
-		run, err := preloadRiver(ctx, pool, rx.url, inFlight, n)
-		if err != nil {
-			return work{}, errors.Join(err, closer())
+			return err
+		}}
+		w := &work{store: s, close: closers.Close}
+		if err := w.preloadRiver(ctx, pool, rx.URL, l); err != nil {
+			return nil, errors.Join(err, w.close())
 		}
-		return work{run: run, close: closer}, nil
+		return w, nil
 	}}
 }
 
-func preloadRiver(ctx context.Context, pool *pgxpool.Pool, url string, inFlight, n int) (func(context.Context) error, error) {
+func (w *work) preloadRiver(ctx context.Context, pool *pgxpool.Pool, url string, l Load) error {
 	if _, err := pool.Exec(ctx, "CREATE SCHEMA "+riverSchema); err != nil {
-		return nil, err
+		return err
 	}
 	driver := riverpgxv5.New(pool)
 	migrator, err := rivermigrate.New(driver, &rivermigrate.Config{Schema: riverSchema, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return nil, err
+		return err
 	}
+	inFlight, n := l.InFlight, l.Deliveries
 	transport := &http.Transport{MaxIdleConns: inFlight, MaxIdleConnsPerHost: inFlight}
 	worker := &postWorker{client: &http.Client{Transport: transport}, url: url, left: int64(n), done: make(chan struct{})}
 	workers := river.NewWorkers()
@@ -74,45 +74,61 @@ func preloadRiver(ctx context.Context, pool *pgxpool.Pool, url string, inFlight,
 		Logger:            slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := insertJobs(ctx, client, n); err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error {
-		defer transport.CloseIdleConnections()
-		if err := client.Start(ctx); err != nil {
-			return err
-		}
-		select {
-		case <-worker.done:
-		case <-ctx.Done():
-		}
-		err := client.Stop(ctx) // returns once all results are stored
-		if failed := worker.failed.Load(); failed > 0 {
-			err = errors.Join(err, fmt.Errorf("%d jobs failed", failed))
-		}
 		return err
-	}, nil
+	}
+	if w.stored, err = insertJobs(ctx, w.store, client, l); err != nil {
+		return err
+	}
+	w.run = func(ctx context.Context, _ int) (used, error) {
+		defer transport.CloseIdleConnections()
+		return used{}, worker.run(ctx, client)
+	}
+	return nil
 }
 
-func insertJobs(ctx context.Context, client *river.Client[pgx.Tx], n int) error {
-	e, err := newEvent("org_1")
-	if err != nil {
+// run returns once all jobs are done and their results are stored.
+func (w *postWorker) run(ctx context.Context, client *river.Client[pgx.Tx]) error {
+	if err := client.Start(ctx); err != nil {
 		return err
 	}
-	const batch = 1000
-	for n > 0 {
-		params := make([]river.InsertManyParams, min(batch, n))
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+	}
+	err := client.Stop(ctx)
+	if failed := w.failed.Load(); failed > 0 {
+		err = errors.Join(err, fmt.Errorf("%d jobs failed", failed))
+	}
+	return err
+}
+
+// insertJobs inserts them in batches, by COPY, and returns what that cost.
+func insertJobs(ctx context.Context, s *stores.Store, client *river.Client[pgx.Tx], l Load) (Cost, error) {
+	e, err := newEvent(eventType(0), "org_1", l.Payload)
+	if err != nil {
+		return Cost{}, err
+	}
+	began := time.Now()
+	before, err := s.Used(ctx)
+	if err != nil {
+		return Cost{}, err
+	}
+	for n := l.Deliveries; n > 0; {
+		params := make([]river.InsertManyParams, min(1000, n))
 		for i := range params {
 			params[i].Args = postArgs{Body: string(e.Payload())}
 		}
 		if _, err := client.InsertManyFast(ctx, params); err != nil {
-			return err
+			return Cost{}, err
 		}
 		n -= len(params)
 	}
-	return nil
+	took := time.Since(began)
+	after, err := s.Used(ctx)
+	if err != nil {
+		return Cost{}, err
+	}
+	return cost(l.Deliveries, took, before, after), s.Settle(ctx)
 }
 
 type postArgs struct {

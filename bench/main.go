@@ -1,0 +1,211 @@
+// Bench measures all that docs/performance.md shows, beside the most that net/http can do and
+// beside River:
+//
+//	go run ./bench
+//	go run ./bench -only backlog,processes -quick
+//	go run ./bench -json docs/performance/results.json -plots docs/performance -page docs/performance.md
+//
+// It starts what it needs by itself: PostgreSQL from the binaries of the machine, River, a
+// receiver on loopback in a process of its own, and each dispatcher in another one. The last
+// form makes the page anew; sections that were not measured stay as they are in the results.
+//
+// All entries of a section take turns, round by round, because the speed of a machine drifts.
+// Right before each turn the raw loop runs, http.Client.Do in as many goroutines as there are
+// requests in flight: compare the ratios to it. A turn in which other processes used the
+// machine is repeated, and the output says if that did not help. Figures are medians over the
+// rounds, those of cost for one delivery.
+//
+// Everything takes some hours, two of them for steady load; -quick takes minutes and shows only
+// that it works. Each turn is bounded by -limit.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/deliver"
+	"github.com/alot/alotwebhook/bench/internal/latency"
+	"github.com/alot/alotwebhook/bench/internal/load"
+	"github.com/alot/alotwebhook/bench/internal/report"
+	"github.com/alot/alotwebhook/bench/internal/stores"
+)
+
+// roles are those of all processes that a section starts.
+func roles() child.Roles {
+	all := child.Roles{}
+	for _, some := range []child.Roles{deliver.Roles(), latency.Roles(), load.Roles()} {
+		for name, role := range some {
+			all[name] = role
+		}
+	}
+	return all
+}
+
+func main() {
+	child.Main(roles())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := parse(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	}
+	if err := measureAll(ctx, o, args, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	return 0
+}
+
+// options are the values of the flags.
+type options struct {
+	deliveries, inFlight int
+	stores               []string
+	sections             []section
+	rounds               deliver.Rounds
+	quick                bool
+	most                 int // of a sweep's values; 0 for all
+	steady               time.Duration
+	output               report.Output
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.IntVar(&o.deliveries, "n", 60_000, "the number of `deliveries` in each turn, from 100; fewer of large payloads")
+	fs.IntVar(&o.inFlight, "inflight", 200, "the number of `requests` in flight at the same time, of all processes together")
+	fs.IntVar(&o.rounds.Rounds, "rounds", 3, "the number of `rounds`")
+	fs.IntVar(&o.rounds.Repeats, "repeats", 3, "how `often` a disturbed turn is repeated")
+	fs.Float64Var(&o.rounds.Tolerate, "tolerate", 0.1, "the `share` of all processors that other processes may have, from 0 to 1")
+	fs.DurationVar(&o.rounds.Limit, "limit", 20*time.Minute, "the most `time` for a turn and what it needs first, and for a section without turns")
+	fs.DurationVar(&o.steady, "steady", time.Hour, "the `time` of steady load on each store, from 10s")
+	fs.BoolVar(&o.quick, "quick", false, "measure as little as shows that it works")
+	fs.IntVar(&o.most, "most", 0, "leave out what is measured at more than this `number` of something, such as 1000000 for the longest backlog")
+	names := fs.String("store", "memory,sqlite,postgres", "the `stores`: "+strings.Join(stores.Names(), ", "))
+	only := fs.String("only", "", "measure these `sections` alone: "+strings.Join(sectionNames(), ", ")+"; none measures nothing, and writes again what -json has")
+	o.output.Flags(fs)
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
+	}
+	if o.quick {
+		o.scaleDown(fs)
+	}
+	if min(o.inFlight, o.rounds.Rounds) < 1 || o.deliveries < 100 || o.rounds.Repeats < 0 {
+		return o, errors.New("-inflight and -rounds must be at least 1, -n 100 and -repeats 0")
+	}
+	if o.steady < 10*time.Second {
+		return o, fmt.Errorf("-steady is %v, which is less than 10s", o.steady)
+	}
+	return o, errors.Join(o.chooseStores(*names), o.chooseSections(*only))
+}
+
+// scaleDown takes the place of the defaults of flags that were not given.
+func (o *options) scaleDown(fs *flag.FlagSet) {
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for name, value := range map[string]string{
+		"n": "1000", "inflight": "20", "rounds": "1", "repeats": "0", "steady": "10s",
+	} {
+		if !given[name] {
+			_ = fs.Set(name, value) // these values are right
+		}
+	}
+}
+
+func (o *options) chooseStores(names string) error {
+	o.stores = strings.Split(names, ",")
+	for _, s := range o.stores {
+		if !slices.Contains(stores.Names(), s) {
+			return fmt.Errorf("-store: unknown store %q; there are %s", s, strings.Join(stores.Names(), ", "))
+		}
+	}
+	return nil
+}
+
+func (o *options) chooseSections(only string) error {
+	switch only {
+	case "":
+		o.sections = sections
+		return nil
+	case "none":
+		return nil
+	}
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+		if i < 0 {
+			return fmt.Errorf("-only: unknown section %q; there are %s", name, strings.Join(sectionNames(), ", "))
+		}
+		o.sections = append(o.sections, sections[i])
+	}
+	return nil
+}
+
+// measureAll measures the sections and writes the results after each, so that none is lost. A
+// section that fails does not stop the others.
+func measureAll(ctx context.Context, o options, args []string, stdout, stderr io.Writer) error {
+	all, err := o.output.Load()
+	if err != nil {
+		return err
+	}
+	thisRun := report.NewRun("go run ./bench", args)
+	if thisRun.PostgreSQL, err = o.postgresVersion(ctx); err != nil {
+		return err
+	}
+	var failed error
+	for _, s := range o.sections {
+		o.rounds.Progress = func(text string) { fmt.Fprintf(stderr, "%s: %s\n", s.name, text) }
+		result, err := s.measure(ctx, o)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.name, err))
+			fmt.Fprintf(stderr, "%s: %v\n", s.name, err)
+			if ctx.Err() != nil {
+				break
+			}
+			continue
+		}
+		result.Name, result.Run = s.name, thisRun
+		all.Put(result)
+		if err := result.Print(o.output.Tables(stdout)); err != nil {
+			return err
+		}
+		if err := o.output.Write(all, io.Discard); err != nil {
+			return err
+		}
+	}
+	return errors.Join(failed, o.output.Write(all, stdout))
+}
+
+// postgresVersion returns the version of the server, and so finds out whether there is one
+// before hours have passed.
+func (o *options) postgresVersion(ctx context.Context) (version string, err error) {
+	if !slices.Contains(o.stores, "postgres") || len(o.sections) == 0 {
+		return "", nil
+	}
+	s, err := stores.New(ctx, "postgres")
+	if err != nil {
+		return "", fmt.Errorf("PostgreSQL does not start; leave it out with -store memory,sqlite: %w", err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Version(ctx)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/load"
+	"github.com/alot/alotwebhook/bench/internal/report"
+	"github.com/alot/alotwebhook/bench/internal/stores"
+)
+
+func TestMain(m *testing.M) {
+	child.Main(load.Roles())
+	m.Run()
+}
+
+// soak runs the command at its shortest and returns its only section.
+func soak(t *testing.T, store string) report.Section {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	dir := t.TempDir()
+	results := filepath.Join(dir, "results.json")
+	code := run(t.Context(), []string{"-store", store, "-minutes", "0.1", "-rate", "40", "-json", results, "-plots", dir}, &stdout, &stderr)
+	require.Equal(t, 0, code, stderr.String())
+	r, err := report.Load(results)
+	require.NoError(t, err)
+	require.Len(t, r.Sections, 1)
+	s := r.Sections[0]
+	require.Len(t, s.Plots, 2)
+	for _, p := range s.Plots {
+		require.FileExists(t, filepath.Join(dir, p.Name+".svg"))
+	}
+	require.Contains(t, s.Notes[0], " 0 did not arrive")
+	require.NotEmpty(t, s.Tables[1].Rows)
+	return s
+}
+
+func TestSQLite(t *testing.T) {
+	t.Parallel()
+	s := soak(t, "sqlite")
+	require.Equal(t, "soak-sqlite", s.Name)
+	require.Len(t, s.Tables[0].Rows, 7)
+	require.Equal(t, "F: the bad receivers healed", s.Tables[0].Rows[5].Name)
+}
+
+func TestPostgres(t *testing.T) {
+	t.Parallel()
+	store, err := stores.New(t.Context(), "postgres")
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	s := soak(t, "postgres")
+	require.Len(t, s.Tables[0].Rows, 8)
+	require.Equal(t, "F: all connections terminated", s.Tables[0].Rows[5].Name)
+}
+
+func TestWrongFlags(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ args, want string }{
+		{"-store=memory", `unknown store "memory"; there are sqlite and postgres`},
+		{"-minutes=0", "-minutes must be from 0.1 to 1440"},
+		{"sqlite", `unexpected argument "sqlite"`},
+	} {
+		var stdout, stderr bytes.Buffer
+		require.Equal(t, 2, run(t.Context(), []string{tc.args}, &stdout, &stderr), tc.args)
+		require.Contains(t, stderr.String(), tc.want)
+		require.Empty(t, stdout.String())
+	}
+}

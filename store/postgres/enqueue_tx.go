@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"context"
+	"reflect"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqltx"
+)
+
+// Tx returns an Enqueuer inside the host's transaction: what it stores commits
+// or rolls back with it, in one round trip per call. Neither settings nor
+// savepoints are left in the transaction. After an error of the database the transaction is
+// aborted, as after any failed statement. A nil tx is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
+//
+// Enqueue late in the transaction, and commit soon: see the package comment on
+// deliveries that commit more than a second after they were emitted.
+func (s *Store) Tx(tx pgx.Tx) alotwebhook.Enqueuer { return pgxEnqueuer{s, tx} }
+
+type pgxEnqueuer struct {
+	store *Store
+	tx    pgx.Tx
+}
+
+// Enqueue implements [alotwebhook.Enqueuer].
+func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	if v := reflect.ValueOf(q.tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
+	}
+	return q.store.enqueue(ctx, events, func(m *emission) error {
+		ctx := ctx
+		return m.storeAmongOthers(func(_ bool, queries ...query) error {
+			if err := q.send(ctx, queries); err != nil {
+				return inHostTx{err}
+			}
+			// What is begun is done: were the next statement not sent, the host could commit events
+			// without their deliveries. One that is cut short aborts the transaction.
+			ctx = context.WithoutCancel(ctx)
+			return nil
+		})
+	})
+}
+
+// send executes queries in one round trip.
+func (q pgxEnqueuer) send(ctx context.Context, queries []query) error {
+	switch len(queries) {
+	case 0:
+		return nil
+	case 1: // a batch would cost more
+		rows, err := q.tx.Query(ctx, q.store.sql(queries[0].sql), queries[0].args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		return queries[0].read(rows)
+	}
+	var batch pgx.Batch
+	for _, one := range queries {
+		batch.Queue(q.store.sql(one.sql), one.args...)
+	}
+	results := q.tx.SendBatch(ctx, &batch)
+	for _, one := range queries {
+		if err := one.step().read(results); err != nil {
+			_ = results.Close()
+			return err
+		}
+	}
+	return results.Close()
+}
+
+// SQLTx is [Store.Tx] for hosts on database/sql, whatever their driver for
+// PostgreSQL and whatever stands on top of it: tx is a [*sql.Tx], or what a
+// library has for one; package sqltx says what that is in GORM, sqlx and others. What
+// is no transaction, nil and *sql.DB among it, is refused by Enqueue, with an
+// [*alotwebhook.FieldError].
+func (s *Store) SQLTx(tx sqltx.Tx) alotwebhook.Enqueuer { return sqlEnqueuer{s, tx} }
+
+type sqlEnqueuer struct {
+	store *Store
+	tx    sqltx.Tx
+}
+
+// Enqueue implements [alotwebhook.Enqueuer].
+func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	tx, err := sqltx.Of(q.tx)
+	if err != nil {
+		return err
+	}
+	return q.store.enqueue(ctx, events, func(m *emission) error {
+		ctx := ctx
+		return m.storeAmongOthers(func(_ bool, queries ...query) error {
+			for _, one := range queries {
+				if err := q.send(ctx, tx, one); err != nil {
+					return inHostTx{err}
+				}
+				if one.sql != findSubscribers {
+					ctx = context.WithoutCancel(ctx) // what is begun is done, as in pgxEnqueuer
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func (q sqlEnqueuer) send(ctx context.Context, tx sqltx.Tx, one query) error {
+	rows, err := tx.QueryContext(ctx, q.store.sql(one.sql), literals(one.args)...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	return one.read(rows)
+}
+
+// literals returns the arguments in a form that every driver of database/sql can pass on:
+// what is none of Go's own types is spelled as PostgreSQL reads it, such as {"a","b"}.
+func literals(args []any) []any {
+	spelled := make([]any, len(args))
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case pgtype.UUID:
+			spelled[i] = uuidText(arg.Bytes)
+		case []pgtype.UUID:
+			spelled[i] = arrayLiteral(arg, func(b []byte, u pgtype.UUID) []byte { return append(b, uuidText(u.Bytes)...) })
+		case []string:
+			spelled[i] = arrayLiteral(arg, appendQuoted)
+		case []int64:
+			spelled[i] = arrayLiteral(arg, func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) })
+		case []int32:
+			spelled[i] = arrayLiteral(arg, func(b []byte, n int32) []byte { return strconv.AppendInt(b, int64(n), 10) })
+		default:
+			spelled[i] = arg
+		}
+	}
+	return spelled
+}
+
+// arrayLiteral spells values as PostgreSQL reads an array.
+func arrayLiteral[T any](values []T, spell func([]byte, T) []byte) string {
+	b := []byte{'{'}
+	for i, v := range values {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = spell(b, v)
+	}
+	return string(append(b, '}'))
+}
+
+// appendQuoted spells a text within an array.
+func appendQuoted(b []byte, text string) []byte {
+	b = append(b, '"')
+	for i := range len(text) {
+		if c := text[i]; c == '"' || c == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, text[i])
+	}
+	return append(b, '"')
+}
