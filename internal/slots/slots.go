@@ -13,10 +13,11 @@
 package slots
 
 import (
-	"container/list"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/chain"
 )
 
 // Patience is how long an attempt holds a slot before it counts as waiting.
@@ -43,7 +44,7 @@ type Slots struct {
 	used, released atomic.Int64 // attempts: under way, and over
 
 	mu            sync.Mutex
-	working       list.List // of *Slot: attempts that hold a slot, the oldest first
+	working       chain.List[*Slot] // attempts that hold a slot, the oldest first
 	organizations map[string]int
 	active        map[string]*endpoint // with attempts under way, or held back
 	known         map[string]*endpoint // the others that are remembered
@@ -97,7 +98,7 @@ func (s *Slots) Working() (n int, next time.Duration) {
 	now := time.Now()
 	s.age(now)
 	if oldest := s.working.Front(); oldest != nil && s.waitingNow() < s.waiting {
-		next = max(Patience-now.Sub(oldest.Value.(*Slot).taken), time.Millisecond)
+		next = max(Patience-now.Sub(oldest.Value.taken), time.Millisecond)
 	}
 	return s.working.Len(), next
 }
@@ -108,10 +109,10 @@ func (s *Slots) waitingNow() int { return s.Used() - s.working.Len() }
 func (s *Slots) age(now time.Time) {
 	for s.waitingNow() < s.waiting {
 		front := s.working.Front()
-		if front == nil || now.Sub(front.Value.(*Slot).taken) < Patience {
+		if front == nil || now.Sub(front.Value.taken) < Patience {
 			return
 		}
-		s.working.Remove(front).(*Slot).elem = nil
+		s.working.Remove(front)
 	}
 }
 
@@ -119,7 +120,7 @@ func (s *Slots) age(now time.Time) {
 type Slot struct {
 	organizationID, endpointID string
 	taken                      time.Time
-	elem                       *list.Element // in working, or nil
+	node                       chain.Node[*Slot] // in working, or not
 }
 
 // Take takes a slot, whether or not one is free. Who claims by [Slots.Free] never takes
@@ -139,7 +140,8 @@ func (s *Slots) Take(organizationID, endpointID string) *Slot {
 	e.used++
 	s.organizations[organizationID]++
 	s.used.Add(1)
-	slot.elem = s.working.PushBack(slot)
+	slot.node.Value = slot
+	s.working.PushBack(&slot.node)
 	return slot
 }
 
@@ -158,9 +160,7 @@ func (s *Slots) Release(slot *Slot, f Effect) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slot.elem != nil {
-		s.working.Remove(slot.elem)
-	}
+	s.working.Remove(&slot.node)
 	s.used.Add(-1)
 	s.released.Add(1)
 	if s.organizations[slot.organizationID]--; s.organizations[slot.organizationID] == 0 {

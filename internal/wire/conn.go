@@ -18,6 +18,8 @@ import (
 type conn struct {
 	net.Conn          // for reading and writing: TLS, if the host has it
 	raw      net.Conn // beneath TLS
+	quiet    *quiet   // of raw
+	idle     *idleConn
 	tls      *tls.ConnectionState
 	host     host
 	born     time.Time

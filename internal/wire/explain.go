@@ -35,10 +35,11 @@ const (
 // ExplainStatus returns the kind of a response's status, and a sentence about it. Both are
 // empty for 2xx; every other status is a failure.
 func ExplainStatus(status int) (Failure, string) {
+	if status >= 200 && status < 300 {
+		return "", ""
+	}
 	text := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 	switch {
-	case status >= 200 && status < 300:
-		return "", ""
 	case status >= 300 && status < 400:
 		return Redirect, "answered " + text + "; redirects are not followed: register the URL that it leads to"
 	default:

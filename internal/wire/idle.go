@@ -1,9 +1,10 @@
 package wire
 
 import (
-	"container/list"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/chain"
 )
 
 // idleConns holds the connections that wait for a request.
@@ -12,19 +13,26 @@ type idleConns struct {
 	timeout time.Duration
 
 	mu     sync.Mutex
-	byHost map[host][]*idleConn // the newest last
-	byAge  *list.List           // of *idleConn, idle for longest first
-	sweep  *time.Timer          // runs while there are any
+	byHost map[host][]*idleConn  // the newest last
+	byAge  chain.List[*idleConn] // idle for longest first
+	sweep  *time.Timer           // runs while there are any
 }
 
+// idleConn is a connection's place among those that are idle. It is made once.
 type idleConn struct {
 	*conn
 	since time.Time
-	elem  *list.Element
+	node  chain.Node[*idleConn] // in byAge
+}
+
+func newIdleConn(c *conn) *idleConn {
+	i := &idleConn{conn: c}
+	i.node.Value = i
+	return i
 }
 
 func newIdleConns(most int, timeout time.Duration) idleConns {
-	return idleConns{most: most, timeout: timeout, byHost: map[host][]*idleConn{}, byAge: list.New()}
+	return idleConns{most: most, timeout: timeout, byHost: map[host][]*idleConn{}}
 }
 
 // take returns a connection to a host, or nil. It passes over those that the server has
@@ -35,7 +43,7 @@ func (l *idleConns) take(h host, maxAge time.Duration) *conn {
 		if c == nil {
 			return nil
 		}
-		if time.Since(c.born) < maxAge && isQuiet(c.raw) {
+		if time.Since(c.born) < maxAge && c.quiet.is() {
 			return c
 		}
 		_ = c.Close()
@@ -63,12 +71,13 @@ func (l *idleConns) put(c *conn, maxAge time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.byAge.Len() >= l.most {
-		oldest := l.byAge.Front().Value.(*idleConn)
+		oldest := l.byAge.Front().Value
 		l.remove(oldest)
 		_ = oldest.Close()
 	}
-	i := &idleConn{conn: c, since: time.Now()}
-	i.elem = l.byAge.PushBack(i)
+	i := c.idle
+	i.since = time.Now()
+	l.byAge.PushBack(&i.node)
 	l.byHost[c.host] = append(l.byHost[c.host], i)
 	if l.sweep == nil {
 		l.sweep = time.AfterFunc(l.timeout, l.closeExpired)
@@ -77,7 +86,7 @@ func (l *idleConns) put(c *conn, maxAge time.Duration) {
 
 // remove takes a connection out; the caller holds mu.
 func (l *idleConns) remove(i *idleConn) {
-	l.byAge.Remove(i.elem)
+	l.byAge.Remove(&i.node)
 	of := l.byHost[i.host]
 	for at := len(of) - 1; at >= 0; at-- { // the newest are asked for most
 		if of[at] == i {
@@ -97,7 +106,7 @@ func (l *idleConns) closeExpired() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.byAge.Len() > 0 {
-		oldest := l.byAge.Front().Value.(*idleConn)
+		oldest := l.byAge.Front().Value
 		if left := l.timeout - time.Since(oldest.since); left > 0 {
 			l.sweep.Reset(left)
 			return
@@ -112,7 +121,7 @@ func (l *idleConns) closeAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.byAge.Len() > 0 {
-		oldest := l.byAge.Front().Value.(*idleConn)
+		oldest := l.byAge.Front().Value
 		l.remove(oldest)
 		_ = oldest.Close()
 	}

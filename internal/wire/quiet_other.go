@@ -4,5 +4,9 @@ package wire
 
 import "net"
 
-// isQuiet cannot be told here: the end of a connection shows itself to the next request.
-func isQuiet(net.Conn) bool { return true }
+// quiet cannot be told here: the end of a connection shows itself to the next request.
+type quiet struct{}
+
+func newQuiet(net.Conn) *quiet { return nil }
+
+func (*quiet) is() bool { return true }

@@ -15,6 +15,9 @@ const MaxRetryAfter = 24 * time.Hour
 // other usual forms. Anything else, and a date in the past, is 0.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.Trim(h.Get("Retry-After"), " \t\"")
+	if value == "" { // as most are: every layout of a date that does not fit costs an error
+		return 0
+	}
 	if wait, ok := parseSeconds(value); ok {
 		return wait
 	}

@@ -141,7 +141,8 @@ func (t *Transport) dial(ctx context.Context, h host) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: raw, raw: raw, host: h, born: time.Now()}
+	c := &conn{Conn: raw, raw: raw, quiet: newQuiet(raw), host: h, born: time.Now()}
+	c.idle = newIdleConn(c)
 	if !h.isTLS() {
 		return c, nil
 	}

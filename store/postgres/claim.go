@@ -188,7 +188,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	var rows []row
 	var now, until time.Time
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
-		rows, until = rows[:0], time.Now().Add(c.Lease)
+		rows, until = s.rows[:0], time.Now().Add(c.Lease)
 		err := s.send(ctx, conn, join(begin, []step{
 			lockQueue, // first the queue, as everywhere: no deadlock with who locks the tables
 			// The clock is read before the claim: the next search has to begin before
@@ -201,6 +201,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 			return err
 		}
 		slices.SortFunc(rows, byDue) // the join promises no order
+		s.rows = rows
 		rows = s.choose(rows, picks)
 		claimed, err = s.fill(ctx, conn, &rows, c.Lease, token)
 		return err
@@ -218,9 +219,11 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 
 // choose returns the rows that the picks take: not what is under way, and no more of an
 // endpoint than its pick says. If others have taken over what this process owned, it takes none.
+// The result takes the place of rows.
 func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
+	chosen = rows[:0]
 	if s.owns.toldNow < 0 {
-		return nil
+		return chosen
 	}
 	left := make(map[int64]int, len(picks))
 	for _, p := range picks {
@@ -265,16 +268,30 @@ func (s *Store) claimArgs(picks []pick) []any {
 // readRows returns a function that appends the result of claimSQL to rows.
 func readRows(rows *[]row) func(pgx.Rows) error {
 	return func(result pgx.Rows) error {
+		var r row
+		var id, event pgtype.UUID // pgx scans a [16]byte by reflection
+		var eventType repeatedText
+		dest := []any{&id, &r.endpoint, &event, &eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision}
 		for result.Next() {
-			var r row
-			err := result.Scan(&r.id, &r.endpoint, &r.event, &r.eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision)
-			if err != nil {
+			if err := result.Scan(dest...); err != nil {
 				return err
 			}
+			r.id, r.event, r.eventType = id.Bytes, event.Bytes, string(eventType)
 			*rows = append(*rows, r)
 		}
 		return result.Err()
 	}
+}
+
+// repeatedText is a text that is often the same as in the row before, and then takes no memory.
+type repeatedText string
+
+// ScanBytes implements [pgtype.BytesScanner].
+func (t *repeatedText) ScanBytes(text []byte) error {
+	if string(*t) != string(text) {
+		*t = repeatedText(text)
+	}
+	return nil
 }
 
 func byEvent(a, b row) int { return slices.Compare(a.event[:], b.event[:]) }
@@ -286,7 +303,7 @@ func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows *[]row, lease
 	if len(*rows) == 0 {
 		return nil, s.send(ctx, conn, []step{commit})
 	}
-	payloads := map[uuid][]byte{}
+	payloads := make(map[uuid][]byte, len(*rows))
 	steps := []step{readPayloads(*rows, payloads)}
 	if missing := s.endpoints.missing(*rows); len(missing) > 0 {
 		steps = append(steps, s.endpoints.fetch(missing))
@@ -329,13 +346,14 @@ func readPayloads(rows []row, payloads map[uuid][]byte) step {
 			WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid AND payload IS NOT NULL`,
 		args: []any{events, param(slices.MinFunc(rows, byEvent).event), param(slices.MaxFunc(rows, byEvent).event)},
 		rows: func(result pgx.Rows) error {
+			var id pgtype.UUID
+			var payload []byte // each row's is new
+			dest := []any{&id, &payload}
 			for result.Next() {
-				var id uuid
-				var payload string
-				if err := result.Scan(&id, &payload); err != nil {
+				if err := result.Scan(dest...); err != nil {
 					return err
 				}
-				payloads[id] = []byte(payload)
+				payloads[id.Bytes] = payload
 			}
 			return result.Err()
 		},

@@ -15,7 +15,7 @@ import (
 type held struct {
 	mu     sync.Mutex // guards everything below
 	byID   map[uuid]*holding
-	byLane map[int64]map[uuid]*holding
+	byLane map[int64]*laneHeld
 	ends   endHeap // those whose lease has not run out
 	// reading is true while a claim reads. What Finish takes out of held meanwhile is in
 	// finished, since the claim may still see its row.
@@ -35,10 +35,27 @@ type holding struct {
 	// alone.
 	written bool
 	index   int // in ends; -1 once the lease has run out
+	place   int // in its laneHeld
+}
+
+// laneHeld is what is held of an endpoint, in any order.
+type laneHeld struct{ list []*holding }
+
+func (l *laneHeld) add(n *holding) {
+	n.place = len(l.list)
+	l.list = append(l.list, n)
+}
+
+func (l *laneHeld) remove(n *holding) {
+	last := len(l.list) - 1
+	moved := l.list[last]
+	l.list[n.place], moved.place = moved, n.place
+	l.list[last] = nil
+	l.list = l.list[:last]
 }
 
 func newHeld() *held {
-	return &held{byID: map[uuid]*holding{}, byLane: map[int64]map[uuid]*holding{}, finished: map[uuid]bool{}}
+	return &held{byID: map[uuid]*holding{}, byLane: map[int64]*laneHeld{}, finished: map[uuid]bool{}}
 }
 
 // begin is called before a claim reads, end after it.
@@ -63,10 +80,10 @@ func (h *held) add(n *holding) {
 	h.byID[n.id] = n
 	lane := h.byLane[n.endpoint]
 	if lane == nil {
-		lane = map[uuid]*holding{}
+		lane = new(laneHeld)
 		h.byLane[n.endpoint] = lane
 	}
-	lane[n.id] = n
+	lane.add(n)
 	heap.Push(&h.ends, n)
 }
 
@@ -77,9 +94,8 @@ func (h *held) drop(id uuid) {
 		return
 	}
 	delete(h.byID, id)
-	if lane := h.byLane[n.endpoint]; len(lane) > 1 {
-		delete(lane, id)
-	} else {
+	lane := h.byLane[n.endpoint]
+	if lane.remove(n); len(lane.list) == 0 {
 		delete(h.byLane, n.endpoint)
 	}
 	if n.index >= 0 {
@@ -94,7 +110,11 @@ func (h *held) drop(id uuid) {
 func (h *held) ahead(lane int64, start place) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, one := range h.byLane[lane] {
+	l := h.byLane[lane]
+	if l == nil {
+		return 0
+	}
+	for _, one := range l.list {
 		if one.index >= 0 && !one.at.before(start) {
 			n++
 		}
@@ -149,20 +169,24 @@ func (h *held) forget(n *holding) {
 
 // nextIn returns how long until the next lease runs out in the lanes that known selects; 0 if
 // none will.
-func (h *held) nextIn(known func(lane int64) bool) (in time.Duration) {
+func (h *held) nextIn(known func(lane int64) bool) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for lane, list := range h.byLane {
+	var first time.Time
+	for lane, of := range h.byLane {
 		if !known(lane) {
 			continue
 		}
-		for _, n := range list {
-			if n.index >= 0 {
-				in = sooner(in, max(time.Until(n.until), time.Microsecond))
+		for _, n := range of.list {
+			if n.index >= 0 && (first.IsZero() || n.until.Before(first)) {
+				first = n.until
 			}
 		}
 	}
-	return in
+	if first.IsZero() {
+		return 0
+	}
+	return max(time.Until(first), time.Microsecond)
 }
 
 // fence returns the number of attempts that a delivery's row must have for an outcome under
@@ -229,7 +253,7 @@ func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
 		if !which(endpoint) {
 			continue
 		}
-		for _, n := range lane {
+		for _, n := range lane.list {
 			if !n.written {
 				w.ids = append(w.ids, param(n.id))
 				w.tokens = append(w.tokens, n.token)

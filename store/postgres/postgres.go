@@ -112,6 +112,7 @@ type Store struct {
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
 	maxDefault    int64         // maxDefault
 	endpoints     endpointCache // guarded by claiming
+	rows          []row         // what the last claim read, for the memory; guarded by claiming
 	owns          ownership     // guarded by claiming, but for the id
 	held          *held
 	lanes         *lanes
