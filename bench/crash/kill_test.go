@@ -95,7 +95,7 @@ func (k *killing) killOne(t *testing.T) {
 	running := k.running(role)
 	p := running[k.random.IntN(len(running))]
 	if role == dispatcherRole {
-		k.ledger.catchAtWork(t, p.name, k.random, 30*time.Millisecond)
+		p, _ = k.ledger.catchAtWork(t, running, k.random, 30*time.Millisecond)
 	} else {
 		pauseUpTo(k.random, 30*time.Millisecond) // a random instant, not one of ours
 	}

@@ -127,19 +127,24 @@ func (l *ledger) hanging(name string) bool {
 	return l.hangs == name
 }
 
-// catchAtWork waits for a random instant, up to within from when a sender was
-// seen at work, at which it has requests under way. It returns how many.
-func (l *ledger) catchAtWork(t *testing.T, name string, random *rand.Rand, within time.Duration) (busy int) {
+// catchAtWork waits for a random instant, up to within from when one of the processes was seen
+// at work, at which it has requests under way. It returns that process and how many. Another may
+// own no endpoint, and never be at work.
+func (l *ledger) catchAtWork(t *testing.T, processes []*process, random *rand.Rand, within time.Duration) (p *process, busy int) {
 	t.Helper()
-	await(t, name+" delivers nothing", func() bool {
-		if l.sender(name).busy == 0 {
-			return false
+	await(t, "nobody delivers", func() bool {
+		for _, i := range random.Perm(len(processes)) {
+			p = processes[i]
+			if l.sender(p.name).busy == 0 {
+				continue
+			}
+			pauseUpTo(random, within)
+			busy = l.sender(p.name).busy
+			return busy > 0
 		}
-		pauseUpTo(random, within)
-		busy = l.sender(name).busy
-		return busy > 0
+		return false
 	})
-	return busy
+	return p, busy
 }
 
 // sum returns how many deliveries were received in all.

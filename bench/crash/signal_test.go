@@ -35,10 +35,11 @@ func testRollingRestarts(t *testing.T, where place) {
 	crowd.start(emitterRole)
 	inHand := 0
 	for range *terms {
-		old := crowd.running(dispatcherRole)[0]
+		running := crowd.running(dispatcherRole)
 		crowd.awaitAcknowledged(len(crowd.acknowledged()) + 40)
 		crowd.start(dispatcherRole)
-		inHand += ledger.catchAtWork(t, old.name, random, 20*time.Millisecond)
+		old, underWay := ledger.catchAtWork(t, running, random, 20*time.Millisecond)
+		inHand += underWay
 		require.NoError(t, old.end(syscall.SIGTERM), "%v", old.log)
 	}
 	crowd.stopEmitting()
