@@ -175,8 +175,8 @@ func (a *api) redelivered(r *http.Request, organization string) (response, error
 		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
 }
 
-// isDue reports whether d waits for an attempt that can begin now. A delivery that
-// is being attempted is not due: its next attempt is at the end of its lease.
+// isDue reports whether d waits for an attempt that can begin now, or is being attempted:
+// many stores cannot tell. Where one can, the next attempt is at the end of the lease.
 func isDue(d alotwebhook.Delivery) bool {
 	return d.State == alotwebhook.StatePending && !d.NextAttemptAt.After(time.Now())
 }

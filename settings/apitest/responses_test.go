@@ -66,11 +66,30 @@ func provokeAll(t *testing.T, h *host) {
 	h.withBrokenStore(func() { h.do(500, "POST", endpoint+"/recover", "{}") })
 	h.do(202, "POST", delivery+"/redeliver", "", "Idempotency-Key", "k1")
 	h.do(422, "POST", delivery+"/redeliver", "{}", "Idempotency-Key", "k1")
-	claimed, err := h.store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 10, Lease: time.Minute})
-	require.NoError(t, err)
-	require.NotEmpty(t, claimed.Deliveries)
+	h.deliverAndErase()
 	h.do(409, "POST", delivery+"/redeliver", "")
 	h.exceed(endpoint, delivery)
+}
+
+// deliverAndErase records all that is due as delivered, and erases the payloads.
+func (h *host) deliverAndErase() {
+	h.t.Helper()
+	claimed, err := h.store.Claim(h.t.Context(), alotwebhook.ClaimRequest{Limit: 1000, PerEndpoint: 1000, Lease: time.Minute})
+	require.NoError(h.t, err)
+	require.NotEmpty(h.t, claimed.Deliveries)
+	outcomes := make([]alotwebhook.Outcome, len(claimed.Deliveries))
+	for i, c := range claimed.Deliveries {
+		outcomes[i] = alotwebhook.Outcome{
+			DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StateDelivered,
+			Attempt: alotwebhook.Attempt{Number: c.Attempt, StartedAt: time.Now(), StatusCode: 200},
+		}
+	}
+	lost, err := h.store.Finish(h.t.Context(), outcomes)
+	require.NoError(h.t, err)
+	require.Empty(h.t, lost)
+	time.Sleep(2 * time.Millisecond) // the least that a payload may be kept
+	_, err = h.store.Purge(h.t.Context(), alotwebhook.PurgeRequest{Payloads: time.Millisecond})
+	require.NoError(h.t, err)
 }
 
 // exceed does once more what an organization may do once a minute.
