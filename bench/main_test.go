@@ -19,6 +19,13 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("slow under the race detector; .ci/run runs it without")
+	}
+}
+
 // bench runs the command and returns what it printed.
 func bench(t *testing.T, args ...string) string {
 	t.Helper()
@@ -32,6 +39,7 @@ func bench(t *testing.T, args ...string) string {
 // plots and the page are made of the results.
 func TestEverySection(t *testing.T) {
 	t.Parallel()
+	skipUnderRace(t)
 	dir := t.TempDir()
 	page := filepath.Join(dir, "page.md")
 	results := filepath.Join(dir, "results.json")
@@ -68,6 +76,7 @@ func TestEverySection(t *testing.T) {
 // On PostgreSQL the server's costs are known, and River takes part.
 func TestOnPostgres(t *testing.T) {
 	t.Parallel()
+	skipUnderRace(t)
 	s, err := stores.New(t.Context(), "postgres")
 	if err != nil && os.Getenv("CI") == "" {
 		t.Skip(err)
@@ -118,6 +127,7 @@ func TestWrongFlags(t *testing.T) {
 // What a section cannot measure does not stop the others.
 func TestFailedSection(t *testing.T) {
 	t.Parallel()
+	skipUnderRace(t)
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{"-quick", "-limit", "1ns", "-store", "memory", "-only", "deliver,verify", "-json", "-"}, &stdout, &stderr)
 	require.Equal(t, 1, code)

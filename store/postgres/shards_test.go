@@ -19,6 +19,7 @@ import (
 // A store over three schemas keeps the contract.
 func TestConformanceOverShards(t *testing.T) {
 	t.Parallel()
+	skipUnderRace(t)
 	schemas := &schemas{t: t}
 	// One of the two organizations of most rules moves. So the id of an event is looked for
 	// in the shard of the other one, too, where one rule has it stored.
