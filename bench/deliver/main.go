@@ -31,6 +31,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,11 +62,28 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "deliver:", err)
 		return 2
 	}
-	if err := measureAll(ctx, o, stdout, stderr); err != nil {
+	if err := profiled(o.profile, func() error { return measureAll(ctx, o, stdout, stderr) }); err != nil {
 		fmt.Fprintln(stderr, "deliver:", err)
 		return 1
 	}
 	return 0
+}
+
+// profiled runs f and writes a profile of it to a file, unless path is "".
+func profiled(path string, f func() error) (err error) {
+	if path == "" {
+		return f()
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	return f()
 }
 
 // options are the values of the flags.
@@ -77,6 +95,7 @@ type options struct {
 	endpoints  []int
 	pin, read  bool
 	river      bool
+	profile    string
 }
 
 func parse(args []string, stderr io.Writer) (options, error) {
@@ -91,6 +110,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps an old snapshot, as a backup does")
 	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, with the same work")
 	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
+	fs.StringVar(&o.profile, "cpuprofile", "", "write a profile of this process, raw loops included, to that `file`, for go tool pprof")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

@@ -16,6 +16,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/alot/alotwebhook/bench/internal/child"
@@ -27,18 +29,23 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	n := flag.Int("n", 300, "the number of `emits` for each figure")
+	only := flag.String("only", "", "measure the `ways` alone whose names have this in them, such as \"one process\"")
 	flag.Parse()
-	if err := run(ctx, *n, os.Stdout); err != nil {
+	if err := run(ctx, *n, *only, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "latency:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n int, w io.Writer) error {
+func run(ctx context.Context, n int, only string, w io.Writer) error {
 	if n < 1 {
 		return fmt.Errorf("-n is %d, which is not at least 1", n)
 	}
-	table, err := latency.Measure(ctx, latency.Cases(), n, func(name string) { fmt.Fprintln(os.Stderr, name) })
+	cases := slices.DeleteFunc(latency.Cases(), func(c latency.Case) bool { return !strings.Contains(c.Name, only) })
+	if len(cases) == 0 {
+		return fmt.Errorf("-only: no way has %q in its name", only)
+	}
+	table, err := latency.Measure(ctx, cases, n, func(name string) { fmt.Fprintln(os.Stderr, name) })
 	if err != nil {
 		return err
 	}

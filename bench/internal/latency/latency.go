@@ -1,5 +1,5 @@
 // Package latency measures the time from the call of Emit until the receiver sees the request,
-// on an idle system.
+// on an idle system, and how much of it passes after Emit has returned.
 package latency
 
 import (
@@ -84,6 +84,8 @@ func newDispatcher(store *stores.Store) (*alotwebhook.Dispatcher, error) {
 func Measure(ctx context.Context, cases []Case, n int, progress func(string)) (report.Table, error) {
 	t := report.Table{Title: "from Emit to the receiver, ms", Columns: []report.Column{
 		{Name: "p50", Decimals: 2}, {Name: "p99", Decimals: 2}, {Name: "slowest", Decimals: 2},
+		{Name: "of that, Emit p50", Decimals: 2}, {Name: "p99", Decimals: 2},
+		{Name: "after Emit p50", Decimals: 2}, {Name: "p99", Decimals: 2},
 	}}
 	for _, c := range cases {
 		progress(c.Name)
@@ -91,17 +93,41 @@ func Measure(ctx context.Context, cases []Case, n int, progress func(string)) (r
 		if err != nil {
 			return t, fmt.Errorf("%s: %w", c.Name, err)
 		}
-		slices.Sort(took)
-		at := func(share float64) *report.Figure {
-			d := took[min(len(took)-1, int(share*float64(len(took))))]
-			return report.Of(float64(d) / float64(time.Millisecond))
-		}
-		t.Rows = append(t.Rows, report.Row{Name: c.Name, Figures: []*report.Figure{at(0.50), at(0.99), at(1)}})
+		whole, emit, after := took.sorted(whole), took.sorted(emit), took.sorted(after)
+		t.Rows = append(t.Rows, report.Row{Name: c.Name, Figures: []*report.Figure{
+			at(whole, 0.50), at(whole, 0.99), at(whole, 1), at(emit, 0.50), at(emit, 0.99), at(after, 0.50), at(after, 0.99),
+		}})
 	}
 	return t, nil
 }
 
-func (c Case) measure(ctx context.Context, n int) (took []time.Duration, err error) {
+// journey is when Emit was called, when it returned, and when the receiver saw the request,
+// which may be before Emit has returned.
+type journey struct{ called, returned, arrived time.Time }
+
+func whole(j journey) time.Duration { return j.arrived.Sub(j.called) }
+func emit(j journey) time.Duration  { return j.returned.Sub(j.called) }
+func after(j journey) time.Duration { return max(j.arrived.Sub(j.returned), 0) }
+
+type journeys []journey
+
+// sorted returns a part of each journey, the shortest first.
+func (all journeys) sorted(part func(journey) time.Duration) []time.Duration {
+	took := make([]time.Duration, len(all))
+	for i, j := range all {
+		took[i] = part(j)
+	}
+	slices.Sort(took)
+	return took
+}
+
+// at returns the quantile, in ms.
+func at(took []time.Duration, share float64) *report.Figure {
+	d := took[min(len(took)-1, int(share*float64(len(took))))]
+	return report.Of(float64(d) / float64(time.Millisecond))
+}
+
+func (c Case) measure(ctx context.Context, n int) (took journeys, err error) {
 	store, err := stores.New(ctx, c.Store)
 	if err != nil {
 		return nil, err
@@ -120,7 +146,7 @@ func (c Case) measure(ctx context.Context, n int) (took []time.Duration, err err
 	return emitAndWait(ctx, notifying, c.Across, n)
 }
 
-func emitAndWait(ctx context.Context, store *stores.Store, across bool, n int) ([]time.Duration, error) {
+func emitAndWait(ctx context.Context, store *stores.Store, across bool, n int) (journeys, error) {
 	arrived := make(chan time.Time, 1)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		arrived <- time.Now()
@@ -142,7 +168,7 @@ func emitAndWait(ctx context.Context, store *stores.Store, across bool, n int) (
 		return nil, err
 	}
 	defer stop()
-	var took []time.Duration
+	var took journeys
 	for i := range n + 1 {
 		time.Sleep(50*time.Millisecond + rand.N(200*time.Millisecond))
 		event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_1", json.RawMessage(`{"score":82}`))
@@ -153,10 +179,11 @@ func emitAndWait(ctx context.Context, store *stores.Store, across bool, n int) (
 		if err := d.Emit(ctx, event); err != nil {
 			return nil, err
 		}
+		returned := time.Now()
 		select {
 		case at := <-arrived:
 			if i > 0 { // the first emit waits until the process has started
-				took = append(took, at.Sub(began))
+				took = append(took, journey{began, returned, at})
 			}
 		case <-time.After(patience):
 			return nil, fmt.Errorf("an event did not arrive within %v", patience)
