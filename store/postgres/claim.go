@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"math/rand/v2"
@@ -181,30 +182,39 @@ func (s *Store) meetStrangers(ctx context.Context, c alotwebhook.ClaimRequest) e
 // claimPicks is one round of a claim: one transaction of two round trips. The
 // first reads the deliveries. The second reads their payloads, and the endpoints
 // that the cache does not have in their present revision, and leases in their rows those that
-// were claimed before. taken counts, by endpoint key, the deliveries that the whole claim has
-// taken.
+// were claimed before. Where this process has just emitted all that it will find, the first one
+// ends the transaction, and seldom something is missing. taken counts, by endpoint key, the
+// deliveries that the whole claim has taken.
 func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, picks []pick, taken map[int64]int) (claimed []alotwebhook.Claimed, err error) {
 	token := rand.Int64N(1<<63-1) + 1
 	var rows []row
 	var now, until time.Time
+	alone := areFresh(picks)
 	err = s.within(ctx, func(conn *pgxpool.Conn) error {
 		rows, until = s.rows[:0], time.Now().Add(c.Lease)
-		err := s.send(ctx, conn, join(begin, []step{
+		steps := join(begin, []step{
 			lockQueue, // first the queue, as everywhere: no deadlock with who locks the tables
 			// The clock is read before the claim: the next search has to begin before
 			// anything that falls due while this one runs.
 			{sql: `SELECT clock_timestamp()`, rows: one(new(bool), &now)},
 			{sql: claimSQL, args: s.claimArgs(picks), rows: readRows(&rows)},
 			s.tell(),
-		}))
-		if err != nil {
+		})
+		if alone {
+			steps = append(steps, commit)
+		}
+		if err := s.send(ctx, conn, steps); err != nil {
 			return err
 		}
 		slices.SortFunc(rows, byDue) // the join promises no order
 		s.rows = rows
 		rows = s.choose(rows, picks)
-		claimed, err = s.fill(ctx, conn, &rows, c.Lease, token)
-		return err
+		f := filling{payloads: make(map[uuid][]byte, len(rows)), again: map[uuid]int{}}
+		if err := s.complete(ctx, conn, s.missing(&f, rows, c.Lease, token), alone); err != nil {
+			return err
+		}
+		claimed = s.filled(&f, &rows, token)
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -294,57 +304,84 @@ func (t *repeatedText) ScanBytes(text []byte) error {
 	return nil
 }
 
-func byEvent(a, b row) int { return slices.Compare(a.event[:], b.event[:]) }
+// areFresh reports whether all picks are.
+func areFresh(picks []pick) bool {
+	return !slices.ContainsFunc(picks, func(p pick) bool { return !p.fresh })
+}
 
-// fill reads the payloads and the endpoints that belong to the rows, leases those again that
-// were leased before, commits, and returns the rows as claimed deliveries. A row that somebody
-// else was quicker with is taken out of rows.
-func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows *[]row, lease time.Duration, token int64) ([]alotwebhook.Claimed, error) {
-	if len(*rows) == 0 {
-		return nil, s.send(ctx, conn, []step{commit})
+// filling is what makes claimed deliveries of rows, beside the endpoints.
+type filling struct {
+	payloads map[uuid][]byte // by event
+	again    map[uuid]int    // how often those that were leased before were claimed without an outcome
+}
+
+// missing returns the steps that read the payloads and the endpoints that belong to the rows,
+// as far as the process does not know them, and lease those again that were leased before.
+func (s *Store) missing(f *filling, rows []row, lease time.Duration, token int64) (steps []step) {
+	s.recent.fill(rows, f.payloads)
+	if events := f.events(rows); len(events) > 0 {
+		steps = append(steps, f.read(events))
 	}
-	payloads := make(map[uuid][]byte, len(*rows))
-	steps := []step{readPayloads(*rows, payloads)}
-	if missing := s.endpoints.missing(*rows); len(missing) > 0 {
-		steps = append(steps, s.endpoints.fetch(missing))
+	if keys := s.endpoints.missing(rows); len(keys) > 0 {
+		steps = append(steps, s.endpoints.fetch(keys))
 	}
-	again := map[uuid]int{}
-	if slices.ContainsFunc(*rows, func(r row) bool { return r.again }) {
-		steps = append(steps, reclaim(*rows, lease, token, again))
+	if slices.ContainsFunc(rows, func(r row) bool { return r.again }) {
+		steps = append(steps, reclaim(rows, lease, token, f.again))
 	}
-	if err := s.send(ctx, conn, append(steps, commit)); err != nil {
-		return nil, err
+	return steps
+}
+
+// complete executes the steps and commits. committed says that the transaction has ended, so
+// that steps, if there are any, need another one.
+func (s *Store) complete(ctx context.Context, conn *pgxpool.Conn, steps []step, committed bool) error {
+	switch {
+	case !committed:
+		return s.send(ctx, conn, append(steps, commit))
+	case len(steps) > 0:
+		return s.send(ctx, conn, join(begin, []step{lockQueue}, steps, []step{commit}))
 	}
+	return nil
+}
+
+// filled returns the rows as claimed deliveries. A row that somebody else was quicker with is
+// taken out of rows.
+func (s *Store) filled(f *filling, rows *[]row, token int64) []alotwebhook.Claimed {
 	kept := (*rows)[:0]
 	claimed := make([]alotwebhook.Claimed, 0, len(*rows))
 	for _, r := range *rows {
-		if n, ok := again[r.id]; ok {
+		if n, ok := f.again[r.id]; ok {
 			r.claims = n
 		} else if r.again {
 			continue
 		}
 		kept = append(kept, r)
-		claimed = append(claimed, r.claimed(token, payloads[r.event], s.endpoints[r.endpoint].endpoint))
+		claimed = append(claimed, r.claimed(token, f.payloads[r.event], s.endpoints[r.endpoint].endpoint))
 	}
 	*rows = kept
-	return claimed, nil
+	return claimed
 }
 
-// readPayloads returns the step that reads the payloads of the rows' events.
-func readPayloads(rows []row, payloads map[uuid][]byte) step {
-	events := make([]pgtype.UUID, 0, len(rows))
+// events returns the ids of the rows' events whose payloads are not known, in ascending order.
+func (f *filling) events(rows []row) (events []pgtype.UUID) {
+	events = make([]pgtype.UUID, 0, len(rows))
 	for _, r := range rows {
-		if _, ok := payloads[r.event]; !ok {
-			payloads[r.event] = nil
+		if _, ok := f.payloads[r.event]; !ok {
+			f.payloads[r.event] = nil
 			events = append(events, param(r.event))
 		}
 	}
+	slices.SortFunc(events, func(a, b pgtype.UUID) int { return bytes.Compare(a.Bytes[:], b.Bytes[:]) })
+	return events
+}
+
+// read returns the step that reads the payloads of these events.
+func (f *filling) read(events []pgtype.UUID) step {
 	return step{
 		// $1 holds the ids of the events, $2 the least and $3 the greatest of them: by
 		// these bounds the server opens the partitions of their days alone.
 		sql: `SELECT id, payload FROM {s}.events
 			WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid AND payload IS NOT NULL`,
-		args: []any{events, param(slices.MinFunc(rows, byEvent).event), param(slices.MaxFunc(rows, byEvent).event)},
+		args: []any{events, events[0], events[len(events)-1]},
 		rows: func(result pgx.Rows) error {
 			var id pgtype.UUID
 			var payload []byte // each row's is new
@@ -353,7 +390,7 @@ func readPayloads(rows []row, payloads map[uuid][]byte) step {
 				if err := result.Scan(dest...); err != nil {
 					return err
 				}
-				payloads[id.Bytes] = payload
+				f.payloads[id.Bytes] = payload
 			}
 			return result.Err()
 		},

@@ -17,6 +17,10 @@ type emission struct {
 	events []fresh // in the order of their ids, each id once
 	found  []lane  // the endpoints that have deliveries due, as far as store has come
 	known  *audienceCache
+	// isNew is set if the only event was not stored before, payload is that event's, and
+	// remember is set if it is in recent.
+	isNew, remember bool
+	payload         []byte
 }
 
 // fresh is an event that is about to be stored.
@@ -80,7 +84,7 @@ func (m *emission) storeAmongOthers(send sender) error {
 
 // storeBy stores one event, or chunk by chunk by chunkwise.
 func (m *emission) storeBy(send sender, chunkwise func(c *chunk, last bool) error) error {
-	m.found = m.found[:0]
+	m.found, m.isNew = m.found[:0], false
 	if len(m.events) == 1 {
 		return m.storeOne(send)
 	}
@@ -100,7 +104,8 @@ func (m *emission) storeBy(send sender, chunkwise func(c *chunk, last bool) erro
 func (m *emission) storeOne(send sender) error {
 	e := m.events[0]
 	of := audience{e.OrganizationID, e.Type}
-	args := []any{param(e.id), e.Type, e.OrganizationID, string(e.Payload())}
+	m.payload = e.Payload()
+	args := []any{param(e.id), e.Type, e.OrganizationID, string(m.payload)}
 	if endpoints, ok := m.known.get(of); ok {
 		deliveries := make([]pgtype.UUID, len(endpoints))
 		for i, id := range endpoints {
@@ -111,7 +116,7 @@ func (m *emission) storeOne(send sender) error {
 			return err
 		}
 		if !f.unknown {
-			m.found = f.found
+			m.found, m.isNew = f.found, f.isNew
 			return nil
 		}
 	}
@@ -119,7 +124,7 @@ func (m *emission) storeOne(send sender) error {
 	if err := send(true, query{enqueueOne, append(args[:4:4], e.ID), f.read}); err != nil {
 		return err
 	}
-	m.found = f.found
+	m.found, m.isNew = f.found, f.isNew
 	m.known.put(of, f.endpoints)
 	return nil
 }
@@ -128,6 +133,7 @@ func (m *emission) storeOne(send sender) error {
 type fanned struct {
 	endpoints []string // their ids
 	unknown   bool     // one of them is unknown to the process
+	isNew     bool     // the event was not stored before
 	found     []lane   // those that are not disabled
 }
 
@@ -136,7 +142,7 @@ func (f *fanned) read(rows resultRows) error {
 		var p subscriber
 		var disabled, unknown bool
 		var now int64
-		if err := rows.Scan(&p.key, &p.id, &disabled, &unknown, &now); err != nil {
+		if err := rows.Scan(&p.key, &p.id, &disabled, &unknown, &f.isNew, &now); err != nil {
 			return err
 		}
 		f.endpoints = append(f.endpoints, p.id)

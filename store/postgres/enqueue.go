@@ -25,8 +25,8 @@ import (
 //	$5, $6   the ids of the endpoints that are known, and of their deliveries
 //
 // A result row is an endpoint that gets the event: its key, its id, whether it is disabled,
-// whether it is unknown, and the clock in µs since 1970, since a number reads the same whatever
-// the DateStyle of a host's transaction.
+// whether it is unknown, whether the event is new, and the clock in µs since 1970, since a number
+// reads the same whatever the DateStyle of a host's transaction.
 const enqueueKnown = `
 WITH fanned AS MATERIALIZED (
 	SELECT p.key, p.id, p.disabled, ($6::uuid[])[array_position($5::text[], p.id)] AS delivery, clock_timestamp() AS at
@@ -42,7 +42,7 @@ WITH fanned AS MATERIALIZED (
 	INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
 	SELECT f.delivery, f.key, st.id, $2::text, f.at FROM stored st CROSS JOIN fanned f
 )
-SELECT key, id, disabled, delivery IS NULL, (date_part('epoch', at) * 1000000)::bigint FROM fanned`
+SELECT key, id, disabled, delivery IS NULL, EXISTS (SELECT FROM stored), (date_part('epoch', at) * 1000000)::bigint FROM fanned`
 
 // enqueueOne stores an event if it is new, and a delivery to every endpoint that gets it. It
 // computes their ids as deliveryID does, which costs a fifth of the statement.
@@ -68,7 +68,7 @@ WITH stored AS (
 		f.key, st.id, $2::text, f.at
 	FROM stored st CROSS JOIN fanned f
 )
-SELECT key, id, disabled, false, (date_part('epoch', at) * 1000000)::bigint FROM fanned`
+SELECT key, id, disabled, false, EXISTS (SELECT FROM stored), (date_part('epoch', at) * 1000000)::bigint FROM fanned`
 
 // storedAt is the present. Over a connection with another client_encoding than UTF8,
 // PostgreSQL would store other payloads than were emitted. There it is NULL, which fails.
@@ -167,7 +167,11 @@ func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 
 // enqueueFew stores events in a transaction of the store's own.
 func (s *Store) enqueueFew(ctx context.Context, m *emission) error {
-	return s.within(ctx, func(conn *pgxpool.Conn) error { return m.storeAmongOthers(s.sender(ctx, conn)) })
+	err := s.within(ctx, func(conn *pgxpool.Conn) error { return m.storeAmongOthers(s.sender(ctx, conn)) })
+	if m.remember = err == nil && m.isNew && s.owns.id.Load() != 0; m.remember {
+		s.recent.add(m.events[0].id, m.payload)
+	}
+	return err
 }
 
 // enqueueMany does the same, but fails if somebody else stores one of the events.
@@ -225,7 +229,7 @@ func (s *Store) enqueue(ctx context.Context, events []alotwebhook.Event, store f
 	if err := store(m); err != nil {
 		return s.explain(fmt.Sprintf("enqueue %d events", len(events)), err)
 	}
-	s.lanes.due(m.found)
+	s.lanes.due(m.found, m.remember)
 	return nil
 }
 

@@ -59,6 +59,9 @@ type lane struct {
 	// turn is the lane's element in lanes.turns; nil while nothing is due, or another process
 	// owns the slot.
 	turn *list.Element
+	// fresh is set if it got its turn by an event of this process that recent holds, so that a
+	// claim will probably find nothing else.
+	fresh bool
 	// born is lanes.closed at the time when the lane got its turn.
 	born int
 	// next is when the lane's next delivery falls due that is not due yet, by this
@@ -103,8 +106,8 @@ func (ls *lanes) get(key int64, id string, start place) *lane {
 }
 
 // due notes that each of the endpoints found has a delivery that is due now, at
-// the start given or behind it.
-func (ls *lanes) due(found []lane) {
+// the start given or behind it. fresh says that recent holds the event.
+func (ls *lanes) due(found []lane, fresh bool) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	for _, f := range found {
@@ -113,7 +116,9 @@ func (ls *lanes) due(found []lane) {
 		if f.start.before(l.start) {
 			l.start = f.start
 		}
+		fresh := fresh && l.turn == nil
 		ls.setTurn(l, true)
+		l.fresh = fresh
 	}
 }
 
@@ -192,7 +197,7 @@ func (ls *lanes) setTurn(l *lane, turn bool) {
 	turn = turn && ls.mine[slotOf(l.key)]
 	switch {
 	case turn && l.turn == nil:
-		l.turn, l.born = ls.turns.PushBack(l), ls.closed
+		l.turn, l.born, l.fresh = ls.turns.PushBack(l), ls.closed, false
 	case !turn && l.turn != nil:
 		ls.turns.Remove(l.turn)
 		l.turn = nil
@@ -219,6 +224,7 @@ type pick struct {
 	base  place // the lane's start
 	start place // where the search begins: there, or at the lane's mark
 	n     int   // how many deliveries to take at most
+	fresh bool  // the lane is
 }
 
 // pick shares out room, the number of deliveries that the claim still wants, among
@@ -234,7 +240,7 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int,
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
 		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 && (late == 0 || l.born < late) {
-			picks = append(picks, pick{l, l.start, l.begin(now), free})
+			picks = append(picks, pick{l, l.start, l.begin(now), free, l.fresh})
 			expected += min(free, l.depth, most)
 		}
 	}
@@ -272,6 +278,14 @@ func (ls *lanes) wake(now time.Time) {
 		ls.setNext(l, time.Time{})
 		ls.setTurn(l, true)
 	}
+}
+
+// haveWork reports whether any lane has something due, as far as this process knows.
+func (ls *lanes) haveWork() bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.wake(time.Now())
+	return ls.turns.Len() > 0
 }
 
 // belongs notes whose the endpoint with that key is.
@@ -318,7 +332,7 @@ func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	l.mark = place{}
 	l.depth = 1
 	if l.turn != nil && n == p.n {
-		l.mark, l.depth = last, min(2*n, maxDepth)
+		l.mark, l.depth, l.fresh = last, min(2*n, maxDepth), false
 		ls.turns.MoveToBack(l.turn)
 		return
 	}

@@ -41,6 +41,7 @@ type ownership struct {
 	told   int64        // its row's told when it last read its slots
 	// toldNow is what a claim has read of told, -1 if the row is gone.
 	toldNow int64
+	waited  bool // the next look after the slots, for a claim that had something to return
 }
 
 // owner is a row of the table owners.
@@ -58,11 +59,18 @@ type slot struct {
 	asked  bool
 }
 
-// due reports whether a claim with that lease has to look after the slots before.
-func (o *ownership) due(lease time.Duration) bool {
+// due reports whether a claim with that lease has to look after the slots before. Where only
+// the time for it has come, it leaves precedence to one claim that has something to return.
+func (o *ownership) due(lease time.Duration, something bool) bool {
 	now := time.Now()
-	return o.id.Load() == 0 || o.toldNow != o.told || !now.Before(o.next) ||
-		o.until.Before(now.Add(lease)) || !o.others.IsZero() && o.others.Before(now)
+	if o.id.Load() == 0 || o.toldNow != o.told || o.next.IsZero() ||
+		o.until.Before(now.Add(lease)) || !o.others.IsZero() && o.others.Before(now) {
+		return true
+	}
+	late := !now.Before(o.next)
+	wait := late && something && !o.waited
+	o.waited = o.waited || wait
+	return late && !wait
 }
 
 // tellSQL returns what told says of the owner $1: a change of its slots by somebody else.
@@ -76,7 +84,7 @@ func (s *Store) tell() step {
 // balance looks after the slots: it extends the lease of this process, takes over what a
 // dead process owned, takes what is its own by now, and gives away what is another's.
 func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) (err error) {
-	if !s.owns.due(c.Lease) {
+	if !s.owns.due(c.Lease, s.lanes.haveWork()) {
 		return nil
 	}
 	defer func() {
@@ -134,7 +142,7 @@ func (s *Store) readOwners(ctx context.Context, claimLease time.Duration) (owner
 		}
 		return s.readOwners(ctx, claimLease)
 	}
-	o.until, o.next, o.others = began.Add(lease), began.Add(balanceInterval), time.Time{}
+	o.until, o.next, o.others, o.waited = began.Add(lease), began.Add(balanceInterval), time.Time{}, false
 	for _, v := range owners {
 		switch end := began.Add(v.rest); {
 		case v.id == id:

@@ -117,6 +117,7 @@ type Store struct {
 	held          *held
 	lanes         *lanes
 	audiences     audienceCache
+	recent        recent
 	prepares      bool // the pool's connections keep prepared statements
 	// expiring holds the keys of endpoints that have parked deliveries to expire, as far as
 	// a purge has found and not dealt with them.

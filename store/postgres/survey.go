@@ -173,6 +173,7 @@ type surveyState struct {
 	met      int             // how many endpoints it met
 	needed   bool            // something has happened that only another survey can tell
 	cheap    time.Duration   // cheapSurvey
+	waited   bool            // the next one, for a claim that had something to return
 }
 
 // surveyPays reports whether a survey is worth its cost now, for a claim to which
@@ -181,7 +182,15 @@ func (ls *lanes) surveyPays(empty bool) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	v := &ls.survey
-	return v.cursor != 0 || v.needed || time.Since(v.began) >= v.interval(empty)
+	return v.cursor != 0 || v.needed || time.Since(v.began) >= v.interval(empty) && !v.waitsFor(!empty)
+}
+
+// waitsFor reports whether the survey that is due now leaves precedence to a claim, which has
+// something to return: not to the next such claim once more.
+func (v *surveyState) waitsFor(something bool) bool {
+	wait := something && !v.waited
+	v.waited = v.waited || wait
+	return wait
 }
 
 // surveyOverdue reports whether a claim has to survey even if the known endpoints
@@ -190,7 +199,8 @@ func (ls *lanes) surveyOverdue() bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	v := &ls.survey
-	return v.began.IsZero() || v.cursor != 0 || time.Since(v.began) >= max(v.interval(false), lateness)
+	return v.began.IsZero() || v.cursor != 0 ||
+		time.Since(v.began) >= max(v.interval(false), lateness) && !v.waitsFor(ls.turns.Len() > 0)
 }
 
 // interval returns how long after the beginning of the last survey the next one pays. empty
@@ -221,7 +231,7 @@ func (ls *lanes) beginPage() (cursor int64, size int) {
 		v.number++
 		v.began = time.Now()
 		v.cost, v.met = 0, 0
-		v.needed = false
+		v.needed, v.waited = false, false
 	}
 	return ls.survey.cursor, ls.survey.pageSize
 }

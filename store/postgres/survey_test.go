@@ -62,3 +62,34 @@ func TestPlanOfSurveys(t *testing.T) {
 		require.Equal(t, c.want, ls.survey.interval(true), name)
 	}
 }
+
+// A survey, and a look after the slots, for which the time has come lets one claim go first
+// that has something to return, and no second one.
+func TestLooksLetOneClaimGoFirst(t *testing.T) {
+	t.Parallel()
+	ls := newLanes()
+	ls.survey.needed = false
+	ls.survey.began = time.Now().Add(-time.Hour)
+	ls.mine[1] = true
+	require.True(t, ls.surveyOverdue(), "no claim has anything to return")
+	ls.due([]lane{{key: 1}}, false)
+	require.False(t, ls.surveyOverdue())
+	require.True(t, ls.surveyOverdue())
+	ls.beginPage()
+	ls.endPage(nil, 0)
+	ls.survey.began = time.Now().Add(-time.Hour)
+	require.False(t, ls.surveyPays(false))
+	require.True(t, ls.surveyPays(false))
+	require.True(t, ls.surveyPays(true))
+
+	now := time.Now()
+	o := ownership{until: now.Add(time.Hour), next: now.Add(-time.Second)}
+	o.id.Store(1)
+	require.False(t, o.due(time.Minute, true))
+	require.True(t, o.due(time.Minute, true))
+	o.waited = false
+	require.True(t, o.due(time.Minute, false), "no claim has anything to return")
+	require.True(t, o.due(2*time.Hour, true), "the lease ends too soon")
+	o.toldNow = 1
+	require.True(t, o.due(time.Minute, true), "somebody has changed the slots")
+}
