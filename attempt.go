@@ -43,7 +43,7 @@ func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
 		r.report(c, &outcome)
 		return outcome, slots.Effect{}
 	}
-	result, ok := r.d.sender.send(r.attemptsCtx, c)
+	result, ok := r.d.sender.send(&r.attempts, c)
 	if !ok {
 		outcome.State = StatePending // an outcome without an attempt: the delivery is released
 		return outcome, slots.Effect{}
@@ -156,9 +156,9 @@ type attemptResult struct {
 	final bool
 }
 
-// send makes the request of an attempt. ok is false if ctx cut it off: such an attempt
+// send makes the request of an attempt. ok is false if it was cut off: such an attempt
 // does not count.
-func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool) {
+func (s *sender) send(all *wire.Attempts, c *Claimed) (r attemptResult, ok bool) {
 	start := time.Now()
 	r.attempt = Attempt{Number: c.Attempt, StartedAt: start}
 	a := &r.attempt
@@ -171,12 +171,11 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 		a.Reason, a.Detail, r.final = ReasonUnsendable, "the payload was erased after its retention time", true
 		return r, true
 	}
-	attemptCtx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
-	repeats := 0
-	resp, err := s.transport.RoundTrip(s.request(wire.CountRepeats(attemptCtx, &repeats), c, t, start))
+	attempt := all.Begin(s.cfg.Timeout)
+	defer attempt.End()
+	resp, err := s.transport.RoundTrip(s.request(attempt, c, t, start))
 	if err != nil {
-		if ctx.Err() != nil {
+		if all.AreCutOff() {
 			return r, false
 		}
 		failure, detail := wire.Explain(err)
@@ -187,11 +186,11 @@ func (s *sender) send(ctx context.Context, c *Claimed) (r attemptResult, ok bool
 		failure, detail := wire.ExplainStatus(a.StatusCode)
 		a.Reason, a.Detail = FailureReason(failure), detail
 		var whole bool
-		if a.ResponseBody, whole = wire.ReadBody(resp, s.cfg.KeepResponseBody, s.cfg.MaxResponseBody, cancel); !whole {
+		if a.ResponseBody, whole = wire.ReadBody(resp, s.cfg.KeepResponseBody, s.cfg.MaxResponseBody, attempt.End); !whole {
 			a.Detail = join(a.Detail, "the response's body broke off or did not end")
 		}
 	}
-	if repeats > 0 {
+	if attempt.Repeats() > 0 {
 		a.Detail = join(a.Detail, "the request was repeated, because a kept connection ended before a response")
 	}
 	if a.Reason != ReasonBlockedAddress { // the time would tell of the host's own network

@@ -11,6 +11,7 @@ import (
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/record"
 	"github.com/alot/alotwebhook/internal/slots"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // run is one call of [Dispatcher.Run]: a claimer, up to InFlight and Waiting workers and
@@ -44,9 +45,7 @@ type run struct {
 	workers atomic.Int64   // those that run; the claimer alone starts them
 	working sync.WaitGroup // counts them, too
 
-	// attemptsCtx ends when the attempts under way are cut off.
-	attemptsCtx context.Context
-	cutOff      context.CancelFunc
+	attempts wire.Attempts // those under way
 }
 
 // job is a claimed delivery with the slot of its attempt.
@@ -64,8 +63,6 @@ func newRun(d *Dispatcher) *run {
 		freed: make(chan struct{}, 1),
 		bad:   make(chan outcome, d.cfg.InFlight),
 	}
-	// It does not descend from Run's context: attempts go on after the last claim.
-	r.attemptsCtx, r.cutOff = context.WithCancel(context.Background())
 	r.badCtx, r.leaveBad = context.WithCancel(context.Background())
 	r.recorder = r.newRecorder()
 	return r
@@ -95,7 +92,7 @@ func (r *run) run(ctx context.Context) error {
 	workersDone := make(chan struct{})
 	go func() { defer close(workersDone); r.working.Wait() }()
 	r.drain(workersDone)
-	r.cutOff()
+	r.attempts.CutOff()
 	r.recorder.GiveUpIn(finishTimeout)
 	<-workersDone
 	unwritten := r.recorder.Close()

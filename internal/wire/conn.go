@@ -64,7 +64,7 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 	}
 	deadline, _ := r.ctx.Deadline() // zero for none
 	_ = c.SetDeadline(deadline)
-	stop := context.AfterFunc(r.ctx, func() { _ = c.SetDeadline(longAgo) })
+	stop := afterEnd(r.ctx, func() { _ = c.SetDeadline(longAgo) })
 	b := &body{transport: t, conn: c, request: r, stop: stop}
 
 	written := c.send(r)

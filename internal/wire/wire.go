@@ -14,8 +14,8 @@
 //   - A kept connection has an age limit, so that a changed DNS record is followed.
 //   - An idle connection costs no goroutine, a request no more than its own.
 //
-// It follows no redirects, uses no proxy and decompresses nothing. Requests are written
-// by [http.Request.Write] and responses are parsed by [http.ReadResponse].
+// It follows no redirects, uses no proxy and decompresses nothing. Responses are parsed by
+// [http.ReadResponse].
 package wire
 
 import (
@@ -29,7 +29,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"sync"
 	"time"
 )
 
@@ -190,71 +189,12 @@ type request struct {
 
 func newRequest(r *http.Request) *request { return &request{Request: r, ctx: r.Context()} }
 
-// buffers holds those for requests of a usual size.
-var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
-// maxPooled is the size of the largest buffer that is kept for later requests.
-const maxPooled = 64 << 10
-
-// encode writes the request into a buffer, and so ends its Body. A request is sent by
-// one Write of the connection, also when the host's wrapper hides the kind of Body.
-func (r *request) encode() error {
-	if err := r.check(); err != nil {
-		if r.Body != nil {
-			_ = r.Body.Close()
-		}
-		return err
-	}
-	r.bytes = buffers.Get().(*bytes.Buffer)
-	if err := r.Request.Write(r.bytes); err != nil {
-		r.free()
-		return fmt.Errorf("cannot write the request: %w", err)
-	}
-	return nil
-}
-
-func (r *request) check() error {
-	switch {
-	case r.URL == nil || r.URL.Host == "":
-		return errors.New("the request has no host")
-	case r.URL.Scheme != "http" && r.URL.Scheme != "https":
-		return fmt.Errorf("unsupported scheme %q", r.URL.Scheme)
-	}
-	return nil
-}
-
-// free gives the buffer back. No Write may be using it.
-func (r *request) free() {
-	if r.bytes == nil {
-		return
-	}
-	if r.bytes.Cap() <= maxPooled {
-		r.bytes.Reset()
-		buffers.Put(r.bytes)
-	}
-	r.bytes = nil
-}
-
 // explain prefers the reason why the context ended to the error that followed from it.
 func (r *request) explain(err error) error {
 	if err == nil || r.ctx.Err() == nil {
 		return err
 	}
 	return context.Cause(r.ctx)
-}
-
-// repeats counts the repeats of a request.
-type repeats struct{}
-
-// CountRepeats returns a context whose requests add to *n when they are repeated.
-func CountRepeats(ctx context.Context, n *int) context.Context {
-	return context.WithValue(ctx, repeats{}, n)
-}
-
-func countRepeat(ctx context.Context) {
-	if n, ok := ctx.Value(repeats{}).(*int); ok {
-		*n++
-	}
 }
 
 // staleError is the end of a kept connection before any byte of the response.

@@ -52,9 +52,12 @@ type result struct {
 // post sends a request of a size and reads its response to the end.
 func post(t testing.TB, transport http.RoundTripper, url string, size int) (r result) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	req, err := http.NewRequestWithContext(wire.CountRepeats(ctx, &r.repeats), http.MethodPost, url, strings.NewReader(strings.Repeat("x", size)))
+	attempt := new(wire.Attempts).Begin(patience)
+	defer func() {
+		r.repeats = attempt.Repeats()
+		attempt.End()
+	}()
+	req, err := http.NewRequestWithContext(attempt, http.MethodPost, url, strings.NewReader(strings.Repeat("x", size)))
 	require.NoError(t, err)
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
