@@ -381,7 +381,7 @@ func (f *filling) read(events []pgtype.UUID) step {
 		// these bounds the server opens the partitions of their days alone.
 		sql: `SELECT id, payload FROM {s}.events
 			WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid AND payload IS NOT NULL`,
-		args: []any{events, events[0], events[len(events)-1]},
+		args: []any{pgtype.FlatArray[pgtype.UUID](events), events[0], events[len(events)-1]},
 		rows: func(result pgx.Rows) error {
 			var id pgtype.UUID
 			var payload []byte // each row's is new
