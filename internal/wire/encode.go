@@ -27,6 +27,9 @@ func (r *request) encode() error {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
+	if r.URL != nil {
+		r.uri = r.URL.RequestURI()
+	}
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -48,7 +51,7 @@ func (r *request) check() error {
 		return fmt.Errorf("invalid method %q", r.Method)
 	case !isVisible(r.hostHeader()):
 		return fmt.Errorf("invalid host %q: write it in ASCII, in its xn-- form", r.hostHeader())
-	case !isVisible(r.URL.RequestURI()):
+	case !isVisible(r.uri):
 		return errors.New("the path or the query of the URL has a blank or a control character in it")
 	}
 	for name := range r.Header {
@@ -102,7 +105,7 @@ func (r *request) write(b *bytes.Buffer) error {
 
 // writeHeader writes the request line and the fields, in the order of [http.Request.Write].
 func (r *request) writeHeader(b *bytes.Buffer, length int64) {
-	for _, s := range [...]string{r.Method, " ", r.URL.RequestURI(), " HTTP/1.1\r\n"} {
+	for _, s := range [...]string{r.Method, " ", r.uri, " HTTP/1.1\r\n"} {
 		b.WriteString(s)
 	}
 	writeField(b, "Host", r.hostHeader())
@@ -130,10 +133,9 @@ func (r *request) writeHeader(b *bytes.Buffer, length int64) {
 // isOurs reports whether a field is written apart, or says how the request is sent, which is not
 // up to the header.
 func isOurs(name string) bool {
-	for _, own := range [...]string{"Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"} {
-		if strings.EqualFold(name, own) {
-			return true
-		}
+	switch http.CanonicalHeaderKey(name) {
+	case "Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
 	}
 	return false
 }
@@ -149,23 +151,31 @@ func writeFields(b *bytes.Buffer, name string, values []string) {
 func writeField(b *bytes.Buffer, name, value string) {
 	b.WriteString(name)
 	b.WriteString(": ")
-	if value = strings.Trim(value, " \t\r\n"); strings.ContainsAny(value, "\r\n\x00") {
-		value = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ").Replace(value)
+	if !isVisible(value) {
+		value = breaks.Replace(strings.Trim(value, " \t\r\n"))
 	}
 	b.WriteString(value)
 	b.WriteString("\r\n")
 }
 
+var breaks = strings.NewReplacer("\r", " ", "\n", " ", "\x00", " ")
+
 // isToken reports whether s may be a method or the name of a field (RFC 9110, section 5.6.2).
 func isToken(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+		if !tokenBytes[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+var tokenBytes = func() (may [256]bool) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+		may[c] = true
+	}
+	return may
+}()
 
 // isVisible reports whether s is of visible ASCII characters alone.
 func isVisible(s string) bool {

@@ -184,6 +184,7 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 type request struct {
 	*http.Request
 	ctx   context.Context
+	uri   string        // of the request line
 	bytes *bytes.Buffer // the whole request, header and body
 }
 
