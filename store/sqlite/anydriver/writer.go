@@ -425,6 +425,17 @@ func (t *txn) each(query string, args []any, row func(scan func(...any) error) e
 	return rows.Err()
 }
 
+// numbers returns a query's result, whose rows have one number each.
+func (t *txn) numbers(query string, args ...any) (list []int64, err error) {
+	err = t.each(query, args, func(scan func(...any) error) error {
+		var n int64
+		err := scan(&n)
+		list = append(list, n)
+		return err
+	})
+	return list, err
+}
+
 // read calls f with a transaction that sees the database as of one moment and does not
 // write.
 func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err error) {
