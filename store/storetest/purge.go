@@ -208,7 +208,7 @@ func (t *trial) requireTooSoonFor(purge func(past time.Duration) alotwebhook.Pur
 		}
 		began := time.Now()
 		before()
-		time.Sleep(gap)
+		time.Sleep(gap) // so much older is what before has done than what after will do
 		half := time.Now()
 		after()
 		past := time.Since(began)
