@@ -10,9 +10,10 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Ownership. A process that claims owns slots, and sends what is due to the endpoints in
-// them. Nobody else does, so a claim need write nothing. The owners of all slots follow from
-// the list of the processes that are alive; each process moves what is its own to move.
+// A process that claims owns slots, and sends what is due to the endpoints in them. Nobody else
+// does, so a claim need write nothing. Who should own a slot follows from the list of the
+// processes that are alive, so that all come to the same answer. Each process moves the slots
+// that are its own to give or to take.
 
 const (
 	// balanceInterval is how often a process that claims looks after its slots at most.
@@ -22,7 +23,8 @@ const (
 	freshness = 3 * time.Second
 )
 
-// ownership is what this process owns. Except for id it is guarded by claiming.
+// ownership is what this process knows of itself as an owner. Except for id, only a claim
+// touches it, while it holds claiming.
 type ownership struct {
 	id     atomic.Int64 // of its row in owners; 0 for none
 	until  time.Time    // the end of its lease by this process's clock
@@ -48,7 +50,8 @@ func (o *ownership) due(lease time.Duration) bool {
 		o.until.Before(now.Add(lease)) || !o.others.IsZero() && o.others.Before(now)
 }
 
-// tellSQL returns what told says of the owner $1: a change of its slots by somebody else.
+// tellSQL reads told of the owner $1; -1 if its row is gone. Whoever changes the slots of another
+// owner adds one to its told.
 const tellSQL = `SELECT coalesce((SELECT told FROM {s}.owners WHERE id = $1::bigint), -1)`
 
 // tell is the step that finds out whether somebody else has changed the slots.

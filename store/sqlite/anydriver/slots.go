@@ -62,7 +62,7 @@ func (t *txn) census(ended map[int64]bool) (c census, err error) {
 type plan struct {
 	dead       []owner // their time is up
 	take, give []int   // slots
-	ask        bool    // say that it misses some
+	ask        bool    // it is to say that it misses some
 }
 
 func (p *plan) empty() bool { return len(p.dead)+len(p.take)+len(p.give) == 0 && !p.ask }
@@ -120,7 +120,7 @@ func (c *census) sharers(me int64, asked map[int64]int64, now int64) []int64 {
 	return who
 }
 
-// moveSlots writes the slots that the owner me takes and gives, also into found.
+// moveSlots writes who owns the slots that the owner me takes or gives, into found as well.
 func (t *txn) moveSlots(me int64, p *plan, found *census) error {
 	for _, i := range p.take {
 		found.slots[i] = slot{owner: me}
