@@ -105,7 +105,7 @@ func TestWrongFlags(t *testing.T) {
 	})
 }
 
-// What a section cannot measure does not stop the others.
+// A section that cannot be measured does not stop the others.
 func TestFailedSection(t *testing.T) {
 	t.Parallel()
 	skipUnderRace(t)

@@ -38,8 +38,9 @@ func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 			if err := q.send(ctx, queries); err != nil {
 				return inHostTx{err}
 			}
-			// What is begun is done: were the next statement not sent, the host could commit events
-			// without their deliveries. One that is cut short aborts the transaction.
+			// The statements that follow are sent even if ctx ends. Without the next one, the host
+			// could commit events without their deliveries. A statement that is cut short aborts
+			// the transaction, so the first one may be.
 			ctx = context.WithoutCancel(ctx)
 			return nil
 		})

@@ -111,8 +111,8 @@ func (t *trial) deliveriesOf(events []alotwebhook.Event, e alotwebhook.Endpoint)
 	return slices.DeleteFunc(all, func(d alotwebhook.Delivery) bool { return !of[d.ID] })
 }
 
-// A dispatcher repeats the batch. What was stored the first time would be lost then, and
-// the delivery might be sent once more.
+// A dispatcher repeats a batch after an error. An outcome that was stored the first time would be
+// lost then, and the delivery might be sent once more.
 func finishCutShort(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.cutShort(func(ctx context.Context) (bool, error) {
@@ -147,7 +147,8 @@ func (t *trial) attemptsOf(events []alotwebhook.Event, e alotwebhook.Endpoint) (
 	return n
 }
 
-// A recovery that counts half of what it has sent again would tell its owner so.
+// A recovery tells its owner how many deliveries it has sent again. If half of a batch were made
+// due, that number would be wrong.
 func redeliverCutShort(t *trial) {
 	e := t.endpoint("org_1", completed)
 	events := newEvents(t, "org_1", completed, 100)
@@ -169,7 +170,8 @@ func redeliverCutShort(t *trial) {
 	})
 }
 
-// Half a batch that is added again would count twice.
+// A process adds a batch of tallies again after an error. If half of it was stored the first time,
+// that half would count twice.
 func talliesCutShort(t *trial, s alotwebhook.Tallier) {
 	t.cutShort(func(ctx context.Context) (bool, error) {
 		var batch []alotwebhook.Tally

@@ -164,8 +164,8 @@ func withoutEndpoint(c alotwebhook.Claimed) alotwebhook.Claimed {
 	return c
 }
 
-// Its due time is the present, as that of anything that becomes due now. What it gave up is
-// its place in the line.
+// A released delivery becomes due at the present, as anything that becomes due now. It gives up the
+// earlier place in the line that it had.
 func finishReleaseGoesBehind(t *trial) {
 	e := t.endpoint("org_1", completed)
 	ids := idsOf(t.emit("org_1", completed, 3), e)
@@ -282,8 +282,8 @@ func finishTwiceInOneCall(t *trial) {
 	require.Len(t, d.Attempts, 1)
 }
 
-// The delivery may have been purged, or deleted by hand. One such outcome must not
-// prevent the others of the batch from being stored.
+// A delivery may have been purged, or deleted by hand, before its outcome comes. One such outcome
+// must not prevent the others of the batch from being stored.
 func finishUnknown(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -437,7 +437,8 @@ func finishFailingSince(t *trial) {
 	t.put(&e) // the version is still the one that was read first
 }
 
-// What counts as a success is the dispatcher's to say, not the store's.
+// The dispatcher says by the state of an outcome whether it was a success. A store must not judge
+// by the reason or the status code.
 func finishSuccessByState(t *trial) {
 	e := t.endpoint("org_1", completed)
 	failing := func() bool {
@@ -459,8 +460,8 @@ func finishSuccessByState(t *trial) {
 	require.False(t, failing())
 }
 
-// The request is under way already and will have an outcome. To lose it would mean to
-// send the event again once the endpoint is enabled.
+// When an endpoint is disabled, requests to it may be under way and will have outcomes. To lose one
+// would mean to send the event again once the endpoint is enabled.
 func finishWhileDisabled(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)

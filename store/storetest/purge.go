@@ -341,8 +341,8 @@ func purgeLimit(t *trial) {
 	require.Empty(t, t.list(alotwebhook.Filter{}))
 }
 
-// Such an event has no delivery that could finish, but its payload may hold personal data
-// all the same.
+// An event that nobody subscribed to has no delivery that could finish, but its payload may hold
+// personal data all the same.
 func purgeUnheard(t *trial) {
 	event := t.emit("org_1", completed, 1)[0]
 	t.awaitPurge(alotwebhook.PurgeRequest{Payloads: soon}, alotwebhook.PurgeResult{Payloads: 1})
@@ -367,8 +367,8 @@ func purgeRedelivered(t *trial) {
 	require.Equal(t, 2, t.delivery(c.DeliveryID).AttemptCount)
 }
 
-// A store cannot remember every id for ever. The rule says plainly how long the
-// protection against duplicates lasts.
+// A store cannot remember every id for ever. Hosts need to know how long an id protects an event
+// from being sent twice: until a purge deletes it.
 func purgeForgetsID(t *trial) {
 	t.endpoint("org_1", completed)
 	event := t.emit("org_1", completed, 1)[0]
@@ -394,7 +394,7 @@ func purgeForgetsID(t *trial) {
 	}
 }
 
-// One delivery of an event may end days after the others. Its payload is to be there for as
+// The deliveries of an event may end days apart. The payload of the last one is to be there for as
 // long as that of any other.
 func purgeFromTheLastEnd(t *trial) {
 	t.endpoint("org_1", completed)

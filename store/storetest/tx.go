@@ -88,7 +88,7 @@ func (t *trial) requireUnknown(events ...alotwebhook.Event) {
 	}
 }
 
-// This is the promise that the library is there for.
+// The library is there to deliver an event if, and only if, the host's own rows are stored.
 func txCommits(t *trial) {
 	e := t.endpoint("org_1", completed)
 	events := newEvents(t, "org_1", completed, 3)
@@ -120,7 +120,7 @@ func txRollsBack(t *trial) {
 	require.Empty(t, t.claim(10))
 }
 
-// The transaction may still be rolled back. And a customer who asks for the candidate on
+// An open transaction may still be rolled back. And a customer who asks for the candidate on
 // hearing of it must find it.
 func txNotBeforeCommit(t *trial) {
 	t.endpoint("org_1", completed)
@@ -162,7 +162,7 @@ func txLateCommit(t *trial) {
 	require.Equal(t, idsOf(late[:1], e)[0], t.claimOne().DeliveryID)
 }
 
-// A host repeats a transaction whose commit it could not know the end of.
+// A host that does not learn whether a commit has succeeded repeats the transaction.
 func txStoredAlready(t *trial) {
 	t.endpoint("org_1", completed)
 	old, fresh := newEvent(t, "org_1", completed), newEvent(t, "org_1", completed)
@@ -179,7 +179,7 @@ func txStoredAlready(t *trial) {
 	require.Len(t, t.claim(10), 2)
 }
 
-// The host rolls back, mends what was wrong, and tries again with the same event.
+// After an error the host rolls back, mends its data, and tries again with the same event.
 func txStoredAfterRollback(t *trial) {
 	t.endpoint("org_1", completed)
 	event := newEvent(t, "org_1", completed)
