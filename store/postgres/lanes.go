@@ -38,7 +38,7 @@ func (p place) before(q place) bool {
 	return slices.Compare(p.id[:], q.id[:]) < 0
 }
 
-// lane is what this process knows of one endpoint's part of the queue.
+// lane describes one endpoint's part of the queue, as far as this process knows it.
 type lane struct {
 	key int64  // of the endpoint's row
 	id  string // the endpoint's id

@@ -23,7 +23,7 @@ const (
 	freshness = 3 * time.Second
 )
 
-// ownership is what this process knows of itself as an owner. Except for id, only a claim
+// ownership describes this process as an owner, as far as it knows. Except for id, only a claim
 // touches it, while it holds claiming.
 type ownership struct {
 	id     atomic.Int64 // of its row in owners; 0 for none
@@ -31,7 +31,7 @@ type ownership struct {
 	next   time.Time    // when to look after the slots again
 	others time.Time    // when the lease of another owner runs out, unless it is extended; zero for none
 	told   int64        // its row's told when it last read its slots
-	// toldNow is what a claim has read of told, -1 if the row is gone.
+	// toldNow is the row's told as the last claim has read it, -1 if the row is gone.
 	toldNow int64
 }
 

@@ -240,7 +240,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	})
 }
 
-// tables are what the code works with, beside migrations.
+// tables are those that the code works with, beside migrations.
 var tables = append([]string{"endpoints", "queue", "owners", "slots", "recoveries", "tallies"}, partitioned[:]...)
 
 // checkTables returns an error that names the tables that somebody has dropped.

@@ -75,7 +75,7 @@ func (t *trial) requireTooSoonFor(purge func(past time.Duration) alotwebhook.Pur
 		}
 		began := time.Now()
 		before()
-		time.Sleep(gap) // so much older is what before has done than what after will do
+		time.Sleep(gap) // so much older are the changes by before than those by after
 		half := time.Now()
 		after()
 		past := time.Since(began)

@@ -12,7 +12,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Host is what [RunTx] needs: a store, and the transactions of a host on its database.
+// Host has the two parts that [RunTx] needs: a store, and the transactions of a host on its database.
 type Host struct {
 	// Store is new and empty.
 	Store alotwebhook.Store
@@ -26,7 +26,7 @@ type Host struct {
 
 // Tx is an open transaction of a host.
 type Tx struct {
-	// Enqueuer is what the store returns for the transaction, usually by a method Tx.
+	// Enqueuer stores events in the transaction. Usually the store's method Tx returns it.
 	Enqueuer alotwebhook.Enqueuer
 	// Commit and Rollback end the transaction. Commit returns an error unless everything
 	// that was done in it is stored.

@@ -1,4 +1,4 @@
-// Package command is what the programs that measure have in common: how they read their flags,
+// Package command holds the parts that all programs that measure share: how they read their flags,
 // end by a signal, and tell of errors.
 package command
 

@@ -106,7 +106,7 @@ func (h *holdings) clear() {
 	clear(h.rows)
 }
 
-// share is what this store holds of one endpoint.
+// share sums up the holdings of one endpoint.
 type share struct {
 	behind int   // how many of it stand behind the lane's mark
 	until  int64 // when the first lease ends

@@ -22,7 +22,7 @@ const (
 	soon = 20 * time.Millisecond
 )
 
-// ownership is what a store knows of itself as an owner. The writer changes it only while a
+// ownership describes a store as an owner, as far as it knows. The writer changes it only while a
 // claim waits for it.
 type ownership struct {
 	id      int64        // 0 for none; the writer may read it

@@ -27,7 +27,7 @@ type (
 	slot struct{ owner, freed int64 }
 )
 
-// census is what the tables say at one moment.
+// census holds the rows of both tables as of one moment.
 type census struct {
 	owners []owner
 	slots  [slotCount]slot
@@ -58,7 +58,7 @@ func (t *txn) census(ended map[int64]bool) (c census, err error) {
 	})
 }
 
-// plan is what a store has to change in the tables.
+// plan lists the changes that a store has to make in the tables.
 type plan struct {
 	dead       []owner // their time is up
 	take, give []int   // slots

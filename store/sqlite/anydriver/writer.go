@@ -18,7 +18,7 @@ const maxGroup = 128
 // which other processes and the host's transactions hold at times.
 const patience = 10 * time.Second
 
-// job is what one call has the writer do. Several jobs share a transaction.
+// job is the work that one call gives to the writer. Several jobs share a transaction.
 type job struct {
 	ctx   context.Context
 	doing string // for errors
@@ -262,7 +262,7 @@ func (t *txn) end() (err error) {
 	return errors.Join(err, t.conn.Close())
 }
 
-// session is what belongs to the writer, or to claims, from one transaction to the next.
+// session belongs to the writer, or to claims, from one transaction to the next.
 // One goroutine at a time uses it.
 type session struct {
 	db        *sql.DB
