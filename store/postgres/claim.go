@@ -218,8 +218,8 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	return claimed, nil
 }
 
-// choose returns the rows that the picks take: not what is under way, and no more of an
-// endpoint than its pick says. If others have taken over what this process owned, it takes none.
+// choose returns the rows that the picks take: none that is under way, and no more of an
+// endpoint than its pick says. If others have taken over this process's slots, it takes none at all.
 // The result takes the place of rows.
 func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
 	chosen = rows[:0]
@@ -252,8 +252,8 @@ func byDue(a, b row) int {
 	return cmp.Or(a.due.Compare(b.due), slices.Compare(a.id[:], b.id[:]))
 }
 
-// claimArgs returns the arguments of claimSQL. What is under way stands in the queue still, and
-// is read besides.
+// claimArgs returns the arguments of claimSQL. The rows of deliveries that are under way are in the
+// queue still, so it asks for so many rows more.
 func (s *Store) claimArgs(picks []pick) []any {
 	keys := make([]int64, len(picks))
 	counts := make([]int32, len(picks))

@@ -298,7 +298,7 @@ func (ls *lanes) strangers() (keys []int64) {
 	return keys
 }
 
-// settle notes what a pick gave: n deliveries, the last of which stood at last.
+// settle notes that a pick gave n deliveries, the last of which stood at last.
 // now is the database's clock before the claim.
 func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	ls.mu.Lock()

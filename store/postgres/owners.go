@@ -59,8 +59,8 @@ func (s *Store) tell() step {
 	return step{sql: tellSQL, args: []any{s.owns.id.Load()}, rows: one(new(bool), &s.owns.toldNow)}
 }
 
-// balance looks after the slots: it extends the lease of this process, takes over what a
-// dead process owned, takes what is its own by now, and gives away what is another's.
+// balance looks after the slots: it extends the lease of this process, takes over the slots of dead
+// processes and others that should be its own, and gives away those that should be another's.
 func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) (err error) {
 	if !s.owns.due(c.Lease) {
 		return nil
@@ -83,7 +83,7 @@ func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) (err er
 			return err
 		}
 	}
-	_, _, err = s.readOwners(ctx, c.Lease) // what was given away is not to be claimed from
+	_, _, err = s.readOwners(ctx, c.Lease) // so that nothing is claimed from slots that were given away
 	return err
 }
 

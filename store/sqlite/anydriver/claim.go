@@ -299,7 +299,7 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 	return nil
 }
 
-// add adds a row to what the claim has got, for a taker.
+// add adds a row to the deliveries of the claim, for a taker.
 func (c *claim) add(k *taker, r *dueRow) (err error) {
 	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, Payload: r.data, Endpoint: k.endpoint}
 	if d.EventType, err = c.typeName(r.kind); err != nil {
@@ -353,7 +353,7 @@ func (t *txn) leaseLost(r *dueRow, token, until int64) (claims int, there bool, 
 	return lost + 1, n > 0, err
 }
 
-// drop takes rows out of what the claim has got.
+// drop takes rows out of the claim, by their places in it.
 func (c *claim) drop(gone map[int]bool) {
 	got, rows := c.got[:0], c.rows[:0]
 	for i := range c.rows {
@@ -364,7 +364,7 @@ func (c *claim) drop(gone map[int]bool) {
 	c.got, c.rows = got, rows
 }
 
-// settle brings the store's memory up to date, and returns what it holds now besides.
+// settle brings the store's memory up to date, and returns the holdings that the claim adds.
 func (c *claim) settle() (holds []holding) {
 	lanes := &c.s.lanes
 	lanes.turn = c.turn
@@ -390,7 +390,7 @@ func (c *claim) settle() (holds []holding) {
 	return holds
 }
 
-// result returns what the claim has got.
+// result returns the deliveries of the claim, and when to claim next.
 func (c *claim) result() alotwebhook.ClaimResult {
 	r := alotwebhook.ClaimResult{Deliveries: c.got}
 	if c.s.owner.asking {

@@ -41,7 +41,7 @@ func (p place) before(q place) bool {
 
 func newHoldings() *holdings { return &holdings{rows: map[key]*holding{}, gone: map[key]bool{}} }
 
-// get returns what is held of a delivery under that token.
+// get returns the holding of a delivery, if it is held under that token.
 func (h *holdings) get(k key, token int64) (holding, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,7 +112,7 @@ type share struct {
 	until  int64 // when the first lease ends
 }
 
-// beginClaim returns what is held of each endpoint.
+// beginClaim begins a claim, and returns the share of each endpoint that has holdings.
 func (h *holdings) beginClaim(marks map[int64]place) map[int64]share {
 	h.mu.Lock()
 	defer h.mu.Unlock()

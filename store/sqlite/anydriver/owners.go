@@ -193,8 +193,8 @@ func (t *txn) rebalance(b *balanced, l look) (err error) {
 	return err
 }
 
-// isOwner reports whether an owner's time is not up. If it is, what the owner holds may be
-// another's by now.
+// isOwner reports whether an owner is still in the table. If not, others may own the deliveries
+// by now that it holds.
 func (t *txn) isOwner(id int64) (bool, error) {
 	return found(t.one("SELECT id FROM alotwebhook_owners WHERE id = ?", id)(new(int64)))
 }
@@ -240,7 +240,7 @@ func (s *Store) renew(ctx context.Context, id, until int64) error {
 	})
 }
 
-// leave gives all slots away, and writes the leases of what is held.
+// leave gives all slots away, and writes the leases of all holdings into their rows.
 func (s *Store) leave(ctx context.Context) error {
 	id := s.owner.id
 	if id == 0 {
