@@ -132,7 +132,7 @@ func (j job) do(ctx context.Context) error {
 }
 
 // openPatiently opens the store, and tries again while it is away. In production, the host's
-// processes would be started again and again.
+// processes would be started again and again, as here every 100 ms until patience ends.
 func (j job) openPatiently(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		store, closeStore, err = j.Place.open(ctx)
