@@ -47,6 +47,24 @@ func openCounted(t *testing.T) (*roundTrips, *postgres.Store, *pgxpool.Pool) {
 	return &trips, store, pool
 }
 
+// twoOfOneID returns two events of one id with different payloads.
+func twoOfOneID(t *testing.T) (event, other alotwebhook.Event) {
+	t.Helper()
+	event = newEvent(t, "org_0")
+	other = event
+	other.Data = json.RawMessage(`{"sessionId":"sess_other"}`)
+	return event, other
+}
+
+// requireClaim claims one delivery, which must be of the event.
+func requireClaim(t *testing.T, store alotwebhook.Store, event alotwebhook.Event) []alotwebhook.Claimed {
+	t.Helper()
+	claimed := claimSome(t, store, 100, 10, time.Hour)
+	require.Len(t, claimed, 1)
+	require.Equal(t, string(event.Payload()), string(claimed[0].Payload))
+	return claimed
+}
+
 // What an idle process has just emitted, its next claim returns after one round trip. Neither
 // a survey nor the slots come before it, and its payload is not read.
 func TestClaimOfWhatWasJustEmitted(t *testing.T) {
@@ -57,10 +75,8 @@ func TestClaimOfWhatWasJustEmitted(t *testing.T) {
 		event := newEvent(t, "org_0")
 		require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{event}))
 		before := trips.n.Load()
-		claimed := claimSome(t, store, 100, 10, time.Hour)
+		claimed := requireClaim(t, store, event)
 		least = min(least, trips.n.Load()-before)
-		require.Len(t, claimed, 1)
-		require.Equal(t, event.Payload(), claimed[0].Payload)
 		finishAll(t, store, claimed)
 		require.Empty(t, claimSome(t, store, 100, 10, time.Hour))
 	}
@@ -71,14 +87,10 @@ func TestClaimOfWhatWasJustEmitted(t *testing.T) {
 func TestPayloadOfAnEventEmittedAgain(t *testing.T) {
 	t.Parallel()
 	_, store, _ := openCounted(t)
-	event := newEvent(t, "org_0")
-	other := event
-	other.Data = json.RawMessage(`{"sessionId":"sess_other"}`)
+	event, other := twoOfOneID(t)
 	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{event}))
 	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{other}))
-	claimed := claimSome(t, store, 100, 10, time.Hour)
-	require.Len(t, claimed, 1)
-	require.Equal(t, string(event.Payload()), string(claimed[0].Payload))
+	requireClaim(t, store, event)
 }
 
 // What a host's transaction has emitted and rolled back is forgotten: the same id may come
@@ -86,17 +98,13 @@ func TestPayloadOfAnEventEmittedAgain(t *testing.T) {
 func TestPayloadOfAnEventRolledBack(t *testing.T) {
 	t.Parallel()
 	_, store, pool := openCounted(t)
-	event := newEvent(t, "org_0")
-	other := event
-	other.Data = json.RawMessage(`{"sessionId":"sess_other"}`)
+	event, other := twoOfOneID(t)
 	tx, err := pool.Begin(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, store.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{event}))
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{other}))
-	claimed := claimSome(t, store, 100, 10, time.Hour)
-	require.Len(t, claimed, 1)
-	require.Equal(t, string(other.Payload()), string(claimed[0].Payload))
+	requireClaim(t, store, other)
 }
 
 // A claim that did not expect what somebody else has stored beside the new event returns it
