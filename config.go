@@ -137,7 +137,8 @@ type Config struct {
 
 	// WrapTransport wraps the guarded transport, for tracing or metrics. It must return a
 	// transport that sends through the given one: a transport that dials by itself goes
-	// around the guard.
+	// around the guard. No request is sent chunked: a body whose length the wrapper hides is
+	// read before.
 	// Defaults to nil: not wrapped.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 
