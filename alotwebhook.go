@@ -124,6 +124,13 @@ type Endpoint struct {
 	// EventTypes are the types that the endpoint subscribes to: at least one, each in the
 	// catalogue, none twice.
 	EventTypes []string
+	// Rate is the most requests a second that the endpoint gets, from 0.01 to 10,000; 0 stands
+	// for [Config.Rate]. They come evenly: at once no more than in a tenth of a second, or one.
+	// Each attempt counts, also one of a redelivery or a test event. It holds for all processes
+	// together while an endpoint has one process at a time, as in the stores of this module; when
+	// it gets another, or that restarts, one request more may come. A change holds from the next
+	// request on.
+	Rate float64
 	// Secret signs the requests: 1 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
 	// returns it once, and no method that reads endpoints does. A [Store] holds it as the

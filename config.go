@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/schedule"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -44,9 +45,15 @@ type Config struct {
 	InFlight int
 
 	// InFlightPerEndpoint is how many of them this process makes to one endpoint at once,
-	// so that an endpoint that hangs holds up no more. From 1 to InFlight.
+	// so that an endpoint that hangs holds up no more. From 1 to InFlight. The stores of this
+	// module give an endpoint to one process at a time, so that this holds for all together.
 	// Defaults to 32, or InFlight if that is less.
 	InFlightPerEndpoint int
+
+	// Rate is how many requests a second an endpoint gets that has no [Endpoint.Rate]: from
+	// 0.01 to 10,000.
+	// Defaults to 0: any number.
+	Rate float64
 
 	// Waiting is how many further attempts may be under way to receivers that take long:
 	// after 20 ms an attempt leaves its place among InFlight to the next one. No
@@ -273,8 +280,11 @@ func (c *Config) check() error {
 	if err := c.checkRanges(); err != nil {
 		return err
 	}
-	if err := c.Retry.check(); err != nil {
-		return err
+	if problem := schedule.Problem(c.Retry); problem != "" {
+		return &FieldError{Field: "Retry", Problem: problem}
+	}
+	if problem := checkRate(c.Rate); problem != "" {
+		return &FieldError{Field: "Rate", Problem: problem}
 	}
 	if c.Sealer != nil && isNil(c.Sealer) {
 		return &FieldError{Field: "Sealer", Problem: "holds a nil pointer; make it with NewSealer, or leave the field nil"}

@@ -35,12 +35,13 @@ type endpointPatch struct {
 	url, description *string
 	events           []string
 	disabled         *bool
+	rate             *float64
 }
 
 func readPatch(r *http.Request) (p endpointPatch, err error) {
 	err = readObject(r, fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
-		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled),
+		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": numberInto(&p.rate),
 		"secret": elsewhere("cannot be changed here; use rotate-secret"),
 	})
 	return p, err
@@ -61,7 +62,10 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 	if p.disabled != nil {
 		e.Disabled = *p.disabled
 	}
-	return e.URL != before.URL || e.Description != before.Description ||
+	if p.rate != nil {
+		e.Rate = *p.rate
+	}
+	return e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate ||
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 

@@ -13,6 +13,7 @@ type endpointJSON struct {
 	URL            string                     `json:"url"`
 	Description    string                     `json:"description,omitzero"`
 	Events         []string                   `json:"events"`
+	Rate           float64                    `json:"rate,omitzero"`
 	Disabled       bool                       `json:"disabled"`
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
 	DisabledAt     instant                    `json:"disabledAt,omitzero"`
@@ -27,7 +28,7 @@ type endpointJSON struct {
 // showEndpoint returns e as the API shows it, without its secret.
 func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
-		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes,
+		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes, Rate: e.Rate,
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: instant(e.DisabledAt), FailingSince: instant(e.FailingSince),
 		NextSecretFrom: nextSecretFrom(e),
 		CreatedAt:      instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
@@ -54,9 +55,11 @@ func (a *api) createEndpoint(r *http.Request, organization string) (response, er
 	e := alotwebhook.Endpoint{OrganizationID: organization}
 	var secret *string
 	var disabled *bool
+	var rate *float64
 	err := readObject(r, fields{
 		"url": stringInto(&e.URL), "events": stringsInto(&e.EventTypes), "secret": optionalInto(&secret),
 		"description": stringInto(&e.Description), "disabled": boolInto(&disabled),
+		"rate": numberInto(&rate),
 	})
 	if err != nil {
 		return response{}, err
@@ -65,6 +68,9 @@ func (a *api) createEndpoint(r *http.Request, organization string) (response, er
 		return response{}, err
 	}
 	e.Disabled = disabled != nil && *disabled
+	if rate != nil {
+		e.Rate = *rate
+	}
 	created, repeated, err := a.register(r, e)
 	if err != nil {
 		return response{}, err

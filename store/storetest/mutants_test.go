@@ -270,6 +270,10 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, description: 255} },
 		[]string{"Texts/Longest"},
 	},
+	"RateInWhole": {
+		func(s alotwebhook.Store) alotwebhook.Store { return rateInWhole{s} },
+		[]string{"Endpoints/KeepsAllFields"},
+	},
 	"TypeCut": {
 		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, eventType: 127} },
 		[]string{"Texts/Longest"},
