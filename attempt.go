@@ -36,6 +36,9 @@ const maxClaims = 5
 // the endpoint is to be treated after it.
 func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
+	if c.Endpoint.Ordered {
+		outcome.HoldsUp = r.cfg.OrderedWait
+	}
 	if c.Claims > maxClaims+int(r.doubtful.Load()) {
 		outcome.State = StateFailed
 		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,

@@ -55,6 +55,12 @@ type Config struct {
 	// Defaults to 0: any number.
 	Rate float64
 
+	// OrderedWait is how long after its first failed attempt a delivery may hold up those
+	// behind it, if its endpoint is [Endpoint.Ordered]. With less than the schedule of Retry
+	// takes, order ends at a delivery that goes on failing. From 1 s to 7 days.
+	// Defaults to 1 h.
+	OrderedWait time.Duration
+
 	// Waiting is how many further attempts may be under way to receivers that take long:
 	// after 20 ms an attempt leaves its place among InFlight to the next one. No
 	// organization gets more while it has as many under way as there is room left for all
@@ -244,6 +250,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.TLSTimeout = cmp.Or(cfg.TLSTimeout, 5*time.Second)
 	cfg.InFlight = cmp.Or(cfg.InFlight, 256)
 	cfg.InFlightPerEndpoint = cmp.Or(cfg.InFlightPerEndpoint, min(32, max(cfg.InFlight, 1)))
+	cfg.OrderedWait = cmp.Or(cfg.OrderedWait, time.Hour)
 	cfg.Waiting = max(0, cmp.Or(cfg.Waiting, min(16*cfg.InFlight, 100_000)))
 	cfg.Lease = cmp.Or(cfg.Lease, cfg.minLease())
 	cfg.PollInterval = cmp.Or(cfg.PollInterval, 200*time.Millisecond)
@@ -311,6 +318,7 @@ func (c *Config) checkRanges() error {
 		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Minute},
 		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5 * time.Minute},
 		{"TLSTimeout", c.TLSTimeout, time.Millisecond, 5 * time.Minute},
+		{"OrderedWait", c.OrderedWait, time.Second, 7 * day},
 		{"PollInterval", c.PollInterval, time.Millisecond, time.Minute},
 		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour},
 	} {

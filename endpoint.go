@@ -25,7 +25,7 @@ const (
 )
 
 // CreateEndpoint registers an endpoint. It takes OrganizationID, URL, EventTypes,
-// Description, Rate, Secret and Disabled from e and fills in the rest; without a Secret it
+// Description, Rate, Ordered, Secret and Disabled from e and fills in the rest; without a Secret it
 // makes one. The returned endpoint carries the secret: show it now, since it cannot be
 // read again.
 //
@@ -59,7 +59,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	created := Endpoint{
 		ID: id, OrganizationID: e.OrganizationID, URL: e.URL, Description: e.Description,
-		EventTypes: slices.Clone(e.EventTypes), Rate: e.Rate, Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
+		EventTypes: slices.Clone(e.EventTypes), Rate: e.Rate, Ordered: e.Ordered, Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
 	}
 	if e.Disabled {
 		created.DisabledReason = DisabledByUser
@@ -94,7 +94,7 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 	return nil
 }
 
-// UpdateEndpoint sets the URL, Description, EventTypes, Rate and Disabled of the endpoint e.ID
+// UpdateEndpoint sets the URL, Description, EventTypes, Rate, Ordered and Disabled of e.ID
 // and returns it without its secrets. e.Version must be the version that was read; all
 // other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
 // clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
@@ -112,7 +112,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 			return err
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
-		stored.Rate = e.Rate
+		stored.Rate, stored.Ordered = e.Rate, e.Ordered
 		if e.Disabled != stored.Disabled {
 			stored.setDisabled(e.Disabled, DisabledByUser)
 		}

@@ -354,7 +354,7 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error {
 	outcomes := make([]Outcome, len(batch))
 	for i, o := range batch {
-		outcomes[i] = Outcome{DeliveryID: o.ID, Token: o.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, Held: true}
+		outcomes[i] = Outcome{DeliveryID: o.ID, Token: o.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, HoldsUp: o.Value.HoldsUp, Held: true}
 	}
 	_, err := r.d.store.Finish(ctx, outcomes)
 	return err
@@ -363,6 +363,9 @@ func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error
 // stored tells the disabler of a stored attempt that gives a reason to disable its endpoint.
 // If the disabler has enough to do, the endpoint's next such attempt will tell it.
 func (r *run) stored(o *record.Outcome[outcome]) {
+	if o.Value.HoldsUp > 0 {
+		pace.Wake(r.d.wake) // for the delivery behind it
+	}
 	if r.reasonToDisable(o.Value.endpoint, &o.Value.Attempt) == "" {
 		return
 	}
