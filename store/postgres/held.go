@@ -34,8 +34,9 @@ type holding struct {
 	// written is set once the lease stands in the row, which is then fenced by the token
 	// alone.
 	written bool
-	index   int // in ends; -1 once the lease has run out
-	place   int // in its laneHeld
+	ordered bool // its endpoint was ordered
+	index   int  // in ends; -1 once the lease has run out
+	place   int  // in its laneHeld
 }
 
 // laneHeld is what is held of an endpoint, in any order.
@@ -243,6 +244,7 @@ type writing struct {
 	tokens   []int64
 	attempts []int32
 	rest     []int64 // until the leases run out, in µs
+	first    places  // those of ordered endpoints
 }
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the
@@ -253,8 +255,8 @@ SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsec
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[]) AS w (id, token, attempts, rest)
 WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts`
 
-func (w *writing) step() step {
-	return step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}}
+func (w *writing) steps() []step {
+	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}})
 }
 
 // unwritten returns the leases that stand in no row, of the endpoints that which selects.
@@ -271,6 +273,9 @@ func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
 				w.tokens = append(w.tokens, n.token)
 				w.attempts = append(w.attempts, int32(n.attempts))
 				w.rest = append(w.rest, max(time.Until(n.until), 0).Microseconds())
+				if n.ordered {
+					w.first.add(endpoint, n.id)
+				}
 			}
 		}
 	}

@@ -52,6 +52,7 @@ UPDATE {s}.queue SET claims = claims + 1
 WHERE id = ANY (ARRAY(
 	SELECT q.id
 	FROM firsts f
+	JOIN {s}.endpoints p ON p.key = f.endpoint AND NOT p.ordered -- those have doubtOrderedSQL
 	CROSS JOIN LATERAL (
 		SELECT q.id, q.token FROM {s}.queue q
 		WHERE q.endpoint = f.endpoint AND q.next_at <= (SELECT at FROM now)
@@ -72,11 +73,12 @@ func (s *Store) move(ctx context.Context, m *moves, c alotwebhook.ClaimRequest) 
 		}
 		steps := []step{}
 		if slots := m.of(dead); len(slots) > 0 {
-			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}})
+			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}},
+				step{sql: doubtOrderedSQL, args: []any{slots}})
 		}
 		written = s.held.unwritten(func(endpoint int64) bool { return m.leaves || gone[int32(slotOf(endpoint))] })
 		if len(written.ids) > 0 {
-			steps = append(steps, written.step())
+			steps = append(steps, written.steps()...)
 		}
 		steps = append(steps,
 			step{sql: moveSQL, args: []any{m.slots, m.from, m.to}},

@@ -294,6 +294,9 @@ func (ls *lanes) forget(l *lane) {
 	ls.setTurn(l, false)
 	ls.setNext(l, time.Time{})
 	delete(ls.byKey, l.key)
+	if l.ordered {
+		ls.ordered--
+	}
 }
 
 // abandonSurvey makes the next claim that finds too little begin a new survey.
