@@ -127,16 +127,13 @@ type Endpoint struct {
 	EventTypes []string
 	// Rate is the most requests a second that the endpoint gets, from 0.01 to 10,000; 0 stands
 	// for [Config.Rate]. They come evenly: at once no more than in a tenth of a second, or one.
-	// Each attempt counts, also one of a redelivery or a test event. It holds for all processes
-	// together while an endpoint has one process at a time, as in the stores of this module; when
-	// it gets another, or that restarts, one request more may come. A change holds from the next
-	// request on.
+	// Each attempt counts. It holds for all processes together if the store gives an endpoint to
+	// one at a time, as those of this module do; when it gets another, one request more may come.
 	Rate float64
 	// Ordered has the endpoint get one delivery at a time, in the order in which the events were
-	// emitted. While one waits for its next attempt, those behind it wait as well, until
-	// [Config.OrderedWait] after its first failed attempt: if the next one would come later,
-	// others overtake it at once. What is redelivered or recovered comes behind what is due. As
-	// it becomes ordered, deliveries that failed before hold up nothing.
+	// emitted. While one waits for its next attempt, those behind it wait as well, but not if
+	// that comes later than [Config.OrderedWait] after the first: then they overtake it at once.
+	// What is redelivered or recovered comes behind what is due.
 	Ordered bool
 	// Secret signs the requests: 1 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]

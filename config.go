@@ -311,25 +311,17 @@ func (c *Config) guard() *guard.Guard {
 }
 
 func (c *Config) checkRanges() error {
-	for _, f := range []struct {
-		name               string
-		value, least, most time.Duration
-	}{
+	if err := checkWithin([]within[time.Duration]{
 		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Minute},
 		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5 * time.Minute},
 		{"TLSTimeout", c.TLSTimeout, time.Millisecond, 5 * time.Minute},
 		{"OrderedWait", c.OrderedWait, time.Second, 7 * day},
 		{"PollInterval", c.PollInterval, time.Millisecond, time.Minute},
 		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour},
-	} {
-		if f.value < f.least || f.value > f.most {
-			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %v, which is not from %v to %v", f.value, f.least, f.most)}
-		}
+	}); err != nil {
+		return err
 	}
-	for _, f := range []struct {
-		name               string
-		value, least, most int
-	}{
+	return checkWithin([]within[int]{
 		{"InFlight", c.InFlight, 1, 10_000},
 		{"InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight},
 		{"Waiting", c.Waiting, 0, 100_000},
@@ -342,9 +334,19 @@ func (c *Config) checkRanges() error {
 		{"ChangesPerMinute", c.ChangesPerMinute, -1, 100_000},
 		{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
 		{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
-	} {
+	})
+}
+
+// within is a field with the range that its value must be in.
+type within[T cmp.Ordered] struct {
+	name               string
+	value, least, most T
+}
+
+func checkWithin[T cmp.Ordered](fields []within[T]) error {
+	for _, f := range fields {
 		if f.value < f.least || f.value > f.most {
-			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %d, which is not from %d to %d", f.value, f.least, f.most)}
+			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %v, which is not from %v to %v", f.value, f.least, f.most)}
 		}
 	}
 	return nil

@@ -35,6 +35,7 @@ type endpointPatch struct {
 	url, description *string
 	events           []string
 	disabled         *bool
+	ordered          *bool
 	rate             *float64
 }
 
@@ -42,7 +43,8 @@ func readPatch(r *http.Request) (p endpointPatch, err error) {
 	err = readObject(r, fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
 		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": numberInto(&p.rate),
-		"secret": elsewhere("cannot be changed here; use rotate-secret"),
+		"ordered": boolInto(&p.ordered),
+		"secret":  elsewhere("cannot be changed here; use rotate-secret"),
 	})
 	return p, err
 }
@@ -65,7 +67,10 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 	if p.rate != nil {
 		e.Rate = *p.rate
 	}
-	return e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate ||
+	if p.ordered != nil {
+		e.Ordered = *p.ordered
+	}
+	return e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 

@@ -19,7 +19,8 @@ type endpointForm struct {
 	Endpoint    alotwebhook.Endpoint // zero in the form to add one
 	URL         string
 	Description string
-	Rate        string          // as it was filled in
+	Rate        string // as it was filled in
+	Ordered     bool
 	Chosen      map[string]bool // event types; nil for all
 	Types       []alotwebhook.EventType
 	Problems    map[string]string // by field
@@ -54,6 +55,7 @@ func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 // sent back.
 func (f *endpointForm) fill(given *form) {
 	f.URL, f.Description, f.Rate, f.Problems = given.get("url"), given.get("description"), given.get("rate"), given.problems
+	f.Ordered = given.get("ordered") != ""
 	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
 	f.Chosen = map[string]bool{}
 	for _, name := range given.values["events"] {
@@ -88,7 +90,7 @@ func (v *visit) showForm(status int, f endpointForm) error {
 // generated secret. When a visitor reloads that page, the browser sends the form
 // again: that leads to the endpoint that exists, and makes no second one.
 func (v *visit) createEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "rate", "secret", "issued")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "secret", "issued")
 	if err != nil {
 		return err
 	}
@@ -105,7 +107,7 @@ func (v *visit) createEndpoint() error {
 	secret := alotwebhook.Secret(given.get("secret"))
 	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
 		OrganizationID: v.organization, URL: f.URL, Description: f.Description,
-		EventTypes: given.values["events"], Rate: rate, Secret: secret,
+		EventTypes: given.values["events"], Rate: rate, Ordered: f.Ordered, Secret: secret,
 	})
 	switch {
 	case err == nil && repeated, errors.Is(err, alotwebhook.ErrKeyReused): // the latter after going back in the browser
@@ -122,7 +124,7 @@ func (v *visit) createEndpoint() error {
 // if the form is sent twice at the same moment. It is the same for the same form with
 // the same values.
 func (f *endpointForm) key() string {
-	sum := text.Hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description, f.Rate)
+	sum := text.Hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description, f.Rate, strconv.FormatBool(f.Ordered))
 	return "form " + hex.EncodeToString(sum[:])
 }
 
@@ -156,7 +158,7 @@ func (v *visit) editEndpoint() error {
 		return err
 	}
 	f := v.changeForm(e)
-	f.URL, f.Description = e.URL, e.Description
+	f.URL, f.Description, f.Ordered = e.URL, e.Description, e.Ordered
 	if e.Rate != 0 {
 		f.Rate = decimal(e.Rate)
 	}
@@ -167,7 +169,7 @@ func (v *visit) editEndpoint() error {
 }
 
 func (v *visit) updateEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "rate", "version")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "version")
 	if err != nil {
 		return err
 	}
@@ -182,6 +184,7 @@ func (v *visit) updateEndpoint() error {
 		return v.showForm(http.StatusConflict, f)
 	}
 	changed := e
+	changed.Ordered = f.Ordered
 	if changed.Rate, err = f.perSecond(); err != nil {
 		return v.refuseForm(f, given, err)
 	}
