@@ -19,9 +19,18 @@ import (
 // dispatch runs a dispatcher over a store of its own on the file, as a process does.
 func dispatch(t *testing.T, path string) *alotwebhook.Dispatcher {
 	t.Helper()
+	d, stop := dispatchFor(t, path)
+	t.Cleanup(stop)
+	return d
+}
+
+// dispatchFor is dispatch until stop is called.
+func dispatchFor(t *testing.T, path string) (d *alotwebhook.Dispatcher, stop func()) {
+	t.Helper()
 	store, err := sqlite.Open(t.Context(), path)
 	require.NoError(t, err)
-	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+	d, err = alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+		Retry:     alotwebhook.Schedule(20*time.Millisecond, 50*time.Millisecond),
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		PollInterval: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -29,12 +38,11 @@ func dispatch(t *testing.T, path string) *alotwebhook.Dispatcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- d.Run(ctx) }()
-	t.Cleanup(func() {
+	return d, func() {
 		cancel()
 		require.NoError(t, <-ended)
 		require.NoError(t, store.Close())
-	})
-	return d
+	}
 }
 
 // The rate of an endpoint holds for three processes together. Each time that an endpoint gets
