@@ -125,7 +125,8 @@ func awaitEmpty(t *testing.T, store alotwebhook.Store) {
 	}
 }
 
-// await waits until something is so, or the test has failed elsewhere.
+// await waits until something is so, or the test has failed elsewhere. It polls, because other
+// processes do what it waits for.
 func await(t *testing.T, otherwise string, so func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {

@@ -150,7 +150,7 @@ func putConcurrently(t *trial) {
 	require.Equal(t, e.Version, stored.Version)
 }
 
-// The settings pages and the API respond with 404 because of this error.
+// The settings pages and the API respond with 404 because of ErrNotFound.
 func endpointNotFound(t *trial) {
 	gone := newEndpoint(t, "org_1", completed)
 	_, err := t.store.Endpoint(t.ctx(), gone.ID)

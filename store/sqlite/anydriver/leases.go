@@ -10,7 +10,8 @@ import (
 // claimed.
 const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ?"
 
-// writeLeases has leases outlive their owner. It returns the keys of the deliveries.
+// writeLeases writes the leases of held deliveries into their rows, so that they outlive their
+// owner. It returns the keys of the deliveries.
 func (t *txn) writeLeases(list []holding) ([]key, error) {
 	keys := make([]key, len(list))
 	for i, h := range list {
