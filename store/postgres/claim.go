@@ -417,6 +417,9 @@ func (s *Store) settlePicks(picks []pick, rows []row, now time.Time, taken map[i
 		if cached, ok := s.endpoints[p.lane.key]; ok {
 			s.lanes.belongs(p.lane.key, cached.endpoint.OrganizationID)
 		}
+		if p.isHeldUp(g.n) {
+			taken[p.lane.key] = tookAll
+		}
 		s.lanes.settle(p, g.n, g.last, now)
 	}
 }

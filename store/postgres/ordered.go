@@ -93,6 +93,14 @@ func (p *pick) inOrder(r *row) bool {
 	return r.wait == 0
 }
 
+// isHeldUp reports whether a pick has seen the first delivery of an ordered lane and could not take
+// it: somebody has given it back while the claim read. The lane gives nothing more to this claim,
+// which would see the same again.
+func (p *pick) isHeldUp(got int) bool { return p.ordered && p.seen && !p.changed && got == 0 }
+
+// tookAll is more than any claim takes of a lane.
+const tookAll = 1 << 30
+
 // settleOrdered is settle for a lane of which the pick, or the endpoint, is ordered. The lane
 // keeps its turn while its first delivery is due: pick passes over it as long as that is under
 // way. The caller holds mu.

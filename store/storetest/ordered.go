@@ -17,6 +17,7 @@ var orderedRules = []rule{
 	{"OvertakenOnce", "A delivery that was overtaken holds up nobody any more, however often it fails.", overtakenForGood},
 	{"HoldsUpInAll", "HoldsUp counts from the first failed attempt, not from the last.", holdsUpInAll},
 	{"Release", "A release keeps the place.", releaseKeepsPlace},
+	{"ReleaseBesideClaims", "A claim comes to its end while the first delivery is released.", releaseBesideClaims},
 	{"LeaseEnds", "A delivery whose lease has run out keeps its place.", leaseEndKeepsPlace},
 	{"Held", "A delivery whose lease is extended keeps its place, also when that has run out.", heldKeepsPlace},
 	{"GivenAway", "The place and the lease stay with a delivery when its process claims no more.", givenAwayKeepsPlace},
@@ -174,6 +175,28 @@ func releaseKeepsPlace(t *trial) {
 	}
 	t.finish(holding(retry(t.requireNext(ids[0]), 0), long))
 	t.finish(holding(release(t.requireNext(ids[0])), long))
+	t.requireRest(ids...)
+}
+
+// A store that remembers what it has given may see the row of a delivery that was given back
+// meanwhile, and must not wait for it.
+func releaseBesideClaims(t *trial) {
+	_, ids := t.inLine(2)
+	for range 40 {
+		c := t.requireNext(ids[0])
+		released := make(chan error, 1)
+		go func() {
+			_, err := t.store.Finish(t.ctx(), []alotwebhook.Outcome{holding(release(c), long)})
+			released <- err
+		}()
+		var got []alotwebhook.Claimed
+		for len(got) == 0 {
+			got = t.claim(100)
+		}
+		require.NoError(t, <-released)
+		require.Equal(t, ids[:1], claimedIDs(got))
+		t.finish(holding(release(got[0]), long))
+	}
 	t.requireRest(ids...)
 }
 
