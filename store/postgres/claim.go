@@ -20,8 +20,8 @@ import (
 //
 //	$1 … $4  of each pick: the endpoint's key, how many rows, and next_at and id where the walk starts
 //
-// Each row of the result is a due delivery, with the revision of its endpoint's row. A
-// cached endpoint of that revision holds.
+// Each row of the result is a due delivery, with the revision of its endpoint's row: a cached
+// endpoint of that revision need not be read again.
 //
 // All joins are nested loops over indexes; byIndex in tx.go says why and how.
 const claimSQL = `
@@ -112,11 +112,12 @@ func sooner(a, b time.Duration) time.Duration {
 
 // claimRounds claims from the endpoints that the lanes know, in as many rounds as
 // it takes to reach the limit, and surveys the queue for more endpoints when those
-// give too little. Once it has something, it does not look for what is emitted meanwhile: while
-// much is, each round would find more. When a later round fails, it returns the deliveries of
-// the rounds before beside the error.
+// give too little. Once it has claimed something, it passes over lanes that get their turn
+// later: while much is emitted, each round would find more. When a later round fails, it returns
+// the deliveries of the rounds before beside the error.
 func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (claimed []alotwebhook.Claimed, err error) {
-	taken, late := map[int64]int{}, 0
+	taken := map[int64]int{}
+	late := 0         // lanes that are born at late or after are passed over; 0 passes over none
 	surveyed := false // true once this claim has nothing more to survey
 	if s.lanes.surveyOverdue() {
 		if surveyed, err = s.survey(ctx, 0); err != nil {
@@ -151,8 +152,8 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 	return claimed, nil
 }
 
-// meetStrangers finds out whose the lanes are that nothing was claimed of yet. It matters
-// only while an organization is withheld.
+// meetStrangers reads the organizations of lanes of which nothing was claimed yet. A claim needs
+// them only while it withholds an organization.
 func (s *Store) meetStrangers(ctx context.Context, c alotwebhook.ClaimRequest) error {
 	if len(c.Withheld) == 0 {
 		return nil
@@ -217,8 +218,8 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	return claimed, nil
 }
 
-// choose returns the rows that the picks take: not what is under way, and no more of an
-// endpoint than its pick says. If others have taken over what this process owned, it takes none.
+// choose returns the rows that the picks take: none that is under way, and no more of an
+// endpoint than its pick says. If others have taken over this process's slots, it takes none at all.
 // The result takes the place of rows.
 func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
 	chosen = rows[:0]
@@ -251,8 +252,8 @@ func byDue(a, b row) int {
 	return cmp.Or(a.due.Compare(b.due), slices.Compare(a.id[:], b.id[:]))
 }
 
-// claimArgs returns the arguments of claimSQL. What is under way stands in the queue still, and
-// is read besides.
+// claimArgs returns the arguments of claimSQL. The rows of deliveries that are under way are in the
+// queue still, so it asks for so many rows more.
 func (s *Store) claimArgs(picks []pick) []any {
 	keys := make([]int64, len(picks))
 	counts := make([]int32, len(picks))

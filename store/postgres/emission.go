@@ -12,7 +12,7 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// emission is what one call of Enqueue stores.
+// emission holds the events that one call of Enqueue stores.
 type emission struct {
 	events []fresh // in the order of their ids, each id once
 	found  []lane  // the endpoints that have deliveries due, as far as store has come
@@ -162,7 +162,7 @@ type chunk struct {
 	found  []lane
 }
 
-// group is what a chunk has for one audience.
+// group has the events of a chunk for one audience.
 type group struct {
 	audience
 	events    []int // by their index in the chunk

@@ -66,8 +66,8 @@ SELECT id, endpoint FROM ended WHERE NOT $13::boolean OR (SELECT count(*) FROM e
 
 // retrySQL makes unfinished deliveries due again and keeps their attempts. It takes
 // the arguments of finishSQL with two differences: $3 holds the µs until each falls
-// due, and $13 says of which the lease is extended and stands in the row. It returns the ids and endpoints of the rows that it
-// changed.
+// due, and $13 says which of them stay leased until then; it writes these leases into
+// the rows. It returns the ids and endpoints of the rows that it changed.
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
@@ -191,7 +191,8 @@ func (a *outcomeArgs) args(third any, owner int64, last any) []any {
 }
 
 // lockOwner returns the statement that keeps the slots with their owner until the transaction
-// ends. It waits for one who moves them: the statements after it see what that has written.
+// ends. It waits for a process that is moving them, so that the statements after it see what
+// that process has written.
 func (f *finishing) lockOwner() []step {
 	return []step{{sql: `SELECT FROM {s}.owners WHERE id = $1::bigint FOR KEY SHARE`, args: []any{f.owner}}}
 }

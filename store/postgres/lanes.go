@@ -38,7 +38,7 @@ func (p place) before(q place) bool {
 	return slices.Compare(p.id[:], q.id[:]) < 0
 }
 
-// lane is what this process knows of one endpoint's part of the queue.
+// lane describes one endpoint's part of the queue, as far as this process knows it.
 type lane struct {
 	key int64  // of the endpoint's row
 	id  string // the endpoint's id
@@ -47,9 +47,10 @@ type lane struct {
 	// start is where the next claim begins its search. As far as this process
 	// knows, no delivery that may be claimed stands before it.
 	start place
-	// mark is the last delivery that was claimed while more are due behind it; zero if none
-	// are. Most claims begin there: what stands between start and mark is under way or done,
-	// but for late commits, for which one claim looks every lookBack.
+	// mark is the last delivery that was claimed, while more are due behind it; zero if none
+	// are. Most claims begin there: all deliveries between start and mark are under way or
+	// done, except those that were committed late. For these, a claim begins at start once in
+	// lookBack.
 	mark   place
 	looked time.Time // when a claim last began at start
 	// depth is how many deliveries the lane will probably give in a turn: twice as
@@ -83,7 +84,7 @@ type lanes struct {
 	turns  *list.List      // lanes with due deliveries, the one that is served next in front
 	waits  waitHeap        // lanes with a next, the earliest in front
 	mine   [slotCount]bool // slots that this process owns
-	closed int             // how often a claim has closed its eyes to new turns
+	closed int             // how often close was called
 	survey surveyState
 }
 
@@ -255,8 +256,8 @@ func (l *lane) begin(now time.Time) place {
 	return l.start
 }
 
-// close returns a number that is greater than born of every lane that has a turn, and not
-// greater than that of any lane that gets one from now on.
+// close returns the number by which a claim tells the lanes that have a turn now from those that
+// get one later: it is greater than born of the first, and not greater than born of the others.
 func (ls *lanes) close() int {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -297,7 +298,7 @@ func (ls *lanes) strangers() (keys []int64) {
 	return keys
 }
 
-// settle notes what a pick gave: n deliveries, the last of which stood at last.
+// settle notes that a pick gave n deliveries, the last of which stood at last.
 // now is the database's clock before the claim.
 func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	ls.mu.Lock()

@@ -78,7 +78,7 @@ func asVersion2(t *testing.T, pool *pgxpool.Pool, schema string) {
 	}
 }
 
-// What cannot be deleted keeps nothing else from being purged, payloads least of all.
+// Rows that cannot be deleted keep nothing else from being purged, payloads least of all.
 func TestPurgeGoesOnAfterAnError(t *testing.T) {
 	t.Parallel()
 	store, pool := openAt(t, postgrestest.DSN(t))

@@ -77,7 +77,7 @@ LEFT JOIN LATERAL (
 
 var lockQueue = step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}
 
-// sighting is what a survey finds of an endpoint with unfinished deliveries.
+// sighting describes an endpoint with unfinished deliveries as a survey has found it.
 type sighting struct {
 	key     int64
 	id      string

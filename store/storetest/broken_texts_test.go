@@ -50,7 +50,7 @@ func (s folding) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwe
 	return s.Store.Deliveries(ctx, f)
 }
 
-// withoutAccents is what a database means by "accent insensitive".
+// withoutAccents returns a text as a database sees it that is "accent insensitive".
 func withoutAccents(s string) string {
 	return strings.NewReplacer("é", "e", "e\u0301", "e").Replace(s)
 }

@@ -34,7 +34,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 	if c.Limit == 0 {
 		return r, s.leave(ctx)
 	}
-	for greedy, again := false, true; again; { // twice, seldom
+	for greedy, again := false, true; again; { // seldom twice
 		var cl *claim
 		if cl, err = s.claim(ctx, c, greedy); err != nil && !errors.Is(err, errDisowned) {
 			if ctx.Err() != nil && !passes(err) {
@@ -50,24 +50,25 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 }
 
 // newToken returns a fencing token for all deliveries of one claim. A random one
-// needs no counter that all processes share. It is negative, which tells it from those of the
-// releases that knew no owners.
+// needs no counter that all processes share. It is negative, because the tokens of releases that
+// knew no owners are positive.
 func newToken() int64 { return -1 - rand.Int64N(1<<62) }
 
-// lanes is what claims remember of endpoints from one to the next.
+// lanes holds what a claim has to know of endpoints from the claims before.
 type lanes struct {
 	turn int64 // the endpoint that had the last turn
 	// marks holds, for an endpoint that has a backlog, the place behind which the next claim
-	// begins to read. Nothing before it may be claimed, or only what has come there since marks
-	// was emptied last: a transaction of the host's that began long ago, or a clock that was
-	// put back, may do that.
+	// begins to read. The deliveries before it are under way or done, but for some that came there
+	// since marks was emptied last: from a transaction of the host's that began long ago, or after
+	// a clock was put back. A claim finds those once marks is emptied again.
 	marks   map[int64]place
 	emptied time.Time
 }
 
 const (
-	// No mark is younger than lateness.
-	lateness  = 2 * time.Second
+	// Every mark is at least lateness old, so that most late commits come behind it.
+	lateness = 2 * time.Second
+	// marksLast is how long marks are used until they are emptied.
 	marksLast = time.Second
 )
 
@@ -298,7 +299,7 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 	return nil
 }
 
-// add adds a row to what the claim has got, for a taker.
+// add adds a row to the deliveries of the claim, for a taker.
 func (c *claim) add(k *taker, r *dueRow) (err error) {
 	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, Payload: r.data, Endpoint: k.endpoint}
 	if d.EventType, err = c.typeName(r.kind); err != nil {
@@ -352,7 +353,7 @@ func (t *txn) leaseLost(r *dueRow, token, until int64) (claims int, there bool, 
 	return lost + 1, n > 0, err
 }
 
-// drop takes rows out of what the claim has got.
+// drop takes rows out of the claim, by their places in it.
 func (c *claim) drop(gone map[int]bool) {
 	got, rows := c.got[:0], c.rows[:0]
 	for i := range c.rows {
@@ -363,7 +364,7 @@ func (c *claim) drop(gone map[int]bool) {
 	c.got, c.rows = got, rows
 }
 
-// settle brings the store's memory up to date, and returns what it holds now besides.
+// settle brings the store's memory up to date, and returns the holdings that the claim adds.
 func (c *claim) settle() (holds []holding) {
 	lanes := &c.s.lanes
 	lanes.turn = c.turn
@@ -389,7 +390,7 @@ func (c *claim) settle() (holds []holding) {
 	return holds
 }
 
-// result returns what the claim has got.
+// result returns the deliveries of the claim, and when to claim next.
 func (c *claim) result() alotwebhook.ClaimResult {
 	r := alotwebhook.ClaimResult{Deliveries: c.got}
 	if c.s.owner.asking {

@@ -84,7 +84,7 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	}))
 }
 
-// What whole executes.
+// whole executes these statements.
 const (
 	savepoint = "SAVEPOINT alotwebhook"
 	release   = "RELEASE alotwebhook"

@@ -260,7 +260,7 @@ func (t *txn) move(done []ending) error {
 	})
 }
 
-// health is what the attempts of a batch say about an endpoint.
+// health sums up the attempts of a batch to one endpoint.
 type health struct {
 	succeeded bool      // at least one attempt has
 	since     time.Time // when the first failure began, reset by each success; zero for none

@@ -162,14 +162,10 @@ func (l *lister) narrowEndpoints(f alotwebhook.Filter) (bool, error) {
 		l.all = true
 		return true, nil
 	}
-	err := l.each("SELECT ref FROM alotwebhook_endpoints WHERE "+strings.Join(where, " AND "), args, func(scan func(...any) error) error {
-		var ref int64
-		err := scan(&ref)
-		l.refs = append(l.refs, ref)
-		return err
-	})
-	slices.Sort(l.refs)
-	return len(l.refs) > 0, err
+	refs, err := l.numbers("SELECT ref FROM alotwebhook_endpoints WHERE "+strings.Join(where, " AND "), args...)
+	slices.Sort(refs)
+	l.refs = refs
+	return len(refs) > 0, err
 }
 
 // keys returns the keys of the page, newest first, from the queue and the history.
