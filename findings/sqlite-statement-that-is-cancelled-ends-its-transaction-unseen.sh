@@ -12,7 +12,8 @@
 # go on, as one of PostgreSQL does.
 #
 # For hosts: after an error in a transaction execute nothing more in it, not even an emit, and
-# give the statements of a transaction its own context, not shorter ones.
+# give the statements of a transaction its own context, not shorter ones. The SQLite store
+# lets its statements in a host's transaction end, and stops between two of them.
 #
 # Seen 2026-11-29, Go 1.26.8, the same of each driver:
 #	next statement: <nil>
