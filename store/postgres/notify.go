@@ -82,7 +82,7 @@ func (s *Store) notify(ctx context.Context) error {
 	defer cancel()
 	return s.within(ctx, func(conn *pgxpool.Conn) error {
 		_, err := conn.Exec(ctx, "SELECT pg_notify($1::text, '')", s.channel())
-		return err
+		return notBegun(err)
 	})
 }
 
