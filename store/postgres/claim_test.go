@@ -42,3 +42,37 @@ func TestLongBacklogsTakeTurnsOfSeveral(t *testing.T) {
 		}
 	}
 }
+
+// A claim writes nothing: it neither changes nor locks a row of the queue, and but for once a
+// second, when the process extends its lease, there is nothing new in the write-ahead log.
+func TestClaimWritesNothing(t *testing.T) {
+	t.Parallel()
+	cluster := postgrestest.New(t, "autovacuum = off", "wal_level = minimal", "max_wal_senders = 0", "checkpoint_timeout = '1h'", "max_wal_size = '4GB'")
+	store, pool := openAt(t, cluster.DSN(), small)
+	const n, claims = 1000, 20
+	putEndpoints(t, store, 50)
+	fillQueue(t, pool, store.Schema(), n*(claims+1), 50)
+	run(t, pool, `VACUUM`) // sets the hints of all rows, which reading would otherwise
+	require.Len(t, claimSome(t, store, n, n, time.Hour), n, "which makes it the owner")
+	var rows, position string
+	read := func() (wal int64, rowsNow string) {
+		var now string
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT md5(string_agg(concat_ws(' ', ctid, xmin, xmax, next_at, token, claims), ',' ORDER BY id)) FROM `+store.Schema()+`.queue`).Scan(&rowsNow))
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT pg_current_wal_insert_lsn()::text`).Scan(&now))
+		if position != "" {
+			require.NoError(t, pool.QueryRow(t.Context(), `SELECT pg_wal_lsn_diff($1::text::pg_lsn, $2::text::pg_lsn)::bigint`, now, position).Scan(&wal))
+		}
+		position = now
+		return wal, rowsNow
+	}
+	_, rows = read()
+	least := int64(1 << 62)
+	for range claims {
+		require.Len(t, claimSome(t, store, n, n, time.Hour), n)
+		wal, rowsNow := read()
+		require.Equal(t, rows, rowsNow)
+		least = min(least, wal)
+	}
+	require.Zero(t, least)
+	require.Empty(t, claimSome(t, store, n, n, time.Hour), "all are under way")
+}

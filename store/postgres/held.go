@@ -245,6 +245,18 @@ type writing struct {
 	rest     []int64 // until the leases run out, in µs
 }
 
+// writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the
+// numbers of attempts that the rows must have $3, the rest of the leases in µs $4.
+const writeSQL = `
+UPDATE {s}.queue q
+SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsecond'
+FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[]) AS w (id, token, attempts, rest)
+WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts`
+
+func (w *writing) step() step {
+	return step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}}
+}
+
 // unwritten returns the leases that stand in no row, of the endpoints that which selects.
 func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
 	h.mu.Lock()

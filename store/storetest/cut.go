@@ -178,3 +178,40 @@ func talliesCutShort(t *trial, s alotwebhook.Tallier) {
 		return err == nil, err
 	})
 }
+
+// A request of the host may end at any time. The call that it made must either be stored
+// or return an error.
+func cancelled(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	c := t.claim(1)[0]
+	ctx, cancel := context.WithCancel(t.ctx())
+	cancel()
+	event := newEvent(t, "org_1", completed)
+	for name, call := range map[string]func() error{
+		"Enqueue":        func() error { return t.store.Enqueue(ctx, []alotwebhook.Event{event}) },
+		"EnqueueTo":      func() error { return t.store.EnqueueTo(ctx, e.ID, event) },
+		"PutEndpoint":    func() error { return t.store.PutEndpoint(ctx, e) },
+		"DeleteEndpoint": func() error { return t.store.DeleteEndpoint(ctx, e.ID) },
+		"Claim": func() error {
+			_, err := t.store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 10, Lease: long})
+			return err
+		},
+		"Finish":     func() error { _, err := t.store.Finish(ctx, []alotwebhook.Outcome{delivered(c)}); return err },
+		"Redeliver":  func() error { _, err := t.store.Redeliver(ctx, []string{c.DeliveryID}); return err },
+		"Endpoint":   func() error { _, err := t.store.Endpoint(ctx, e.ID); return err },
+		"Endpoints":  func() error { _, _, err := t.store.Endpoints(ctx, alotwebhook.EndpointFilter{}); return err },
+		"Event":      func() error { _, err := t.store.Event(ctx, event.ID); return err },
+		"Deliveries": func() error { _, _, err := t.store.Deliveries(ctx, alotwebhook.Filter{}); return err },
+		"Delivery":   func() error { _, err := t.store.Delivery(ctx, c.DeliveryID); return err },
+		"Purge":      func() error { _, err := t.store.Purge(ctx, alotwebhook.PurgeRequest{}); return err },
+		"Stats":      func() error { _, err := t.store.Stats(ctx); return err },
+	} {
+		require.Error(t, call(), name)
+	}
+	require.Len(t, t.claim(10), 1, "the failed calls of Claim and Enqueue changed nothing")
+	t.finish(delivered(c))
+	t.enqueue(event)
+	t.claimOne()
+	t.put(&e)
+}

@@ -322,12 +322,17 @@ func perEndpoint(claims []alotwebhook.Claimed) map[string]int {
 	return n
 }
 
-// finishAll finishes all claims as delivered.
-func (t *trial) finishAll(claims []alotwebhook.Claimed) {
-	t.Helper()
+// allDelivered returns the outcomes of claims that were delivered.
+func allDelivered(claims []alotwebhook.Claimed) []alotwebhook.Outcome {
 	outcomes := make([]alotwebhook.Outcome, len(claims))
 	for i, c := range claims {
 		outcomes[i] = delivered(c)
 	}
-	t.finish(outcomes...)
+	return outcomes
+}
+
+// finishAll finishes all claims as delivered.
+func (t *trial) finishAll(claims []alotwebhook.Claimed) {
+	t.Helper()
+	t.finish(allDelivered(claims)...)
 }

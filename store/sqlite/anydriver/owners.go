@@ -14,20 +14,10 @@ import (
 // the leases of what it holds there into the rows, or its time is up, since it has ended
 // without doing so. What it held then can have been under way.
 
-// slotCount is how many slots there are. The table slots has as many rows.
-const slotCount = 32
-
-func slotOf(endpoint int64) int { return int(endpoint % slotCount) }
-
 const (
 	// lookInterval is how often a claim looks for owners whose time is up, and how often
 	// an owner without its share says so.
 	lookInterval = time.Second
-	// askedLately is for how long it is given slots after it has said so.
-	askedLately = 3 * time.Second
-	// notFetched is after what time a slot that somebody gave away, and nobody took, goes to
-	// whoever looks.
-	notFetched = 2 * time.Second
 	// soon is how long a store that waits for slots is told to wait until its next claim.
 	soon = 20 * time.Millisecond
 )
@@ -44,108 +34,6 @@ type ownership struct {
 	looked  time.Time    // when it was compared with the tables
 	renewal atomic.Bool  // its time is being put off
 	here    presence
-}
-
-// owner is a row of the table owners, slot one of the table slots.
-type (
-	owner struct {
-		id, until, asked int64
-		file             string
-	}
-	slot struct{ owner, freed int64 }
-)
-
-// census is what the tables say at one moment.
-type census struct {
-	owners []owner
-	slots  [slotCount]slot
-}
-
-// census reads the tables. The time of owners who have ended is up.
-func (t *txn) census(ended map[int64]bool) (c census, err error) {
-	err = t.each("SELECT id, until, asked, file FROM alotwebhook_owners WHERE id > ? ORDER BY id", []any{0}, func(scan func(...any) error) error {
-		var o owner
-		err := scan(&o.id, &o.until, &o.asked, &o.file)
-		if ended[o.id] {
-			o.until = 0
-		}
-		c.owners = append(c.owners, o)
-		return err
-	})
-	if err != nil {
-		return c, err
-	}
-	return c, t.each("SELECT slot, owner, freed FROM alotwebhook_slots WHERE slot >= 0 AND slot < ?", []any{slotCount}, func(scan func(...any) error) error {
-		var i int
-		var s slot
-		err := scan(&i, &s.owner, &s.freed)
-		if err == nil {
-			c.slots[i] = s
-		}
-		return err
-	})
-}
-
-// plan is what a store has to change in the tables.
-type plan struct {
-	dead       []owner // their time is up
-	take, give []int   // slots
-	ask        bool    // say that it misses some
-}
-
-func (p *plan) empty() bool { return len(p.dead)+len(p.take)+len(p.give) == 0 && !p.ask }
-
-// plan returns what the owner me has to change at the time now, in µs since 1970, and whether
-// it misses slots that are others'. greedy says that it takes whatever is free.
-func (c *census) plan(me, now int64, greedy bool) (p plan, misses bool) {
-	asked := map[int64]int64{}
-	for _, o := range c.owners {
-		if o.until < now && o.id != me {
-			p.dead = append(p.dead, o)
-			continue
-		}
-		asked[o.id] = o.asked
-	}
-	who := c.sharers(me, asked, now)
-	mine, missing := 0, 0
-	for i, s := range c.slots {
-		should := who[i%len(who)]
-		_, alive := asked[s.owner]
-		if !alive && s.owner != 0 {
-			s.freed = now
-		}
-		switch {
-		case !alive:
-			if should == me || greedy || now-s.freed > notFetched.Microseconds() {
-				p.take = append(p.take, i)
-				mine++
-			}
-		case s.owner != me && should == me:
-			missing++
-		case s.owner == me && should != me && now-asked[should] < askedLately.Microseconds():
-			p.give = append(p.give, i)
-		case s.owner == me:
-			mine++
-		}
-	}
-	misses = missing > 0 && mine < slotCount/len(who)
-	p.ask = misses && now-asked[me] > lookInterval.Microseconds()
-	return p, misses
-}
-
-// sharers returns who shares the slots, in the order of their ids: me, and those who have some
-// or want some. Slot i is for number i of them, and so on from the beginning: so the endpoints
-// of a few organizations, too, are shared evenly.
-func (c *census) sharers(me int64, asked map[int64]int64, now int64) []int64 {
-	who := []int64{me}
-	for id, at := range asked {
-		has := slices.ContainsFunc(c.slots[:], func(s slot) bool { return s.owner == id })
-		if id != me && (has || now-at < askedLately.Microseconds()) {
-			who = append(who, id)
-		}
-	}
-	slices.Sort(who)
-	return who
 }
 
 // look is a look at the tables, for a claim.
@@ -182,19 +70,6 @@ func (s *Store) lookAround(ctx context.Context, l look) error {
 		return nil
 	}
 	return s.balance(ctx, l)
-}
-
-// ended finds the owners whose processes have ended, and notes in the census that their time
-// is up.
-func (s *Store) ended(found *census) map[int64]bool {
-	ended := map[int64]bool{}
-	for i := range found.owners {
-		if o := &found.owners[i]; o.id != s.owner.id && s.deserted(o.file) {
-			ended[o.id] = true
-			o.until = 0
-		}
-	}
-	return ended
 }
 
 // noteOwner notes what the tables say.
@@ -248,18 +123,8 @@ func (s *Store) balance(ctx context.Context, l look) error {
 			}
 			return t.one("UPDATE alotwebhook_changes SET owners = owners + ? RETURNING owners", 1)(&b.changes)
 		},
-		committed: func() {
-			if b.id != s.owner.id { // somebody has taken its slots, or it had none
-				s.held.clear()
-				s.owner.here, appeared = appeared, s.owner.here
-			}
-			s.held.drop(b.written)
-			s.owner.id = b.id
-			s.owner.until.Store(b.until)
-			_, misses := b.found.plan(b.id, time.Now().UnixMicro(), false)
-			s.noteOwner(b.id, b.changes, &b.found, misses)
-		},
-		done: make(chan struct{}),
+		committed: func() { s.noteBalance(&b, &appeared) },
+		done:      make(chan struct{}),
 	})
 	s.vanish(&appeared)
 	for _, name := range b.files {
@@ -270,14 +135,34 @@ func (s *Store) balance(ctx context.Context, l look) error {
 	return err
 }
 
+// noteBalance notes what a balance has come to, once it is committed. A new owner's presence is
+// appeared; the old one is left there.
+func (s *Store) noteBalance(b *balanced, appeared *presence) {
+	if b.id != s.owner.id { // somebody has taken its slots, or it had none
+		s.held.clear()
+		s.owner.here, *appeared = *appeared, s.owner.here
+	}
+	s.held.drop(b.written)
+	s.owner.id = b.id
+	s.owner.until.Store(b.until)
+	_, misses := b.found.plan(b.id, time.Now().UnixMicro(), false)
+	s.noteOwner(b.id, b.changes, &b.found, misses)
+}
+
 // signIn puts off the time of an owner, and makes a new one with that file if that is gone.
 func (t *txn) signIn(id, until int64, file string) (int64, error) {
-	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?) WHERE id = ?", until, id)
-	if err != nil || n > 0 {
+	there, err := t.extend(id, until)
+	if err != nil || there {
 		return id, err
 	}
 	err = t.one("INSERT INTO alotwebhook_owners (until, asked, file) VALUES (?, ?, ?) RETURNING id", until, t.now, file)(&id)
 	return id, err
+}
+
+// extend has an owner's time last until a time, and reports whether the owner is there still.
+func (t *txn) extend(id, until int64) (there bool, err error) {
+	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?) WHERE id = ?", until, id)
+	return n > 0, err
 }
 
 // rebalance carries out the plan of the owner b.id.
@@ -295,17 +180,8 @@ func (t *txn) rebalance(b *balanced, l look) (err error) {
 	if b.written, err = t.writeLeases(t.s.held.among(inSlots(p.give), 0)); err != nil {
 		return err
 	}
-	for _, i := range p.take {
-		b.found.slots[i] = slot{owner: b.id}
-	}
-	for _, i := range p.give {
-		b.found.slots[i] = slot{freed: t.now}
-	}
-	for _, i := range slices.Concat(p.take, p.give) {
-		to := b.found.slots[i]
-		if err := t.exec("UPDATE alotwebhook_slots SET owner = ?, freed = ? WHERE slot = ?", to.owner, to.freed, i); err != nil {
-			return err
-		}
+	if err := t.moveSlots(b.id, &p, &b.found); err != nil {
+		return err
 	}
 	if p.ask {
 		err = t.exec("UPDATE alotwebhook_owners SET asked = ? WHERE id = ?", t.now, b.id)
@@ -313,106 +189,10 @@ func (t *txn) rebalance(b *balanced, l look) (err error) {
 	return err
 }
 
-// bury takes its slots from an owner whose time is up.
-func (t *txn) bury(id int64, found *census, perEndpoint int) error {
-	var slots uint64
-	for i, s := range found.slots {
-		if s.owner == id {
-			slots |= 1 << i
-			found.slots[i] = slot{freed: t.now}
-		}
-	}
-	if err := t.suspect(slots, perEndpoint); err != nil {
-		return err
-	}
-	if err := t.exec(freeSlots, t.now, id); err != nil {
-		return err
-	}
-	return t.exec("DELETE FROM alotwebhook_owners WHERE id = ?", id)
-}
-
-const freeSlots = "UPDATE alotwebhook_slots SET owner = 0, freed = ? WHERE slot >= 0 AND owner = ?"
-
-// endpointsDue finds the endpoints of some slots that are active and have deliveries due.
-const endpointsDue = `WITH RECURSIVE turn(ref) AS (
-	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > 0 ORDER BY endpoint LIMIT 1)
-	UNION ALL
-	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > turn.ref ORDER BY endpoint LIMIT 1)
-	FROM turn WHERE turn.ref IS NOT NULL
-)
-SELECT turn.ref FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref
-WHERE (?1 >> (turn.ref % 32)) & 1 AND e.active
-	AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = turn.ref AND next_at <= ?2)`
-
-// suspect counts a lost claim of each delivery that a process which has ended can have had
-// under way: of each endpoint the first ones, as many as it may have had at once. Only one
-// for each: from then on its claims are written, and counted by that.
-func (t *txn) suspect(slots uint64, perEndpoint int) error {
-	var refs []int64
-	err := t.each(endpointsDue, []any{int64(slots), t.now}, func(scan func(...any) error) error {
-		var ref int64
-		err := scan(&ref)
-		refs = append(refs, ref)
-		return err
-	})
-	for _, ref := range refs {
-		if err == nil {
-			err = t.exec(`UPDATE alotwebhook_queue SET claims = 1 WHERE claims = 0 AND lease = 0 AND id IN
-				(SELECT id FROM alotwebhook_queue WHERE endpoint = ? AND next_at <= ? ORDER BY next_at, id LIMIT ?)`, ref, t.now, perEndpoint)
-		}
-	}
-	return err
-}
-
-// writeLease writes the lease of a held delivery into its row, unless that is not as it was
-// claimed.
-const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ?"
-
-// writeLeases has leases outlive their owner. It returns the keys of the deliveries.
-func (t *txn) writeLeases(list []holding) ([]key, error) {
-	keys := make([]key, len(list))
-	for i, h := range list {
-		keys[i] = h.key
-		if err := t.exec(writeLease, h.token, h.until, h.key[:], h.attempts); err != nil {
-			return nil, err
-		}
-	}
-	return keys, nil
-}
-
 // isOwner reports whether an owner's time is not up. If it is, what the owner holds may be
 // another's by now.
 func (t *txn) isOwner(id int64) (bool, error) {
 	return found(t.one("SELECT id FROM alotwebhook_owners WHERE id = ?", id)(new(int64)))
-}
-
-// writeRanOut writes the leases that have run out into their rows: so these deliveries fall
-// due when they did, and whoever claims them next counts that they were claimed before.
-func (s *Store) writeRanOut(ctx context.Context) error {
-	list := s.held.among(everyEndpoint, time.Now().UnixMicro())
-	if len(list) == 0 {
-		return nil
-	}
-	clear(s.lanes.marks)
-	var written []key
-	return s.submit(&job{
-		ctx:   ctx,
-		doing: "claim deliveries",
-		run: func(t *txn) (err error) {
-			written = nil
-			if there, err := t.isOwner(s.owner.id); err != nil || !there {
-				return err
-			}
-			list = slices.DeleteFunc(list, func(h holding) bool { // finished meanwhile
-				_, held := s.held.get(h.key, h.token)
-				return !held
-			})
-			written, err = t.writeLeases(list)
-			return err
-		},
-		committed: func() { s.held.drop(written) },
-		done:      make(chan struct{}),
-	})
 }
 
 // errDisowned says that the store is no owner any more: it was held up for longer than its time.
@@ -426,33 +206,34 @@ func (s *Store) putOff(ctx context.Context, lease time.Duration) error {
 	if left > slack(lease).Microseconds()/2 {
 		return nil
 	}
-	until := now + (lease + slack(lease)).Microseconds()
-	id := s.owner.id
-	renew := func(ctx context.Context) error {
-		return s.submit(&job{
-			ctx:   ctx,
-			doing: "claim deliveries",
-			run: func(t *txn) error {
-				n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?) WHERE id = ?", until, id)
-				if err == nil && n == 0 {
-					err = errDisowned
-				}
-				return err
-			},
-			committed: func() { s.owner.until.Store(until) },
-			done:      make(chan struct{}),
-		})
-	}
+	id, until := s.owner.id, now+(lease+slack(lease)).Microseconds()
 	if left < 0 {
-		return renew(ctx)
+		return s.renew(ctx, id, until)
 	}
 	if s.owner.renewal.CompareAndSwap(false, true) {
 		go func() {
 			defer s.owner.renewal.Store(false)
-			_ = renew(context.Background()) // the next claim tries again
+			_ = s.renew(context.Background(), id, until) // the next claim tries again
 		}()
 	}
 	return nil
+}
+
+// renew has the time of the owner id last until a time, in µs since 1970.
+func (s *Store) renew(ctx context.Context, id, until int64) error {
+	return s.submit(&job{
+		ctx:   ctx,
+		doing: "claim deliveries",
+		run: func(t *txn) error {
+			there, err := t.extend(id, until)
+			if err == nil && !there {
+				err = errDisowned
+			}
+			return err
+		},
+		committed: func() { s.owner.until.Store(until) },
+		done:      make(chan struct{}),
+	})
 }
 
 // leave gives all slots away, and writes the leases of what is held.

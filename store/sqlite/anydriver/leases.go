@@ -1,0 +1,52 @@
+package anydriver
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// writeLease writes the lease of a held delivery into its row, unless that is not as it was
+// claimed.
+const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ?"
+
+// writeLeases has leases outlive their owner. It returns the keys of the deliveries.
+func (t *txn) writeLeases(list []holding) ([]key, error) {
+	keys := make([]key, len(list))
+	for i, h := range list {
+		keys[i] = h.key
+		if err := t.exec(writeLease, h.token, h.until, h.key[:], h.attempts); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+// writeRanOut writes the leases that have run out into their rows: so these deliveries fall
+// due when they did, and whoever claims them next counts that they were claimed before.
+func (s *Store) writeRanOut(ctx context.Context) error {
+	list := s.held.among(everyEndpoint, time.Now().UnixMicro())
+	if len(list) == 0 {
+		return nil
+	}
+	clear(s.lanes.marks)
+	var written []key
+	return s.submit(&job{
+		ctx:   ctx,
+		doing: "claim deliveries",
+		run: func(t *txn) (err error) {
+			written = nil
+			if there, err := t.isOwner(s.owner.id); err != nil || !there {
+				return err
+			}
+			list = slices.DeleteFunc(list, func(h holding) bool { // finished meanwhile
+				_, held := s.held.get(h.key, h.token)
+				return !held
+			})
+			written, err = t.writeLeases(list)
+			return err
+		},
+		committed: func() { s.held.drop(written) },
+		done:      make(chan struct{}),
+	})
+}
