@@ -30,17 +30,18 @@ const (
 )
 
 // sparseIndexesSQL returns the names of the queue's indexes of at least $2 bytes, with at least
-// $3 bytes for each row. $1 is the queue. It counts rows only as far as it has to. Before 14.4
-// PostgreSQL may damage an index that it builds while others write.
+// $3 bytes for each row that the last vacuum found, and how many rows would be too many for
+// that. $1 is the queue. Before 14.4 PostgreSQL may damage an index that it builds while others
+// write.
 const sparseIndexesSQL = `
-SELECT c.relname::text
+SELECT c.relname::text, pg_relation_size(c.oid) / $3::bigint
 FROM pg_index i
 JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class t ON t.oid = i.indrelid
 WHERE i.indrelid = to_regclass($1::text) AND i.indisvalid
 	AND pg_has_role(c.relowner, 'USAGE') AND current_setting('server_version_num')::int >= 140004
 	AND pg_relation_size(c.oid) >= $2::bigint
-	AND pg_relation_size(c.oid) / $3::bigint > (
-		SELECT count(*) FROM (SELECT FROM {s}.queue LIMIT pg_relation_size(c.oid) / $3::bigint) AS q)`
+	AND t.reltuples BETWEEN 0 AND pg_relation_size(c.oid) / $3::bigint`
 
 // leftOverSQL returns the names of indexes of the queue ($1) that a rebuild has not completed.
 const leftOverSQL = `
@@ -53,7 +54,7 @@ WHERE i.indrelid = to_regclass($1::text) AND NOT i.indisvalid AND c.relname ~ '_
 // rebuildIndexes builds the sparse indexes of the queue anew, if the role owns them, and drops
 // what an earlier try has left. Claims, emits and finishes go on meanwhile.
 func (s *Store) rebuildIndexes(ctx context.Context) error {
-	sparse, err := s.indexNames(ctx, sparseIndexesSQL, s.quoted+".queue", s.sparseFrom, int64(sparseRow))
+	sparse, err := s.sparseIndexes(ctx)
 	if err != nil {
 		return err
 	}
@@ -77,6 +78,30 @@ func (s *Store) rebuildIndexes(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// sparseIndexes returns the names of the indexes to be built anew. By now there may be more rows
+// than the last vacuum found, so it counts them, but no further than it has to.
+func (s *Store) sparseIndexes(ctx context.Context) (names []string, err error) {
+	var most int64
+	err = s.runPlain(ctx, step{sql: sparseIndexesSQL, args: []any{s.quoted + ".queue", s.sparseFrom, int64(sparseRow)}, rows: func(rows pgx.Rows) error {
+		var name string
+		var fewer int64
+		_, err := pgx.ForEachRow(rows, []any{&name, &fewer}, func() error {
+			names, most = append(names, name), max(most, fewer)
+			return nil
+		})
+		return err
+	}})
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	var n int64
+	err = s.runPlain(ctx, step{sql: `SELECT count(*) FROM (SELECT FROM {s}.queue LIMIT $1) AS q`, args: []any{most}, rows: one(new(bool), &n)})
+	if n >= most {
+		return nil, err
+	}
+	return names, err
 }
 
 func (s *Store) indexNames(ctx context.Context, sql string, args ...any) (names []string, err error) {
