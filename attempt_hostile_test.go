@@ -229,7 +229,7 @@ func TestHostileReceivers(t *testing.T) {
 }
 
 // requireGoroutines requires that no more goroutines run than before. It waits for those
-// that are about to end.
+// that are about to end, and polls, since nothing tells when a goroutine ends.
 func requireGoroutines(t *testing.T, atMost int) {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if runtime.NumGoroutine() <= atMost {

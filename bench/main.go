@@ -25,14 +25,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/deliver"
 	"github.com/alot/alotwebhook/bench/internal/latency"
 	"github.com/alot/alotwebhook/bench/internal/load"
@@ -51,34 +49,17 @@ func roles() child.Roles {
 	return all
 }
 
-func main() {
-	child.Main(roles())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+var program = command.Program{Name: "bench", Roles: roles(), Options: func() command.Options { return new(options) }}
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "bench:", err)
-		return 2
-	}
-	if err := measureAll(ctx, o, args, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 1
-	}
-	return 0
-}
+func main() { program.Main() }
 
 // options are the values of the flags.
 type options struct {
 	deliveries, inFlight int
-	stores               []string
-	sections             []section
+	names                string
+	stores               []string // of names
+	only                 string
+	sections             []section // of only
 	rounds               deliver.Rounds
 	quick                bool
 	most                 int // of a sweep's values; 0 for all
@@ -86,10 +67,8 @@ type options struct {
 	output               report.Output
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&o.deliveries, "n", 60_000, "the number of `deliveries` in each turn, from 100; fewer of large payloads")
 	fs.IntVar(&o.inFlight, "inflight", 200, "the number of `requests` in flight at the same time, of all processes together")
 	fs.IntVar(&o.rounds.Rounds, "rounds", 3, "the number of `rounds`")
@@ -99,25 +78,24 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	fs.DurationVar(&o.steady, "steady", time.Hour, "the `time` of steady load on each store, from 10s")
 	fs.BoolVar(&o.quick, "quick", false, "measure as little as shows that it works")
 	fs.IntVar(&o.most, "most", 0, "leave out what is measured at more than this `number` of something, such as 1000000 for the longest backlog")
-	names := fs.String("store", "memory,sqlite,postgres", "the `stores`: "+strings.Join(stores.Names(), ", "))
-	only := fs.String("only", "", "measure these `sections` alone: "+strings.Join(sectionNames(), ", ")+"; none measures nothing, and writes again what -json has")
+	fs.StringVar(&o.names, "store", "memory,sqlite,postgres", "the `stores`: "+strings.Join(stores.Names(), ", "))
+	fs.StringVar(&o.only, "only", "", "measure these `sections` alone: "+strings.Join(sectionNames(), ", ")+"; none measures nothing, and writes again what -json has")
 	o.output.Flags(fs)
-	if err := fs.Parse(args); err != nil {
-		return o, err
-	}
-	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
-	}
+}
+
+// Check implements [command.Options].
+func (o *options) Check(fs *flag.FlagSet) (err error) {
 	if o.quick {
 		o.scaleDown(fs)
 	}
 	if min(o.inFlight, o.rounds.Rounds) < 1 || o.deliveries < 100 || o.rounds.Repeats < 0 {
-		return o, errors.New("-inflight and -rounds must be at least 1, -n 100 and -repeats 0")
+		return errors.New("-inflight and -rounds must be at least 1, -n 100 and -repeats 0")
 	}
 	if o.steady < 10*time.Second {
-		return o, fmt.Errorf("-steady is %v, which is less than 10s", o.steady)
+		return fmt.Errorf("-steady is %v, which is less than 10s", o.steady)
 	}
-	return o, errors.Join(o.chooseStores(*names), o.chooseSections(*only))
+	o.stores, err = command.Choose("store", o.names, stores.Names())
+	return errors.Join(err, o.chooseSections())
 }
 
 // scaleDown takes the place of the defaults of flags that were not given.
@@ -133,25 +111,15 @@ func (o *options) scaleDown(fs *flag.FlagSet) {
 	}
 }
 
-func (o *options) chooseStores(names string) error {
-	o.stores = strings.Split(names, ",")
-	for _, s := range o.stores {
-		if !slices.Contains(stores.Names(), s) {
-			return fmt.Errorf("-store: unknown store %q; there are %s", s, strings.Join(stores.Names(), ", "))
-		}
-	}
-	return nil
-}
-
-func (o *options) chooseSections(only string) error {
-	switch only {
+func (o *options) chooseSections() error {
+	switch o.only {
 	case "":
 		o.sections = sections
 		return nil
 	case "none":
 		return nil
 	}
-	for name := range strings.SplitSeq(only, ",") {
+	for name := range strings.SplitSeq(o.only, ",") {
 		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
 		if i < 0 {
 			return fmt.Errorf("-only: unknown section %q; there are %s", name, strings.Join(sectionNames(), ", "))
@@ -161,9 +129,9 @@ func (o *options) chooseSections(only string) error {
 	return nil
 }
 
-// measureAll measures the sections and writes the results after each, so that none is lost. A
-// section that fails does not stop the others.
-func measureAll(ctx context.Context, o options, args []string, stdout, stderr io.Writer) error {
+// Measure implements [command.Options]. It writes the results after each section, so that none is
+// lost. A section that fails does not stop the others.
+func (o *options) Measure(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	all, err := o.output.Load()
 	if err != nil {
 		return err
@@ -175,7 +143,7 @@ func measureAll(ctx context.Context, o options, args []string, stdout, stderr io
 	var failed error
 	for _, s := range o.sections {
 		o.rounds.Progress = func(text string) { fmt.Fprintf(stderr, "%s: %s\n", s.name, text) }
-		result, err := s.measure(ctx, o)
+		result, err := s.measure(ctx, *o)
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.name, err))
 			fmt.Fprintf(stderr, "%s: %v\n", s.name, err)

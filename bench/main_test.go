@@ -10,12 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/commandtest"
 	"github.com/alot/alotwebhook/bench/internal/report"
-	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(roles())
+	child.Main(program.Roles)
 	m.Run()
 }
 
@@ -24,15 +24,6 @@ func skipUnderRace(t *testing.T) {
 	if raceDetector {
 		t.Skip("slow under the race detector; .ci/run runs it without")
 	}
-}
-
-// bench runs the command and returns what it printed.
-func bench(t *testing.T, args ...string) string {
-	t.Helper()
-	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), args, &stdout, &stderr)
-	require.Equal(t, 0, code, stderr.String())
-	return stdout.String()
 }
 
 // Every section is measured at its smallest, on the stores that need no server. The tables,
@@ -44,7 +35,7 @@ func TestEverySection(t *testing.T) {
 	page := filepath.Join(dir, "page.md")
 	results := filepath.Join(dir, "results.json")
 	require.NoError(t, os.WriteFile(page, []byte("<!-- bench backlog -->\n<!-- end -->\n"), 0o644))
-	out := bench(t, "-quick", "-n", "100", "-inflight", "8", "-store", "memory,sqlite", "-most", "3000", "-json", results, "-plots", dir, "-page", page)
+	out := commandtest.Run(t, program, "-quick", "-n", "100", "-inflight", "8", "-store", "memory,sqlite", "-most", "3000", "-json", results, "-plots", dir, "-page", page)
 	r, err := report.Load(results)
 	require.NoError(t, err)
 	require.Len(t, r.Sections, len(sections))
@@ -67,7 +58,7 @@ func TestEverySection(t *testing.T) {
 	require.NotContains(t, out, "SQLite, 30k", "-most leaves it out")
 
 	require.NoError(t, os.WriteFile(page, []byte("<!-- bench verify -->\n<!-- end -->\n"), 0o644))
-	require.Empty(t, bench(t, "-only", "none", "-json", results, "-plots", dir, "-page", page))
+	require.Empty(t, commandtest.Run(t, program, "-only", "none", "-json", results, "-plots", dir, "-page", page))
 	text, err = os.ReadFile(page)
 	require.NoError(t, err)
 	require.Contains(t, string(text), "stripe-go", "the page is made again of what was measured before")
@@ -77,13 +68,8 @@ func TestEverySection(t *testing.T) {
 func TestOnPostgres(t *testing.T) {
 	t.Parallel()
 	skipUnderRace(t)
-	s, err := stores.New(t.Context(), "postgres")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-	require.NoError(t, s.Close())
-	out := bench(t, "-quick", "-n", "200", "-inflight", "8", "-store", "postgres", "-only", "deliver,processes,snapshot", "-json", "-")
+	commandtest.NeedPostgres(t)
+	out := commandtest.Run(t, program, "-quick", "-n", "200", "-inflight", "8", "-store", "postgres", "-only", "deliver,processes,snapshot", "-json", "-")
 	var r report.Report
 	require.NoError(t, json.Unmarshal([]byte(out), &r))
 	require.Len(t, r.Sections, 3)
@@ -110,26 +96,21 @@ func rowNames(t report.Table) []string {
 
 func TestWrongFlags(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct{ args, want string }{
-		{"-store=mongo", `unknown store "mongo"; there are memory, postgres, sqlite`},
-		{"-only=everything", `unknown section "everything"; there are deliver, backlog`},
-		{"-n=1", "-n 100"},
-		{"-steady=1s", "-steady is 1s"},
-		{"sqlite", `unexpected argument "sqlite"`},
-	} {
-		var stdout, stderr bytes.Buffer
-		require.Equal(t, 2, run(t.Context(), []string{tc.args}, &stdout, &stderr), tc.args)
-		require.Contains(t, stderr.String(), tc.want)
-		require.Empty(t, stdout.String())
-	}
+	commandtest.RequireRefused(t, program, map[string]string{
+		"-store=mongo":     `unknown store "mongo"; there are memory, postgres, sqlite`,
+		"-only=everything": `unknown section "everything"; there are deliver, backlog`,
+		"-n=1":             "-n 100",
+		"-steady=1s":       "-steady is 1s",
+		"sqlite":           `unexpected argument "sqlite"`,
+	})
 }
 
-// What a section cannot measure does not stop the others.
+// A section that cannot be measured does not stop the others.
 func TestFailedSection(t *testing.T) {
 	t.Parallel()
 	skipUnderRace(t)
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"-quick", "-limit", "1ns", "-store", "memory", "-only", "deliver,verify", "-json", "-"}, &stdout, &stderr)
+	code := program.Run(t.Context(), []string{"-quick", "-limit", "1ns", "-store", "memory", "-only", "deliver,verify", "-json", "-"}, &stdout, &stderr)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr.String(), "deliver: memory, 10 endpoints: ")
 	var r report.Report

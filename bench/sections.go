@@ -22,8 +22,8 @@ type section struct {
 	measure func(context.Context, options) (report.Section, error)
 }
 
-// sections are measured in this order. What is measured in a package of its own becomes part of
-// this command by one line here, and by the roles of its processes in roles.
+// sections are measured in this order. A new one needs one line here and, if it starts processes,
+// their roles in roles.
 var sections = []section{
 	{"deliver", delivering},
 	{"backlog", backlog.measure},
@@ -56,8 +56,8 @@ func (o options) load() deliver.Load {
 	return deliver.Load{Deliveries: o.deliveries, InFlight: o.inFlight, Payload: payloadSize}
 }
 
-// processesOf returns in how many processes a store is measured: what is in memory must be in
-// this one.
+// processesOf returns in how many processes a store is measured: one in memory can only be in this
+// one.
 func processesOf(store string) int {
 	if store == "memory" {
 		return 0
@@ -209,7 +209,8 @@ func verifying(_ context.Context, o options) (report.Section, error) {
 	}, err
 }
 
-// steady gives each database the same load for an hour: what grows then grows for ever.
+// steady gives each database the same load for an hour: something that grows all that time would
+// grow for ever.
 func steady(ctx context.Context, o options) (report.Section, error) {
 	s := report.Section{
 		Title: "Under steady load",

@@ -18,7 +18,7 @@ type sweep struct {
 	quick              []int
 	linear             bool     // whether the axis is
 	stores             []string // nil stands for all
-	// entry says what is measured at a value, of which only the name is missing.
+	// entry returns the dispatchers, without a name, and the load to be measured at a value.
 	entry func(l deliver.Load, store string, value int) (deliver.Dispatchers, deliver.Load)
 }
 

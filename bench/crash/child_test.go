@@ -128,11 +128,11 @@ func (j job) do(ctx context.Context) error {
 	if j.Role == dispatcherRole {
 		return d.Run(ctx)
 	}
-	return emitForever(ctx, d)
+	return emitForever(ctx, d, store)
 }
 
 // openPatiently opens the store, and tries again while it is away. In production, the host's
-// processes would be started again and again.
+// processes would be started again and again, as here every 100 ms until patience ends.
 func (j job) openPatiently(ctx context.Context) (store alotwebhook.Store, closeStore func(), err error) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		store, closeStore, err = j.Place.open(ctx)
@@ -142,8 +142,16 @@ func (j job) openPatiently(ctx context.Context) (store alotwebhook.Store, closeS
 	}
 }
 
-func emitForever(ctx context.Context, d *alotwebhook.Dispatcher) error {
+// mostQueued is how many deliveries the emitters let queue up, about. On PostgreSQL a killed
+// dispatcher's endpoints wait for a lease: after many kills, what was emitted meanwhile would
+// take hours to deliver.
+const mostQueued = 4000
+
+func emitForever(ctx context.Context, d *alotwebhook.Dispatcher, store alotwebhook.Store) error {
 	for i := 0; ctx.Err() == nil; i++ {
+		if i%100 == 0 {
+			awaitRoom(ctx, store)
+		}
 		event, err := newEvent(i)
 		if err != nil {
 			return err
@@ -155,6 +163,21 @@ func emitForever(ctx context.Context, d *alotwebhook.Dispatcher) error {
 		time.Sleep(time.Millisecond) // leaves processor time to the dispatchers
 	}
 	return nil
+}
+
+// awaitRoom waits while too much is queued. A store that fails holds up nobody.
+func awaitRoom(ctx context.Context, store alotwebhook.Store) {
+	for {
+		stats, err := store.Stats(ctx)
+		if err != nil || stats.Pending < mostQueued {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func newEvent(score int) (alotwebhook.Event, error) {

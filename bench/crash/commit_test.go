@@ -86,7 +86,7 @@ func emitUntil(t *testing.T, h *host, pause time.Duration, enough func() bool) (
 				mu.Lock()
 				acknowledged = append(acknowledged, event.ID)
 				mu.Unlock()
-				time.Sleep(pause)
+				time.Sleep(pause) // the pace of the host, so that its commits are spread over the cuts
 			}
 		})
 	}

@@ -29,15 +29,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/deliver"
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
@@ -45,79 +41,55 @@ import (
 // payloadSize is the length of every payload, in bytes.
 const payloadSize = 300
 
-func main() {
-	child.Main(deliver.Roles())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+var program = command.Program{Name: "deliver", Roles: deliver.Roles(), Options: func() command.Options { return new(options) }}
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "deliver:", err)
-		return 2
-	}
-	if err := measureAll(ctx, o, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "deliver:", err)
-		return 1
-	}
-	return 0
-}
+func main() { program.Main() }
 
 // options are the values of the flags.
 type options struct {
 	deliveries int
 	rounds     int
 	inFlight   int
-	stores     []string
-	endpoints  []int
+	names      string
+	stores     []string // of names
+	numbers    string
+	endpoints  []int // of numbers
 	pin, read  bool
 	river      bool
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	fs := flag.NewFlagSet("deliver", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&o.deliveries, "n", 200_000, "the number of `deliveries` of each contender in each round")
 	fs.IntVar(&o.rounds, "rounds", 3, "the number of `rounds`")
 	fs.IntVar(&o.inFlight, "inflight", 200, "the number of `requests` in flight at the same time")
-	names := fs.String("store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
-	endpoints := fs.String("endpoints", "10,1000", "the numbers of `endpoints` over which the deliveries are spread")
+	fs.StringVar(&o.names, "store", "memory,sqlite", "`stores` to measure: "+strings.Join(stores.Names(), ", "))
+	fs.StringVar(&o.numbers, "endpoints", "10,1000", "the numbers of `endpoints` over which the deliveries are spread")
 	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps an old snapshot, as a backup does")
 	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, with the same work")
 	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
-	if err := fs.Parse(args); err != nil {
-		return o, err
+}
+
+// Check implements [command.Options].
+func (o *options) Check(*flag.FlagSet) (err error) {
+	if o.stores, err = command.Choose("store", o.names, stores.Names()); err != nil {
+		return err
 	}
-	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
-	}
-	o.stores = strings.Split(*names, ",")
-	for _, s := range o.stores {
-		if !slices.Contains(stores.Names(), s) {
-			return o, fmt.Errorf("-store: unknown store %q; there are %s", s, strings.Join(stores.Names(), ", "))
-		}
-	}
-	for _, s := range strings.Split(*endpoints, ",") {
+	for s := range strings.SplitSeq(o.numbers, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return o, fmt.Errorf("-endpoints: %q is not a number from 1", s)
+			return fmt.Errorf("-endpoints: %q is not a number from 1", s)
 		}
 		o.endpoints = append(o.endpoints, n)
 	}
 	if min(o.deliveries, o.rounds, o.inFlight) < 1 {
-		return o, errors.New("-n, -rounds and -inflight must be at least 1")
+		return errors.New("-n, -rounds and -inflight must be at least 1")
 	}
-	return o, nil
+	return nil
 }
 
-// measureAll measures the contenders in turns and prints the table.
-func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error {
+// Measure implements [command.Options]: it measures the contenders in turns and prints the table.
+func (o *options) Measure(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
 	load := deliver.Load{Deliveries: o.deliveries, InFlight: o.inFlight, Payload: payloadSize}
 	rounds := deliver.Rounds{Rounds: o.rounds, Tolerate: 0.1, Repeats: 2, Limit: time.Hour,
 		Progress: func(text string) { fmt.Fprintln(stderr, text) }}
@@ -135,7 +107,7 @@ func measureAll(ctx context.Context, o options, stdout, stderr io.Writer) error 
 	return nil
 }
 
-func (o options) entries(l deliver.Load) []deliver.Entry {
+func (o *options) entries(l deliver.Load) []deliver.Entry {
 	var entries []deliver.Entry
 	if o.river {
 		entries = append(entries, deliver.Entry{Contender: deliver.River(), Load: l})

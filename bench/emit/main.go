@@ -24,40 +24,46 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"slices"
 	"strings"
-	"syscall"
 
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/emit"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+var program = command.Program{Name: "emit", Options: func() command.Options { return new(options) }}
+
+func main() { program.Main() }
+
+// options are the values of the flags.
+type options struct {
+	emit.Config
+	stores, drivers string // as they were given
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "emit:", err)
-		return 2
-	}
-	if err := measure(ctx, o, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "emit:", err)
-		return 1
-	}
-	return 0
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Transactions, "n", 3000, "the number of `transactions` of each contender in each round")
+	fs.IntVar(&o.Rounds, "rounds", 3, "the number of `rounds`")
+	fs.IntVar(&o.Batch, "batch", 1000, "the number of `events` that are emitted at once; 0 leaves that out")
+	fs.IntVar(&o.Organizations, "organizations", 200, "the number of `organizations`, with an endpoint each")
+	fs.StringVar(&o.stores, "store", "postgres", "`stores` to measure: "+strings.Join(emit.Stores(), ", "))
+	fs.StringVar(&o.drivers, "driver", "pgx", "the host's `drivers` for PostgreSQL: "+strings.Join(emit.Drivers(), ", "))
 }
 
-// measure measures and prints a table for each group of contenders.
-func measure(ctx context.Context, o emit.Config, stdout, stderr io.Writer) error {
-	tables, err := emit.Measure(ctx, o, func(text string) { fmt.Fprintln(stderr, text) })
+// Check implements [command.Options].
+func (o *options) Check(*flag.FlagSet) (err error) {
+	if min(o.Transactions, o.Rounds, o.Organizations) < 1 || o.Batch < 0 {
+		return errors.New("-n, -rounds and -organizations must be at least 1, -batch at least 0")
+	}
+	if o.Stores, err = command.Choose("store", o.stores, emit.Stores()); err == nil {
+		o.Drivers, err = command.Choose("driver", o.drivers, emit.Drivers())
+	}
+	return err
+}
+
+// Measure implements [command.Options]: it prints a table for each group of contenders.
+func (o *options) Measure(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	tables, err := emit.Measure(ctx, o.Config, func(text string) { fmt.Fprintln(stderr, text) })
 	if err != nil {
 		return err
 	}
@@ -69,41 +75,4 @@ func measure(ctx context.Context, o emit.Config, stdout, stderr io.Writer) error
 		}
 	}
 	return nil
-}
-
-func parse(args []string, stderr io.Writer) (emit.Config, error) {
-	var o emit.Config
-	fs := flag.NewFlagSet("emit", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.IntVar(&o.Transactions, "n", 3000, "the number of `transactions` of each contender in each round")
-	fs.IntVar(&o.Rounds, "rounds", 3, "the number of `rounds`")
-	fs.IntVar(&o.Batch, "batch", 1000, "the number of `events` that are emitted at once; 0 leaves that out")
-	fs.IntVar(&o.Organizations, "organizations", 200, "the number of `organizations`, with an endpoint each")
-	names := fs.String("store", "postgres", "`stores` to measure: "+strings.Join(emit.Stores(), ", "))
-	drivers := fs.String("driver", "pgx", "the host's `drivers` for PostgreSQL: "+strings.Join(emit.Drivers(), ", "))
-	if err := fs.Parse(args); err != nil {
-		return o, err
-	}
-	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
-	}
-	if min(o.Transactions, o.Rounds, o.Organizations) < 1 || o.Batch < 0 {
-		return o, errors.New("-n, -rounds and -organizations must be at least 1, -batch at least 0")
-	}
-	var err error
-	if o.Stores, err = choose("store", *names, emit.Stores()); err == nil {
-		o.Drivers, err = choose("driver", *drivers, emit.Drivers())
-	}
-	return o, err
-}
-
-// choose splits the value of a flag and refuses what is none of the names.
-func choose(flag, value string, names []string) ([]string, error) {
-	chosen := strings.Split(value, ",")
-	for _, c := range chosen {
-		if !slices.Contains(names, c) {
-			return nil, fmt.Errorf("-%s: unknown %s %q; there are %s", flag, flag, c, strings.Join(names, ", "))
-		}
-	}
-	return chosen, nil
 }

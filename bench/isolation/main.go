@@ -14,40 +14,52 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
+	"io"
 	"strings"
-	"syscall"
 
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/isolation"
+	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	names := flag.String("store", "memory,sqlite,postgres", "the `stores` to measure")
-	seconds := flag.Int("seconds", 20, "how many `seconds` of events each row has, from 1 to 600")
-	only := flag.String("row", "", "measure the rows alone whose name holds this `text`")
-	flag.Parse()
-	if err := run(ctx, *names, *seconds, *only); err != nil {
-		fmt.Fprintln(os.Stderr, "isolation:", err)
-		os.Exit(1)
-	}
+	command.Program{Name: "isolation", Options: func() command.Options { return new(options) }}.Main()
 }
 
-func run(ctx context.Context, names string, seconds int, only string) error {
-	if seconds < 1 || seconds > 600 {
-		return fmt.Errorf("-seconds is %d, which is not from 1 to 600", seconds)
+// options are the values of the flags.
+type options struct {
+	stores  string
+	seconds int
+	only    string
+}
+
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&o.stores, "store", "memory,sqlite,postgres", "the `stores` to measure")
+	fs.IntVar(&o.seconds, "seconds", 20, "how many `seconds` of events each row has, from 1 to 600")
+	fs.StringVar(&o.only, "row", "", "measure the rows alone whose name holds this `text`")
+}
+
+// Check implements [command.Options].
+func (o *options) Check(*flag.FlagSet) error {
+	if o.seconds < 1 || o.seconds > 600 {
+		return fmt.Errorf("-seconds is %d, which is not from 1 to 600", o.seconds)
 	}
-	for name := range strings.SplitSeq(names, ",") {
-		table, err := isolation.Measure(ctx, name, seconds, only, func(text string) { fmt.Fprintln(os.Stderr, text) })
+	_, err := command.Choose("store", o.stores, stores.Names())
+	return err
+}
+
+// Measure implements [command.Options]: it prints a table for each store.
+func (o *options) Measure(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	for name := range strings.SplitSeq(o.stores, ",") {
+		table, err := isolation.Measure(ctx, name, o.seconds, o.only, func(text string) { fmt.Fprintln(stderr, text) })
 		if err != nil {
 			return err
 		}
-		if err := table.Print(os.Stdout); err != nil {
+		if err := table.Print(stdout); err != nil {
 			return err
 		}
-		fmt.Println()
+		fmt.Fprintln(stdout)
 	}
 	return nil
 }

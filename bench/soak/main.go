@@ -19,76 +19,46 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/load"
 	"github.com/alot/alotwebhook/bench/internal/report"
 )
 
-func main() {
-	child.Main(load.Roles())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+var program = command.Program{Name: "soak", Roles: load.Roles(), Options: func() command.Options { return new(options) }}
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parse(args, stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		return 0
-	case err != nil:
-		fmt.Fprintln(stderr, "soak:", err)
-		return 2
-	}
-	if err := soakAll(ctx, o, args, stdout, stderr); err != nil {
-		fmt.Fprintln(stderr, "soak:", err)
-		return 1
-	}
-	return 0
-}
+func main() { program.Main() }
 
 // options are the values of the flags.
 type options struct {
-	stores  []string
+	names   string
+	stores  []string // of names
 	minutes float64
 	rate    int
 	output  report.Output
 }
 
-func parse(args []string, stderr io.Writer) (options, error) {
-	var o options
-	fs := flag.NewFlagSet("soak", flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	names := fs.String("store", "sqlite,postgres", "the `stores`, one after the other: sqlite, postgres")
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
+	fs.StringVar(&o.names, "store", "sqlite,postgres", "the `stores`, one after the other: sqlite, postgres")
 	fs.Float64Var(&o.minutes, "minutes", 30, "how many `minutes` each of them is under load, from 0.1 to 1440")
 	fs.IntVar(&o.rate, "rate", 0, "how many `events` the host emits a second; 0 stands for 400 on PostgreSQL and 150 on SQLite")
 	o.output.Flags(fs)
-	if err := fs.Parse(args); err != nil {
-		return o, err
-	}
-	if fs.NArg() > 0 {
-		return o, fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
-	}
-	if o.minutes < 0.1 || o.minutes > 1440 || o.rate < 0 {
-		return o, errors.New("-minutes must be from 0.1 to 1440, and -rate not negative")
-	}
-	o.stores = strings.Split(*names, ",")
-	for _, s := range o.stores {
-		if s != "sqlite" && s != "postgres" {
-			return o, fmt.Errorf("-store: unknown store %q; there are sqlite and postgres", s)
-		}
-	}
-	return o, nil
 }
 
-// soakAll writes the results after each store, so that none is lost.
-func soakAll(ctx context.Context, o options, args []string, stdout, stderr io.Writer) error {
+// Check implements [command.Options].
+func (o *options) Check(*flag.FlagSet) (err error) {
+	if o.minutes < 0.1 || o.minutes > 1440 || o.rate < 0 {
+		return errors.New("-minutes must be from 0.1 to 1440, and -rate not negative")
+	}
+	o.stores, err = command.Choose("store", o.names, []string{"sqlite", "postgres"})
+	return err
+}
+
+// Measure implements [command.Options]. It writes the results after each store, so that none is
+// lost.
+func (o *options) Measure(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	all, err := o.output.Load()
 	if err != nil {
 		return err
@@ -103,7 +73,7 @@ func soakAll(ctx context.Context, o options, args []string, stdout, stderr io.Wr
 			return fmt.Errorf("%s: %w", store, err)
 		}
 		missing += result.Missing
-		s := section(store, o, result)
+		s := o.section(store, result)
 		s.Run = report.NewRun("go run ./bench/soak", args)
 		s.Run.PostgreSQL = result.PostgreSQL
 		all.Put(s)
@@ -123,7 +93,7 @@ func soakAll(ctx context.Context, o options, args []string, stdout, stderr io.Wr
 	return nil
 }
 
-func section(store string, o options, r *load.Result) report.Section {
+func (o *options) section(store string, r *load.Result) report.Section {
 	return report.Section{
 		Name:  "soak-" + store,
 		Title: "A soak with disturbances: " + map[string]string{"postgres": "PostgreSQL", "sqlite": "SQLite"}[store],

@@ -1,32 +1,27 @@
 package main
 
 import (
-	"bytes"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook/bench/internal/child"
-	"github.com/alot/alotwebhook/bench/internal/load"
+	"github.com/alot/alotwebhook/bench/internal/commandtest"
 	"github.com/alot/alotwebhook/bench/internal/report"
-	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
 func TestMain(m *testing.M) {
-	child.Main(load.Roles())
+	child.Main(program.Roles)
 	m.Run()
 }
 
 // soak runs the command at its shortest and returns its only section.
 func soak(t *testing.T, store string) report.Section {
 	t.Helper()
-	var stdout, stderr bytes.Buffer
 	dir := t.TempDir()
 	results := filepath.Join(dir, "results.json")
-	code := run(t.Context(), []string{"-store", store, "-minutes", "0.1", "-rate", "40", "-json", results, "-plots", dir}, &stdout, &stderr)
-	require.Equal(t, 0, code, stderr.String())
+	commandtest.Run(t, program, "-store", store, "-minutes", "0.1", "-rate", "40", "-json", results, "-plots", dir)
 	r, err := report.Load(results)
 	require.NoError(t, err)
 	require.Len(t, r.Sections, 1)
@@ -50,12 +45,7 @@ func TestSQLite(t *testing.T) {
 
 func TestPostgres(t *testing.T) {
 	t.Parallel()
-	store, err := stores.New(t.Context(), "postgres")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-	require.NoError(t, store.Close())
+	commandtest.NeedPostgres(t)
 	s := soak(t, "postgres")
 	require.Len(t, s.Tables[0].Rows, 8)
 	require.Equal(t, "F: all connections terminated", s.Tables[0].Rows[5].Name)
@@ -63,14 +53,9 @@ func TestPostgres(t *testing.T) {
 
 func TestWrongFlags(t *testing.T) {
 	t.Parallel()
-	for _, tc := range []struct{ args, want string }{
-		{"-store=memory", `unknown store "memory"; there are sqlite and postgres`},
-		{"-minutes=0", "-minutes must be from 0.1 to 1440"},
-		{"sqlite", `unexpected argument "sqlite"`},
-	} {
-		var stdout, stderr bytes.Buffer
-		require.Equal(t, 2, run(t.Context(), []string{tc.args}, &stdout, &stderr), tc.args)
-		require.Contains(t, stderr.String(), tc.want)
-		require.Empty(t, stdout.String())
-	}
+	commandtest.RequireRefused(t, program, map[string]string{
+		"-store=memory": `unknown store "memory"; there are sqlite, postgres`,
+		"-minutes=0":    "-minutes must be from 0.1 to 1440",
+		"sqlite":        `unexpected argument "sqlite"`,
+	})
 }

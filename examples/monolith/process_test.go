@@ -168,7 +168,8 @@ func (c client) deliveries(endpoint, query string) []any {
 	return list["deliveries"].([]any)
 }
 
-// finished waits until n deliveries of an endpoint have a state, and returns them.
+// finished waits until n deliveries of an endpoint have a state, and returns them. It polls, as a
+// client of the API has to.
 func (c client) finished(endpoint string, state alotwebhook.DeliveryState, n int) (found []any) {
 	c.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {

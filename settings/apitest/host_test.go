@@ -259,7 +259,7 @@ func (h *host) wait(path, status string) reply {
 	return h.waitFor(path, func(got reply) bool { return got.str("status") == status })
 }
 
-// waitFor reads until the thing is as wanted.
+// waitFor reads until the thing is as wanted. It polls, as a client of the API has to.
 func (h *host) waitFor(path string, wanted func(reply) bool) reply {
 	h.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {

@@ -217,6 +217,8 @@ func (b *tab) comes(words ...string) {
 	b.waits(!b.script, words...)
 }
 
+// waits is comes, which loads the page again only if reload is set. It looks from outside, as
+// becomes does.
 func (b *tab) waits(reload bool, words ...string) {
 	b.t.Helper()
 	text := ""

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -55,17 +56,26 @@ func at(path string) func(*tab) { return func(b *tab) { b.visit(path) } }
 // linked opens the page that a link of another page leads to.
 func linked(path, selector string) func(*tab) {
 	return func(b *tab) {
-		b.visit(path)
-		href := run(b, chromedp.Evaluate[string](`document.querySelector(`+"`"+selector+"`"+`).href`))
-		b.do(chromedp.Navigate(href))
+		b.do(chromedp.Navigate(b.link(path, "document.querySelector(`"+selector+"`)")))
 	}
+}
+
+// link returns where a link leads that an expression finds on a page. It loads the page again
+// until the link is there: the attempts that it tells of may not have been made yet.
+func (b *tab) link(path, find string) (href string) {
+	b.t.Helper()
+	for deadline := time.Now().Add(patience); href == "" && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		b.visit(path)
+		href = b.value("(" + find + ")?.href ?? ''")
+	}
+	require.NotEmpty(b.t, href, "%s has no link %s", path, find)
+	return href
 }
 
 // endpointNamed opens a page of the endpoint whose URL contains the end. below is the
 // rest of the page's path.
 func endpointNamed(b *tab, end, below string) {
-	b.visit("")
-	href := run(b, chromedp.Evaluate[string](`[...document.querySelectorAll(".lead a")].find((a) => a.textContent.includes("`+end+`")).href`))
+	href := b.link("", `[...document.querySelectorAll(".lead a")].find((a) => a.textContent.includes("`+end+`"))`)
 	b.do(chromedp.Navigate(href + below))
 }
 

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// askPatience is how long whoever needs to know what is under way in another process waits
-// for its answer.
+// askPatience bounds the wait for another process to tell what it has under way.
 const askPatience = 2 * time.Second
 
-// writeHeld sees to it that the leases of what is under way of an endpoint stand in the rows:
-// by this process's own knowledge, and by that of the slot's owner. It returns false if that one
-// has not answered.
+// writeHeld has the leases of an endpoint's deliveries that are under way written into their rows:
+// it writes those of this process, and asks the owner of the slot to write its own. It returns
+// false if the owner has not done so in time.
 func (s *Store) writeHeld(ctx context.Context, endpoint int64) (answered bool, err error) {
 	w := s.held.unwritten(func(key int64) bool { return key == endpoint })
 	if len(w.ids) > 0 {
 		// The lock waits for finishes under way.
-		if err := s.run(ctx, step{sql: lockOwnersSQL, args: []any{[]int64{s.owns.id.Load()}}}, w.step()); err != nil {
+		lock := step{sql: lockOwnersSQL, args: []any{[]int64{s.owns.id.Load()}}}
+		if err := s.run(ctx, append([]step{lock}, w.steps()...)...); err != nil {
 			return false, err
 		}
 		s.held.wrote(w)

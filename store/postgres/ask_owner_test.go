@@ -14,10 +14,7 @@ import (
 // way. That stays, and the rest is discarded.
 func TestDiscardAsksTheOwner(t *testing.T) {
 	t.Parallel()
-	stores, _ := processes(t, 2)
-	a, b := stores[0], stores[1]
-	put := putEndpoints(t, a, 1)
-	enqueueAll(t, a, put, 5)
+	a, b, put := two(t, 1, 5)
 	underWay := awaitClaims(t, a, 2, 2, time.Hour)
 	disable(t, b, put[0].ID)
 	type result struct {
@@ -55,10 +52,7 @@ func TestDiscardAsksTheOwner(t *testing.T) {
 // left alone. What came after the endpoint was disabled it cannot.
 func TestDiscardWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	stores, _ := processes(t, 2)
-	a, b := stores[0], stores[1]
-	put := putEndpoints(t, a, 1)
-	enqueueAll(t, a, put, 5)
+	a, b, put := two(t, 1, 5)
 	underWay := awaitClaims(t, a, 2, 2, time.Hour)
 	disable(t, b, put[0].ID)
 	enqueueAll(t, b, put, 4)

@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// audience is who an event is for: the endpoints of an organization that subscribe to its type.
+// audience stands for the endpoints that an event is for: those of an organization that subscribe to
+// its type.
 type audience struct{ organization, eventType string }
 
 // audienceCache remembers the ids of the endpoints of audiences, as they were at the last

@@ -20,18 +20,18 @@ import (
 //
 //	$1 … $4  of each pick: the endpoint's key, how many rows, and next_at and id where the walk starts
 //
-// Each row of the result is a due delivery, with the revision of its endpoint's row. A
-// cached endpoint of that revision holds.
+// Each row of the result is a due delivery, with the revision of its endpoint's row: a cached
+// endpoint of that revision need not be read again.
 //
 // All joins are nested loops over indexes; byIndex in tx.go says why and how.
 const claimSQL = `
 WITH now AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
 )
-SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at, p.revision
+SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at, p.revision, p.ordered, 0::bigint
 FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
 CROSS JOIN LATERAL (
-	SELECT p.key, p.revision, NOT p.disabled AND p.deleted_at IS NULL AS active
+	SELECT p.key, p.revision, p.ordered, NOT p.disabled AND p.deleted_at IS NULL AS active
 	FROM {s}.endpoints p
 	WHERE p.key = w.endpoint
 	OFFSET 0 -- keeps this subquery apart, so that the key's index is used
@@ -68,7 +68,9 @@ type row struct {
 	token                   int64 // of a lease that stood in the row and has run out; 0 for none
 	attempts, tried, claims int   // claims counts those that have ended without an outcome
 	due                     time.Time
-	again                   bool // an earlier lease has run out
+	again                   bool          // an earlier lease has run out
+	ordered                 bool          // the endpoint is
+	wait                    time.Duration // until the first delivery of an ordered endpoint is due
 }
 
 // Claim implements [alotwebhook.Queue]. The claims of one Store go one after the
@@ -112,11 +114,12 @@ func sooner(a, b time.Duration) time.Duration {
 
 // claimRounds claims from the endpoints that the lanes know, in as many rounds as
 // it takes to reach the limit, and surveys the queue for more endpoints when those
-// give too little. Once it has something, it does not look for what is emitted meanwhile: while
-// much is, each round would find more. When a later round fails, it returns the deliveries of
-// the rounds before beside the error.
+// give too little. Once it has claimed something, it passes over lanes that get their turn
+// later: while much is emitted, each round would find more. When a later round fails, it returns
+// the deliveries of the rounds before beside the error.
 func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (claimed []alotwebhook.Claimed, err error) {
-	taken, late := map[int64]int{}, 0
+	taken := map[int64]int{}
+	late := 0         // lanes that are born at late or after are passed over; 0 passes over none
 	surveyed := false // true once this claim has nothing more to survey
 	if s.lanes.surveyOverdue() {
 		if surveyed, err = s.survey(ctx, 0); err != nil {
@@ -127,7 +130,7 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 		if err := s.meetStrangers(ctx, c); err != nil {
 			return claimed, err
 		}
-		picks := s.lanes.pick(c, c.Limit-len(claimed), taken, late)
+		picks := s.lanes.pick(c, c.Limit-len(claimed), taken, late, s.underWayOrdered())
 		if len(picks) == 0 {
 			if surveyed || !s.lanes.surveyPays(len(claimed) == 0) {
 				break
@@ -151,8 +154,8 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 	return claimed, nil
 }
 
-// meetStrangers finds out whose the lanes are that nothing was claimed of yet. It matters
-// only while an organization is withheld.
+// meetStrangers reads the organizations of lanes of which nothing was claimed yet. A claim needs
+// them only while it withholds an organization.
 func (s *Store) meetStrangers(ctx context.Context, c alotwebhook.ClaimRequest) error {
 	if len(c.Withheld) == 0 {
 		return nil
@@ -194,9 +197,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 			// The clock is read before the claim: the next search has to begin before
 			// anything that falls due while this one runs.
 			{sql: `SELECT clock_timestamp()`, rows: one(new(bool), &now)},
-			{sql: claimSQL, args: s.claimArgs(picks), rows: readRows(&rows)},
-			s.tell(),
-		}))
+		}, s.claimSteps(picks, &rows), []step{s.tell()}))
 		if err != nil {
 			return err
 		}
@@ -211,27 +212,28 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	}
 	for i := range rows {
 		r := &rows[i]
-		s.held.add(&holding{id: r.id, endpoint: r.endpoint, token: token, attempts: r.attempts, at: place{r.due, r.id}, until: until, written: r.again})
+		s.held.add(&holding{id: r.id, endpoint: r.endpoint, token: token, attempts: r.attempts, at: place{r.due, r.id}, until: until, written: r.again, ordered: r.ordered})
 	}
 	s.settlePicks(picks, rows, now, taken)
 	return claimed, nil
 }
 
-// choose returns the rows that the picks take: not what is under way, and no more of an
-// endpoint than its pick says. If others have taken over what this process owned, it takes none.
+// choose returns the rows that the picks take: none that is under way, and no more of an
+// endpoint than its pick says. If others have taken over this process's slots, it takes none at all.
 // The result takes the place of rows.
 func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
 	chosen = rows[:0]
 	if s.owns.toldNow < 0 {
 		return chosen
 	}
-	left := make(map[int64]int, len(picks))
-	for _, p := range picks {
-		left[p.lane.key] = p.n
+	by, left := make(map[int64]*pick, len(picks)), make(map[int64]int, len(picks))
+	for i := range picks {
+		p := &picks[i]
+		by[p.lane.key], left[p.lane.key] = p, p.n
 	}
 	for i := range rows {
 		r := &rows[i]
-		if left[r.endpoint] == 0 {
+		if p := by[r.endpoint]; left[r.endpoint] == 0 || (r.ordered || p.ordered) && !p.inOrder(r) {
 			continue
 		}
 		switch s.held.standing(r) {
@@ -251,8 +253,8 @@ func byDue(a, b row) int {
 	return cmp.Or(a.due.Compare(b.due), slices.Compare(a.id[:], b.id[:]))
 }
 
-// claimArgs returns the arguments of claimSQL. What is under way stands in the queue still, and
-// is read besides.
+// claimArgs returns the arguments of claimSQL. The rows of deliveries that are under way are in the
+// queue still, so it asks for so many rows more.
 func (s *Store) claimArgs(picks []pick) []any {
 	keys := make([]int64, len(picks))
 	counts := make([]int32, len(picks))
@@ -271,12 +273,14 @@ func readRows(rows *[]row) func(pgx.Rows) error {
 		var r row
 		var id, event pgtype.UUID // pgx scans a [16]byte by reflection
 		var eventType repeatedText
-		dest := []any{&id, &r.endpoint, &event, &eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision}
+		var wait int64
+		dest := []any{&id, &r.endpoint, &event, &eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision, &r.ordered, &wait}
 		for result.Next() {
 			if err := result.Scan(dest...); err != nil {
 				return err
 			}
 			r.id, r.event, r.eventType = id.Bytes, event.Bytes, string(eventType)
+			r.wait = time.Duration(wait) * time.Microsecond
 			*rows = append(*rows, r)
 		}
 		return result.Err()
@@ -310,7 +314,7 @@ func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows *[]row, lease
 	}
 	again := map[uuid]int{}
 	if slices.ContainsFunc(*rows, func(r row) bool { return r.again }) {
-		steps = append(steps, reclaim(*rows, lease, token, again))
+		steps = append(steps, reclaim(*rows, lease, token, again)...)
 	}
 	if err := s.send(ctx, conn, append(steps, commit)); err != nil {
 		return nil, err
@@ -360,17 +364,21 @@ func readPayloads(rows []row, payloads map[uuid][]byte) step {
 	}
 }
 
-// reclaim returns the step that leases the rows again that were leased before. It notes in
+// reclaim returns the steps that lease the rows again that were leased before. It notes in
 // claims how often each was claimed without an outcome.
-func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) step {
+func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) []step {
 	var ids []pgtype.UUID
 	var tokens []int64
+	var first places
 	for _, r := range rows {
 		if r.again {
 			ids, tokens = append(ids, param(r.id)), append(tokens, r.token)
 		}
+		if r.again && r.ordered {
+			first.add(r.endpoint, r.id)
+		}
 	}
-	return step{
+	return append(first.keep(), step{
 		sql:  reclaimSQL,
 		args: []any{ids, tokens, lease.Microseconds(), token},
 		rows: func(result pgx.Rows) error {
@@ -384,7 +392,7 @@ func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) 
 			}
 			return result.Err()
 		},
-	}
+	})
 }
 
 // settlePicks tells the lanes how many deliveries each pick gave and where the
@@ -408,6 +416,9 @@ func (s *Store) settlePicks(picks []pick, rows []row, now time.Time, taken map[i
 		g := by[p.lane.key]
 		if cached, ok := s.endpoints[p.lane.key]; ok {
 			s.lanes.belongs(p.lane.key, cached.endpoint.OrganizationID)
+		}
+		if p.isHeldUp(g.n) {
+			taken[p.lane.key] = tookAll
 		}
 		s.lanes.settle(p, g.n, g.last, now)
 	}

@@ -74,8 +74,8 @@ SELECT key, id, disabled, false, (date_part('epoch', at) * 1000000)::bigint FROM
 // PostgreSQL would store other payloads than were emitted. There it is NULL, which fails.
 const storedAt = `(SELECT CASE WHEN current_setting('client_encoding') IN ('UTF8', 'UNICODE') THEN clock_timestamp() END)`
 
-// The statements that store several events. Who gets them is read first, and the deliveries
-// are made in this process.
+// These statements store several events. The process first reads their subscribers, and makes
+// the deliveries itself.
 const (
 	// findSubscribers returns, for each organization ($1) with an event type ($2), the endpoints
 	// that get it: the number of the pair from 0, key, id, whether it is disabled, and the clock

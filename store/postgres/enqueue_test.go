@@ -228,7 +228,7 @@ func TestEnqueuePlansOnce(t *testing.T) {
 			return nil
 		})
 		require.NoError(t, err)
-		// One of them only in the first round, in which the process does not know the endpoints.
+		// The first round sees one more, since the process does not know the endpoints yet.
 		require.GreaterOrEqual(t, seen, 5, "enqueueKnown, findSubscribers, insertEvents, insertNewEvents, insertDeliveries")
 	}
 }

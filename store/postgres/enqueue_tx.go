@@ -12,8 +12,8 @@ import (
 	"github.com/alot/alotwebhook/store/sqltx"
 )
 
-// Tx returns an Enqueuer inside the host's transaction: what it stores commits
-// or rolls back with it, in one round trip per call. Neither settings nor
+// Tx returns an Enqueuer inside the host's transaction: the events that it stores are
+// committed or rolled back with it, in one round trip per call. Neither settings nor
 // savepoints are left in the transaction. After an error of the database the transaction is
 // aborted, as after any failed statement. A nil tx is refused by Enqueue, with an
 // [*alotwebhook.FieldError].
@@ -38,8 +38,9 @@ func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 			if err := q.send(ctx, queries); err != nil {
 				return inHostTx{err}
 			}
-			// What is begun is done: were the next statement not sent, the host could commit events
-			// without their deliveries. One that is cut short aborts the transaction.
+			// The statements that follow are sent even if ctx ends. Without the next one, the host
+			// could commit events without their deliveries. A statement that is cut short aborts
+			// the transaction, so the first one may be.
 			ctx = context.WithoutCancel(ctx)
 			return nil
 		})
@@ -99,7 +100,7 @@ func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 					return inHostTx{err}
 				}
 				if one.sql != findSubscribers {
-					ctx = context.WithoutCancel(ctx) // what is begun is done, as in pgxEnqueuer
+					ctx = context.WithoutCancel(ctx) // for the reason that pgxEnqueuer has
 				}
 			}
 			return nil

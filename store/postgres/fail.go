@@ -22,7 +22,8 @@ import (
 //	$3  the reason
 //	$4  none that falls due later is moved
 //	$5  none of this id or a greater one is moved
-//	$6  whether what was due before the endpoint was disabled may be under way in another process
+//	$6  whether another process may have deliveries under way that were due before the endpoint was
+//	    disabled
 const failSQL = `
 	WITH owner AS MATERIALIZED (
 		SELECT p.key, p.deleted_at, p.disabled_at FROM {s}.endpoints p WHERE p.key = $1::bigint AND %s FOR SHARE
@@ -75,8 +76,9 @@ func (s *Store) failDeleted(ctx context.Context, key int64) (n int, err error) {
 	return s.fail(ctx, failDeletedSQL, key, failAtOnce, alotwebhook.ReasonEndpointDeleted, everyTime, everyID, false)
 }
 
-// failParked fails parked deliveries. What is under way has to stand in the rows before. If
-// another process does not say what that is, what it may be is left alone.
+// failParked fails parked deliveries. First it has the leases of those that are under way written
+// into their rows. If the process that owns the slot does not do so, failParked leaves alone all
+// that it may have under way.
 func (s *Store) failParked(ctx context.Context, key int64, limit int, reason alotwebhook.FailureReason, until any, before uuid) (int, error) {
 	answered, err := s.writeHeld(ctx, key)
 	if err != nil {

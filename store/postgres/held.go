@@ -10,15 +10,15 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// held is what Claim has given and Finish has not brought back. A claim leaves no trace in
-// the database, so the process remembers it.
+// held remembers the deliveries that this process has claimed and not finished. A claim writes
+// nothing into the database, so there is no other record of them.
 type held struct {
 	mu     sync.Mutex // guards everything below
 	byID   map[uuid]*holding
 	byLane map[int64]*laneHeld
-	ends   endHeap // those whose lease has not run out
-	// reading is true while a claim reads. What Finish takes out of held meanwhile is in
-	// finished, since the claim may still see its row.
+	ends   endHeap // the holdings whose lease has not run out
+	// reading is true while a claim reads the queue. Meanwhile finished notes the deliveries that
+	// Finish takes out of held: the claim may still see their rows, and must not give them again.
 	reading  bool
 	finished map[uuid]bool
 }
@@ -31,14 +31,15 @@ type holding struct {
 	attempts int // the row's, when it was claimed
 	at       place
 	until    time.Time // the end of the lease by this process's clock
-	// written is set once the lease stands in the row, which is then fenced by the token
-	// alone.
+	// written is true once the lease stands in the row. From then on the row's token alone
+	// decides whether an outcome counts.
 	written bool
-	index   int // in ends; -1 once the lease has run out
-	place   int // in its laneHeld
+	ordered bool // its endpoint was ordered
+	index   int  // in ends; -1 once the lease has run out
+	place   int  // in its laneHeld
 }
 
-// laneHeld is what is held of an endpoint, in any order.
+// laneHeld lists the holdings of one endpoint, in any order.
 type laneHeld struct{ list []*holding }
 
 func (l *laneHeld) add(n *holding) {
@@ -58,7 +59,7 @@ func newHeld() *held {
 	return &held{byID: map[uuid]*holding{}, byLane: map[int64]*laneHeld{}, finished: map[uuid]bool{}}
 }
 
-// begin is called before a claim reads, end after it.
+// begin has to be called before a claim reads the queue, and end when it has noted what it took.
 func (h *held) begin() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,7 +107,8 @@ func (h *held) drop(id uuid) {
 	}
 }
 
-// ahead returns how many rows a claim that begins at start may meet in a lane that are held.
+// ahead returns how many held rows a claim that begins at start may meet in a lane: it has to
+// read so many rows more.
 func (h *held) ahead(lane int64, start place) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,13 +124,13 @@ func (h *held) ahead(lane int64, start place) (n int) {
 	return n
 }
 
-// standing says what held knows of a row that a claim has read.
+// standing says whether a claim may take a row that it has read.
 type standing int
 
 const (
 	free  standing = iota // it may be taken
 	busy                  // its attempt is under way, or was finished while the claim read
-	ended                 // its lease has run out; to take it has to be written
+	ended                 // its lease has run out: who takes it has to write the new lease into the row
 )
 
 func (h *held) standing(r *row) standing {
@@ -144,9 +146,9 @@ func (h *held) standing(r *row) standing {
 	return free
 }
 
-// lapse ends the leases that have run out by now, and returns what they were for. Until the
-// delivery is claimed again, its outcome still counts. What nobody claims again within
-// another lease is gone.
+// lapse ends the leases that have run out by now, and returns their holdings. The outcome of
+// such a delivery still counts until it is claimed again. If nobody claims it within another
+// lease and a minute, it is forgotten.
 func (h *held) lapse(now time.Time, lease time.Duration) (lapsed []holding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -189,8 +191,9 @@ func (h *held) nextIn(known func(lane int64) bool) time.Duration {
 	return max(time.Until(first), time.Microsecond)
 }
 
-// fence returns the number of attempts that a delivery's row must have for an outcome under
-// the token to count although no lease stands in the row; -1 if it cannot count.
+// fence returns how many attempts a delivery's row must have, so that an outcome under the token
+// counts although no lease stands in the row. It returns -1 if the delivery is not held under
+// that token, or its lease stands in the row.
 func (h *held) fence(id uuid, token int64) int32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,7 +203,8 @@ func (h *held) fence(id uuid, token int64) int32 {
 	return -1
 }
 
-// settle notes that outcomes are stored.
+// settle notes that outcomes are stored: their deliveries are held no longer, but for those whose
+// lease an outcome has extended.
 func (h *held) settle(f *finishing) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -237,12 +241,13 @@ func (h *held) clear() {
 	h.ends = nil
 }
 
-// writing is the arguments of writeSQL.
+// writing holds the arguments of writeSQL.
 type writing struct {
 	ids      []pgtype.UUID
 	tokens   []int64
 	attempts []int32
 	rest     []int64 // until the leases run out, in µs
+	first    places  // those of ordered endpoints
 }
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the
@@ -253,16 +258,16 @@ SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsec
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[]) AS w (id, token, attempts, rest)
 WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts`
 
-func (w *writing) step() step {
-	return step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}}
+func (w *writing) steps() []step {
+	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}})
 }
 
-// unwritten returns the leases that stand in no row, of the endpoints that which selects.
-func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
+// unwritten returns the leases that stand in no row yet, of the endpoints that of selects.
+func (h *held) unwritten(of func(endpoint int64) bool) (w writing) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for endpoint, lane := range h.byLane {
-		if !which(endpoint) {
+		if !of(endpoint) {
 			continue
 		}
 		for _, n := range lane.list {
@@ -271,6 +276,9 @@ func (h *held) unwritten(which func(endpoint int64) bool) (w writing) {
 				w.tokens = append(w.tokens, n.token)
 				w.attempts = append(w.attempts, int32(n.attempts))
 				w.rest = append(w.rest, max(time.Until(n.until), 0).Microseconds())
+				if n.ordered {
+					w.first.add(endpoint, n.id)
+				}
 			}
 		}
 	}

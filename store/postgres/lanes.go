@@ -38,7 +38,7 @@ func (p place) before(q place) bool {
 	return slices.Compare(p.id[:], q.id[:]) < 0
 }
 
-// lane is what this process knows of one endpoint's part of the queue.
+// lane describes one endpoint's part of the queue, as far as this process knows it.
 type lane struct {
 	key int64  // of the endpoint's row
 	id  string // the endpoint's id
@@ -47,9 +47,10 @@ type lane struct {
 	// start is where the next claim begins its search. As far as this process
 	// knows, no delivery that may be claimed stands before it.
 	start place
-	// mark is the last delivery that was claimed while more are due behind it; zero if none
-	// are. Most claims begin there: what stands between start and mark is under way or done,
-	// but for late commits, for which one claim looks every lookBack.
+	// mark is the last delivery that was claimed, while more are due behind it; zero if none
+	// are. Most claims begin there: all deliveries between start and mark are under way or
+	// done, except those that were committed late. For these, a claim begins at start once in
+	// lookBack.
 	mark   place
 	looked time.Time // when a claim last began at start
 	// depth is how many deliveries the lane will probably give in a turn: twice as
@@ -71,6 +72,8 @@ type lane struct {
 	// to the lane. A complete survey forgets the lanes where both are less than its
 	// own number.
 	seen, noted int
+	// ordered is set if the endpoint was ordered when this process last looked.
+	ordered bool
 }
 
 // lanes are the endpoints with unfinished deliveries that this process knows of,
@@ -83,8 +86,10 @@ type lanes struct {
 	turns  *list.List      // lanes with due deliveries, the one that is served next in front
 	waits  waitHeap        // lanes with a next, the earliest in front
 	mine   [slotCount]bool // slots that this process owns
-	closed int             // how often a claim has closed its eyes to new turns
-	survey surveyState
+	closed int             // how often close was called
+	// ordered counts the lanes that are.
+	ordered int
+	survey  surveyState
 }
 
 func newLanes() *lanes {
@@ -223,12 +228,16 @@ type pick struct {
 	base  place // the lane's start
 	start place // where the search begins: there, or at the lane's mark
 	n     int   // how many deliveries to take at most
+	// Of an ordered lane. See inOrder.
+	ordered, seen, changed bool
+	wait                   time.Duration
 }
 
 // pick shares out room, the number of deliveries that the claim still wants, among
 // the lanes whose turn it is and whose endpoints have free slots. taken counts, by
-// endpoint key, what the claim has taken in the rounds before.
-func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int) []pick {
+// endpoint key, what the claim has taken in the rounds before. underWay has the lanes that give
+// nothing if they are ordered.
+func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int, underWay map[int64]bool) []pick {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	now := time.Now()
@@ -237,8 +246,14 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int,
 	most := max(1, room/leastTurns)
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
-		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 && (late == 0 || l.born < late) {
-			picks = append(picks, pick{l, l.start, l.begin(now), free})
+		free := c.Free(l.id, l.organization) - taken[l.key]
+		if l.ordered && underWay[l.key] {
+			continue
+		} else if l.ordered {
+			free = min(free, 1)
+		}
+		if free > 0 && (late == 0 || l.born < late) {
+			picks = append(picks, pick{lane: l, base: l.start, start: l.begin(now), n: free, ordered: l.ordered})
 			expected += min(free, l.depth, most)
 		}
 	}
@@ -259,8 +274,8 @@ func (l *lane) begin(now time.Time) place {
 	return l.start
 }
 
-// close returns a number that is greater than born of every lane that has a turn, and not
-// greater than that of any lane that gets one from now on.
+// close returns the number by which a claim tells the lanes that have a turn now from those that
+// get one later: it is greater than born of the first, and not greater than born of the others.
 func (ls *lanes) close() int {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -301,7 +316,7 @@ func (ls *lanes) strangers() (keys []int64) {
 	return keys
 }
 
-// settle notes what a pick gave: n deliveries, the last of which stood at last.
+// settle notes that a pick gave n deliveries, the last of which stood at last.
 // now is the database's clock before the claim.
 func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	ls.mu.Lock()
@@ -309,6 +324,10 @@ func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	l := p.lane
 	if ls.byKey[l.key] != l {
 		return // a survey has forgotten the lane
+	}
+	if p.ordered || p.changed {
+		ls.settleOrdered(&p)
+		return
 	}
 	reached := place{at: now.Add(-lateness)}
 	if n == p.n && last.before(reached) { // there may be more right behind last

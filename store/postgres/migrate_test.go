@@ -59,7 +59,7 @@ func requireMigrated(t testing.TB, db *sql.DB, dsn string) {
 	require.Len(t, claim(t, store), 1)
 }
 
-// What psql does with a file, and goose with NO TRANSACTION.
+// psql runs a file without a transaction around it, and so does goose with NO TRANSACTION.
 func TestMigrationSQLOutsideATransaction(t *testing.T) {
 	t.Parallel()
 	for _, driver := range []string{"pgx", "postgres"} {

@@ -10,19 +10,23 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// The locks of a move: first the owners, then the slots, each in order, so that processes wait
-// for each other and do not deadlock. Locking an owner waits for its finishes under way.
+// A move locks first the owners, then the slots, each in order, so that processes wait for each
+// other and do not deadlock. The lock on an owner waits for the owner's finishes under way.
 const (
 	// lockOwnersSQL returns which of the owners $1 are alive.
 	lockOwnersSQL = `SELECT id FROM (SELECT id, until FROM {s}.owners WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE) AS o
 		WHERE until > clock_timestamp()`
 	lockSlotsSQL = `SELECT FROM {s}.slots WHERE slot = ANY ($1::int[]) ORDER BY slot FOR UPDATE`
-	moveSQL      = `UPDATE {s}.slots s SET owner = m.new, asked = false
+	// moveSQL moves the slots $1 from the owners $2 to the owners $3.
+	moveSQL = `UPDATE {s}.slots s SET owner = m.new, asked = false
 		FROM unnest($1::int[], $2::bigint[], $3::bigint[]) AS m (slot, old, new)
 		WHERE s.slot = m.slot AND s.owner = m.old`
+	// answerSQL notes that the owner $2 has answered what it was asked about the slots $1.
 	answerSQL = `UPDATE {s}.slots SET asked = false WHERE slot = ANY ($1::int[]) AND owner = $2::bigint`
-	noteSQL   = `UPDATE {s}.owners SET told = told + 1 WHERE id = ANY ($1::bigint[])`
-	burySQL   = `DELETE FROM {s}.owners WHERE id = ANY ($1::bigint[])`
+	// noteSQL tells the owners $1 that their slots have changed.
+	noteSQL = `UPDATE {s}.owners SET told = told + 1 WHERE id = ANY ($1::bigint[])`
+	// burySQL removes the owners $1.
+	burySQL = `DELETE FROM {s}.owners WHERE id = ANY ($1::bigint[])`
 )
 
 // mostDoubtful bounds how many deliveries of a dead process count as claimed.
@@ -52,6 +56,7 @@ UPDATE {s}.queue SET claims = claims + 1
 WHERE id = ANY (ARRAY(
 	SELECT q.id
 	FROM firsts f
+	JOIN {s}.endpoints p ON p.key = f.endpoint AND NOT p.ordered -- those have doubtOrderedSQL
 	CROSS JOIN LATERAL (
 		SELECT q.id, q.token FROM {s}.queue q
 		WHERE q.endpoint = f.endpoint AND q.next_at <= (SELECT at FROM now)
@@ -61,7 +66,9 @@ WHERE id = ANY (ARRAY(
 	WHERE q.token = 0 AND (f.endpoint % 256)::int = ANY ($1::int[])
 	LIMIT $3::int))`
 
-// move makes the moves, all in one transaction.
+// move makes the moves, all in one transaction. It also writes the leases of what this process
+// has under way in the slots that it gives away, or is asked about, into their rows: from then on
+// these deliveries need no owner.
 func (s *Store) move(ctx context.Context, m *moves, c alotwebhook.ClaimRequest) error {
 	gone := m.mine()
 	var written writing
@@ -72,11 +79,12 @@ func (s *Store) move(ctx context.Context, m *moves, c alotwebhook.ClaimRequest) 
 		}
 		steps := []step{}
 		if slots := m.of(dead); len(slots) > 0 {
-			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}})
+			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}},
+				step{sql: doubtOrderedSQL, args: []any{slots}})
 		}
 		written = s.held.unwritten(func(endpoint int64) bool { return m.leaves || gone[int32(slotOf(endpoint))] })
 		if len(written.ids) > 0 {
-			steps = append(steps, written.step())
+			steps = append(steps, written.steps()...)
 		}
 		steps = append(steps,
 			step{sql: moveSQL, args: []any{m.slots, m.from, m.to}},

@@ -32,10 +32,35 @@ func TestAddressMovesAwayAndBack(t *testing.T) {
 	enqueueAll(t, store, endpoints, 1)
 	leased := claim(t, store)
 	require.Len(t, leased, 1)
-	work := map[string]func() error{
-		"emit": func() error {
-			return store.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, endpoints[0].OrganizationID)})
-		},
+	w := work(t, store, reader, endpoints[0].OrganizationID, leased)
+	require.Empty(t, w.fails(t, 3, "on the primary"))
+
+	relay.lead(standby)
+	relay.cut()
+	const n = 20
+	failed := w.fails(t, n, "on the standby")
+	for name := range w {
+		require.Equal(t, n, failed[name], "%s works on a standby", name)
+	}
+	_, err = postgres.New(t.Context(), pool, &postgres.Options{Schema: store.Schema()})
+	require.ErrorContains(t, err, "the server is a standby, which takes no writes")
+	keepOpen(t, pool, 4)
+	keepOpen(t, readerPool, 4)
+
+	relay.lead(primary)
+	require.Empty(t, w.fails(t, n, "back on the primary"))
+	for _, p := range []*pgxpool.Pool{pool, readerPool} {
+		requireOnPrimary(t, p)
+	}
+}
+
+// calls are some calls of stores, by what they do.
+type calls map[string]func() error
+
+// work returns calls of each kind: some read the old history of the standby, the others write.
+func work(t *testing.T, store, reader *postgres.Store, organization string, leased []alotwebhook.Claimed) calls {
+	return calls{
+		"emit": func() error { return store.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, organization)}) },
 		"claim": func() error {
 			_, err := store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Lease: time.Hour})
 			return err
@@ -56,45 +81,34 @@ func TestAddressMovesAwayAndBack(t *testing.T) {
 			return err
 		},
 	}
-	// tries counts how often each kind of work fails in n tries.
-	tries := func(n int, when string) (failed map[string]int) {
-		failed = map[string]int{}
-		var last error
-		for range n {
-			for name, do := range work {
-				if err := do(); err != nil {
-					failed[name]++
-					last = err
-					require.NotContains(t, err.Error(), "postgres.Migrate")
-				}
+}
+
+// fails makes each call n times, and returns how often which failed.
+func (c calls) fails(t *testing.T, n int, when string) map[string]int {
+	t.Helper()
+	failed := map[string]int{}
+	var last error
+	for range n {
+		for name, do := range c {
+			if err := do(); err != nil {
+				failed[name]++
+				last = err
+				require.NotContains(t, err.Error(), "postgres.Migrate")
 			}
 		}
-		t.Logf("%s: failed of %d tries each: %v, at last: %v", when, n, failed, last)
-		return failed
 	}
-	require.Empty(t, tries(3, "on the primary"))
+	t.Logf("%s: failed of %d tries each: %v, at last: %v", when, n, failed, last)
+	return failed
+}
 
-	relay.lead(standby)
-	relay.cut()
-	const n = 20
-	failed := tries(n, "on the standby")
-	for name := range work {
-		require.Equal(t, n, failed[name], "%s works on a standby", name)
-	}
-	_, err = postgres.New(t.Context(), pool, &postgres.Options{Schema: store.Schema()})
-	require.ErrorContains(t, err, "the server is a standby, which takes no writes")
-	keepOpen(t, pool, 4)
-	keepOpen(t, readerPool, 4)
-
-	relay.lead(primary)
-	require.Empty(t, tries(n, "back on the primary"))
-	for _, p := range []*pgxpool.Pool{pool, readerPool} {
-		for _, conn := range p.AcquireAllIdle(t.Context()) {
-			var onStandby bool
-			require.NoError(t, conn.QueryRow(t.Context(), `SELECT pg_is_in_recovery()`).Scan(&onStandby))
-			require.False(t, onStandby, "a connection to the standby was kept")
-			conn.Release()
-		}
+// requireOnPrimary requires that no idle connection of the pool leads to a standby.
+func requireOnPrimary(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	for _, conn := range pool.AcquireAllIdle(t.Context()) {
+		var onStandby bool
+		require.NoError(t, conn.QueryRow(t.Context(), `SELECT pg_is_in_recovery()`).Scan(&onStandby))
+		require.False(t, onStandby, "a connection to the standby was kept")
+		conn.Release()
 	}
 }
 

@@ -167,7 +167,7 @@ func TestALockedEndpointDoesNotHoldUpTheOthers(t *testing.T) {
 	const events = 20
 	for range events {
 		emit("org_good")
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // for a second in all, so that many batches are recorded while the lock is held
 	}
 	require.Eventually(t, func() bool { return recorded("org_good") == events }, 5*time.Minute, 100*time.Millisecond)
 	require.Zero(t, recorded("org_bad"))

@@ -10,9 +10,10 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Ownership. A process that claims owns slots, and sends what is due to the endpoints in
-// them. Nobody else does, so a claim need write nothing. The owners of all slots follow from
-// the list of the processes that are alive; each process moves what is its own to move.
+// A process that claims owns slots, and sends what is due to the endpoints in them. Nobody else
+// does, so a claim need write nothing. Who should own a slot follows from the list of the
+// processes that are alive, so that all come to the same answer. Each process moves the slots
+// that are its own to give or to take.
 
 const (
 	// balanceInterval is how often a process that claims looks after its slots at most.
@@ -22,14 +23,15 @@ const (
 	freshness = 3 * time.Second
 )
 
-// ownership is what this process owns. Except for id it is guarded by claiming.
+// ownership describes this process as an owner, as far as it knows. Except for id, only a claim
+// touches it, while it holds claiming.
 type ownership struct {
 	id     atomic.Int64 // of its row in owners; 0 for none
 	until  time.Time    // the end of its lease by this process's clock
 	next   time.Time    // when to look after the slots again
 	others time.Time    // when the lease of another owner runs out, unless it is extended; zero for none
 	told   int64        // its row's told when it last read its slots
-	// toldNow is what a claim has read of told, -1 if the row is gone.
+	// toldNow is the row's told as the last claim has read it, -1 if the row is gone.
 	toldNow int64
 }
 
@@ -48,7 +50,8 @@ func (o *ownership) due(lease time.Duration) bool {
 		o.until.Before(now.Add(lease)) || !o.others.IsZero() && o.others.Before(now)
 }
 
-// tellSQL returns what told says of the owner $1: a change of its slots by somebody else.
+// tellSQL reads told of the owner $1; -1 if its row is gone. Whoever changes the slots of another
+// owner adds one to its told.
 const tellSQL = `SELECT coalesce((SELECT told FROM {s}.owners WHERE id = $1::bigint), -1)`
 
 // tell is the step that finds out whether somebody else has changed the slots.
@@ -56,8 +59,8 @@ func (s *Store) tell() step {
 	return step{sql: tellSQL, args: []any{s.owns.id.Load()}, rows: one(new(bool), &s.owns.toldNow)}
 }
 
-// balance looks after the slots: it extends the lease of this process, takes over what a
-// dead process owned, takes what is its own by now, and gives away what is another's.
+// balance looks after the slots: it extends the lease of this process, takes over the slots of dead
+// processes and others that should be its own, and gives away those that should be another's.
 func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) (err error) {
 	if !s.owns.due(c.Lease) {
 		return nil
@@ -80,7 +83,7 @@ func (s *Store) balance(ctx context.Context, c alotwebhook.ClaimRequest) (err er
 			return err
 		}
 	}
-	_, _, err = s.readOwners(ctx, c.Lease) // what was given away is not to be claimed from
+	_, _, err = s.readOwners(ctx, c.Lease) // so that nothing is claimed from slots that were given away
 	return err
 }
 

@@ -14,10 +14,8 @@ import (
 // own outcomes change nothing from then on.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
-	stores, _ := processes(t, 2)
-	a, b := stores[0], stores[1]
 	const endpoints = 40
-	enqueueAll(t, a, putEndpoints(t, a, endpoints), 3*endpoints)
+	a, b, _ := two(t, endpoints, 3*endpoints)
 	stale := awaitClaims(t, a, 2*endpoints, 2, 200*time.Millisecond)
 	fresh := awaitClaims(t, b, 3*endpoints, 2, time.Hour)
 	claims := map[string]int{}
@@ -104,9 +102,7 @@ func TestHandOver(t *testing.T) {
 // A lease that was handed over, and runs out without an outcome, is a claim that was lost.
 func TestHandedOverLeaseRunsOut(t *testing.T) {
 	t.Parallel()
-	stores, _ := processes(t, 2)
-	a, b := stores[0], stores[1]
-	enqueueAll(t, a, putEndpoints(t, a, 1), 1)
+	a, b, _ := two(t, 1, 1)
 	stale := awaitClaims(t, a, 1, 1, 100*time.Millisecond)
 	stopClaiming(t, a)
 	fresh := awaitClaims(t, b, 1, 1, time.Hour)

@@ -255,7 +255,7 @@ func (s *Store) keepPartitions(ctx context.Context) {
 	defer cancel()
 	if err := s.makePartitions(ctx); err != nil {
 		s.logger.Warn("alotwebhook: postgres: missing partitions were not made; until they are, rows go into the default partitions", "error", err)
-		if ctx.Err() == nil { // what took too long once will do so again
+		if ctx.Err() == nil { // else it took too long, and would again in a minute
 			s.partitionsDue = now.Add(time.Minute)
 		}
 	}

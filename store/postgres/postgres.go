@@ -42,8 +42,8 @@
 // whose Claim gave the delivery. About once a second a claim extends the lease of its Store,
 // gives endpoints to one that has joined, and takes over those of one whose lease has run out,
 // an eighth and a second later than that of its last claim. A claim with a Limit of 0 hands
-// over all endpoints at once. What is under way then is written into its rows, and stays with
-// the Store that sends it.
+// over all endpoints at once. The leases of deliveries that are under way then are written into
+// their rows, and the deliveries stay with the Store that sends them.
 //
 // Nor does a claim search the queue. Each Store remembers which of its endpoints have due
 // deliveries, and where in the queue each of them goes on. Other processes add
@@ -51,8 +51,8 @@
 // have unfinished deliveries, not through the deliveries. As long as that takes
 // milliseconds, it does so before every claim that would return nothing, and
 // otherwise for at most a twentieth of the time. If a pinned snapshot makes surveys
-// slow, one begins every 30 seconds all the same. What counts is the work of the server
-// in several surveys, and not what one of them had to wait for, such as a lock.
+// slow, one begins every 30 seconds all the same. Only the work of the server in several
+// surveys counts, and not the time that one of them had to wait, as for a lock.
 //
 // A delivery whose transaction is committed more than a second after the emit may be
 // passed over by the next claims. The next survey finds it.
@@ -247,8 +247,8 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	})
 }
 
-// tables are what the code works with, beside migrations.
-var tables = append([]string{"endpoints", "queue", "owners", "slots", "recoveries", "tallies"}, partitioned[:]...)
+// tables are those that the code works with, beside migrations.
+var tables = append([]string{"endpoints", "queue", "owners", "slots", "firsts", "recoveries", "tallies"}, partitioned[:]...)
 
 // checkTables returns an error that names the tables that somebody has dropped.
 func (s *Store) checkTables(ctx context.Context, q queryRower) error {

@@ -28,6 +28,16 @@ func processes(t *testing.T, n int) (stores []*postgres.Store, pool *pgxpool.Poo
 	return stores, pool
 }
 
+// two returns two processes on one new schema with endpoints, each of an organization of its own,
+// and events to them in turns.
+func two(t *testing.T, endpoints, events int) (a, b *postgres.Store, put []alotwebhook.Endpoint) {
+	t.Helper()
+	stores, _ := processes(t, 2)
+	put = putEndpoints(t, stores[0], endpoints)
+	enqueueAll(t, stores[0], put, events)
+	return stores[0], stores[1], put
+}
+
 // claimSome claims up to limit deliveries, perEndpoint of each endpoint.
 func claimSome(t testing.TB, s alotwebhook.Store, limit, perEndpoint int, lease time.Duration) []alotwebhook.Claimed {
 	t.Helper()

@@ -26,8 +26,8 @@ const maxKept = 1000
 // rows. Up to 1,000 deliveries and events of it that have to stay move into the default
 // partitions. Everything else goes row by row.
 //
-// An error of the database in one part does not stop the others. What is parked expires
-// first, and payloads come before the history.
+// An error of the database in one part does not stop the others. Parked deliveries expire
+// first, and payloads go before the history.
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
 	p.Limit = cmp.Or(p.Limit, 1000)
 	days, now, err := s.days(ctx)
@@ -298,8 +298,8 @@ func (s *Store) countDay(ctx context.Context, tx pgx.Tx, d dayTables, until time
 	return c, err
 }
 
-// keepOfDay detaches the partitions of a day and stores again what has to stay of them.
-// It goes into the default partitions, since no other has room for its ids. The parameters
+// keepOfDay detaches the partitions of a day and stores the rows again that have to stay.
+// They go into the default partitions, since no other takes their ids. The parameters
 // are those of keptIDs.
 func (s *Store) keepOfDay(ctx context.Context, tx pgx.Tx, d dayTables, until time.Time) error {
 	for _, table := range partitioned {

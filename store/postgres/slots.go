@@ -18,7 +18,8 @@ type slot struct {
 	asked  bool
 }
 
-// moves are the slots that change hands.
+// moves says which slots change hands: slots[i] goes from the owner from[i] to the owner to[i], of
+// whom 0 stands for nobody.
 type moves struct {
 	me     int64
 	dead   []int64 // owners whose lease has run out
@@ -137,7 +138,7 @@ func (m *moves) mine() map[int32]bool {
 	return slots
 }
 
-// of returns the slots that come from these owners.
+// of returns the slots that these owners lose.
 func (m *moves) of(owners []int64) (slots []int32) {
 	for i, from := range m.from {
 		if slices.Contains(owners, from) {
@@ -147,7 +148,7 @@ func (m *moves) of(owners []int64) (slots []int32) {
 	return slots
 }
 
-// others returns the owners to whom slots are given, but for me.
+// others returns the owners other than me that get slots.
 func (m *moves) others(me int64) (ids []int64) {
 	for _, to := range m.to {
 		if to != me && to != 0 && !slices.Contains(ids, to) {

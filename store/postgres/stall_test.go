@@ -37,7 +37,7 @@ func lockTables(t *testing.T, pool *pgxpool.Pool, schema, tables string) (releas
 				WHERE NOT l.granted AND c.relnamespace = $1::regnamespace`, schema).Scan(&waiting)
 			return err == nil && waiting > 0
 		}, patience, 5*time.Millisecond)
-		time.Sleep(d)
+		time.Sleep(d) // the case itself: how long the others wait, at most the longest of stalls
 		require.NoError(t, holder.Rollback(t.Context()))
 	}
 }

@@ -96,7 +96,7 @@ var elementTypes = map[uint32]uint32{
 	pgtype.Int8ArrayOID: pgtype.Int8OID, pgtype.Int4ArrayOID: pgtype.Int4OID,
 }
 
-// arrayHeader is the size of what stands before an array's elements, in bytes.
+// arrayHeader is how many bytes stand before an array's elements.
 const arrayHeader = 20
 
 func newRowStream(p *pgconn.Pipeline, into *pgconn.StatementDescription) *rowStream {
@@ -125,7 +125,7 @@ func (r *rowStream) addText(column int, text string) {
 	r.columns[column] = append(r.size(column, len(text)), text...)
 }
 
-// endRow ends a row, and sends what there is if it is enough.
+// endRow ends a row, and sends the rows once there are streamRows of them.
 func (r *rowStream) endRow() error {
 	if r.rows++; r.rows < streamRows {
 		return nil
@@ -133,7 +133,7 @@ func (r *rowStream) endRow() error {
 	return r.flush()
 }
 
-// flush sends what there is.
+// flush sends the rows that have gathered.
 func (r *rowStream) flush() error {
 	if r.rows == 0 {
 		return nil

@@ -90,8 +90,8 @@ LEFT JOIN LATERAL (
 
 var lockQueue = step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}
 
-// sighting is what a survey finds of an endpoint with unfinished deliveries. Of one in the slot
-// of another process it has the key alone.
+// sighting describes an endpoint with unfinished deliveries as a survey has found it. Of one in
+// the slot of another process it has the key alone.
 type sighting struct {
 	key     int64
 	id      string
@@ -321,6 +321,9 @@ func (ls *lanes) forget(l *lane) {
 	ls.setTurn(l, false)
 	ls.setNext(l, time.Time{})
 	delete(ls.byKey, l.key)
+	if l.ordered {
+		ls.ordered--
+	}
 }
 
 // abandonSurvey makes the next claim that finds too little begin a new survey.

@@ -28,11 +28,7 @@ func perEndpoint(claims []alotwebhook.Claimed) map[string]int {
 // times for it.
 func TestClaimUsesItsLimit(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, patient)
-	put(t, p, "org_a")
-	put(t, p, "org_b")
-	enqueue(t, p, "org_a", 1000)
-	enqueue(t, p, "org_b", 5)
+	p := filledPair(t, 1000, 5)
 	require.Len(t, claim(t, p, 1), 1)
 	require.Len(t, claim(t, p, 100), 100)
 	require.Len(t, claim(t, p, 100), 100)
@@ -217,11 +213,7 @@ func TestAllFail(t *testing.T) {
 // themselves; nothing is stored twice.
 func TestFinishMixed(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, patient)
-	put(t, p, "org_a")
-	put(t, p, "org_b")
-	enqueue(t, p, "org_a", 3)
-	enqueue(t, p, "org_b", 3)
+	p := filledPair(t, 3, 3)
 	claims := claim(t, p, 10)
 	require.Len(t, claims, 6)
 	stale := claims[0]

@@ -87,3 +87,14 @@ func newPair(tb testing.TB, patience time.Duration) *pair {
 	p.Store = newStore(tb, map[string]alotwebhook.Store{"a": p.a, "b": p.b}, shards.Config{Places: byPrefix, Patience: patience})
 	return p
 }
+
+// filledPair returns a pair with an endpoint of org_a and one of org_b, and so many events to each.
+func filledPair(t *testing.T, ofA, ofB int) *pair {
+	t.Helper()
+	p := newPair(t, patient)
+	put(t, p, "org_a")
+	put(t, p, "org_b")
+	enqueue(t, p, "org_a", ofA)
+	enqueue(t, p, "org_b", ofB)
+	return p
+}

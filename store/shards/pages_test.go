@@ -79,11 +79,7 @@ func TestPagesAcrossShards(t *testing.T) {
 // shard that is down keeps what it has, and the others are purged.
 func TestPurgeAcrossShards(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, patient)
-	put(t, p, "org_a")
-	put(t, p, "org_b")
-	enqueue(t, p, "org_a", 5)
-	enqueue(t, p, "org_b", 4)
+	p := filledPair(t, 5, 4)
 	enqueue(t, p, "none_a", 3) // without subscribers
 	require.NoError(t, errOf(p.Finish(t.Context(), delivered(claim(t, p, 10)...))))
 	time.Sleep(20 * time.Millisecond) // so that its time has passed for all

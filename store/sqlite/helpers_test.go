@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/store/sqlite"
 )
 
 const completed = "candidate.completed"
@@ -49,6 +50,17 @@ func fleet(tb testing.TB, s alotwebhook.Store, n int) {
 	for i := range n {
 		putEndpoint(tb, s, i, organization(i))
 	}
+}
+
+// backlog returns a store on a new file with endpoints, each of an organization of its own, and
+// events to them in turns.
+func backlog(t *testing.T, endpoints, events int) (s *sqlite.Store, path string) {
+	t.Helper()
+	path = newPath(t)
+	s = open(t, path)
+	fleet(t, s, endpoints)
+	enqueue(t, s, events, 0, endpoints)
+	return s, path
 }
 
 func claim(tb testing.TB, s alotwebhook.Store, limit int, busy map[string]int) []alotwebhook.Claimed {

@@ -71,10 +71,7 @@ func changes(t *testing.T, conn *sql.Conn) (version int) {
 // A claim writes nothing, and waits for nobody who writes.
 func TestClaimOnlyReads(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	fleet(t, s, 40)
-	enqueue(t, s, 400, 0, 40)
+	s, path := backlog(t, 40, 400)
 	claimFor(t, s, 10, time.Hour) // the store becomes an owner
 	conn, err := hostHandle(t, path).Conn(t.Context())
 	require.NoError(t, err)
@@ -99,10 +96,7 @@ func TestClaimOnlyReads(t *testing.T) {
 // its lease, and each such end counts.
 func TestTakeOverFromKilledProcess(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	fleet(t, s, 3)
-	enqueue(t, s, 9, 0, 3)
+	s, path := backlog(t, 3, 9)
 	first := childClaims(t, path, 9, time.Hour)
 	require.Len(t, first, 9)
 	for range 3 { // from now on each claim is written, and holds until its lease has run out
@@ -159,7 +153,7 @@ func childClaim(path string) error {
 		for _, c := range r.Deliveries {
 			fmt.Println(c.DeliveryID)
 		}
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // nothing tells when another process's leases run out, so this polls
 	}
 	fmt.Println("all")
 	select {}
@@ -169,10 +163,7 @@ func childClaim(path string) error {
 // beside it.
 func TestTakeOversAloneAreNoPoison(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	fleet(t, s, 1)
-	enqueue(t, s, 9, 0, 1)
+	s, path := backlog(t, 1, 9)
 	for range 6 {
 		require.Len(t, childClaims(t, path, 1, time.Hour), 1)
 	}
@@ -185,10 +176,8 @@ func TestTakeOversAloneAreNoPoison(t *testing.T) {
 // claimed is its own still.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	a, b := open(t, path), open(t, path)
-	fleet(t, a, 3)
-	enqueue(t, a, 30, 0, 3)
+	a, path := backlog(t, 3, 30)
+	b := open(t, path)
 	held := claimFor(t, a, 10, time.Hour)
 	require.Len(t, held, 10)
 	require.Empty(t, claimFor(t, b, 30, time.Hour), "all slots are a's")
@@ -213,10 +202,8 @@ func TestHandOver(t *testing.T) {
 // A lease that was handed over and runs out is a claim that was lost.
 func TestHandedOverLeaseRunsOut(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	a, b := open(t, path), open(t, path)
-	fleet(t, a, 1)
-	enqueue(t, a, 1, 0, 1)
+	a, path := backlog(t, 1, 1)
+	b := open(t, path)
 	stale := claimFor(t, a, 1, 50*time.Millisecond)[0]
 	stopClaiming(t, a)
 	fresh := awaitClaim(t, b, 1, time.Hour)[0]
@@ -229,11 +216,9 @@ func TestHandedOverLeaseRunsOut(t *testing.T) {
 // Two stores share the endpoints, and each serves its own alone.
 func TestProcessesShare(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	a, b := open(t, path), open(t, path)
 	const endpoints = 10
-	fleet(t, a, endpoints)
-	enqueue(t, a, endpoints, 0, endpoints)
+	a, path := backlog(t, endpoints, endpoints)
+	b := open(t, path)
 	finish(t, a, claimFor(t, a, endpoints, time.Hour))
 	var shares [2]map[string]bool
 	require.Eventually(t, func() bool {
@@ -259,10 +244,8 @@ func TestProcessesShare(t *testing.T) {
 // others have taken over.
 func TestStaleOwner(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	a, b := open(t, path), open(t, path)
-	fleet(t, a, 2)
-	enqueue(t, a, 4, 0, 2)
+	a, path := backlog(t, 2, 4)
+	b := open(t, path)
 	stale := claimFor(t, a, 4, 20*time.Millisecond)
 	require.Len(t, stale, 4)
 	fresh := awaitClaim(t, b, 4, time.Hour) // once a's time is up
@@ -281,10 +264,8 @@ func TestStaleOwner(t *testing.T) {
 // is claimed once more, and each that is to be tried again comes again.
 func TestFinishDuringClaims(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
-	fleet(t, s, 4)
 	const events = 1500
-	enqueue(t, s, events, 0, 4)
+	s, _ := backlog(t, 4, events)
 	attempts, ended := map[string]int{}, 0
 	outcomes := make(chan []alotwebhook.Outcome, 1)
 	finished := make(chan error, 1)
@@ -324,11 +305,9 @@ func TestFinishDuringClaims(t *testing.T) {
 // was due before, and only the newest claim counts.
 func TestRanOutInTheSameProcess(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
-	fleet(t, s, 1)
-	enqueue(t, s, 3, 0, 1)
+	s, _ := backlog(t, 1, 3)
 	stale := claimFor(t, s, 2, time.Millisecond)
-	time.Sleep(2 * time.Millisecond) // the leases have run out
+	time.Sleep(2 * time.Millisecond) // longer than the leases, which this machine's clock ends
 	got := claimFor(t, s, 3, time.Hour)
 	require.Len(t, got, 3)
 	require.NotContains(t, ids(stale), got[0].DeliveryID, "the one that was due all the time comes first")
@@ -341,10 +320,7 @@ func TestRanOutInTheSameProcess(t *testing.T) {
 // claim from it.
 func TestOldReleaseCannotClaim(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	fleet(t, s, 1)
-	enqueue(t, s, 1, 0, 1)
+	s, path := backlog(t, 1, 1)
 	host := hostHandle(t, path)
 	const claims = "UPDATE alotwebhook_queue SET next_at = next_at + 1000000, lease = ?, claims = claims + 1"
 	_, err := host.Exec(claims, 12345)
@@ -356,10 +332,7 @@ func TestOldReleaseCannotClaim(t *testing.T) {
 // has taken over; without the lock it is the lease alone that counts.
 func TestWithoutLockedFileTheLeaseCounts(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	fleet(t, s, 3)
-	enqueue(t, s, 9, 0, 3)
+	s, path := backlog(t, 3, 9)
 	childClaims(t, path, 9, time.Hour)
 	files, err := filepath.Glob(path + "-owner-*")
 	require.NoError(t, err)

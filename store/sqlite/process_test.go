@@ -114,11 +114,8 @@ func persist(call func() error) error {
 // Several stores, one of them in another process, claim every delivery exactly once.
 func TestNoDeliveryIsClaimedTwice(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	s := open(t, path)
-	fleet(t, s, 5)
 	const events = 2000
-	enqueue(t, s, events, 0, 5)
+	s, path := backlog(t, 5, events)
 	other := child(t, "drain", path)
 	out, err := other.StdoutPipe()
 	require.NoError(t, err)

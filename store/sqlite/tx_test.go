@@ -205,9 +205,7 @@ func TestCallerStopsWaiting(t *testing.T) {
 // statements.
 func TestReaderStops(t *testing.T) {
 	t.Parallel()
-	s := open(t, newPath(t))
-	fleet(t, s, 3)
-	enqueue(t, s, 200, 0, 3)
+	s, _ := backlog(t, 3, 200)
 	for range 500 {
 		ctx, cancel := context.WithCancel(t.Context())
 		stopped := make(chan struct{})

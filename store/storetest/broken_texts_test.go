@@ -50,7 +50,7 @@ func (s folding) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwe
 	return s.Store.Deliveries(ctx, f)
 }
 
-// withoutAccents is what a database means by "accent insensitive".
+// withoutAccents returns a text as a database sees it that is "accent insensitive".
 func withoutAccents(s string) string {
 	return strings.NewReplacer("é", "e", "e\u0301", "e").Replace(s)
 }
@@ -143,6 +143,14 @@ func (s cutting) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]
 		outcomes[i].Attempt.Detail = cut(outcomes[i].Attempt.Detail, s.detail)
 	}
 	return s.Store.Finish(ctx, outcomes)
+}
+
+// rateInWhole keeps the rate of an endpoint in a column of whole numbers.
+type rateInWhole struct{ alotwebhook.Store }
+
+func (s rateInWhole) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	e.Rate = float64(int(e.Rate))
+	return s.Store.PutEndpoint(ctx, e)
 }
 
 // storesTheGood refuses an event that it cannot take, and stores those before it.

@@ -151,8 +151,8 @@ func claimersShare(t *trial) {
 	claims.requireOnce(t)
 }
 
-// Each method may be right by itself and still lose or repeat a delivery beside others.
-// This is the ordinary work of several processes.
+// Each method may be right by itself and still lose or repeat a delivery beside others: several
+// processes at their ordinary work call all of them at once.
 func everythingAtOnce(t *trial) {
 	const endpoints, emitters, batches, batch = 8, 4, 10, 50
 	const total = batches * batch * endpoints

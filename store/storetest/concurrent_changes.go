@@ -81,17 +81,8 @@ func redeliverBesideClaims(t *trial) {
 	e := t.endpoint("org_1", completed)
 	events := newEvents(t, "org_1", completed, total)
 	t.enqueue(events...)
+	t.failHalf(total)
 	ids := idsOf(events, e)
-	first := t.claim(total)
-	require.Len(t, first, total)
-	outcomes := make([]alotwebhook.Outcome, total)
-	for i, c := range first {
-		if outcomes[i] = retry(c, long); i%2 == 0 {
-			outcomes[i] = failed(c)
-		}
-	}
-	t.finish(outcomes...)
-
 	var claims tally
 	var made, left atomic.Int64
 	left.Store(4)
@@ -126,6 +117,20 @@ func redeliverBesideClaims(t *trial) {
 	require.Len(t, claims.n, total, "every delivery is claimed")
 	claims.requireOnce(t)
 	require.EqualValues(t, total, made.Load(), "Redeliver counts each delivery that it made due, once")
+}
+
+// failHalf claims n deliveries. It fails every second one, and has the others wait for a retry.
+func (t *trial) failHalf(n int) {
+	t.Helper()
+	claims := t.claim(n)
+	require.Len(t, claims, n)
+	outcomes := make([]alotwebhook.Outcome, n)
+	for i, c := range claims {
+		if outcomes[i] = retry(c, long); i%2 == 0 {
+			outcomes[i] = failed(c)
+		}
+	}
+	t.finish(outcomes...)
 }
 
 // Retention runs all day beside the deliveries, and customers come and go.

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -72,24 +73,46 @@ func (c *lookedAt) Err() error {
 
 // A caller that gets an error repeats the call. If a part of the batch was stored, that
 // part is stored already then: an event without its deliveries would never be sent.
-func enqueueCutShort(t *trial) {
+func enqueueCutShort(t *trial) { t.cutEnqueueShort(t.store.Enqueue) }
+
+// cutEnqueueShort requires of a way to store events that it stores all or none when it is cut
+// short, and that Enqueue can store them afterwards.
+func (t *trial) cutEnqueueShort(enqueue func(ctx context.Context, events []alotwebhook.Event) error) {
+	t.Helper()
 	e := t.endpoint("org_1", completed)
 	t.cutShort(func(ctx context.Context) (bool, error) {
 		events := newEvents(t, "org_1", completed, 100)
-		err := t.store.Enqueue(ctx, events)
-		stored := t.countOf(events, e)
-		require.Contains(t, []int{0, 100}, stored, "a part of the batch was stored")
-		if err == nil {
-			require.Equal(t, 100, stored)
-		}
+		err := enqueue(ctx, events)
+		requireWhole(t, 100, len(t.deliveriesOf(events, e)), err)
 		t.enqueue(events...)
-		require.Equal(t, 100, t.countOf(events, e), "the call can be repeated after an error")
+		require.Len(t, t.deliveriesOf(events, e), 100, "the call can be repeated after an error")
 		return err == nil, err
 	})
 }
 
-// A dispatcher repeats the batch. What was stored the first time would be lost then, and
-// the delivery might be sent once more.
+// requireWhole requires that a call which has returned err did its work for all n members of its
+// batch, or for none of them and with an error.
+func requireWhole(t *trial, n, done int, err error) {
+	t.Helper()
+	require.Contains(t, []int{0, n}, done, "a part of the batch was stored")
+	if err == nil {
+		require.Equal(t, n, done)
+	}
+}
+
+// deliveriesOf returns the deliveries of the events to e.
+func (t *trial) deliveriesOf(events []alotwebhook.Event, e alotwebhook.Endpoint) []alotwebhook.Delivery {
+	t.Helper()
+	of := map[string]bool{}
+	for _, id := range idsOf(events, e) {
+		of[id] = true
+	}
+	all := t.list(alotwebhook.Filter{EndpointID: e.ID, Limit: 1000})
+	return slices.DeleteFunc(all, func(d alotwebhook.Delivery) bool { return !of[d.ID] })
+}
+
+// A dispatcher repeats a batch after an error. An outcome that was stored the first time would be
+// lost then, and the delivery might be sent once more.
 func finishCutShort(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.cutShort(func(ctx context.Context) (bool, error) {
@@ -106,10 +129,7 @@ func finishCutShort(t *trial) {
 		lost, err := t.store.Finish(ctx, outcomes)
 		require.Empty(t, lost)
 		stored := t.attemptsOf(events, e)
-		require.Contains(t, []int{0, 100}, stored, "a part of the batch was stored")
-		if err == nil {
-			require.Equal(t, 100, stored)
-		}
+		requireWhole(t, 100, stored, err)
 		// A database may go on after the caller has given up: then it stores them by itself.
 		lost = t.lost(outcomes...)
 		require.Contains(t, []int{stored, 100}, len(lost), "what was stored is lost when it is stored again, and nothing else")
@@ -121,19 +141,14 @@ func finishCutShort(t *trial) {
 // attemptsOf returns how many attempts the deliveries of the events to e have together.
 func (t *trial) attemptsOf(events []alotwebhook.Event, e alotwebhook.Endpoint) (n int) {
 	t.Helper()
-	of := map[string]bool{}
-	for _, id := range idsOf(events, e) {
-		of[id] = true
-	}
-	for _, d := range t.list(alotwebhook.Filter{EndpointID: e.ID, Limit: 1000}) {
-		if of[d.ID] {
-			n += d.AttemptCount
-		}
+	for _, d := range t.deliveriesOf(events, e) {
+		n += d.AttemptCount
 	}
 	return n
 }
 
-// A recovery that counts half of what it has sent again would tell its owner so.
+// A recovery tells its owner how many deliveries it has sent again. If half of a batch were made
+// due, that number would be wrong.
 func redeliverCutShort(t *trial) {
 	e := t.endpoint("org_1", completed)
 	events := newEvents(t, "org_1", completed, 100)
@@ -148,17 +163,15 @@ func redeliverCutShort(t *trial) {
 		t.finish(outcomes...)
 		n, err := t.store.Redeliver(ctx, ids)
 		due := len(t.list(alotwebhook.Filter{EndpointID: e.ID, State: alotwebhook.StatePending, Limit: 1000}))
-		require.Contains(t, []int{0, 100}, due, "a part of the batch was made due")
-		if err == nil {
-			require.Equal(t, 100, due)
-		}
+		requireWhole(t, 100, due, err)
 		require.Contains(t, []int{0, 100}, n)
 		require.Contains(t, []int{0, 100 - due}, t.redeliver(ids...), "the call can be repeated after an error")
 		return err == nil, err
 	})
 }
 
-// Half a batch that is added again would count twice.
+// A process adds a batch of tallies again after an error. If half of it was stored the first time,
+// that half would count twice.
 func talliesCutShort(t *trial, s alotwebhook.Tallier) {
 	t.cutShort(func(ctx context.Context) (bool, error) {
 		var batch []alotwebhook.Tally
@@ -171,10 +184,7 @@ func talliesCutShort(t *trial, s alotwebhook.Tallier) {
 		err := s.AddTallies(ctx, batch)
 		got, readErr := s.Tallies(t.ctx(), ids, talliedHour)
 		require.NoError(t, readErr)
-		require.Contains(t, []int{0, 100}, len(got), "a part of the batch was stored")
-		if err == nil {
-			require.Len(t, got, 100)
-		}
+		requireWhole(t, 100, len(got), err)
 		return err == nil, err
 	})
 }

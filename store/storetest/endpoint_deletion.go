@@ -15,8 +15,8 @@ func putGone(t *trial) {
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 }
 
-// The history must say why these events never arrived. The endpoint's attempts cannot be
-// blamed for it.
+// The history must say why events to a deleted endpoint never arrived. The endpoint's attempts
+// cannot be blamed for it.
 func deleteFails(t *trial) {
 	e, other := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	events := t.emit("org_1", completed, 4)
@@ -46,8 +46,8 @@ func deleteFails(t *trial) {
 	require.Equal(t, []string{other.ID}, listed)
 }
 
-// The delivery has ended by the deletion. A late outcome must not change what the history
-// says.
+// A delivery that is under way ends when its endpoint is deleted. A late outcome must not change
+// what the history says.
 func deleteLeased(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)

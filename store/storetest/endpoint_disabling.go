@@ -8,8 +8,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Parked deliveries expire by that time. Somebody who edits the endpoint's description
-// must not lengthen it, and a wrong clock of a dispatcher must not shorten it.
+// Parked deliveries expire some time after their endpoint was disabled. Somebody who edits the
+// endpoint's description must not put that off, and a dispatcher's wrong clock must not bring it
+// forward.
 func putDisabledAt(t *trial) {
 	before := time.Now()
 	e := newEndpoint(t, "org_1", completed)
@@ -74,8 +75,8 @@ func discard(t *trial) {
 	require.ElementsMatch(t, append(idsOf(recent, e), ids[4]), claimedIDs(t.claim(10)))
 }
 
-// The request is under way and will have an outcome, which the history must show. A
-// process that was killed leaves a lease, and nobody works on its delivery any more.
+// The request of a leased delivery is under way and will have an outcome, which the history must
+// show. If its process was killed, the lease runs out, and nobody works on the delivery any more.
 func discardLeased(t *trial) {
 	e := t.endpoint("org_1", completed)
 	ids := idsOf(t.emit("org_1", completed, 1), e)
@@ -90,8 +91,8 @@ func discardLeased(t *trial) {
 	t.requireState(ids[0], alotwebhook.StateDelivered)
 }
 
-// Two people may decide at the same moment. What one of them sends, the other must not
-// discard.
+// One person may enable an endpoint at the moment when another discards what is parked for it.
+// Deliveries that the first wants sent must not be discarded.
 func discardEnabled(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)

@@ -135,8 +135,8 @@ func sameIDAfterDelivery(t *trial) {
 	t.requireState(claims[1].DeliveryID, alotwebhook.StateFailed)
 }
 
-// The event can still be looked up in the history, and its id must be known: an endpoint
-// that subscribes later does not get it when it is emitted again.
+// An event that nobody subscribed to can still be looked up in the history, and its id must be
+// known: an endpoint that subscribes later does not get it when it is emitted again.
 func nobodySubscribed(t *trial) {
 	event := newEvent(t, "org_1", completed)
 	t.enqueue(event)
@@ -240,8 +240,8 @@ func toOneEndpoint(t *trial) {
 	require.Equal(t, string(event.Payload()), string(claim.Payload))
 }
 
-// The endpoint may have been deleted since its owner opened the page. The caller must
-// hear of it.
+// An endpoint may be deleted while somebody has its page open and sends it a test event. That
+// person must hear of it.
 func toUnknownEndpoint(t *trial) {
 	event := newEvent(t, "org_1", completed)
 	gone := newEndpoint(t, "org_1", completed)

@@ -53,3 +53,58 @@ func putFailingSinceConflict(t *trial) {
 	t.put(&judged)
 	require.True(t, t.stored(judged.ID).Disabled, "it has failed since the time that was given")
 }
+
+// The dispatcher disables an endpoint that has failed for days, and pages show since
+// when. If this changed the version, an owner who edits a failing endpoint could never
+// save.
+func finishFailingSince(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 1)
+	stored := func() alotwebhook.Endpoint {
+		t.Helper()
+		got, err := t.store.Endpoint(t.ctx(), e.ID)
+		require.NoError(t, err)
+		require.Equal(t, e.Version, got.Version, "FailingSince does not change Version")
+		return got
+	}
+	first := retry(t.claimOne(), 0)
+	first.Attempt.StartedAt = time.Date(2026, 5, 25, 14, 23, 0, 123456000, time.UTC)
+	t.finish(first)
+	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "FailingSince is when the first failed attempt began")
+	c := t.claimOne()
+	require.True(t, first.Attempt.StartedAt.Equal(c.Endpoint.FailingSince), "a claim has it, too")
+	t.finish(retry(c, 0))
+	require.True(t, first.Attempt.StartedAt.Equal(stored().FailingSince), "a later failure does not change it")
+	c = t.claimOne()
+	t.finish(release(c))
+	require.False(t, stored().FailingSince.IsZero(), "a release does not change it")
+	t.finish(delivered(t.claimOne()))
+	require.True(t, stored().FailingSince.IsZero(), "a success clears it")
+	t.emit("org_1", completed, 1)
+	t.finish(failed(t.claimOne()))
+	require.False(t, stored().FailingSince.IsZero(), "a failure that ends the delivery sets it, too")
+	t.put(&e) // the version is still the one that was read first
+}
+
+// The dispatcher says by the state of an outcome whether it was a success. A store must not judge
+// by the reason or the status code.
+func finishSuccessByState(t *trial) {
+	e := t.endpoint("org_1", completed)
+	failing := func() bool {
+		t.Helper()
+		stored, err := t.store.Endpoint(t.ctx(), e.ID)
+		require.NoError(t, err)
+		return !stored.FailingSince.IsZero()
+	}
+	t.emit("org_1", completed, 1)
+	t.finish(outcome(t.claimOne(), alotwebhook.StatePending, 204, ""))
+	require.True(t, failing(), "a delivery that is pending again has failed")
+	t.finish(outcome(t.claimOne(), alotwebhook.StateDelivered, 500, alotwebhook.ReasonStatus))
+	require.False(t, failing(), "a delivery that is delivered has not")
+	t.emit("org_1", completed, 2)
+	c := t.claim(2)
+	t.finish(outcome(c[0], alotwebhook.StateFailed, 200, ""), release(c[1]))
+	require.True(t, failing(), "one that failed has")
+	t.finish(outcome(t.claimOne(), alotwebhook.StateDelivered, 0, ""))
+	require.False(t, failing())
+}

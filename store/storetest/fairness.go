@@ -76,7 +76,7 @@ func busyHidesNobody(t *trial) {
 	require.Equal(t, map[string]int{busy.ID: 2}, perEndpoint(t.claimAs(c).Deliveries))
 }
 
-// The same must hold if the rows in front belong to many busy endpoints and not to one.
+// The backlogs of many busy endpoints, as that of one, must not hide the rows behind them.
 func manyBusyHideNobody(t *trial) {
 	busy := map[string]int{}
 	for i := range 40 {

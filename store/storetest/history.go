@@ -42,7 +42,7 @@ func historyEvent(t *trial) {
 	require.Equal(t, event, got)
 }
 
-// Who reads the history must find the time that was sent.
+// Whoever reads the history must find the timestamp that the receiver got.
 func historyEventTimestamp(t *trial) {
 	for _, at := range []time.Time{
 		time.Date(2026, 5, 25, 14, 23, 0, 7_999_999, time.UTC),
@@ -132,7 +132,7 @@ func firstAt(ids []string, at time.Time) string {
 	return ""
 }
 
-// The settings pages and the API respond with 404 because of this error.
+// The settings pages and the API respond with 404 because of ErrNotFound.
 func historyDeliveryNotFound(t *trial) {
 	e := t.endpoint("org_1", completed)
 	_, err := t.store.Delivery(t.ctx(), alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID))

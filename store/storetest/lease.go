@@ -115,8 +115,8 @@ func leaseFenced(t *trial) {
 	t.requireState(stale.DeliveryID, alotwebhook.StateDelivered)
 }
 
-// The attempt was made, and nobody else has made another. To lose its outcome would mean
-// to send the event again without need.
+// When a lease runs out and nobody claims the delivery again, its attempt was made all the same. To
+// lose the outcome would mean to send the event again without need.
 func leaseRanOutButNewest(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)

@@ -43,8 +43,8 @@ func (d *modelDelivery) due() bool {
 	return d.state == alotwebhook.StatePending && !d.leased && !d.waits
 }
 
-// The other rules try the sequences that somebody has thought of. This one tries random
-// ones against a model, and logs the seed of the run.
+// The other rules try the sequences that somebody has thought of. The random walk compares random
+// ones with a model, and logs the seed of the run.
 func randomWalk(t *trial) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

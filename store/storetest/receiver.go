@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -75,14 +76,10 @@ func (rx *receiver) post(ctx context.Context, client *http.Client, payload []byt
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
-	if _, err := io.Copy(io.Discard, res.Body); err != nil {
-		return err
-	}
 	if res.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("the receiver answered %s", res.Status)
+		err = fmt.Errorf("the receiver answered %s", res.Status)
 	}
-	return nil
+	return errors.Join(err, res.Body.Close()) // a 204 has no body to be read
 }
 
 // dispatcher returns a dispatcher whose attempts rx counts.

@@ -204,7 +204,7 @@ func recoveryOutlivesEndpoint(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, r)
 }
 
-// A store that never deletes them would grow with every endpoint that ever existed. The
+// A store that never deletes recoveries would grow with every endpoint that ever existed. The
 // recovery of an existing endpoint is still shown.
 func recoveryPurge(t *trial) {
 	put := func(state alotwebhook.RecoveryState, age time.Duration, gone bool) alotwebhook.Recovery {

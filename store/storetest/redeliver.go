@@ -65,7 +65,7 @@ func redeliverWaiting(t *trial) {
 	require.Equal(t, []int{2, 2}, []int{again.Attempt, again.Try}, "the schedule of a pending delivery goes on")
 }
 
-// The delivery is being sent at this moment. To make it due would send it twice.
+// A leased delivery is being sent at this moment. To make it due would send it twice.
 func redeliverLeased(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -88,7 +88,7 @@ func redeliverUnknown(t *trial) {
 	require.Len(t, t.claim(10), 1)
 }
 
-// There is nobody to send it to.
+// A delivery whose endpoint was deleted can be sent to nobody.
 func redeliverEndpointGone(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 2)
@@ -102,7 +102,7 @@ func redeliverEndpointGone(t *trial) {
 	require.Empty(t, t.claim(10))
 }
 
-// There is nothing to send.
+// A delivery whose payload was erased has nothing that could be sent.
 func redeliverPayloadGone(t *trial) {
 	t.endpoint("org_1", completed)
 	t.emit("org_1", completed, 1)
@@ -156,7 +156,8 @@ func redeliverTwice(t *trial) {
 	require.Equal(t, []int{2, 1}, []int{again.Attempt, again.Try})
 }
 
-// It is sent as soon as there is room for it. To put it last would only make it late.
+// A delivery that is due is sent as soon as there is room for it. To put it last would only make it
+// late.
 func redeliverDue(t *trial) {
 	e := t.endpoint("org_1", completed)
 	ids := idsOf(t.emit("org_1", completed, 3), e)
@@ -166,8 +167,8 @@ func redeliverDue(t *trial) {
 	require.Equal(t, []string{ids[1], ids[2], ids[0]}, claimedIDs(t.claim(10)))
 }
 
-// The number is shown to a person. Ids may come from a form that was sent with some of them
-// marked twice; and a store may work through a large batch in parts.
+// A page shows a person the number that Redeliver returns. Ids may come from a form that was sent
+// with some of them marked twice; and a store may work through a large batch in parts.
 func redeliverOnceEach(t *trial) {
 	e := t.endpoint("org_1", completed)
 	events := newEvents(t, "org_1", completed, 700)

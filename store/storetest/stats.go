@@ -47,8 +47,8 @@ func statsCounts(t *trial) {
 	counts(6, 0)
 }
 
-// It is the best sign that processes do not keep up, or that none is running. Retries
-// that wait as planned are no such sign.
+// OldestDue is the best sign that processes do not keep up, or that none is running. Retries that
+// wait as planned are no such sign.
 func statsOldestDue(t *trial) {
 	t.endpoint("org_1", completed)
 	before := time.Now()

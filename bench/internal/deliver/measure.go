@@ -14,7 +14,7 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/usage"
 )
 
-// Load is what every contender delivers.
+// Load says how much every contender delivers.
 type Load struct {
 	Deliveries int // how many
 	InFlight   int // how many at the same time
@@ -42,7 +42,7 @@ type work struct {
 	more   bool          // run may deliver some more than the load
 }
 
-// Cost is what each delivery cost.
+// Cost says how much each delivery cost.
 type Cost struct {
 	PerSecond float64       // deliveries
 	Server    time.Duration // processor time of the database server; 0 if there is none
@@ -61,7 +61,7 @@ func cost(n int, took time.Duration, before, after stores.Used) Cost {
 // Result is one contender in one round.
 type Result struct {
 	Cost
-	// Stored is what storing cost, before the deliveries.
+	// Stored says how much it cost to store the events, before the deliveries.
 	Stored Cost
 	// Dispatcher and Receiver are the processor time of these processes for a delivery; 0
 	// if the system does not tell.
@@ -95,7 +95,7 @@ func MeasureBeside(ctx context.Context, c Contender, rx *Receiver, l Load) (raw,
 	return raw, r, nil
 }
 
-// reading is what everybody has used so far.
+// reading says how much everybody has used so far.
 type reading struct {
 	at       time.Time
 	own      time.Duration

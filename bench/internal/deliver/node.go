@@ -18,7 +18,7 @@ import (
 
 const dispatcherRole = "dispatcher"
 
-// used is what a contender used beside the time.
+// used says how much a contender used beside the time.
 type used struct {
 	Children time.Duration // processor time in other processes than this one
 	Peak     int64         // the most bytes of memory of one of those
@@ -36,7 +36,7 @@ type node interface {
 	stop(ctx context.Context) (used, error)
 }
 
-// settings are what the dispatchers of one store have in common.
+// settings are the same for all dispatchers of one store.
 type settings struct {
 	InFlight int // of each
 	Types    int // how many event types there are
@@ -97,7 +97,7 @@ func (l *local) stop(context.Context) (used, error) {
 // remote is a dispatcher in a process of its own.
 type remote struct{ process *child.Process }
 
-// task is what the process has to do.
+// task tells the process its work.
 type task struct {
 	Place    stores.Place
 	Settings settings

@@ -29,7 +29,7 @@ type Receiver struct {
 	process *child.Process
 }
 
-// received is what a receiver tells of itself.
+// received describes the state of a receiver.
 type received struct {
 	URL   string
 	Count int

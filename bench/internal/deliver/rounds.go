@@ -29,7 +29,7 @@ type Rounds struct {
 	Progress func(text string)
 }
 
-// Measured is what the rounds of one entry gave.
+// Measured holds the results of the rounds of one entry.
 type Measured struct {
 	Entry
 	Raw, Results []Result

@@ -79,7 +79,7 @@ type subject struct {
 	close  func() error
 }
 
-// group is what is compared with each other.
+// group has the contenders that are compared with each other.
 type group struct {
 	title      string
 	contenders []contender // the last one is River
@@ -99,7 +99,7 @@ type emitter func(ctx context.Context, events []alotwebhook.Event) error
 // slice is how many transactions a contender has in its turn, or how many events.
 const slice = 100
 
-// cost is what the transactions of one contender took in one round, each, or their events.
+// cost says how much one transaction of a contender took in one round, or one of its events.
 type cost struct{ host, cpu time.Duration }
 
 func (c cost) minus(d cost) cost { return cost{c.host - d.host, c.cpu - d.cpu} }

@@ -47,7 +47,7 @@ func disturbances(store string) []disturbance {
 	}
 }
 
-// Disturbed is what a disturbance did.
+// Disturbed holds the effects of a disturbance.
 type Disturbed struct {
 	// Mark is a letter, for the plots.
 	Mark string  `json:"mark"`

@@ -41,7 +41,7 @@ func Roles() child.Roles {
 	return child.Roles{receiverRole: receive, nodeRole: serveNode}
 }
 
-// bed is all that takes part.
+// bed holds all parts of a run.
 type bed struct {
 	config     Config
 	store      *stores.Store // of this process, which sends nothing
@@ -276,7 +276,7 @@ func (b *bed) drain(ctx context.Context) error {
 	}
 }
 
-// reading is what everybody has told at one moment.
+// reading holds the answers of all processes at one moment.
 type reading struct {
 	at       time.Time
 	nodes    []activity

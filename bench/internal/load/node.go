@@ -29,7 +29,7 @@ const eventType = "bench.happened"
 // pad makes a payload of some 330 bytes.
 var pad = strings.Repeat("x", 150)
 
-// nodeTask is what a process of the host does.
+// nodeTask tells a process of the host its work.
 type nodeTask struct {
 	Place  stores.Place
 	Crowd  crowd
@@ -54,7 +54,7 @@ type node struct {
 	problem string   // the last error
 }
 
-// activity is what a node tells of the time since it was last asked.
+// activity describes the work of a node since it was last asked.
 type activity struct {
 	Attempts, Failed int64 // since the start; failed ones are those to healthy receivers
 	Emits, Writes    Spread

@@ -35,7 +35,7 @@ type receivers struct {
 	twice int
 }
 
-// arrivals is what they tell of the time since they were last asked.
+// arrivals describes the requests to the receivers since they were last asked.
 type arrivals struct {
 	Latency Spread // of healthy endpoints
 	Gap     time.Duration

@@ -12,7 +12,7 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/usage"
 )
 
-// Result is what was observed.
+// Result holds all observations of a run.
 type Result struct {
 	Config       Config
 	Began        time.Time

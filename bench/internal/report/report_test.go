@@ -51,7 +51,7 @@ by minute  rows
 `, b.String())
 }
 
-// What one run measures is added to what the file has of others.
+// A run adds its sections to those that the file has of other runs.
 func TestOutputAddsToFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Closers are what is called in the end, the last one first.
+// Closers are functions to be called in the end, the last one first.
 type Closers []func() error
 
 // Add adds one.

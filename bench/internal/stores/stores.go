@@ -99,7 +99,7 @@ func NewPostgres(ctx context.Context, settings ...string) (*Store, error) {
 	return s, nil
 }
 
-// Used is what the server of a database has used so far.
+// Used says how much the server of a database has used so far.
 type Used struct {
 	CPU   time.Duration // processor time; 0 if there is no server
 	WAL   int64         // bytes of write-ahead log

@@ -19,7 +19,7 @@ func TestShare(t *testing.T) {
 	require.Zero(t, usage.Share(all, 0))
 }
 
-// What this process uses, the machine uses too.
+// The processor time of this process is part of the machine's.
 func TestProcessIsPartOfMachine(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// It is not parallel, because it measures on one processor and counts the allocations of the
-// whole process.
+// TestMeasure is not parallel, because it measures on one processor and counts the allocations of
+// the whole process.
 func TestMeasure(t *testing.T) {
 	tables, err := Measure([]Size{{"300 B", 300}, {"1 KiB", 1024}}, 1, time.Microsecond)
 	require.NoError(t, err)

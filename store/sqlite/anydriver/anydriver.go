@@ -60,11 +60,11 @@ type Store struct {
 	writing  *session
 	erasedTo int64 // up to this event every payload is erased
 
-	// Whoever has put something into claiming may use these.
+	// Only who has put something into claiming may use these.
 	claiming chan struct{} // of capacity 1
 	claims   *session
 	lanes    lanes
-	owner    ownership // but for what its comments say
+	owner    ownership // some of its fields are for others too, as they say
 
 	held *holdings
 }
@@ -83,7 +83,7 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 // New makes a store of the database behind the host's own handle, by whatever
 // driver, and migrates it. The handle stays the host's: Close does not close it.
 //
-// New turns on WAL, which the file keeps. What belongs to each connection is up
+// New turns on WAL, which the file keeps. Settings of a connection are up
 // to the handle's data source name; drivers spell it differently, and these are
 // the names of modernc.org/sqlite:
 //
@@ -125,7 +125,7 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	return s, nil
 }
 
-// checkHandle sets what belongs to the file and checks what belongs to the connection.
+// checkHandle makes the settings that belong to the file, and checks those of the connection.
 func checkHandle(ctx context.Context, db *sql.DB) error {
 	if err := checkVersion(ctx, db); err != nil {
 		return err

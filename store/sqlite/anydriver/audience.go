@@ -12,8 +12,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// audiences remembers who subscribes to what, for the transactions of hosts. Like the
-// catalogue, which belongs to the writer, it holds as long as the number in
+// audiences remembers the subscribers of organizations and types, for the transactions of hosts.
+// Like the catalogue, which belongs to the writer, it holds as long as the number in
 // alotwebhook_changes is its own.
 type audiences struct {
 	mu      sync.Mutex
@@ -92,8 +92,8 @@ func (t *txn) enqueueOne(e *alotwebhook.Event, known *audiences) (stored bool, e
 	return true, t.queue(deliveries)
 }
 
-// prepareForHosts prepares what the transactions of hosts execute most, if the store is on a
-// host's handle. To parse that costs as much as to execute it.
+// prepareForHosts prepares the statements that hosts' transactions execute most, if the store is on
+// a host's handle. To parse one costs as much as to execute it.
 func (s *Store) prepareForHosts(ctx context.Context) error {
 	if s.owned {
 		return nil // nobody has a transaction of this handle

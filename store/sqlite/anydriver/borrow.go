@@ -11,7 +11,7 @@ import (
 // sets no limit: without one it keeps the largest size that it ever had.
 const walLimit = 64 << 20
 
-// borrowing is what a host's connection has to be given back with.
+// borrowing holds the state in which a host's connection has to be given back.
 type borrowing struct {
 	patience int64 // its busy_timeout, in ms
 }

@@ -34,7 +34,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 	if c.Limit == 0 {
 		return r, s.leave(ctx)
 	}
-	for greedy, again := false, true; again; { // twice, seldom
+	for greedy, again := false, true; again; { // seldom twice
 		var cl *claim
 		if cl, err = s.claim(ctx, c, greedy); err != nil && !errors.Is(err, errDisowned) {
 			if ctx.Err() != nil && !passes(err) {
@@ -50,24 +50,25 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 }
 
 // newToken returns a fencing token for all deliveries of one claim. A random one
-// needs no counter that all processes share. It is negative, which tells it from those of the
-// releases that knew no owners.
+// needs no counter that all processes share. It is negative, because the tokens of releases that
+// knew no owners are positive.
 func newToken() int64 { return -1 - rand.Int64N(1<<62) }
 
-// lanes is what claims remember of endpoints from one to the next.
+// lanes holds what a claim has to know of endpoints from the claims before.
 type lanes struct {
 	turn int64 // the endpoint that had the last turn
 	// marks holds, for an endpoint that has a backlog, the place behind which the next claim
-	// begins to read. Nothing before it may be claimed, or only what has come there since marks
-	// was emptied last: a transaction of the host's that began long ago, or a clock that was
-	// put back, may do that.
+	// begins to read. The deliveries before it are under way or done, but for some that came there
+	// since marks was emptied last: from a transaction of the host's that began long ago, or after
+	// a clock was put back. A claim finds those once marks is emptied again.
 	marks   map[int64]place
 	emptied time.Time
 }
 
 const (
-	// No mark is younger than lateness.
-	lateness  = 2 * time.Second
+	// Every mark is at least lateness old, so that most late commits come behind it.
+	lateness = 2 * time.Second
+	// marksLast is how long marks are used until they are emptied.
 	marksLast = time.Second
 )
 
@@ -132,6 +133,7 @@ type taker struct {
 	had      int   // how many deliveries it has had in this claim
 	ask      int   // how many it is to get next; after take, how many of these were not due
 	mark     place // behind which it has been read
+	first    key   // of an ordered endpoint: what it is to get
 }
 
 // A claim serves endpoints in groups of maxServed or somewhat more. To step into an
@@ -225,7 +227,6 @@ type dueRow struct {
 	queued
 	place  place
 	claims int // that were lost
-	tried  int
 	of     key // the event
 	data   []byte
 	lost   bool // it was claimed before, in vain, so that its claim has to be written
@@ -250,8 +251,8 @@ func (c *claim) take(takers []*taker) error {
 	}
 	rows := make([]dueRow, 0, min(most, maxRoom))
 	for _, k := range takers {
-		args := []any{k.ref, k.mark.at, k.mark.id[:], c.now, k.ask + c.held[k.ref].behind}
-		err := c.each(dueRows, args, func(scan func(...any) error) error {
+		query, args := c.rowsFor(k)
+		err := c.each(query, args, func(scan func(...any) error) error {
 			rows = append(rows, dueRow{})
 			r := &rows[len(rows)-1]
 			err := scan(&r.endpoint, &r.place.at, &r.key, &r.token, &r.claims, &r.attempts, &r.tried, &r.event, &r.kind, &r.createdAt, &r.of, &r.data)
@@ -293,12 +294,14 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 		}
 	}
 	for ref, k := range by {
-		c.marks[ref] = k.mark
+		if !k.endpoint.Ordered {
+			c.marks[ref] = k.mark
+		}
 	}
 	return nil
 }
 
-// add adds a row to what the claim has got, for a taker.
+// add adds a row to the deliveries of the claim, for a taker.
 func (c *claim) add(k *taker, r *dueRow) (err error) {
 	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, Payload: r.data, Endpoint: k.endpoint}
 	if d.EventType, err = c.typeName(r.kind); err != nil {
@@ -330,6 +333,9 @@ func (c *claim) takeLost(ctx context.Context) error {
 				var there bool
 				c.got[i].Claims, there, err = t.leaseLost(r, c.token, t.now+c.Lease.Microseconds())
 				gone[i] = !there
+				if err == nil && there && c.got[i].Endpoint.Ordered {
+					err = t.keepFirst(r.endpoint, r.key)
+				}
 			}
 		}
 		return err
@@ -352,7 +358,7 @@ func (t *txn) leaseLost(r *dueRow, token, until int64) (claims int, there bool, 
 	return lost + 1, n > 0, err
 }
 
-// drop takes rows out of what the claim has got.
+// drop takes rows out of the claim, by their places in it.
 func (c *claim) drop(gone map[int]bool) {
 	got, rows := c.got[:0], c.rows[:0]
 	for i := range c.rows {
@@ -363,7 +369,7 @@ func (c *claim) drop(gone map[int]bool) {
 	c.got, c.rows = got, rows
 }
 
-// settle brings the store's memory up to date, and returns what it holds now besides.
+// settle brings the store's memory up to date, and returns the holdings that the claim adds.
 func (c *claim) settle() (holds []holding) {
 	lanes := &c.s.lanes
 	lanes.turn = c.turn
@@ -383,13 +389,13 @@ func (c *claim) settle() (holds []holding) {
 	for i := range c.rows {
 		if r := c.rows[i]; !r.lost {
 			r.token = c.token
-			holds = append(holds, holding{r.queued, r.place, until})
+			holds = append(holds, holding{r.queued, r.place, until, c.got[i].Endpoint.Ordered})
 		}
 	}
 	return holds
 }
 
-// result returns what the claim has got.
+// result returns the deliveries of the claim, and when to claim next.
 func (c *claim) result() alotwebhook.ClaimResult {
 	r := alotwebhook.ClaimResult{Deliveries: c.got}
 	if c.s.owner.asking {

@@ -65,14 +65,10 @@ func (s *Store) failBacklog(ctx context.Context, ref int64) error {
 // deleted without coming to the end of them.
 func (s *Store) failOrphans(ctx context.Context) error {
 	var refs []int64
-	err := s.read(ctx, "find unfinished deletions", func(t *txn) error {
-		return t.each(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
-			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`, nil, func(scan func(...any) error) error {
-			var ref int64
-			err := scan(&ref)
-			refs = append(refs, ref)
-			return err
-		})
+	err := s.read(ctx, "find unfinished deletions", func(t *txn) (err error) {
+		refs, err = t.numbers(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
+			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`)
+		return err
 	})
 	for _, ref := range refs {
 		if err == nil {
@@ -108,17 +104,12 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 // and have a delivery that fell due by then. It probes the queue once for each endpoint
 // that is disabled, and keeps nobody from writing.
 func (s *Store) expirable(ctx context.Context, age time.Duration, limit int) (refs []int64, err error) {
-	err = s.read(ctx, "find what has been parked for too long", func(t *txn) error {
-		refs = nil
-		return t.each(`SELECT ref FROM alotwebhook_endpoints e
+	err = s.read(ctx, "find what has been parked for too long", func(t *txn) (err error) {
+		refs, err = t.numbers(`SELECT ref FROM alotwebhook_endpoints e
 			WHERE active = 0 AND deleted_at IS NULL AND disabled_at <= ?1
 				AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref AND next_at <= ?1)
-			LIMIT ?2`, []any{t.now - age.Microseconds(), limit}, func(scan func(...any) error) error {
-			var ref int64
-			err := scan(&ref)
-			refs = append(refs, ref)
-			return err
-		})
+			LIMIT ?2`, t.now-age.Microseconds(), limit)
+		return err
 	})
 	return refs, err
 }

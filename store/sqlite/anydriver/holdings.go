@@ -6,15 +6,15 @@ import (
 )
 
 // holdings are the deliveries that this store has claimed and not yet finished. A claim writes
-// nothing: that they are taken stands here alone. They are safe because nobody else claims
+// nothing, so there is no other record of them. They are safe because nobody else claims
 // from this store's slots. A lease that has to outlive the ownership of its slot is written
 // into its row, and leaves the holdings.
 type holdings struct {
 	mu   sync.Mutex
 	rows map[key]*holding
-	// A claim reads the queue as of its beginning. What leaves the holdings after that must
-	// not be taken for free by it, though it may be in what it reads. claiming is set while
-	// there is a claim, gone holds what has left since.
+	// claiming is true during a claim, which reads the queue as it was at its beginning. gone
+	// has the deliveries that have left the holdings since: the claim may still read their rows,
+	// and must not take them for free.
 	claiming bool
 	gone     map[key]bool
 }
@@ -24,6 +24,8 @@ type holding struct {
 	queued
 	place place
 	until int64 // the end of its lease, in µs since 1970
+	// ordered is set if its endpoint was ordered then.
+	ordered bool
 }
 
 // place is a position in the queue of an endpoint.
@@ -41,7 +43,7 @@ func (p place) before(q place) bool {
 
 func newHoldings() *holdings { return &holdings{rows: map[key]*holding{}, gone: map[key]bool{}} }
 
-// get returns what is held of a delivery under that token.
+// get returns the holding of a delivery, if it is held under that token.
 func (h *holdings) get(k key, token int64) (holding, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -61,8 +63,8 @@ func (h *holdings) endOf(k key) (until int64, ok bool) {
 	return 0, false
 }
 
-// among returns what is held of the endpoints that of selects and, if now is not 0, whose
-// lease has run out by now.
+// among returns the holdings of the endpoints that of selects. Unless now is 0, it leaves out
+// those whose lease lasts longer than that.
 func (h *holdings) among(of func(endpoint int64) bool, now int64) (list []holding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,7 +76,7 @@ func (h *holdings) among(of func(endpoint int64) bool, now int64) (list []holdin
 	return list
 }
 
-// leased returns the keys of what is held under a lease that has not run out, by endpoint.
+// leased returns the keys of the deliveries whose lease has not run out, by endpoint.
 func (h *holdings) leased(now int64) map[int64][]key {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -106,13 +108,13 @@ func (h *holdings) clear() {
 	clear(h.rows)
 }
 
-// share is what this store holds of one endpoint.
+// share sums up the holdings of one endpoint.
 type share struct {
 	behind int   // how many of it stand behind the lane's mark
 	until  int64 // when the first lease ends
 }
 
-// beginClaim returns what is held of each endpoint.
+// beginClaim begins a claim, and returns the share of each endpoint that has holdings.
 func (h *holdings) beginClaim(marks map[int64]place) map[int64]share {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -131,9 +133,9 @@ func (h *holdings) beginClaim(marks map[int64]place) map[int64]share {
 	return by
 }
 
-// taken tells which of these deliveries a claim under way must leave alone: what is held, and
-// what has left the holdings since the claim began. left reports whether any of them is of the
-// second kind.
+// taken tells which of these deliveries a claim under way must leave alone: those that are held,
+// and those that have left the holdings since the claim began. left reports whether there is
+// one of the latter.
 func (h *holdings) taken(keys []key) (taken []bool, left bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -146,7 +148,7 @@ func (h *holdings) taken(keys []key) (taken []bool, left bool) {
 	return taken, left
 }
 
-// endClaim adds what a claim has got.
+// endClaim adds the deliveries that a claim has taken, and ends it.
 func (h *holdings) endClaim(got []holding) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

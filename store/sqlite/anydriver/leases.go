@@ -10,13 +10,19 @@ import (
 // claimed.
 const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ?"
 
-// writeLeases has leases outlive their owner. It returns the keys of the deliveries.
+// writeLeases writes the leases of held deliveries into their rows, so that they outlive their
+// owner. It returns the keys of the deliveries.
 func (t *txn) writeLeases(list []holding) ([]key, error) {
 	keys := make([]key, len(list))
 	for i, h := range list {
 		keys[i] = h.key
 		if err := t.exec(writeLease, h.token, h.until, h.key[:], h.attempts); err != nil {
 			return nil, err
+		}
+		if h.ordered {
+			if err := t.keepFirst(h.endpoint, h.key); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return keys, nil

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// A claim writes nothing: that the deliveries are taken is known to the store that has claimed
-// them, and nobody else claims from the same endpoints. For that, each store owns slots, and
-// an endpoint belongs to a slot. The tables owners and slots, which are written seldom, say
-// who owns which. Slots change hands in two ways: an owner gives them away, once it has written
-// the leases of what it holds there into the rows, or its time is up, since it has ended
-// without doing so. What it held then can have been under way.
+// A claim writes nothing: the store that has claimed deliveries remembers them, and nobody else
+// claims from the same endpoints. For that, each store owns slots, and an endpoint belongs to a
+// slot. The tables owners and slots, which are written seldom, say who owns which. A slot changes
+// hands in two ways. Its owner gives it away, after writing the leases of the deliveries that it
+// holds there into their rows. Or the owner's time is up, because its process has ended without
+// doing so: then each delivery that it may have held counts as lost once.
 
 const (
 	// lookInterval is how often a claim looks for owners whose time is up, and how often
@@ -22,7 +22,7 @@ const (
 	soon = 20 * time.Millisecond
 )
 
-// ownership is what a store knows of itself as an owner. The writer changes it only while a
+// ownership describes a store as an owner, as far as it knows. The writer changes it only while a
 // claim waits for it.
 type ownership struct {
 	id      int64        // 0 for none; the writer may read it
@@ -30,13 +30,13 @@ type ownership struct {
 	slots   uint64       // those that it owns, a bit for each
 	free    uint64       // those that nobody owns
 	asking  bool         // it waits for slots of others
-	changes int64        // the number of changes of owners and slots that this is as of
+	changes int64        // how often the tables had changed when it was compared with them
 	looked  time.Time    // when it was compared with the tables
 	renewal atomic.Bool  // its time is being put off
 	here    presence
 }
 
-// look is a look at the tables, for a claim.
+// look says how a claim looks at the tables.
 type look struct {
 	lease       time.Duration
 	perEndpoint int            // how many deliveries of an endpoint can be under way
@@ -46,7 +46,8 @@ type look struct {
 }
 
 // lookAround compares what this store knows of itself with the tables, if they have changed or
-// it is time to, and puts right what is not as it should be. That alone writes.
+// lookInterval is over. If the store has to change something there, balance does so; only that
+// writes.
 func (s *Store) lookAround(ctx context.Context, l look) error {
 	t := &txn{ctx: ctx, in: s.claims, on: s.claims.db, now: time.Now().UnixMicro()}
 	var endpoints, changes int64
@@ -72,7 +73,8 @@ func (s *Store) lookAround(ctx context.Context, l look) error {
 	return s.balance(ctx, l)
 }
 
-// noteOwner notes what the tables say.
+// noteOwner notes what the tables say of this store, which is the owner id, at the time when they
+// had changed so often.
 func (s *Store) noteOwner(id, changes int64, found *census, misses bool) {
 	o := &s.owner
 	before := o.slots
@@ -91,11 +93,12 @@ func (s *Store) noteOwner(id, changes int64, found *census, misses bool) {
 	}
 }
 
-// slack is how much longer than the leases of its deliveries an owner's time lasts. It is put
-// off when half of that is over, of which an idle process, too, has to think.
+// slack returns how much longer than the leases of its deliveries an owner's time lasts. A claim
+// extends the time when half of the slack is used up. So an idle process, too, has to claim now
+// and then.
 func slack(lease time.Duration) time.Duration { return lease / 4 }
 
-// balanced is what a balance has come to.
+// balanced is the result of a balance.
 type balanced struct {
 	id, until, changes int64
 	found              census   // the tables as they are now
@@ -135,8 +138,8 @@ func (s *Store) balance(ctx context.Context, l look) error {
 	return err
 }
 
-// noteBalance notes what a balance has come to, once it is committed. A new owner's presence is
-// appeared; the old one is left there.
+// noteBalance notes the result of a balance that is committed. If that has made a new owner, whose
+// presence is appeared, noteBalance leaves the presence of the old one there.
 func (s *Store) noteBalance(b *balanced, appeared *presence) {
 	if b.id != s.owner.id { // somebody has taken its slots, or it had none
 		s.held.clear()
@@ -149,7 +152,8 @@ func (s *Store) noteBalance(b *balanced, appeared *presence) {
 	s.noteOwner(b.id, b.changes, &b.found, misses)
 }
 
-// signIn puts off the time of an owner, and makes a new one with that file if that is gone.
+// signIn extends the time of an owner, or makes a new one with that file if it is gone, and
+// returns the id.
 func (t *txn) signIn(id, until int64, file string) (int64, error) {
 	there, err := t.extend(id, until)
 	if err != nil || there {
@@ -189,8 +193,8 @@ func (t *txn) rebalance(b *balanced, l look) (err error) {
 	return err
 }
 
-// isOwner reports whether an owner's time is not up. If it is, what the owner holds may be
-// another's by now.
+// isOwner reports whether an owner is still in the table. If not, others may own the deliveries
+// by now that it holds.
 func (t *txn) isOwner(id int64) (bool, error) {
 	return found(t.one("SELECT id FROM alotwebhook_owners WHERE id = ?", id)(new(int64)))
 }
@@ -198,8 +202,8 @@ func (t *txn) isOwner(id int64) (bool, error) {
 // errDisowned says that the store is no owner any more: it was held up for longer than its time.
 var errDisowned = sayf("claim deliveries: this process was held up, and others have taken over; claim again")
 
-// putOff has the owner's time last for another lease. If it lasts for that long still, but not
-// much longer, nobody waits for it.
+// putOff extends the owner's time unless it lasts for more than a lease and half of the slack. The
+// caller has to wait for that only if less than a lease is left.
 func (s *Store) putOff(ctx context.Context, lease time.Duration) error {
 	now := time.Now().UnixMicro()
 	left := s.owner.until.Load() - now - lease.Microseconds()
@@ -236,7 +240,7 @@ func (s *Store) renew(ctx context.Context, id, until int64) error {
 	})
 }
 
-// leave gives all slots away, and writes the leases of what is held.
+// leave gives all slots away, and writes the leases of all holdings into their rows.
 func (s *Store) leave(ctx context.Context) error {
 	id := s.owner.id
 	if id == 0 {

@@ -27,7 +27,7 @@ type (
 	slot struct{ owner, freed int64 }
 )
 
-// census is what the tables say at one moment.
+// census holds the rows of both tables as of one moment.
 type census struct {
 	owners []owner
 	slots  [slotCount]slot
@@ -58,11 +58,11 @@ func (t *txn) census(ended map[int64]bool) (c census, err error) {
 	})
 }
 
-// plan is what a store has to change in the tables.
+// plan lists the changes that a store has to make in the tables.
 type plan struct {
 	dead       []owner // their time is up
 	take, give []int   // slots
-	ask        bool    // say that it misses some
+	ask        bool    // it is to say that it misses some
 }
 
 func (p *plan) empty() bool { return len(p.dead)+len(p.take)+len(p.give) == 0 && !p.ask }
@@ -120,7 +120,7 @@ func (c *census) sharers(me int64, asked map[int64]int64, now int64) []int64 {
 	return who
 }
 
-// moveSlots writes the slots that the owner me takes and gives, also into found.
+// moveSlots writes who owns the slots that the owner me takes or gives, into found as well.
 func (t *txn) moveSlots(me int64, p *plan, found *census) error {
 	for _, i := range p.take {
 		found.slots[i] = slot{owner: me}

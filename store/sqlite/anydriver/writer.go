@@ -18,7 +18,7 @@ const maxGroup = 128
 // which other processes and the host's transactions hold at times.
 const patience = 10 * time.Second
 
-// job is what one call has the writer do. Several jobs share a transaction.
+// job is the work that one call gives to the writer. Several jobs share a transaction.
 type job struct {
 	ctx   context.Context
 	doing string // for errors
@@ -262,7 +262,7 @@ func (t *txn) end() (err error) {
 	return errors.Join(err, t.conn.Close())
 }
 
-// session is what belongs to the writer, or to claims, from one transaction to the next.
+// session belongs to the writer, or to claims, from one transaction to the next.
 // One goroutine at a time uses it.
 type session struct {
 	db        *sql.DB
@@ -423,6 +423,17 @@ func (t *txn) each(query string, args []any, row func(scan func(...any) error) e
 		}
 	}
 	return rows.Err()
+}
+
+// numbers returns a query's result, whose rows have one number each.
+func (t *txn) numbers(query string, args ...any) (list []int64, err error) {
+	err = t.each(query, args, func(scan func(...any) error) error {
+		var n int64
+		err := scan(&n)
+		list = append(list, n)
+		return err
+	})
+	return list, err
 }
 
 // read calls f with a transaction that sees the database as of one moment and does not
