@@ -201,3 +201,36 @@ func TestSilentOwner(t *testing.T) {
 		return served == 80
 	}, patience, 20*time.Millisecond)
 }
+
+// No process is woken for what falls due to another one.
+func TestNextIsOfOwnEndpoints(t *testing.T) {
+	t.Parallel()
+	stores, _ := processes(t, 2)
+	const endpoints = 50
+	put := putEndpoints(t, stores[0], endpoints)
+	waits := [2]time.Duration{time.Hour, 3 * time.Hour}
+	var claimed [2][]alotwebhook.Claimed
+	require.Eventually(t, func() bool { // the second one gets its share
+		enqueueAll(t, stores[0], put, endpoints)
+		for i, s := range stores {
+			require.Empty(t, finishAll(t, s, claimed[i]))
+			claimed[i] = claimSome(t, s, 10*endpoints, 10*endpoints, time.Hour)
+		}
+		return len(claimed[0]) > 0 && len(claimed[1]) > 0 && len(claimed[0])+len(claimed[1]) == endpoints
+	}, patience, 20*time.Millisecond)
+	for i, s := range stores {
+		outcomes := again(claimed[i])
+		for j := range outcomes {
+			outcomes[j].NextAttemptIn = waits[i]
+		}
+		lost, err := s.Finish(t.Context(), outcomes)
+		require.NoError(t, err)
+		require.Empty(t, lost)
+	}
+	for i, s := range stores {
+		r, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Lease: time.Hour})
+		require.NoError(t, err)
+		require.Empty(t, r.Deliveries)
+		require.InDelta(t, waits[i], r.NextIn, float64(time.Hour/2), "process %d", i)
+	}
+}
