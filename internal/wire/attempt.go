@@ -14,6 +14,8 @@ type Attempts struct {
 	mu       sync.Mutex
 	underWay chain.List[*Attempt]
 	cutOff   bool
+	ctx      context.Context // nil until asked for
+	cancel   context.CancelFunc
 }
 
 // Begin begins an attempt that ends after a time, and at once if attempts were cut off before.
@@ -35,6 +37,9 @@ func (s *Attempts) Begin(timeout time.Duration) *Attempt {
 func (s *Attempts) CutOff() {
 	s.mu.Lock()
 	s.cutOff = true
+	if s.cancel != nil {
+		s.cancel()
+	}
 	var all []*Attempt
 	for n := s.underWay.Front(); n != nil; n = s.underWay.Front() {
 		all = append(all, n.Value)
@@ -44,6 +49,19 @@ func (s *Attempts) CutOff() {
 	for _, a := range all {
 		a.end(context.Canceled)
 	}
+}
+
+// Context returns a context that ends when attempts are cut off.
+func (s *Attempts) Context() context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ctx == nil {
+		s.ctx, s.cancel = context.WithCancel(context.Background())
+	}
+	if s.cutOff {
+		s.cancel()
+	}
+	return s.ctx
 }
 
 // AreCutOff reports whether CutOff was called.

@@ -49,9 +49,12 @@ func TestCutOffEndsAttempts(t *testing.T) {
 	over.End()
 	require.Equal(t, context.Canceled, over.Err())
 	done := asked.Done()
+	ctx := all.Context()
+	require.NoError(t, ctx.Err())
 	require.False(t, all.AreCutOff())
 	all.CutOff()
 	require.True(t, all.AreCutOff())
+	require.Equal(t, context.Canceled, ctx.Err())
 	<-done
 	for _, a := range []*wire.Attempt{unasked, asked, all.Begin(patience)} {
 		require.Equal(t, context.Canceled, a.Err())

@@ -73,6 +73,7 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
+		t.outlive()
 		t.now = time.Now().UnixMicro() // not before: who writes first is due first
 		return t.enqueue(events, func(of subject) ([]subscriber, error) {
 			c, err := t.known()
@@ -97,11 +98,30 @@ func (t *txn) whole(f func() error) error {
 	if err != nil {
 		return err
 	}
-	if err = f(); err != nil {
-		t.ctx = context.WithoutCancel(t.ctx)
+	err = f()
+	t.ctx, t.caller = context.WithoutCancel(t.ctx), nil
+	if err != nil {
 		err = errors.Join(err, t.exec("ROLLBACK TO alotwebhook"))
 	}
 	return errors.Join(err, t.exec(release))
+}
+
+// outlive lets the statements of a host's transaction run to their ends, once it has the write
+// lock and none of them waits. SQLite rolls a whole transaction back if it interrupts one that
+// writes, commits at once what is executed in it afterwards, and the host's *sql.Tx knows
+// nothing of it. The caller's context ends the work between two statements.
+func (t *txn) outlive() {
+	if t.caller == nil {
+		t.ctx, t.caller = context.WithoutCancel(t.ctx), t.ctx
+	}
+}
+
+// stopped returns why the caller's context has ended, if it has since outlive.
+func (t *txn) stopped() error {
+	if t.caller == nil {
+		return nil
+	}
+	return context.Cause(t.caller)
 }
 
 // lockFirst writes nothing, but takes the write lock before anything is read.
@@ -152,11 +172,12 @@ func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]s
 	return t.queue(deliveries)
 }
 
-// queue stores deliveries.
+// queue stores deliveries. Those of an event are due a microsecond before those of the next, so
+// that the events of a call keep their order.
 func (t *txn) queue(deliveries []due) error {
 	return insertQueue.rows(t, len(deliveries), 6, func(args []any, i int) []any {
 		d := &deliveries[i]
-		return append(args, d.key[:], d.endpoint, t.now, d.of.ref, d.of.kind, t.now)
+		return append(args, d.key[:], d.endpoint, t.now-(deliveries[len(deliveries)-1].of.ref-d.of.ref), d.of.ref, d.of.kind, t.now)
 	})
 }
 
