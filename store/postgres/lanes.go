@@ -127,6 +127,9 @@ func (ls *lanes) due(found []lane) {
 func (ls *lanes) later(key int64, next time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	if !ls.mine[slotOf(key)] {
+		return // its owner will see
+	}
 	l := ls.byKey[key]
 	if l == nil { // a survey has forgotten it
 		ls.survey.needed = true
@@ -168,6 +171,7 @@ func (ls *lanes) own(slots []slot, me int64) {
 			ls.setTurn(l, true)
 		case !mine[n]:
 			ls.setTurn(l, false)
+			ls.setNext(l, time.Time{}) // nor is it a reason to claim
 		}
 	}
 }
