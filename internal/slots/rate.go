@@ -61,6 +61,13 @@ func (m *meter) next(now time.Time) time.Duration {
 	return m.used.Wait(now, m.pace, m.ahead+1)
 }
 
+// await notes how long until a rate allows more; 0 if it does.
+func (r *Room) await(next time.Duration) {
+	if next > 0 && (r.Next == 0 || next < r.Next) {
+		r.Next = max(next, leastNext)
+	}
+}
+
 // Begin waits until the endpoint's rate allows the request of an attempt. It returns false if
 // that takes more than a second or ctx ends, and then the attempt is not to be made. More
 // attempts than the rate allows have a slot only if they were claimed before the rate was

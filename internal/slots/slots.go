@@ -273,9 +273,7 @@ func (s *Slots) Free(ahead int) Room {
 	scarce := shared && left <= s.reserve()
 	for id, e := range s.active {
 		r.Busy[id] = s.perEndpoint - e.free(now, scarce)
-		if next := e.meter.next(now); next > 0 && (r.Next == 0 || next < r.Next) {
-			r.Next = max(next, leastNext)
-		}
+		r.await(e.meter.next(now))
 		s.restUnlessHeldBack(id, e, now) // its rate or its pause may be over
 	}
 	if scarce {

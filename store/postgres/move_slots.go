@@ -67,6 +67,14 @@ WHERE id = ANY (ARRAY(
 	WHERE q.token = 0 AND q.claims = 0 AND (f.endpoint % 256)::int = ANY ($1::int[])
 	LIMIT $3::int))`
 
+// doubt returns the statements that count the claims of a dead process with these slots.
+func doubt(slots []int32, perEndpoint int) []step {
+	return []step{
+		{sql: doubtSQL, args: []any{slots, int32(max(perEndpoint, 1)), int32(mostDoubtful)}},
+		{sql: doubtOrderedSQL, args: []any{slots}},
+	}
+}
+
 // move makes the moves, all in one transaction. It also writes the leases of what this process
 // has under way in the slots that it gives away, or is asked about, into their rows: from then on
 // these deliveries need no owner.
@@ -78,10 +86,9 @@ func (s *Store) move(ctx context.Context, m *moves, c alotwebhook.ClaimRequest) 
 		if err != nil {
 			return err
 		}
-		steps := []step{}
+		var steps []step
 		if slots := m.of(dead); len(slots) > 0 {
-			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}},
-				step{sql: doubtOrderedSQL, args: []any{slots}})
+			steps = doubt(slots, c.PerEndpoint)
 		}
 		written = s.held.unwritten(func(endpoint int64) bool { return m.leaves || gone[int32(slotOf(endpoint))] })
 		if len(written.ids) > 0 {

@@ -46,11 +46,7 @@ func TestNoStatementScansATable(t *testing.T) {
 		UPDATE %[1]s.queue SET endpoint = 31, next_at = next_at - interval '2 days' WHERE endpoint = 10`, store.Schema()))
 	require.NoError(t, err)
 
-	// One is ordered, and a place is kept in each of many others.
-	_, err = pool.Exec(t.Context(), fmt.Sprintf(`
-		UPDATE %[1]s.endpoints SET ordered = true WHERE key = 9 OR key > 5000;
-		INSERT INTO %[1]s.firsts (endpoint, delivery) SELECT key, '018f0000-0000-7000-8000-000000000000' FROM %[1]s.endpoints WHERE key > 5000`, store.Schema()))
-	require.NoError(t, err)
+	orderMany(t, pool, store.Schema())
 
 	for _, analyzed := range []bool{false, true} { // as after a sudden rush, and as later on
 		if analyzed {
@@ -73,6 +69,16 @@ func TestNoStatementScansATable(t *testing.T) {
 			}
 		}
 	}
+}
+
+// orderMany makes one endpoint with a backlog ordered, and many others, with a place that is kept
+// in each.
+func orderMany(t *testing.T, pool *pgxpool.Pool, schema string) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
+		UPDATE %[1]s.endpoints SET ordered = true WHERE key = 9 OR key > 5000;
+		INSERT INTO %[1]s.firsts (endpoint, delivery) SELECT key, '018f0000-0000-7000-8000-000000000000' FROM %[1]s.endpoints WHERE key > 5000`, schema))
+	require.NoError(t, err)
 }
 
 func number(t *testing.T, s string) int {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,5 +69,37 @@ func TestOrderOverProcesses(t *testing.T) {
 	stop()
 	for i := range endpoints {
 		require.Equal(t, ids, l.taken["/"+organization(i)], "endpoint %d", i)
+	}
+}
+
+// Of an ordered endpoint, only its first delivery can have been under way in a process that was
+// killed, also where a retry has given that a later due time than others have.
+func TestPoisonOfAnOrderedEndpoint(t *testing.T) {
+	t.Parallel()
+	s, path := backlog(t, 1, 3)
+	e, err := s.Endpoint(t.Context(), endpointID(0))
+	require.NoError(t, err)
+	e.Ordered = true
+	require.NoError(t, s.PutEndpoint(t.Context(), e))
+	done := func(c alotwebhook.Claimed, state alotwebhook.DeliveryState) {
+		lost, err := s.Finish(t.Context(), []alotwebhook.Outcome{{
+			DeliveryID: c.DeliveryID, Token: c.Token, State: state, HoldsUp: time.Hour,
+			Attempt: alotwebhook.Attempt{Number: c.Attempt, StartedAt: time.Now(), StatusCode: 500},
+		}})
+		require.NoError(t, err)
+		require.Empty(t, lost)
+	}
+	first := awaitClaim(t, s, 1, time.Hour)[0]
+	done(first, alotwebhook.StatePending)
+	_, err = s.Claim(t.Context(), alotwebhook.ClaimRequest{PerEndpoint: 1, Lease: time.Hour}) // it claims no more
+	require.NoError(t, err)
+	for range 3 {
+		require.Equal(t, []string{first.DeliveryID}, childClaims(t, path, 1, 50*time.Millisecond))
+	}
+	for i := range 3 {
+		c := awaitClaim(t, s, 1, time.Hour)[0]
+		require.Equal(t, i == 0, c.DeliveryID == first.DeliveryID)
+		require.Equal(t, map[bool]int{true: 4, false: 1}[i == 0], c.Claims)
+		done(c, alotwebhook.StateDelivered)
 	}
 }

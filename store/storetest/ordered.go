@@ -342,46 +342,49 @@ func becomesUnordered(t *trial) {
 	require.Equal(t, ids[3:], claimedIDs(t.claim(100)))
 }
 
+// waiting returns what each delivery waits for that waits, sorted.
+func (t *trial) waiting() (waits []string) {
+	t.Helper()
+	for _, d := range t.list(alotwebhook.Filter{}) {
+		one := t.delivery(d.ID)
+		require.Equal(t, []any{d.WaitsFor, d.WaitsUntil}, []any{one.WaitsFor, one.WaitsUntil}, "in a list and alone")
+		if d.WaitsFor == "" {
+			require.Zero(t, d.WaitsUntil)
+			continue
+		}
+		require.Equal(t, t.delivery(d.WaitsFor).AttemptCount == 0, d.WaitsUntil.IsZero(), "the time runs from the first failed attempt on")
+		waits = append(waits, d.ID+" for "+d.WaitsFor)
+	}
+	slices.Sort(waits)
+	return waits
+}
+
 // Somebody who misses an event must find out that it waits, and for what.
 func waitsForIsShown(t *trial) {
 	e, ids := t.inLine(3)
 	free := t.endpoint("org_2", completed)
 	other := idsOf(t.emit("org_2", completed, 2), free)
-	shown := func() (waits []string) {
-		for _, d := range t.list(alotwebhook.Filter{}) {
-			one := t.delivery(d.ID)
-			require.Equal(t, []any{d.WaitsFor, d.WaitsUntil}, []any{one.WaitsFor, one.WaitsUntil}, "in a list and alone")
-			if d.WaitsFor == "" {
-				require.Zero(t, d.WaitsUntil)
-				continue
-			}
-			require.Equal(t, t.delivery(d.WaitsFor).AttemptCount == 0, d.WaitsUntil.IsZero(), "the time runs from the first failed attempt on")
-			waits = append(waits, d.ID+" for "+d.WaitsFor)
-		}
-		slices.Sort(waits)
-		return waits
-	}
 	both := []string{ids[1] + " for " + ids[0], ids[2] + " for " + ids[0]}
 	slices.Sort(both)
-	require.Equal(t, both, shown())
+	require.Equal(t, both, t.waiting())
 	first := t.claim(100)
 	require.Len(t, first, 3)
-	require.Equal(t, both, shown(), "while it is under way")
+	require.Equal(t, both, t.waiting(), "while it is under way")
 	before := time.Now()
 	for _, c := range first {
 		if c.DeliveryID == ids[0] {
 			t.finish(holding(retry(c, long/2), long))
 		}
 	}
-	require.Equal(t, both, shown())
+	require.Equal(t, both, t.waiting())
 	require.InDelta(t, long, t.delivery(ids[1]).WaitsUntil.Sub(before), float64(t.patience()))
 	require.Empty(t, t.delivery(other[1]).WaitsFor, "of an endpoint that is not ordered")
 	require.Equal(t, 1, t.redeliver(ids[0]))
-	require.Equal(t, both, shown())
+	require.Equal(t, both, t.waiting())
 	t.finish(holding(failed(t.requireNext(ids[0])), long))
-	require.Equal(t, []string{ids[2] + " for " + ids[1]}, shown())
+	require.Equal(t, []string{ids[2] + " for " + ids[1]}, t.waiting())
 	e.FailingSince = time.Time{}
 	e.Ordered = false
 	t.put(&e)
-	require.Empty(t, shown())
+	require.Empty(t, t.waiting())
 }

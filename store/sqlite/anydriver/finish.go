@@ -123,14 +123,11 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		}
 		if o.State != alotwebhook.StatePending {
 			ended = append(ended, ending{q, o.State})
-			if o.HoldsUp > 0 {
-				if err := t.loseFirst(q.endpoint, q.key, 0); err != nil {
-					return nil, nil, err
-				}
-			}
-			continue
+			err = t.endOrder(q, o)
+		} else {
+			err = t.keepQueued(q, o)
 		}
-		if err := t.keepQueued(q, o); err != nil {
+		if err != nil {
 			return nil, nil, err
 		}
 	}

@@ -93,6 +93,14 @@ func (t *txn) loseFirst(endpoint int64, k key, next int64) error {
 	return t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?1 AND delivery = ?2 AND (?3 = 0 OR until < ?3)", endpoint, k[:], next)
 }
 
+// endOrder frees the place of a delivery that has ended.
+func (t *txn) endOrder(q *claimedRow, o *alotwebhook.Outcome) error {
+	if o.HoldsUp <= 0 {
+		return nil
+	}
+	return t.loseFirst(q.endpoint, q.key, 0)
+}
+
 // forgetFirst forgets that a delivery of the history had a place.
 const forgetFirst = `DELETE FROM alotwebhook_firsts
 	WHERE endpoint = (SELECT endpoint FROM alotwebhook_deliveries WHERE id = ?1) AND delivery = ?1`
