@@ -193,10 +193,10 @@ func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 		switch {
 		case len(values) == 0 || values[0] == "":
 			return c, errStandardMissing
-		case len(values) > 1:
+		case len(values) > 1 && (header.name != StandardSignatureHeader || strings.Contains(values[0], ",")):
 			return c, errStandardDoubled
 		}
-		*header.value = values[0]
+		*header.value = strings.Join(values, ",") // a proxy of AWS splits a signature at its comma
 	}
 	// With a dot in the id, one signed text could be divided in several ways
 	// into id, time and body.

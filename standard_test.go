@@ -102,6 +102,10 @@ func TestVerifyHeaderStandard(t *testing.T) {
 	now := good.Get("webhook-timestamp")
 	set := func(name, value string) func(http.Header) { return func(h http.Header) { h.Set(name, value) } }
 	add := func(name, value string) func(http.Header) { return func(h http.Header) { h.Add(name, value) } }
+	// The proxy of AWS for functions makes one value of each part between commas.
+	split := func(signatures string) func(http.Header) {
+		return func(h http.Header) { h["Webhook-Signature"] = strings.Split(signatures, ",") }
+	}
 	signedFor := func(id, timestamp string) func(http.Header) {
 		return func(h http.Header) {
 			h.Set("webhook-id", id)
@@ -118,6 +122,8 @@ func TestVerifyHeaderStandard(t *testing.T) {
 		"good, first of two":       {set("webhook-signature", signature+" "+other), nil},
 		"good, unknown in between": {set("webhook-signature", "v1a,hnO3f9T8Ytu9 v2,x  ,, v1 "+signature+" v9,"), nil},
 		"good, id of another kind": {signedFor("msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", now), nil},
+		"good, split at commas":    {split(signature), nil},
+		"two, split at commas":     {split(other + " " + signature), nil},
 		"no id":                    {func(h http.Header) { h.Del("webhook-id") }, alotwebhook.ErrNotSigned},
 		"no timestamp":             {func(h http.Header) { h.Del("webhook-timestamp") }, alotwebhook.ErrNotSigned},
 		"no signature":             {func(h http.Header) { h.Del("webhook-signature") }, alotwebhook.ErrNotSigned},
@@ -146,6 +152,7 @@ func TestVerifyHeaderStandard(t *testing.T) {
 		"with more behind":         {set("webhook-signature", signature+",x"), alotwebhook.ErrMalformedSignature},
 		"joined by commas":         {set("webhook-signature", signature+", "+signature), nil},
 		"of our own form":          {set("webhook-signature", alotwebhook.Sign(body, secret)), alotwebhook.ErrMalformedSignature},
+		"split, without its end":   {func(h http.Header) { h["Webhook-Signature"] = []string{"v1", ""} }, alotwebhook.ErrMalformedSignature},
 		"another secret":           {set("webhook-signature", other), alotwebhook.ErrSignatureMismatch},
 		"another id":               {set("webhook-id", "evt_01jcc7wjz3e4qv8x5k2m9n6p0s"), alotwebhook.ErrSignatureMismatch},
 		"another time":             {set("webhook-timestamp", strconv.FormatInt(time.Now().Unix()+60, 10)), alotwebhook.ErrSignatureMismatch},

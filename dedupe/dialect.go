@@ -19,6 +19,9 @@ const (
 // by the database's clock. The column expires_at is the end of the lease or, once
 // the key is done, of the retention. A row is deleted an hour after it has expired,
 // so that a handler that outlived its lease still finds the row and can complete it.
+//
+// A claim that meets its own token has it: lib/pq has a statement run twice if the
+// connection ends before the answer to the first run.
 type statements struct {
 	create                                     []string
 	claim, look, complete, own, release, purge string
@@ -61,7 +64,7 @@ func newStatements(words map[string]string) *statements {
 		claim: in(`INSERT INTO alotwebhook_handled AS h (event_key, token, done, expires_at)
 VALUES ($1, $2, FALSE, {now} + $3)
 ON CONFLICT (event_key) DO UPDATE SET token = excluded.token, expires_at = excluded.expires_at
-WHERE NOT h.done AND h.expires_at <= {now}
+WHERE NOT h.done AND (h.expires_at <= {now} OR h.token = excluded.token)
 RETURNING token`),
 		look: in(`SELECT done, expires_at - {now} FROM alotwebhook_handled WHERE event_key = $1`),
 		complete: in(`UPDATE alotwebhook_handled SET done = TRUE, expires_at = {now} + $3

@@ -47,16 +47,18 @@ CROSS JOIN LATERAL (
 ) AS q
 WHERE p.active`
 
-// reclaimSQL leases deliveries whose earlier lease has run out, in their rows: from now on
-// the new token alone counts.
+// reclaimSQL leases deliveries in their rows that were claimed before without an outcome: from
+// now on the new token alone counts. If this process dies, too, they are due when this lease has
+// run out, behind what is due longer.
 //
 //	$1, $2  ids and the tokens that the rows must have
 //	$3      the lease in µs
 //	$4      the new token
+//	$5      1 if a claim has been lost that the row does not count yet, else 0
 const reclaimSQL = `
 UPDATE {s}.queue q
-SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', token = $4::bigint, claims = q.claims + 1
-FROM unnest($1::uuid[], $2::bigint[]) AS r (id, token)
+SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', token = $4::bigint, claims = q.claims + r.lost
+FROM unnest($1::uuid[], $2::bigint[], $5::int[]) AS r (id, token, lost)
 WHERE q.id = r.id AND q.token = r.token AND q.next_at <= clock_timestamp()
 RETURNING q.id, q.claims`
 
@@ -68,7 +70,8 @@ type row struct {
 	token                   int64 // of a lease that stood in the row and has run out; 0 for none
 	attempts, tried, claims int   // claims counts those that have ended without an outcome
 	due                     time.Time
-	again                   bool          // an earlier lease has run out
+	again                   bool          // it was claimed before: to take it has to be written
+	lost                    int32         // 1 if claims lacks the last of these claims
 	ordered                 bool          // the endpoint is
 	wait                    time.Duration // until the first delivery of an ordered endpoint is due
 }
@@ -240,6 +243,8 @@ func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
 		case busy:
 			continue
 		case ended:
+			r.again, r.lost = true, 1
+		case suspect:
 			r.again = true
 		}
 		left[r.endpoint]--
@@ -369,10 +374,11 @@ func readPayloads(rows []row, payloads map[uuid][]byte) step {
 func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) []step {
 	var ids []pgtype.UUID
 	var tokens []int64
+	var lost []int32
 	var first places
 	for _, r := range rows {
 		if r.again {
-			ids, tokens = append(ids, param(r.id)), append(tokens, r.token)
+			ids, tokens, lost = append(ids, param(r.id)), append(tokens, r.token), append(lost, r.lost)
 		}
 		if r.again && r.ordered {
 			first.add(r.endpoint, r.id)
@@ -380,7 +386,7 @@ func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) 
 	}
 	return append(first.keep(), step{
 		sql:  reclaimSQL,
-		args: []any{ids, tokens, lease.Microseconds(), token},
+		args: []any{ids, tokens, lease.Microseconds(), token, lost},
 		rows: func(result pgx.Rows) error {
 			for result.Next() {
 				var id uuid

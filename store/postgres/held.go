@@ -128,9 +128,10 @@ func (h *held) ahead(lane int64, start place) (n int) {
 type standing int
 
 const (
-	free  standing = iota // it may be taken
-	busy                  // its attempt is under way, or was finished while the claim read
-	ended                 // its lease has run out: who takes it has to write the new lease into the row
+	free    standing = iota // it may be taken
+	busy                    // its attempt is under way, or was finished while the claim read
+	ended                   // its lease has run out: who takes it has to write the new lease into the row
+	suspect                 // the same, for a claim that was lost and is counted already
 )
 
 func (h *held) standing(r *row) standing {
@@ -142,6 +143,8 @@ func (h *held) standing(r *row) standing {
 		return busy
 	case n != nil, r.token != 0:
 		return ended
+	case r.claims > 0:
+		return suspect
 	}
 	return free
 }

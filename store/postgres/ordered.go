@@ -236,8 +236,8 @@ func (f *finishing) keepOrder() []step {
 // doubtOrderedSQL is doubtSQL for ordered endpoints, of which only the first delivery can have
 // been under way: the slots of the dead process $1.
 var doubtOrderedSQL = `
-UPDATE {s}.queue SET claims = claims + 1
-WHERE token = 0 AND next_at <= statement_timestamp() AND id = ANY (ARRAY(
+UPDATE {s}.queue SET claims = 1
+WHERE token = 0 AND claims = 0 AND next_at <= statement_timestamp() AND id = ANY (ARRAY(
 	SELECT f.id
 	FROM {s}.endpoints p
 	CROSS JOIN LATERAL (` + firstSQL(`statement_timestamp()`, ``) + `) AS f

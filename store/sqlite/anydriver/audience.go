@@ -79,6 +79,7 @@ func (t *txn) enqueueOne(e *alotwebhook.Event, known *audiences) (stored bool, e
 	if err != nil {
 		return false, err
 	}
+	t.outlive()
 	t.now = time.Now().UnixMicro() // not before: who writes first is due first
 	list, err := t.audience(known, changes, subject{e.OrganizationID, e.Type})
 	if err != nil {

@@ -73,6 +73,7 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
+		t.outlive()
 		t.now = time.Now().UnixMicro() // not before: who writes first is due first
 		return t.enqueue(events, func(of subject) ([]subscriber, error) {
 			c, err := t.known()
@@ -97,11 +98,30 @@ func (t *txn) whole(f func() error) error {
 	if err != nil {
 		return err
 	}
-	if err = f(); err != nil {
-		t.ctx = context.WithoutCancel(t.ctx)
+	err = f()
+	t.ctx, t.caller = context.WithoutCancel(t.ctx), nil
+	if err != nil {
 		err = errors.Join(err, t.exec("ROLLBACK TO alotwebhook"))
 	}
 	return errors.Join(err, t.exec(release))
+}
+
+// outlive lets the statements of a host's transaction run to their ends, once it has the write
+// lock and none of them waits. SQLite rolls a whole transaction back if it interrupts one that
+// writes, commits at once what is executed in it afterwards, and the host's *sql.Tx knows
+// nothing of it. The caller's context ends the work between two statements.
+func (t *txn) outlive() {
+	if t.caller == nil {
+		t.ctx, t.caller = context.WithoutCancel(t.ctx), t.ctx
+	}
+}
+
+// stopped returns why the caller's context has ended, if it has since outlive.
+func (t *txn) stopped() error {
+	if t.caller == nil {
+		return nil
+	}
+	return context.Cause(t.caller)
 }
 
 // lockFirst writes nothing, but takes the write lock before anything is read.

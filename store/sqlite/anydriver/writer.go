@@ -234,13 +234,14 @@ func (t *txn) lock() error {
 // which reads without a transaction.
 type txn struct {
 	ctx    context.Context
-	s      *Store     // nil but for the writer's
-	in     *session   // of the writer or of claims, otherwise nil
-	on     sqltx.Tx   // executes the statements
-	tx     *sql.Tx    // the same; nil in a claim and in a host's transaction, which may be no *sql.Tx
-	conn   *sql.Conn  // nil but for the writer's
-	theirs *borrowing // nil but for the writer's on a host's handle
-	now    int64      // the store's clock at the beginning of the job, in microseconds
+	caller context.Context // nil but in a host's transaction that has the write lock: see outlive
+	s      *Store          // nil but for the writer's
+	in     *session        // of the writer or of claims, otherwise nil
+	on     sqltx.Tx        // executes the statements
+	tx     *sql.Tx         // the same; nil in a claim and in a host's transaction, which may be no *sql.Tx
+	conn   *sql.Conn       // nil but for the writer's
+	theirs *borrowing      // nil but for the writer's on a host's handle
+	now    int64           // the store's clock at the beginning of the job, in microseconds
 
 	prepared  map[string]*sql.Stmt // in a host's transaction, what can be used there
 	stmts     map[string]*sql.Stmt
@@ -349,6 +350,9 @@ func (t *txn) exec(query string, args ...any) error {
 
 // affected executes a statement and returns how many rows it changed.
 func (t *txn) affected(query string, args ...any) (int64, error) {
+	if err := t.stopped(); err != nil {
+		return 0, err
+	}
 	if stmt := t.preparedForHost(query); stmt != nil {
 		result, err := stmt.ExecContext(t.ctx, args...)
 		if !t.ofAnotherHandle(err) {
@@ -378,6 +382,9 @@ func affectedBy(result sql.Result, err error) (int64, error) {
 // query runs a query: prepared, but for most in a host's transaction, in which few run twice. In
 // a claim the rows must be closed before the next one, for which there may be no connection.
 func (t *txn) query(query string, args []any) (*sql.Rows, error) {
+	if err := t.stopped(); err != nil {
+		return nil, err
+	}
 	if stmt := t.preparedForHost(query); stmt != nil {
 		rows, err := stmt.QueryContext(t.ctx, args...)
 		if !t.ofAnotherHandle(err) {
