@@ -26,8 +26,9 @@
 //
 // # Delivery
 //
-// Every delivery is made at least once, in no promised order. A crash, or a response that
-// gets lost, can make an event arrive twice: its ID is the consumer's idempotency key.
+// Every delivery is made at least once, in no promised order unless [Endpoint.Ordered] asks
+// for one. A crash, or a response that gets lost, can make an event arrive twice: its ID is
+// the consumer's idempotency key.
 //
 // The [RetryPolicy] says when a failed attempt is repeated; by default there are three
 // attempts. Then the delivery has failed. The history shows it with every attempt and its
@@ -124,6 +125,16 @@ type Endpoint struct {
 	// EventTypes are the types that the endpoint subscribes to: at least one, each in the
 	// catalogue, none twice.
 	EventTypes []string
+	// Rate is the most requests a second that the endpoint gets, from 0.01 to 10,000; 0 stands
+	// for [Config.Rate]. They come evenly: at once no more than in a tenth of a second, or one.
+	// Each attempt counts. It holds for all processes together if the store gives an endpoint to
+	// one at a time, as those of this module do; when it gets another, one request more may come.
+	Rate float64
+	// Ordered has the endpoint get one delivery at a time, in the order in which the events were
+	// emitted. While one waits for its next attempt, those behind it wait as well, but not if
+	// that comes later than [Config.OrderedWait] after the first: then they overtake it at once.
+	// What is redelivered or recovered comes behind what is due.
+	Ordered bool
 	// Secret signs the requests: 1 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
 	// returns it once, and no method that reads endpoints does. A [Store] holds it as the
@@ -190,6 +201,11 @@ type Delivery struct {
 	// NextAttemptAt is when an unfinished delivery is due. While it is being attempted, that
 	// is when it fell due, or when its lease runs out. It is zero for a finished one.
 	NextAttemptAt time.Time
+	// WaitsFor is the id of the delivery that comes first, of a due one to an ordered endpoint
+	// that it keeps waiting; else "". WaitsUntil is how long that one may do so at most, zero
+	// until it has failed once.
+	WaitsFor   string
+	WaitsUntil time.Time
 	// FinishedAt is when the delivery was delivered or failed; zero before.
 	FinishedAt time.Time
 	// AttemptCount is the number of attempts, those included that are not kept any more.

@@ -34,8 +34,11 @@ const maxClaims = 5
 
 // attempt makes one attempt and decides how the delivery goes on. The effect says how
 // the endpoint is to be treated after it.
-func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
+func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
+	if c.Endpoint.Ordered {
+		outcome.HoldsUp = r.cfg.OrderedWait
+	}
 	if c.Claims > maxClaims+int(r.doubtful.Load()) {
 		outcome.State = StateFailed
 		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
@@ -43,7 +46,11 @@ func (r *run) attempt(c *Claimed) (Outcome, slots.Effect) {
 		r.report(c, &outcome)
 		return outcome, slots.Effect{}
 	}
-	result, ok := r.d.sender.send(r.attemptsCtx, c)
+	var result attemptResult
+	ok := r.slots.Begin(r.attemptsCtx, slot)
+	if ok {
+		result, ok = r.d.sender.send(r.attemptsCtx, c)
+	}
 	if !ok {
 		outcome.State = StatePending // an outcome without an attempt: the delivery is released
 		return outcome, slots.Effect{}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/schedule"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -44,9 +45,21 @@ type Config struct {
 	InFlight int
 
 	// InFlightPerEndpoint is how many of them this process makes to one endpoint at once,
-	// so that an endpoint that hangs holds up no more. From 1 to InFlight.
+	// so that an endpoint that hangs holds up no more. From 1 to InFlight. The stores of this
+	// module give an endpoint to one process at a time, so that this holds for all together.
 	// Defaults to 32, or InFlight if that is less.
 	InFlightPerEndpoint int
+
+	// Rate is how many requests a second an endpoint gets that has no [Endpoint.Rate]: from
+	// 0.01 to 10,000.
+	// Defaults to 0: any number.
+	Rate float64
+
+	// OrderedWait is how long after its first failed attempt a delivery may hold up those
+	// behind it, if its endpoint is [Endpoint.Ordered]. With less than the schedule of Retry
+	// takes, order ends at a delivery that goes on failing. From 1 s to 7 days.
+	// Defaults to 1 h.
+	OrderedWait time.Duration
 
 	// Waiting is how many further attempts may be under way to receivers that take long:
 	// after 20 ms an attempt leaves its place among InFlight to the next one. No
@@ -237,6 +250,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.TLSTimeout = cmp.Or(cfg.TLSTimeout, 5*time.Second)
 	cfg.InFlight = cmp.Or(cfg.InFlight, 256)
 	cfg.InFlightPerEndpoint = cmp.Or(cfg.InFlightPerEndpoint, min(32, max(cfg.InFlight, 1)))
+	cfg.OrderedWait = cmp.Or(cfg.OrderedWait, time.Hour)
 	cfg.Waiting = max(0, cmp.Or(cfg.Waiting, min(16*cfg.InFlight, 100_000)))
 	cfg.Lease = cmp.Or(cfg.Lease, cfg.minLease())
 	cfg.PollInterval = cmp.Or(cfg.PollInterval, 200*time.Millisecond)
@@ -273,8 +287,11 @@ func (c *Config) check() error {
 	if err := c.checkRanges(); err != nil {
 		return err
 	}
-	if err := c.Retry.check(); err != nil {
-		return err
+	if problem := schedule.Problem(c.Retry); problem != "" {
+		return &FieldError{Field: "Retry", Problem: problem}
+	}
+	if problem := checkRate(c.Rate); problem != "" {
+		return &FieldError{Field: "Rate", Problem: problem}
 	}
 	if c.Sealer != nil && isNil(c.Sealer) {
 		return &FieldError{Field: "Sealer", Problem: "holds a nil pointer; make it with NewSealer, or leave the field nil"}
@@ -294,24 +311,17 @@ func (c *Config) guard() *guard.Guard {
 }
 
 func (c *Config) checkRanges() error {
-	for _, f := range []struct {
-		name               string
-		value, least, most time.Duration
-	}{
+	if err := checkWithin([]within[time.Duration]{
 		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Minute},
 		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5 * time.Minute},
 		{"TLSTimeout", c.TLSTimeout, time.Millisecond, 5 * time.Minute},
+		{"OrderedWait", c.OrderedWait, time.Second, 7 * day},
 		{"PollInterval", c.PollInterval, time.Millisecond, time.Minute},
 		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour},
-	} {
-		if f.value < f.least || f.value > f.most {
-			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %v, which is not from %v to %v", f.value, f.least, f.most)}
-		}
+	}); err != nil {
+		return err
 	}
-	for _, f := range []struct {
-		name               string
-		value, least, most int
-	}{
+	return checkWithin([]within[int]{
 		{"InFlight", c.InFlight, 1, 10_000},
 		{"InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight},
 		{"Waiting", c.Waiting, 0, 100_000},
@@ -324,9 +334,19 @@ func (c *Config) checkRanges() error {
 		{"ChangesPerMinute", c.ChangesPerMinute, -1, 100_000},
 		{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
 		{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
-	} {
+	})
+}
+
+// within is a field with the range that its value must be in.
+type within[T cmp.Ordered] struct {
+	name               string
+	value, least, most T
+}
+
+func checkWithin[T cmp.Ordered](fields []within[T]) error {
+	for _, f := range fields {
 		if f.value < f.least || f.value > f.most {
-			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %d, which is not from %d to %d", f.value, f.least, f.most)}
+			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %v, which is not from %v to %v", f.value, f.least, f.most)}
 		}
 	}
 	return nil

@@ -25,7 +25,7 @@ const (
 )
 
 // CreateEndpoint registers an endpoint. It takes OrganizationID, URL, EventTypes,
-// Description, Secret and Disabled from e and fills in the rest; without a Secret it
+// Description, Rate, Ordered, Secret and Disabled from e and fills in the rest; without a Secret it
 // makes one. The returned endpoint carries the secret: show it now, since it cannot be
 // read again.
 //
@@ -59,7 +59,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	created := Endpoint{
 		ID: id, OrganizationID: e.OrganizationID, URL: e.URL, Description: e.Description,
-		EventTypes: slices.Clone(e.EventTypes), Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
+		EventTypes: slices.Clone(e.EventTypes), Rate: e.Rate, Ordered: e.Ordered, Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
 	}
 	if e.Disabled {
 		created.DisabledReason = DisabledByUser
@@ -94,7 +94,7 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 	return nil
 }
 
-// UpdateEndpoint sets the URL, Description, EventTypes and Disabled of the endpoint e.ID
+// UpdateEndpoint sets the URL, Description, EventTypes, Rate, Ordered and Disabled of e.ID
 // and returns it without its secrets. e.Version must be the version that was read; all
 // other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
 // clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
@@ -112,6 +112,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 			return err
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
+		stored.Rate, stored.Ordered = e.Rate, e.Ordered
 		if e.Disabled != stored.Disabled {
 			stored.setDisabled(e.Disabled, DisabledByUser)
 		}
@@ -320,6 +321,9 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	if len(e.Description) > maxDescription || !text.IsPlain(e.Description) {
 		return &FieldError{Field: "description", Problem: fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", maxDescription)}
 	}
+	if problem := checkRate(e.Rate); problem != "" {
+		return &FieldError{Field: "rate", Problem: problem}
+	}
 	if len(e.EventTypes) == 0 {
 		return &FieldError{Field: "events", Problem: "is empty; name at least one event type to be told of"}
 	}
@@ -333,6 +337,14 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 		}
 	}
 	return nil
+}
+
+// checkRate says why so many requests a second cannot be meant; "" if they can.
+func checkRate(perSecond float64) string {
+	if perSecond == 0 || perSecond >= 0.01 && perSecond <= 10_000 {
+		return ""
+	}
+	return fmt.Sprintf("is %.12g requests a second; give from 0.01 to 10,000, or 0 for no limit of its own", perSecond)
 }
 
 // checkSecret refuses a secret that cannot be meant, with a [FieldError].

@@ -82,7 +82,7 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 		return first, nil
 	}
 	same := stored.URL == asked.URL && stored.Description == asked.Description &&
-		stored.Disabled == asked.Disabled && slices.Equal(stored.EventTypes, asked.EventTypes)
+		stored.Disabled == asked.Disabled && stored.Rate == asked.Rate && stored.Ordered == asked.Ordered && slices.Equal(stored.EventTypes, asked.EventTypes)
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
 		return first, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
 	}

@@ -59,6 +59,8 @@ func TestCreateEndpointOnce(t *testing.T) {
 			"events":      func(e *alotwebhook.Endpoint) { e.EventTypes = []string{alotwebhook.EventCandidateCompleted} },
 			"description": func(e *alotwebhook.Endpoint) { e.Description = "Berlin" },
 			"disabled":    func(e *alotwebhook.Endpoint) { e.Disabled = true },
+			"ordered":     func(e *alotwebhook.Endpoint) { e.Ordered = true },
+			"rate":        func(e *alotwebhook.Endpoint) { e.Rate = 5 },
 			"secret":      func(e *alotwebhook.Endpoint) { e.Secret = "sesame-street-123" },
 		} {
 			other := onceEndpoint()

@@ -1,13 +1,11 @@
 package alotwebhook
 
 import (
-	"fmt"
-	"math/rand/v2"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+
+	"github.com/alot/alotwebhook/internal/schedule"
 )
 
 // RetryPolicy makes the schedule of one delivery. The first attempt is made at once. After
@@ -45,72 +43,7 @@ func StandardSchedule() RetryPolicy {
 //
 // [NewDispatcher] refuses a schedule with a wait of zero or less.
 func Schedule(waits ...time.Duration) RetryPolicy {
-	waits = slices.Clone(waits)
-	return func() backoff.BackOff { return &schedule{waits: waits} }
-}
-
-// schedule is the BackOff of [Schedule].
-type schedule struct {
-	waits []time.Duration
-	used  int // how many waits NextBackOff has returned
-}
-
-func (s *schedule) Reset() { s.used = 0 }
-
-func (s *schedule) NextBackOff() time.Duration {
-	if s.used >= len(s.waits) {
-		return backoff.Stop
-	}
-	wait := s.waits[s.used]
-	s.used++
-	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
-}
-
-// check refuses a policy that cannot be meant, with a [FieldError] of "Retry".
-func (p RetryPolicy) check() error {
-	b := p()
-	if isNil(b) {
-		return &FieldError{Field: "Retry", Problem: "returns nil instead of a BackOff; return one whose NextBackOff is backoff.Stop for a single attempt"}
-	}
-	s, ok := b.(*schedule)
-	if !ok {
-		return nil
-	}
-	for i, wait := range s.waits {
-		if wait > 0 {
-			continue
-		}
-		if i == 0 && wait == 0 && len(s.waits) > 1 {
-			return &FieldError{Field: "Retry", Problem: "begins with a wait of 0; the first attempt is made at once and has no wait: write " + spell(s.waits[1:])}
-		}
-		return &FieldError{Field: "Retry", Problem: fmt.Sprintf("has a wait of %v before attempt %d; give a wait of more than 0", wait, i+2)}
-	}
-	return nil
-}
-
-// spell writes the call of Schedule with these waits.
-func spell(waits []time.Duration) string {
-	texts := make([]string, len(waits))
-	for i, wait := range waits {
-		texts[i] = wait.String()
-	}
-	return "Schedule(" + strings.Join(texts, ", ") + ")"
-}
-
-// wait returns how long to wait after the try-th failed attempt; ok is false
-// when there is no further one.
-func (p RetryPolicy) wait(try int) (d time.Duration, ok bool) {
-	b := p()
-	if b == nil {
-		return 0, false
-	}
-	b.Reset()
-	for range try {
-		if d = b.NextBackOff(); d == backoff.Stop {
-			return 0, false
-		}
-	}
-	return max(d, 0), true
+	return schedule.Of(waits...)
 }
 
 // next returns the state of a delivery after an attempt and, if that is pending, the wait
@@ -119,7 +52,7 @@ func (r *run) next(c *Claimed, result *attemptResult) (DeliveryState, time.Durat
 	if result.attempt.Reason == "" {
 		return StateDelivered, 0
 	}
-	wait, more := r.cfg.Retry.wait(c.Try)
+	wait, more := schedule.Wait(r.cfg.Retry, c.Try)
 	if !more || result.final {
 		return StateFailed, 0
 	}

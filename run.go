@@ -59,7 +59,7 @@ func newRun(d *Dispatcher) *run {
 	r := &run{
 		d:     d,
 		cfg:   d.cfg,
-		slots: slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting),
+		slots: slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting, d.cfg.Rate),
 		jobs:  make(chan job, 2*d.cfg.InFlight),
 		freed: make(chan struct{}, 1),
 		bad:   make(chan outcome, d.cfg.InFlight),
@@ -185,6 +185,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 		Busy: room.Busy, Unlisted: cmp.Or(room.Unlisted, -1), Withheld: room.Withheld,
 	})
 	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
+	got.NextIn = pace.Sooner(got.NextIn, room.Next)
 	return got, err
 }
 
@@ -263,7 +264,7 @@ func (r *run) start(ctx context.Context, c *Claimed) {
 	if !r.recorder.Claimed(c.DeliveryID, c.Attempt, c.Token) {
 		return
 	}
-	j := job{*c, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID)}
+	j := job{*c, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID, c.Endpoint.Rate)}
 	select {
 	case r.jobs <- j:
 		return
@@ -297,7 +298,7 @@ func (r *run) staff() {
 func (r *run) work() {
 	defer r.working.Done()
 	for j := range r.jobs {
-		o, effect := r.attempt(&j.Claimed)
+		o, effect := r.attempt(&j.Claimed, j.slot)
 		r.slots.Release(j.slot, effect)
 		pace.Wake(r.freed)
 		r.d.tallies.count(j.Endpoint.ID, &o.Attempt)
@@ -353,7 +354,7 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error {
 	outcomes := make([]Outcome, len(batch))
 	for i, o := range batch {
-		outcomes[i] = Outcome{DeliveryID: o.ID, Token: o.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, Held: true}
+		outcomes[i] = Outcome{DeliveryID: o.ID, Token: o.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, HoldsUp: o.Value.HoldsUp, Held: true}
 	}
 	_, err := r.d.store.Finish(ctx, outcomes)
 	return err
@@ -362,6 +363,9 @@ func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error
 // stored tells the disabler of a stored attempt that gives a reason to disable its endpoint.
 // If the disabler has enough to do, the endpoint's next such attempt will tell it.
 func (r *run) stored(o *record.Outcome[outcome]) {
+	if o.Value.HoldsUp > 0 {
+		pace.Wake(r.d.wake) // for the delivery behind it
+	}
 	if r.reasonToDisable(o.Value.endpoint, &o.Value.Attempt) == "" {
 		return
 	}

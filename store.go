@@ -79,6 +79,9 @@ type Queue interface {
 	//   - It returns what is due: at most Limit, and of each endpoint [ClaimRequest.Free]. It
 	//     may miss what other processes have just stored if it returns anything at all.
 	//   - Of an endpoint's deliveries, those that are due longest come first.
+	//   - Of an endpoint that is Ordered, it returns one at most, and none while one is leased:
+	//     the one that has the place, see [Outcome.HoldsUp], or else the one due longest, of a
+	//     batch of events the first. Who has the place keeps it when its lease runs out.
 	//   - Endpoints take turns. If several have due deliveries and free slots, each gets
 	//     its turn before any backlog is served further, and those that did not fit into
 	//     this claim come first in the next.
@@ -196,6 +199,11 @@ type Outcome struct {
 	State DeliveryState
 	// NextAttemptIn is how long until a pending delivery is due again.
 	NextAttemptIn time.Duration
+	// HoldsUp is more than 0 in every outcome of an endpoint that was Ordered when claimed. A
+	// release, and Held, then give the delivery the place before all others: they wait until it
+	// is claimed again. So does a failed attempt if the delivery is due again no later than
+	// HoldsUp after that of its first Try. All other outcomes take the place away.
+	HoldsUp time.Duration
 	// Held is set, with StatePending and without an attempt, while an attempt was made
 	// whose outcome cannot be stored yet.
 	Held bool

@@ -35,13 +35,16 @@ type endpointPatch struct {
 	url, description *string
 	events           []string
 	disabled         *bool
+	ordered          *bool
+	rate             *float64
 }
 
 func readPatch(r *http.Request) (p endpointPatch, err error) {
 	err = readObject(r, fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
-		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled),
-		"secret": elsewhere("cannot be changed here; use rotate-secret"),
+		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": numberInto(&p.rate),
+		"ordered": boolInto(&p.ordered),
+		"secret":  elsewhere("cannot be changed here; use rotate-secret"),
 	})
 	return p, err
 }
@@ -61,7 +64,13 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 	if p.disabled != nil {
 		e.Disabled = *p.disabled
 	}
-	return e.URL != before.URL || e.Description != before.Description ||
+	if p.rate != nil {
+		e.Rate = *p.rate
+	}
+	if p.ordered != nil {
+		e.Ordered = *p.ordered
+	}
+	return e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 

@@ -31,6 +31,8 @@ func TestBadChanges(t *testing.T) {
 		{"PATCH", path, `{"disabled":0}`, 400, "disabled", "true or false"},
 		{"PATCH", path, `{"description":7}`, 400, "description", "must be a string"},
 		{"PATCH", path, `{"secret":"sesame-street-123"}`, 400, "secret", "use rotate-secret"},
+		{"PATCH", path, `{"rate":true}`, 400, "rate", "must be a number"},
+		{"PATCH", path, `{"rate":0.001}`, 422, "rate", "from 0.01"},
 		{"PATCH", path, `{"id":"wh_1"}`, 400, "id", "not known"},
 		{"PATCH", path, `{"Disabled":true}`, 400, "Disabled", "not known"},
 		{"PATCH", path, `{"disabled":true,"disabled":true}`, 400, "disabled", "given twice"},
@@ -72,6 +74,19 @@ func TestBadChanges(t *testing.T) {
 	}
 	require.Equal(t, before, h.do("GET", path, "").text)
 	require.Equal(t, http.StatusNotFound, h.do("GET", path+"/recover", "").status)
+}
+
+func TestTheRateIsChanged(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	path := "/v1/webhooks/" + h.create(published)
+	require.NotContains(t, h.do("GET", path, "").json, "rate")
+	got := h.do("PATCH", path, `{"rate":2.5}`)
+	require.Equal(t, http.StatusOK, got.status, got.text)
+	require.EqualValues(t, 2.5, got.json["rate"])
+	require.Equal(t, `"2"`, got.header.Get("ETag"))
+	require.EqualValues(t, 2.5, h.do("PATCH", path, `{"description":"x"}`).json["rate"])
+	require.NotContains(t, h.do("PATCH", path, `{"rate":0}`).json, "rate", "no limit of its own")
 }
 
 func TestIfMatch(t *testing.T) {

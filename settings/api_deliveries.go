@@ -16,6 +16,8 @@ type deliveryJSON struct {
 	Status         alotwebhook.DeliveryState `json:"status"`
 	CreatedAt      instant                   `json:"createdAt"`
 	NextAttemptAt  instant                   `json:"nextAttemptAt,omitzero"`
+	WaitsFor       string                    `json:"waitsFor,omitzero"`
+	WaitsUntil     instant                   `json:"waitsUntil,omitzero"`
 	FinishedAt     instant                   `json:"finishedAt,omitzero"`
 	AttemptCount   int                       `json:"attemptCount"`
 	LastStatusCode int                       `json:"lastStatusCode,omitzero"`
@@ -48,6 +50,7 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 	return deliveryJSON{
 		ID: d.ID, EventID: d.EventID, Type: d.EventType, EndpointID: d.EndpointID, Status: d.State,
 		CreatedAt: instant(d.CreatedAt), NextAttemptAt: instant(d.NextAttemptAt), FinishedAt: instant(d.FinishedAt),
+		WaitsFor: d.WaitsFor, WaitsUntil: instant(d.WaitsUntil),
 		AttemptCount: d.AttemptCount, LastStatusCode: d.LastStatusCode, LastReason: d.LastReason,
 	}
 }

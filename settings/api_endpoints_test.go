@@ -79,6 +79,9 @@ func TestBadEndpoints(t *testing.T) {
 		{`{"organizationId":"org_b","secrets":"` + secret + `","events":{}}`, 400, []string{"organizationId", "secrets", "events"}, "organizationId is not known"},
 		{`{"` + strings.Repeat("é", 100) + `":1}`, 400, []string{strings.Repeat("é", 32) + "…"}, "is not known"},
 		{`{"url":"https://example.com/` + strings.Repeat("x", 64<<10) + `"}`, 413, nil, "64 KiB"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":"5"}`, 400, []string{"rate"}, "rate must be a number"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":null}`, 400, []string{"rate"}, "rate must be a number"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":1e999}`, 400, []string{"rate"}, "rate must be a number"},
 
 		// These bodies can be read, but a value is not accepted.
 		{`{}`, 422, []string{"url"}, "url is missing"},
@@ -87,6 +90,7 @@ func TestBadEndpoints(t *testing.T) {
 		{`{"url":"https://127.0.0.1/","events":["candidate.invited"]}`, 422, []string{"url"}, "blocked"},
 		{`{"url":"https://user:` + secret + `@example.com/","events":["candidate.invited"]}`, 422, []string{"url"}, "password"},
 		{`{"url":"https://example.com/"}`, 422, []string{"events"}, "at least one"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":-1}`, 422, []string{"rate"}, "from 0.01 to 10,000"},
 		{`{"url":"https://example.com/","events":[]}`, 422, []string{"events"}, "at least one"},
 		{`{"url":"https://example.com/","events":["candidate.invited","candidate.exploded"]}`, 422, []string{"events[1]"}, "not in the catalogue"},
 		{`{"url":"https://example.com/","events":["candidate.invited","candidate.invited"]}`, 422, []string{"events[1]"}, "stands twice"},
@@ -183,8 +187,9 @@ func TestADisabledEndpointSaysWhy(t *testing.T) {
 func TestAnEndpointWithoutMoreIsDescribedAndDisabledAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	got := h.do("POST", "/v1/webhooks", `{"url":"https://example.com/","events":["candidate.invited"],"description":"Berlin","disabled":true}`)
+	got := h.do("POST", "/v1/webhooks", `{"url":"https://example.com/","events":["candidate.invited"],"description":"Berlin","disabled":true,"rate":0.5}`)
 	require.Equal(t, http.StatusCreated, got.status)
+	require.EqualValues(t, 0.5, got.json["rate"])
 	require.Equal(t, "Berlin", got.json["description"])
 	require.Equal(t, true, got.json["disabled"])
 	require.Equal(t, "user", got.json["disabledReason"])

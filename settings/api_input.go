@@ -183,6 +183,17 @@ func boolInto(into **bool) readValue {
 	}
 }
 
+// numberInto reads a number. The pointer stays nil if the key is absent.
+func numberInto(into **float64) readValue {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		*into = new(float64)
+		if !bytes.ContainsRune([]byte("-0123456789"), rune(value[0])) || json.Unmarshal(value, *into) != nil {
+			return []fieldProblem{{name, "must be a number"}}
+		}
+		return nil
+	}
+}
+
 // timeInto reads a time in the form of RFC 3339.
 func timeInto(into *time.Time) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -18,6 +19,8 @@ type endpointForm struct {
 	Endpoint    alotwebhook.Endpoint // zero in the form to add one
 	URL         string
 	Description string
+	Rate        string // as it was filled in
+	Ordered     bool
 	Chosen      map[string]bool // event types; nil for all
 	Types       []alotwebhook.EventType
 	Problems    map[string]string // by field
@@ -51,7 +54,8 @@ func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 // fill puts what was filled in back into the form, except for the secret, which is never
 // sent back.
 func (f *endpointForm) fill(given *form) {
-	f.URL, f.Description, f.Problems = given.get("url"), given.get("description"), given.problems
+	f.URL, f.Description, f.Rate, f.Problems = given.get("url"), given.get("description"), given.get("rate"), given.problems
+	f.Ordered = given.get("ordered") != ""
 	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
 	f.Chosen = map[string]bool{}
 	for _, name := range given.values["events"] {
@@ -62,7 +66,7 @@ func (f *endpointForm) fill(given *form) {
 // endpointLabels are the subjects of the problems that a form about an endpoint shows,
 // by the field of the problem.
 var endpointLabels = map[string]string{
-	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret",
+	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret", "rate": "The limit",
 }
 
 func (v *visit) newEndpoint() error {
@@ -86,7 +90,7 @@ func (v *visit) showForm(status int, f endpointForm) error {
 // generated secret. When a visitor reloads that page, the browser sends the form
 // again: that leads to the endpoint that exists, and makes no second one.
 func (v *visit) createEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "secret", "issued")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "secret", "issued")
 	if err != nil {
 		return err
 	}
@@ -96,10 +100,14 @@ func (v *visit) createEndpoint() error {
 		f.Issued, f.Refused = time.Now().UnixMicro(), errOldForm
 		return v.showForm(errOldForm.Status, f)
 	}
+	rate, err := f.perSecond()
+	if err != nil {
+		return v.refuseForm(f, given, err)
+	}
 	secret := alotwebhook.Secret(given.get("secret"))
 	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
 		OrganizationID: v.organization, URL: f.URL, Description: f.Description,
-		EventTypes: given.values["events"], Secret: secret,
+		EventTypes: given.values["events"], Rate: rate, Ordered: f.Ordered, Secret: secret,
 	})
 	switch {
 	case err == nil && repeated, errors.Is(err, alotwebhook.ErrKeyReused): // the latter after going back in the browser
@@ -116,8 +124,20 @@ func (v *visit) createEndpoint() error {
 // if the form is sent twice at the same moment. It is the same for the same form with
 // the same values.
 func (f *endpointForm) key() string {
-	sum := text.Hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description)
+	sum := text.Hash(strconv.FormatInt(cmp.Or(f.Issued, time.Now().UnixMicro()), 10), f.URL, f.Description, f.Rate, strconv.FormatBool(f.Ordered))
 	return "form " + hex.EncodeToString(sum[:])
+}
+
+// perSecond returns the rate that was filled in; 0 if none was.
+func (f *endpointForm) perSecond() (float64, error) {
+	if strings.TrimSpace(f.Rate) == "" {
+		return 0, nil
+	}
+	rate, err := strconv.ParseFloat(strings.TrimSpace(f.Rate), 64)
+	if err != nil || rate == 0 {
+		return 0, &alotwebhook.FieldError{Field: "rate", Problem: "is not a number of requests a second such as 5 or 0.5; leave it empty for none of your own"}
+	}
+	return rate, nil
 }
 
 // maxFormAge is for how long a form can be sent. The dispatcher knows the key of an endpoint
@@ -138,7 +158,10 @@ func (v *visit) editEndpoint() error {
 		return err
 	}
 	f := v.changeForm(e)
-	f.URL, f.Description = e.URL, e.Description
+	f.URL, f.Description, f.Ordered = e.URL, e.Description, e.Ordered
+	if e.Rate != 0 {
+		f.Rate = decimal(e.Rate)
+	}
 	for _, name := range e.EventTypes {
 		f.Chosen[name] = true
 	}
@@ -146,7 +169,7 @@ func (v *visit) editEndpoint() error {
 }
 
 func (v *visit) updateEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "version")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "version")
 	if err != nil {
 		return err
 	}
@@ -161,6 +184,10 @@ func (v *visit) updateEndpoint() error {
 		return v.showForm(http.StatusConflict, f)
 	}
 	changed := e
+	changed.Ordered = f.Ordered
+	if changed.Rate, err = f.perSecond(); err != nil {
+		return v.refuseForm(f, given, err)
+	}
 	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, given.values["events"]
 	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)
 	if err == nil {

@@ -37,6 +37,9 @@ func TestWhatAFormIsRefusedFor(t *testing.T) {
 		"an event twice":      {join(url, events, events), http.StatusUnprocessableEntity, "stands twice"},
 		"an unknown event":    {join(url, []string{"events", "candidate.hired"}), http.StatusUnprocessableEntity, "is not in the catalogue"},
 		"a long description":  {join(url, events, []string{"description", strings.Repeat("x", 257)}), http.StatusUnprocessableEntity, "The description "},
+		"a rate of words":     {join(url, events, []string{"rate", "many"}), http.StatusUnprocessableEntity, "The limit is not a number"},
+		"a rate of 0":         {join(url, events, []string{"rate", "0"}), http.StatusUnprocessableEntity, "leave it empty"},
+		"too high a rate":     {join(url, events, []string{"rate", "1e6"}), http.StatusUnprocessableEntity, "The limit is 1000000 requests a second"},
 		"control characters":  {join(url, events, []string{"description", "a\r\nb"}), http.StatusUnprocessableEntity, "The description "},
 		"an unknown field":    {join(url, events, []string{"organizationId", "org_b"}), http.StatusBadRequest, "not known here: organizationId"},
 		"a field twice":       {join(url, url, events), http.StatusBadRequest, "a field twice: url"},
@@ -127,6 +130,23 @@ func TestAFormOfAnOlderVersionChangesNothing(t *testing.T) {
 	stored := s.stored(e.ID)
 	require.Equal(t, "https://mine.example.com", stored.URL)
 	require.True(t, stored.Disabled, "an edit does not enable")
+}
+
+func TestTheRateIsEditedAndShown(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	require.NotContains(t, s.get("/"+e.ID).text, "a second</dd>")
+	for given, shown := range map[string]string{"2.50": "2.5 requests a second", " 1 ": "1 request a second"} {
+		fields := append(hidden(t, s.get("/"+e.ID+"/edit").text), "url", e.URL, "events", e.EventTypes[0], "rate", given)
+		require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
+		require.Contains(t, s.get("/"+e.ID).text, "<dd>"+shown+"</dd>")
+	}
+	form := s.get("/" + e.ID + "/edit").text
+	require.Regexp(t, `name="rate"[^>]* value="(1|2\.5)"`, form)
+	fields := append(hidden(t, form), "url", e.URL, "events", e.EventTypes[0], "rate", "")
+	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
+	require.Zero(t, s.stored(e.ID).Rate)
 }
 
 func TestAnEventTypeThatIsNoMoreStaysChosen(t *testing.T) {

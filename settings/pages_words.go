@@ -31,6 +31,7 @@ var templateFuncs = template.FuncMap{
 
 	"number":     number,
 	"attempts64": func(n int64) string { return count(n, "attempt", "attempts") },
+	"decimal":    decimal,
 	"permille":   func(share float64) int { return int(share * 1000) },
 	"statusText": status,
 	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
@@ -112,6 +113,9 @@ func number(n any) string {
 }
 
 // attempts returns a number of attempts, such as "2 attempts".
+// decimal writes a number without an exponent.
+func decimal(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
 func attempts(n int) string { return count(n, "attempt", "attempts") }
 
 // stateWord returns the word for the state of a delivery.

@@ -29,6 +29,14 @@ func After(d time.Duration) <-chan time.Time {
 	return time.After(d)
 }
 
+// Sooner returns the shorter of two times, of which 0 stands for never.
+func Sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return a + b
+	}
+	return min(a, b)
+}
+
 // Wake sends to a channel of capacity 1, and never blocks: if a wake-up is in the
 // channel already, another would add nothing.
 func Wake(c chan<- struct{}) {

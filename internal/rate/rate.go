@@ -1,5 +1,6 @@
-// Package rate limits how often something is done for each of many keys, by the generic
-// cell rate algorithm (ITU-T I.371): a key is an instant, and no more.
+// Package rate limits how often something is done, by the generic cell rate algorithm (ITU-T
+// I.371): what is used up of a limit is an instant, and no more. A [Meter] is that of one
+// thing; a [Limiter] has many keys.
 package rate
 
 import (
@@ -19,11 +20,11 @@ type Limiter struct {
 	// PerMinute is how many uses a key has in a minute.
 	PerMinute int
 
-	interval time.Duration // between two uses in the long run
+	pace Pace
 
-	mu   sync.Mutex
-	full map[string]time.Time // when all uses of a key are free again
-	next time.Time            // when the next sweep is due
+	mu     sync.Mutex
+	meters map[string]Meter
+	next   time.Time // when the next sweep is due
 }
 
 // burst is the time in which all uses of a key become free again.
@@ -35,7 +36,7 @@ func New(name string, perMinute int) *Limiter {
 	if perMinute <= 0 {
 		return nil
 	}
-	return &Limiter{Name: name, PerMinute: perMinute, interval: burst / time.Duration(perMinute), full: map[string]time.Time{}}
+	return &Limiter{Name: name, PerMinute: perMinute, pace: Pace{burst / time.Duration(perMinute), burst}, meters: map[string]Meter{}}
 }
 
 // Take uses a key once and returns 0, or returns how long to wait until it can be used.
@@ -47,33 +48,28 @@ func (l *Limiter) Take(key string) (wait time.Duration) {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.sweep(now)
-	full := l.full[key]
-	if full.Before(now) {
-		full = now
+	m := l.meters[key]
+	if wait = m.Take(now, l.pace); wait == 0 {
+		l.meters[key] = m
 	}
-	full = full.Add(l.interval)
-	if wait = full.Sub(now) - burst; wait > 0 {
-		return wait
-	}
-	l.full[key] = full
-	return 0
+	return wait
 }
 
 // sweep forgets the keys that are unused, about once a minute, and all keys if there are
 // too many.
 func (l *Limiter) sweep(now time.Time) {
-	if len(l.full) < MaxKeys && now.Before(l.next) {
+	if len(l.meters) < MaxKeys && now.Before(l.next) {
 		return
 	}
-	crowded := len(l.full) >= MaxKeys
+	crowded := len(l.meters) >= MaxKeys
 	l.next = now.Add(burst)
-	for key, full := range l.full {
-		if !full.After(now) {
-			delete(l.full, key)
+	for key, m := range l.meters {
+		if m.IsFull(now) {
+			delete(l.meters, key)
 		}
 	}
-	if crowded && len(l.full) > MaxKeys/2 {
-		clear(l.full)
+	if crowded && len(l.meters) > MaxKeys/2 {
+		clear(l.meters)
 	}
 }
 
@@ -81,5 +77,5 @@ func (l *Limiter) sweep(now time.Time) {
 func (l *Limiter) Len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.full)
+	return len(l.meters)
 }

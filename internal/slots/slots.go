@@ -10,9 +10,12 @@
 //     is room left for all others. One alone may take half of the room, two a third each.
 //   - When the room is nearly used up, only endpoints get more that were quick lately.
 //   - An endpoint begins with a few attempts at once, and earns more by successes.
+//
+// An endpoint may also have a rate. While it is used up, the endpoint has no slot free.
 package slots
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +43,7 @@ const (
 // at once.
 type Slots struct {
 	inFlight, waiting, perEndpoint int
+	perSecond                      float64 // the rate of an endpoint that has none of its own; 0: no limit
 
 	used, released atomic.Int64 // attempts: under way, and over
 
@@ -67,19 +71,31 @@ type endpoint struct {
 	// until is the end of a pause that the receiver asked for.
 	until time.Time
 	last  time.Time // when the last attempt was over
+	meter meter
 }
 
 // New returns slots for inFlight attempts, for perEndpoint of them to each endpoint, and
-// for so many more that wait.
-func New(inFlight, perEndpoint, waiting int) *Slots {
+// for so many more that wait. An endpoint without a rate of its own gets perSecond requests
+// a second; with 0 any number.
+func New(inFlight, perEndpoint, waiting int, perSecond float64) *Slots {
 	return &Slots{
-		inFlight: inFlight, perEndpoint: perEndpoint, waiting: waiting,
+		inFlight: inFlight, perEndpoint: perEndpoint, waiting: waiting, perSecond: perSecond,
 		organizations: map[string]int{}, active: map[string]*endpoint{}, known: map[string]*endpoint{}, swept: time.Now(),
 	}
 }
 
 // capacity is how many attempts may be under way in all.
 func (s *Slots) capacity() int { return s.inFlight + s.waiting }
+
+// unlisted is how many attempts may begin to an endpoint that nothing is known of.
+func (s *Slots) unlisted() int {
+	n := min(firstLimit, s.perEndpoint)
+	if s.perSecond > 0 {
+		p := paceOf(s.perSecond)
+		n = min(n, int(p.Burst/p.Interval))
+	}
+	return n
+}
 
 // reserve is the room that only quick endpoints may use.
 func (s *Slots) reserve() int { return min(s.inFlight, s.capacity()/4) }
@@ -120,12 +136,14 @@ func (s *Slots) age(now time.Time) {
 type Slot struct {
 	organizationID, endpointID string
 	taken                      time.Time
+	metered                    bool              // the endpoint has a rate, and the request was not made yet
 	node                       chain.Node[*Slot] // in working, or not
 }
 
 // Take takes a slot, whether or not one is free. Who claims by [Slots.Free] never takes
-// too many.
-func (s *Slots) Take(organizationID, endpointID string) *Slot {
+// too many. The endpoint gets perSecond requests a second, or with 0 as many as one without a
+// rate of its own: call [Slots.Begin] before the request.
+func (s *Slots) Take(organizationID, endpointID string, perSecond float64) *Slot {
 	slot := &Slot{organizationID: organizationID, endpointID: endpointID, taken: time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,6 +154,10 @@ func (s *Slots) Take(organizationID, endpointID string) *Slot {
 		}
 		delete(s.known, endpointID)
 		s.active[endpointID] = e
+	}
+	e.meter.set(cmp.Or(perSecond, s.perSecond), slot.taken)
+	if slot.metered = e.meter.perSecond > 0; slot.metered {
+		e.meter.ahead++
 	}
 	e.used++
 	s.organizations[organizationID]++
@@ -167,13 +189,12 @@ func (s *Slots) Release(slot *Slot, f Effect) {
 		delete(s.organizations, slot.organizationID)
 	}
 	e := s.active[slot.endpointID]
+	slot.pass(&e.meter)
 	wasFull := e.used >= e.limit
 	e.used--
 	e.heed(f, s.perEndpoint, now.Sub(slot.taken), now)
 	s.opened = s.opened || s.refused || wasFull && e.used < e.limit
-	if e.used == 0 && !e.isHeldBack(now, s.perEndpoint) {
-		s.rest(slot.endpointID, e)
-	}
+	s.restUnlessHeldBack(slot.endpointID, e, now)
 }
 
 // heed changes what is known of an endpoint after an attempt that took so long.
@@ -193,13 +214,13 @@ func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
 	}
 }
 
-// isHeldBack reports whether an endpoint may get less than one that nothing is known of.
-func (e *endpoint) isHeldBack(now time.Time, most int) bool {
-	return e.limit < min(firstLimit, most) || now.Before(e.until)
-}
-
-// rest remembers an endpoint that nothing is sent to now.
-func (s *Slots) rest(id string, e *endpoint) {
+// restUnlessHeldBack remembers an endpoint that nothing is sent to now, and that may get no
+// less than one that nothing is known of.
+func (s *Slots) restUnlessHeldBack(id string, e *endpoint, now time.Time) {
+	least := s.unlisted()
+	if e.used > 0 || e.limit < least || now.Before(e.until) || e.meter.free(now, least) < least {
+		return
+	}
 	delete(s.active, id)
 	if len(s.known) >= maxKnown {
 		clear(s.known)
@@ -227,6 +248,9 @@ type Room struct {
 	Unlisted int
 	// Withheld has the organizations that get nothing now.
 	Withheld map[string]bool
+	// Next is how long until the rate of an endpoint allows more that allows none now; 0 if
+	// there is no such endpoint.
+	Next time.Duration
 }
 
 // Free returns the room for further attempts, with ahead more than that in all.
@@ -242,13 +266,17 @@ func (s *Slots) Free(ahead int) Room {
 	r := Room{
 		Limit:    max(min(s.inFlight+ahead-s.working.Len(), left+ahead), 0),
 		Busy:     make(map[string]int, len(s.active)),
-		Unlisted: min(firstLimit, s.perEndpoint),
+		Unlisted: s.unlisted(),
 		Withheld: map[string]bool{},
 	}
 	shared := s.waiting > 0 // where nobody may wait, each place is anybody's
 	scarce := shared && left <= s.reserve()
 	for id, e := range s.active {
 		r.Busy[id] = s.perEndpoint - e.free(now, scarce)
+		if next := e.meter.next(now); next > 0 && (r.Next == 0 || next < r.Next) {
+			r.Next = max(next, leastNext)
+		}
+		s.restUnlessHeldBack(id, e, now) // its rate or its pause may be over
 	}
 	if scarce {
 		r.Unlisted = 0
@@ -269,7 +297,7 @@ func (e *endpoint) free(now time.Time, scarce bool) int {
 	if now.Before(e.until) || scarce && !e.quick {
 		return 0
 	}
-	return max(e.limit-e.used, 0)
+	return e.meter.free(now, max(e.limit-e.used, 0))
 }
 
 // sweep forgets pauses that are over, and endpoints that nothing was sent to for long.

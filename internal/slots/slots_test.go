@@ -18,14 +18,14 @@ var (
 
 // attempt takes a slot and gives it back.
 func attempt(s *slots.Slots, endpoint string, effect slots.Effect) {
-	s.Release(s.Take("org", endpoint), effect)
+	s.Release(s.Take("org", endpoint, 0), effect)
 }
 
 // take takes n slots.
 func take(s *slots.Slots, organization, endpoint string, n int) []*slots.Slot {
 	taken := make([]*slots.Slot, n)
 	for i := range taken {
-		taken[i] = s.Take(organization, endpoint)
+		taken[i] = s.Take(organization, endpoint, 0)
 	}
 	return taken
 }
@@ -55,7 +55,7 @@ func prove(s *slots.Slots, endpoints ...string) {
 func TestSlotsAreCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(8, 4, 100)
+		s := slots.New(8, 4, 100, 0)
 		a := take(s, "org", "a", 2)
 		take(s, "org", "b", 1)
 		require.Equal(t, 3, s.Used())
@@ -70,13 +70,13 @@ func TestSlotsAreCounted(t *testing.T) {
 func TestEndpointsEarnTheirSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(100, 32, 100)
+		s := slots.New(100, 32, 100, 0)
 		for _, limit := range []int{4, 8, 16, 32, 32} {
-			slot := s.Take("org", "a")
+			slot := s.Take("org", "a", 0)
 			require.Equal(t, limit-1, free(s, "a"))
 			s.Release(slot, success)
 		}
-		small := slots.New(100, 3, 100)
+		small := slots.New(100, 3, 100, 0)
 		require.Equal(t, 3, free(small, "a"), "never more than each endpoint may have")
 	})
 }
@@ -84,10 +84,10 @@ func TestEndpointsEarnTheirSlots(t *testing.T) {
 func TestOverloadHalvesAndSuccessGivesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(100, 32, 100)
+		s := slots.New(100, 32, 100, 0)
 		prove(s, "a")
 		limit := func() int {
-			slot := s.Take("org", "a")
+			slot := s.Take("org", "a", 0)
 			defer s.Release(slot, slots.Effect{})
 			return free(s, "a") + 1
 		}
@@ -107,7 +107,7 @@ func TestOverloadHalvesAndSuccessGivesBack(t *testing.T) {
 func TestPauseWithholdsAllSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(100, 32, 100)
+		s := slots.New(100, 32, 100, 0)
 		prove(s, "a")
 		attempt(s, "a", slots.Effect{Overloaded: true, Pause: 30 * time.Second})
 		require.Zero(t, free(s, "a"))
@@ -123,12 +123,12 @@ func TestPauseWithholdsAllSlots(t *testing.T) {
 func TestEndpointsAreForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(100, 32, 100)
+		s := slots.New(100, 32, 100, 0)
 		for range 5 {
 			attempt(s, "idle", overload)
 			attempt(s, "busy", overload)
 		}
-		s.Take("org", "busy")
+		s.Take("org", "busy", 0)
 		time.Sleep(11 * time.Minute)
 		require.Equal(t, 4, free(s, "idle"))
 		require.Zero(t, free(s, "busy"), "an attempt is under way there")
@@ -139,7 +139,7 @@ func TestEndpointsAreForgotten(t *testing.T) {
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(8, 8, 100)
+		s := slots.New(8, 8, 100, 0)
 		hanging := take(s, "org", "a", 8)
 		working, next := s.Working()
 		require.Equal(t, 8, working)
@@ -168,7 +168,7 @@ func fill(s *slots.Slots, organization string, endpoints int) (taken int) {
 		for i := 0; i < endpoints && room.Limit > 0 && !room.Withheld[organization]; i++ {
 			id := fmt.Sprint(organization, "-", i)
 			if freeIn(room, id) > 0 {
-				s.Take(organization, id)
+				s.Take(organization, id, 0)
 				room.Limit--
 				taken++
 				idle = 0
@@ -184,7 +184,7 @@ func fill(s *slots.Slots, organization string, endpoints int) (taken int) {
 func TestAnOrganizationLeavesRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(256, 32, 4096)
+		s := slots.New(256, 32, 4096, 0)
 		const capacity = 256 + 4096
 		first := fill(s, "bad", 3_000)
 		require.InDelta(t, capacity/2, first, 256)
@@ -204,13 +204,13 @@ func TestAnOrganizationLeavesRoom(t *testing.T) {
 func TestQuickEndpointsKeepAReserve(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(256, 32, 4096)
+		s := slots.New(256, 32, 4096, 0)
 		prove(s, "quick-1", "quick-2")
 		for i := range 4096 {
 			if room := s.Free(0); room.Limit == 0 {
 				time.Sleep(slots.Patience) // faked
 			}
-			s.Take(fmt.Sprint("org-", i), fmt.Sprint("hangs-", i))
+			s.Take(fmt.Sprint("org-", i), fmt.Sprint("hangs-", i), 0)
 		}
 		time.Sleep(slots.Patience)
 		room := s.Free(0)
@@ -235,7 +235,7 @@ func TestQuickEndpointsKeepAReserve(t *testing.T) {
 
 // slowed is an attempt that took long.
 func slowed(s *slots.Slots, endpoint string) *slots.Slot {
-	slot := s.Take("org", endpoint)
+	slot := s.Take("org", endpoint, 0)
 	time.Sleep(2 * time.Second) // faked
 	return slot
 }
@@ -244,7 +244,7 @@ func slowed(s *slots.Slots, endpoint string) *slots.Slot {
 func TestAnOrganizationAloneFillsTheProcess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(256, 32, 4096)
+		s := slots.New(256, 32, 4096, 0)
 		for i := range 8 {
 			prove(s, fmt.Sprint("a-", i))
 			take(s, "org", fmt.Sprint("a-", i), 32)
@@ -258,7 +258,7 @@ func TestAnOrganizationAloneFillsTheProcess(t *testing.T) {
 func TestReopened(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(8, 2, 100)
+		s := slots.New(8, 2, 100, 0)
 		a, b := take(s, "org", "a", 2), take(s, "org", "b", 1)
 		require.False(t, s.Reopened())
 		s.Release(b[0], success)
@@ -267,7 +267,7 @@ func TestReopened(t *testing.T) {
 		require.True(t, s.Reopened())
 		require.False(t, s.Reopened(), "it reports once")
 
-		s.Take("org", "a")
+		s.Take("org", "a", 0)
 		s.Release(a[1], overload)
 		require.False(t, s.Reopened(), "the limit went down with it")
 	})
@@ -277,7 +277,7 @@ func TestReopened(t *testing.T) {
 func TestReopenedAfterARefusal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := slots.New(2, 2, 2)
+		s := slots.New(2, 2, 2, 0)
 		taken := append(take(s, "org", "a", 2), take(s, "other", "b", 1)...)
 		require.True(t, s.Free(0).Withheld["org"])
 		require.False(t, s.Reopened())

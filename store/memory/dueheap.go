@@ -62,7 +62,12 @@ func (h *dueHeap[T]) set(x T, in bool) {
 func (d *storedDelivery) due() time.Duration { return d.dueAt }
 func (d *storedDelivery) place() *int        { return &d.waiting }
 
-// due is when the first of the endpoint's waiting deliveries falls due; it must
-// have one.
-func (e *storedEndpoint) due() time.Duration { return e.waiting[0].dueAt }
-func (e *storedEndpoint) place() *int        { return &e.alarm }
+// due is when the first of the endpoint's waiting deliveries falls due for which a claim
+// waits; it must have one that waits.
+func (e *storedEndpoint) due() time.Duration {
+	if d := e.first.holder; e.Ordered && d != nil && d.waiting >= 0 {
+		return d.dueAt
+	}
+	return e.waiting[0].dueAt
+}
+func (e *storedEndpoint) place() *int { return &e.alarm }

@@ -61,6 +61,12 @@ func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
 		AttemptCount:   d.made,
 		LastReason:     d.lastReason,
 	}
+	if first := d.waitsFor(); first != nil {
+		row.WaitsFor = first.id
+		if d.endpoint.first.until != 0 {
+			row.WaitsUntil = s.instant(d.endpoint.first.until)
+		}
+	}
 	if n := len(d.attempts); n > 0 {
 		row.LastStatusCode = d.attempts[n-1].StatusCode
 	}

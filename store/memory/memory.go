@@ -90,8 +90,10 @@ type storedEndpoint struct {
 	unfinished            int64
 	dueNow                *list.List               // due deliveries, the one due longest in front
 	waiting               dueHeap[*storedDelivery] // deliveries that fall due later, leased ones included
-	turn                  *list.Element            // the place in Store.turns, or nil
-	alarm                 int                      // the place in Store.alarms, or -1
+	leased                int                      // how many of waiting are leased
+	first                 firstPlace
+	turn                  *list.Element // the place in Store.turns, or nil
+	alarm                 int           // the place in Store.alarms, or -1
 }
 
 // storedDelivery is a delivery with its attempts.

@@ -59,7 +59,11 @@ func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int
 	takers = make([]taker, 0, min(c.Limit, s.turns.Len()))
 	for elem := s.turns.Front(); elem != nil && len(takers) < c.Limit; elem = elem.Next() {
 		e := elem.Value.(*storedEndpoint)
-		if free := c.Free(e.ID, e.OrganizationID); free > 0 {
+		free := c.Free(e.ID, e.OrganizationID)
+		if e.Ordered {
+			free = min(free, 1)
+		}
+		if free > 0 {
 			takers = append(takers, taker{e, free})
 			expected += min(free, e.dueNow.Len())
 		}
@@ -67,16 +71,17 @@ func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int
 	return takers, min(expected, c.Limit)
 }
 
-// lease claims the delivery of e that has been due longest: the delivery gets a
-// new token and falls due again at until. e must have a due delivery.
+// lease claims the next delivery of e: the delivery gets a new token and falls due again
+// at until. e must have one.
 func (s *Store) lease(e *storedEndpoint, until time.Duration) alotwebhook.Claimed {
-	d := e.dueNow.Front().Value.(*storedDelivery)
+	d := e.next()
 	e.unqueue(d)
+	e.first.claim(d)
 	s.lastToken++
 	d.token = s.lastToken
 	d.claims++
 	d.dueAt = until
-	e.waiting.set(d, true)
+	e.wait(d)
 	s.reschedule(e)
 	return alotwebhook.Claimed{
 		DeliveryID: d.id,
@@ -124,6 +129,7 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 		d.lastReason = o.Attempt.Reason
 	}
 	if o.State == alotwebhook.StatePending {
+		d.endpoint.first.settle(d, o, now)
 		d.endpoint.queue(d, now+max(o.NextAttemptIn, 0), now)
 		s.reschedule(d.endpoint)
 		return
@@ -214,6 +220,9 @@ func (s *Store) begin(d *storedDelivery, now time.Duration) {
 // endpoint's queue.
 func (s *Store) end(d *storedDelivery, state alotwebhook.DeliveryState, now time.Duration) {
 	d.state, d.finishedAt, d.token, d.claims = state, now, 0, 0
+	if d.endpoint.first.holder == d {
+		d.endpoint.first = firstPlace{}
+	}
 	d.endpoint.unfinished--
 	d.elem = s.finished.PushBack(d)
 	if d.event.unfinished--; d.event.unfinished == 0 {
@@ -234,7 +243,7 @@ func (s *Store) fail(d *storedDelivery, reason alotwebhook.FailureReason, now ti
 func (e *storedEndpoint) queue(d *storedDelivery, due, now time.Duration) {
 	d.dueAt = due
 	if due > now {
-		e.waiting.set(d, true)
+		e.wait(d)
 		return
 	}
 	e.moveDue(now)
@@ -247,6 +256,21 @@ func (e *storedEndpoint) unqueue(d *storedDelivery) {
 		e.dueNow.Remove(d.elem)
 		d.elem = nil
 	}
+	e.unwait(d)
+}
+
+// wait puts d into waiting, unwait takes it out.
+func (e *storedEndpoint) wait(d *storedDelivery) {
+	e.waiting.set(d, true)
+	if d.token != 0 {
+		e.leased++
+	}
+}
+
+func (e *storedEndpoint) unwait(d *storedDelivery) {
+	if d.waiting >= 0 && d.token != 0 {
+		e.leased--
+	}
 	e.waiting.set(d, false)
 }
 
@@ -254,7 +278,7 @@ func (e *storedEndpoint) unqueue(d *storedDelivery) {
 func (e *storedEndpoint) moveDue(now time.Duration) {
 	for len(e.waiting) > 0 && e.waiting[0].dueAt <= now {
 		d := e.waiting[0]
-		e.waiting.set(d, false)
+		e.unwait(d)
 		d.elem = e.dueNow.PushBack(d)
 	}
 }
@@ -264,7 +288,7 @@ func (e *storedEndpoint) moveDue(now time.Duration) {
 // a turn already keeps it.
 func (s *Store) reschedule(e *storedEndpoint) {
 	active := !e.Disabled && !e.deleted
-	switch due := active && e.dueNow.Len() > 0; {
+	switch due := active && e.next() != nil; {
 	case due && e.turn == nil:
 		e.turn = s.turns.PushBack(e)
 	case !due && e.turn != nil:

@@ -15,7 +15,8 @@ func (s *Store) writeHeld(ctx context.Context, endpoint int64) (answered bool, e
 	w := s.held.unwritten(func(key int64) bool { return key == endpoint })
 	if len(w.ids) > 0 {
 		// The lock waits for finishes under way.
-		if err := s.run(ctx, step{sql: lockOwnersSQL, args: []any{[]int64{s.owns.id.Load()}}}, w.step()); err != nil {
+		lock := step{sql: lockOwnersSQL, args: []any{[]int64{s.owns.id.Load()}}}
+		if err := s.run(ctx, append([]step{lock}, w.steps()...)...); err != nil {
 			return false, err
 		}
 		s.held.wrote(w)

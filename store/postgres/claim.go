@@ -28,10 +28,10 @@ const claimSQL = `
 WITH now AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
 )
-SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at, p.revision
+SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at, p.revision, p.ordered, 0::bigint
 FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
 CROSS JOIN LATERAL (
-	SELECT p.key, p.revision, NOT p.disabled AND p.deleted_at IS NULL AS active
+	SELECT p.key, p.revision, p.ordered, NOT p.disabled AND p.deleted_at IS NULL AS active
 	FROM {s}.endpoints p
 	WHERE p.key = w.endpoint
 	OFFSET 0 -- keeps this subquery apart, so that the key's index is used
@@ -47,16 +47,18 @@ CROSS JOIN LATERAL (
 ) AS q
 WHERE p.active`
 
-// reclaimSQL leases deliveries whose earlier lease has run out, in their rows: from now on
-// the new token alone counts.
+// reclaimSQL leases deliveries in their rows that were claimed before without an outcome: from
+// now on the new token alone counts. If this process dies, too, they are due when this lease has
+// run out, behind what is due longer.
 //
 //	$1, $2  ids and the tokens that the rows must have
 //	$3      the lease in µs
 //	$4      the new token
+//	$5      1 if a claim has been lost that the row does not count yet, else 0
 const reclaimSQL = `
 UPDATE {s}.queue q
-SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', token = $4::bigint, claims = q.claims + 1
-FROM unnest($1::uuid[], $2::bigint[]) AS r (id, token)
+SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', token = $4::bigint, claims = q.claims + r.lost
+FROM unnest($1::uuid[], $2::bigint[], $5::int[]) AS r (id, token, lost)
 WHERE q.id = r.id AND q.token = r.token AND q.next_at <= clock_timestamp()
 RETURNING q.id, q.claims`
 
@@ -68,7 +70,10 @@ type row struct {
 	token                   int64 // of a lease that stood in the row and has run out; 0 for none
 	attempts, tried, claims int   // claims counts those that have ended without an outcome
 	due                     time.Time
-	again                   bool // an earlier lease has run out
+	again                   bool          // it was claimed before: to take it has to be written
+	lost                    int32         // 1 if claims lacks the last of these claims
+	ordered                 bool          // the endpoint is
+	wait                    time.Duration // until the first delivery of an ordered endpoint is due
 }
 
 // Claim implements [alotwebhook.Queue]. The claims of one Store go one after the
@@ -128,7 +133,7 @@ func (s *Store) claimRounds(ctx context.Context, c alotwebhook.ClaimRequest) (cl
 		if err := s.meetStrangers(ctx, c); err != nil {
 			return claimed, err
 		}
-		picks := s.lanes.pick(c, c.Limit-len(claimed), taken, late)
+		picks := s.lanes.pick(c, c.Limit-len(claimed), taken, late, s.underWayOrdered())
 		if len(picks) == 0 {
 			if surveyed || !s.lanes.surveyPays(len(claimed) == 0) {
 				break
@@ -195,9 +200,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 			// The clock is read before the claim: the next search has to begin before
 			// anything that falls due while this one runs.
 			{sql: `SELECT clock_timestamp()`, rows: one(new(bool), &now)},
-			{sql: claimSQL, args: s.claimArgs(picks), rows: readRows(&rows)},
-			s.tell(),
-		}))
+		}, s.claimSteps(picks, &rows), []step{s.tell()}))
 		if err != nil {
 			return err
 		}
@@ -212,7 +215,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 	}
 	for i := range rows {
 		r := &rows[i]
-		s.held.add(&holding{id: r.id, endpoint: r.endpoint, token: token, attempts: r.attempts, at: place{r.due, r.id}, until: until, written: r.again})
+		s.held.add(&holding{id: r.id, endpoint: r.endpoint, token: token, attempts: r.attempts, at: place{r.due, r.id}, until: until, written: r.again, ordered: r.ordered})
 	}
 	s.settlePicks(picks, rows, now, taken)
 	return claimed, nil
@@ -226,19 +229,22 @@ func (s *Store) choose(rows []row, picks []pick) (chosen []row) {
 	if s.owns.toldNow < 0 {
 		return chosen
 	}
-	left := make(map[int64]int, len(picks))
-	for _, p := range picks {
-		left[p.lane.key] = p.n
+	by, left := make(map[int64]*pick, len(picks)), make(map[int64]int, len(picks))
+	for i := range picks {
+		p := &picks[i]
+		by[p.lane.key], left[p.lane.key] = p, p.n
 	}
 	for i := range rows {
 		r := &rows[i]
-		if left[r.endpoint] == 0 {
+		if p := by[r.endpoint]; left[r.endpoint] == 0 || (r.ordered || p.ordered) && !p.inOrder(r) {
 			continue
 		}
 		switch s.held.standing(r) {
 		case busy:
 			continue
 		case ended:
+			r.again, r.lost = true, 1
+		case suspect:
 			r.again = true
 		}
 		left[r.endpoint]--
@@ -272,12 +278,14 @@ func readRows(rows *[]row) func(pgx.Rows) error {
 		var r row
 		var id, event pgtype.UUID // pgx scans a [16]byte by reflection
 		var eventType repeatedText
-		dest := []any{&id, &r.endpoint, &event, &eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision}
+		var wait int64
+		dest := []any{&id, &r.endpoint, &event, &eventType, &r.attempts, &r.tried, &r.claims, &r.token, &r.due, &r.revision, &r.ordered, &wait}
 		for result.Next() {
 			if err := result.Scan(dest...); err != nil {
 				return err
 			}
 			r.id, r.event, r.eventType = id.Bytes, event.Bytes, string(eventType)
+			r.wait = time.Duration(wait) * time.Microsecond
 			*rows = append(*rows, r)
 		}
 		return result.Err()
@@ -311,7 +319,7 @@ func (s *Store) fill(ctx context.Context, conn *pgxpool.Conn, rows *[]row, lease
 	}
 	again := map[uuid]int{}
 	if slices.ContainsFunc(*rows, func(r row) bool { return r.again }) {
-		steps = append(steps, reclaim(*rows, lease, token, again))
+		steps = append(steps, reclaim(*rows, lease, token, again)...)
 	}
 	if err := s.send(ctx, conn, append(steps, commit)); err != nil {
 		return nil, err
@@ -361,19 +369,24 @@ func readPayloads(rows []row, payloads map[uuid][]byte) step {
 	}
 }
 
-// reclaim returns the step that leases the rows again that were leased before. It notes in
+// reclaim returns the steps that lease the rows again that were leased before. It notes in
 // claims how often each was claimed without an outcome.
-func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) step {
+func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) []step {
 	var ids []pgtype.UUID
 	var tokens []int64
+	var lost []int32
+	var first places
 	for _, r := range rows {
 		if r.again {
-			ids, tokens = append(ids, param(r.id)), append(tokens, r.token)
+			ids, tokens, lost = append(ids, param(r.id)), append(tokens, r.token), append(lost, r.lost)
+		}
+		if r.again && r.ordered {
+			first.add(r.endpoint, r.id)
 		}
 	}
-	return step{
+	return append(first.keep(), step{
 		sql:  reclaimSQL,
-		args: []any{ids, tokens, lease.Microseconds(), token},
+		args: []any{ids, tokens, lease.Microseconds(), token, lost},
 		rows: func(result pgx.Rows) error {
 			for result.Next() {
 				var id uuid
@@ -385,7 +398,7 @@ func reclaim(rows []row, lease time.Duration, token int64, claims map[uuid]int) 
 			}
 			return result.Err()
 		},
-	}
+	})
 }
 
 // settlePicks tells the lanes how many deliveries each pick gave and where the
@@ -409,6 +422,9 @@ func (s *Store) settlePicks(picks []pick, rows []row, now time.Time, taken map[i
 		g := by[p.lane.key]
 		if cached, ok := s.endpoints[p.lane.key]; ok {
 			s.lanes.belongs(p.lane.key, cached.endpoint.OrganizationID)
+		}
+		if p.isHeldUp(g.n) {
+			taken[p.lane.key] = tookAll
 		}
 		s.lanes.settle(p, g.n, g.last, now)
 	}

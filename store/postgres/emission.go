@@ -22,7 +22,8 @@ type emission struct {
 // fresh is an event that is about to be stored.
 type fresh struct {
 	*alotwebhook.Event
-	id uuid
+	id   uuid
+	rank int // its place in the call
 }
 
 // One round trip takes at most chunkEvents events, and ends with the event whose payload
@@ -42,7 +43,7 @@ func newEmission(events []alotwebhook.Event, known *audienceCache) (*emission, e
 		if !ok {
 			return nil, badEventID(events[i].ID)
 		}
-		m.events[i] = fresh{&events[i], id}
+		m.events[i] = fresh{&events[i], id, i}
 	}
 	slices.SortStableFunc(m.events, func(a, b fresh) int { return cmp.Compare(a.ID, b.ID) })
 	// Of two events with one id the first counts.
@@ -158,6 +159,7 @@ func (p subscriber) dueAt(now int64) lane {
 type chunk struct {
 	events []fresh
 	groups []group
+	ages   []int32      // by how many µs the events were emitted before the last one, by their index
 	stored map[int]bool // which events are stored already, by their index
 	found  []lane
 }
@@ -195,7 +197,24 @@ func newChunk(events []fresh) *chunk {
 		}
 		c.groups[g].events = append(c.groups[g].events, i)
 	}
+	c.order()
 	return c
+}
+
+// order gives the events ages in the order of the call, and puts those of each group into it.
+func (c *chunk) order() {
+	byRank := make([]int, len(c.events))
+	for i := range byRank {
+		byRank[i] = i
+	}
+	slices.SortFunc(byRank, func(i, j int) int { return c.events[i].rank - c.events[j].rank })
+	c.ages = make([]int32, len(c.events))
+	for place, i := range byRank {
+		c.ages[i] = int32(len(byRank) - 1 - place)
+	}
+	for _, g := range c.groups {
+		slices.SortFunc(g.events, func(i, j int) int { return int(c.ages[j] - c.ages[i]) })
+	}
 }
 
 // find returns the query that finds who gets the events.
@@ -290,7 +309,7 @@ func (c *chunk) each(f func(e fresh, p subscriber, age int32) error) error {
 				if c.stored[i] {
 					continue
 				}
-				if err := f(c.events[i], p, int32(len(c.events)-1-i)); err != nil {
+				if err := f(c.events[i], p, c.ages[i]); err != nil {
 					return err
 				}
 			}

@@ -34,8 +34,9 @@ type holding struct {
 	// written is true once the lease stands in the row. From then on the row's token alone
 	// decides whether an outcome counts.
 	written bool
-	index   int // in ends; -1 once the lease has run out
-	place   int // in its laneHeld
+	ordered bool // its endpoint was ordered
+	index   int  // in ends; -1 once the lease has run out
+	place   int  // in its laneHeld
 }
 
 // laneHeld lists the holdings of one endpoint, in any order.
@@ -127,9 +128,10 @@ func (h *held) ahead(lane int64, start place) (n int) {
 type standing int
 
 const (
-	free  standing = iota // it may be taken
-	busy                  // its attempt is under way, or was finished while the claim read
-	ended                 // its lease has run out: who takes it has to write the new lease into the row
+	free    standing = iota // it may be taken
+	busy                    // its attempt is under way, or was finished while the claim read
+	ended                   // its lease has run out: who takes it has to write the new lease into the row
+	suspect                 // the same, for a claim that was lost and is counted already
 )
 
 func (h *held) standing(r *row) standing {
@@ -141,6 +143,8 @@ func (h *held) standing(r *row) standing {
 		return busy
 	case n != nil, r.token != 0:
 		return ended
+	case r.claims > 0:
+		return suspect
 	}
 	return free
 }
@@ -246,6 +250,7 @@ type writing struct {
 	tokens   []int64
 	attempts []int32
 	rest     []int64 // until the leases run out, in µs
+	first    places  // those of ordered endpoints
 }
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the
@@ -256,8 +261,8 @@ SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsec
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[]) AS w (id, token, attempts, rest)
 WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts`
 
-func (w *writing) step() step {
-	return step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}}
+func (w *writing) steps() []step {
+	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}})
 }
 
 // unwritten returns the leases that stand in no row yet, of the endpoints that of selects.
@@ -274,6 +279,9 @@ func (h *held) unwritten(of func(endpoint int64) bool) (w writing) {
 				w.tokens = append(w.tokens, n.token)
 				w.attempts = append(w.attempts, int32(n.attempts))
 				w.rest = append(w.rest, max(time.Until(n.until), 0).Microseconds())
+				if n.ordered {
+					w.first.add(endpoint, n.id)
+				}
 			}
 		}
 	}

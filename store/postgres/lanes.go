@@ -72,6 +72,8 @@ type lane struct {
 	// to the lane. A complete survey forgets the lanes where both are less than its
 	// own number.
 	seen, noted int
+	// ordered is set if the endpoint was ordered when this process last looked.
+	ordered bool
 }
 
 // lanes are the endpoints with unfinished deliveries that this process knows of,
@@ -85,7 +87,9 @@ type lanes struct {
 	waits  waitHeap        // lanes with a next, the earliest in front
 	mine   [slotCount]bool // slots that this process owns
 	closed int             // how often close was called
-	survey surveyState
+	// ordered counts the lanes that are.
+	ordered int
+	survey  surveyState
 }
 
 func newLanes() *lanes {
@@ -123,6 +127,9 @@ func (ls *lanes) due(found []lane) {
 func (ls *lanes) later(key int64, next time.Time) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
+	if !ls.mine[slotOf(key)] {
+		return // its owner will see
+	}
 	l := ls.byKey[key]
 	if l == nil { // a survey has forgotten it
 		ls.survey.needed = true
@@ -164,6 +171,7 @@ func (ls *lanes) own(slots []slot, me int64) {
 			ls.setTurn(l, true)
 		case !mine[n]:
 			ls.setTurn(l, false)
+			ls.setNext(l, time.Time{}) // nor is it a reason to claim
 		}
 	}
 }
@@ -220,12 +228,16 @@ type pick struct {
 	base  place // the lane's start
 	start place // where the search begins: there, or at the lane's mark
 	n     int   // how many deliveries to take at most
+	// Of an ordered lane. See inOrder.
+	ordered, seen, changed bool
+	wait                   time.Duration
 }
 
 // pick shares out room, the number of deliveries that the claim still wants, among
 // the lanes whose turn it is and whose endpoints have free slots. taken counts, by
-// endpoint key, what the claim has taken in the rounds before.
-func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int) []pick {
+// endpoint key, what the claim has taken in the rounds before. underWay has the lanes that give
+// nothing if they are ordered.
+func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int, late int, underWay map[int64]bool) []pick {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	now := time.Now()
@@ -234,8 +246,14 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int,
 	most := max(1, room/leastTurns)
 	for e, expected := ls.turns.Front(), 0; e != nil && expected < room; e = e.Next() {
 		l := e.Value.(*lane)
-		if free := c.Free(l.id, l.organization) - taken[l.key]; free > 0 && (late == 0 || l.born < late) {
-			picks = append(picks, pick{l, l.start, l.begin(now), free})
+		free := c.Free(l.id, l.organization) - taken[l.key]
+		if l.ordered && underWay[l.key] {
+			continue
+		} else if l.ordered {
+			free = min(free, 1)
+		}
+		if free > 0 && (late == 0 || l.born < late) {
+			picks = append(picks, pick{lane: l, base: l.start, start: l.begin(now), n: free, ordered: l.ordered})
 			expected += min(free, l.depth, most)
 		}
 	}
@@ -306,6 +324,10 @@ func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 	l := p.lane
 	if ls.byKey[l.key] != l {
 		return // a survey has forgotten the lane
+	}
+	if p.ordered || p.changed {
+		ls.settleOrdered(&p)
+		return
 	}
 	reached := place{at: now.Add(-lateness)}
 	if n == p.n && last.before(reached) { // there may be more right behind last

@@ -241,7 +241,7 @@ func (l *listing) step() step {
 				d.next_at, coalesce(d.finished_at, p.deleted_at), d.delivered, p.disabled, p.deleted_at IS NOT NULL,
 				coalesce(e.created_at, d.finished_at, d.next_at),
 				CASE WHEN d.number <> 0 THEN d.status_code ELSE coalesce(a.status_code, 0) END,
-				CASE WHEN d.number <> 0 OR d.reason <> '' THEN d.reason ELSE coalesce(a.reason, '') END
+				CASE WHEN d.number <> 0 OR d.reason <> '' THEN d.reason ELSE coalesce(a.reason, '') END, w.id, w.until
 			FROM (SELECT * FROM (%s) AS u ORDER BY id DESC LIMIT %d) AS d
 			JOIN {s}.endpoints p ON p.key = d.endpoint
 			LEFT JOIN LATERAL (
@@ -252,7 +252,8 @@ func (l *listing) step() step {
 				WHERE a.delivery_id = d.id AND d.number = 0 AND d.attempts > 0
 				ORDER BY a.number DESC LIMIT 1
 			) AS a ON true
-			ORDER BY d.id DESC`, strings.Join(sources, " UNION ALL "), l.most()),
+			LEFT JOIN LATERAL (%s) AS w ON true
+			ORDER BY d.id DESC`, strings.Join(sources, " UNION ALL "), l.most(), waitsForSQL),
 		args: l.args,
 		rows: l.read,
 	}
@@ -365,8 +366,10 @@ func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err err
 	var nextAt, finishedAt *time.Time
 	var delivered *bool
 	var disabled, deleted bool
+	var first *uuid
+	var until *time.Time
 	err = rows.Scan(append(before, &id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.AttemptCount,
-		&nextAt, &finishedAt, &delivered, &disabled, &deleted, &d.CreatedAt, &d.LastStatusCode, &d.LastReason)...)
+		&nextAt, &finishedAt, &delivered, &disabled, &deleted, &d.CreatedAt, &d.LastStatusCode, &d.LastReason, &first, &until)...)
 	d.ID, d.EventID = encodeID(deliveryPrefix, id), encodeID(eventPrefix, event)
 	d.CreatedAt = d.CreatedAt.UTC()
 	switch {
@@ -383,6 +386,7 @@ func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err err
 	}
 	if d.State == alotwebhook.StatePending || d.State == alotwebhook.StateParked {
 		d.NextAttemptAt = instant(nextAt)
+		setWaits(&d, first, until)
 	} else {
 		d.FinishedAt = instant(finishedAt)
 	}

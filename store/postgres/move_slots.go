@@ -33,9 +33,10 @@ const (
 const mostDoubtful = 10_000
 
 // doubtSQL counts a claim of the deliveries that a dead process may have had under way. They
-// are the first that are due in each lane, as many as a lane may have under way. So a delivery
-// that kills whoever sends it is found. With more than mostDoubtful of them, some are counted
-// when the next process dies.
+// are the first that are due in each lane, as many as a lane may have under way. It counts one
+// claim of each at most: from then on its claims are written, and counted by that. So a delivery
+// that kills whoever sends it is found, and none is taken for it that was only near. With more
+// than mostDoubtful of them, some are counted when the next process dies.
 //
 //	$1  the slots of the dead process
 //	$2  how many deliveries of an endpoint may be under way
@@ -52,17 +53,18 @@ WITH RECURSIVE now AS MATERIALIZED (
 		SELECT q.endpoint FROM {s}.queue q WHERE q.endpoint > f.endpoint ORDER BY q.endpoint LIMIT 1
 	) AS q
 )
-UPDATE {s}.queue SET claims = claims + 1
+UPDATE {s}.queue SET claims = 1
 WHERE id = ANY (ARRAY(
 	SELECT q.id
 	FROM firsts f
+	JOIN {s}.endpoints p ON p.key = f.endpoint AND NOT p.ordered -- those have doubtOrderedSQL
 	CROSS JOIN LATERAL (
-		SELECT q.id, q.token FROM {s}.queue q
+		SELECT q.id, q.token, q.claims FROM {s}.queue q
 		WHERE q.endpoint = f.endpoint AND q.next_at <= (SELECT at FROM now)
 		ORDER BY q.next_at, q.id
 		LIMIT $2::int
 	) AS q
-	WHERE q.token = 0 AND (f.endpoint % 256)::int = ANY ($1::int[])
+	WHERE q.token = 0 AND q.claims = 0 AND (f.endpoint % 256)::int = ANY ($1::int[])
 	LIMIT $3::int))`
 
 // move makes the moves, all in one transaction. It also writes the leases of what this process
@@ -78,11 +80,12 @@ func (s *Store) move(ctx context.Context, m *moves, c alotwebhook.ClaimRequest) 
 		}
 		steps := []step{}
 		if slots := m.of(dead); len(slots) > 0 {
-			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}})
+			steps = append(steps, step{sql: doubtSQL, args: []any{slots, int32(max(c.PerEndpoint, 1)), int32(mostDoubtful)}},
+				step{sql: doubtOrderedSQL, args: []any{slots}})
 		}
 		written = s.held.unwritten(func(endpoint int64) bool { return m.leaves || gone[int32(slotOf(endpoint))] })
 		if len(written.ids) > 0 {
-			steps = append(steps, written.step())
+			steps = append(steps, written.steps()...)
 		}
 		steps = append(steps,
 			step{sql: moveSQL, args: []any{m.slots, m.from, m.to}},

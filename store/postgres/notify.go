@@ -82,7 +82,7 @@ func (s *Store) notify(ctx context.Context) error {
 	defer cancel()
 	return s.within(ctx, func(conn *pgxpool.Conn) error {
 		_, err := conn.Exec(ctx, "SELECT pg_notify($1::text, '')", s.channel())
-		return err
+		return notBegun(err)
 	})
 }
 
@@ -101,11 +101,7 @@ func (s *Store) Listen(ctx context.Context, heard func()) error {
 	if err != nil {
 		return s.explain("listen", err)
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = conn.Close(ctx) // an error says that the connection is broken, which changes nothing
-	}()
+	defer closeSoon(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{s.channel()}.Sanitize()); err != nil {
 		return s.explain("listen", err)
 	}
@@ -117,6 +113,13 @@ func (s *Store) Listen(ctx context.Context, heard func()) error {
 			return s.explain("listen", err)
 		}
 	}
+}
+
+// closeSoon closes a connection that is not the pool's.
+func closeSoon(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // an error says that the connection is broken, which changes nothing
 }
 
 // awaitWord waits for a notification, and after a silence for one of its own. A connection

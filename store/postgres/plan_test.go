@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	tableScan = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts)\w*`)
+	tableScan = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts|firsts)\w*`)
 	nodeRows  = regexp.MustCompile(`actual .*rows=(\d+) loops=(\d+)`)
 )
 
@@ -46,6 +46,12 @@ func TestNoStatementScansATable(t *testing.T) {
 		UPDATE %[1]s.queue SET endpoint = 31, next_at = next_at - interval '2 days' WHERE endpoint = 10`, store.Schema()))
 	require.NoError(t, err)
 
+	// One is ordered, and a place is kept in each of many others.
+	_, err = pool.Exec(t.Context(), fmt.Sprintf(`
+		UPDATE %[1]s.endpoints SET ordered = true WHERE key = 9 OR key > 5000;
+		INSERT INTO %[1]s.firsts (endpoint, delivery) SELECT key, '018f0000-0000-7000-8000-000000000000' FROM %[1]s.endpoints WHERE key > 5000`, store.Schema()))
+	require.NoError(t, err)
+
 	for _, analyzed := range []bool{false, true} { // as after a sudden rush, and as later on
 		if analyzed {
 			_, err := pool.Exec(t.Context(), "ANALYZE")
@@ -57,7 +63,7 @@ func TestNoStatementScansATable(t *testing.T) {
 			workOnce(t, store, endpoints)
 		}
 		plans := cluster.Log()[before:]
-		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries"} {
+		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries", "Index Scan using firsts_pkey"} {
 			require.True(t, strings.Contains(plans, needle), "the log does not show %q", needle)
 		}
 		for statement := range strings.SplitSeq(plans, "LOG:  duration:") {
@@ -90,6 +96,11 @@ func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.End
 	for i := range outcomes[:planBatch/2] {
 		outcomes[i].State, outcomes[i].NextAttemptIn = alotwebhook.StatePending, time.Hour
 		outcomes[i].Attempt.Reason = alotwebhook.ReasonTimeout
+	}
+	for i, c := range r.Deliveries {
+		if c.Endpoint.Ordered {
+			outcomes[i].HoldsUp = time.Minute
+		}
 	}
 	lost, err := store.Finish(t.Context(), outcomes)
 	require.NoError(t, err)

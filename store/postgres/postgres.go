@@ -111,6 +111,7 @@ type Store struct {
 	claiming      chan struct{} // a mutex that a context can give up on: holds one element while nobody claims
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
 	maxDefault    int64         // maxDefault
+	sparseFrom    int64         // sparseFrom
 	endpoints     endpointCache // guarded by claiming
 	rows          []row         // what the last claim read, for the memory; guarded by claiming
 	owns          ownership     // guarded by claiming, but for the id
@@ -124,6 +125,8 @@ type Store struct {
 		sync.Mutex
 		keys []int64
 	}
+
+	rebuildPatience time.Duration // rebuildPatience
 
 	notifies      bool
 	silence       time.Duration // listenSilence
@@ -171,12 +174,16 @@ func newStore(pool *pgxpool.Pool, opts *Options) *Store {
 		logger:     cmp.Or(opts.Logger, slog.Default()),
 		claiming:   make(chan struct{}, 1),
 		maxDefault: maxDefault,
-		endpoints:  endpointCache{},
-		held:       newHeld(),
-		lanes:      newLanes(),
-		notifies:   opts.Notify,
-		silence:    listenSilence,
-		prepares:   pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement,
+		sparseFrom: sparseFrom,
+
+		rebuildPatience: rebuildPatience,
+
+		endpoints: endpointCache{},
+		held:      newHeld(),
+		lanes:     newLanes(),
+		notifies:  opts.Notify,
+		silence:   listenSilence,
+		prepares:  pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement,
 	}
 	s.quoted = quoted(s.schema)
 	s.claiming <- struct{}{}
@@ -241,7 +248,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 }
 
 // tables are those that the code works with, beside migrations.
-var tables = append([]string{"endpoints", "queue", "owners", "slots", "recoveries", "tallies"}, partitioned[:]...)
+var tables = append([]string{"endpoints", "queue", "owners", "slots", "firsts", "recoveries", "tallies"}, partitioned[:]...)
 
 // checkTables returns an error that names the tables that somebody has dropped.
 func (s *Store) checkTables(ctx context.Context, q queryRower) error {

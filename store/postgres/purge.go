@@ -83,6 +83,7 @@ func (s *Store) purgeParts(ctx context.Context, p alotwebhook.PurgeRequest, days
 	if p.Tallies > 0 {
 		add("tallies", func() error { return s.purgeTallies(ctx, now.Add(-p.Tallies), p.Limit, r) })
 	}
+	add("the queue's indexes", func() error { return s.tryRebuild(ctx) })
 	return parts
 }
 

@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // A survey goes through the endpoints that have unfinished deliveries, and brings
@@ -34,50 +37,61 @@ const (
 )
 
 // surveySQL returns a page of the endpoints that have unfinished deliveries, in
-// the order of their keys. It steps from endpoint to endpoint through the index
-// queue_due: one probe finds the first delivery of the next endpoint, however many
-// deliveries an endpoint has.
+// the order of their keys, the greatest first. It steps from endpoint to endpoint through the
+// index queue_due: one probe finds the last delivery of the next endpoint, however many
+// deliveries an endpoint has. It comes from the end, since deliveries leave the queue at the
+// beginning: the entries that they leave in the index are read for own endpoints alone, and
+// not by every process.
 //
-//	$1  the endpoint key behind which the page begins
+//	$1  the endpoint key before which the page begins
 //	$2  how many endpoints the page holds at most
+//	$3  the slots of this process; of endpoints in others it returns the keys alone
 //
 // Each row of the result is a sighting; see there.
 const surveySQL = `
 WITH RECURSIVE now AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
-), firsts AS (
-	(SELECT q.endpoint, q.next_at, q.id
+), steps AS (
+	(SELECT q.endpoint
 	FROM {s}.queue q
-	WHERE q.endpoint > $1::bigint
-	ORDER BY q.endpoint, q.next_at, q.id
+	WHERE q.endpoint < $1::bigint
+	ORDER BY q.endpoint DESC, q.next_at DESC, q.id DESC
 	LIMIT 1)
 	UNION ALL
-	SELECT q.endpoint, q.next_at, q.id
-	FROM firsts f
+	SELECT q.endpoint
+	FROM steps s
 	CROSS JOIN LATERAL (
-		SELECT q.endpoint, q.next_at, q.id
+		SELECT q.endpoint
 		FROM {s}.queue q
-		WHERE q.endpoint > f.endpoint
-		ORDER BY q.endpoint, q.next_at, q.id
+		WHERE q.endpoint < s.endpoint
+		ORDER BY q.endpoint DESC, q.next_at DESC, q.id DESC
 		LIMIT 1
 	) AS q
 )
-SELECT f.endpoint, p.id, f.next_at, f.id, now.at, extract(epoch FROM w.next_at - now.at)::float8,
+SELECT s.endpoint, p.id, f.next_at, f.id, now.at, extract(epoch FROM w.next_at - now.at)::float8,
 	p.deleted_at IS NOT NULL, NOT p.disabled AND p.deleted_at IS NULL
-FROM (SELECT * FROM firsts LIMIT $2::int) AS f
+FROM (SELECT * FROM steps LIMIT $2::int) AS s
 CROSS JOIN now
-JOIN {s}.endpoints p ON p.key = f.endpoint
+LEFT JOIN {s}.endpoints p ON p.key = s.endpoint AND (s.endpoint % 256)::int = ANY ($3::int[])
+LEFT JOIN LATERAL (
+	SELECT q.next_at, q.id
+	FROM {s}.queue q
+	WHERE q.endpoint = p.key
+	ORDER BY q.next_at, q.id
+	LIMIT 1
+) AS f ON true
 LEFT JOIN LATERAL (
 	SELECT q.next_at
 	FROM {s}.queue q
-	WHERE q.endpoint = f.endpoint AND q.next_at > now.at
+	WHERE q.endpoint = p.key AND q.next_at > now.at
 	ORDER BY q.next_at, q.id
 	LIMIT 1
 ) AS w ON NOT p.disabled`
 
 var lockQueue = step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}
 
-// sighting describes an endpoint with unfinished deliveries as a survey has found it.
+// sighting describes an endpoint with unfinished deliveries as a survey has found it. Of one in
+// the slot of another process it has the key alone.
 type sighting struct {
 	key     int64
 	id      string
@@ -111,7 +125,7 @@ func (s *Store) survey(ctx context.Context, patience time.Duration) (all bool, e
 // locked table, a network that stalls, a pool without a free connection. Looking more
 // rarely would spare the server nothing then.
 func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
-	cursor, size := s.lanes.beginPage()
+	cursor, size, slots := s.lanes.beginPage()
 	var seen []sighting
 	var began, ended time.Time // by the server's clock
 	clock := func(at *time.Time) step {
@@ -120,7 +134,7 @@ func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
 	err = s.run(ctx,
 		lockQueue, // waits here, if at all
 		clock(&began),
-		step{sql: surveySQL, args: []any{cursor, int32(size)}, rows: func(rows pgx.Rows) (err error) {
+		step{sql: surveySQL, args: []any{cursor, int32(size), slots}, rows: func(rows pgx.Rows) (err error) {
 			seen, err = readSightings(rows)
 			return err
 		}},
@@ -137,10 +151,17 @@ func (s *Store) surveyPage(ctx context.Context) (more bool, err error) {
 func readSightings(rows pgx.Rows) (seen []sighting, err error) {
 	for rows.Next() {
 		var v sighting
+		var id *string
+		var first *time.Time
+		var firstID pgtype.UUID
 		var nextIn *float64
-		err := rows.Scan(&v.key, &v.id, &v.first.at, &v.first.id, &v.now, &nextIn, &v.deleted, &v.active)
+		var deleted, active *bool
+		err := rows.Scan(&v.key, &id, &first, &firstID, &v.now, &nextIn, &deleted, &active)
 		if err != nil {
 			return nil, err
+		}
+		if id != nil && first != nil {
+			v.id, v.first, v.deleted, v.active = *id, place{*first, firstID.Bytes}, *deleted, *active
 		}
 		if v.waits = nextIn != nil; v.waits {
 			v.nextIn = time.Duration(*nextIn * float64(time.Second))
@@ -213,8 +234,9 @@ func (v *surveyState) price() time.Duration {
 }
 
 // beginPage begins a survey, or goes on with the one under way. It returns the
-// endpoint key behind which the page begins, and how many endpoints it may hold.
-func (ls *lanes) beginPage() (cursor int64, size int) {
+// endpoint key before which the page begins, how many endpoints it may hold, and the slots of
+// this process.
+func (ls *lanes) beginPage() (cursor int64, size int, slots []int32) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if v := &ls.survey; v.cursor == 0 {
@@ -223,7 +245,12 @@ func (ls *lanes) beginPage() (cursor int64, size int) {
 		v.cost, v.met = 0, 0
 		v.needed = false
 	}
-	return ls.survey.cursor, ls.survey.pageSize
+	for n, mine := range ls.mine {
+		if mine {
+			slots = append(slots, int32(n))
+		}
+	}
+	return cmp.Or(ls.survey.cursor, math.MaxInt64), ls.survey.pageSize, slots
 }
 
 // endPage brings the lanes up to date with a page, and reports whether the survey
@@ -294,6 +321,9 @@ func (ls *lanes) forget(l *lane) {
 	ls.setTurn(l, false)
 	ls.setNext(l, time.Time{})
 	delete(ls.byKey, l.key)
+	if l.ordered {
+		ls.ordered--
+	}
 }
 
 // abandonSurvey makes the next claim that finds too little begin a new survey.

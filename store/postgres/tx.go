@@ -103,22 +103,13 @@ func (s *Store) inTx(ctx context.Context, statement, lock string, fn func(pgx.Tx
 const maxRepeats = 3
 
 // within calls fn with a connection, over which fn sends begin, its steps and commit. It
-// calls fn again after a deadlock or a serialization failure, and once over a new connection
-// if the first one leads to a server that takes no writes: none of these leaves anything
-// behind.
+// calls fn again after a deadlock or a serialization failure, over the next connection if
+// the one that it had was dead, and once over a new connection if it leads to a server that
+// takes no writes: none of these leaves anything behind.
 func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err error) {
-	moved := false
-	for repeat := 0; ; {
-		err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			err := checkClientEncoding(conn.Conn())
-			if err == nil {
-				err = fn(conn)
-			}
-			if err != nil {
-				s.recover(ctx, conn.Conn(), err)
-			}
-			return err
-		})
+	moved, repeats, dead := false, 0, int32(0)
+	for {
+		err = s.once(ctx, fn)
 		switch {
 		case takesNoWrites(err):
 			s.pool.Reset() // its other connections may lead to the same server
@@ -126,12 +117,28 @@ func (s *Store) within(ctx context.Context, fn func(*pgxpool.Conn) error) (err e
 				return err
 			}
 			moved = true
-		case lostRace(err) && repeat < maxRepeats:
-			repeat++
+		case lostRace(err) && repeats < maxRepeats:
+			repeats++
+		case errors.As(err, new(neverBegun)) && dead < s.pool.Config().MaxConns: // all of them may be
+			dead++
 		default:
 			return err
 		}
 	}
+}
+
+// once calls fn with a connection of the pool.
+func (s *Store) once(ctx context.Context, fn func(*pgxpool.Conn) error) error {
+	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		err := checkClientEncoding(conn.Conn())
+		if err == nil {
+			err = fn(conn)
+		}
+		if err != nil {
+			s.recover(ctx, conn.Conn(), err)
+		}
+		return err
+	})
 }
 
 // checkClientEncoding refuses a connection over which PostgreSQL would turn payloads into
@@ -147,8 +154,15 @@ func checkClientEncoding(conn *pgx.Conn) error {
 	}
 }
 
-// recover leaves a connection fit for the pool after an error, or closes it.
+// recover leaves a connection fit for the pool after an error, or closes it. One that was
+// lost is seldom the only one, and each would make another call fail.
 func (s *Store) recover(ctx context.Context, conn *pgx.Conn, err error) {
+	if conn.IsClosed() {
+		if ctx.Err() == nil && !errors.As(err, new(neverBegun)) {
+			s.pool.Reset()
+		}
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	switch {
@@ -179,12 +193,25 @@ func refuseStandby(rows pgx.Rows) error {
 	return nil
 }
 
-// notBegun marks the error of a BEGIN as noWrites if it is what a standby says to READ
+// neverBegun is the error of a transaction of which the server has executed nothing, since
+// its session had ended before.
+type neverBegun struct{ error }
+
+func (e neverBegun) Unwrap() error { return e.error }
+
+// notBegun marks the error of a BEGIN. It is noWrites if it is what a standby says to READ
 // WRITE. There is no other reason for feature_not_supported, and the message may be in any
-// language.
+// language. It is neverBegun if the session was terminated, or the connection was closed
+// before anything was sent.
 func notBegun(err error) error {
-	if sqlState(err) == "0A000" {
+	switch sqlState(err) {
+	case "0A000":
 		return noWrites{err}
+	case "57P01", "57P05": // admin_shutdown, idle_session_timeout
+		return neverBegun{err}
+	}
+	if pgconn.SafeToRetry(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return neverBegun{err}
 	}
 	return err
 }

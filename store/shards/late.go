@@ -67,6 +67,9 @@ func (s *Store) giveBack(sh *shard, list []alotwebhook.Claimed) {
 	outcomes := make([]alotwebhook.Outcome, len(list))
 	for i := range list {
 		outcomes[i] = alotwebhook.Outcome{DeliveryID: list[i].DeliveryID, Token: list[i].Token, State: alotwebhook.StatePending}
+		if list[i].Endpoint.Ordered {
+			outcomes[i].HoldsUp = 1 // it keeps its place
+		}
 	}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), askTimeout)

@@ -126,6 +126,12 @@ var sharedMutants = map[string]struct {
 		},
 		[]string{"Endpoints/ClaimSeesChanges", "Model/RandomWalk"},
 	},
+	"OrderOfProcess": {
+		func() []alotwebhook.Store {
+			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return newOrderOfProcess(of, 1) })
+		},
+		[]string{"Ordered/OneAtATime"},
+	},
 	"TokensOfProcess": {
 		func() []alotwebhook.Store {
 			column := &tokenColumn{newest: map[string][2]int64{}}

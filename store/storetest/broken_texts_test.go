@@ -145,6 +145,14 @@ func (s cutting) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]
 	return s.Store.Finish(ctx, outcomes)
 }
 
+// rateInWhole keeps the rate of an endpoint in a column of whole numbers.
+type rateInWhole struct{ alotwebhook.Store }
+
+func (s rateInWhole) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+	e.Rate = float64(int(e.Rate))
+	return s.Store.PutEndpoint(ctx, e)
+}
+
 // storesTheGood refuses an event that it cannot take, and stores those before it.
 type storesTheGood struct{ alotwebhook.Store }
 

@@ -270,6 +270,74 @@ var mutants = map[string]struct {
 		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, description: 255} },
 		[]string{"Texts/Longest"},
 	},
+	"OrderIgnored": {
+		func(s alotwebhook.Store) alotwebhook.Store { return newOrderOfProcess(s, 1000) },
+		[]string{"Ordered/OneAtATime", "Ordered/Retry", "Ordered/WaitsFor"},
+	},
+	"OrderByLeases": {
+		func(s alotwebhook.Store) alotwebhook.Store { return newOrderOfProcess(s, 1) },
+		[]string{"Ordered/Retry", "Ordered/LeaseEnds", "Ordered/Release"},
+	},
+	"PlaceLostByRetry": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return holdsUp{s, func(o *alotwebhook.Outcome) bool { return o.Attempt.Number != 0 }, 0}
+		},
+		[]string{"Ordered/Retry", "Ordered/Redelivered"},
+	},
+	"PlaceLostByRelease": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return holdsUp{s, func(o *alotwebhook.Outcome) bool { return o.Attempt.Number == 0 && !o.Held }, 0}
+		},
+		[]string{"Ordered/Release", "Ordered/GivenAway"},
+	},
+	"PlaceLostByHeld": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return holdsUp{s, func(o *alotwebhook.Outcome) bool { return o.Held }, 0}
+		},
+		[]string{"Ordered/Held"},
+	},
+	"PlaceForEver": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return holdsUp{s, func(*alotwebhook.Outcome) bool { return true }, 1000 * time.Hour}
+		},
+		[]string{"Ordered/Overtaken", "Ordered/HoldsUpInAll"},
+	},
+	"HoldsUpFromTheLast": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return holdsUp{s, func(o *alotwebhook.Outcome) bool { return o.NextAttemptIn <= o.HoldsUp }, 1000 * time.Hour}
+		},
+		[]string{"Ordered/HoldsUpInAll"},
+	},
+	"HoldsUpAgain": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return &holdsUpAgain{Store: s, until: map[string]time.Time{}}
+		},
+		[]string{"Ordered/OvertakenOnce"},
+	},
+	"BatchReversed": {
+		func(s alotwebhook.Store) alotwebhook.Store { return batchReversed{s} },
+		[]string{"Ordered/Batch"},
+	},
+	"ParkedAnew": {
+		func(s alotwebhook.Store) alotwebhook.Store { return parkedAnew{s} },
+		[]string{"Ordered/Parked"},
+	},
+	"GivesLeasesAway": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &givesLeasesAway{Store: s} },
+		[]string{"Ordered/GivenAway"},
+	},
+	"OrderedForGood": {
+		func(s alotwebhook.Store) alotwebhook.Store { return orderedForGood{s} },
+		[]string{"Ordered/SwitchedOff", "Ordered/WaitsFor"},
+	},
+	"WaitsForNothing": {
+		func(s alotwebhook.Store) alotwebhook.Store { return waitsForNothing{s} },
+		[]string{"Ordered/WaitsFor"},
+	},
+	"RateInWhole": {
+		func(s alotwebhook.Store) alotwebhook.Store { return rateInWhole{s} },
+		[]string{"Endpoints/KeepsAllFields"},
+	},
 	"TypeCut": {
 		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, eventType: 127} },
 		[]string{"Texts/Longest"},

@@ -72,6 +72,7 @@ var topics = []topic{
 	{"Fairness", fairnessRules},
 	{"Lease", leaseRules},
 	{"Finish", finishRules},
+	{"Ordered", orderedRules},
 	{"Redeliver", redeliverRules},
 	{"Endpoints", endpointRules},
 	{"Recoveries", recoveryRules},

@@ -133,6 +133,7 @@ type taker struct {
 	had      int   // how many deliveries it has had in this claim
 	ask      int   // how many it is to get next; after take, how many of these were not due
 	mark     place // behind which it has been read
+	first    key   // of an ordered endpoint: what it is to get
 }
 
 // A claim serves endpoints in groups of maxServed or somewhat more. To step into an
@@ -226,7 +227,6 @@ type dueRow struct {
 	queued
 	place  place
 	claims int // that were lost
-	tried  int
 	of     key // the event
 	data   []byte
 	lost   bool // it was claimed before, in vain, so that its claim has to be written
@@ -251,8 +251,8 @@ func (c *claim) take(takers []*taker) error {
 	}
 	rows := make([]dueRow, 0, min(most, maxRoom))
 	for _, k := range takers {
-		args := []any{k.ref, k.mark.at, k.mark.id[:], c.now, k.ask + c.held[k.ref].behind}
-		err := c.each(dueRows, args, func(scan func(...any) error) error {
+		query, args := c.rowsFor(k)
+		err := c.each(query, args, func(scan func(...any) error) error {
 			rows = append(rows, dueRow{})
 			r := &rows[len(rows)-1]
 			err := scan(&r.endpoint, &r.place.at, &r.key, &r.token, &r.claims, &r.attempts, &r.tried, &r.event, &r.kind, &r.createdAt, &r.of, &r.data)
@@ -294,7 +294,9 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 		}
 	}
 	for ref, k := range by {
-		c.marks[ref] = k.mark
+		if !k.endpoint.Ordered {
+			c.marks[ref] = k.mark
+		}
 	}
 	return nil
 }
@@ -331,6 +333,9 @@ func (c *claim) takeLost(ctx context.Context) error {
 				var there bool
 				c.got[i].Claims, there, err = t.leaseLost(r, c.token, t.now+c.Lease.Microseconds())
 				gone[i] = !there
+				if err == nil && there && c.got[i].Endpoint.Ordered {
+					err = t.keepFirst(r.endpoint, r.key)
+				}
 			}
 		}
 		return err
@@ -384,7 +389,7 @@ func (c *claim) settle() (holds []holding) {
 	for i := range c.rows {
 		if r := c.rows[i]; !r.lost {
 			r.token = c.token
-			holds = append(holds, holding{r.queued, r.place, until})
+			holds = append(holds, holding{r.queued, r.place, until, c.got[i].Endpoint.Ordered})
 		}
 	}
 	return holds

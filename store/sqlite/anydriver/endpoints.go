@@ -83,18 +83,18 @@ func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 		old = ref
 	}
 	err = t.one(`INSERT INTO alotwebhook_endpoints (ref, id, organization, version, active, failing_since, url, description,
-			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (ref) DO UPDATE SET organization = excluded.organization, version = excluded.version,
 			active = excluded.active, failing_since = excluded.failing_since, url = excluded.url,
 			description = excluded.description, event_types = excluded.event_types, secret = excluded.secret,
 			next_secret = excluded.next_secret, next_secret_at = excluded.next_secret_at,
 			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at,
-			created_at = excluded.created_at, updated_at = excluded.updated_at
+			created_at = excluded.created_at, updated_at = excluded.updated_at, rate = excluded.rate, ordered = excluded.ordered
 		RETURNING ref`,
 		old, e.ID, e.OrganizationID, e.Version+1, !e.Disabled, micros(e.FailingSince), e.URL, e.Description,
 		string(types), string(e.Secret), string(e.NextSecret), micros(e.NextSecretAt), e.Disabled, string(e.DisabledReason),
-		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt))(&ref)
+		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered)(&ref)
 	return ref, err
 }
 
@@ -124,14 +124,14 @@ func (t *txn) unsubscribe(ref int64) error {
 
 // endpointColumns are the columns that scanEndpoint reads.
 const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
-	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at`
+	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered`
 
 func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	var e alotwebhook.Endpoint
 	var types []byte
 	var failing, next, disabledAt, created, updated sql.NullInt64
 	err := scan(&e.ID, &e.OrganizationID, &e.Version, &failing, &e.URL, &e.Description, &types, &e.Secret,
-		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated)
+		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated, &e.Rate, &e.Ordered)
 	if err != nil {
 		return e, err
 	}
@@ -209,6 +209,9 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 			return err
 		}
 		if err := t.unsubscribe(ref); err != nil {
+			return err
+		}
+		if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
 			return err
 		}
 		return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',

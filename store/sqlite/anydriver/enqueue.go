@@ -172,11 +172,12 @@ func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]s
 	return t.queue(deliveries)
 }
 
-// queue stores deliveries.
+// queue stores deliveries. Those of an event are due a microsecond before those of the next, so
+// that the events of a call keep their order.
 func (t *txn) queue(deliveries []due) error {
 	return insertQueue.rows(t, len(deliveries), 6, func(args []any, i int) []any {
 		d := &deliveries[i]
-		return append(args, d.key[:], d.endpoint, t.now, d.of.ref, d.of.kind, t.now)
+		return append(args, d.key[:], d.endpoint, t.now-(deliveries[len(deliveries)-1].of.ref-d.of.ref), d.of.ref, d.of.kind, t.now)
 	})
 }
 

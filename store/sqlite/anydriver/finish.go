@@ -52,8 +52,8 @@ type queued struct {
 	key             key
 	token           int64 // the column lease: the token of the newest claim, or 0; of a holding, that of its claim
 	endpoint, event int64
-	kind, createdAt int64 // kind is the ref of the event type
-	attempts        int
+	kind, createdAt int64  // kind is the ref of the event type
+	attempts, tried int    // tried counts those before the last redelivery
 	status          int    // the newest attempt's HTTP status code
 	reason          string // the newest attempt's failure reason
 	history         string // the attempts; see appendAttempt
@@ -81,7 +81,7 @@ type ending struct {
 
 // readQueue takes keys. deleteQueue takes the fence of the rows, then their keys.
 var (
-	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
+	readQueue        = batchOf("SELECT id, lease, endpoint, event, type, created_at, attempts, tried, status, reason, history FROM alotwebhook_queue WHERE id IN (%)", "?")
 	deleteQueue      = batchOf("DELETE FROM alotwebhook_queue WHERE lease = ? AND attempts = ? AND id IN (%)", "?")
 	insertDeliveries = batchOf("INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history) VALUES %", "(?,?,?,?,?,?,?,?,?,?,?)")
 )
@@ -123,6 +123,11 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		}
 		if o.State != alotwebhook.StatePending {
 			ended = append(ended, ending{q, o.State})
+			if o.HoldsUp > 0 {
+				if err := t.loseFirst(q.endpoint, q.key, 0); err != nil {
+					return nil, nil, err
+				}
+			}
 			continue
 		}
 		if err := t.keepQueued(q, o); err != nil {
@@ -142,8 +147,13 @@ func (t *txn) keepQueued(q *claimedRow, o *alotwebhook.Outcome) error {
 	if o.Held {
 		lease, claims = o.Token, -1
 	}
-	return t.expect(1)(t.affected(returnToQueue, t.now+max(o.NextAttemptIn, 0).Microseconds(), lease, claims,
+	next := t.now + max(o.NextAttemptIn, 0).Microseconds()
+	err := t.expect(1)(t.affected(returnToQueue, next, lease, claims,
 		q.attempts, q.status, q.reason, q.history, q.fence.lease, q.fence.attempts, q.key[:]))
+	if err == nil && o.HoldsUp > 0 {
+		err = t.keepOrder(q, o, next)
+	}
+	return err
 }
 
 // expect returns a function that returns errOvertaken unless a statement changed n
@@ -209,7 +219,7 @@ func (t *txn) readQueued(keys []key, held map[key]holding, rows map[key]*claimed
 	return readQueue.keys(nil, keys, func(query string, args []any) error {
 		return t.each(query, args, func(scan func(...any) error) error {
 			var q claimedRow
-			err := scan(&q.key, &q.token, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.status, &q.reason, &q.history)
+			err := scan(&q.key, &q.token, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.tried, &q.status, &q.reason, &q.history)
 			q.fence = fence{q.token, q.attempts}
 			if h, ok := held[q.key]; ok && q.token == 0 && q.attempts == h.attempts {
 				q.token = h.token
@@ -346,6 +356,9 @@ func (t *txn) redeliver(k key) (int64, error) {
 		WHERE d.id = ?`, t.now, k[:])
 	if err != nil || n == 0 {
 		return n, err
+	}
+	if err := t.exec(forgetFirst, k[:]); err != nil {
+		return 0, err
 	}
 	return t.affected("DELETE FROM alotwebhook_deliveries WHERE id = ?", k[:])
 }

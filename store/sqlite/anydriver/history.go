@@ -46,24 +46,24 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 // delivery has no time at which it was finished, a finished one no next attempt.
 const (
 	unfinishedRows = `SELECT q.id, e.id, y.name, p.organization, p.id, CASE WHEN p.active THEN 'pending' ELSE 'parked' END,
-		q.created_at, q.next_at, NULL, q.attempts, q.status, q.reason, %
+		q.created_at, q.next_at, NULL, q.attempts, q.status, q.reason, CASE WHEN p.ordered AND p.active THEN p.ref END, %
 		FROM alotwebhook_queue q JOIN alotwebhook_events e ON e.ref = q.event
 		JOIN alotwebhook_types y ON y.ref = q.type JOIN alotwebhook_endpoints p ON p.ref = q.endpoint
 		WHERE q.id IN (%)`
 	finishedRows = `SELECT d.id, e.id, y.name, p.organization, p.id, CASE d.state WHEN 1 THEN 'delivered' ELSE 'failed' END,
-		d.created_at, NULL, d.finished_at, d.attempts, d.status, d.reason, %
+		d.created_at, NULL, d.finished_at, d.attempts, d.status, d.reason, NULL, %
 		FROM alotwebhook_deliveries d JOIN alotwebhook_events e ON e.ref = d.event
 		JOIN alotwebhook_types y ON y.ref = d.type JOIN alotwebhook_endpoints p ON p.ref = d.endpoint
 		WHERE d.id IN (%)`
 )
 
 // scanDelivery reads a row of unfinishedRows or finishedRows.
-func scanDelivery(scan func(...any) error) (k key, d alotwebhook.Delivery, history string, err error) {
+func scanDelivery(scan func(...any) error) (k key, d shownDelivery, history string, err error) {
 	var event key
 	var created int64
 	var next, finished sql.NullInt64
 	err = scan(&k, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.State,
-		&created, &next, &finished, &d.AttemptCount, &d.LastStatusCode, &d.LastReason, &history)
+		&created, &next, &finished, &d.AttemptCount, &d.LastStatusCode, &d.LastReason, &d.ordered, &history)
 	if err != nil {
 		return k, d, "", err
 	}
@@ -75,12 +75,13 @@ func scanDelivery(scan func(...any) error) (k key, d alotwebhook.Delivery, histo
 }
 
 // Delivery implements [alotwebhook.History].
-func (s *Store) Delivery(ctx context.Context, id string) (d alotwebhook.Delivery, err error) {
+func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
 	k, ok := parseKey(deliveryPrefix, id)
 	if !ok {
-		return d, notFound("delivery", id)
+		return alotwebhook.Delivery{}, notFound("delivery", id)
 	}
-	err = s.read(ctx, "read a delivery", func(t *txn) error {
+	var d shownDelivery
+	err := s.read(ctx, "read a delivery", func(t *txn) (err error) {
 		var history string
 		_, d, history, err = scanDelivery(t.one(fill(unfinishedRows, "q.history", "?"), k[:]))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -92,10 +93,13 @@ func (s *Store) Delivery(ctx context.Context, id string) (d alotwebhook.Delivery
 		if err == nil {
 			d.Attempts, err = parseAttempts(history)
 		}
+		if err == nil {
+			err = t.showWaiting(s.held, &d)
+		}
 		return err
 	})
-	s.held.show(&d)
-	return d, err
+	s.held.show(&d.Delivery)
+	return d.Delivery, err
 }
 
 // Stats implements [alotwebhook.History].

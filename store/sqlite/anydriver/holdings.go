@@ -24,6 +24,8 @@ type holding struct {
 	queued
 	place place
 	until int64 // the end of its lease, in µs since 1970
+	// ordered is set if its endpoint was ordered then.
+	ordered bool
 }
 
 // place is a position in the queue of an endpoint.

@@ -19,6 +19,11 @@ func (t *txn) writeLeases(list []holding) ([]key, error) {
 		if err := t.exec(writeLease, h.token, h.until, h.key[:], h.attempts); err != nil {
 			return nil, err
 		}
+		if h.ordered {
+			if err := t.keepFirst(h.endpoint, h.key); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return keys, nil
 }

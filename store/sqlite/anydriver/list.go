@@ -16,7 +16,7 @@ import (
 func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []alotwebhook.Delivery, next string, err error) {
 	limit := cmp.Or(f.Limit, defaultPage)
 	err = s.read(ctx, "list deliveries", func(t *txn) error {
-		l := lister{txn: t, limit: limit + 1}
+		l := lister{txn: t, held: s.held, limit: limit + 1}
 		if some, err := l.narrow(f); err != nil || !some {
 			return err
 		}
@@ -50,6 +50,7 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 // without. Where neither finds a full page soon, the page is cut short.
 type lister struct {
 	*txn
+	held  *holdings
 	limit int // one more than the page holds, to tell whether another page follows
 
 	from, before key     // the bounds of the keys: from ≤ key < before
@@ -312,18 +313,27 @@ func stateCode(state alotwebhook.DeliveryState) int64 {
 
 // rows reads the deliveries with these keys and returns them in the same order.
 func (l *lister) rows(keys []key) ([]alotwebhook.Delivery, error) {
-	byKey := make(map[key]alotwebhook.Delivery, len(keys))
+	byKey, ordered := make(map[key]alotwebhook.Delivery, len(keys)), map[key]shownDelivery{}
 	for _, b := range []*batch{&listUnfinished, &listFinished} {
 		err := b.keys(nil, keys, func(query string, args []any) error {
 			return l.each(query, args, func(scan func(...any) error) error {
 				k, d, _, err := scanDelivery(scan)
-				byKey[k] = d
+				byKey[k] = d.Delivery
+				if d.ordered.Valid {
+					ordered[k] = d
+				}
 				return err
 			})
 		})
 		if err != nil {
 			return nil, err
 		}
+	}
+	for k, d := range ordered {
+		if err := l.showWaiting(l.held, &d); err != nil {
+			return nil, err
+		}
+		byKey[k] = d.Delivery
 	}
 	page := make([]alotwebhook.Delivery, len(keys))
 	for i, k := range keys {

@@ -40,7 +40,7 @@ const endpointsDue = `WITH RECURSIVE turn(ref) AS (
 	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > turn.ref ORDER BY endpoint LIMIT 1)
 	FROM turn WHERE turn.ref IS NOT NULL
 )
-SELECT turn.ref FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref
+SELECT turn.ref, e.ordered FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref
 WHERE (?1 >> (turn.ref % 32)) & 1 AND e.active
 	AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = turn.ref AND next_at <= ?2)`
 
@@ -48,13 +48,21 @@ WHERE (?1 >> (turn.ref % 32)) & 1 AND e.active
 // under way: of each endpoint the first ones, as many as it may have had at once. Only one
 // for each: from then on its claims are written, and counted by that.
 func (t *txn) suspect(slots uint64, perEndpoint int) error {
-	var refs []int64
+	var refs, ordered []int64
 	err := t.each(endpointsDue, []any{int64(slots), t.now}, func(scan func(...any) error) error {
 		var ref int64
-		err := scan(&ref)
-		refs = append(refs, ref)
+		var inOrder bool
+		err := scan(&ref, &inOrder)
+		if inOrder {
+			ordered = append(ordered, ref)
+		} else {
+			refs = append(refs, ref)
+		}
 		return err
 	})
+	if err == nil {
+		err = t.suspectFirst(ordered)
+	}
 	for _, ref := range refs {
 		if err == nil {
 			err = t.exec(`UPDATE alotwebhook_queue SET claims = 1 WHERE claims = 0 AND lease = 0 AND id IN

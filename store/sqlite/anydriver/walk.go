@@ -86,7 +86,11 @@ func (c *claim) taker(v sighting) (*taker, error) {
 	if free == 0 {
 		return nil, nil
 	}
-	return &taker{ref: v.ref, endpoint: e, free: free, mark: c.s.lanes.marks[v.ref]}, nil
+	k := &taker{ref: v.ref, endpoint: e, free: free, mark: c.s.lanes.marks[v.ref]}
+	if e.Ordered {
+		return c.orderedTaker(k)
+	}
+	return k, nil
 }
 
 // done reports whether the walk has come round.

@@ -1,0 +1,85 @@
+// Package schedule makes the waits between the attempts of a delivery, by any backoff.BackOff
+// or by a list of waits.
+package schedule
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/alot/alotwebhook/internal/fault"
+)
+
+// Of returns a policy of these waits, each ± 20 % at random.
+func Of(waits ...time.Duration) func() backoff.BackOff {
+	waits = slices.Clone(waits)
+	return func() backoff.BackOff { return &schedule{waits: waits} }
+}
+
+// schedule is the BackOff of [Of].
+type schedule struct {
+	waits []time.Duration
+	used  int // how many waits NextBackOff has returned
+}
+
+func (s *schedule) Reset() { s.used = 0 }
+
+func (s *schedule) NextBackOff() time.Duration {
+	if s.used >= len(s.waits) {
+		return backoff.Stop
+	}
+	wait := s.waits[s.used]
+	s.used++
+	return time.Duration(float64(wait) * (0.8 + 0.4*rand.Float64()))
+}
+
+// Problem says why a policy cannot be meant, and what to do; "" if it can.
+func Problem(policy func() backoff.BackOff) string {
+	b := policy()
+	if fault.IsNil(b) {
+		return "returns nil instead of a BackOff; return one whose NextBackOff is backoff.Stop for a single attempt"
+	}
+	s, ok := b.(*schedule)
+	if !ok {
+		return ""
+	}
+	for i, wait := range s.waits {
+		if wait > 0 {
+			continue
+		}
+		if i == 0 && wait == 0 && len(s.waits) > 1 {
+			return "begins with a wait of 0; the first attempt is made at once and has no wait: write " + spell(s.waits[1:])
+		}
+		return fmt.Sprintf("has a wait of %v before attempt %d; give a wait of more than 0", wait, i+2)
+	}
+	return ""
+}
+
+// spell writes the call that makes these waits.
+func spell(waits []time.Duration) string {
+	texts := make([]string, len(waits))
+	for i, wait := range waits {
+		texts[i] = wait.String()
+	}
+	return "Schedule(" + strings.Join(texts, ", ") + ")"
+}
+
+// Wait returns how long to wait after the try-th failed attempt; ok is false when there is no
+// further one.
+func Wait(policy func() backoff.BackOff, try int) (d time.Duration, ok bool) {
+	b := policy()
+	if b == nil {
+		return 0, false
+	}
+	b.Reset()
+	for range try {
+		if d = b.NextBackOff(); d == backoff.Stop {
+			return 0, false
+		}
+	}
+	return max(d, 0), true
+}
