@@ -11,7 +11,7 @@
 # One would guess that a read-only transaction neither waits for writers nor writes.
 #
 # For hosts: begin what only reads on a second handle without _txlock=immediate, and with
-# query_only where it must not write.
+# query_only where it must not write. The store's own reads wait for nobody.
 #
 # Seen 2026-11-29, Go 1.26.8:
 #	modernc.org/sqlite: begins beside a writer: true, refuses to write: false

@@ -442,23 +442,3 @@ func (t *txn) numbers(query string, args ...any) (list []int64, err error) {
 	})
 	return list, err
 }
-
-// read calls f with a transaction that sees the database as of one moment and does not
-// write.
-func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err error) {
-	select {
-	case <-s.quit:
-		return errClosed
-	default:
-	}
-	tx, err := s.reads.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return explain(doing, err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	err = f(&txn{ctx: ctx, on: tx, tx: tx, now: time.Now().UnixMicro()})
-	if err != nil && ctx.Err() != nil && !passes(err) {
-		return ended(ctx) // its end has closed the statements, of which the error may speak
-	}
-	return explain(doing, err)
-}
