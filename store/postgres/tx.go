@@ -201,16 +201,14 @@ func (e neverBegun) Unwrap() error { return e.error }
 
 // notBegun marks the error of a BEGIN. It is noWrites if it is what a standby says to READ
 // WRITE. There is no other reason for feature_not_supported, and the message may be in any
-// language. It is neverBegun if the session was terminated, or the connection was closed
-// before anything was sent.
+// language. It is neverBegun if the server says that the session was terminated. Whatever else
+// ends a connection may have let a commit through, whose answer was lost with that of BEGIN;
+// pgconn.SafeToRetry does not tell them apart.
 func notBegun(err error) error {
 	switch sqlState(err) {
 	case "0A000":
 		return noWrites{err}
 	case "57P01", "57P05": // admin_shutdown, idle_session_timeout
-		return neverBegun{err}
-	}
-	if pgconn.SafeToRetry(err) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return neverBegun{err}
 	}
 	return err
