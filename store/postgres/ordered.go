@@ -110,6 +110,7 @@ func (ls *lanes) settleOrdered(p *pick) {
 		l.ordered = !p.ordered
 		if l.ordered {
 			ls.ordered++
+			l.start = place{} // what others have stored before start, or what was parked, comes first
 		} else {
 			ls.ordered--
 		}
