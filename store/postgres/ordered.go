@@ -121,7 +121,7 @@ func (ls *lanes) settleOrdered(p *pick) {
 		}
 		return
 	}
-	ls.setTurn(l, false)
+	ls.rest(p)
 	if next := time.Now().Add(p.wait); p.wait > 0 && (l.next.IsZero() || next.Before(l.next)) {
 		ls.setNext(l, next)
 	}
