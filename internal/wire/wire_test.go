@@ -386,6 +386,27 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	<-ended
 }
 
+// A connection that a request has left idle is there when the time of that request is over.
+func TestIdleConnectionsOutliveRequests(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		s := serveRaw(t, secure, func(_ int64, conn net.Conn) { respond(conn, noContent) })
+		transport := s.transport(t, nil)
+		for limit, done := 200*time.Millisecond, false; !done; limit *= 2 { // enough on any machine
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader("x"))
+			require.NoError(t, err)
+			_, err = transport.RoundTrip(req)
+			done = err == nil
+			<-ctx.Done()
+			cancel()
+		}
+		before := s.connections.Load()
+		requireStatus(t, 204, post(t, transport, s.url, 300))
+		require.Equal(t, before, s.connections.Load())
+	}
+}
+
 func TestIdleConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	ended := make(chan int64, 8)
