@@ -249,20 +249,22 @@ type writing struct {
 	ids      []pgtype.UUID
 	tokens   []int64
 	attempts []int32
+	due      []time.Time
 	rest     []int64 // until the leases run out, in µs
 	first    places  // those of ordered endpoints
 }
 
-// writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the
-// numbers of attempts that the rows must have $3, the rest of the leases in µs $4.
+// writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the rest
+// of the leases in µs $4. A row must have the number of attempts $3 and the due time $5 that it was
+// claimed with: its outcome may stand there already, when this process does not know it yet.
 const writeSQL = `
 UPDATE {s}.queue q
 SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsecond'
-FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[]) AS w (id, token, attempts, rest)
-WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts`
+FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[]) AS w (id, token, attempts, rest, due)
+WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due`
 
 func (w *writing) steps() []step {
-	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest}})
+	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due}})
 }
 
 // unwritten returns the leases that stand in no row yet, of the endpoints that of selects.
@@ -278,6 +280,7 @@ func (h *held) unwritten(of func(endpoint int64) bool) (w writing) {
 				w.ids = append(w.ids, param(n.id))
 				w.tokens = append(w.tokens, n.token)
 				w.attempts = append(w.attempts, int32(n.attempts))
+				w.due = append(w.due, n.at.at)
 				w.rest = append(w.rest, max(time.Until(n.until), 0).Microseconds())
 				if n.ordered {
 					w.first.add(endpoint, n.id)

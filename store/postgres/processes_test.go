@@ -119,3 +119,28 @@ func requireStates(t testing.TB, s alotwebhook.Store, want map[alotwebhook.Deliv
 	}
 	require.Equal(t, want, got)
 }
+
+// A delivery that is released while its process gives everything away is due at once, and has not
+// been claimed in vain.
+func TestReleaseBesideHandOver(t *testing.T) {
+	t.Parallel()
+	stores, _ := processes(t, 1)
+	s := stores[0]
+	enqueueAll(t, s, putEndpoints(t, s, 1), 1)
+	for range 60 {
+		c := awaitClaims(t, s, 1, 1, time.Hour)
+		require.Equal(t, 1, c[0].Claims)
+		left := make(chan error, 1)
+		go func() {
+			_, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{PerEndpoint: 1, Lease: time.Hour})
+			left <- err
+		}()
+		lost, err := s.Finish(t.Context(), []alotwebhook.Outcome{{DeliveryID: c[0].DeliveryID, Token: c[0].Token, State: alotwebhook.StatePending}})
+		require.NoError(t, err)
+		require.Empty(t, lost)
+		require.NoError(t, <-left)
+		d, err := s.Delivery(t.Context(), c[0].DeliveryID)
+		require.NoError(t, err)
+		require.False(t, d.NextAttemptAt.After(time.Now()), "it is leased until %v", d.NextAttemptAt)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -342,4 +343,28 @@ func TestWithoutLockedFileTheLeaseCounts(t *testing.T) {
 	_, err = hostHandle(t, path).Exec("UPDATE alotwebhook_owners SET until = 1 WHERE file = ?", filepath.Base(files[0])[len("webhooks.db"):])
 	require.NoError(t, err)
 	require.Len(t, awaitClaim(t, s, 9, time.Hour), 9)
+}
+
+// A delivery that is released while its process gives everything away is due at once, and has not
+// been claimed in vain.
+func TestReleaseBesideLeave(t *testing.T) {
+	t.Parallel()
+	s, _ := backlog(t, 1, 1)
+	for range 60 {
+		c := awaitClaim(t, s, 1, time.Hour)[0]
+		require.Equal(t, 1, c.Claims)
+		done := make(chan error, 2)
+		go func() { done <- s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "other")}) }() // the others wait for it together
+		go func() {
+			_, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{PerEndpoint: 1, Lease: time.Hour})
+			done <- err
+		}()
+		lost, err := s.Finish(t.Context(), []alotwebhook.Outcome{{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StatePending}})
+		require.NoError(t, err)
+		require.Empty(t, lost)
+		require.NoError(t, errors.Join(<-done, <-done))
+		d, err := s.Delivery(t.Context(), c.DeliveryID)
+		require.NoError(t, err)
+		require.False(t, d.NextAttemptAt.After(time.Now()), "it is leased until %v", d.NextAttemptAt)
+	}
 }

@@ -7,8 +7,9 @@ import (
 )
 
 // writeLease writes the lease of a held delivery into its row, unless that is not as it was
-// claimed.
-const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ?"
+// claimed: the outcome may stand there already, when this store does not know it yet. Of a
+// release, it is next_at that tells.
+const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ? AND next_at = ?"
 
 // writeLeases writes the leases of held deliveries into their rows, so that they outlive their
 // owner. It returns the keys of the deliveries.
@@ -16,10 +17,11 @@ func (t *txn) writeLeases(list []holding) ([]key, error) {
 	keys := make([]key, len(list))
 	for i, h := range list {
 		keys[i] = h.key
-		if err := t.exec(writeLease, h.token, h.until, h.key[:], h.attempts); err != nil {
+		n, err := t.affected(writeLease, h.token, h.until, h.key[:], h.attempts, h.place.at)
+		if err != nil {
 			return nil, err
 		}
-		if h.ordered {
+		if h.ordered && n > 0 {
 			if err := t.keepFirst(h.endpoint, h.key); err != nil {
 				return nil, err
 			}
