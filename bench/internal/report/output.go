@@ -54,6 +54,9 @@ func (o *Output) writeJSON(r Report, stdout io.Writer) error {
 	case "-":
 		return r.Write(stdout)
 	}
+	if err := os.MkdirAll(filepath.Dir(o.JSON), 0o755); err != nil {
+		return err
+	}
 	f, err := os.Create(o.JSON)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ by minute  rows
 func TestOutputAddsToFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	o := report.Output{JSON: filepath.Join(dir, "results.json"), Plots: filepath.Join(dir, "page", "plots"), Page: filepath.Join(dir, "page.md")}
+	o := report.Output{JSON: filepath.Join(dir, "new", "results.json"), Plots: filepath.Join(dir, "page", "plots"), Page: filepath.Join(dir, "page.md")}
 	page := "before\n<!-- bench one -->\nold\n<!-- end -->\nbetween\n<!-- bench two -->\n<!-- end -->\nafter\n"
 	require.NoError(t, os.WriteFile(o.Page, []byte(page), 0o644))
 	for _, s := range []report.Section{section("one", 1), section("two", 2), section("one", 3), section("without marks", 4)} {
