@@ -136,7 +136,7 @@ func (f *endpointForm) perSecond() (float64, error) {
 	}
 	rate, err := strconv.ParseFloat(strings.TrimSpace(f.Rate), 64)
 	if err != nil || !(rate >= 0.01 && rate <= 10_000) { // NaN is not
-		return 0, &alotwebhook.FieldError{Field: "rate", Problem: "must be a number from 0.01 to 10000, such as 5 or 0.5; leave it empty for none"}
+		return 0, &alotwebhook.FieldError{Field: "rate", Problem: "must be a number from 0.01 to 10000, such as 5 or 0.5; leave it empty for no limit"}
 	}
 	return rate, nil
 }

@@ -136,8 +136,8 @@ func TestARateThatCannotBeMeantIsRefusedBesideItsField(t *testing.T) {
 	for _, given := range []string{"many", "0", "-1", "0.001", "1e9", "NaN", "Inf", "0,5", "10,000", strings.Repeat("9", 400)} {
 		got := s.post("/new", []string{"url", "https://hooks.example.com/", "events", alotwebhook.EventCandidateInvited, "rate", given})
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, given)
-		require.Contains(t, got.text, `name="rate" inputmode="decimal" maxlength="32" autocomplete="off" value="`+given+`" aria-describedby="help-rate" aria-invalid="true">`)
-		require.Contains(t, got.text, `<p class="problem">The limit must be a number from 0.01 to 10000, such as 5 or 0.5; leave it empty for none.</p>`, given)
+		require.Contains(t, got.text, `name="rate" inputmode="decimal" maxlength="32" autocomplete="off" value="`+given+`" aria-describedby="problem-rate help-rate" aria-invalid="true">`)
+		require.Contains(t, got.text, `<p class="problem" id="problem-rate">The limit must be a number from 0.01 to 10000, such as 5 or 0.5; leave it empty for no limit.</p>`, given)
 	}
 }
 
