@@ -97,8 +97,10 @@ func TestOutputRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("<!-- bench one -->\nno end"), 0o644))
 	_, err := (&report.Output{JSON: file}).Load()
 	require.ErrorContains(t, err, "is no report")
+	_, err = (&report.Output{Plots: dir, Page: filepath.Join(dir, "none.md")}).Load()
+	require.ErrorContains(t, err, "-page: open ", "it is found before anything is measured")
 	r := report.Report{Sections: []report.Section{section("one", 1)}}
-	require.ErrorContains(t, (&report.Output{Page: file}).Write(r, nil), "-page needs -plots")
+	require.ErrorContains(t, (&report.Output{Page: file}).Write(r, nil), "-page: it needs -plots")
 	require.ErrorContains(t, (&report.Output{Page: file, Plots: dir}).Write(r, nil), `has no "<!-- end -->" after it`)
 }
 
