@@ -73,9 +73,9 @@ func (r *Room) await(next time.Duration) {
 // attempts than the rate allows have a slot only if they were claimed before the rate was
 // known, or while a lower one was not.
 func (s *Slots) Begin(ctx context.Context, slot *Slot) bool {
-	for slot.metered {
+	for latest := time.Now().Add(longestWait); slot.metered; { // of those that wait, one is next
 		wait := s.begin(slot)
-		if wait > longestWait || wait > 0 && !pace.Pause(ctx, wait) {
+		if wait > 0 && (time.Now().Add(wait).After(latest) || !pace.Pause(ctx, wait)) {
 			return false
 		}
 	}

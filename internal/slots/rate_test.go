@@ -3,6 +3,8 @@ package slots_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,5 +146,27 @@ func TestRateOfOneHoldsUpNoOther(t *testing.T) {
 		require.Empty(t, r.Withheld)
 		require.Equal(t, 4, r.Unlisted)
 		require.Equal(t, 10*time.Second, r.Next.Round(time.Second))
+	})
+}
+
+// Attempts that wait for one rate do so at the same time: none of them for longer than a second.
+func TestNobodyWaitsLongWithASlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, began := slots.New(100, 32, 100, 0), time.Now()
+		var made atomic.Int64
+		var all sync.WaitGroup
+		for range 32 {
+			slot := s.Take("org", "a", 2)
+			all.Go(func() {
+				if s.Begin(t.Context(), slot) {
+					made.Add(1)
+				}
+				s.Release(slot, slots.Effect{})
+			})
+		}
+		all.Wait()
+		require.LessOrEqual(t, time.Since(began), time.Second)
+		require.EqualValues(t, 3, made.Load(), "the rate is used as far as that")
 	})
 }

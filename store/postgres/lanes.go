@@ -65,6 +65,8 @@ type lane struct {
 	fresh bool
 	// born is lanes.closed at the time when the lane got its turn.
 	born int
+	// emitted is how often due was called for the lane.
+	emitted int
 	// next is when the lane's next delivery falls due that is not due yet, by this
 	// process's clock; zero if none is known. index is the lane's index in
 	// lanes.waits, or -1.
@@ -118,6 +120,7 @@ func (ls *lanes) due(found []lane, fresh bool) {
 	for _, f := range found {
 		l := ls.get(f.key, f.id, f.start)
 		l.noted = ls.survey.number
+		l.emitted++
 		if f.start.before(l.start) {
 			l.start = f.start
 		}
@@ -229,11 +232,13 @@ func (ls *lanes) setNext(l *lane, next time.Time) {
 
 // pick is one endpoint's share of a round of a claim.
 type pick struct {
-	lane  *lane
-	base  place // the lane's start
-	start place // where the search begins: there, or at the lane's mark
-	n     int   // how many deliveries to take at most
-	fresh bool  // the lane is
+	lane *lane
+	// emitted is the lane's: what is emitted later, the claim may not see.
+	emitted int
+	base    place // the lane's start
+	start   place // where the search begins: there, or at the lane's mark
+	n       int   // how many deliveries to take at most
+	fresh   bool  // the lane is
 	// Of an ordered lane. See inOrder.
 	ordered, seen, changed bool
 	wait                   time.Duration
@@ -259,7 +264,7 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int,
 			free = min(free, 1)
 		}
 		if free > 0 && (late == 0 || l.born < late) {
-			picks = append(picks, pick{lane: l, base: l.start, start: l.begin(now), n: free, ordered: l.ordered, fresh: l.fresh})
+			picks = append(picks, pick{lane: l, emitted: l.emitted, base: l.start, start: l.begin(now), n: free, ordered: l.ordered, fresh: l.fresh})
 			expected += min(free, l.depth, most)
 		}
 	}
@@ -359,7 +364,18 @@ func (ls *lanes) settle(p pick, n int, last place, now time.Time) {
 		ls.turns.MoveToBack(l.turn)
 		return
 	}
-	ls.setTurn(l, false)
+	ls.rest(&p)
+}
+
+// rest takes the lane's turn away. But if something was emitted since it was picked, the lane gets
+// a new turn. The caller holds mu.
+func (ls *lanes) rest(p *pick) {
+	again := p.lane.turn != nil && p.lane.emitted != p.emitted
+	ls.setTurn(p.lane, false)
+	if again {
+		ls.setTurn(p.lane, true)
+		p.lane.born++ // the claim under way, which may close only now, passes over it
+	}
 }
 
 // knows reports whether the endpoint has unfinished deliveries and is not disabled, as far as

@@ -110,6 +110,7 @@ func (ls *lanes) settleOrdered(p *pick) {
 		l.ordered = !p.ordered
 		if l.ordered {
 			ls.ordered++
+			l.start = place{} // what others have stored before start, or what was parked, comes first
 		} else {
 			ls.ordered--
 		}
@@ -120,7 +121,7 @@ func (ls *lanes) settleOrdered(p *pick) {
 		}
 		return
 	}
-	ls.setTurn(l, false)
+	ls.rest(p)
 	if next := time.Now().Add(p.wait); p.wait > 0 && (l.next.IsZero() || next.Before(l.next)) {
 		ls.setNext(l, next)
 	}

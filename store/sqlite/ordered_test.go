@@ -103,3 +103,19 @@ func TestPoisonOfAnOrderedEndpoint(t *testing.T) {
 		done(c, alotwebhook.StateDelivered)
 	}
 }
+
+// The events of a call are due behind those of the calls before, however many they are.
+func TestOrderOfCalls(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	e := putEndpoint(t, s, 0, "org")
+	events := make([]alotwebhook.Event, 10_000)
+	for i := range events {
+		events[i] = newEvent(t, "org")
+	}
+	before := time.Now()
+	require.NoError(t, s.Enqueue(t.Context(), events))
+	first, err := s.Delivery(t.Context(), alotwebhook.DeliveryID(events[0].ID, e.ID))
+	require.NoError(t, err)
+	require.WithinRange(t, first.NextAttemptAt, before.Truncate(time.Microsecond), time.Now())
+}

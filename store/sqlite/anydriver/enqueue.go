@@ -173,11 +173,13 @@ func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]s
 }
 
 // queue stores deliveries. Those of an event are due a microsecond before those of the next, so
-// that the events of a call keep their order.
+// that the events of a call keep their order. To store them has taken longer than that: the first
+// is due behind what earlier calls have stored.
 func (t *txn) queue(deliveries []due) error {
+	now := max(time.Now().UnixMicro(), t.now)
 	return insertQueue.rows(t, len(deliveries), 6, func(args []any, i int) []any {
 		d := &deliveries[i]
-		return append(args, d.key[:], d.endpoint, t.now-(deliveries[len(deliveries)-1].of.ref-d.of.ref), d.of.ref, d.of.kind, t.now)
+		return append(args, d.key[:], d.endpoint, now-(deliveries[len(deliveries)-1].of.ref-d.of.ref), d.of.ref, d.of.kind, t.now)
 	})
 }
 
