@@ -126,14 +126,14 @@ type Endpoint struct {
 	// catalogue, none twice.
 	EventTypes []string
 	// Rate is the most requests a second that the endpoint gets, from 0.01 to 10,000; 0 stands
-	// for [Config.Rate]. They come evenly: at once no more than in a tenth of a second, or one.
-	// Each attempt counts. It holds for all processes together if the store gives an endpoint to
-	// one at a time, as those of this module do; when it gets another, one request more may come.
+	// for [Config.Rate]. They are spread evenly: at once come those of a tenth of a second, or one.
+	// Each attempt counts. The rate holds for all processes together if the store has one at a time
+	// send to an endpoint, as those of this module do. When another takes over, one more may come.
 	Rate float64
 	// Ordered has the endpoint get one delivery at a time, in the order in which the events were
-	// emitted. While one waits for its next attempt, those behind it wait as well, but not if
-	// that comes later than [Config.OrderedWait] after the first: then they overtake it at once.
-	// What is redelivered or recovered comes behind what is due.
+	// emitted. While one waits for its next attempt, those behind it wait as well. If that comes
+	// later than [Config.OrderedWait] after the first failed one, they overtake it at once. A
+	// finished delivery that is redelivered or recovered comes behind what is due.
 	Ordered bool
 	// Secret signs the requests: 1 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
@@ -201,9 +201,9 @@ type Delivery struct {
 	// NextAttemptAt is when an unfinished delivery is due. While it is being attempted, that
 	// is when it fell due, or when its lease runs out. It is zero for a finished one.
 	NextAttemptAt time.Time
-	// WaitsFor is the id of the delivery that comes first, of a due one to an ordered endpoint
-	// that it keeps waiting; else "". WaitsUntil is how long that one may do so at most, zero
-	// until it has failed once.
+	// WaitsFor is the id of the delivery that this one waits for, although it is due, because the
+	// endpoint is ordered; otherwise "". WaitsUntil is when that one is overtaken at the latest;
+	// it is zero until an attempt of that one has failed.
 	WaitsFor   string
 	WaitsUntil time.Time
 	// FinishedAt is when the delivery was delivered or failed; zero before.

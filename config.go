@@ -50,14 +50,14 @@ type Config struct {
 	// Defaults to 32, or InFlight if that is less.
 	InFlightPerEndpoint int
 
-	// Rate is how many requests a second an endpoint gets that has no [Endpoint.Rate]: from
-	// 0.01 to 10,000.
-	// Defaults to 0: any number.
+	// Rate is the most requests a second to an endpoint that has no [Endpoint.Rate]: from 0.01
+	// to 10,000.
+	// Defaults to 0: no limit.
 	Rate float64
 
-	// OrderedWait is how long after its first failed attempt a delivery may hold up those
-	// behind it, if its endpoint is [Endpoint.Ordered]. With less than the schedule of Retry
-	// takes, order ends at a delivery that goes on failing. From 1 s to 7 days.
+	// OrderedWait is how long a delivery to an [Endpoint.Ordered] endpoint may hold up those
+	// behind it, counted from its first failed attempt. With less than the schedule of Retry
+	// takes, they overtake a delivery that goes on failing. From 1 s to 7 days.
 	// Defaults to 1 h.
 	OrderedWait time.Duration
 

@@ -25,9 +25,9 @@ const (
 )
 
 // CreateEndpoint registers an endpoint. It takes OrganizationID, URL, EventTypes,
-// Description, Rate, Ordered, Secret and Disabled from e and fills in the rest; without a Secret it
-// makes one. The returned endpoint carries the secret: show it now, since it cannot be
-// read again.
+// Description, Rate, Ordered, Secret and Disabled from e and fills in the rest; without a
+// Secret it makes one. The returned endpoint carries the secret: show it now, since it
+// cannot be read again.
 //
 // A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
 // is. A URL with an address in it is judged here. A host name is judged at each attempt,
@@ -101,8 +101,9 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
 // [ErrNotFound] if there is none. A [FieldError] names the field that is not valid, and a
-// [LimitError] refuses more than [Config.ChangesPerMinute]. A field that stays as it is is not judged again: an endpoint can be disabled although
-// one of its event types has left the catalogue.
+// [LimitError] refuses more than [Config.ChangesPerMinute]. A field that stays as it is is
+// not judged again: an endpoint can be disabled although one of its event types has left
+// the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
 	return d.editEndpoint(ctx, e.ID, func(stored *Endpoint) error {
 		if stored.Version != e.Version {

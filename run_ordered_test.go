@@ -45,6 +45,13 @@ func (l *line) respond(r *http.Request, _ int) (*http.Response, error) {
 	return status(http.StatusNoContent), nil
 }
 
+// got returns the events that it has taken, in order.
+func (l *line) got() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.taken)
+}
+
 // ordered registers an ordered endpoint.
 func (w *world) ordered(t testing.TB, host string) alotwebhook.Endpoint {
 	t.Helper()
@@ -85,17 +92,17 @@ func TestOrderedDelivery(t *testing.T) {
 		l.fails[ids[40]], l.fails[ids[41]] = 2, 1
 		l.mu.Unlock()
 		time.Sleep(2 * time.Second)
-		require.Len(t, other.taken, 100)
-		require.Equal(t, ids[:40], l.taken, "the next wait for the one that has failed")
+		require.Len(t, other.got(), 100)
+		require.Equal(t, ids[:40], l.got(), "the next wait for the one that has failed")
 		d, err := w.Delivery(t.Context(), alotwebhook.DeliveryID(ids[99], w.first(t).ID))
 		require.NoError(t, err)
 		require.Equal(t, alotwebhook.DeliveryID(ids[40], w.first(t).ID), d.WaitsFor)
 		require.InDelta(t, time.Hour, time.Until(d.WaitsUntil), float64(3*time.Second))
 		time.Sleep(15 * time.Minute)
-		require.Equal(t, ids, l.taken)
+		require.Equal(t, ids, l.got())
+		stop()
 		require.False(t, l.crowded)
 		require.Less(t, l.times[39].Sub(l.times[0]), time.Second, "it waits for nothing else")
-		stop()
 	})
 }
 
@@ -123,11 +130,11 @@ func TestOrderedWait(t *testing.T) {
 		l.fails[ids[0]] = 2
 		stop := w.run(t)
 		time.Sleep(20 * time.Second)
-		require.Empty(t, l.taken, "the second attempt comes within the minute")
+		require.Empty(t, l.got(), "the second attempt comes within the minute")
 		time.Sleep(30 * time.Second)
-		require.Equal(t, ids[1:], l.taken, "the third does not")
+		require.Equal(t, ids[1:], l.got(), "the third does not")
 		time.Sleep(15 * time.Minute)
-		require.Equal(t, append(slices.Clone(ids[1:]), ids[0]), l.taken)
+		require.Equal(t, append(slices.Clone(ids[1:]), ids[0]), l.got())
 		stop()
 	})
 }
@@ -148,7 +155,7 @@ func TestOrderOverRestarts(t *testing.T) {
 		stop = newWorldOn(t, store, alotwebhook.Config{}, &receivers{respond: l.respond}).run(t)
 		time.Sleep(10 * time.Second)
 		stop()
-		require.Equal(t, ids, l.taken)
+		require.Equal(t, ids, l.got())
 	})
 }
 

@@ -200,9 +200,9 @@ type Outcome struct {
 	// NextAttemptIn is how long until a pending delivery is due again.
 	NextAttemptIn time.Duration
 	// HoldsUp is more than 0 in every outcome of an endpoint that was Ordered when claimed. A
-	// release, and Held, then give the delivery the place before all others: they wait until it
-	// is claimed again. So does a failed attempt if the delivery is due again no later than
-	// HoldsUp after that of its first Try. All other outcomes take the place away.
+	// release, and Held, then give the delivery the first place: all others wait until it is
+	// claimed again. So does a failed attempt, if the delivery is due again no later than HoldsUp
+	// after the attempt of its first Try. Every other outcome takes the place away.
 	HoldsUp time.Duration
 	// Held is set, with StatePending and without an attempt, while an attempt was made
 	// whose outcome cannot be stored yet.

@@ -20,6 +20,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -49,7 +50,7 @@ func roles() child.Roles {
 	return all
 }
 
-var program = command.Program{Name: "bench", Roles: roles(), Options: func() command.Options { return new(options) }}
+var program = command.Program{Name: "bench", Does: "measures all that docs/performance.md shows, in some hours", Roles: roles(), Options: func() command.Options { return new(options) }}
 
 func main() { program.Main() }
 
@@ -72,12 +73,12 @@ func (o *options) Flags(fs *flag.FlagSet) {
 	fs.IntVar(&o.deliveries, "n", 60_000, "the number of `deliveries` in each turn, from 100; fewer of large payloads")
 	fs.IntVar(&o.inFlight, "inflight", 200, "the number of `requests` in flight at the same time, of all processes together")
 	fs.IntVar(&o.rounds.Rounds, "rounds", 3, "the number of `rounds`")
-	fs.IntVar(&o.rounds.Repeats, "repeats", 3, "how `often` a disturbed turn is repeated")
+	fs.IntVar(&o.rounds.Repeats, "repeats", 3, "how `many` times a disturbed turn is repeated")
 	fs.Float64Var(&o.rounds.Tolerate, "tolerate", 0.1, "the `share` of all processors that other processes may have, from 0 to 1")
-	fs.DurationVar(&o.rounds.Limit, "limit", 20*time.Minute, "the most `time` for a turn and what it needs first, and for a section without turns")
+	fs.DurationVar(&o.rounds.Limit, "limit", 20*time.Minute, "the most `time` that a turn, with its preparations, or a section without turns may take")
 	fs.DurationVar(&o.steady, "steady", time.Hour, "the `time` of steady load on each store, from 10s")
 	fs.BoolVar(&o.quick, "quick", false, "measure as little as shows that it works")
-	fs.IntVar(&o.most, "most", 0, "leave out what is measured at more than this `number` of something, such as 1000000 for the longest backlog")
+	fs.IntVar(&o.most, "most", 0, "leave out the points of a series that have more than this `number`, such as backlogs of over 1000000; 0 leaves out none")
 	fs.StringVar(&o.names, "store", "memory,sqlite,postgres", "the `stores`: "+strings.Join(stores.Names(), ", "))
 	fs.StringVar(&o.only, "only", "", "measure these `sections` alone: "+strings.Join(sectionNames(), ", ")+"; none measures nothing, and writes again what -json has")
 	o.output.Flags(fs)
@@ -88,14 +89,24 @@ func (o *options) Check(fs *flag.FlagSet) (err error) {
 	if o.quick {
 		o.scaleDown(fs)
 	}
-	if min(o.inFlight, o.rounds.Rounds) < 1 || o.deliveries < 100 || o.rounds.Repeats < 0 {
-		return errors.New("-inflight and -rounds must be at least 1, -n 100 and -repeats 0")
-	}
-	if o.steady < 10*time.Second {
-		return fmt.Errorf("-steady is %v, which is less than 10s", o.steady)
+	if err := o.checkBounds(); err != nil {
+		return err
 	}
 	o.stores, err = command.Choose("store", o.names, stores.Names())
-	return errors.Join(err, o.chooseSections())
+	return cmp.Or(err, o.chooseSections())
+}
+
+func (o *options) checkBounds() error {
+	return cmp.Or(
+		command.AtLeast("n", o.deliveries, 100),
+		command.AtLeast("inflight", o.inFlight, 1),
+		command.AtLeast("rounds", o.rounds.Rounds, 1),
+		command.AtLeast("repeats", o.rounds.Repeats, 0),
+		command.Within("tolerate", o.rounds.Tolerate, 0, 1),
+		command.AtLeast("limit", o.rounds.Limit, 1),
+		command.AtLeast("steady", o.steady, 10*time.Second),
+		command.AtLeast("most", o.most, 0),
+	)
 }
 
 // scaleDown takes the place of the defaults of flags that were not given.

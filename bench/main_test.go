@@ -99,8 +99,12 @@ func TestWrongFlags(t *testing.T) {
 	commandtest.RequireRefused(t, program, map[string]string{
 		"-store=mongo":     `unknown store "mongo"; there are memory, postgres, sqlite`,
 		"-only=everything": `unknown section "everything"; there are deliver, backlog`,
-		"-n=1":             "-n 100",
-		"-steady=1s":       "-steady is 1s",
+		"-n=1":             "-n is 1; give 100 or more",
+		"-inflight=0":      "-inflight is 0; give 1 or more",
+		"-repeats=-1":      "-repeats is -1; give 0 or more",
+		"-tolerate=NaN":    "-tolerate is NaN; give from 0 to 1",
+		"-limit=-1s":       "-limit is -1s",
+		"-steady=1s":       "-steady is 1s; give 10s or more",
 		"sqlite":           `unexpected argument "sqlite"`,
 	})
 }

@@ -42,7 +42,7 @@ type endpointPatch struct {
 func readPatch(r *http.Request) (p endpointPatch, err error) {
 	err = readObject(r, fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
-		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": numberInto(&p.rate),
+		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": rateInto(&p.rate),
 		"ordered": boolInto(&p.ordered),
 		"secret":  elsewhere("cannot be changed here; use rotate-secret"),
 	})

@@ -60,7 +60,7 @@ func (a *api) createEndpoint(r *http.Request, organization string) (response, er
 	err := readObject(r, fields{
 		"url": stringInto(&e.URL), "events": stringsInto(&e.EventTypes), "secret": optionalInto(&secret),
 		"description": stringInto(&e.Description), "disabled": boolInto(&disabled),
-		"rate": numberInto(&rate), "ordered": boolInto(&ordered),
+		"rate": rateInto(&rate), "ordered": boolInto(&ordered),
 	})
 	if err != nil {
 		return response{}, err

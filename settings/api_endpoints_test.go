@@ -79,9 +79,9 @@ func TestBadEndpoints(t *testing.T) {
 		{`{"organizationId":"org_b","secrets":"` + secret + `","events":{}}`, 400, []string{"organizationId", "secrets", "events"}, "organizationId is not known"},
 		{`{"` + strings.Repeat("é", 100) + `":1}`, 400, []string{strings.Repeat("é", 32) + "…"}, "is not known"},
 		{`{"url":"https://example.com/` + strings.Repeat("x", 64<<10) + `"}`, 413, nil, "64 KiB"},
-		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":"5"}`, 400, []string{"rate"}, "rate must be a number"},
-		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":null}`, 400, []string{"rate"}, "rate must be a number"},
-		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":1e999}`, 400, []string{"rate"}, "rate must be a number"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":"5"}`, 400, []string{"rate"}, "rate must be a number from 0.01 to 10,000, or 0"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":null}`, 400, []string{"rate"}, "rate must be a number from 0.01 to 10,000, or 0"},
+		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":1e999}`, 400, []string{"rate"}, "rate must be a number from 0.01 to 10,000, or 0"},
 
 		// These bodies can be read, but a value is not accepted.
 		{`{}`, 422, []string{"url"}, "url is missing"},

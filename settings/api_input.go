@@ -183,12 +183,12 @@ func boolInto(into **bool) readValue {
 	}
 }
 
-// numberInto reads a number. The pointer stays nil if the key is absent.
-func numberInto(into **float64) readValue {
+// rateInto reads a number of requests a second. The pointer stays nil if the key is absent.
+func rateInto(into **float64) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		*into = new(float64)
 		if !bytes.ContainsRune([]byte("-0123456789"), rune(value[0])) || json.Unmarshal(value, *into) != nil {
-			return []fieldProblem{{name, "must be a number"}}
+			return []fieldProblem{{name, "must be a number from 0.01 to 10,000, or 0 for no limit of its own"}}
 		}
 		return nil
 	}

@@ -68,7 +68,7 @@ func TestAnOrderedEndpointOnThePages(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)
 	e = s.stored(e.ID)
 	require.True(t, e.Ordered)
-	require.Contains(t, s.get("/"+e.ID).text, "One at a time, in order")
+	require.Contains(t, s.get("/"+e.ID).text, "Events one at a time, in order")
 	form = s.get("/" + e.ID + "/edit").text
 	require.Contains(t, form, `name="ordered" value="yes" checked`)
 
@@ -77,10 +77,11 @@ func TestAnOrderedEndpointOnThePages(t *testing.T) {
 	got := s.get("/deliveries/" + second).text
 	require.Contains(t, got, "Waits for its turn")
 	require.Contains(t, got, `href="/deliveries/`+first+`"`)
-	require.NotContains(t, got, "hold the others up")
+	require.Contains(t, got, "Waiting for its turn.")
+	require.NotContains(t, got, "The others wait")
 	failFirst(t, s.store)
-	require.Contains(t, s.get("/deliveries/"+second).text, "hold the others up until")
-	require.Contains(t, s.get("/history").text, "waits for another")
+	require.Contains(t, s.get("/deliveries/"+second).text, "The others wait for its next attempts until")
+	require.Contains(t, s.get("/history").text, "waits for its turn")
 
 	fields = append(hidden(t, form), "url", e.URL, "events", e.EventTypes[0])
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/edit", fields).status)

@@ -128,14 +128,15 @@ func (f *endpointForm) key() string {
 	return "form " + hex.EncodeToString(sum[:])
 }
 
-// perSecond returns the rate that was filled in; 0 if none was.
+// perSecond returns the rate that was filled in; 0 if none was. It refuses what the dispatcher
+// would, since a form says "leave it empty" where an API says 0.
 func (f *endpointForm) perSecond() (float64, error) {
 	if strings.TrimSpace(f.Rate) == "" {
 		return 0, nil
 	}
 	rate, err := strconv.ParseFloat(strings.TrimSpace(f.Rate), 64)
-	if err != nil || rate == 0 {
-		return 0, &alotwebhook.FieldError{Field: "rate", Problem: "is not a number of requests a second such as 5 or 0.5; leave it empty for none of your own"}
+	if err != nil || !(rate >= 0.01 && rate <= 10_000) { // NaN is not
+		return 0, &alotwebhook.FieldError{Field: "rate", Problem: "must be a number from 0.01 to 10000, such as 5 or 0.5; leave it empty for no limit"}
 	}
 	return rate, nil
 }

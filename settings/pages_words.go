@@ -31,7 +31,7 @@ var templateFuncs = template.FuncMap{
 
 	"number":     number,
 	"attempts64": func(n int64) string { return count(n, "attempt", "attempts") },
-	"decimal":    decimal,
+	"perSecond":  perSecond,
 	"permille":   func(share float64) int { return int(share * 1000) },
 	"statusText": status,
 	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
@@ -112,10 +112,18 @@ func number(n any) string {
 	return text
 }
 
-// attempts returns a number of attempts, such as "2 attempts".
 // decimal writes a number without an exponent.
 func decimal(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
+// perSecond returns a rate, such as "2.5 requests a second".
+func perSecond(rate float64) string {
+	if rate == 1 {
+		return "1 request a second"
+	}
+	return decimal(rate) + " requests a second"
+}
+
+// attempts returns a number of attempts, such as "2 attempts".
 func attempts(n int) string { return count(n, "attempt", "attempts") }
 
 // stateWord returns the word for the state of a delivery.

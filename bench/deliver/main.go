@@ -24,8 +24,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -41,7 +41,7 @@ import (
 // payloadSize is the length of every payload, in bytes.
 const payloadSize = 300
 
-var program = command.Program{Name: "deliver", Roles: deliver.Roles(), Options: func() command.Options { return new(options) }}
+var program = command.Program{Name: "deliver", Does: "measures how many events a dispatcher delivers in a second, beside the most that net/http can do", Roles: deliver.Roles(), Options: func() command.Options { return new(options) }}
 
 func main() { program.Main() }
 
@@ -80,14 +80,11 @@ func (o *options) Check(*flag.FlagSet) (err error) {
 	for s := range strings.SplitSeq(o.numbers, ",") {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
-			return fmt.Errorf("-endpoints: %q is not a number from 1", s)
+			return fmt.Errorf("-endpoints: %q is no number from 1 on; give some, such as 10,1000", s)
 		}
 		o.endpoints = append(o.endpoints, n)
 	}
-	if min(o.deliveries, o.rounds, o.inFlight) < 1 {
-		return errors.New("-n, -rounds and -inflight must be at least 1")
-	}
-	return nil
+	return cmp.Or(command.AtLeast("n", o.deliveries, 1), command.AtLeast("rounds", o.rounds, 1), command.AtLeast("inflight", o.inFlight, 1))
 }
 
 // Measure implements [command.Options]: it measures the contenders in turns and prints the table.

@@ -32,8 +32,8 @@ func TestWrongFlags(t *testing.T) {
 	t.Parallel()
 	commandtest.RequireRefused(t, program, map[string]string{
 		"-store=mongo":   `unknown store "mongo"; there are memory, postgres, sqlite`,
-		"-endpoints=ten": `"ten" is not a number from 1`,
-		"-n=0":           "must be at least 1",
+		"-endpoints=ten": `-endpoints: "ten" is no number from 1 on; give some, such as 10,1000`,
+		"-n=0":           "-n is 0; give 1 or more",
 		"sqlite":         `unexpected argument "sqlite"`,
 	})
 }

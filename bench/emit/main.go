@@ -19,8 +19,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -30,7 +30,7 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/emit"
 )
 
-var program = command.Program{Name: "emit", Options: func() command.Options { return new(options) }}
+var program = command.Program{Name: "emit", Does: "measures what an event costs the host that emits it", Options: func() command.Options { return new(options) }}
 
 func main() { program.Main() }
 
@@ -52,13 +52,22 @@ func (o *options) Flags(fs *flag.FlagSet) {
 
 // Check implements [command.Options].
 func (o *options) Check(*flag.FlagSet) (err error) {
-	if min(o.Transactions, o.Rounds, o.Organizations) < 1 || o.Batch < 0 {
-		return errors.New("-n, -rounds and -organizations must be at least 1, -batch at least 0")
+	if err := o.checkBounds(); err != nil {
+		return err
 	}
 	if o.Stores, err = command.Choose("store", o.stores, emit.Stores()); err == nil {
 		o.Drivers, err = command.Choose("driver", o.drivers, emit.Drivers())
 	}
 	return err
+}
+
+func (o *options) checkBounds() error {
+	return cmp.Or(
+		command.AtLeast("n", o.Transactions, 1),
+		command.AtLeast("rounds", o.Rounds, 1),
+		command.AtLeast("organizations", o.Organizations, 1),
+		command.AtLeast("batch", o.Batch, 0),
+	)
 }
 
 // Measure implements [command.Options]: it prints a table for each group of contenders.

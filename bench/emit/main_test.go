@@ -46,8 +46,8 @@ func TestWrongFlags(t *testing.T) {
 	commandtest.RequireRefused(t, program, map[string]string{
 		"-store=memory": `unknown store "memory"; there are postgres, sqlite`,
 		"-driver=gorm":  `unknown driver "gorm"; there are pgx, pq`,
-		"-n=0":          "must be at least 1",
-		"-batch=-1":     "must be at least 1, -batch at least 0",
+		"-n=0":          "-n is 0; give 1 or more",
+		"-batch=-1":     "-batch is -1; give 0 or more",
 		"sqlite":        `unexpected argument "sqlite"`,
 	})
 }

@@ -11,10 +11,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook/bench/internal/command"
@@ -22,9 +24,12 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/stores"
 )
 
-func main() {
-	command.Program{Name: "isolation", Options: func() command.Options { return new(options) }}.Main()
+var program = command.Program{
+	Name: "isolation", Does: "measures how long healthy customers wait for their events while the receivers of others are bad",
+	Options: func() command.Options { return new(options) },
 }
+
+func main() { program.Main() }
 
 // options are the values of the flags.
 type options struct {
@@ -35,18 +40,18 @@ type options struct {
 
 // Flags implements [command.Options].
 func (o *options) Flags(fs *flag.FlagSet) {
-	fs.StringVar(&o.stores, "store", "memory,sqlite,postgres", "the `stores` to measure")
+	fs.StringVar(&o.stores, "store", "memory,sqlite,postgres", "the `stores` to measure: "+strings.Join(stores.Names(), ", "))
 	fs.IntVar(&o.seconds, "seconds", 20, "how many `seconds` of events each row has, from 1 to 600")
-	fs.StringVar(&o.only, "row", "", "measure the rows alone whose name holds this `text`")
+	fs.StringVar(&o.only, "row", "", "measure the rows alone that have this `text` in their name")
 }
 
 // Check implements [command.Options].
 func (o *options) Check(*flag.FlagSet) error {
-	if o.seconds < 1 || o.seconds > 600 {
-		return fmt.Errorf("-seconds is %d, which is not from 1 to 600", o.seconds)
+	if !slices.ContainsFunc(isolation.Rows(), func(name string) bool { return strings.Contains(name, o.only) }) {
+		return fmt.Errorf("-row: no row has %q in its name; there are: %s", o.only, strings.Join(isolation.Rows(), "; "))
 	}
 	_, err := command.Choose("store", o.stores, stores.Names())
-	return err
+	return cmp.Or(err, command.Within("seconds", o.seconds, 1, 600))
 }
 
 // Measure implements [command.Options]: it prints a table for each store.

@@ -14,41 +14,52 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
-	"github.com/alot/alotwebhook/bench/internal/child"
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/latency"
 )
 
-func main() {
-	child.Main(latency.Roles())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	n := flag.Int("n", 300, "the number of `emits` for each figure")
-	only := flag.String("only", "", "measure the `ways` alone whose names have this in them, such as \"one process\"")
-	flag.Parse()
-	if err := run(ctx, *n, *only, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "latency:", err)
-		os.Exit(1)
-	}
+var program = command.Program{
+	Name: "latency", Does: "measures the time from the call of Emit until the receiver sees the request, on an idle system",
+	Roles: latency.Roles(), Options: func() command.Options { return new(options) },
 }
 
-func run(ctx context.Context, n int, only string, w io.Writer) error {
-	if n < 1 {
-		return fmt.Errorf("-n is %d, which is not at least 1", n)
+func main() { program.Main() }
+
+// options are the values of the flags.
+type options struct {
+	emits int
+	only  string
+	cases []latency.Case // those that have only in their names
+}
+
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
+	fs.IntVar(&o.emits, "n", 300, "the number of `emits` for each figure")
+	fs.StringVar(&o.only, "only", "", "measure the ways alone that have this `text` in their name, such as \"one process\"")
+}
+
+// Check implements [command.Options].
+func (o *options) Check(*flag.FlagSet) error {
+	var names []string
+	for _, c := range latency.Cases() {
+		names = append(names, c.Name)
 	}
-	cases := slices.DeleteFunc(latency.Cases(), func(c latency.Case) bool { return !strings.Contains(c.Name, only) })
-	if len(cases) == 0 {
-		return fmt.Errorf("-only: no way has %q in its name", only)
+	o.cases = slices.DeleteFunc(latency.Cases(), func(c latency.Case) bool { return !strings.Contains(c.Name, o.only) })
+	if len(o.cases) == 0 {
+		return fmt.Errorf("-only: no way has %q in its name; there are: %s", o.only, strings.Join(names, "; "))
 	}
-	table, err := latency.Measure(ctx, cases, n, func(name string) { fmt.Fprintln(os.Stderr, name) })
+	return command.AtLeast("n", o.emits, 1)
+}
+
+// Measure implements [command.Options].
+func (o *options) Measure(ctx context.Context, _ []string, stdout, stderr io.Writer) error {
+	table, err := latency.Measure(ctx, o.cases, o.emits, func(name string) { fmt.Fprintln(stderr, name) })
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d emits each, idle\n", n)
-	return table.Print(w)
+	fmt.Fprintf(stdout, "%d emits each, idle\n", o.emits)
+	return table.Print(stdout)
 }

@@ -14,8 +14,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -26,7 +26,7 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/report"
 )
 
-var program = command.Program{Name: "soak", Roles: load.Roles(), Options: func() command.Options { return new(options) }}
+var program = command.Program{Name: "soak", Does: "puts each database under the steady load of a host for half an hour, and disturbs it", Roles: load.Roles(), Options: func() command.Options { return new(options) }}
 
 func main() { program.Main() }
 
@@ -42,18 +42,15 @@ type options struct {
 // Flags implements [command.Options].
 func (o *options) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&o.names, "store", "sqlite,postgres", "the `stores`, one after the other: sqlite, postgres")
-	fs.Float64Var(&o.minutes, "minutes", 30, "how many `minutes` each of them is under load, from 0.1 to 1440")
+	fs.Float64Var(&o.minutes, "minutes", 30, "how many `minutes` each store is under load, from 0.1 to 1440")
 	fs.IntVar(&o.rate, "rate", 0, "how many `events` the host emits a second; 0 stands for 400 on PostgreSQL and 150 on SQLite")
 	o.output.Flags(fs)
 }
 
 // Check implements [command.Options].
 func (o *options) Check(*flag.FlagSet) (err error) {
-	if o.minutes < 0.1 || o.minutes > 1440 || o.rate < 0 {
-		return errors.New("-minutes must be from 0.1 to 1440, and -rate not negative")
-	}
 	o.stores, err = command.Choose("store", o.names, []string{"sqlite", "postgres"})
-	return err
+	return cmp.Or(err, command.Within("minutes", o.minutes, 0.1, 1440), command.AtLeast("rate", o.rate, 0))
 }
 
 // Measure implements [command.Options]. It writes the results after each store, so that none is

@@ -55,7 +55,8 @@ func TestWrongFlags(t *testing.T) {
 	t.Parallel()
 	commandtest.RequireRefused(t, program, map[string]string{
 		"-store=memory": `unknown store "memory"; there are sqlite, postgres`,
-		"-minutes=0":    "-minutes must be from 0.1 to 1440",
+		"-minutes=0":    "-minutes is 0; give from 0.1 to 1440",
+		"-rate=-1":      "-rate is -1; give 0 or more",
 		"sqlite":        `unexpected argument "sqlite"`,
 	})
 }

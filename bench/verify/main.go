@@ -10,39 +10,54 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"flag"
 	"fmt"
-	"os"
+	"io"
 	"runtime"
 	"time"
 
+	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/verify"
 )
 
-func main() {
-	rounds := flag.Int("rounds", 15, "the `number` of rounds")
-	turn := flag.Duration("turn", 40*time.Millisecond, "the `duration` of a turn")
-	flag.Parse()
-	if err := run(*rounds, *turn); err != nil {
-		fmt.Fprintln(os.Stderr, "verify:", err)
-		os.Exit(1)
-	}
+var program = command.Program{
+	Name: "verify", Does: "measures the verification of a webhook, beside the libraries of others",
+	Options: func() command.Options { return new(options) },
 }
 
-func run(rounds int, turn time.Duration) error {
-	if rounds < 1 || turn <= 0 {
-		return fmt.Errorf("-rounds is %d and -turn %v: both must be greater than 0", rounds, turn)
-	}
-	fmt.Printf("%s %s/%s, %d rounds of %v each\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, rounds, turn)
-	tables, err := verify.Measure(verify.Sizes(), rounds, turn)
+func main() { program.Main() }
+
+// options are the values of the flags.
+type options struct {
+	rounds int
+	turn   time.Duration
+}
+
+// Flags implements [command.Options].
+func (o *options) Flags(fs *flag.FlagSet) {
+	fs.IntVar(&o.rounds, "rounds", 15, "the number of `rounds`")
+	fs.DurationVar(&o.turn, "turn", 40*time.Millisecond, "the `time` of a turn, from 1ms")
+}
+
+// Check implements [command.Options].
+func (o *options) Check(*flag.FlagSet) error {
+	return cmp.Or(command.AtLeast("rounds", o.rounds, 1), command.AtLeast("turn", o.turn, time.Millisecond))
+}
+
+// Measure implements [command.Options].
+func (o *options) Measure(_ context.Context, _ []string, stdout, _ io.Writer) error {
+	fmt.Fprintf(stdout, "%s %s/%s, %d rounds of %v each\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, o.rounds, o.turn)
+	tables, err := verify.Measure(verify.Sizes(), o.rounds, o.turn)
 	if err != nil {
 		return err
 	}
 	for _, t := range tables {
-		if err := t.Print(os.Stdout); err != nil {
+		if err := t.Print(stdout); err != nil {
 			return err
 		}
-		fmt.Println()
+		fmt.Fprintln(stdout)
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (c *customer) deletes() {
 	c.fill("#field-rate", "2.5")
 	c.click(`input[name="ordered"]`)
 	c.click("form button.primary")
-	c.sees("Changes saved", "My old service", "2.5 requests a second", "One at a time, in order")
+	c.sees("Changes saved", "My old service", "2.5 requests a second", "Events one at a time, in order")
 	c.click(".side .danger")
 	c.sees("Delete this endpoint?", "cannot be undone")
 	c.click("button.danger")

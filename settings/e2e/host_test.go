@@ -66,6 +66,22 @@ func (h *host) emit(t testing.TB) {
 	require.NoError(t, h.dispatcher.Emit(context.Background(), event))
 }
 
+// failFirst has the first attempt of the delivery that is due longest fail, as a dispatcher would.
+func (h *host) failFirst(t testing.TB) {
+	t.Helper()
+	got, err := h.store.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Lease: time.Minute})
+	require.NoError(t, err)
+	require.Len(t, got.Deliveries, 1)
+	lost, err := h.store.Finish(t.Context(), []alotwebhook.Outcome{{
+		DeliveryID: got.Deliveries[0].DeliveryID, Token: got.Deliveries[0].Token, State: alotwebhook.StatePending,
+		NextAttemptIn: 10 * time.Minute, HoldsUp: time.Hour, Attempt: alotwebhook.Attempt{
+			Number: 1, StartedAt: time.Now(), StatusCode: http.StatusServiceUnavailable, Reason: alotwebhook.ReasonStatus,
+		},
+	}})
+	require.NoError(t, err)
+	require.Empty(t, lost)
+}
+
 // receiver is the service of a customer.
 type receiver struct {
 	url string

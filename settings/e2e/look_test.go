@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,19 +136,62 @@ func TestEveryPageIsFitToBeSeen(t *testing.T) {
 	for _, s := range scenes {
 		b.size(1280)
 		s.show(b)
-		for _, theme := range []string{"light", "dark"} {
-			b.theme(theme)
-			for _, width := range []int64{1280, 390} {
-				name := pictureName(s.name, width, theme)
-				b.size(width)
-				b.picture(name)
-				b.requireFits(name)
-				b.requireAccessible(name)
-			}
-		}
-		b.size(360)
-		b.requireFits(s.name + " at 360")
+		b.requireFitToBeSeen(s.name)
 	}
+}
+
+// requireFitToBeSeen checks the page of the tab in both themes and in several widths, and keeps
+// pictures of it.
+func (b *tab) requireFitToBeSeen(page string) {
+	b.t.Helper()
+	for _, theme := range []string{"light", "dark"} {
+		b.theme(theme)
+		for _, width := range []int64{1280, 390} {
+			name := pictureName(page, width, theme)
+			b.size(width)
+			b.picture(name)
+			b.requireFits(name)
+			b.requireAccessible(name)
+		}
+	}
+	for _, width := range []int64{800, 360} {
+		b.size(width)
+		b.requireFits(fmt.Sprintf("%s at %d", page, width))
+	}
+}
+
+// What an endpoint with a limit and an order shows: its form, refused and filled in, its page,
+// and a delivery that waits for another.
+func TestThePagesOfAnOrderedEndpointAreFitToBeSeen(t *testing.T) {
+	t.Parallel()
+	h := newIdleHost(t)
+	b := open(t, h.base, true)
+	b.expected = []string{"status of 422"}
+	b.visit("new")
+	b.fill("#field-url", "https://hooks.example.com/alot")
+	b.fill("#field-rate", "10,000")
+	b.click(`input[name="ordered"]`)
+	b.click("form button.primary")
+	b.sees("Nothing was saved yet", "The limit must be a number from 0.01 to 10000")
+	b.requireFitToBeSeen("form-limit-refused")
+	b.fill("#field-rate", "0.5")
+	b.click("form button.primary")
+	b.sees("Endpoint added")
+	b.size(1280)
+	b.visit("")
+	b.click(".lead a")
+	b.sees("0.5 requests a second", "Events one at a time, in order")
+	b.requireFitToBeSeen("endpoint-ordered")
+	b.visit(b.path() + "/edit")
+	b.requireFitToBeSeen("edit-ordered")
+	h.emit(t)
+	h.emit(t)
+	h.failFirst(t)
+	b.visit("history")
+	b.sees("waits for its turn")
+	b.requireFitToBeSeen("history-ordered")
+	b.click(`tr:has([data-label="State"] .under) .lead a`)
+	b.requireFitToBeSeen("delivery-ordered")
 }
 
 // Without script, the pages show everything, and offer nothing that needs script.

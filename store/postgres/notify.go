@@ -12,10 +12,17 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// notifyEvery is the least time between two notifications of a process. A NOTIFY
-// holds a lock of the whole server while it commits: one for each emit would more
-// than halve the emits per second.
-const notifyEvery = 100 * time.Millisecond
+// A NOTIFY holds a lock of the whole server while it commits: one for each emit would more than
+// halve the emits per second. So a process sends one every notifyEvery on average, and after a
+// silence notifyBurst of them at once.
+const (
+	notifyEvery = 50 * time.Millisecond
+	notifyBurst = 4
+)
+
+// notifyAgain is how long after a notification a second one follows: an emit in a transaction
+// may not be committed yet when the first one arrives.
+const notifyAgain = 100 * time.Millisecond
 
 // notifyTimeout is how long the sending of one notification may take.
 const notifyTimeout = 5 * time.Second
@@ -29,17 +36,15 @@ var _ alotwebhook.Notifier = (*Store)(nil)
 
 // notifications makes few notifications of many calls of Notify.
 type notifications struct {
-	mu   sync.Mutex
-	sent time.Time // when the last one was sent
-	// due is true while a timer runs that will send one; again is true if one more
-	// has to follow it.
-	due, again bool
+	mu    sync.Mutex
+	spent time.Time   // until then, what was sent counts against what may be sent at once
+	timer *time.Timer // sends the next one; nil if none is to be sent
+	at    time.Time   // when that will be
+	again bool        // a second one has to follow it
 }
 
-// Notify implements [alotwebhook.Notifier]. It has a notification sent at once, or
-// 100 ms after the one before, and a second one 100 ms later: an emit in a
-// transaction may not be committed yet when the first one arrives. Without
-// [Options.Notify] it does nothing.
+// Notify implements [alotwebhook.Notifier]. It has a notification sent at once, if not many were
+// sent just before, and a second one 100 ms later. Without [Options.Notify] it does nothing.
 func (s *Store) Notify() {
 	if !s.notifies {
 		return
@@ -47,33 +52,46 @@ func (s *Store) Notify() {
 	s.notifications.mu.Lock()
 	defer s.notifications.mu.Unlock()
 	s.notifications.again = true
-	s.scheduleNotification()
+	s.scheduleNotification(0)
 }
 
-// scheduleNotification starts the timer for the next notification unless it runs
-// already. The caller holds the lock.
-func (s *Store) scheduleNotification() {
-	if s.notifications.due {
-		return
+// scheduleNotification has the next notification sent after that time, or as soon as one more may
+// be sent. The caller holds the lock.
+func (s *Store) scheduleNotification(after time.Duration) {
+	n, now := &s.notifications, time.Now()
+	wait := max(after, n.spent.Add(-(notifyBurst-1)*notifyEvery).Sub(now))
+	at := now.Add(wait)
+	if n.timer != nil {
+		if !at.Before(n.at) {
+			return
+		}
+		n.timer.Stop() // if it has fired already, one is sent too many
 	}
-	s.notifications.due = true
-	time.AfterFunc(max(0, notifyEvery-time.Since(s.notifications.sent)), s.sendNotification)
+	n.timer, n.at = time.AfterFunc(wait, s.sendNotification), at
 }
 
 // sendNotification sends one, and schedules the one that has to follow it. An error
 // is logged only: the other processes poll.
 func (s *Store) sendNotification() {
 	s.notifications.mu.Lock()
-	s.notifications.sent = time.Now()
-	s.notifications.due = false
+	s.notifications.sending()
 	if s.notifications.again {
 		s.notifications.again = false
-		s.scheduleNotification()
+		s.scheduleNotification(notifyAgain)
 	}
 	s.notifications.mu.Unlock()
 	if err := s.notify(context.Background()); err != nil {
 		s.logger.Debug("alotwebhook: postgres: other processes were not notified of an emit; they poll", "error", err)
 	}
+}
+
+// sending notes that a notification is sent. The caller holds the lock.
+func (n *notifications) sending() {
+	n.timer = nil
+	if now := time.Now(); n.spent.Before(now) {
+		n.spent = now
+	}
+	n.spent = n.spent.Add(notifyEvery)
 }
 
 // notify sends one notification over a connection of the pool.

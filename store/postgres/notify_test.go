@@ -138,7 +138,7 @@ func TestNotifyPutsWordsTogether(t *testing.T) {
 			t.Fatal("no word came after the last emit")
 		}
 	}
-	require.LessOrEqual(t, words, int(time.Since(began)/(100*time.Millisecond))+2)
+	require.LessOrEqual(t, words, int(time.Since(began)/(50*time.Millisecond))+4+2)
 	cancel()
 	require.NoError(t, <-ended)
 }

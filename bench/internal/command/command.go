@@ -3,6 +3,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -20,6 +21,7 @@ import (
 // Program is a program that measures.
 type Program struct {
 	Name    string         // what its errors begin with
+	Does    string         // what it does, for -help: begins with a verb
 	Roles   child.Roles    // those of the processes that it starts
 	Options func() Options // returns its flags for a new run
 }
@@ -64,15 +66,47 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 
 func (p Program) parse(o Options, args []string, stderr io.Writer) error {
 	fs := flag.NewFlagSet(p.Name, flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs.SetOutput(io.Discard)
 	o.Flags(fs)
-	if err := fs.Parse(args); err != nil {
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fs.SetOutput(stderr)
+		fmt.Fprintf(stderr, "%s %s.\n\n", p.Name, p.Does)
+		fs.PrintDefaults()
 		return err
+	case err != nil:
+		return explain(fs, err)
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q: every option begins with -", fs.Arg(0))
 	}
 	return o.Check(fs)
+}
+
+// explain adds to an error of the flags what to give.
+func explain(fs *flag.FlagSet, err error) error {
+	_, rest, _ := strings.Cut(err.Error(), " for flag -")
+	name, _, _ := strings.Cut(rest, ":")
+	if f := fs.Lookup(name); f != nil {
+		return fmt.Errorf("%w; give one such as %s", err, f.DefValue)
+	}
+	return fmt.Errorf("%w; -help lists the flags", err)
+}
+
+// AtLeast returns an error if the value of a flag is less than that.
+func AtLeast[T cmp.Ordered](flag string, value, least T) error {
+	if value >= least {
+		return nil
+	}
+	return fmt.Errorf("-%s is %v; give %v or more", flag, value, least)
+}
+
+// Within returns an error if the value of a flag is not within these bounds.
+func Within[T cmp.Ordered](flag string, value, least, most T) error {
+	if value >= least && value <= most {
+		return nil
+	}
+	return fmt.Errorf("-%s is %v; give from %v to %v", flag, value, least, most)
 }
 
 // Choose splits a flag's value at its commas. It returns an error if a part is none of the names.

@@ -50,6 +50,15 @@ var rows = []row{
 	{"50 organizations of 100 respond 503 after 5 s", 50, 1, 200, after(5*time.Second, 503)},
 }
 
+// Rows returns the names of all rows.
+func Rows() []string {
+	var names []string
+	for _, r := range rows {
+		names = append(names, r.name)
+	}
+	return names
+}
+
 // Measure gives each row whose name holds the text so many seconds of events, on a store that
 // [stores.New] knows. It calls progress before each.
 func Measure(ctx context.Context, store string, seconds int, only string, progress func(string)) (report.Table, error) {

@@ -23,7 +23,7 @@ type Output struct {
 func (o *Output) Flags(fs *flag.FlagSet) {
 	fs.StringVar(&o.JSON, "json", "", "write the results to this `file` as JSON, and keep what it has of other sections; - prints them, and no table")
 	fs.StringVar(&o.Plots, "plots", "", "write the plots of all sections in the results as SVG to this `folder`")
-	fs.StringVar(&o.Page, "page", "", "put all sections in the results into this `file` in Markdown, between the marks that bear their names")
+	fs.StringVar(&o.Page, "page", "", "put all sections in the results into this `file`, which exists, in Markdown, between the marks that bear their names")
 }
 
 // Tables returns where tables are printed: nowhere if the JSON is.
@@ -34,17 +34,32 @@ func (o *Output) Tables(stdout io.Writer) io.Writer {
 	return stdout
 }
 
-// Load returns the results of earlier runs, to which those of this run are added.
-func (o *Output) Load() (Report, error) {
-	if o.JSON == "" || o.JSON == "-" {
-		return Report{}, nil
+// Load returns the results of earlier runs, to which those of this run are added. It also writes
+// them again: so a place that cannot be written to is found before hours have passed.
+func (o *Output) Load() (r Report, err error) {
+	if o.JSON != "" && o.JSON != "-" {
+		if r, err = Load(o.JSON); err != nil {
+			return r, err
+		}
 	}
-	return Load(o.JSON)
+	return r, o.Write(r, io.Discard)
 }
 
 // Write writes all that the flags ask for.
 func (o *Output) Write(r Report, stdout io.Writer) error {
-	return errors.Join(o.writeJSON(r, stdout), o.writePlots(r), o.writePage(r))
+	return errors.Join(
+		named("-json", o.writeJSON(r, stdout)),
+		named("-plots", o.writePlots(r)),
+		named("-page", o.writePage(r)),
+	)
+}
+
+// named puts the name of a flag in front of an error.
+func named(flag string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", flag, err)
 }
 
 func (o *Output) writeJSON(r Report, stdout io.Writer) error {
@@ -53,6 +68,9 @@ func (o *Output) writeJSON(r Report, stdout io.Writer) error {
 		return nil
 	case "-":
 		return r.Write(stdout)
+	}
+	if err := os.MkdirAll(filepath.Dir(o.JSON), 0o755); err != nil {
+		return err
 	}
 	f, err := os.Create(o.JSON)
 	if err != nil {
@@ -88,7 +106,7 @@ func (o *Output) writePage(r Report) error {
 	}
 	plots := o.Plots
 	if plots == "" {
-		return errors.New("-page needs -plots, the folder that the page shows plots from")
+		return errors.New("it needs -plots, the folder that the page shows plots from")
 	}
 	if plots, err = filepath.Rel(filepath.Dir(o.Page), plots); err != nil {
 		return err

@@ -55,7 +55,7 @@ by minute  rows
 func TestOutputAddsToFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	o := report.Output{JSON: filepath.Join(dir, "results.json"), Plots: filepath.Join(dir, "page", "plots"), Page: filepath.Join(dir, "page.md")}
+	o := report.Output{JSON: filepath.Join(dir, "new", "results.json"), Plots: filepath.Join(dir, "page", "plots"), Page: filepath.Join(dir, "page.md")}
 	page := "before\n<!-- bench one -->\nold\n<!-- end -->\nbetween\n<!-- bench two -->\n<!-- end -->\nafter\n"
 	require.NoError(t, os.WriteFile(o.Page, []byte(page), 0o644))
 	for _, s := range []report.Section{section("one", 1), section("two", 2), section("one", 3), section("without marks", 4)} {
@@ -97,8 +97,10 @@ func TestOutputRefuses(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("<!-- bench one -->\nno end"), 0o644))
 	_, err := (&report.Output{JSON: file}).Load()
 	require.ErrorContains(t, err, "is no report")
+	_, err = (&report.Output{Plots: dir, Page: filepath.Join(dir, "none.md")}).Load()
+	require.ErrorContains(t, err, "-page: open ", "it is found before anything is measured")
 	r := report.Report{Sections: []report.Section{section("one", 1)}}
-	require.ErrorContains(t, (&report.Output{Page: file}).Write(r, nil), "-page needs -plots")
+	require.ErrorContains(t, (&report.Output{Page: file}).Write(r, nil), "-page: it needs -plots")
 	require.ErrorContains(t, (&report.Output{Page: file, Plots: dir}).Write(r, nil), `has no "<!-- end -->" after it`)
 }
 
