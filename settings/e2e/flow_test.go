@@ -107,7 +107,7 @@ func (c *customer) recovers() {
 	c.visit(c.endpoint)
 	c.sees("Failing since", "Why attempts failed")
 	c.click(`form[action$="/recover"] button`)
-	c.sees("Recover")
+	c.sees("Recovery started")
 	c.comes("Last recovery", "1 delivery sent again")
 	c.comes("Delivered")
 	c.visit("history?status=failed")

@@ -154,7 +154,7 @@ func (b *tab) requireFitToBeSeen(page string) {
 			b.requireAccessible(name)
 		}
 	}
-	for _, width := range []int64{800, 360} {
+	for _, width := range []int64{1001, 800, 360} {
 		b.size(width)
 		b.requireFits(fmt.Sprintf("%s at %d", page, width))
 	}
