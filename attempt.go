@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
 	"github.com/alot/alotwebhook/internal/text"
@@ -107,6 +108,7 @@ type sender struct {
 
 	mu      sync.RWMutex
 	targets map[string]*target // by endpoint id
+	plain   loglimit.Set       // secrets that open has warned of
 }
 
 // target is one version of an endpoint, prepared for requests: its URL checked, its
@@ -251,7 +253,7 @@ func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
 	if s.cfg.Sealer == nil {
 		return secret, nil
 	}
-	if _, ok := s.cfg.Sealer.(sealer); ok && !seal.IsSealed(string(secret)) {
+	if _, ok := s.cfg.Sealer.(sealer); ok && !seal.IsSealed(string(secret)) && s.plain.Add(endpointID+string(secret)) > 0 {
 		s.cfg.Logger.Warn("alotwebhook: a secret is stored in plain although there is a Sealer; call Reseal, and if you have, find out who wrote it", "endpoint", endpointID)
 	}
 	return s.cfg.Sealer.Open(endpointID, secret)

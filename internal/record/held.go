@@ -1,6 +1,7 @@
 package record
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -12,6 +13,7 @@ type held[O any] struct {
 	mu      sync.Mutex
 	entries map[string]entry[O] // by delivery id
 	aside   []*Outcome[O]       // those that were put aside, the oldest first; some are back
+	late    []string            // deliveries whose outcomes were lost, and are not claimed again by this process
 }
 
 type entry[O any] struct {
@@ -39,6 +41,7 @@ func (h *held[O]) claim(id string, attempt int, token int64, now time.Time) (fir
 		return true, nil
 	}
 	h.entries[id] = entry[O]{attempt: attempt, token: token, leased: now}
+	h.late = slices.DeleteFunc(h.late, func(late string) bool { return late == id })
 	return false, e.aside
 }
 
@@ -89,24 +92,39 @@ func (h *held[O]) fence(batch []Outcome[O]) {
 
 // settle forgets the deliveries whose outcomes were stored, and puts aside the outcomes of
 // those that were lost. It returns the lost ones whose delivery this process has claimed
-// again: they can be stored with the token of that claim.
-func (h *held[O]) settle(batch []Outcome[O], lost map[string]bool) (again []Outcome[O]) {
+// again: they can be stored with the token of that claim. With tell, the other lost ones are
+// late.
+func (h *held[O]) settle(batch []Outcome[O], lost map[string]bool, tell bool) (again []Outcome[O]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range batch {
 		o := &batch[i]
 		e, ok := h.entries[o.ID]
+		holds := ok && e.attempt == o.Attempt
 		switch {
-		case !ok || e.attempt != o.Attempt:
-		case !lost[o.ID]:
+		case !lost[o.ID] && holds:
 			delete(h.entries, o.ID)
-		case e.token != o.Token:
+		case !lost[o.ID]:
+		case holds && e.token != o.Token:
 			again = append(again, *o)
 		default:
-			h.put(o)
+			if holds {
+				h.put(o)
+			}
+			if tell {
+				h.late = append(h.late, o.ID)
+			}
 		}
 	}
 	return again
+}
+
+// takeLate returns the deliveries that are late, each of them once.
+func (h *held[O]) takeLate() (late []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	late, h.late = h.late, nil
+	return late
 }
 
 // keep puts an outcome aside that cannot be stored.

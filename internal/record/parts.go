@@ -96,8 +96,12 @@ func (p *Parts[O]) Away() bool {
 	return true
 }
 
-// AwaitStore is [Recorder.AwaitStore], while all parts are away.
+// AwaitStore is [Recorder.AwaitStore], while all parts are away. The goroutine that claims
+// calls it before each claim.
 func (p *Parts[O]) AwaitStore(ctx context.Context) bool {
+	for _, r := range p.all {
+		r.tellLate()
+	}
 	for _, r := range p.all[1:] {
 		if !r.Away() {
 			return true

@@ -192,3 +192,36 @@ func TestPartsNeverSendTwice(t *testing.T) {
 		require.Equal(t, 2, s.len())
 	})
 }
+
+// An outcome whose delivery this process has just claimed again, without knowing it yet, is
+// recorded under that claim: no log line says that it came too late. One that another process
+// has claimed did.
+func TestLateIsToldWhenItIsSure(t *testing.T) {
+	t.Parallel()
+	for name, ours := range map[string]bool{"claimed by this process": true, "claimed by another one": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStore()
+				s.newest["dlv0"] = 2
+				var logged strings.Builder
+				p := record.NewParts(any(nil), 10, record.Config[string]{
+					Store: s.put, Extend: s.extend, Lease: lease, Stored: func(*outcome) {}, Strip: func(*outcome) {},
+					More: func() bool { return false }, Capacity: 10, Log: slog.New(slog.NewTextHandler(&logged, nil)),
+				})
+				attempt(t, p, "dlv", 0)
+				synctest.Wait()
+				require.Empty(t, logged.String(), "a claim may be under way")
+				if ours {
+					require.False(t, p.Claimed("dlv0", 1, 2))
+				}
+				require.True(t, p.AwaitStore(t.Context()))
+				synctest.Wait()
+				_, kept := s.get("dlv0")
+				require.Equal(t, ours, kept)
+				require.Equal(t, !ours, strings.Contains(logged.String(), "deliveries=1 first=dlv0"), logged.String())
+				require.Zero(t, p.Close())
+			})
+		})
+	}
+}

@@ -168,6 +168,7 @@ func (r *Recorder[O]) Close() (unwritten int) {
 	close(r.in)
 	<-r.done
 	r.giveUp()
+	r.tellLate()
 	return r.unwritten + len(r.held.refused())
 }
 
@@ -391,18 +392,24 @@ func (r *Recorder[O]) call(batch []Outcome[O]) error {
 			lost[id] = true
 		}
 	}
-	again := r.held.settle(batch, lost)
+	again := r.held.settle(batch, lost, !r.doubt)
 	r.again = append(r.again, again...)
 	for i := range batch {
 		if o := &batch[i]; !lost[o.ID] {
 			r.cfg.Stored(o)
 		}
 	}
-	if len(list) > len(again) && !r.doubt {
-		r.cfg.Log.Warn("alotwebhook: outcomes came too late to be recorded: meanwhile their deliveries were claimed again, or ended because their endpoint was deleted",
-			"deliveries", len(list)-len(again), "first", list[0])
-	}
 	return nil
+}
+
+// tellLate logs which outcomes came too late. A claim of this process may be why, and its
+// deliveries may come only now: then they are recorded yet. So it is called when no claim is
+// under way.
+func (r *Recorder[O]) tellLate() {
+	if late := r.held.takeLate(); len(late) > 0 {
+		r.cfg.Log.Warn("alotwebhook: outcomes came too late to be recorded: meanwhile their deliveries were claimed again, or ended because their endpoint was deleted",
+			"deliveries", len(late), "first", late[0])
+	}
 }
 
 // trial is one round of storing a batch.

@@ -144,7 +144,7 @@ func TestRateOfOneHoldsUpNoOther(t *testing.T) {
 		require.Equal(t, 8, r.Limit)
 		require.Equal(t, 8, r.Busy["slow-0"], "none is free")
 		require.Empty(t, r.Withheld)
-		require.Equal(t, 4, r.Unlisted)
+		require.Equal(t, 2, r.Unlisted)
 		require.Equal(t, 10*time.Second, r.Next.Round(time.Second))
 	})
 }

@@ -9,7 +9,7 @@
 //   - An organization gets nothing more while it has as many attempts under way as there
 //     is room left for all others. One alone may take half of the room, two a third each.
 //   - When the room is nearly used up, only endpoints get more that were quick lately.
-//   - An endpoint begins with a few attempts at once, and earns more by successes.
+//   - An endpoint begins with two attempts at once, and earns more by successes.
 //
 // An endpoint may also have a rate. While it is used up, the endpoint has no slot free.
 package slots
@@ -28,7 +28,7 @@ const Patience = 20 * time.Millisecond
 
 const (
 	// firstLimit is how many attempts at once an endpoint begins with.
-	firstLimit = 4
+	firstLimit = 2
 	// quickAttempt is how long an attempt to a quick endpoint takes at most.
 	quickAttempt = time.Second
 	// maxPause bounds how long one response holds up an endpoint's other deliveries.

@@ -59,7 +59,7 @@ func TestSlotsAreCounted(t *testing.T) {
 		a := take(s, "org", "a", 2)
 		take(s, "org", "b", 1)
 		require.Equal(t, 3, s.Used())
-		require.Equal(t, slots.Room{Limit: 5, Busy: map[string]int{"a": 2, "b": 1}, Unlisted: 4, Withheld: map[string]bool{}}, s.Free(0))
+		require.Equal(t, slots.Room{Limit: 5, Busy: map[string]int{"a": 4, "b": 3}, Unlisted: 2, Withheld: map[string]bool{}}, s.Free(0))
 		require.Equal(t, 7, s.Free(2).Limit, "claimed ahead")
 		s.Release(a[0], success)
 		require.Equal(t, 2, s.Used())
@@ -71,13 +71,13 @@ func TestEndpointsEarnTheirSlots(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := slots.New(100, 32, 100, 0)
-		for _, limit := range []int{4, 8, 16, 32, 32} {
+		for _, limit := range []int{2, 4, 8, 16, 32, 32} {
 			slot := s.Take("org", "a", 0)
 			require.Equal(t, limit-1, free(s, "a"))
 			s.Release(slot, success)
 		}
-		small := slots.New(100, 3, 100, 0)
-		require.Equal(t, 3, free(small, "a"), "never more than each endpoint may have")
+		small := slots.New(100, 1, 100, 0)
+		require.Equal(t, 1, free(small, "a"), "never more than each endpoint may have")
 	})
 }
 
@@ -130,7 +130,7 @@ func TestEndpointsAreForgotten(t *testing.T) {
 		}
 		s.Take("org", "busy", 0)
 		time.Sleep(11 * time.Minute)
-		require.Equal(t, 4, free(s, "idle"))
+		require.Equal(t, 2, free(s, "idle"))
 		require.Zero(t, free(s, "busy"), "an attempt is under way there")
 	})
 }
@@ -191,7 +191,7 @@ func TestAnOrganizationLeavesRoom(t *testing.T) {
 		room := s.Free(0)
 		require.Equal(t, 256, room.Limit, "all slots are free again")
 		require.True(t, room.Withheld["bad"])
-		require.Equal(t, 4, room.Unlisted, "for endpoints that nothing is known of, too")
+		require.Equal(t, 2, room.Unlisted, "for endpoints that nothing is known of, too")
 
 		second := fill(s, "worse", 3_000)
 		require.InDelta(t, (capacity-first)/2, second, 256)
