@@ -71,7 +71,7 @@ var processes = sweep{
 	x: "processes", values: []int{1, 2, 4, 8}, quick: []int{1, 2}, linear: true,
 	stores: databases,
 	entry: func(l deliver.Load, store string, v int) (deliver.Dispatchers, deliver.Load) {
-		return deliver.Dispatchers{Store: store, Endpoints: 200, Processes: v, Warm: l.Deliveries}, l
+		return deliver.Dispatchers{Store: store, Endpoints: 200, Processes: v, Warm: l.Deliveries, Backlog: 4 * l.Deliveries}, l
 	},
 }
 

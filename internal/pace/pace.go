@@ -117,10 +117,10 @@ func (e *Episode) Over() {
 // gathered: for as long as their last call took, within these bounds.
 const (
 	LeastGather = time.Millisecond
-	mostGather  = 10 * time.Millisecond
+	MostGather  = 10 * time.Millisecond
 )
 
 // Gather returns how long to gather after a call of the store that took so long.
 func Gather(took time.Duration) time.Duration {
-	return min(max(took, LeastGather), mostGather)
+	return min(max(took, LeastGather), MostGather)
 }

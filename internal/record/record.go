@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	// batchSize is the most outcomes that are stored in one call.
-	batchSize = 512
+	// batchSize is the most outcomes that are stored in one call, and worthwhile how many are
+	// worth a call without a wait for more. While at least quick more come in a millisecond, to
+	// wait pays.
+	batchSize, worthwhile, quick = 512, 128, 4
 	// maxTries is how many calls may fail in a row before the store counts as away: enough
 	// to come from a whole batch down to some outcomes by themselves.
 	maxTries = 12
@@ -69,7 +71,8 @@ type Config[O any] struct {
 	Strip func(*Outcome[O])
 	// More says that further outcomes are to be expected, so that a batch is worth a wait.
 	More func() bool
-	// Capacity is how many outcomes wait to be stored before Add waits.
+	// Capacity is how many outcomes wait to be stored before Add waits, if it is more than are
+	// worth a call.
 	Capacity int
 	Log      *slog.Logger
 }
@@ -102,8 +105,9 @@ func New[O any](cfg Config[O]) *Recorder[O] { return start(cfg, cfg.Capacity) }
 
 // start is New with room for that many outcomes before Add waits.
 func start[O any](cfg Config[O], room int) *Recorder[O] {
+	cfg.Capacity = max(cfg.Capacity, worthwhile)
 	r := &Recorder[O]{
-		cfg: cfg, in: make(chan Outcome[O], room), held: held[O]{entries: map[string]entry[O]{}},
+		cfg: cfg, in: make(chan Outcome[O], max(room, worthwhile)), held: held[O]{entries: map[string]entry[O]{}},
 		done: make(chan struct{}), wait: awayPause, limit: callTimeout, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
 	}
 	r.ctx, r.giveUp = context.WithCancel(context.Background())
@@ -188,9 +192,7 @@ func (r *Recorder[O]) run() {
 			}
 			r.moved.Store(time.Now().UnixNano())
 			batch = append(batch, o)
-			if r.cfg.More() && len(r.in) < batchSize/4 {
-				pace.Pause(r.ctx, pace.Gather(took))
-			}
+			r.await(took)
 		}
 		batch = r.gather(batch)
 		began := time.Now()
@@ -199,6 +201,20 @@ func (r *Recorder[O]) run() {
 		took = time.Since(began)
 		if left = r.rest(left, wait); len(left) > 0 && r.ctx.Err() != nil {
 			r.abandon(left)
+			return
+		}
+	}
+}
+
+// await waits for more outcomes, since a call for many costs little more than one for a single
+// outcome: for as long as the last call took, and longer while many come.
+func (r *Recorder[O]) await(took time.Duration) {
+	if !r.cfg.More() {
+		return
+	}
+	wait, until := pace.Gather(took), time.Now().Add(pace.MostGather)
+	for n := len(r.in); n < worthwhile && pace.Pause(r.ctx, wait); n = len(r.in) {
+		if wait = pace.LeastGather; len(r.in)-n < quick || !time.Now().Before(until) {
 			return
 		}
 	}

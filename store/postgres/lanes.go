@@ -163,9 +163,13 @@ func (ls *lanes) own(slots []slot, me int64) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	var mine [slotCount]bool
+	own := 0
 	for _, v := range slots {
-		mine[v.number] = v.owner == me
+		if mine[v.number] = v.owner == me; v.owner == me {
+			own++
+		}
 	}
+	ls.survey.processes = slotCount / max(own, 1)
 	if mine == ls.mine {
 		return
 	}

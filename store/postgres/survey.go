@@ -22,8 +22,9 @@ var cheapSurvey = 250 * time.Millisecond
 const (
 	// A claim that would return nothing surveys the queue first as long as that is
 	// cheap: the last survey met at most fewEndpoints, which takes about 3 ms, and
-	// the price of a survey is at most cheapSurvey. Otherwise surveys take at most one
-	// part in surveyShare of the time, but one begins every maxSurveyInterval at least.
+	// the price of a survey is at most cheapSurvey. Otherwise the surveys of all processes
+	// take at most one part in surveyShare of a processor's time, but one of each begins every
+	// maxSurveyInterval at least.
 	fewEndpoints      = 1000
 	surveyShare       = 20
 	maxSurveyInterval = 30 * time.Second
@@ -185,16 +186,17 @@ func (s *Store) failLeftOver(ctx context.Context, seen []sighting) error {
 
 // surveyState is how far the newest survey has come, and what surveys cost.
 type surveyState struct {
-	number   int             // the first one's is 1
-	cursor   int64           // the key of the last endpoint that it met; 0 once it is complete
-	pageSize int             // how many endpoints its next page holds at most
-	began    time.Time       // zero before the first one
-	cost     time.Duration   // how long the server has worked on its pages
-	costs    []time.Duration // of the last complete ones, up to pricedSurveys
-	met      int             // how many endpoints it met
-	needed   bool            // something has happened that only another survey can tell
-	cheap    time.Duration   // cheapSurvey
-	waited   bool            // the next one, for a claim that had something to return
+	number    int             // the first one's is 1
+	cursor    int64           // the key of the last endpoint that it met; 0 once it is complete
+	pageSize  int             // how many endpoints its next page holds at most
+	began     time.Time       // zero before the first one
+	cost      time.Duration   // how long the server has worked on its pages
+	costs     []time.Duration // of the last complete ones, up to pricedSurveys
+	met       int             // how many endpoints it met
+	processes int             // how many survey, judged by how many slots this one owns
+	needed    bool            // something has happened that only another survey can tell
+	cheap     time.Duration   // cheapSurvey
+	waited    bool            // the next one, for a claim that had something to return
 }
 
 // surveyPays reports whether a survey is worth its cost now, for a claim to which
@@ -231,7 +233,7 @@ func (v *surveyState) interval(empty bool) time.Duration {
 	if empty && v.met <= fewEndpoints && price <= v.cheap {
 		return 0
 	}
-	return min(price, maxSurveyInterval/surveyShare) * surveyShare
+	return min(price*time.Duration(max(v.processes, 1))*surveyShare, maxSurveyInterval)
 }
 
 // price returns what a survey costs; 0 until enough of them are known. The server's clock may

@@ -63,6 +63,27 @@ func TestPlanOfSurveys(t *testing.T) {
 	}
 }
 
+// The surveys of all processes together cost no more than those of one.
+func TestProcessesShareTheCostOfSurveys(t *testing.T) {
+	t.Parallel()
+	const price = 3 * time.Millisecond
+	for own, want := range map[int]time.Duration{
+		slotCount: surveyShare * price, slotCount / 4: 4 * surveyShare * price, 0: slotCount * surveyShare * price,
+	} {
+		ls := newLanes()
+		slots := make([]slot, slotCount)
+		for i := range slots {
+			slots[i].number = int32(i)
+			if i < own {
+				slots[i].owner = 7
+			}
+		}
+		ls.own(slots, 7)
+		ls.survey.costs = []time.Duration{price, price, price}
+		require.Equal(t, want, ls.survey.interval(false), own)
+	}
+}
+
 // A survey, and a look after the slots, for which the time has come lets one claim go first
 // that has something to return, and no second one.
 func TestLooksLetOneClaimGoFirst(t *testing.T) {

@@ -50,6 +50,7 @@ func TestContractOfFourStores(t *testing.T) {
 
 func TestTxContract(t *testing.T) {
 	t.Parallel()
+	skipUnderRaceDetector(t)
 	storetest.RunTx(t, func(tb testing.TB) storetest.Host {
 		db := hostHandle(tb, newPath(tb))
 		s := onHandle(tb, db)
@@ -69,8 +70,9 @@ func BenchmarkStore(b *testing.B) {
 	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
 }
 
-// skipUnderRaceDetector skips a suite that runs the same code as TestContract,
-// which is enough for the detector: it makes SQLite in Go ten times slower.
+// skipUnderRaceDetector skips a suite that runs the same code as TestContract, which is enough
+// for the detector, or a test in which SQLite has much to do: the detector makes SQLite in Go ten
+// times slower.
 func skipUnderRaceDetector(t *testing.T) {
 	t.Helper()
 	if raceDetector {

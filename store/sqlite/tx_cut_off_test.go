@@ -28,6 +28,7 @@ func init() {
 // to keep its rows.
 func TestTxOutlivesTheContextOfAnEmit(t *testing.T) {
 	t.Parallel()
+	skipUnderRaceDetector(t)
 	db := hostHandle(t, newPath(t))
 	s := onHandle(t, db)
 	for n := range 9 { // two statements: eight deliveries and one

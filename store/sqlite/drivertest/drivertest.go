@@ -37,9 +37,7 @@ type Driver struct {
 func Run(t *testing.T, d Driver) {
 	t.Run("Contract", func(t *testing.T) {
 		t.Parallel()
-		if raceDetector {
-			t.Skip("too slow under the race detector; .ci/run runs it without")
-		}
+		skipUnderRaceDetector(t)
 		storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return newStore(tb, d.open(tb, d.DSN(newPath(tb)))) })
 	})
 	t.Run("TxContract", d.txContract)
@@ -48,6 +46,13 @@ func Run(t *testing.T, d Driver) {
 	t.Run("Busy", d.busy)
 	t.Run("Stale", d.stale)
 	t.Run("LinksNoOtherDriver", linksNoOtherDriver)
+}
+
+func skipUnderRaceDetector(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("too slow under the race detector; .ci/run runs it without")
+	}
 }
 
 func newPath(tb testing.TB) string { return filepath.Join(tb.TempDir(), "app.db") }
@@ -78,6 +83,7 @@ func newEvent(t *testing.T) alotwebhook.Event {
 // txContract: the rules of a host's transactions hold on any driver.
 func (d Driver) txContract(t *testing.T) {
 	t.Parallel()
+	skipUnderRaceDetector(t)
 	storetest.RunTx(t, func(tb testing.TB) storetest.Host {
 		db := d.open(tb, d.DSN(newPath(tb)))
 		s := newStore(tb, db)
