@@ -21,10 +21,11 @@ import (
 )
 
 const (
-	// batchSize is the most outcomes that are stored in one call, and worthwhile how many are
-	// worth a call without a wait for more. While at least quick more come in a millisecond, to
-	// wait pays.
-	batchSize, worthwhile, quick = 512, 128, 4
+	// batchSize is the most outcomes that are stored in one call.
+	batchSize = 512
+	// While at least quick more come in a millisecond, to wait until worthwhile are there pays.
+	// To wait longer does not: claims have to step over what is not recorded.
+	worthwhile, quick = 48, 4
 	// maxTries is how many calls may fail in a row before the store counts as away: enough
 	// to come from a whole batch down to some outcomes by themselves.
 	maxTries = 12
@@ -71,8 +72,8 @@ type Config[O any] struct {
 	Strip func(*Outcome[O])
 	// More says that further outcomes are to be expected, so that a batch is worth a wait.
 	More func() bool
-	// Capacity is how many outcomes wait to be stored before Add waits, if it is more than are
-	// worth a call.
+	// Capacity is how many outcomes wait to be stored before Add waits, if that is more than are
+	// worthwhile.
 	Capacity int
 	Log      *slog.Logger
 }
@@ -207,9 +208,9 @@ func (r *Recorder[O]) run() {
 }
 
 // await waits for more outcomes, since a call for many costs little more than one for a single
-// outcome: for as long as the last call took, and longer while many come.
+// outcome: for as long as the last call took, and longer while a few come all the time.
 func (r *Recorder[O]) await(took time.Duration) {
-	if !r.cfg.More() {
+	if !r.cfg.More() || len(r.in) >= batchSize/4 {
 		return
 	}
 	wait, until := pace.Gather(took), time.Now().Add(pace.MostGather)

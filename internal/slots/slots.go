@@ -33,6 +33,8 @@ const (
 	quickAttempt = time.Second
 	// maxPause bounds how long one response holds up an endpoint's other deliveries.
 	maxPause = time.Hour
+	// lively is how long after an attempt an endpoint is listed with all that it has earned.
+	lively = 200 * time.Millisecond
 	// forgetAfter is how long an endpoint is remembered that nothing is sent to.
 	forgetAfter = 10 * time.Minute
 	// maxKnown bounds how many endpoints are remembered that nothing is sent to now.
@@ -50,7 +52,7 @@ type Slots struct {
 	mu            sync.Mutex
 	working       chain.List[*Slot] // attempts that hold a slot, the oldest first
 	organizations map[string]int
-	active        map[string]*endpoint // with attempts under way, or held back
+	active        map[string]*endpoint // with attempts under way or just over, or held back
 	known         map[string]*endpoint // the others that are remembered
 	swept         time.Time
 
@@ -215,9 +217,13 @@ func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
 }
 
 // restUnlessHeldBack remembers an endpoint that nothing is sent to now, and that may get no
-// less than one that nothing is known of.
+// less than one that nothing is known of. One that was busy just now, and may get more, does
+// not rest yet.
 func (s *Slots) restUnlessHeldBack(id string, e *endpoint, now time.Time) {
 	least := s.unlisted()
+	if e.limit > least && now.Sub(e.last) < lively {
+		return
+	}
 	if e.used > 0 || e.limit < least || now.Before(e.until) || e.meter.free(now, least) < least {
 		return
 	}

@@ -81,6 +81,20 @@ func TestEndpointsEarnTheirSlots(t *testing.T) {
 	})
 }
 
+// An endpoint that happens to have nothing under way when the room is asked for gets what it has
+// earned, and not what one gets that nothing is known of.
+func TestAQuickEndpointKeepsItsSlotsBetweenTwoClaims(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := slots.New(100, 32, 100, 0)
+		prove(s, "a")
+		require.Equal(t, map[string]int{"a": 0}, s.Free(0).Busy, "all 32 are free")
+		time.Sleep(time.Second)
+		s.Free(0)
+		require.Empty(t, s.Free(0).Busy, "it is listed for a moment only")
+	})
+}
+
 func TestOverloadHalvesAndSuccessGivesBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

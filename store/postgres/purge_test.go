@@ -305,7 +305,7 @@ func TestDeleteEndpointWithBacklog(t *testing.T) {
 	require.Zero(t, st)
 	require.Empty(t, claim(t, store))
 	total := 0
-	for f := (alotwebhook.Filter{EndpointID: e.ID, State: alotwebhook.StateFailed, Limit: 5000}); ; {
+	for f := (alotwebhook.Filter{EndpointID: e.ID, State: alotwebhook.StateFailed, Limit: 500}); ; {
 		page, next, err := store.Deliveries(t.Context(), f)
 		require.NoError(t, err)
 		for _, d := range page {
