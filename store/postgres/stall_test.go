@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -24,11 +27,21 @@ var stalls = []time.Duration{300 * time.Millisecond, time.Second, 2 * time.Secon
 // somebody waits for it. The function that it returns lets go after d more.
 func lockTables(t *testing.T, pool *pgxpool.Pool, schema, tables string) (release func(d time.Duration)) {
 	t.Helper()
-	holder, err := pool.Begin(t.Context())
+	var holder pgx.Tx
+	lock := func() (err error) {
+		if holder, err = pool.Begin(t.Context()); err == nil {
+			_, err = holder.Exec(t.Context(), "LOCK TABLE "+tables+" IN ACCESS EXCLUSIVE MODE")
+		}
+		return err
+	}
+	err := lock()
+	// A statement locks its tables in its own order, so that PostgreSQL may choose either side.
+	for deadlock := new(pgconn.PgError); errors.As(err, &deadlock) && deadlock.Code == "40P01"; {
+		require.NoError(t, holder.Rollback(t.Context()))
+		err = lock()
+	}
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = holder.Rollback(context.Background()) })
-	_, err = holder.Exec(t.Context(), "LOCK TABLE "+tables+" IN ACCESS EXCLUSIVE MODE")
-	require.NoError(t, err)
 	return func(d time.Duration) {
 		t.Helper()
 		require.Eventually(t, func() bool {
