@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
 	"github.com/alot/alotwebhook/internal/text"
@@ -108,7 +107,7 @@ type sender struct {
 
 	mu      sync.RWMutex
 	targets map[string]*target // by endpoint id
-	plain   loglimit.Set       // secrets that open has warned of
+	plain   sync.Map           // what open has warned of: endpoint ids with their secrets
 }
 
 // target is one version of an endpoint, prepared for requests: its URL checked, its
@@ -216,8 +215,7 @@ func join(detail, clause string) string {
 	return detail + "; " + clause
 }
 
-// target returns the endpoint prepared for requests, from memory if its version was
-// prepared before.
+// target returns the endpoint prepared for requests; from memory if this version was before.
 func (s *sender) target(e *Endpoint) *target {
 	s.mu.RLock()
 	t := s.targets[e.ID]
@@ -253,8 +251,10 @@ func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
 	if s.cfg.Sealer == nil {
 		return secret, nil
 	}
-	if _, ok := s.cfg.Sealer.(sealer); ok && !seal.IsSealed(string(secret)) && s.plain.Add(endpointID+string(secret)) > 0 {
-		s.cfg.Logger.Warn("alotwebhook: a secret is stored in plain although there is a Sealer; call Reseal, and if you have, find out who wrote it", "endpoint", endpointID)
+	if _, ok := s.cfg.Sealer.(sealer); ok && !seal.IsSealed(string(secret)) {
+		if _, told := s.plain.LoadOrStore(endpointID+string(secret), nil); !told {
+			s.cfg.Logger.Warn("alotwebhook: a secret is stored in plain although there is a Sealer; call Reseal, and if you have, find out who wrote it", "endpoint", endpointID)
+		}
 	}
 	return s.cfg.Sealer.Open(endpointID, secret)
 }

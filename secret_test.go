@@ -237,3 +237,23 @@ func TestAPlainSecretBesideASealerIsToldOf(t *testing.T) {
 		require.NotContains(t, log.String(), "written into")
 	})
 }
+
+// However many secrets are stored in plain, each is told of.
+func TestEveryPlainSecretIsToldOf(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const n = 100
+		var log bytes.Buffer
+		store := memory.New()
+		plain := newWorldOn(t, store, alotwebhook.Config{MaxEndpoints: n}, &receivers{})
+		for i := range n {
+			plain.endpoint(t, fmt.Sprintf("%d.example.com", i))
+		}
+		w := newWorldOn(t, store, alotwebhook.Config{Sealer: sealing(t, "2026"), Logger: slog.New(slog.NewTextHandler(&log, nil))}, &receivers{})
+		w.emit(t)
+		stop := w.run(t)
+		time.Sleep(time.Minute)
+		stop()
+		require.Equal(t, n, strings.Count(log.String(), "stored in plain although there is a Sealer"))
+	})
+}
