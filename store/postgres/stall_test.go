@@ -35,13 +35,17 @@ func lockTables(t *testing.T, pool *pgxpool.Pool, schema, tables string) (releas
 		return err
 	}
 	err := lock()
+	t.Cleanup(func() {
+		if holder != nil {
+			_ = holder.Rollback(context.Background())
+		}
+	})
 	// A statement locks its tables in its own order, so that PostgreSQL may choose either side.
 	for deadlock := new(pgconn.PgError); errors.As(err, &deadlock) && deadlock.Code == "40P01"; {
 		require.NoError(t, holder.Rollback(t.Context()))
 		err = lock()
 	}
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = holder.Rollback(context.Background()) })
 	return func(d time.Duration) {
 		t.Helper()
 		require.Eventually(t, func() bool {

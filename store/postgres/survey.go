@@ -233,7 +233,8 @@ func (v *surveyState) interval(empty bool) time.Duration {
 	if empty && v.met <= fewEndpoints && price <= v.cheap {
 		return 0
 	}
-	return min(price*time.Duration(max(v.processes, 1))*surveyShare, maxSurveyInterval)
+	share := surveyShare * time.Duration(max(v.processes, 1))
+	return min(price, maxSurveyInterval/share) * share // in this order: the server's clock may jump by years
 }
 
 // price returns what a survey costs; 0 until enough of them are known. The server's clock may

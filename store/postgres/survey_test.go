@@ -81,6 +81,9 @@ func TestProcessesShareTheCostOfSurveys(t *testing.T) {
 		ls.own(slots, 7)
 		ls.survey.costs = []time.Duration{price, price, price}
 		require.Equal(t, want, ls.survey.interval(false), own)
+		const years = 100_000 * time.Hour
+		ls.survey.costs = []time.Duration{years, years, years}
+		require.InDelta(t, maxSurveyInterval, ls.survey.interval(false), float64(time.Millisecond), own)
 	}
 }
 
