@@ -386,9 +386,9 @@ func TestABlockedAddressShowsNoTime(t *testing.T) {
 		var log lockedBuffer
 		var told []alotwebhook.AttemptInfo
 		w := newWorld(t, alotwebhook.Config{
-			Retry:     alotwebhook.Schedule(),
-			Logger:    slog.New(slog.NewJSONHandler(&log, nil)),
-			Observer:  observeAttempts(func(a alotwebhook.AttemptInfo) { told = append(told, a) }),
+			Retry:    alotwebhook.Schedule(),
+			Logger:   slog.New(slog.NewJSONHandler(&log, nil)),
+			Observer: observeAttempts(func(a alotwebhook.AttemptInfo) { told = append(told, a) }),
 		}, &receivers{respond: func(*http.Request, int) (*http.Response, error) {
 			time.Sleep(1234 * time.Millisecond)
 			return nil, fmt.Errorf("dial tcp: %w", alotwebhook.ErrBlockedAddress)

@@ -33,7 +33,7 @@ type Dispatcher struct {
 	types  map[string]EventType
 	log    *slog.Logger
 
-	observer *observer // nil if nobody is to be told
+	observer *observer
 
 	wake       chan struct{} // wakes the claimer: something was emitted or made due
 	recoveries *adopt.Jobs[Recovery]

@@ -374,7 +374,7 @@ func (r *run) disableIfDue(claimed *Endpoint, a *Attempt) {
 	switch {
 	case err == nil:
 		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
-		r.d.observer.disabled(e)
+		tell(r.d.observer, r.d.observer.Disabled, e)
 		if r.cfg.OnDisabled != nil {
 			r.cfg.OnDisabled(e)
 		}

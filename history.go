@@ -112,7 +112,7 @@ func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 		if max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies) >= rows {
 			continue // also after an error: a store may purge one kind although another one fails
 		}
-		d.observer.purged(began, sum, err)
+		tell(d.observer, d.observer.Purged, PurgeReport{since(began, err), sum})
 		return sum, explain(err, "history not purged")
 	}
 }

@@ -94,18 +94,19 @@ type observer struct {
 	*teller.Teller
 }
 
-// newObserver returns nil if nobody is to be told.
 func newObserver(cfg *Config) *observer {
-	if cfg.Observer == nil {
-		return nil
+	o := &observer{}
+	if cfg.Observer != nil {
+		o.Observer = *cfg.Observer
 	}
-	return &observer{*cfg.Observer, teller.New(cfg.Logger, cfg.Observer.Missed)}
+	o.Teller = teller.New(cfg.Logger, o.Missed)
+	return o
 }
 
-// told tells a function of one thing, if there is such a function.
-func told[T any](o *observer, f func(T), weight int, report T) {
+// tell tells f, a function of the observer's, unless it is nil.
+func tell[T any](o *observer, f func(T), report T) {
 	if f != nil {
-		o.Tell(weight, func() { f(report) })
+		o.Tell(1, func() { f(report) })
 	}
 }
 
@@ -116,7 +117,7 @@ func since(began time.Time, err error) CallReport {
 
 // emitted tells of events that were emitted, or not.
 func (o *observer) emitted(began time.Time, events []Event, inTransaction bool, err error) {
-	if o == nil || o.Emitted == nil {
+	if o.Emitted == nil {
 		return
 	}
 	r := EmitReport{since(began, err), make([]Event, len(events)), inTransaction}
@@ -124,12 +125,12 @@ func (o *observer) emitted(began time.Time, events []Event, inTransaction bool, 
 		e.Data = nil
 		r.Events[i] = e
 	}
-	told(o, o.Emitted, len(events), r)
+	o.Tell(len(events), func() { o.Emitted(r) })
 }
 
 // finished tells of outcomes that were stored, or not.
 func (o *observer) finished(began time.Time, batch []record.Outcome[outcome], lost []string, err error) {
-	if o == nil || o.Finished == nil {
+	if o.Finished == nil {
 		return
 	}
 	r := FinishReport{CallReport: since(began, err), Outcomes: len(batch), Lost: len(lost)}
@@ -141,40 +142,12 @@ func (o *observer) finished(began time.Time, batch []record.Outcome[outcome], lo
 			}
 		}
 	}
-	told(o, o.Finished, len(batch), r)
-}
-
-// claimed tells of a claim.
-func (o *observer) claimed(began time.Time, limit, deliveries int, err error) {
-	if o != nil {
-		told(o, o.Claimed, 1, ClaimReport{since(began, err), limit, deliveries})
-	}
-}
-
-// purged tells of a purge.
-func (o *observer) purged(began time.Time, result PurgeResult, err error) {
-	if o != nil {
-		told(o, o.Purged, 1, PurgeReport{since(began, err), result})
-	}
-}
-
-// recovery tells of a recovery that has begun or ended.
-func (o *observer) recovery(r Recovery) {
-	if o != nil {
-		told(o, o.Recovery, 1, r)
-	}
-}
-
-// disabled tells of an endpoint that the dispatcher has disabled.
-func (o *observer) disabled(e Endpoint) {
-	if o != nil {
-		told(o, o.Disabled, 1, e)
-	}
+	o.Tell(len(batch), func() { o.Finished(r) })
 }
 
 // describe returns the attempt of an outcome for the observer; nil if there is none to tell of.
 func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
-	if d.observer == nil || d.observer.Finished == nil || o.Attempt.Number == 0 {
+	if d.observer.Finished == nil || o.Attempt.Number == 0 {
 		return nil
 	}
 	at, _ := typeid.Time(eventPrefix, c.EventID)
@@ -187,11 +160,9 @@ func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
 
 // waitForObserver waits for a short while until the observer was told of everything.
 func (d *Dispatcher) waitForObserver() {
-	if d.observer != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		d.observer.Wait(ctx)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	d.observer.Wait(ctx)
 }
 
 // Health is how Run does at this moment. It is what this process knows: no store is asked.

@@ -1,15 +1,12 @@
 package alotwebhook
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/hint"
-	"github.com/alot/alotwebhook/internal/instant"
-	"github.com/alot/alotwebhook/internal/strictjson"
-	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // ErrMalformedEvent says that a body is not an event in the published form. Its signature
@@ -35,15 +32,7 @@ func (e *Event) payloadLen() int {
 
 // appendEnvelope appends the part of the payload that precedes the data.
 func (e *Event) appendEnvelope(b []byte) []byte {
-	b = append(b, `{"id":`...)
-	b = strictjson.AppendString(b, e.ID)
-	b = append(b, `,"type":`...)
-	b = strictjson.AppendString(b, e.Type)
-	b = append(b, `,"timestamp":"`...)
-	b = instant.Append(b, e.Timestamp)
-	b = append(b, `","organizationId":`...)
-	b = strictjson.AppendString(b, e.OrganizationID)
-	return append(b, `,"data":`...)
+	return envelope.AppendHead(b, e.ID, e.Type, e.Timestamp, e.OrganizationID)
 }
 
 // MarshalJSON returns the payload, or a [FieldError] if Data is not one JSON value in
@@ -65,9 +54,6 @@ func (e *Event) UnmarshalJSON(body []byte) error {
 	return err
 }
 
-// payloadKeys are the five published keys, in their order.
-var payloadKeys = []string{"id", "type", "timestamp", "organizationId", "data"}
-
 // ParseEvent reads a payload strictly: exactly one JSON object in UTF-8, with each of the
 // five published keys once. It refuses a key that stands twice, and a key that differs
 // from a published one in case only: another parser would read another event. It ignores
@@ -77,55 +63,11 @@ var payloadKeys = []string{"id", "type", "timestamp", "organizationId", "data"}
 //
 // ParseEvent does not verify the signature. Do that first, with a [Verifier].
 func ParseEvent(body []byte) (Event, error) {
-	var values [5][]byte
-	if err := strictjson.Object(body, payloadKeys, values[:]); err != nil {
-		return Event{}, malformed("%v", err)
+	e, err := envelope.Parse(body, eventPrefix)
+	if err != nil {
+		return Event{}, fmt.Errorf("%w: %v", ErrMalformedEvent, err)
 	}
-	for i, value := range values {
-		if value == nil {
-			return Event{}, malformed("%q is missing", payloadKeys[i])
-		}
-	}
-	var text [4][]byte
-	for i := range text {
-		var err error
-		if text[i], err = payloadText(payloadKeys[i], values[i]); err != nil {
-			return Event{}, err
-		}
-	}
-	at, ok := instant.Parse(text[2])
-	if !ok {
-		return Event{}, malformed(`"timestamp" is not of the form 2006-01-02T15:04:05.000Z`)
-	}
-	// The three strings share one allocation.
-	id, eventType := len(text[0]), len(text[0])+len(text[1])
-	joined := string(text[0]) + string(text[1]) + string(text[3])
-	if _, err := typeid.Parse(eventPrefix, joined[:id]); err != nil {
-		return Event{}, malformed(`"id" %v`, err)
-	}
-	return Event{
-		ID:             joined[:id],
-		Type:           joined[id:eventType],
-		Timestamp:      at,
-		OrganizationID: joined[eventType:],
-		Data:           bytes.Clone(values[4]),
-	}, nil
-}
-
-func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrMalformedEvent, fmt.Sprintf(format, args...))
-}
-
-// payloadText returns the content of a JSON string. It refuses every other value, and an
-// empty string.
-func payloadText(key string, value []byte) ([]byte, error) {
-	if value[0] != '"' {
-		return nil, malformed("%q is not a string", key)
-	}
-	if value = strictjson.Unquote(value); len(value) == 0 {
-		return nil, malformed("%q is empty", key)
-	}
-	return value, nil
+	return Event{ID: e.ID, Type: e.Type, Timestamp: e.Timestamp, OrganizationID: e.OrganizationID, Data: e.Data}, nil
 }
 
 // DecodeData decodes the event's data into a T, as [json.Unmarshal] does: it ignores

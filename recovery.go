@@ -131,7 +131,7 @@ func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recover
 		return nil
 	})
 	if err == nil {
-		d.observer.recovery(stored)
+		tell(d.observer, d.observer.Recovery, stored)
 	}
 	return stored, err
 }
@@ -293,7 +293,7 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	}
 	r.Version++
 	if !r.State.Active() {
-		d.observer.recovery(*r)
+		tell(d.observer, d.observer.Recovery, *r)
 	}
 	return nil
 }

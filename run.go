@@ -192,7 +192,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 		Limit: room.Limit, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease,
 		Busy: room.Busy, Unlisted: cmp.Or(room.Unlisted, -1), Withheld: room.Withheld,
 	})
-	r.d.observer.claimed(began, room.Limit, len(got.Deliveries), err)
+	tell(r.d.observer, r.d.observer.Claimed, ClaimReport{since(began, err), room.Limit, len(got.Deliveries)})
 	r.newest.Store(&lastClaim{began, err})
 	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	got.NextIn = pace.Sooner(got.NextIn, room.Next)

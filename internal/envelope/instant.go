@@ -1,5 +1,4 @@
-// Package instant reads and writes the time of a payload.
-package instant
+package envelope
 
 import "time"
 
@@ -7,11 +6,11 @@ import "time"
 // to 9999.
 const layout = "2006-01-02T15:04:05.000Z"
 
-// Append appends a time, in UTC and cut to milliseconds.
-func Append(b []byte, at time.Time) []byte { return at.UTC().AppendFormat(b, layout) }
+// appendInstant appends a time, in UTC and cut to milliseconds.
+func appendInstant(b []byte, at time.Time) []byte { return at.UTC().AppendFormat(b, layout) }
 
-// Parse reads a time in that form, and in no other form.
-func Parse(b []byte) (at time.Time, ok bool) {
+// parseInstant reads a time in that form, and in no other form.
+func parseInstant(b []byte) (at time.Time, ok bool) {
 	if len(b) != len(layout) || b[4] != '-' || b[7] != '-' || b[10] != 'T' ||
 		b[13] != ':' || b[16] != ':' || b[19] != '.' || b[23] != 'Z' {
 		return time.Time{}, false
