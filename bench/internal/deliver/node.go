@@ -40,6 +40,8 @@ type node interface {
 type settings struct {
 	InFlight int // of each
 	Types    int // how many event types there are
+
+	observer *alotwebhook.Observer
 }
 
 // local is a dispatcher in this process.
@@ -65,6 +67,7 @@ func newLocal(s alotwebhook.Store, c settings) (*local, error) {
 		MaxEndpoints:        -1,
 		AllowHTTP:           true,
 		AllowNets:           []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Observer:            c.observer,
 		Logger:              slog.New(&failures{Handler: slog.DiscardHandler, n: &l.failures}),
 	})
 	return l, err
