@@ -66,15 +66,9 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	}
 }
 
-// report tells OnAttempt and the log of an attempt. The log level is warn when the
-// delivery has failed, info when it is tried again, debug when it succeeded.
+// report logs an attempt. The level is warn when the delivery has failed, info when it is
+// tried again, debug when it succeeded.
 func (r *run) report(c *Claimed, o *Outcome) {
-	if r.cfg.OnAttempt != nil {
-		r.cfg.OnAttempt(AttemptInfo{
-			DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, EndpointID: c.Endpoint.ID,
-			OrganizationID: c.Endpoint.OrganizationID, Attempt: o.Attempt, State: o.State,
-		})
-	}
 	level := slog.LevelDebug
 	switch {
 	case o.State == StateFailed:

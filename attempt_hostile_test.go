@@ -257,7 +257,7 @@ func attackDispatcher(t *testing.T) (attempts int) {
 	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: slog.New(slog.DiscardHandler),
 		Timeout: hostileTimeout, ConnectTimeout: hostileTimeout, TLSTimeout: hostileTimeout, Retry: alotwebhook.Schedule(), InFlightPerEndpoint: 2, KeepResponseBody: 16,
-		OnAttempt: func(a alotwebhook.AttemptInfo) { results <- a },
+		Observer: observeAttempts(func(a alotwebhook.AttemptInfo) { results <- a }),
 	})
 	require.NoError(t, err)
 
@@ -386,9 +386,9 @@ func TestABlockedAddressShowsNoTime(t *testing.T) {
 		var log lockedBuffer
 		var told []alotwebhook.AttemptInfo
 		w := newWorld(t, alotwebhook.Config{
-			Retry:     alotwebhook.Schedule(),
-			Logger:    slog.New(slog.NewJSONHandler(&log, nil)),
-			OnAttempt: func(a alotwebhook.AttemptInfo) { told = append(told, a) },
+			Retry:    alotwebhook.Schedule(),
+			Logger:   slog.New(slog.NewJSONHandler(&log, nil)),
+			Observer: observeAttempts(func(a alotwebhook.AttemptInfo) { told = append(told, a) }),
 		}, &receivers{respond: func(*http.Request, int) (*http.Response, error) {
 			time.Sleep(1234 * time.Millisecond)
 			return nil, fmt.Errorf("dial tcp: %w", alotwebhook.ErrBlockedAddress)

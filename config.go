@@ -191,10 +191,9 @@ type Config struct {
 	// Defaults to nil.
 	OnDisabled func(Endpoint)
 
-	// OnAttempt is called after each attempt, for metrics. The goroutine that made the
-	// attempt calls it, many at once: a slow function holds up other attempts.
-	// Defaults to nil.
-	OnAttempt func(AttemptInfo)
+	// Observer is told of every emit, claim, attempt and purge, for metrics and traces.
+	// Defaults to nil: nobody is told, which costs nothing.
+	Observer *Observer
 
 	// PayloadRetention is how long the payload of an event is kept once all its deliveries
 	// are finished. Then it is erased and cannot be redelivered. Negative: for ever.
@@ -217,14 +216,6 @@ type Config struct {
 	// a secret, a header value or a query string.
 	// Defaults to [slog.Default].
 	Logger *slog.Logger
-}
-
-// AttemptInfo describes an attempt to [Config.OnAttempt].
-type AttemptInfo struct {
-	DeliveryID, EventID, EventType, EndpointID, OrganizationID string
-	Attempt                                                    Attempt
-	// State is the delivery's state after the attempt: pending if it is tried again.
-	State DeliveryState
 }
 
 const (

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
+	"github.com/alot/alotwebhook/internal/tally"
 )
 
 // ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
@@ -31,10 +33,13 @@ type Dispatcher struct {
 	types  map[string]EventType
 	log    *slog.Logger
 
+	observer *observer
+
 	wake       chan struct{} // wakes the claimer: something was emitted or made due
 	recoveries *adopt.Jobs[Recovery]
 	endpoints  quota.Quota // of an organization
-	tallies    tallies
+	tallier    Tallier     // nil if the store is none
+	tallies    *tally.Sums[hour, Tally]
 
 	tests, redeliveries, changes *rate.Limiter // by organization
 
@@ -48,6 +53,7 @@ type Dispatcher struct {
 	closing chan struct{} // closed by Shutdown
 	cutNow  chan struct{} // closed when the context of Shutdown is done
 	done    chan struct{} // closed when Run returns
+	running atomic.Pointer[run]
 	cutOne  sync.Once
 }
 
@@ -73,7 +79,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		types:   make(map[string]EventType, len(cfg.EventTypes)),
 		log:     cfg.Logger,
 		wake:    make(chan struct{}, 1),
-		tallies: tallies{store: capability[Tallier](store), pending: map[tallyKey]*Tally{}},
+		tallier: capability[Tallier](store),
 		closing: make(chan struct{}),
 
 		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},
@@ -84,7 +90,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cutNow: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	d.recoveries = d.newRecoveries()
+	d.recoveries, d.tallies, d.observer = d.newRecoveries(), d.newTallies(), newObserver(cfg)
 	for _, t := range cfg.EventTypes {
 		d.types[t.Name] = t
 	}
@@ -100,7 +106,7 @@ func (d *Dispatcher) Logger() *slog.Logger { return d.log }
 //
 // A [FieldError] refuses an event that is not valid; every other error is the store's.
 func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
-	if err := d.enqueue(ctx, d.store, events); err != nil {
+	if err := d.enqueue(ctx, d.store, events, false); err != nil {
 		return err
 	}
 	d.emitted()
@@ -121,7 +127,7 @@ func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) er
 	if _, ok := q.(Store); ok {
 		return &FieldError{Field: "q", Problem: "is a store, not a transaction: a rollback would not undo the event; give store.Tx(tx), or call Emit"}
 	}
-	if err := d.enqueue(ctx, q, events); err != nil {
+	if err := d.enqueue(ctx, q, events, true); err != nil {
 		return err
 	}
 	d.uncommitted.Store(true)
@@ -157,7 +163,7 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	}
 }
 
-func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) error {
+func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event, inTransaction bool) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -169,10 +175,10 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event) er
 			return err
 		}
 	}
-	if err := q.Enqueue(ctx, events); err != nil {
-		return explain(err, "events not stored")
-	}
-	return nil
+	began := time.Now()
+	err := q.Enqueue(ctx, events)
+	d.observer.emitted(began, events, inTransaction, err)
+	return explain(err, "events not stored")
 }
 
 // Run delivers until ctx is done or [Dispatcher.Shutdown] is called. Then it claims no
@@ -193,7 +199,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	}
 	defer close(d.done)
 	defer d.sender.closeIdle()
-	return newRun(d).run(ctx)
+	r := newRun(d)
+	d.running.Store(r)
+	defer d.running.Store(nil)
+	return r.run(ctx)
 }
 
 // start reports whether Run may begin. Once it has, Shutdown waits for its end.

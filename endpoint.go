@@ -177,10 +177,7 @@ func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.store.DeleteEndpoint(ctx, id); err != nil {
-		return explain(err, "endpoint not deleted")
-	}
-	return nil
+	return explain(d.store.DeleteEndpoint(ctx, id), "endpoint not deleted")
 }
 
 // Endpoint returns an endpoint without its secrets, or [ErrNotFound].
@@ -377,6 +374,7 @@ func (r *run) disableIfDue(claimed *Endpoint, a *Attempt) {
 	switch {
 	case err == nil:
 		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
+		tell(r.d.observer, r.d.observer.Disabled, e)
 		if r.cfg.OnDisabled != nil {
 			r.cfg.OnDisabled(e)
 		}

@@ -30,29 +30,20 @@ func (d *Dispatcher) Deliveries(ctx context.Context, f Filter) iter.Seq2[Deliver
 // and somebody who waits can be shown how far the search has come.
 func (d *Dispatcher) DeliveryPage(ctx context.Context, f Filter) (page []Delivery, next string, err error) {
 	page, next, err = d.store.Deliveries(ctx, f)
-	if err != nil {
-		return nil, "", explain(err, "list not read")
-	}
-	return page, next, nil
+	return page, next, explain(err, "list not read")
 }
 
 // Delivery returns one delivery with its attempts, or [ErrNotFound].
 func (d *Dispatcher) Delivery(ctx context.Context, id string) (Delivery, error) {
 	delivery, err := d.store.Delivery(ctx, id)
-	if err != nil {
-		return Delivery{}, explain(err, "delivery %q", clip(id))
-	}
-	return delivery, nil
+	return delivery, explain(err, "delivery %q", clip(id))
 }
 
 // Event returns a stored event, or [ErrNotFound]. An event whose payload was erased after
 // its retention time is not found, either.
 func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
 	event, err := d.store.Event(ctx, id)
-	if err != nil {
-		return Event{}, explain(err, "event %q", clip(id))
-	}
-	return event, nil
+	return event, explain(err, "event %q", clip(id))
 }
 
 // Redeliver sends a delivered or failed delivery again, with a new schedule and the same
@@ -76,20 +67,14 @@ func (d *Dispatcher) Redeliver(ctx context.Context, deliveryID string) (bool, er
 // redeliver makes deliveries due again and returns how many it made due.
 func (d *Dispatcher) redeliver(ctx context.Context, ids []string) (int, error) {
 	n, err := d.store.Redeliver(ctx, ids)
-	if err != nil {
-		return n, explain(err, "not redelivered")
-	}
-	d.emitted()
-	return n, nil
+	d.emitted() // also after an error: it leaves open whether any is due
+	return n, explain(err, "not redelivered")
 }
 
 // Stats counts the deliveries that are not finished.
 func (d *Dispatcher) Stats(ctx context.Context) (Stats, error) {
 	s, err := d.store.Stats(ctx)
-	if err != nil {
-		return Stats{}, explain(err, "queue not counted")
-	}
-	return s, nil
+	return s, explain(err, "queue not counted")
 }
 
 // purgeInterval is how often each process purges, on average.
@@ -116,7 +101,7 @@ func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 		Parked: max(0, d.cfg.ParkedRetention), Payloads: max(0, d.cfg.PayloadRetention), History: max(0, d.cfg.HistoryRetention),
 		Tallies: tallyRetention, Limit: rows,
 	}
-	var sum PurgeResult
+	began, sum := time.Now(), PurgeResult{}
 	for {
 		part, err := d.store.Purge(ctx, request)
 		sum.Expired += part.Expired
@@ -124,12 +109,10 @@ func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 		sum.Deliveries += part.Deliveries
 		sum.Events += part.Events
 		sum.Tallies += part.Tallies
-		more := max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies) >= rows
-		if err != nil && !more { // a store may purge one kind although another one fails
-			return sum, explain(err, "history not purged")
+		if max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies) >= rows {
+			continue // also after an error: a store may purge one kind although another one fails
 		}
-		if !more {
-			return sum, nil
-		}
+		tell(d.observer, d.observer.Purged, PurgeReport{since(began, err), sum})
+		return sum, explain(err, "history not purged")
 	}
 }

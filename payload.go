@@ -1,25 +1,17 @@
 package alotwebhook
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
-	"unicode/utf8"
 
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/hint"
-	"github.com/alot/alotwebhook/internal/strictjson"
-	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // ErrMalformedEvent says that a body is not an event in the published form. Its signature
 // may be good all the same.
 var ErrMalformedEvent = errors.New("alotwebhook: malformed event")
-
-// timestampLayout is the form that JavaScript's toISOString prints for the years 0
-// to 9999.
-const timestampLayout = "2006-01-02T15:04:05.000Z"
 
 // Payload returns the bytes that are signed and sent: one JSON object with the keys id,
 // type, timestamp, organizationId and data, in this order. The timestamp is in UTC with
@@ -40,15 +32,7 @@ func (e *Event) payloadLen() int {
 
 // appendEnvelope appends the part of the payload that precedes the data.
 func (e *Event) appendEnvelope(b []byte) []byte {
-	b = append(b, `{"id":`...)
-	b = appendString(b, e.ID)
-	b = append(b, `,"type":`...)
-	b = appendString(b, e.Type)
-	b = append(b, `,"timestamp":"`...)
-	b = e.Timestamp.UTC().AppendFormat(b, timestampLayout)
-	b = append(b, `","organizationId":`...)
-	b = appendString(b, e.OrganizationID)
-	return append(b, `,"data":`...)
+	return envelope.AppendHead(b, e.ID, e.Type, e.Timestamp, e.OrganizationID)
 }
 
 // MarshalJSON returns the payload, or a [FieldError] if Data is not one JSON value in
@@ -70,25 +54,6 @@ func (e *Event) UnmarshalJSON(body []byte) error {
 	return err
 }
 
-// appendString appends s as a JSON string. It does not escape <, > and &.
-func appendString(b []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			var buf bytes.Buffer
-			enc := json.NewEncoder(&buf)
-			enc.SetEscapeHTML(false)
-			_ = enc.Encode(s) // a string always encodes, into a buffer that always takes it
-			return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
-		}
-	}
-	b = append(b, '"')
-	b = append(b, s...)
-	return append(b, '"')
-}
-
-// payloadKeys are the five published keys, in their order.
-var payloadKeys = []string{"id", "type", "timestamp", "organizationId", "data"}
-
 // ParseEvent reads a payload strictly: exactly one JSON object in UTF-8, with each of the
 // five published keys once. It refuses a key that stands twice, and a key that differs
 // from a published one in case only: another parser would read another event. It ignores
@@ -98,77 +63,11 @@ var payloadKeys = []string{"id", "type", "timestamp", "organizationId", "data"}
 //
 // ParseEvent does not verify the signature. Do that first, with a [Verifier].
 func ParseEvent(body []byte) (Event, error) {
-	var values [5][]byte
-	if err := strictjson.Object(body, payloadKeys, values[:]); err != nil {
-		return Event{}, malformed("%v", err)
+	e, err := envelope.Parse(body, eventPrefix)
+	if err != nil {
+		return Event{}, fmt.Errorf("%w: %v", ErrMalformedEvent, err)
 	}
-	for i, value := range values {
-		if value == nil {
-			return Event{}, malformed("%q is missing", payloadKeys[i])
-		}
-	}
-	var text [4][]byte
-	for i := range text {
-		var err error
-		if text[i], err = payloadText(payloadKeys[i], values[i]); err != nil {
-			return Event{}, err
-		}
-	}
-	at, ok := parseTimestamp(text[2])
-	if !ok {
-		return Event{}, malformed(`"timestamp" is not of the form 2006-01-02T15:04:05.000Z`)
-	}
-	// The three strings share one allocation.
-	id, eventType := len(text[0]), len(text[0])+len(text[1])
-	joined := string(text[0]) + string(text[1]) + string(text[3])
-	if _, err := typeid.Parse(eventPrefix, joined[:id]); err != nil {
-		return Event{}, malformed(`"id" %v`, err)
-	}
-	return Event{
-		ID:             joined[:id],
-		Type:           joined[id:eventType],
-		Timestamp:      at,
-		OrganizationID: joined[eventType:],
-		Data:           bytes.Clone(values[4]),
-	}, nil
-}
-
-func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrMalformedEvent, fmt.Sprintf(format, args...))
-}
-
-// payloadText returns the content of a JSON string. It refuses every other value, and an
-// empty string.
-func payloadText(key string, value []byte) ([]byte, error) {
-	if value[0] != '"' {
-		return nil, malformed("%q is not a string", key)
-	}
-	if value = strictjson.Unquote(value); len(value) == 0 {
-		return nil, malformed("%q is empty", key)
-	}
-	return value, nil
-}
-
-// parseTimestamp reads a time in the form of timestampLayout, and in no other form.
-func parseTimestamp(b []byte) (at time.Time, ok bool) {
-	if len(b) != len(timestampLayout) || b[4] != '-' || b[7] != '-' || b[10] != 'T' ||
-		b[13] != ':' || b[16] != ':' || b[19] != '.' || b[23] != 'Z' {
-		return time.Time{}, false
-	}
-	ok = true
-	number := func(from, to int) (n int) {
-		for _, c := range b[from:to] {
-			ok = ok && '0' <= c && c <= '9'
-			n = 10*n + int(c) - '0'
-		}
-		return n
-	}
-	year, month, day := number(0, 4), time.Month(number(5, 7)), number(8, 10)
-	hour, minute, second, ms := number(11, 13), number(14, 16), number(17, 19), number(20, 23)
-	at = time.Date(year, month, day, hour, minute, second, ms*int(time.Millisecond), time.UTC)
-	// time.Date turns a 31st of April into a 1st of May: if it changes the day, there is
-	// no such date.
-	return at, ok && hour < 24 && minute < 60 && second < 60 && at.Day() == day && at.Month() == month
+	return Event{ID: e.ID, Type: e.Type, Timestamp: e.Timestamp, OrganizationID: e.OrganizationID, Data: e.Data}, nil
 }
 
 // DecodeData decodes the event's data into a T, as [json.Unmarshal] does: it ignores

@@ -122,7 +122,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 
 // beginRecovery stores a recovery in the place of the endpoint's last one.
 func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recovery, error) {
-	return d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
+	stored, err := d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
 		if r.State.Active() {
 			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, r.EndpointID, r.CreatedAt.Format(time.RFC3339))
 		}
@@ -130,6 +130,10 @@ func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recover
 		*r = begun
 		return nil
 	})
+	if err == nil {
+		tell(d.observer, d.observer.Recovery, stored)
+	}
+	return stored, err
 }
 
 // EnableOptions says what becomes of the parked deliveries of an endpoint that is enabled.
@@ -288,6 +292,9 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 		return explain(err, "recovery not stored")
 	}
 	r.Version++
+	if !r.State.Active() {
+		tell(d.observer, d.observer.Recovery, *r)
+	}
 	return nil
 }
 

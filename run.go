@@ -41,6 +41,8 @@ type run struct {
 	leaveBad context.CancelFunc
 
 	doubtful atomic.Int64 // claims that failed: the store may have counted them
+	newest   atomic.Pointer[lastClaim]
+	pulse    pace.Pulse // of the claimer
 
 	workers atomic.Int64   // those that run; the claimer alone starts them
 	working sync.WaitGroup // counts them, too
@@ -84,7 +86,9 @@ func (r *run) run(ctx context.Context) error {
 	helpers.Go(func() { r.d.purge(claimsCtx) })
 	helpers.Go(func() { r.d.listen(claimsCtx) })
 	helpers.Go(func() { r.d.recoveries.Run(claimsCtx) })
-	helpers.Go(func() { r.d.storeTallies(claimsCtx) })
+	if r.d.tallier != nil {
+		helpers.Go(func() { r.d.tallies.Run(claimsCtx) })
+	}
 
 	r.claim(claimsCtx)
 	helpers.Go(r.leave)
@@ -100,7 +104,10 @@ func (r *run) run(ctx context.Context) error {
 	time.AfterFunc(finishTimeout, r.leaveBad) // its next failed attempt disables an endpoint that is left
 	helpers.Wait()
 	r.leaveBad()
-	r.d.storeLastTallies()
+	if r.d.tallier != nil {
+		r.d.tallies.Close()
+	}
+	r.d.waitForObserver()
 	if unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", unwritten)
 	}
@@ -138,10 +145,12 @@ func (r *run) claim(ctx context.Context) {
 			return
 		}
 		began := time.Now()
+		r.pulse.Begin()
 		got, err := r.claimOnce()
 		took = time.Since(began)
 		if err != nil {
 			r.doubtful.Add(1)
+			r.pulse.End()
 			pace.Pause(ctx, episode.Failed(err))
 			continue
 		}
@@ -150,6 +159,7 @@ func (r *run) claim(ctx context.Context) {
 			r.start(ctx, &got.Deliveries[i])
 		}
 		r.staff()
+		r.pulse.End()
 		if len(got.Deliveries) > 0 {
 			poll.Reset()
 			continue
@@ -177,10 +187,13 @@ func (r *run) claimOnce() (ClaimResult, error) {
 		room.Limit = 1
 	}
 	released := r.slots.Released()
+	began := time.Now()
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
 		Limit: room.Limit, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease,
 		Busy: room.Busy, Unlisted: cmp.Or(room.Unlisted, -1), Withheld: room.Withheld,
 	})
+	tell(r.d.observer, r.d.observer.Claimed, ClaimReport{since(began, err), room.Limit, len(got.Deliveries)})
+	r.newest.Store(&lastClaim{began, err})
 	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	got.NextIn = pace.Sooner(got.NextIn, room.Next)
 	return got, err
@@ -298,9 +311,9 @@ func (r *run) work() {
 		o, effect := r.attempt(&j.Claimed, j.slot)
 		r.slots.Release(j.slot, effect)
 		pace.Wake(r.freed)
-		r.d.tallies.count(j.Endpoint.ID, &o.Attempt)
+		r.d.tally(j.Endpoint.ID, &o.Attempt)
 		r.recorder.Add(record.Outcome[outcome]{
-			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint},
+			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint, r.d.describe(&j.Claimed, &o)},
 		})
 		if r.isSurplus() {
 			return
@@ -321,6 +334,7 @@ const finishTimeout = 10 * time.Second
 type outcome struct {
 	Outcome
 	endpoint *Endpoint
+	info     *AttemptInfo // nil unless an observer is to be told
 }
 
 // newRecorder returns the recorder of a run.
@@ -344,7 +358,10 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 		outcomes[i] = batch[i].Value.Outcome
 		outcomes[i].Token = batch[i].Token
 	}
-	return r.d.store.Finish(ctx, outcomes)
+	began := time.Now()
+	lost, err = r.d.store.Finish(ctx, outcomes)
+	r.d.observer.finished(began, batch, lost, err)
+	return lost, err
 }
 
 // extend extends the leases of deliveries whose outcomes cannot be stored yet.

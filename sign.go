@@ -1,129 +1,13 @@
 package alotwebhook
 
-import (
-	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding"
-	"encoding/hex"
-	"hash"
-	"sync"
-)
+import "github.com/alot/alotwebhook/internal/mac"
 
 // SignatureHeader is the request header that carries the signature.
 const SignatureHeader = "X-Alot-Signature"
-
-// signaturePrefix names the algorithm. The wire contract has only this one.
-const signaturePrefix = "sha256="
-
-// signatureLen is the length of every signature in bytes: the prefix and 64 hex digits.
-const signatureLen = len(signaturePrefix) + 2*sha256.Size
 
 // Sign returns the value of [SignatureHeader] for a body: "sha256=" and the
 // HMAC-SHA256 of exactly these bytes in lower-case hex. The key is the secret's
 // UTF-8 bytes.
 //
 // Sign accepts an empty secret, but [Verify] does not, and no endpoint can have one.
-func Sign(body []byte, secret Secret) string {
-	m := macs.Get().(*mac)
-	defer macs.Put(m)
-	return string(m.signature(body, secret))
-}
-
-// mac computes HMAC-SHA256 (RFC 2104) without allocating. It is built on
-// crypto/sha256, because crypto/hmac allocates for every key, and panics under
-// GODEBUG=fips140=only if a key is shorter than 14 bytes, and the published
-// contract allows shorter ones. The tests compare it with the vectors of RFC 4231
-// and of Wycheproof.
-type mac struct {
-	hash resumableHash
-	// inner and outer are the SHA-256 states after HMAC's inner and outer pad
-	// for key. The next call usually has the same key and skips both blocks.
-	key          Secret
-	inner, outer []byte
-	pad          [sha256.BlockSize]byte
-	sum          [sha256.Size]byte  // the MAC, after sumOf
-	text         [signatureLen]byte // the header value, after signature
-	head         []byte             // the text that Standard Webhooks signs in front of the body
-}
-
-// resumableHash is a hash whose state can be stored and restored. The
-// documentation of crypto/sha256 promises this of its hashes.
-type resumableHash interface {
-	hash.Hash
-	encoding.BinaryAppender
-	encoding.BinaryUnmarshaler
-}
-
-var macs = sync.Pool{New: func() any {
-	m := &mac{hash: sha256.New().(resumableHash)}
-	copy(m.text[:], signaturePrefix)
-	return m
-}}
-
-// signature returns the header value. The next call overwrites it.
-func (m *mac) signature(body []byte, secret Secret) []byte {
-	m.sumOf(secret, nil, body)
-	hex.Encode(m.text[len(signaturePrefix):], m.sum[:])
-	return m.text[:]
-}
-
-// sumOf stores the MAC of head and body, one after the other, in m.sum.
-func (m *mac) sumOf(key Secret, head, body []byte) {
-	if m.inner == nil || m.key != key {
-		m.prepare(key)
-	}
-	_ = m.hash.UnmarshalBinary(m.inner) // never fails for a state that AppendBinary wrote
-	m.hash.Write(head)
-	m.hash.Write(body)
-	m.hash.Sum(m.sum[:0])
-	_ = m.hash.UnmarshalBinary(m.outer)
-	m.hash.Write(m.sum[:])
-	m.hash.Sum(m.sum[:0])
-}
-
-// innerPad is RFC 2104's ipad, byte for byte over a block. XOR with innerToOuter
-// turns key^ipad into key^opad.
-var (
-	innerPad     = bytes.Repeat([]byte{0x36}, sha256.BlockSize)
-	innerToOuter = bytes.Repeat([]byte{0x36 ^ 0x5c}, sha256.BlockSize)
-)
-
-// prepare computes the states inner and outer for a key.
-func (m *mac) prepare(key Secret) {
-	pad := m.pad[:]
-	m.fill(pad, key)
-	subtle.XORBytes(pad, pad, innerPad)
-	m.inner = m.after(m.inner, pad)
-	subtle.XORBytes(pad, pad, innerToOuter)
-	m.outer = m.after(m.outer, pad)
-	m.key = key
-	clear(pad)
-}
-
-// after returns the state of a new hash after one block. It reuses the memory of
-// an older state.
-func (m *mac) after(state, block []byte) []byte {
-	m.hash.Reset()
-	m.hash.Write(block)
-	state, _ = m.hash.AppendBinary(state[:0]) // never fails
-	return state
-}
-
-// fill copies the key into the pad and leaves the rest zero. As RFC 2104 says, it
-// copies the SHA-256 of a key that is longer than a block.
-func (m *mac) fill(pad []byte, key Secret) {
-	clear(pad)
-	if len(key) <= len(pad) {
-		copy(pad, key)
-		return
-	}
-	m.hash.Reset()
-	for rest := string(key); len(rest) > 0; {
-		n := copy(pad, rest)
-		m.hash.Write(pad[:n])
-		rest = rest[n:]
-	}
-	clear(pad)
-	m.hash.Sum(pad[:0])
-}
+func Sign(body []byte, secret Secret) string { return mac.Sign(body, string(secret)) }

@@ -1,8 +1,6 @@
 package alotwebhook
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/mac"
 )
 
 // These are the headers of Standard Webhooks (https://www.standardwebhooks.com).
@@ -46,10 +46,7 @@ var (
 )
 
 const (
-	secretPrefix    = "whsec_"
-	standardVersion = "v1,"
-	// standardSumLen is the length of a MAC in base64 with its padding, in bytes.
-	standardSumLen = (sha256.Size + 2) / 3 * 4
+	secretPrefix = "whsec_"
 	// maxStandardID is the longest id that is accepted, in bytes. It bounds a
 	// buffer that is kept for the next request.
 	maxStandardID = 256
@@ -72,10 +69,10 @@ func (s Secret) Standard() Secret {
 }
 
 // standardKey returns the bytes of the key in the scheme of Standard Webhooks.
-func (s Secret) standardKey() Secret {
+func (s Secret) standardKey() string {
 	text, ok := strings.CutPrefix(string(s), secretPrefix)
 	if !ok || strings.ContainsAny(text, "\r\n") { // package base64 would skip line ends
-		return s
+		return string(s)
 	}
 	encoding := base64.RawStdEncoding
 	if len(text)%4 == 0 {
@@ -83,9 +80,9 @@ func (s Secret) standardKey() Secret {
 	}
 	key, err := encoding.DecodeString(text)
 	if err != nil || len(key) == 0 {
-		return s
+		return string(s)
 	}
-	return Secret(key)
+	return string(key)
 }
 
 // SignStandard returns the value of [StandardSignatureHeader] for an attempt at
@@ -96,26 +93,7 @@ func (s Secret) standardKey() Secret {
 // The id must not contain a dot: SignStandard signs such an id, but no verifier of
 // this package accepts it.
 func SignStandard(body []byte, id string, at time.Time, secret Secret) string {
-	m := macs.Get().(*mac)
-	defer macs.Put(m)
-	m.standardHead(id, strconv.FormatInt(at.Unix(), 10))
-	sum := m.standardSum(body, secret.standardKey())
-	return standardVersion + string(sum[:])
-}
-
-// standardHead sets m.head to the text that is signed in front of the body.
-func (m *mac) standardHead(id, timestamp string) {
-	m.head = append(m.head[:0], id...)
-	m.head = append(m.head, '.')
-	m.head = append(m.head, timestamp...)
-	m.head = append(m.head, '.')
-}
-
-// standardSum returns the MAC of m.head and the body in base64.
-func (m *mac) standardSum(body []byte, key Secret) (text [standardSumLen]byte) {
-	m.sumOf(key, m.head, body)
-	base64.StdEncoding.Encode(text[:], m.sum[:])
-	return text
+	return mac.SignStandard(body, id, strconv.FormatInt(at.Unix(), 10), secret.standardKey())
 }
 
 // StandardConfig configures how a [Verifier] accepts the headers of Standard
@@ -207,7 +185,7 @@ func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 	if !ok {
 		return c, errStandardTimestamp
 	}
-	if !c.hasSignature() {
+	if !mac.HasStandard(c.signatures) {
 		return c, errStandardSignature
 	}
 	return c, cfg.checkTime(at)
@@ -240,36 +218,4 @@ func (cfg *StandardConfig) checkTime(at time.Time) error {
 		return fmt.Errorf("%w: signed for %s from now, and %s are allowed", ErrAttemptTooNew, ahead.Truncate(time.Second), cfg.Tolerance)
 	}
 	return nil
-}
-
-// hasSignature reports whether at least one signature has the form of version v1.
-func (c *standardClaim) hasSignature() bool {
-	for entry := range strings.SplitSeq(c.signatures, " ") {
-		if isStandardSignature(entry) {
-			return true
-		}
-	}
-	return false
-}
-
-func isStandardSignature(entry string) bool {
-	return len(entry) == len(standardVersion)+standardSumLen && entry[:len(standardVersion)] == standardVersion
-}
-
-// matchesStandard compares every signature of the claim, even after one has
-// matched, so that its running time does not depend on their order. It compares
-// base64 text and not bytes: several texts decode to the same bytes, and only one
-// of them is published.
-func (m *mac) matchesStandard(body []byte, key Secret, c *standardClaim) bool {
-	m.standardHead(c.id, c.timestamp)
-	want := m.standardSum(body, key)
-	matched := 0
-	for entry := range strings.SplitSeq(c.signatures, " ") {
-		if isStandardSignature(entry) {
-			var claimed [standardSumLen]byte // []byte(entry) would allocate
-			copy(claimed[:], entry[len(standardVersion):])
-			matched |= subtle.ConstantTimeCompare(want[:], claimed[:])
-		}
-	}
-	return matched == 1
 }

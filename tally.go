@@ -5,13 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
-	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/tally"
 )
 
 // Tally counts the attempts that were made to an endpoint in an hour.
@@ -82,169 +79,47 @@ const tallyRetention = 8 * day
 //
 // The error is an [errors.ErrUnsupported] if the store is no [Tallier].
 func (d *Dispatcher) Tallies(ctx context.Context, since time.Time, endpointIDs ...string) ([]Tally, error) {
-	list, err := d.tallies.read(ctx, since.UTC().Truncate(time.Hour), endpointIDs)
-	if err != nil {
-		return nil, explain(err, "tallies not read")
-	}
-	return list, nil
+	since = since.UTC().Truncate(time.Hour)
+	list, err := d.tallies.Read(func() ([]Tally, error) {
+		if d.tallier == nil {
+			return nil, fmt.Errorf("the store keeps none: %w", errors.ErrUnsupported)
+		}
+		return d.tallier.Tallies(ctx, endpointIDs, since)
+	}, func(t Tally) bool { return slices.Contains(endpointIDs, t.EndpointID) && !t.Hour.Before(since) })
+	return list, explain(err, "tallies not read")
 }
 
-// tallies holds the attempts of this process that its store does not know of yet.
-type tallies struct {
-	store Tallier // nil if nothing is tallied
-
-	mu      sync.Mutex
-	pending map[tallyKey]*Tally
-
-	// moving is held while pending tallies go to the store and while they are read, so
-	// that a reader counts each attempt once. It is locked before mu.
-	moving sync.Mutex
-}
-
-type tallyKey struct {
+// hour is what an attempt is tallied by.
+type hour struct {
 	endpointID string
-	hour       int64 // Unix time
+	begins     int64 // Unix time
 }
 
-// maxTallies bounds the memory of pending tallies while the store fails. Past it, the
-// attempts of further endpoints and hours are not tallied.
-const maxTallies = 50_000
-
-func (t *Tally) key() tallyKey { return tallyKey{t.EndpointID, t.Hour.Unix()} }
-
-func byEndpointAndHour(a, b Tally) int {
-	return cmp.Or(cmp.Compare(a.EndpointID, b.EndpointID), a.Hour.Compare(b.Hour))
+func (d *Dispatcher) newTallies() *tally.Sums[hour, Tally] {
+	return tally.New(tally.Config[hour, Tally]{
+		Key: func(t Tally) hour { return hour{t.EndpointID, t.Hour.Unix()} },
+		New: func(h hour) Tally { return Tally{EndpointID: h.endpointID, Hour: time.Unix(h.begins, 0).UTC()} },
+		Add: (*Tally).Add,
+		Order: func(a, b Tally) int {
+			return cmp.Or(cmp.Compare(a.EndpointID, b.EndpointID), a.Hour.Compare(b.Hour))
+		},
+		Store: func(ctx context.Context, batch []Tally) error { return d.tallier.AddTallies(ctx, batch) },
+		Log:   d.log,
+	})
 }
 
-// pendingFor returns the pending tally of an endpoint and hour. The caller holds mu.
-func (ts *tallies) pendingFor(endpointID string, hour time.Time) *Tally {
-	key := tallyKey{endpointID, hour.Unix()}
-	t := ts.pending[key]
-	if t == nil {
-		t = &Tally{EndpointID: endpointID, Hour: hour}
-		if len(ts.pending) < maxTallies {
-			ts.pending[key] = t
-		}
-	}
-	return t
-}
-
-// count tallies an attempt. A released delivery has none.
-func (ts *tallies) count(endpointID string, a *Attempt) {
-	if ts.store == nil || a.Number == 0 {
+// tally counts an attempt, if the store is a [Tallier]. A released delivery has none.
+func (d *Dispatcher) tally(endpointID string, a *Attempt) {
+	if d.tallier == nil || a.Number == 0 {
 		return
 	}
-	ts.mu.Lock()
-	defer ts.mu.Unlock()
-	t := ts.pendingFor(endpointID, a.StartedAt.UTC().Truncate(time.Hour))
-	t.Duration += a.Duration
-	t.Slowest = max(t.Slowest, a.Duration)
-	if a.Reason == "" {
-		t.Succeeded++
-		return
-	}
-	if t.Reasons == nil {
-		t.Reasons = map[FailureReason]int64{}
-	}
-	t.Reasons[a.Reason]++
-}
-
-// tallyInterval is how often pending tallies go to the store.
-const tallyInterval = 5 * time.Second
-
-// storeTallies moves pending tallies to the store every few seconds until ctx is done.
-func (d *Dispatcher) storeTallies(ctx context.Context) {
-	if d.tallies.store == nil {
-		return
-	}
-	episode := pace.Episode{Log: d.log, Operation: "tally"}
-	for pace.Pause(ctx, tallyInterval-rand.N(tallyInterval/4)) {
-		if err := d.flushTallies(); err != nil {
-			episode.Failed(err)
+	d.tallies.Count(hour{endpointID, a.StartedAt.Truncate(time.Hour).Unix()}, func(t *Tally) {
+		one := Tally{Duration: a.Duration, Slowest: a.Duration}
+		if a.Reason == "" {
+			one.Succeeded = 1
 		} else {
-			episode.Over()
+			one.Reasons = map[FailureReason]int64{a.Reason: 1}
 		}
-	}
-}
-
-// flushTallies moves the pending tallies to the store, within finishTimeout. The end of a
-// run does not cut it off, because that would leave open whether they were stored.
-func (d *Dispatcher) flushTallies() error {
-	ctx, cancel := context.WithTimeout(context.Background(), finishTimeout)
-	defer cancel()
-	return d.tallies.flush(ctx)
-}
-
-// storeLastTallies moves the tallies that are pending at the end of a run to the store.
-func (d *Dispatcher) storeLastTallies() {
-	if d.tallies.store == nil {
-		return
-	}
-	if err := d.flushTallies(); err != nil {
-		d.log.Error("alotwebhook: the last tallies could not be stored; the charts lack some seconds", "error", err)
-	}
-}
-
-// flush moves the pending tallies to the store. After an error they are pending again.
-func (ts *tallies) flush(ctx context.Context) error {
-	ts.moving.Lock()
-	defer ts.moving.Unlock()
-	ts.mu.Lock()
-	batch := make([]Tally, 0, len(ts.pending))
-	for _, t := range ts.pending {
-		batch = append(batch, *t)
-	}
-	clear(ts.pending)
-	ts.mu.Unlock()
-	if len(batch) == 0 {
-		return nil
-	}
-	slices.SortFunc(batch, byEndpointAndHour)
-	err := ts.store.AddTallies(ctx, batch)
-	if err != nil {
-		ts.mu.Lock()
-		defer ts.mu.Unlock()
-		for _, t := range batch {
-			ts.pendingFor(t.EndpointID, t.Hour).Add(t)
-		}
-	}
-	return err
-}
-
-// read returns the stored and the pending tallies, added up.
-func (ts *tallies) read(ctx context.Context, since time.Time, endpointIDs []string) ([]Tally, error) {
-	if ts.store == nil {
-		return nil, fmt.Errorf("the store keeps none: %w", errors.ErrUnsupported)
-	}
-	ts.moving.Lock()
-	defer ts.moving.Unlock()
-	stored, err := ts.store.Tallies(ctx, endpointIDs, since)
-	if err != nil {
-		return nil, err
-	}
-	sums := make(map[tallyKey]*Tally, len(stored))
-	add := func(t Tally) {
-		if sum := sums[t.key()]; sum != nil {
-			sum.Add(t)
-			return
-		}
-		t.Reasons = maps.Clone(t.Reasons) // a pending tally goes on counting in its own map
-		sums[t.key()] = &t
-	}
-	for _, t := range stored {
-		add(t)
-	}
-	ts.mu.Lock()
-	for _, t := range ts.pending {
-		if slices.Contains(endpointIDs, t.EndpointID) && !t.Hour.Before(since) {
-			add(*t)
-		}
-	}
-	ts.mu.Unlock()
-	list := make([]Tally, 0, len(sums))
-	for _, t := range sums {
-		list = append(list, *t)
-	}
-	slices.SortFunc(list, byEndpointAndHour)
-	return list, nil
+		t.Add(one)
+	})
 }

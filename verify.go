@@ -1,8 +1,6 @@
 package alotwebhook
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
+	"github.com/alot/alotwebhook/internal/mac"
 )
 
 // These errors say why a signature is refused. None of them carries a MAC or a
@@ -47,59 +46,25 @@ func Verify(body []byte, signature string, secret Secret) error {
 	if err != nil {
 		return err
 	}
-	m := macs.Get().(*mac)
-	defer macs.Put(m)
-	if !m.matches(body, secret, &sum) {
+	m := mac.Get()
+	defer m.Put()
+	if !m.Matches(body, string(secret), &sum) {
 		return ErrSignatureMismatch
 	}
 	return nil
 }
 
-// matchesClaim compares by the scheme that the header claims.
-func (m *mac) matchesClaim(body []byte, k verifierKey, c *claim) bool {
-	if c.standard.id != "" {
-		return m.matchesStandard(body, k.standard, &c.standard)
-	}
-	return m.matches(body, k.secret, &c.sum)
-}
-
-func (m *mac) matches(body []byte, secret Secret, sum *[sha256.Size]byte) bool {
-	m.sumOf(secret, nil, body)
-	return subtle.ConstantTimeCompare(m.sum[:], sum[:]) == 1
-}
-
-// parseSignature decodes a signature of the one published form. Its running time
-// depends on the value, and may: the sender of the request knows that value.
-func parseSignature(signature string) (sum [sha256.Size]byte, err error) {
-	if signature == "" {
+// parseSignature decodes a signature of the one published form.
+func parseSignature(signature string) (mac.Sum, error) {
+	sum, ok := mac.Parse(signature)
+	switch {
+	case signature == "":
 		return sum, ErrNotSigned
-	}
-	digits, ok := strings.CutPrefix(signature, signaturePrefix)
-	if !ok || len(digits) != 2*len(sum) {
-		return sum, ErrMalformedSignature
-	}
-	var bad byte
-	for i := range sum {
-		high, low := hexDigits[digits[2*i]], hexDigits[digits[2*i+1]]
-		bad |= high | low
-		sum[i] = high<<4 | low
-	}
-	if bad > 0x0f {
+	case !ok:
 		return sum, ErrMalformedSignature
 	}
 	return sum, nil
 }
-
-// hexDigits maps each lower-case hex digit to its value, and every other byte to 0xff.
-var hexDigits = func() (t [256]byte) {
-	for i := range t {
-		t[i] = 0xff
-	}
-	for i, c := range []byte("0123456789abcdef") {
-		t[c] = byte(i)
-	}
-	return t
-}()
 
 // Verifier verifies signatures with several secrets at once, so that no event is
 // refused while one secret replaces another. It is safe for concurrent use. A nil
@@ -117,7 +82,7 @@ type Verifier struct {
 }
 
 // verifierKey is a secret, and the key that Standard Webhooks derives from it.
-type verifierKey struct{ secret, standard Secret }
+type verifierKey struct{ secret, standard string }
 
 // NewVerifier returns a verifier that accepts a signature by any of the secrets.
 // During a rotation give it both, the old one and the new one.
@@ -141,7 +106,7 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 	}
 	keys := make([]verifierKey, len(secrets))
 	for i, s := range secrets {
-		keys[i] = verifierKey{s, s.standardKey()}
+		keys[i] = verifierKey{string(s), s.standardKey()}
 	}
 	return &Verifier{keys: func() []verifierKey { return keys }, memory: bodybuf.NewBudget(DefaultMaxBodyMemory)}, nil
 }
@@ -188,7 +153,7 @@ func (v *Verifier) VerifyHeader(body []byte, h http.Header) (index int, err erro
 // claim is the signature that a request's headers claim, well formed but not yet
 // compared with the body.
 type claim struct {
-	sum      [sha256.Size]byte
+	sum      mac.Sum
 	standard standardClaim // replaces sum if not zero
 }
 
@@ -215,11 +180,17 @@ func (v *Verifier) claim(h http.Header) (c claim, err error) {
 // match compares the claim with the body under every secret, and returns the
 // index of the first that matches.
 func (v *Verifier) match(body []byte, c *claim) (index int, err error) {
-	m := macs.Get().(*mac)
-	defer macs.Put(m)
+	m := mac.Get()
+	defer m.Put()
 	index = -1
 	for i, k := range v.keys() {
-		if m.matchesClaim(body, k, c) && index < 0 {
+		var matches bool
+		if s := &c.standard; s.id != "" {
+			matches = m.MatchesStandard(body, s.id, s.timestamp, s.signatures, k.standard)
+		} else {
+			matches = m.Matches(body, k.secret, &c.sum)
+		}
+		if matches && index < 0 {
 			index = i
 		}
 	}

@@ -13,7 +13,7 @@
 //
 // With -pin, PostgreSQL is also measured while an older transaction stays open. With -read,
 // every store is also measured while somebody pages through the history, four pages a
-// second.
+// second. With -observe, every store is also measured while an observer reads every report.
 //
 // The contenders take turns, round by round, because the speed of a machine drifts. Each is
 // compared with the raw loop that runs right before it: the ratio is the median of those in
@@ -33,6 +33,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/deliver"
 	"github.com/alot/alotwebhook/bench/internal/stores"
@@ -56,6 +57,7 @@ type options struct {
 	endpoints  []int // of numbers
 	pin, read  bool
 	river      bool
+	observe    bool
 	profile    string
 }
 
@@ -69,6 +71,7 @@ func (o *options) Flags(fs *flag.FlagSet) {
 	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps an old snapshot, as a backup does")
 	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, with the same work")
 	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
+	fs.BoolVar(&o.observe, "observe", false, "measure every store once more while an observer reads all that it is told")
 	fs.StringVar(&o.profile, "cpuprofile", "", "write a profile of this process, raw loops included, to that `file`")
 }
 
@@ -129,7 +132,27 @@ func (o *options) entries(l deliver.Load) []deliver.Entry {
 				c := deliver.Dispatchers{Store: store, Endpoints: n, Disturbance: d}
 				entries = append(entries, deliver.Entry{Contender: c.Contender(name), Load: l})
 			}
+			if o.observe {
+				c := deliver.Dispatchers{Store: store, Endpoints: n, Observer: reader()}
+				entries = append(entries, deliver.Entry{Contender: c.Contender(fmt.Sprintf("%s, %d endpoints, observed", store, n)), Load: l})
+			}
 		}
 	}
 	return entries
+}
+
+// reader returns an observer that counts all that it is told.
+func reader() *alotwebhook.Observer {
+	var attempts, bytes, calls int
+	return &alotwebhook.Observer{
+		Emitted: func(alotwebhook.EmitReport) { calls++ },
+		Claimed: func(alotwebhook.ClaimReport) { calls++ },
+		Finished: func(r alotwebhook.FinishReport) {
+			calls++
+			for i := range r.Attempts {
+				attempts++
+				bytes += r.Attempts[i].PayloadBytes
+			}
+		},
+	}
 }

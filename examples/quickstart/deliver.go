@@ -41,11 +41,13 @@ func deliver(ctx context.Context, path string, out *output) error {
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Logger:    slog.New(slog.DiscardHandler), // the program prints the same itself
-		OnAttempt: func(a alotwebhook.AttemptInfo) {
-			if a.State != alotwebhook.StatePending && left.Add(-1) == 0 {
-				idle <- struct{}{}
+		Observer: &alotwebhook.Observer{Finished: func(r alotwebhook.FinishReport) {
+			for _, a := range r.Attempts {
+				if a.State != alotwebhook.StatePending && left.Add(-1) == 0 {
+					idle <- struct{}{}
+				}
 			}
-		},
+		}},
 	})
 	if err != nil {
 		return err

@@ -17,8 +17,11 @@ type explained struct {
 	err  error
 }
 
-// Explain wraps err and says what failed.
+// Explain wraps err and says what failed. It returns nil if err is.
 func Explain(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
 	return &explained{what: fmt.Sprintf(format, args...), err: err}
 }
 

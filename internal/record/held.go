@@ -53,6 +53,12 @@ func (h *held[O]) has(id string, attempt int) bool {
 	return ok && e.attempt == attempt
 }
 
+func (h *held[O]) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.entries)
+}
+
 // leasedBefore returns the deliveries whose leases began before that time, but for those
 // whose outcomes were put aside.
 func (h *held[O]) leasedBefore(at time.Time) (list []Outcome[O]) {

@@ -96,6 +96,14 @@ func (p *Parts[O]) Away() bool {
 	return true
 }
 
+// Held returns how many deliveries were claimed and have no stored outcome.
+func (p *Parts[O]) Held() (n int) {
+	for _, r := range p.all {
+		n += r.held.count()
+	}
+	return n
+}
+
 // AwaitStore is [Recorder.AwaitStore], while all parts are away. The goroutine that claims
 // calls it before each claim.
 func (p *Parts[O]) AwaitStore(ctx context.Context) bool {

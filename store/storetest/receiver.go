@@ -90,14 +90,16 @@ func (rx *receiver) dispatcher(b *testing.B, store alotwebhook.Store) *alotwebho
 		AllowHTTP: true,
 		AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Logger:    slog.New(slog.DiscardHandler),
-		OnAttempt: func(a alotwebhook.AttemptInfo) {
-			if a.Attempt.Reason != "" {
-				rx.fail.Add(1)
+		Observer: &alotwebhook.Observer{Finished: func(r alotwebhook.FinishReport) {
+			for _, a := range r.Attempts {
+				if a.Attempt.Reason != "" {
+					rx.fail.Add(1)
+				}
+				if rx.made.Add(1) == rx.want {
+					close(rx.done)
+				}
 			}
-			if rx.made.Add(1) == rx.want {
-				close(rx.done)
-			}
-		},
+		}},
 	})
 	require.NoError(b, err)
 	return d

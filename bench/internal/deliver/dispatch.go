@@ -36,6 +36,8 @@ type Dispatchers struct {
 	Processes int
 	// Disturbance goes on meanwhile.
 	Disturbance Disturbance
+	// Observer is what a dispatcher in this process tells of its work; nil for nobody.
+	Observer *alotwebhook.Observer
 }
 
 // Contender returns the contender of that name.
@@ -86,7 +88,7 @@ func (c Dispatchers) prepare(ctx context.Context, rx *Receiver, l Load) (*work, 
 
 // prepareOn fills the store of the work, and makes the dispatchers.
 func (c Dispatchers) prepareOn(ctx context.Context, rx *Receiver, l Load, w *work, closers *stores.Closers) error {
-	emitter, err := newLocal(w.store.Store, settings{InFlight: l.InFlight, Types: c.types()})
+	emitter, err := newLocal(w.store.Store, settings{InFlight: l.InFlight, Types: c.types(), observer: c.Observer})
 	if err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func (c Dispatchers) nodes(ctx context.Context, at stores.Place, here *local, l 
 	var nodes []node
 	for i := range c.Processes {
 		share := (l.InFlight + c.Processes - 1 - i) / c.Processes
-		p, err := child.Start(ctx, dispatcherRole, task{at, settings{max(1, share), c.types()}})
+		p, err := child.Start(ctx, dispatcherRole, task{at, settings{InFlight: max(1, share), Types: c.types()}})
 		if err != nil {
 			return nil, err
 		}

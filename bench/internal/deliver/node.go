@@ -40,6 +40,8 @@ type node interface {
 type settings struct {
 	InFlight int // of each
 	Types    int // how many event types there are
+
+	observer *alotwebhook.Observer
 }
 
 // local is a dispatcher in this process.
@@ -65,12 +67,8 @@ func newLocal(s alotwebhook.Store, c settings) (*local, error) {
 		MaxEndpoints:        -1,
 		AllowHTTP:           true,
 		AllowNets:           []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		Logger:              slog.New(slog.DiscardHandler),
-		OnAttempt: func(a alotwebhook.AttemptInfo) {
-			if a.Attempt.Reason != "" {
-				l.failures.Add(1)
-			}
-		},
+		Observer:            c.observer,
+		Logger:              slog.New(&failures{Handler: slog.DiscardHandler, n: &l.failures}),
 	})
 	return l, err
 }
@@ -92,6 +90,22 @@ func (l *local) stop(context.Context) (used, error) {
 	}
 	l.cancel()
 	return used{Failures: l.failures.Load()}, <-l.ended
+}
+
+// failures counts the log lines of attempts that failed. A successful one has none at this level,
+// and so costs nothing.
+type failures struct {
+	slog.Handler
+	n *atomic.Int64
+}
+
+func (f *failures) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+
+func (f *failures) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "alotwebhook: attempt" {
+		f.n.Add(1)
+	}
+	return nil
 }
 
 // remote is a dispatcher in a process of its own.

@@ -68,7 +68,7 @@ type activity struct {
 }
 
 // newConfig is the configuration of all dispatchers.
-func newConfig(onAttempt func(alotwebhook.AttemptInfo)) *alotwebhook.Config {
+func newConfig(attempted func(alotwebhook.AttemptInfo)) *alotwebhook.Config {
 	return &alotwebhook.Config{
 		EventTypes:   []alotwebhook.EventType{{Name: eventType, Description: "For benchmarks."}},
 		Retry:        alotwebhook.Schedule(2*time.Second, 10*time.Second, 10*time.Second, 10*time.Second),
@@ -78,7 +78,11 @@ func newConfig(onAttempt func(alotwebhook.AttemptInfo)) *alotwebhook.Config {
 		AllowHTTP:    true,
 		AllowNets:    []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Logger:       slog.New(slog.DiscardHandler),
-		OnAttempt:    onAttempt,
+		Observer: &alotwebhook.Observer{Finished: func(r alotwebhook.FinishReport) {
+			for _, a := range r.Attempts {
+				attempted(a)
+			}
+		}},
 	}
 }
 

@@ -3,9 +3,11 @@ package fragment
 import (
 	"context"
 	"database/sql"
+	"net/http"
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/health"
 )
 
 type (
@@ -18,6 +20,8 @@ var (
 	db                      *sql.DB
 	store                   alotwebhook.Store
 	dispatcher              *alotwebhook.Dispatcher
+	mux                     *http.ServeMux
+	_                       = health.Live
 	endpointID              string
 	since                   time.Time
 	oldKey, newKey          []byte

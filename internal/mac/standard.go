@@ -1,0 +1,65 @@
+package mac
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"strings"
+)
+
+const (
+	standardVersion = "v1,"
+	// standardLen is the length of a MAC in base64 with its padding, in bytes.
+	standardLen = (sha256.Size + 2) / 3 * 4
+)
+
+// SignStandard returns "v1," and the MAC of id.timestamp.body in base64.
+func SignStandard(body []byte, id, timestamp, key string) string {
+	m := Get()
+	defer m.Put()
+	sum := m.standard(body, id, timestamp, key)
+	return standardVersion + string(sum[:])
+}
+
+// standard returns the MAC of id.timestamp.body in base64.
+func (m *MAC) standard(body []byte, id, timestamp, key string) (text [standardLen]byte) {
+	m.head = append(m.head[:0], id...)
+	m.head = append(m.head, '.')
+	m.head = append(m.head, timestamp...)
+	m.head = append(m.head, '.')
+	m.sumOf(key, m.head, body)
+	base64.StdEncoding.Encode(text[:], m.sum[:])
+	return text
+}
+
+// HasStandard reports whether one of the signatures, which blanks part, has the form of
+// [SignStandard].
+func HasStandard(signatures string) bool {
+	for entry := range strings.SplitSeq(signatures, " ") {
+		if isStandard(entry) {
+			return true
+		}
+	}
+	return false
+}
+
+func isStandard(entry string) bool {
+	return len(entry) == len(standardVersion)+standardLen && entry[:len(standardVersion)] == standardVersion
+}
+
+// MatchesStandard reports whether one of the signatures is that of [SignStandard]. It compares
+// every one, even after one has matched, so that its running time does not depend on their
+// order. It compares base64 text and not bytes: several texts decode to the same bytes, and only
+// one of them is published.
+func (m *MAC) MatchesStandard(body []byte, id, timestamp, signatures, key string) bool {
+	want := m.standard(body, id, timestamp, key)
+	matched := 0
+	for entry := range strings.SplitSeq(signatures, " ") {
+		if isStandard(entry) {
+			var claimed [standardLen]byte // []byte(entry) would allocate
+			copy(claimed[:], entry[len(standardVersion):])
+			matched |= subtle.ConstantTimeCompare(want[:], claimed[:])
+		}
+	}
+	return matched == 1
+}
