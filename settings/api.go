@@ -19,6 +19,7 @@ const maxBody = 64 << 10
 type api struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
+	may          func(*http.Request, Action) bool
 	logger       *slog.Logger
 	protection   *http.CrossOriginProtection
 	repeats      repeats.Memory
@@ -28,7 +29,7 @@ type api struct {
 
 // NewAPI returns the management API as a handler. It serves the paths that begin
 // with /v1/webhooks, at the root or under [http.StripPrefix], with or without a
-// slash at the end. It uses [Options.Organization], [Options.Logger] and
+// slash at the end. It uses [Options.Organization], [Options.May], [Options.Logger] and
 // [Options.TrustedOrigins] alone.
 //
 // The error is a [alotwebhook.FieldError] if d or Options.Organization is missing, or if a
@@ -44,6 +45,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	a := &api{
 		dispatcher:   d,
 		organization: opts.Organization,
+		may:          opts.May,
 		logger:       cmp.Or(opts.Logger, d.Logger()),
 		protection:   protection,
 	}
@@ -54,14 +56,14 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	return a, nil
 }
 
-// action handles a request of an organization. r.PathValue("id") is the id in the
-// path.
-type action func(r *http.Request, organization string) (response, error)
+// operation handles a request that was allowed. r.PathValue("id") is the id in the path.
+type operation func(r *http.Request, who caller) (response, error)
 
-// route is a method and a path that the API serves.
+// route is a method and a path that the API serves, and what a request has to be allowed.
 type route struct {
 	method, pattern string
-	act             action
+	needs           needs
+	act             operation
 	repeat          repeat
 }
 
@@ -70,32 +72,32 @@ type route struct {
 // paths without the prefix that the host stripped.
 func (a *api) table() []route {
 	return []route{
-		{http.MethodPost, "/v1/webhooks", plain(a.createEndpoint), actsOnce},
-		{http.MethodGet, "/v1/webhooks", a.listEndpoints, asIs},
-		{http.MethodGet, "/v1/webhooks/event-types", plain(a.listEventTypes), asIs},
-		{http.MethodGet, "/v1/webhooks/openapi.json", plain(a.readOpenAPI), asIs},
-		{http.MethodGet, "/v1/webhooks/deliveries/{id}", plain(a.readDelivery), asIs},
-		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", plain(a.redeliver), remembered(a.redelivered)},
-		{http.MethodGet, "/v1/webhooks/{id}", plain(a.readEndpoint), asIs},
-		{http.MethodPatch, "/v1/webhooks/{id}", plain(a.updateEndpoint), asIs},
-		{http.MethodDelete, "/v1/webhooks/{id}", plain(a.deleteEndpoint), asIs},
-		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", plain(a.rotateSecret), actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/enable", plain(a.enableEndpoint), remembered(a.readEndpoint)},
-		{http.MethodPost, "/v1/webhooks/{id}/test", plain(a.sendTest), actsOnce},
-		{http.MethodPost, "/v1/webhooks/{id}/recover", plain(a.beginRecovery), remembered(a.recovering)},
-		{http.MethodGet, "/v1/webhooks/{id}/recover", plain(a.readRecovery), asIs},
-		{http.MethodDelete, "/v1/webhooks/{id}/recover", plain(a.stopRecovery), asIs},
-		{http.MethodGet, "/v1/webhooks/{id}/deliveries", a.listDeliveries, asIs},
+		{http.MethodPost, "/v1/webhooks", toAdd, plain(a.createEndpoint), actsOnce},
+		{http.MethodGet, "/v1/webhooks", toLook, a.listEndpoints, asIs},
+		{http.MethodGet, "/v1/webhooks/event-types", toLook, plain(a.listEventTypes), asIs},
+		{http.MethodGet, "/v1/webhooks/openapi.json", toLook, plain(a.readOpenAPI), asIs},
+		{http.MethodGet, "/v1/webhooks/deliveries/{id}", toLook, plain(a.readDelivery), asIs},
+		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", toSend, plain(a.redeliver), remembered(a.redelivered)},
+		{http.MethodGet, "/v1/webhooks/{id}", toLook, plain(a.readEndpoint), asIs},
+		{http.MethodPatch, "/v1/webhooks/{id}", toChange, plain(a.updateEndpoint), asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}", toChange, plain(a.deleteEndpoint), asIs},
+		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", toRotate, plain(a.rotateSecret), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/enable", toChange, plain(a.enableEndpoint), remembered(a.readEndpoint)},
+		{http.MethodPost, "/v1/webhooks/{id}/test", toSend, plain(a.sendTest), actsOnce},
+		{http.MethodPost, "/v1/webhooks/{id}/recover", toSend, plain(a.beginRecovery), remembered(a.recovering)},
+		{http.MethodGet, "/v1/webhooks/{id}/recover", toLook, plain(a.readRecovery), asIs},
+		{http.MethodDelete, "/v1/webhooks/{id}/recover", toSend, plain(a.stopRecovery), asIs},
+		{http.MethodGet, "/v1/webhooks/{id}/deliveries", toLook, a.listDeliveries, asIs},
 	}
 }
 
-// plain wraps an action that takes no query parameters, and refuses any.
-func plain(act action) action {
-	return func(r *http.Request, organization string) (response, error) {
+// plain wraps an operation that takes no query parameters, and refuses any.
+func plain(act operation) operation {
+	return func(r *http.Request, who caller) (response, error) {
 		if err := readQuery(r).err(); err != nil {
 			return response{}, err
 		}
-		return act(r, organization)
+		return act(r, who)
 	}
 }
 
@@ -118,12 +120,16 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
 	if !isExempt(r) && a.protection.Check(r) != nil {
 		return response{}, errCrossOrigin
 	}
+	who := caller{organization, rightsOf(r, a.may)}
 	rt, err := a.find(r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return response{}, err
+	case !rt.needs.met(who.may):
+		return response{}, notAllowed(rt.needs.missing(who.may))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	result, err := a.once(rt, r, organization)
+	result, err := a.once(rt, r, who)
 	if err != nil {
 		return response{}, &failure{organization, err}
 	}
@@ -151,7 +157,7 @@ func (a *api) find(r *http.Request) (*route, error) {
 	return nil, methodNotAllowed(allowed)
 }
 
-// failure is the error of an action with the organization of the request, for the
+// failure is the error of an operation with the organization of the request, for the
 // log.
 type failure struct {
 	organization string

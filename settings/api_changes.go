@@ -81,13 +81,13 @@ const maxTries = 10
 // updateEndpoint changes the fields that the patch names. If another request changes
 // the endpoint at the same moment, the change is tried on the new version, unless
 // If-Match forbids it.
-func (a *api) updateEndpoint(r *http.Request, organization string) (response, error) {
+func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 	patch, err := readPatch(r)
 	if err != nil {
 		return response{}, err
 	}
 	for range maxTries {
-		e, err := a.endpoint(r, organization)
+		e, err := a.endpoint(r, who)
 		if err != nil {
 			return response{}, err
 		}
@@ -111,7 +111,7 @@ func (a *api) updateEndpoint(r *http.Request, organization string) (response, er
 // enableEndpoint enables an endpoint, and sends or discards what is parked for it. While
 // there is more to discard than one request may wait for, the endpoint is disabled still,
 // and the response leads to the recovery that says how far it is.
-func (a *api) enableEndpoint(r *http.Request, organization string) (response, error) {
+func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 	var options alotwebhook.EnableOptions
 	var discard *bool
 	err := readOptionalObject(r, fields{"since": timeInto(&options.Since), "discard": boolInto(&discard)})
@@ -122,7 +122,7 @@ func (a *api) enableEndpoint(r *http.Request, organization string) (response, er
 		return response{}, invalid(fieldProblem{"discard", "discards everything, so it cannot come with since; leave one of them out"})
 	}
 	for range maxTries {
-		e, err := a.endpoint(r, organization)
+		e, err := a.endpoint(r, who)
 		if err != nil {
 			return response{}, err
 		}
@@ -148,8 +148,8 @@ func (a *api) enableEndpoint(r *http.Request, organization string) (response, er
 
 // deleteEndpoint deletes an endpoint. It checks If-Match first; the endpoint is also
 // deleted if another request changes it between the check and the deletion.
-func (a *api) deleteEndpoint(r *http.Request, organization string) (response, error) {
-	e, err := a.endpoint(r, organization)
+func (a *api) deleteEndpoint(r *http.Request, who caller) (response, error) {
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}

@@ -29,6 +29,9 @@ type deliveryJSON struct {
 	// Payload is the exact body of the requests. It is only in the response to
 	// the reading of one delivery, and only until it is erased.
 	Payload string `json:"payload,omitzero"`
+	// PayloadsHidden says why there is no Payload and no ResponseBody: the request may not
+	// see them.
+	PayloadsHidden bool `json:"payloadsHidden,omitzero"`
 }
 
 // attemptJSON is an attempt as the API shows it.
@@ -59,8 +62,9 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 const maxAttempts = alotwebhook.KeptAttempts
 
 // showWholeDelivery returns d as lists show it, and with its newest attempts.
-func showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
+func (c caller) showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
 	shown := showDelivery(d)
+	shown.PayloadsHidden = !c.may[ActionPayloads]
 	shown.Attempts = showAttempts(newest(d.Attempts))
 	shown.OlderAttempts = d.AttemptCount - len(shown.Attempts)
 	return shown
@@ -97,12 +101,12 @@ type deliveriesJSON struct {
 // listDeliveries responds with a page of an endpoint's deliveries. A search that
 // takes long is cut short: its page has few deliveries or none, and a nextCursor
 // from which the client goes on.
-func (a *api) listDeliveries(r *http.Request, organization string) (response, error) {
-	f, list, err := deliveryFilter(r, organization)
+func (a *api) listDeliveries(r *http.Request, who caller) (response, error) {
+	f, list, err := deliveryFilter(r, who)
 	if err != nil {
 		return response{}, err
 	}
-	if _, err := a.endpoint(r, organization); err != nil {
+	if _, err := a.endpoint(r, who); err != nil {
 		return response{}, err
 	}
 	found, next, err := a.dispatcher.DeliveryPage(r.Context(), f)
@@ -118,25 +122,25 @@ func (a *api) listDeliveries(r *http.Request, organization string) (response, er
 
 // deliveryFilter reads the parameters of a request for the deliveries of the
 // endpoint in the path. The list is what its cursors belong to.
-func deliveryFilter(r *http.Request, organization string) (f alotwebhook.Filter, list listing, err error) {
+func deliveryFilter(r *http.Request, who caller) (f alotwebhook.Filter, list listing, err error) {
 	q := readQuery(r, "status", "type", "since", "until", "cursor", "limit")
 	f = q.filter(time.RFC3339)
-	f.OrganizationID, f.EndpointID, f.Limit = organization, r.PathValue("id"), q.limit()
+	f.OrganizationID, f.EndpointID, f.Limit = who.organization, r.PathValue("id"), q.limit()
 	list = listing{deliveryPrefix, []string{
-		organization, f.EndpointID, string(f.State), f.EventType,
+		who.organization, f.EndpointID, string(f.State), f.EventType,
 		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
 	}}
 	f.Cursor = q.place(list)
 	return f, list, q.err()
 }
 
-func (a *api) readDelivery(r *http.Request, organization string) (response, error) {
-	d, err := a.delivery(r, organization)
+func (a *api) readDelivery(r *http.Request, who caller) (response, error) {
+	d, err := a.delivery(r, who)
 	if err != nil {
 		return response{}, err
 	}
-	shown := showWholeDelivery(d)
-	payload, err := payloadOf(r.Context(), a.dispatcher, d)
+	shown := who.showWholeDelivery(d)
+	payload, _, err := who.payload(r.Context(), a.dispatcher, d)
 	if err != nil {
 		return response{}, err
 	}
@@ -145,11 +149,11 @@ func (a *api) readDelivery(r *http.Request, organization string) (response, erro
 }
 
 // redeliver sends a delivery again and responds with it.
-func (a *api) redeliver(r *http.Request, organization string) (response, error) {
+func (a *api) redeliver(r *http.Request, who caller) (response, error) {
 	if err := readOptionalObject(r, fields{}); err != nil {
 		return response{}, err
 	}
-	d, err := a.delivery(r, organization)
+	d, err := a.delivery(r, who)
 	if err != nil {
 		return response{}, err
 	}
@@ -158,23 +162,23 @@ func (a *api) redeliver(r *http.Request, organization string) (response, error) 
 		return response{}, err
 	}
 	if !due {
-		if d, err = a.delivery(r, organization); err != nil {
+		if d, err = a.delivery(r, who); err != nil {
 			return response{}, err
 		}
 		if !isDue(d) {
 			return response{}, errNotDue
 		}
 	}
-	return a.redelivered(r, organization)
+	return a.redelivered(r, who)
 }
 
 // redelivered responds with a delivery that was sent again, as it is now.
-func (a *api) redelivered(r *http.Request, organization string) (response, error) {
-	d, err := a.delivery(r, organization)
+func (a *api) redelivered(r *http.Request, who caller) (response, error) {
+	d, err := a.delivery(r, who)
 	if err != nil {
 		return response{}, err
 	}
-	return response{status: http.StatusAccepted, body: showWholeDelivery(d)}.
+	return response{status: http.StatusAccepted, body: who.showWholeDelivery(d)}.
 		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
 }
 
@@ -185,6 +189,6 @@ func isDue(d alotwebhook.Delivery) bool {
 }
 
 // delivery returns the delivery whose id is in the path, if the organization owns it.
-func (a *api) delivery(r *http.Request, organization string) (alotwebhook.Delivery, error) {
-	return deliveryOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
+func (a *api) delivery(r *http.Request, who caller) (alotwebhook.Delivery, error) {
+	return who.delivery(r.Context(), a.dispatcher, r.PathValue("id"))
 }

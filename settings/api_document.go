@@ -52,7 +52,7 @@ func describe(types []alotwebhook.EventType) (d document, err error) {
 
 // readOpenAPI responds with the document. The server in it is the path below which
 // the client found the API, if the host stripped a prefix.
-func (a *api) readOpenAPI(r *http.Request, _ string) (response, error) {
+func (a *api) readOpenAPI(r *http.Request, _ caller) (response, error) {
 	d := a.document
 	if mounted := at(r, ""); mounted != "" {
 		servers, err := json.Marshal([]object{{"url": mounted}})
@@ -142,7 +142,7 @@ type eventTypesJSON struct {
 	EventTypes []eventTypeJSON `json:"eventTypes"`
 }
 
-func (a *api) listEventTypes(r *http.Request, _ string) (response, error) {
+func (a *api) listEventTypes(r *http.Request, _ caller) (response, error) {
 	list := eventTypesJSON{EventTypes: []eventTypeJSON{}}
 	for _, t := range a.dispatcher.EventTypes() {
 		list.EventTypes = append(list.EventTypes, eventTypeJSON{t.Name, t.Description, t.Example})

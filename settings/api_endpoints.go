@@ -52,8 +52,8 @@ func (e endpointJSON) asResponse(status int, version int64) response {
 
 // createEndpoint registers an endpoint. The response has the secret only if it was
 // generated: a secret that the customer gave is not sent back.
-func (a *api) createEndpoint(r *http.Request, organization string) (response, error) {
-	e := alotwebhook.Endpoint{OrganizationID: organization}
+func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
+	e := alotwebhook.Endpoint{OrganizationID: who.organization}
 	var secret *string
 	var disabled, ordered *bool
 	var rate *float64
@@ -116,15 +116,15 @@ type endpointsJSON struct {
 	NextCursor string         `json:"nextCursor,omitzero"`
 }
 
-func (a *api) listEndpoints(r *http.Request, organization string) (response, error) {
+func (a *api) listEndpoints(r *http.Request, who caller) (response, error) {
 	q := readQuery(r, "cursor", "limit")
-	list := listing{endpointPrefix, []string{organization}}
+	list := listing{endpointPrefix, []string{who.organization}}
 	limit := q.limit()
 	cursor := q.place(list)
 	if err := q.err(); err != nil {
 		return response{}, err
 	}
-	found, next, err := endpointsOf(r.Context(), a.dispatcher, organization, cursor, limit)
+	found, next, err := who.endpoints(r.Context(), a.dispatcher, cursor, limit)
 	if err != nil {
 		return response{}, err
 	}
@@ -135,8 +135,8 @@ func (a *api) listEndpoints(r *http.Request, organization string) (response, err
 	return response{status: http.StatusOK, body: page}, nil
 }
 
-func (a *api) readEndpoint(r *http.Request, organization string) (response, error) {
-	e, err := a.endpoint(r, organization)
+func (a *api) readEndpoint(r *http.Request, who caller) (response, error) {
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}
@@ -144,6 +144,6 @@ func (a *api) readEndpoint(r *http.Request, organization string) (response, erro
 }
 
 // endpoint returns the endpoint whose id is in the path, if the organization owns it.
-func (a *api) endpoint(r *http.Request, organization string) (alotwebhook.Endpoint, error) {
-	return endpointOf(r.Context(), a.dispatcher, organization, r.PathValue("id"))
+func (a *api) endpoint(r *http.Request, who caller) (alotwebhook.Endpoint, error) {
+	return who.endpoint(r.Context(), a.dispatcher, r.PathValue("id"))
 }

@@ -13,7 +13,7 @@ const maxOverlap = 30 * 24 * time.Hour
 
 // rotateSecret gives the endpoint its next secret. If the secret was generated, it is
 // in this response and in no later one.
-func (a *api) rotateSecret(r *http.Request, organization string) (response, error) {
+func (a *api) rotateSecret(r *http.Request, who caller) (response, error) {
 	secret, from, err := readRotation(r)
 	if err != nil {
 		return response{}, err
@@ -22,7 +22,7 @@ func (a *api) rotateSecret(r *http.Request, organization string) (response, erro
 	if err != nil {
 		return response{}, err
 	}
-	e, err := a.endpoint(r, organization)
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}
@@ -30,7 +30,7 @@ func (a *api) rotateSecret(r *http.Request, organization string) (response, erro
 	if err != nil {
 		return response{}, err
 	}
-	if e, err = a.endpoint(r, organization); err != nil {
+	if e, err = a.endpoint(r, who); err != nil {
 		return response{}, err
 	}
 	shown := showEndpoint(e)
@@ -73,12 +73,12 @@ type testJSON struct {
 
 // sendTest sends the example of an event type. By default that is the first type
 // that the endpoint subscribes to.
-func (a *api) sendTest(r *http.Request, organization string) (response, error) {
+func (a *api) sendTest(r *http.Request, who caller) (response, error) {
 	var eventType *string
 	if err := readOptionalObject(r, fields{"type": optionalInto(&eventType)}); err != nil {
 		return response{}, err
 	}
-	e, err := a.endpoint(r, organization)
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}
@@ -132,12 +132,12 @@ func showRecovery(r alotwebhook.Recovery) recoveryJSON {
 
 // beginRecovery starts a recovery in the background: the endpoint's deliveries that
 // failed since a time are sent again.
-func (a *api) beginRecovery(r *http.Request, organization string) (response, error) {
+func (a *api) beginRecovery(r *http.Request, who caller) (response, error) {
 	var since time.Time
 	if err := readOptionalObject(r, fields{"since": timeInto(&since)}); err != nil {
 		return response{}, err
 	}
-	e, err := a.endpoint(r, organization)
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}
@@ -149,8 +149,8 @@ func (a *api) beginRecovery(r *http.Request, organization string) (response, err
 }
 
 // recovering responds with the endpoint's newest recovery, as it is now.
-func (a *api) recovering(r *http.Request, organization string) (response, error) {
-	e, err := a.endpoint(r, organization)
+func (a *api) recovering(r *http.Request, who caller) (response, error) {
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}
@@ -167,20 +167,20 @@ func (a *api) accepted(r *http.Request, recovery alotwebhook.Recovery) response 
 		with("Location", at(r, "/v1/webhooks/"+recovery.EndpointID+"/recover"))
 }
 
-func (a *api) readRecovery(r *http.Request, organization string) (response, error) {
-	return a.aboutRecovery(r, organization, a.dispatcher.Recovery)
+func (a *api) readRecovery(r *http.Request, who caller) (response, error) {
+	return a.aboutRecovery(r, who, a.dispatcher.Recovery)
 }
 
-func (a *api) stopRecovery(r *http.Request, organization string) (response, error) {
-	return a.aboutRecovery(r, organization, a.dispatcher.StopRecovery)
+func (a *api) stopRecovery(r *http.Request, who caller) (response, error) {
+	return a.aboutRecovery(r, who, a.dispatcher.StopRecovery)
 }
 
 // recoveryCall reads the endpoint's recovery, or changes it and then reads it.
 type recoveryCall func(ctx context.Context, endpointID string) (alotwebhook.Recovery, error)
 
 // aboutRecovery responds with the recovery that the call returns.
-func (a *api) aboutRecovery(r *http.Request, organization string, call recoveryCall) (response, error) {
-	e, err := a.endpoint(r, organization)
+func (a *api) aboutRecovery(r *http.Request, who caller, call recoveryCall) (response, error) {
+	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}

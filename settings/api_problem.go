@@ -38,6 +38,13 @@ var (
 	errInternal   = newProblem(http.StatusInternalServerError, "The request failed because of an error of this server. Repeat it later.")
 )
 
+// notAllowed refuses what the request may not do.
+func notAllowed(missing []Action) *problem {
+	p := newProblem(http.StatusForbidden, "This takes the right to "+inWords(missing)+", which the request does not have, so nothing was done.")
+	p.Missing = missing
+	return p
+}
+
 // overLimit refuses what goes over a limit of the organization. Retry-After is in whole
 // seconds (RFC 9110).
 func overLimit(e *alotwebhook.LimitError) *problem {

@@ -19,16 +19,16 @@ const keyHeader = "Idempotency-Key"
 const maxKey = 255
 
 // repeat is what a route does about a repeated request, one with a key that came
-// before. The zero value runs the action again: that is for methods that are idempotent,
+// before. The zero value runs the operation again: that is for methods that are idempotent,
 // for which a key makes no difference.
 type repeat struct {
-	// actsOnce says that the action can run again, because the dispatcher finds what the
+	// actsOnce says that the operation can run again, because the dispatcher finds what the
 	// key made before: in every process, also after a restart.
 	actsOnce bool
-	// again responds to a repeated request in place of the action, in this process. In
+	// again responds to a repeated request in place of the operation, in this process. In
 	// another one, or after a restart, a repeated request does its work again: receivers
 	// have to expect an event twice anyway.
-	again action
+	again operation
 }
 
 var (
@@ -37,36 +37,36 @@ var (
 )
 
 // remembered is for a route that responds to a repeated request by again.
-func remembered(again action) repeat { return repeat{again: again} }
+func remembered(again operation) repeat { return repeat{again: again} }
 
-// once runs the action of the route, or again in its place if the request is a repeated
+// once runs the operation of the route, or again in its place if the request is a repeated
 // one.
-func (a *api) once(rt *route, r *http.Request, organization string) (response, error) {
+func (a *api) once(rt *route, r *http.Request, who caller) (response, error) {
 	key, err := readKey(r)
 	if err != nil {
 		return response{}, err
 	}
 	if key == "" || !rt.repeat.actsOnce && rt.repeat.again == nil {
-		return rt.act(r, organization)
+		return rt.act(r, who)
 	}
 	body, err := readAll(r)
 	if err != nil {
 		return response{}, err
 	}
 	setBody(r, body)
-	request, done, err := a.repeats.Begin(organization, text.Hash(rt.pattern, r.PathValue("id"), key), text.Hash(r.URL.RawQuery, string(body)))
+	request, done, err := a.repeats.Begin(who.organization, text.Hash(rt.pattern, r.PathValue("id"), key), text.Hash(r.URL.RawQuery, string(body)))
 	switch {
 	case errors.Is(err, repeats.ErrReused):
 		return response{}, errKeyReused
 	case errors.Is(err, repeats.ErrInProgress):
 		return response{}, errInProgress
 	case done && rt.repeat.again != nil:
-		result, err := rt.repeat.again(r, organization)
+		result, err := rt.repeat.again(r, who)
 		return result.repeated(true), err
 	}
 	ok := false
 	defer func() { a.repeats.End(request, ok) }() // after a panic, too
-	result, err := rt.act(r, organization)
+	result, err := rt.act(r, who)
 	ok = err == nil
 	return result, err
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// response is what an action sends back.
+// response is what an operation sends back.
 type response struct {
 	status int
 	body   any // encoded as JSON; nil for no body

@@ -3,53 +3,72 @@ package settings
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/alot/alotwebhook"
 )
 
-// The API and the pages read everything through the functions of this file. They
-// return [alotwebhook.ErrNotFound] for what belongs to another organization.
+// caller is whom a request speaks for, and what it may do. The API and the pages read
+// everything through its methods: they return [alotwebhook.ErrNotFound] for what belongs to
+// another organization, and leave out what the request may not see.
+type caller struct {
+	organization string
+	may          rights
+}
 
-func endpointOf(ctx context.Context, d *alotwebhook.Dispatcher, organization, id string) (alotwebhook.Endpoint, error) {
+func (c caller) endpoint(ctx context.Context, d *alotwebhook.Dispatcher, id string) (alotwebhook.Endpoint, error) {
 	if !isID(endpointPrefix, id) {
 		return alotwebhook.Endpoint{}, alotwebhook.ErrNotFound
 	}
 	e, err := d.Endpoint(ctx, id)
-	if err == nil && e.OrganizationID != organization {
+	if err == nil && e.OrganizationID != c.organization {
 		return alotwebhook.Endpoint{}, alotwebhook.ErrNotFound
 	}
 	return e, err
 }
 
-func deliveryOf(ctx context.Context, d *alotwebhook.Dispatcher, organization, id string) (alotwebhook.Delivery, error) {
+func (c caller) delivery(ctx context.Context, d *alotwebhook.Dispatcher, id string) (alotwebhook.Delivery, error) {
 	if !isID(deliveryPrefix, id) {
 		return alotwebhook.Delivery{}, alotwebhook.ErrNotFound
 	}
 	delivery, err := d.Delivery(ctx, id)
-	if err == nil && delivery.OrganizationID != organization {
+	if err == nil && delivery.OrganizationID != c.organization {
 		return alotwebhook.Delivery{}, alotwebhook.ErrNotFound
+	}
+	if !c.may[ActionPayloads] {
+		delivery.Attempts = withoutBodies(delivery.Attempts)
 	}
 	return delivery, err
 }
 
-// payloadOf returns the exact bytes that a delivery sends. It returns nil if the
-// payload was erased. The caller got the delivery from deliveryOf.
-func payloadOf(ctx context.Context, d *alotwebhook.Dispatcher, delivery alotwebhook.Delivery) ([]byte, error) {
+// withoutBodies returns the attempts without the response bodies. It changes a copy: a store
+// may keep the attempts that it returns.
+func withoutBodies(attempts []alotwebhook.Attempt) []alotwebhook.Attempt {
+	attempts = slices.Clone(attempts)
+	for i := range attempts {
+		attempts[i].ResponseBody = ""
+	}
+	return attempts
+}
+
+// payload returns the exact bytes that a delivery sends, if the request may see them. The
+// payload is erased if there is none any more. The caller got the delivery from its method
+// delivery.
+func (c caller) payload(ctx context.Context, d *alotwebhook.Dispatcher, delivery alotwebhook.Delivery) (payload []byte, erased bool, err error) {
 	event, err := d.Event(ctx, delivery.EventID)
 	switch {
 	case errors.Is(err, alotwebhook.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
+		return nil, true, nil
+	case err != nil || !c.may[ActionPayloads]:
+		return nil, false, err
 	}
-	return event.Payload(), nil
+	return event.Payload(), false, nil
 }
 
-// endpointsOf returns up to limit endpoints that follow the one with the id
-// cursor, from the beginning if cursor is "". next is the cursor of the page after
-// it, "" if there is none.
-func endpointsOf(ctx context.Context, d *alotwebhook.Dispatcher, organization, cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	f := alotwebhook.EndpointFilter{OrganizationID: organization, Cursor: cursor, Limit: limit + 1}
+// endpoints returns up to limit endpoints that follow the one with the id cursor, from the
+// beginning if cursor is "". next is the cursor of the page after it, "" if there is none.
+func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
+	f := alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor, Limit: limit + 1}
 	for e, err := range d.Endpoints(ctx, f) {
 		if err != nil {
 			return nil, "", err

@@ -14,6 +14,7 @@ import (
 type pages struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
+	may          func(*http.Request, Action) bool
 	logger       *slog.Logger
 	brand        brand
 	prefix       string // from the options, with a slash before it and none behind it; "" if not given
@@ -54,6 +55,7 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	p := &pages{
 		dispatcher:   d,
 		organization: opts.Organization,
+		may:          opts.May,
 		logger:       cmp.Or(opts.Logger, d.Logger()),
 		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
 		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
@@ -76,9 +78,12 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 // page handles a visit: it shows a page, or does what a form asks for.
 type page func(*visit) error
 
-// pageRoute is a method and a path that the pages serve.
+// pageRoute is a method and a path that the pages serve, and what a visitor has to be
+// allowed. The pages offer a link or a form only to those who meet the needs of its route:
+// see [view.May].
 type pageRoute struct {
 	method, pattern string
+	needs           needs
 	show            page
 }
 
@@ -86,35 +91,35 @@ type pageRoute struct {
 // redirect to paths without the prefix that the host stripped.
 func (p *pages) table() []pageRoute {
 	return []pageRoute{
-		{http.MethodGet, "/", (*visit).listEndpoints},
-		{http.MethodGet, "/new", (*visit).newEndpoint},
-		{http.MethodPost, "/new", (*visit).createEndpoint},
-		{http.MethodGet, "/history", (*visit).listHistory},
-		{http.MethodGet, "/deliveries/{id}", (*visit).showDelivery},
-		{http.MethodPost, "/deliveries/{id}/redeliver", (*visit).redeliver},
-		{http.MethodGet, "/{id}", (*visit).showEndpoint},
-		{http.MethodGet, "/{id}/edit", (*visit).editEndpoint},
-		{http.MethodPost, "/{id}/edit", (*visit).updateEndpoint},
-		{http.MethodPost, "/{id}/enable", (*visit).enableEndpoint},
-		{http.MethodPost, "/{id}/disable", (*visit).disableEndpoint},
-		{http.MethodPost, "/{id}/test", (*visit).sendTest},
-		{http.MethodGet, "/{id}/rotate", (*visit).newSecret},
-		{http.MethodPost, "/{id}/rotate", (*visit).rotateSecret},
-		{http.MethodPost, "/{id}/recover", (*visit).recoverFailed},
-		{http.MethodPost, "/{id}/recover/stop", (*visit).stopRecovery},
-		{http.MethodGet, "/{id}/delete", (*visit).confirmDelete},
-		{http.MethodPost, "/{id}/delete", (*visit).deleteEndpoint},
+		{http.MethodGet, "/", toLook, (*visit).listEndpoints},
+		{http.MethodGet, "/new", toAdd, (*visit).newEndpoint},
+		{http.MethodPost, "/new", toAdd, (*visit).createEndpoint},
+		{http.MethodGet, "/history", toLook, (*visit).listHistory},
+		{http.MethodGet, "/deliveries/{id}", toLook, (*visit).showDelivery},
+		{http.MethodPost, "/deliveries/{id}/redeliver", toSend, (*visit).redeliver},
+		{http.MethodGet, "/{id}", toLook, (*visit).showEndpoint},
+		{http.MethodGet, "/{id}/edit", toChange, (*visit).editEndpoint},
+		{http.MethodPost, "/{id}/edit", toChange, (*visit).updateEndpoint},
+		{http.MethodPost, "/{id}/enable", toChange, (*visit).enableEndpoint},
+		{http.MethodPost, "/{id}/disable", toChange, (*visit).disableEndpoint},
+		{http.MethodPost, "/{id}/test", toSend, (*visit).sendTest},
+		{http.MethodGet, "/{id}/rotate", toRotate, (*visit).newSecret},
+		{http.MethodPost, "/{id}/rotate", toRotate, (*visit).rotateSecret},
+		{http.MethodPost, "/{id}/recover", toSend, (*visit).recoverFailed},
+		{http.MethodPost, "/{id}/recover/stop", toSend, (*visit).stopRecovery},
+		{http.MethodGet, "/{id}/delete", toChange, (*visit).confirmDelete},
+		{http.MethodPost, "/{id}/delete", toChange, (*visit).deleteEndpoint},
 	}
 }
 
 // visit is one request for a page.
 type visit struct {
 	*pages
-	w            http.ResponseWriter
-	r            *http.Request
-	base         string // path of the mount, without a slash at the end
-	path         string // path of the page below the mount, without a slash at either end
-	organization string
+	w    http.ResponseWriter
+	r    *http.Request
+	base string // path of the mount, without a slash at the end
+	path string // path of the page below the mount, without a slash at either end
+	who  caller // zero if the visitor is not signed in
 }
 
 // ServeHTTP implements [http.Handler].
@@ -131,30 +136,35 @@ func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (v *visit) serve() (err error) {
+func (v *visit) serve() error {
 	if err := v.protection.Check(v.r); err != nil {
 		return errCrossSite
 	}
-	if v.organization, err = v.pages.organization(v.r); err != nil || v.organization == "" {
-		v.organization = ""
+	organization, err := v.organization(v.r)
+	if err != nil || organization == "" {
 		return errNotSignedIn
 	}
-	show, err := v.find()
-	if err != nil {
+	v.who = caller{organization, rightsOf(v.r, v.may)}
+	rt, err := v.find()
+	switch {
+	case err != nil:
 		return err
+	case !rt.needs.met(v.who.may):
+		return pageNotAllowed(rt.needs.missing(v.who.may))
 	}
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
-	return show(v)
+	return rt.show(v)
 }
 
-// find returns the page at the path and sets the path's id as PathValue("id").
-func (v *visit) find() (page, error) {
+// find returns the route of the path and sets the path's id as PathValue("id").
+func (v *visit) find() (*pageRoute, error) {
 	var allowed []string
-	for _, rt := range v.routes {
+	for i := range v.routes {
+		rt := &v.routes[i]
 		id, ok := matchPath(rt.pattern, v.path)
 		if ok && rt.method == methodOf(v.r) {
 			v.r.SetPathValue("id", id)
-			return rt.show, nil
+			return rt, nil
 		}
 		if ok {
 			allowed = append(allowed, rt.method)
@@ -169,10 +179,10 @@ func (v *visit) find() (page, error) {
 
 // endpoint returns the endpoint whose id is in the path, if the organization owns it.
 func (v *visit) endpoint() (alotwebhook.Endpoint, error) {
-	return endpointOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
+	return v.who.endpoint(v.r.Context(), v.dispatcher, v.r.PathValue("id"))
 }
 
 // delivery returns the delivery whose id is in the path, if the organization owns it.
 func (v *visit) delivery() (alotwebhook.Delivery, error) {
-	return deliveryOf(v.r.Context(), v.dispatcher, v.organization, v.r.PathValue("id"))
+	return v.who.delivery(v.r.Context(), v.dispatcher, v.r.PathValue("id"))
 }

@@ -18,7 +18,9 @@ type deliveryView struct {
 	Endpoint alotwebhook.Endpoint // zero if it was deleted
 	Attempts []attemptView        // newest first
 	Older    int                  // attempts that are not among Attempts
-	Payload  string               // indented; "" if it was erased
+	Payload  string               // indented; "" if it was erased or is hidden
+	Erased   bool                 // there is no payload any more
+	Hidden   bool                 // the visitor may not see payloads
 	Live     bool                 // there will be another attempt, so the page updates itself
 	Waiting  bool                 // that attempt has not begun
 }
@@ -26,7 +28,7 @@ type deliveryView struct {
 // CanSend reports whether the page offers to send the delivery again, or to send it
 // now instead of at its next attempt.
 func (d deliveryView) CanSend() bool {
-	return d.Endpoint.ID != "" && d.Payload != "" && d.Delivery.State != alotwebhook.StateParked && (!d.Live || d.Waiting)
+	return d.Endpoint.ID != "" && !d.Erased && d.Delivery.State != alotwebhook.StateParked && (!d.Live || d.Waiting)
 }
 
 // attemptView is an attempt in the timeline of a delivery.
@@ -67,6 +69,7 @@ func (v *visit) showDelivery() error {
 		return err
 	}
 	data := deliveryView{Delivery: d, Attempts: attemptViews(newest(d.Attempts)), Live: d.State == alotwebhook.StatePending}
+	data.Hidden = !v.who.may[ActionPayloads]
 	data.Older = d.AttemptCount - len(data.Attempts)
 	// Before the first attempt, NextAttemptAt in the future is the end of the lease:
 	// the attempt is under way.
@@ -74,11 +77,11 @@ func (v *visit) showDelivery() error {
 	if data.Endpoint, err = v.dispatcher.Endpoint(v.r.Context(), d.EndpointID); err != nil && !errors.Is(err, alotwebhook.ErrNotFound) {
 		return err
 	}
-	payload, err := payloadOf(v.r.Context(), v.dispatcher, d)
+	payload, erased, err := v.who.payload(v.r.Context(), v.dispatcher, d)
 	if err != nil {
 		return err
 	}
-	data.Payload = pretty(payload)
+	data.Payload, data.Erased = pretty(payload), erased
 	return v.show(http.StatusOK, "delivery", view{Heading: d.EventType, Section: "history", Data: data})
 }
 

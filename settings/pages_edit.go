@@ -106,7 +106,7 @@ func (v *visit) createEndpoint() error {
 	}
 	secret := alotwebhook.Secret(given.get("secret"))
 	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
-		OrganizationID: v.organization, URL: f.URL, Description: f.Description,
+		OrganizationID: v.who.organization, URL: f.URL, Description: f.Description,
 		EventTypes: given.values["events"], Rate: rate, Ordered: f.Ordered, Secret: secret,
 	})
 	switch {

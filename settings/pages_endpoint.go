@@ -71,7 +71,7 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 	}
 	data.Day = days[id]
 	found, _, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
-		OrganizationID: v.organization, EndpointID: id, Limit: recentDeliveries,
+		OrganizationID: v.who.organization, EndpointID: id, Limit: recentDeliveries,
 	})
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (v *visit) parked(e alotwebhook.Endpoint) (int, error) {
 		return 0, nil
 	}
 	page, next, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
-		OrganizationID: v.organization, EndpointID: e.ID, State: alotwebhook.StateParked, Limit: maxParked,
+		OrganizationID: v.who.organization, EndpointID: e.ID, State: alotwebhook.StateParked, Limit: maxParked,
 	})
 	if next != "" {
 		return maxParked, err // a page that was cut short may have passed over others

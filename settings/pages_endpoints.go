@@ -104,7 +104,7 @@ func boolean(b bool) int {
 // endpoints returns up to limit endpoints of the organization behind the cursor, and
 // the cursor of the next page.
 func (v *visit) endpoints(cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	return endpointsOf(v.r.Context(), v.dispatcher, v.organization, cursor, limit)
+	return v.who.endpoints(v.r.Context(), v.dispatcher, cursor, limit)
 }
 
 // days returns the last 24 hours of each endpoint, by its id. It returns nil if the
@@ -141,7 +141,7 @@ type newestFailure struct {
 
 func (v *visit) lastFailure(endpointID string) (newestFailure, error) {
 	found, next, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
-		OrganizationID: v.organization, EndpointID: endpointID, State: alotwebhook.StateFailed, Limit: 1,
+		OrganizationID: v.who.organization, EndpointID: endpointID, State: alotwebhook.StateFailed, Limit: 1,
 	})
 	if err != nil || len(found) == 0 {
 		return newestFailure{Unsure: next != ""}, err

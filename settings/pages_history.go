@@ -126,7 +126,7 @@ func (v *visit) linkHistory(data *historyView, next, live string) {
 func (v *visit) historyFilter(q *query) alotwebhook.Filter {
 	q.labels = historyLabels
 	f := q.filter(pageLayouts...)
-	f.OrganizationID = v.organization
+	f.OrganizationID = v.who.organization
 	f.EndpointID, f.EventID = q.id("endpoint", endpointPrefix), q.id("event", eventPrefix)
 	f.Cursor, f.Limit = q.cursor(deliveryPrefix), historyPage
 	return f

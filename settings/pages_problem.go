@@ -31,6 +31,12 @@ func pageProblem(status int, title, detail string) *problem {
 	return &problem{Status: status, Title: title, Detail: detail}
 }
 
+// pageNotAllowed refuses what the visitor may not see or do.
+func pageNotAllowed(missing []Action) *problem {
+	return pageProblem(http.StatusForbidden, "You may not do this",
+		"This takes the right to "+inWords(missing)+", which you do not have. Ask somebody who looks after the webhooks of your organization.")
+}
+
 // overLimit returns the problem of somebody whose organization is over a limit.
 func (v *visit) overLimit(e *alotwebhook.LimitError) *problem {
 	if e.RetryAfter == 0 {
@@ -75,7 +81,7 @@ func (v *visit) explain(err error) *problem {
 		return errStale
 	case v.r.Context().Err() == nil: // the visitor is still there
 		v.logger.ErrorContext(v.r.Context(), "alotwebhook: settings page failed",
-			"method", v.r.Method, "path", v.r.URL.Path, "organization", v.organization, "error", err)
+			"method", v.r.Method, "path", v.r.URL.Path, "organization", v.who.organization, "error", err)
 	}
 	return errFailed
 }

@@ -46,7 +46,29 @@ type view struct {
 	Brand      brand
 	Files      map[string]string // the names of the files to load, by their plain names
 	Flash      *flash
-	Alone      bool // the page has no navigation, because the visitor is not signed in
+	Alone      bool // the page has no navigation, because the visitor may not see any other
+
+	routes []pageRoute
+	may    rights
+}
+
+// May reports whether the visitor may use the routes that have the pattern. Every link and
+// every form that not everybody may use stands behind it, so that what a page offers is what
+// the routes accept. The error is that there is no such route.
+func (v view) May(pattern string) (bool, error) {
+	known := false
+	for _, rt := range v.routes {
+		if rt.pattern != pattern {
+			continue
+		}
+		if known = true; !rt.needs.met(v.may) {
+			return false, nil
+		}
+	}
+	if !known {
+		return false, fmt.Errorf("there is no route %q", pattern)
+	}
+	return true, nil
 }
 
 // show renders a page. When the script of the page asks for its live part, show
@@ -55,7 +77,8 @@ func (v *visit) show(status int, name string, data view) error {
 	data.Base, data.Self = v.base, v.self()
 	data.Brand, data.Files = v.brand, v.assets.named
 	data.Flash = flashes[v.r.URL.Query().Get(flashName)]
-	data.Alone = v.organization == ""
+	data.routes, data.may = v.routes, v.who.may
+	data.Alone = !v.who.may[ActionLook]
 	part := "layout"
 	if v.r.Header.Get("HX-Target") == "div#live" && v.templates[name].Lookup("live") != nil {
 		part = "live"

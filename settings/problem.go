@@ -12,6 +12,8 @@ type problem struct {
 	Status int            `json:"status"`
 	Detail string         `json:"detail"`
 	Errors []fieldProblem `json:"errors,omitempty"`
+	// Missing are the actions that the request would have to be allowed.
+	Missing []Action `json:"missing,omitempty"`
 
 	header http.Header // sent along with it
 }

@@ -20,6 +20,15 @@
 // say in that. A request for something of another organization gets the same
 // response as a request for something that does not exist.
 //
+// [Options.May] says what a request may do of what there is to do: [ActionLook],
+// [ActionPayloads], [ActionChange], [ActionSend] and [ActionSecrets]. Without May, it may do
+// everything. Every route of the API and of the pages takes ActionLook. Those that change an
+// endpoint take ActionChange, those that have something sent ActionSend, rotating takes
+// ActionSecrets, and adding an endpoint takes ActionChange and ActionSecrets, because its
+// secret is shown then or chosen. What a request may not do gets 403: the problem of the API
+// names what is missing, and the pages do not offer it. Without ActionPayloads, payloads and
+// response bodies are left out, and a delivery says "payloadsHidden" in their place.
+//
 // # Management API
 //
 //	POST   /v1/webhooks                            register an endpoint
@@ -97,6 +106,14 @@ type Options struct {
 	// The error is neither shown nor logged, because it may quote a token.
 	// Organization is required.
 	Organization func(*http.Request) (string, error)
+
+	// May reports whether a request may do something, by the host's own roles. It is asked
+	// in each request that Organization has let in, once for every action and before
+	// anything is done: put what it has to look up into the request's context. What a request
+	// may not do gets 403, and the pages do not offer it. If May panics, the request has
+	// neither changed nor shown anything. Return false for an action that you do not know.
+	// Defaults to allowing everything.
+	May func(*http.Request, Action) bool
 
 	// Logger gets a record of each request that failed because of an error of
 	// the dispatcher or its store, with method, path, organization and error.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/alot/alotwebhook/settings"
 )
 
 const (
@@ -21,8 +23,12 @@ type tokens struct{ secret []byte }
 
 type claims struct {
 	OrganizationID string `json:"organizationId"`
+	Role           string `json:"role,omitempty"` // viewer, or none for everything
 	jwt.RegisteredClaims
 }
+
+// viewer is the role of those who may only look.
+const viewer = "viewer"
 
 var (
 	errNoToken        = errors.New("there is no bearer token")
@@ -33,9 +39,23 @@ var (
 // organization returns the organization of the caller, from the bearer token. Package
 // settings calls it for each request to the API.
 func (t tokens) organization(r *http.Request) (string, error) {
+	c, err := t.bearer(r)
+	return c.OrganizationID, err
+}
+
+// mayOnly returns the function that tells package settings what the role of a request is
+// for. A role that this program does not know is for nothing.
+func mayOnly(read func(*http.Request) (claims, error)) func(*http.Request, settings.Action) bool {
+	return func(r *http.Request, a settings.Action) bool {
+		c, err := read(r)
+		return err == nil && (c.Role == "" || c.Role == viewer && a == settings.ActionLook)
+	}
+}
+
+func (t tokens) bearer(r *http.Request) (claims, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", errNoToken
+		return claims{}, errNoToken
 	}
 	return t.read(token)
 }
@@ -44,35 +64,39 @@ func (t tokens) organization(r *http.Request) (string, error) {
 // accept the cookie, because they refuse requests that other sites make a browser send. The
 // API accepts tokens only.
 func (t tokens) visitor(r *http.Request) (string, error) {
+	c, err := t.session(r)
+	return c.OrganizationID, err
+}
+
+func (t tokens) session(r *http.Request) (claims, error) {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
-		return "", errNoSession
+		return claims{}, errNoSession
 	}
 	return t.read(cookie.Value)
 }
 
-// read verifies a token and returns its organization.
-func (t tokens) read(token string) (string, error) {
-	var c claims
-	_, err := jwt.ParseWithClaims(token, &c,
+// read verifies a token and returns its claims.
+func (t tokens) read(token string) (c claims, err error) {
+	_, err = jwt.ParseWithClaims(token, &c,
 		func(*jwt.Token) (any, error) { return t.secret, nil },
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), // the token must not choose the method
 		jwt.WithExpirationRequired(),
 	)
 	switch {
 	case err != nil:
-		return "", err
+		return claims{}, err
 	case c.OrganizationID == "":
-		return "", errNoOrganization
+		return claims{}, errNoOrganization
 	}
-	return c.OrganizationID, nil
+	return c, nil
 }
 
-// sign returns a new token for an organization.
-func (t tokens) sign(organization string) (string, error) {
+// sign returns a new token for somebody of an organization.
+func (t tokens) sign(organization, role string) (string, error) {
 	now := time.Now()
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
-		OrganizationID: organization,
+		OrganizationID: organization, Role: role,
 		RegisteredClaims: jwt.RegisteredClaims{
 			IssuedAt:  jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(tokenLifetime)),
@@ -87,7 +111,7 @@ func (t tokens) give(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "name the organization: /dev/token?organization=org_123")
 		return
 	}
-	token, err := t.sign(organization)
+	token, err := t.sign(organization, r.FormValue("role"))
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, fmt.Sprintf("cannot make a token: %v", err))
 		return

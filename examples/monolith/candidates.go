@@ -21,10 +21,10 @@ const (
 
 // candidates is the product's own API.
 type candidates struct {
-	db           database
-	dispatcher   *alotwebhook.Dispatcher
-	organization func(*http.Request) (string, error)
-	log          *slog.Logger
+	db         database
+	dispatcher *alotwebhook.Dispatcher
+	caller     func(*http.Request) (claims, error)
+	log        *slog.Logger
 }
 
 // completion is the body of a request to complete a candidate.
@@ -39,9 +39,13 @@ type completion struct {
 var errScore = errors.New("score is below 0; neither the candidate nor its event was stored")
 
 func (cs *candidates) complete(w http.ResponseWriter, r *http.Request) {
-	organization, err := cs.organization(r)
-	if err != nil {
+	caller, err := cs.caller(r)
+	switch {
+	case err != nil:
 		refuse(w, http.StatusUnauthorized, "give a valid bearer token")
+		return
+	case caller.Role != "":
+		refuse(w, http.StatusForbidden, "your role may only look")
 		return
 	}
 	data, err := readCompletion(w, r)
@@ -49,7 +53,7 @@ func (cs *candidates) complete(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	event, err := cs.store(r.Context(), organization, data)
+	event, err := cs.store(r.Context(), caller.OrganizationID, data)
 	if err != nil {
 		cs.fail(w, r, err)
 		return
@@ -81,7 +85,7 @@ func (cs *candidates) store(ctx context.Context, organization string, data alotw
 }
 
 func (cs *candidates) read(w http.ResponseWriter, r *http.Request) {
-	organization, err := cs.organization(r)
+	caller, err := cs.caller(r)
 	if err != nil {
 		refuse(w, http.StatusUnauthorized, "give a valid bearer token")
 		return
@@ -91,7 +95,7 @@ func (cs *candidates) read(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, errNoCandidate.Error())
 		return
 	}
-	c, err := cs.db.candidate(r.Context(), organization, session)
+	c, err := cs.db.candidate(r.Context(), caller.OrganizationID, session)
 	if err != nil {
 		cs.fail(w, r, err)
 		return

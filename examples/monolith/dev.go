@@ -13,7 +13,7 @@ func (t tokens) login(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "name the organization: /dev/login?organization="+demo)
 		return
 	}
-	token, err := t.sign(organization)
+	token, err := t.sign(organization, r.FormValue("role"))
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, "cannot make a session: "+err.Error())
 		return

@@ -15,6 +15,8 @@
 //	GET  /dev/token?organization=org_123       a bearer token, with -dev only
 //	GET  /dev/login?organization=org_demo      a session for the pages, with -dev only
 //
+// With &role=viewer, token and session are those of somebody who may only look.
+//
 // With -dev, the organization org_demo has endpoints and a day of history to look at.
 //
 // A score below 0 is refused with 422 after the event was emitted, so that the transaction

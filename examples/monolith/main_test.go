@@ -205,7 +205,7 @@ func TestDevelopmentIsAskedFor(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusNotFound, res.StatusCode)
 
-	token, err := tokens{[]byte(jwtSecret)}.sign("org_123")
+	token, err := tokens{[]byte(jwtSecret)}.sign("org_123", "")
 	require.NoError(t, err)
 	c := client{p, token}
 	for _, url := range []string{"http://example.com/", "https://127.0.0.1:8443/"} {

@@ -13,17 +13,17 @@ import (
 // own authentication.
 func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger) (http.Handler, error) {
 	auth := tokens{o.secret}
-	webhooks, err := settings.NewAPI(d, &settings.Options{Organization: auth.organization, Logger: log})
+	webhooks, err := settings.NewAPI(d, &settings.Options{Organization: auth.organization, May: mayOnly(auth.bearer), Logger: log})
 	if err != nil {
 		return nil, err
 	}
 	pages, err := settings.NewPages(d, &settings.Options{
-		Organization: auth.visitor, Logger: log, Product: "ALOT", HomeURL: "/",
+		Organization: auth.visitor, May: mayOnly(auth.session), Logger: log, Product: "ALOT", HomeURL: "/",
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := &candidates{db: db, dispatcher: d, organization: auth.organization, log: log}
+	c := &candidates{db: db, dispatcher: d, caller: auth.bearer, log: log}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/webhooks", webhooks)
 	mux.Handle("/v1/webhooks/", webhooks)

@@ -94,6 +94,26 @@ func TestOnlyThePagesAcceptASession(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, res.StatusCode)
 }
 
+// Somebody who may only look is offered no more on the pages, and gets no more with a token:
+// neither from package settings nor from the product itself.
+func TestAViewerMayOnlyLook(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "-dev")
+	require.Contains(t, p.page(p.browser(demo), "/settings/webhooks/"), "Add an endpoint")
+	require.NotContains(t, p.page(p.browser(demo+"&role=viewer"), "/settings/webhooks/"), "Add an endpoint")
+	c := p.as(demo + "&role=viewer")
+	status, list := c.do("GET", "/v1/webhooks", "")
+	require.Equal(t, http.StatusOK, status)
+	require.NotEmpty(t, list["endpoints"])
+	status, problem := c.do("POST", "/v1/webhooks", `{"url":"https://example.com","events":["candidate.completed"]}`)
+	require.Equal(t, http.StatusForbidden, status)
+	require.Equal(t, []any{"change", "secrets"}, problem["missing"])
+	status, _ = c.complete("sess_123", 82)
+	require.Equal(t, http.StatusForbidden, status)
+	status, _ = p.as(demo+"&role=nobody").do("GET", "/v1/webhooks", "")
+	require.Equal(t, http.StatusForbidden, status, "a role that nobody knows")
+}
+
 func TestProductionHasNoDemonstration(t *testing.T) {
 	t.Parallel()
 	p := launch(t)
@@ -103,7 +123,7 @@ func TestProductionHasNoDemonstration(t *testing.T) {
 		require.NoError(t, res.Body.Close())
 		require.Equal(t, http.StatusNotFound, res.StatusCode, path)
 	}
-	token, err := tokens{[]byte(jwtSecret)}.sign(demo)
+	token, err := tokens{[]byte(jwtSecret)}.sign(demo, "")
 	require.NoError(t, err)
 	status, list := client{p, token}.do("GET", "/v1/webhooks", "")
 	require.Equal(t, http.StatusOK, status)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
 )
 
 func TestATestEventIsDelivered(t *testing.T) {
@@ -29,6 +31,24 @@ func TestATestEventIsDelivered(t *testing.T) {
 		require.Equal(t, sent.str("eventId"), again.str("eventId"))
 		h.waitFor(delivery, func(got reply) bool { return got.json["attemptCount"] == 2.0 && got.str("status") == "delivered" })
 		require.Equal(t, "candidate.completed", h.do(202, "POST", path+"/test", "").str("type"), "the endpoint's first")
+	})
+}
+
+// The responses to those who may not see payloads are as the document says, too.
+func TestPayloadsAreHidden(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, h *host) {
+		path := h.create(published)
+		delivery := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(h.fail(1)[0], strings.TrimPrefix(path, "/v1/webhooks/"))
+		require.Contains(t, h.do(200, "GET", delivery, "").str("payload"), "Jane Smith")
+		for _, got := range []reply{
+			h.do(200, "GET", delivery, "", "X-Lacks", "payloads"),
+			h.do(202, "POST", delivery+"/redeliver", "", "X-Lacks", "payloads"),
+		} {
+			require.Equal(t, true, got.json["payloadsHidden"])
+			require.NotContains(t, got.text, "Jane Smith")
+			require.Len(t, got.json["attempts"], 1)
+		}
 	})
 }
 

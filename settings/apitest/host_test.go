@@ -89,9 +89,11 @@ func (h *host) restartWith(cfg alotwebhook.Config) {
 	var err error
 	h.dispatcher, err = alotwebhook.NewDispatcher(h.store, &cfg)
 	require.NoError(h.t, err)
-	h.handler, err = settings.NewAPI(h.dispatcher, &settings.Options{Logger: logger, Organization: func(r *http.Request) (string, error) {
-		return r.Header.Get("X-Organization"), nil
-	}})
+	h.handler, err = settings.NewAPI(h.dispatcher, &settings.Options{
+		Organization: func(r *http.Request) (string, error) { return r.Header.Get("X-Organization"), nil },
+		May:          func(r *http.Request, a settings.Action) bool { return r.Header.Get("X-Lacks") != string(a) },
+		Logger:       logger,
+	})
 	require.NoError(h.t, err)
 }
 
@@ -163,8 +165,8 @@ type reply struct {
 }
 
 // do sends a request and validates its response, which must have the status want. The
-// organization is org_a, unless a header says otherwise. The headers are name and
-// value in turn.
+// organization is org_a, unless a header says otherwise; X-Lacks is the action that the
+// request may not do. The headers are name and value in turn.
 func (h *host) do(want int, method, target, body string, header ...string) reply {
 	h.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))

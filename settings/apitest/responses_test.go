@@ -118,6 +118,7 @@ type call struct {
 // body is accepted last.
 func (h *host) provoke(c call) {
 	h.do(401, c.method, c.path, c.good, "X-Organization", "")
+	h.do(403, c.method, c.path, c.good, "X-Lacks", "look")
 	h.do(400, c.method, c.path+"?zzz=1", c.good)
 	if strings.Contains(c.path, "_") {
 		h.do(404, c.method, c.path, c.good, "X-Organization", "org_b")

@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +24,14 @@ import (
 type host struct {
 	store      alotwebhook.Store
 	dispatcher *alotwebhook.Dispatcher
-	base       string // URL of the pages
+	base       string       // URL of the pages
+	role       atomic.Value // []settings.Action, what the visitor may do; everything if it is not set
+}
+
+// may is what the pages ask.
+func (h *host) may(_ *http.Request, a settings.Action) bool {
+	role, limited := h.role.Load().([]settings.Action)
+	return !limited || slices.Contains(role, a)
 }
 
 // newHost returns a host whose dispatcher runs.
@@ -46,8 +55,10 @@ func newIdleHost(t testing.TB) *host {
 		Retry: alotwebhook.Schedule(100 * time.Millisecond), Logger: logger,
 	})
 	require.NoError(t, err)
+	h := &host{store: store, dispatcher: d}
 	pages, err := settings.NewPages(d, &settings.Options{
-		Organization: func(*http.Request) (string, error) { return "org_123", nil }, Product: "Acme", HomeURL: "/", Logger: logger,
+		Organization: func(*http.Request) (string, error) { return "org_123", nil }, May: h.may,
+		Product: "Acme", HomeURL: "/", Logger: logger,
 	})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
@@ -55,7 +66,8 @@ func newIdleHost(t testing.TB) *host {
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return &host{store, d, server.URL + "/settings/webhooks/"}
+	h.base = server.URL + "/settings/webhooks/"
+	return h
 }
 
 // emit emits an event, as the product does.

@@ -119,9 +119,11 @@
 		if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
 	});
 
-	// If the visitor was signed out, the page is loaded again and says so.
+	// If the visitor was signed out, or may not see the live part any more, the page is
+	// loaded again and says so.
 	document.addEventListener("htmx:response:error", (event) => {
-		if (event.detail.ctx.response.status === 401) location.reload();
+		const { response, sourceElement } = event.detail.ctx;
+		if (response.status === 401 || response.status === 403 && sourceElement?.id === "live") location.reload();
 	});
 
 	// forget removes the parameter that says what was just done, so that it is neither
