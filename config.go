@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/schedule"
 	"github.com/alot/alotwebhook/internal/text"
 )
@@ -303,43 +304,32 @@ func (c *Config) guard() *guard.Guard {
 }
 
 func (c *Config) checkRanges() error {
-	if err := checkWithin([]within[time.Duration]{
+	name, problem := ranges.Problem([]ranges.Field[time.Duration]{
 		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Minute},
 		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5 * time.Minute},
 		{"TLSTimeout", c.TLSTimeout, time.Millisecond, 5 * time.Minute},
 		{"OrderedWait", c.OrderedWait, time.Second, 7 * day},
 		{"PollInterval", c.PollInterval, time.Millisecond, time.Minute},
 		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour},
-	}); err != nil {
-		return err
-	}
-	return checkWithin([]within[int]{
-		{"InFlight", c.InFlight, 1, 10_000},
-		{"InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight},
-		{"Waiting", c.Waiting, 0, 100_000},
-		{"MaxPayload", c.MaxPayload, kib, 16 * mib},
-		{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
-		{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},
-		{"MaxEndpoints", c.MaxEndpoints, -1, 1000},
-		{"TestsPerMinute", c.TestsPerMinute, -1, 100_000},
-		{"RedeliveriesPerMinute", c.RedeliveriesPerMinute, -1, 100_000},
-		{"ChangesPerMinute", c.ChangesPerMinute, -1, 100_000},
-		{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
-		{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
 	})
-}
-
-// within is a field with the range that its value must be in.
-type within[T cmp.Ordered] struct {
-	name               string
-	value, least, most T
-}
-
-func checkWithin[T cmp.Ordered](fields []within[T]) error {
-	for _, f := range fields {
-		if f.value < f.least || f.value > f.most {
-			return &FieldError{Field: f.name, Problem: fmt.Sprintf("is %v, which is not from %v to %v", f.value, f.least, f.most)}
-		}
+	if name == "" {
+		name, problem = ranges.Problem([]ranges.Field[int]{
+			{"InFlight", c.InFlight, 1, 10_000},
+			{"InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight},
+			{"Waiting", c.Waiting, 0, 100_000},
+			{"MaxPayload", c.MaxPayload, kib, 16 * mib},
+			{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
+			{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},
+			{"MaxEndpoints", c.MaxEndpoints, -1, 1000},
+			{"TestsPerMinute", c.TestsPerMinute, -1, 100_000},
+			{"RedeliveriesPerMinute", c.RedeliveriesPerMinute, -1, 100_000},
+			{"ChangesPerMinute", c.ChangesPerMinute, -1, 100_000},
+			{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
+			{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
+		})
 	}
-	return nil
+	if name == "" {
+		return nil
+	}
+	return &FieldError{Field: name, Problem: problem}
 }
