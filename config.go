@@ -304,32 +304,27 @@ func (c *Config) guard() *guard.Guard {
 }
 
 func (c *Config) checkRanges() error {
-	name, problem := ranges.Problem([]ranges.Field[time.Duration]{
-		{"Timeout", c.Timeout, 10 * time.Millisecond, 5 * time.Minute},
-		{"ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5 * time.Minute},
-		{"TLSTimeout", c.TLSTimeout, time.Millisecond, 5 * time.Minute},
-		{"OrderedWait", c.OrderedWait, time.Second, 7 * day},
-		{"PollInterval", c.PollInterval, time.Millisecond, time.Minute},
-		{"ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour},
-	})
-	if name == "" {
-		name, problem = ranges.Problem([]ranges.Field[int]{
-			{"InFlight", c.InFlight, 1, 10_000},
-			{"InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight},
-			{"Waiting", c.Waiting, 0, 100_000},
-			{"MaxPayload", c.MaxPayload, kib, 16 * mib},
-			{"MaxResponseBody", c.MaxResponseBody, 0, 16 * mib},
-			{"MaxResponseHeader", c.MaxResponseHeader, kib, mib},
-			{"MaxEndpoints", c.MaxEndpoints, -1, 1000},
-			{"TestsPerMinute", c.TestsPerMinute, -1, 100_000},
-			{"RedeliveriesPerMinute", c.RedeliveriesPerMinute, -1, 100_000},
-			{"ChangesPerMinute", c.ChangesPerMinute, -1, 100_000},
-			{"RecoverPerSecond", c.RecoverPerSecond, 1, 10_000},
-			{"KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody},
-		})
-	}
-	if name == "" {
+	var r ranges.Result
+	ranges.Check(&r, "Timeout", c.Timeout, 10*time.Millisecond, 5*time.Minute)
+	ranges.Check(&r, "ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5*time.Minute)
+	ranges.Check(&r, "TLSTimeout", c.TLSTimeout, time.Millisecond, 5*time.Minute)
+	ranges.Check(&r, "OrderedWait", c.OrderedWait, time.Second, 7*day)
+	ranges.Check(&r, "PollInterval", c.PollInterval, time.Millisecond, time.Minute)
+	ranges.Check(&r, "ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour)
+	ranges.Check(&r, "InFlight", c.InFlight, 1, 10_000)
+	ranges.Check(&r, "InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight)
+	ranges.Check(&r, "Waiting", c.Waiting, 0, 100_000)
+	ranges.Check(&r, "MaxPayload", c.MaxPayload, kib, 16*mib)
+	ranges.Check(&r, "MaxResponseBody", c.MaxResponseBody, 0, 16*mib)
+	ranges.Check(&r, "MaxResponseHeader", c.MaxResponseHeader, kib, mib)
+	ranges.Check(&r, "MaxEndpoints", c.MaxEndpoints, -1, 1000)
+	ranges.Check(&r, "TestsPerMinute", c.TestsPerMinute, -1, 100_000)
+	ranges.Check(&r, "RedeliveriesPerMinute", c.RedeliveriesPerMinute, -1, 100_000)
+	ranges.Check(&r, "ChangesPerMinute", c.ChangesPerMinute, -1, 100_000)
+	ranges.Check(&r, "RecoverPerSecond", c.RecoverPerSecond, 1, 10_000)
+	ranges.Check(&r, "KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody)
+	if r.Name == "" {
 		return nil
 	}
-	return &FieldError{Field: name, Problem: problem}
+	return &FieldError{Field: r.Name, Problem: r.Problem}
 }

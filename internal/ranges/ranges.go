@@ -1,4 +1,4 @@
-// Package ranges says which of several values are not in their ranges.
+// Package ranges finds the first of several values that is not in its range.
 package ranges
 
 import (
@@ -6,19 +6,13 @@ import (
 	"fmt"
 )
 
-// Field is a value by name, with the least and the most that it may be.
-type Field[T cmp.Ordered] struct {
-	Name               string
-	Value, Least, Most T
-}
+// Result names the first value that is not in its range, and says what is wrong with it. Both are
+// "" while all are.
+type Result struct{ Name, Problem string }
 
-// Problem returns the name of the first field that is not in its range, and what is wrong with
-// it; "" if all are.
-func Problem[T cmp.Ordered](fields []Field[T]) (name, problem string) {
-	for _, f := range fields {
-		if f.Value < f.Least || f.Value > f.Most {
-			return f.Name, fmt.Sprintf("is %v, which is not from %v to %v", f.Value, f.Least, f.Most)
-		}
+// Check checks one more value.
+func Check[T cmp.Ordered](r *Result, name string, value, least, most T) {
+	if r.Name == "" && (value < least || value > most) {
+		*r = Result{name, fmt.Sprintf("is %v, which is not from %v to %v", value, least, most)}
 	}
-	return "", ""
 }
