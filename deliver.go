@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/alot/alotwebhook/internal/adopt"
+	"github.com/alot/alotwebhook/internal/handover"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
@@ -33,7 +34,8 @@ type Dispatcher struct {
 
 	wake       chan struct{} // wakes the claimer: something was emitted or made due
 	recoveries *adopt.Jobs[Recovery]
-	endpoints  quota.Quota // of an organization
+	operations *handover.Loop[Operation] // nil if nobody is to be told
+	endpoints  quota.Quota               // of an organization
 	tallies    tallies
 
 	tests, redeliveries, changes *rate.Limiter // by organization
@@ -84,8 +86,12 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cutNow: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	d.recoveries = d.newRecoveries()
-	for _, t := range cfg.EventTypes {
+	d.recoveries, d.operations = d.newRecoveries(), d.newOperations()
+	known := cfg.EventTypes
+	if cfg.HostOrganization != "" {
+		known = withOperations(known)
+	}
+	for _, t := range known {
 		d.types[t.Name] = t
 	}
 	return d, nil

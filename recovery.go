@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/adopt"
+	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -103,7 +104,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 	begun := Recovery{
 		EndpointID: endpointID, OrganizationID: endpoint.OrganizationID, State: RecoveryRunning,
 		Since: since.UTC().Truncate(time.Millisecond), Until: until, Oldest: endpoint.CreatedAt,
-		CreatedAt: now, UpdatedAt: now,
+		CreatedAt: now,
 	}
 	if since.IsZero() {
 		begun.Since = time.Time{}
@@ -173,7 +174,7 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 	now := recoveryTime()
 	begun, err := d.beginRecovery(ctx, Recovery{
 		EndpointID: endpointID, OrganizationID: e.OrganizationID, State: RecoveryDiscarding,
-		Until: o.Since.UTC().Truncate(time.Millisecond), Oldest: e.CreatedAt, Cursor: endpointID, CreatedAt: now, UpdatedAt: now,
+		Until: o.Since.UTC().Truncate(time.Millisecond), Oldest: e.CreatedAt, Cursor: endpointID, CreatedAt: now,
 	})
 	if err != nil {
 		return Endpoint{}, err
@@ -193,7 +194,7 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 
 // enable enables an endpoint if it is disabled and, unless version is 0, at that version.
 func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64) (Endpoint, error) {
-	e, err := d.changeEndpoint(ctx, endpointID, func(e *Endpoint) error {
+	e, err := d.changeEndpoint(ctx, endpointID, false, func(e *Endpoint) error {
 		switch {
 		case version != 0 && version != e.Version:
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, e.Version, version)
@@ -281,13 +282,22 @@ func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Rec
 	return found[0], nil
 }
 
-// putRecovery stores r and raises its Version by one, as the store does with its copy.
+// putRecovery stores r and raises its Version by one, as the store does with its copy. An
+// operation tells of its beginning, before which r.UpdatedAt is zero, and of its end.
 func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
+	var ops []Operation
+	of := &Endpoint{ID: r.EndpointID, OrganizationID: r.OrganizationID}
+	if !r.State.Active() {
+		ops = append(ops, d.operation(ctx, OpRecoveryEnded, of, audit.Ended(string(r.State), r.Recovered, r.Skipped)))
+	} else if r.UpdatedAt.IsZero() {
+		ops = append(ops, d.operation(ctx, OpRecoveryBegun, of, audit.Begun(string(r.State), r.Until)))
+	}
 	r.UpdatedAt = recoveryTime()
-	if err := d.store.PutRecovery(ctx, *r); err != nil {
+	if err := d.store.PutRecovery(ctx, *r, ops...); err != nil {
 		return explain(err, "recovery not stored")
 	}
 	r.Version++
+	d.operations.Wake()
 	return nil
 }
 
