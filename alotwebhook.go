@@ -82,9 +82,10 @@ import (
 
 // The prefixes of ids, without the "_" behind them.
 const (
-	eventPrefix    = "evt"
-	endpointPrefix = "wh"
-	deliveryPrefix = "dlv"
+	eventPrefix     = "evt"
+	endpointPrefix  = "wh"
+	deliveryPrefix  = "dlv"
+	operationPrefix = "op"
 )
 
 // Event is something that happened. Every [Endpoint] of its organization that subscribes
@@ -154,6 +155,8 @@ type Endpoint struct {
 	// FailingSince is when the first failed attempt since the last successful one was
 	// started; zero if the last one succeeded. [Queue.Finish] keeps it.
 	FailingSince time.Time
+	// Warned is how often [OpEndpointFailing] has told of these failures: 0, 1 or 2.
+	Warned int
 	// CreatedAt and UpdatedAt are by the clock of the dispatcher that made the change.
 	CreatedAt, UpdatedAt time.Time
 	// Version counts the changes, from 1. An update of an older version is refused with

@@ -43,6 +43,7 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 		outcome.State = StateFailed
 		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
 			Detail: fmt.Sprintf("claimed %d times without an outcome; no request was made", maxClaims)}
+		outcome.Operation = r.d.exhausted(c, &outcome)
 		r.report(c, &outcome)
 		return outcome, slots.Effect{}
 	}
@@ -58,6 +59,7 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	outcome.Attempt = result.attempt
 	outcome.Attempt.Detail = text.Storable(outcome.Attempt.Detail)
 	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
+	outcome.Operation = r.d.exhausted(c, &outcome)
 	r.report(c, &outcome)
 	return outcome, slots.Effect{
 		Succeeded:  outcome.State == StateDelivered,

@@ -2,6 +2,7 @@ package alotwebhook
 
 import (
 	"cmp"
+	"context"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
@@ -186,11 +187,32 @@ type Config struct {
 	// Defaults to 5 days.
 	DisableAfter time.Duration
 
-	// OnDisabled is called for each endpoint that the dispatcher disables, with
-	// DisabledReason set, so that the host can tell its customer. One call
-	// comes after the other: a slow function holds up the disabling of others.
+	// WarnFailing is how long an endpoint may give nothing but failures before an
+	// [OpEndpointFailing] tells of it, as does another one after half of DisableAfter, if that is
+	// longer. Negative: none does.
+	// Defaults to 1 h.
+	WarnFailing time.Duration
+
+	// OnOperation is called for each [Operation] at least once, also for those of a process that
+	// was killed. After an error or a panic the operation comes again in 1 s, 2 s, 4 s and so on,
+	// up to every minute. Of several processes one calls it, in Run, one call after the other;
+	// ctx ends after 10 s. Set this field and the next two alike in all processes: what one
+	// without them does nobody is told of.
 	// Defaults to nil.
-	OnDisabled func(Endpoint)
+	OnOperation func(ctx context.Context, o Operation) error
+
+	// HostOrganization is an organization of the host's own, whose endpoints get the operations
+	// of all organizations as events, of types such as "endpoint.disabled", with the Operation as
+	// data. CustomerOperations has each organization's endpoints get its own, with the Actor, and
+	// adds their types to the catalogue.
+	// Default to "" and false: no events.
+	HostOrganization   string
+	CustomerOperations bool
+
+	// ExhaustedOperations stores an [OpDeliveryExhausted] for each delivery whose last attempt
+	// fails: one more row.
+	// Defaults to false.
+	ExhaustedOperations bool
 
 	// Observer is told of every emit, claim, attempt and purge, for metrics and traces.
 	// Defaults to nil: nobody is told, which costs nothing.
@@ -208,7 +230,7 @@ type Config struct {
 	// Defaults to PayloadRetention.
 	ParkedRetention time.Duration
 
-	// HistoryRetention is how long finished deliveries and their attempts are kept. It
+	// HistoryRetention is how long finished deliveries, their attempts and operations are kept. It
 	// must not be less than PayloadRetention. Negative: for ever.
 	// Defaults to 90 days.
 	HistoryRetention time.Duration
@@ -258,6 +280,10 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.ChangesPerMinute = max(-1, cmp.Or(cfg.ChangesPerMinute, 120))
 	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
+	cfg.WarnFailing = cmp.Or(cfg.WarnFailing, time.Hour)
+	if cfg.CustomerOperations {
+		cfg.EventTypes = withOperations(cfg.EventTypes)
+	}
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
 	cfg.ParkedRetention = cmp.Or(cfg.ParkedRetention, cfg.PayloadRetention)
 	cfg.HistoryRetention = cmp.Or(cfg.HistoryRetention, 90*day)
@@ -279,6 +305,9 @@ func (c *Config) check() error {
 	}
 	if err := c.checkRanges(); err != nil {
 		return err
+	}
+	if c.HostOrganization != "" && checkOrganization(c.HostOrganization) != nil {
+		return &FieldError{Field: "HostOrganization", Problem: "is not the id of an organization: 1 to 255 bytes of plain text"}
 	}
 	if problem := schedule.Problem(c.Retry); problem != "" {
 		return &FieldError{Field: "Retry", Problem: problem}

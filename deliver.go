@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/adopt"
+	"github.com/alot/alotwebhook/internal/handover"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
@@ -37,8 +38,9 @@ type Dispatcher struct {
 
 	wake       chan struct{} // wakes the claimer: something was emitted or made due
 	recoveries *adopt.Jobs[Recovery]
-	endpoints  quota.Quota // of an organization
-	tallier    Tallier     // nil if the store is none
+	operations *handover.Loop[Operation] // nil if nobody is to be told
+	endpoints  quota.Quota               // of an organization
+	tallier    Tallier                   // nil if the store is none
 	tallies    *tally.Sums[hour, Tally]
 
 	tests, redeliveries, changes *rate.Limiter // by organization
@@ -90,8 +92,12 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cutNow: make(chan struct{}),
 		done:   make(chan struct{}),
 	}
-	d.recoveries, d.tallies, d.observer = d.newRecoveries(), d.newTallies(), newObserver(cfg)
-	for _, t := range cfg.EventTypes {
+	d.recoveries, d.operations, d.tallies, d.observer = d.newRecoveries(), d.newOperations(), d.newTallies(), newObserver(cfg)
+	known := cfg.EventTypes
+	if cfg.HostOrganization != "" {
+		known = withOperations(known)
+	}
+	for _, t := range known {
 		d.types[t.Name] = t
 	}
 	return d, nil

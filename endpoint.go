@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/quota"
@@ -77,14 +78,16 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 
 // addEndpoint stores a new endpoint, unless the organization has MaxEndpoints.
 func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
+	created, undone := d.operation(ctx, OpEndpointCreated, &e, ""), d.operation(ctx, OpEndpointDeleted, &e, "one too many")
 	err := d.endpoints.Add(ctx, e.OrganizationID, quota.Addition{
 		Count: func(ctx context.Context, limit int) (int, error) {
 			page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: e.OrganizationID, Limit: limit})
 			return len(page), err
 		},
-		Add:  func(ctx context.Context) error { return d.store.PutEndpoint(ctx, e) },
-		Undo: func(ctx context.Context) error { return d.store.DeleteEndpoint(ctx, e.ID) },
+		Add:  func(ctx context.Context) error { return d.store.PutEndpoint(ctx, e, created) },
+		Undo: func(ctx context.Context) error { return d.store.DeleteEndpoint(ctx, e.ID, undone) },
 	})
+	d.operations.Wake()
 	switch {
 	case errors.Is(err, quota.ErrFull):
 		return &LimitError{Kind: ErrTooManyEndpoints, Limit: "MaxEndpoints", Most: d.cfg.MaxEndpoints}
@@ -105,7 +108,7 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 // not judged again: an endpoint can be disabled although one of its event types has left
 // the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
-	return d.editEndpoint(ctx, e.ID, func(stored *Endpoint) error {
+	return d.editEndpoint(ctx, e.ID, false, func(stored *Endpoint) error {
 		if stored.Version != e.Version {
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, stored.Version, e.Version)
 		}
@@ -126,7 +129,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 	e.Disabled, e.DisabledReason = disabled, reason
 	if !disabled {
-		e.DisabledReason, e.DisabledAt, e.FailingSince = "", time.Time{}, time.Time{}
+		e.DisabledReason, e.DisabledAt, e.FailingSince, e.Warned = "", time.Time{}, time.Time{}, 0
 	}
 }
 
@@ -149,7 +152,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	if err != nil {
 		return "", err
 	}
-	_, err = d.editEndpoint(ctx, endpointID, func(e *Endpoint) error {
+	_, err = d.editEndpoint(ctx, endpointID, true, func(e *Endpoint) error {
 		now := time.Now()
 		if e.NextSecret != "" && !now.Before(e.NextSecretAt) {
 			e.Secret = e.NextSecret
@@ -177,7 +180,9 @@ func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return explain(d.store.DeleteEndpoint(ctx, id), "endpoint not deleted")
+	err = d.store.DeleteEndpoint(ctx, id, d.operation(ctx, OpEndpointDeleted, &e, ""))
+	d.operations.Wake()
+	return explain(err, "endpoint not deleted")
 }
 
 // Endpoint returns an endpoint without its secrets, or [ErrNotFound].
@@ -244,9 +249,9 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 
 // editEndpoint is changeEndpoint for a change that somebody asked for: it counts as one of
 // the organization's changes.
-func (d *Dispatcher) editEndpoint(ctx context.Context, id string, change func(*Endpoint) error) (Endpoint, error) {
+func (d *Dispatcher) editEndpoint(ctx context.Context, id string, rotates bool, change func(*Endpoint) error) (Endpoint, error) {
 	counted := false
-	return d.changeEndpoint(ctx, id, func(e *Endpoint) error {
+	return d.changeEndpoint(ctx, id, rotates, func(e *Endpoint) error {
 		if err := change(e); err != nil || counted {
 			return err
 		}
@@ -258,17 +263,18 @@ func (d *Dispatcher) editEndpoint(ctx context.Context, id string, change func(*E
 // changeEndpoint reads an endpoint, has change alter it and stores it. If somebody else
 // stored it meanwhile, it starts again with what they stored. An error of change ends
 // it: that is how a caller refuses a version.
-func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(*Endpoint) error) (Endpoint, error) {
+func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, rotates bool, change func(*Endpoint) error) (Endpoint, error) {
 	for {
 		e, err := d.store.Endpoint(ctx, id)
 		if err != nil {
 			return Endpoint{}, explain(err, "endpoint %q", clip(id))
 		}
+		was := e
 		if err := change(&e); err != nil {
 			return Endpoint{}, err
 		}
 		e.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
-		err = d.store.PutEndpoint(ctx, e)
+		err = d.store.PutEndpoint(ctx, e, d.told(ctx, &was, &e, rotates)...)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
@@ -277,6 +283,7 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, change func(
 		}
 		e.Version++
 		d.readDisabledAt(ctx, &e)
+		d.operations.Wake()
 		d.emitted() // if this enabled the endpoint, its parked deliveries are due
 		return e.withoutSecrets(), nil
 	}
@@ -353,46 +360,48 @@ func checkSecret(field string, s Secret) error {
 	return nil
 }
 
-// disableIfDue disables the endpoint of a failed attempt if the attempt gives a reason to,
-// and tells the log and OnDisabled. Call it once the attempt is stored: then it judges by
-// the endpoint as stored, and so counts every success that was recorded before. The
+// changeIfDue disables the endpoint of a failed attempt, has the host warned of it, or notes that
+// it has recovered, if the attempt gives a reason to. Call it once the attempt is stored: then it
+// judges by the endpoint as stored, and so counts every success that was recorded before. The
 // endpoint as claimed only spares the reading.
-func (r *run) disableIfDue(claimed *Endpoint, a *Attempt) {
-	reason := r.reasonToDisable(claimed, a)
-	if reason == "" {
-		return
-	}
+func (r *run) changeIfDue(claimed *Endpoint, a *Attempt) {
 	ctx, cancel := context.WithTimeout(r.badCtx, finishTimeout)
 	defer cancel()
-	e, err := r.d.changeEndpoint(ctx, claimed.ID, func(e *Endpoint) error {
-		if e.Disabled || e.Version != claimed.Version || !e.CreatedAt.Equal(claimed.CreatedAt) || e.succeededSince(claimed) || r.reasonToDisable(e, a) == "" {
+	e, err := r.d.changeEndpoint(ctx, claimed.ID, false, func(e *Endpoint) error {
+		disable, warned := r.verdict(e, a)
+		if e.Disabled || e.Version != claimed.Version || !e.CreatedAt.Equal(claimed.CreatedAt) ||
+			a.Reason != "" && e.succeededSince(claimed) || disable == "" && warned == e.Warned {
 			return errNotDue
 		}
-		e.setDisabled(true, reason)
+		if e.Warned = warned; disable != "" {
+			e.setDisabled(true, disable)
+		}
 		return nil
 	})
 	switch {
-	case err == nil:
-		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", reason)
+	case err == nil && e.Disabled:
+		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", e.DisabledReason)
 		tell(r.d.observer, r.d.observer.Disabled, e)
-		if r.cfg.OnDisabled != nil {
-			r.cfg.OnDisabled(e)
-		}
-	case !errors.Is(err, errNotDue) && !errors.Is(err, ErrNotFound):
-		r.d.log.Error("alotwebhook: endpoint not disabled", "endpoint", claimed.ID, "reason", reason, "error", err)
+	case err != nil && !errors.Is(err, errNotDue) && !errors.Is(err, ErrNotFound):
+		r.d.log.Error("alotwebhook: endpoint neither disabled nor told of", "endpoint", claimed.ID, "error", err)
 	}
 }
 
-// reasonToDisable returns DisabledGone after a 410, DisabledFailing after a failure if
-// no attempt has succeeded for DisableAfter, and otherwise "".
-func (r *run) reasonToDisable(e *Endpoint, a *Attempt) DisabledReason {
-	switch since := e.FailingSince; {
+// verdict returns why an attempt disables the endpoint: DisabledGone after a 410, DisabledFailing
+// after a failure if none has succeeded for DisableAfter, otherwise "", and what becomes of Warned.
+func (r *run) verdict(e *Endpoint, a *Attempt) (disable DisabledReason, warned int) {
+	switch failing := a.StartedAt.Sub(e.FailingSince); {
+	case a.Reason == "":
+		return "", 0
 	case a.StatusCode == http.StatusGone:
-		return DisabledGone
-	case a.Reason != "" && !since.IsZero() && r.cfg.DisableAfter > 0 && a.StartedAt.Sub(since) >= r.cfg.DisableAfter:
-		return DisabledFailing
+		return DisabledGone, e.Warned
+	case e.FailingSince.IsZero():
+		return "", e.Warned
+	case r.cfg.DisableAfter > 0 && failing >= r.cfg.DisableAfter:
+		return DisabledFailing, e.Warned
+	default:
+		return "", audit.Warnings(failing, r.cfg.WarnFailing, r.cfg.DisableAfter, e.Warned)
 	}
-	return ""
 }
 
 // succeededSince reports whether a success is known to have been recorded since the

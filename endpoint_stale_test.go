@@ -24,11 +24,11 @@ type meddledStore struct {
 	before func()
 }
 
-func (s *meddledStore) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *meddledStore) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	if e.Version > 0 {
 		s.once.Do(s.before)
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // A success that is recorded while somebody saves the endpoint is not undone, and the

@@ -506,12 +506,12 @@ type another struct {
 	add func()
 }
 
-func (s *another) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *another) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	if add := s.add; add != nil {
 		s.add = nil
 		add()
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func TestARegistrationThatCameTooLateIsTakenBack(t *testing.T) {

@@ -86,14 +86,14 @@ func (d *Dispatcher) purge(ctx context.Context) {
 		if result, err := d.Purge(ctx); err != nil && ctx.Err() == nil {
 			d.log.Error("alotwebhook: history not purged; trying again within the hour", "error", err)
 		} else if result != (PurgeResult{}) {
-			d.log.Info("alotwebhook: history purged", "expired", result.Expired, "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events, "tallies", result.Tallies)
+			d.log.Info("alotwebhook: history purged", "expired", result.Expired, "payloads", result.Payloads, "deliveries", result.Deliveries, "events", result.Events, "tallies", result.Tallies, "operations", result.Operations)
 		}
 	}
 }
 
 // Purge fails parked deliveries after [Config.ParkedRetention], erases payloads after
-// [Config.PayloadRetention], and deletes history after [Config.HistoryRetention] and
-// tallies after eight days. It returns how much that was, up to the error if there is
+// [Config.PayloadRetention], and deletes history and operations after
+// [Config.HistoryRetention] and tallies after eight days. It returns how much that was, up to the error if there is
 // one. Run does it about every hour.
 func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 	const rows = 1000 // of each kind in one call, so that no call takes long
@@ -109,7 +109,8 @@ func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 		sum.Deliveries += part.Deliveries
 		sum.Events += part.Events
 		sum.Tallies += part.Tallies
-		if max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies) >= rows {
+		sum.Operations += part.Operations
+		if max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies, part.Operations) >= rows {
 			continue // also after an error: a store may purge one kind although another one fails
 		}
 		tell(d.observer, d.observer.Purged, PurgeReport{since(began, err), sum})

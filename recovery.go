@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/adopt"
+	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -103,7 +104,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 	begun := Recovery{
 		EndpointID: endpointID, OrganizationID: endpoint.OrganizationID, State: RecoveryRunning,
 		Since: since.UTC().Truncate(time.Millisecond), Until: until, Oldest: endpoint.CreatedAt,
-		CreatedAt: now, UpdatedAt: now,
+		CreatedAt: now,
 	}
 	if since.IsZero() {
 		begun.Since = time.Time{}
@@ -122,7 +123,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 
 // beginRecovery stores a recovery in the place of the endpoint's last one.
 func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recovery, error) {
-	stored, err := d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
+	return d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
 		if r.State.Active() {
 			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, r.EndpointID, r.CreatedAt.Format(time.RFC3339))
 		}
@@ -130,10 +131,6 @@ func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recover
 		*r = begun
 		return nil
 	})
-	if err == nil {
-		tell(d.observer, d.observer.Recovery, stored)
-	}
-	return stored, err
 }
 
 // EnableOptions says what becomes of the parked deliveries of an endpoint that is enabled.
@@ -177,7 +174,7 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 	now := recoveryTime()
 	begun, err := d.beginRecovery(ctx, Recovery{
 		EndpointID: endpointID, OrganizationID: e.OrganizationID, State: RecoveryDiscarding,
-		Until: o.Since.UTC().Truncate(time.Millisecond), Oldest: e.CreatedAt, Cursor: endpointID, CreatedAt: now, UpdatedAt: now,
+		Until: o.Since.UTC().Truncate(time.Millisecond), Oldest: e.CreatedAt, Cursor: endpointID, CreatedAt: now,
 	})
 	if err != nil {
 		return Endpoint{}, err
@@ -197,7 +194,7 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 
 // enable enables an endpoint if it is disabled and, unless version is 0, at that version.
 func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64) (Endpoint, error) {
-	e, err := d.changeEndpoint(ctx, endpointID, func(e *Endpoint) error {
+	e, err := d.changeEndpoint(ctx, endpointID, false, func(e *Endpoint) error {
 		switch {
 		case version != 0 && version != e.Version:
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, e.Version, version)
@@ -285,16 +282,26 @@ func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Rec
 	return found[0], nil
 }
 
-// putRecovery stores r and raises its Version by one, as the store does with its copy.
+// putRecovery stores r and raises its Version by one, as the store does with its copy. An
+// operation tells of its beginning, before which r.UpdatedAt is zero, and of its end.
 func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
+	var ops []Operation
+	begins := r.UpdatedAt.IsZero()
+	of := &Endpoint{ID: r.EndpointID, OrganizationID: r.OrganizationID}
+	if !r.State.Active() {
+		ops = append(ops, d.operation(ctx, OpRecoveryEnded, of, audit.Ended(string(r.State), r.Recovered, r.Skipped)))
+	} else if begins {
+		ops = append(ops, d.operation(ctx, OpRecoveryBegun, of, audit.Begun(string(r.State), r.Until)))
+	}
 	r.UpdatedAt = recoveryTime()
-	if err := d.store.PutRecovery(ctx, *r); err != nil {
+	if err := d.store.PutRecovery(ctx, *r, ops...); err != nil {
 		return explain(err, "recovery not stored")
 	}
 	r.Version++
-	if !r.State.Active() {
+	if begins || !r.State.Active() {
 		tell(d.observer, d.observer.Recovery, *r)
 	}
+	d.operations.Wake()
 	return nil
 }
 

@@ -301,9 +301,9 @@ type failingRecoveries struct {
 	broken atomic.Bool
 }
 
-func (s *failingRecoveries) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+func (s *failingRecoveries) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	if s.broken.Load() {
 		return context.DeadlineExceeded
 	}
-	return s.Store.PutRecovery(ctx, r)
+	return s.Store.PutRecovery(ctx, r, ops...)
 }

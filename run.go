@@ -35,7 +35,8 @@ type run struct {
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
 	recorder *record.Parts[outcome]
-	// bad leads to the goroutine that disables endpoints; badCtx ends when it must stop.
+	// bad leads to the goroutine that changes endpoints that fail, or do so no more; badCtx ends
+	// when it must stop.
 	bad      chan outcome
 	badCtx   context.Context
 	leaveBad context.CancelFunc
@@ -82,10 +83,11 @@ func (r *run) run(ctx context.Context) error {
 		}
 	}()
 	var helpers sync.WaitGroup
-	helpers.Go(r.disableBad)
+	helpers.Go(r.changeBad)
 	helpers.Go(func() { r.d.purge(claimsCtx) })
 	helpers.Go(func() { r.d.listen(claimsCtx) })
 	helpers.Go(func() { r.d.recoveries.Run(claimsCtx) })
+	helpers.Go(func() { r.d.operations.Run(claimsCtx) })
 	if r.d.tallier != nil {
 		helpers.Go(func() { r.d.tallies.Run(claimsCtx) })
 	}
@@ -101,7 +103,7 @@ func (r *run) run(ctx context.Context) error {
 	<-workersDone
 	unwritten := r.recorder.Close()
 	close(r.bad)
-	time.AfterFunc(finishTimeout, r.leaveBad) // its next failed attempt disables an endpoint that is left
+	time.AfterFunc(finishTimeout, r.leaveBad) // the next attempt of an endpoint that is left changes it
 	helpers.Wait()
 	r.leaveBad()
 	if r.d.tallier != nil {
@@ -374,13 +376,14 @@ func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error
 	return err
 }
 
-// stored tells the disabler of a stored attempt that gives a reason to disable its endpoint.
-// If the disabler has enough to do, the endpoint's next such attempt will tell it.
+// stored passes on a stored attempt that gives a reason to change its endpoint. If too many
+// wait for that, the endpoint's next such attempt changes it.
 func (r *run) stored(o *record.Outcome[outcome]) {
 	if o.Value.HoldsUp > 0 {
 		pace.Wake(r.d.wake) // for the delivery behind it
 	}
-	if r.reasonToDisable(o.Value.endpoint, &o.Value.Attempt) == "" {
+	e, a := o.Value.endpoint, &o.Value.Attempt
+	if disable, warned := r.verdict(e, a); a.Number == 0 || disable == "" && warned == e.Warned {
 		return
 	}
 	select {
@@ -389,10 +392,10 @@ func (r *run) stored(o *record.Outcome[outcome]) {
 	}
 }
 
-// disableBad disables endpoints. Only outcomes that are stored come here, so that the
-// successes before them are known.
-func (r *run) disableBad() {
+// changeBad changes endpoints that fail, or do so no more. Only outcomes that are stored come
+// here, so that the successes before them are known.
+func (r *run) changeBad() {
 	for o := range r.bad {
-		r.disableIfDue(o.endpoint, &o.Attempt)
+		r.changeIfDue(o.endpoint, &o.Attempt)
 	}
 }

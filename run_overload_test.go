@@ -1,6 +1,7 @@
 package alotwebhook_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -203,8 +204,11 @@ func TestGoneDisablesAndParks(t *testing.T) {
 			}
 			return status(http.StatusOK), nil
 		}}
-		var told []alotwebhook.Endpoint
-		w := newWorld(t, alotwebhook.Config{OnDisabled: func(e alotwebhook.Endpoint) { told = append(told, e) }}, net)
+		var told []alotwebhook.Operation
+		w := newWorld(t, alotwebhook.Config{OnOperation: func(_ context.Context, o alotwebhook.Operation) error {
+			told = append(told, o)
+			return nil
+		}}, net)
 		endpoint := w.endpoint(t, "a.example.com")
 		defer w.run(t)()
 		first := w.emit(t)
@@ -214,10 +218,10 @@ func TestGoneDisablesAndParks(t *testing.T) {
 		synctest.Wait()
 
 		require.Len(t, net.requests(), 1)
-		require.Len(t, told, 1)
-		require.Equal(t, endpoint.ID, told[0].ID)
-		require.Equal(t, alotwebhook.DisabledGone, told[0].DisabledReason)
-		require.Empty(t, told[0].Secret)
+		require.Len(t, told, 2)
+		require.Equal(t, alotwebhook.OpEndpointDisabled, told[1].Type)
+		require.Equal(t, endpoint.ID, told[1].EndpointID)
+		require.Equal(t, "gone", told[1].Note)
 		require.Equal(t, alotwebhook.StateParked, w.delivery(t, first, endpoint).State)
 		require.Equal(t, alotwebhook.StateParked, w.delivery(t, second, endpoint).State, "what comes meanwhile is parked, not dropped")
 

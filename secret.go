@@ -115,7 +115,7 @@ func (d *Dispatcher) Reseal(ctx context.Context) (changed int, err error) {
 			continue
 		}
 		var refused error
-		_, err = d.changeEndpoint(ctx, e.ID, func(e *Endpoint) error {
+		_, err = d.changeEndpoint(ctx, e.ID, false, func(e *Endpoint) error {
 			refused = d.reseal(e)
 			return refused
 		})

@@ -180,13 +180,13 @@ type contended struct {
 	busy   bool
 }
 
-func (s *contended) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *contended) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	if !s.busy && s.change != nil {
 		s.busy = true
 		s.change(e.ID)
 		defer func() { s.busy, s.change = false, nil }()
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func TestResealBesideChanges(t *testing.T) {

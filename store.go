@@ -16,7 +16,7 @@ var (
 	ErrConflict = errors.New("alotwebhook: changed meanwhile")
 )
 
-// Store keeps events, endpoints, deliveries and their history. It has three roles, small
+// Store keeps events, endpoints, deliveries, their history and operations. It has four roles, small
 // enough to implement for a database of one's own: see docs/writing-a-store.md. [Notifier]
 // and [Tallier] are optional capabilities. A store that wraps another has a method
 // Unwrap() Store, so that a dispatcher finds those of the inner one.
@@ -42,6 +42,7 @@ type Store interface {
 	Queue
 	Endpoints
 	History
+	Operations
 }
 
 // Enqueuer stores events with their deliveries. A [Store] is one. The Tx method of a
@@ -207,6 +208,8 @@ type Outcome struct {
 	// Held is set, with StatePending and without an attempt, while an attempt was made
 	// whose outcome cannot be stored yet.
 	Held bool
+	// Operation, if not nil, is stored with the outcome; an outcome that is lost stores none.
+	Operation *Operation
 }
 
 // Endpoints is the role of a [Store] that keeps endpoints and their recoveries.
@@ -226,7 +229,10 @@ type Endpoints interface {
 	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
 	// pending again, with the due times that they have. Both take effect at once, however
 	// many deliveries there are.
-	PutEndpoint(ctx context.Context, e Endpoint) error
+	//
+	// The operations are stored with the endpoint, or not at all; so do DeleteEndpoint and
+	// PutRecovery with theirs.
+	PutEndpoint(ctx context.Context, e Endpoint, ops ...Operation) error
 
 	// Endpoint returns an endpoint, or [ErrNotFound].
 	Endpoint(ctx context.Context, id string) (Endpoint, error)
@@ -238,7 +244,7 @@ type Endpoints interface {
 	// DeleteEndpoint removes the endpoint for good, or returns [ErrNotFound]. Its
 	// unfinished deliveries fail with [ReasonEndpointDeleted], without an attempt. Their
 	// history stays readable.
-	DeleteEndpoint(ctx context.Context, id string) error
+	DeleteEndpoint(ctx context.Context, id string, ops ...Operation) error
 
 	// Discard fails up to limit parked deliveries of the endpoint, of events before the time
 	// given (in whole milliseconds, as in the event's id), with [ReasonDiscarded] and without
@@ -251,7 +257,7 @@ type Endpoints interface {
 	// stored one if its version is still r.Version; otherwise the error is [ErrConflict].
 	// The stored version is r.Version + 1. All other fields are stored as given. The
 	// endpoint need not exist, and deleting it does not change its recovery.
-	PutRecovery(ctx context.Context, r Recovery) error
+	PutRecovery(ctx context.Context, r Recovery, ops ...Operation) error
 
 	// Recoveries returns a page of the recoveries that f selects, in the order of their
 	// endpoints' ids, and the cursor of the next page; "" after the last. It finds the one
@@ -304,7 +310,7 @@ type History interface {
 	// of each kind, and returns how many. It passes over unfinished deliveries and their
 	// events, however many, but for what was parked for longer than p.Parked. It also
 	// deletes, uncounted, a recovery that has ended if its endpoint is gone and p.History
-	// has passed since its UpdatedAt.
+	// has passed since its UpdatedAt. Operations go p.History after their At, handled or not.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
 	// Stats counts the unfinished deliveries.
@@ -352,7 +358,7 @@ type PurgeRequest struct {
 // PurgeResult counts what a purge erased or deleted. While any count reaches the Limit,
 // there may be more.
 type PurgeResult struct {
-	Expired, Payloads, Deliveries, Events, Tallies int
+	Expired, Payloads, Deliveries, Events, Tallies, Operations int
 }
 
 // Stats describes the queue at one moment.

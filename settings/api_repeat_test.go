@@ -122,10 +122,10 @@ type slow struct {
 	begun, goOn chan struct{}
 }
 
-func (s *slow) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *slow) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	s.begun <- struct{}{}
 	<-s.goOn
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func TestARequestThatIsWorkedOnIsNotBegunAgain(t *testing.T) {

@@ -39,6 +39,21 @@ func IsPlain(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
+// Plain returns as many whole characters from the beginning of s as fit into most bytes, with
+// U+FFFD for each that is a control character or not UTF-8.
+func Plain(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+	if len(s) > most {
+		s = strings.TrimSuffix(Clip(s, most), "…")
+	}
+	return s
+}
+
 // SecretProblem returns what is wrong with a secret of at most so many bytes, or "". Its
 // text is the rest of a sentence that begins with the field's name. Blanks around a secret
 // are a slip of copying that would make every signature fail.

@@ -145,8 +145,8 @@ func (f *flaky) Endpoints(ctx context.Context, filter alotwebhook.EndpointFilter
 	return f.Store.Endpoints(ctx, filter)
 }
 
-func (f *flaky) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
-	return errors.Join(f.err(), f.Store.PutEndpoint(ctx, e))
+func (f *flaky) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	return errors.Join(f.err(), f.Store.PutEndpoint(ctx, e, ops...))
 }
 
 func (f *flaky) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {

@@ -13,7 +13,7 @@ import (
 )
 
 // PutEndpoint implements [alotwebhook.Endpoints].
-func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) error {
+func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -49,6 +49,7 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint) erro
 	}
 	e.Endpoint = &next
 	s.reschedule(e)
+	s.note(ops)
 	return nil
 }
 
@@ -136,7 +137,7 @@ func (s *Store) endpointsByID(ids []string, organizationID string) (found []*sto
 }
 
 // DeleteEndpoint implements [alotwebhook.Endpoints].
-func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -153,6 +154,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 		s.fail(e.anyUnfinished(), alotwebhook.ReasonEndpointDeleted, now)
 	}
 	s.reschedule(e)
+	s.note(ops)
 	return nil
 }
 

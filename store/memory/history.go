@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/typeid"
@@ -93,7 +94,7 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 		return nil, "", err
 	}
 	defer s.mu.Unlock()
-	from, before := idRange(f)
+	from, before := idRange("dlv", f.Since, f.Until, f.Cursor)
 	limit, passed := cmp.Or(f.Limit, defaultPage), 0
 	for d := range s.narrowest(f).descending(before) {
 		if d.id < from {
@@ -149,14 +150,14 @@ func matchesText[T ~string](wanted, got T) bool { return wanted == "" || wanted 
 
 // idRange turns a filter's times and cursor into bounds of the selected ids:
 // from ≤ id < before, or without an upper bound when before is "". An id begins
-// with the time of its event, which is why times are bounds of ids.
-func idRange(f alotwebhook.Filter) (from, before string) {
-	if !f.Since.IsZero() {
-		from = typeid.First("dlv", f.Since)
+// with a time, that of a delivery with its event's, which is why times are bounds of ids.
+func idRange(prefix string, since, until time.Time, cursor string) (from, before string) {
+	if !since.IsZero() {
+		from = typeid.First(prefix, since)
 	}
-	before = f.Cursor
-	if !f.Until.IsZero() {
-		if until := typeid.First("dlv", f.Until); before == "" || until < before {
+	before = cursor
+	if !until.IsZero() {
+		if until := typeid.First(prefix, until); before == "" || until < before {
 			before = until
 		}
 	}

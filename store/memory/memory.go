@@ -42,6 +42,8 @@ type Store struct {
 	endpoints  map[string]*storedEndpoint              // without the deleted ones
 	recoveries map[string]alotwebhook.Recovery         // by endpoint id
 	tallies    map[string]map[int64]*alotwebhook.Tally // by endpoint id and the hour's Unix time in seconds
+	operations []*storedOperation                      // in the order of their ids
+	unhandled  []*storedOperation                      // in the order in which they were stored
 
 	// turns holds the enabled endpoints that have a due delivery, the one that
 	// is served next in front. alarms holds the enabled endpoints that have a

@@ -28,6 +28,7 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebh
 		s.purgeDeliveries(now-p.History, limit, &r)
 		s.purgeUnsubscribed(now-p.History, limit, &r)
 		s.purgeRecoveries(now - p.History)
+		s.purgeOperations(now-p.History, limit, &r)
 	}
 	if p.Tallies > 0 {
 		s.purgeTallies(now-p.Tallies, limit, &r)

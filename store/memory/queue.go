@@ -110,6 +110,9 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 			continue
 		}
 		s.finish(d, o, now)
+		if o.Operation != nil {
+			s.note([]alotwebhook.Operation{*o.Operation})
+		}
 	}
 	return lost, nil
 }

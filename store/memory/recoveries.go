@@ -10,7 +10,7 @@ import (
 )
 
 // PutRecovery implements [alotwebhook.Endpoints].
-func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -21,6 +21,7 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 	r.Version++
 	inUTC(&r.Since, &r.Until, &r.Oldest, &r.CreatedAt, &r.UpdatedAt, &r.FinishedAt)
 	s.recoveries[r.EndpointID] = r
+	s.note(ops)
 	return nil
 }
 

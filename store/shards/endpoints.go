@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // Endpoint implements [alotwebhook.Endpoints]. Of an organization that moves, it returns the
@@ -46,46 +47,61 @@ func (s *Store) isHomeOf(sh *shard, e alotwebhook.Endpoint) bool {
 }
 
 // PutEndpoint implements [alotwebhook.Endpoints]. While the organization moves, all its
-// shards get the endpoint, and all of them must be there.
-func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+// shards get the endpoint, and all of them must be there. Its home has the operations.
+func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	list, err := s.placesOf(e.OrganizationID)
 	if err != nil {
 		return err
 	}
 	home, copies := list[0], list[1:]
 	if len(copies) == 0 {
-		return home.explain(home.store.PutEndpoint(ctx, e))
+		return home.explain(home.store.PutEndpoint(ctx, e, ops...))
 	}
 	if e.Version == 0 {
-		return s.addEndpoint(ctx, home, copies, e)
+		return s.addEndpoint(ctx, home, copies, e, ops)
 	}
-	return s.changeEndpoint(ctx, home, copies, e)
+	return s.changeEndpoint(ctx, home, copies, e, ops)
 }
 
 // addEndpoint stores a new endpoint with its copies, or nowhere.
-func (s *Store) addEndpoint(ctx context.Context, home *shard, copies []*shard, e alotwebhook.Endpoint) error {
-	if err := home.store.PutEndpoint(ctx, e); err != nil {
+func (s *Store) addEndpoint(ctx context.Context, home *shard, copies []*shard, e alotwebhook.Endpoint, ops []alotwebhook.Operation) error {
+	if err := home.store.PutEndpoint(ctx, e, ops...); err != nil {
 		return home.explain(err)
 	}
 	err := mirror(ctx, home, copies, e.ID)
 	if err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askTimeout)
 		defer cancel()
-		_ = home.store.DeleteEndpoint(ctx, e.ID) // what cannot be undone,
-		_ = mirror(ctx, home, copies, e.ID)      // Mirror makes the same again
+		_ = home.store.DeleteEndpoint(ctx, e.ID, undone(ops)...) // what cannot be undone,
+		_ = mirror(ctx, home, copies, e.ID)                      // Mirror makes the same again
 	}
 	return err
 }
 
+// undone returns the operations that tell of an endpoint that was stored with ops and is taken back.
+func undone(ops []alotwebhook.Operation) []alotwebhook.Operation {
+	if len(ops) == 0 {
+		return nil
+	}
+	o := ops[0]
+	id, err := typeid.New("op")
+	if err != nil {
+		return nil
+	}
+	o.ID, o.Type, o.Note = id, alotwebhook.OpEndpointDeleted, "a shard of the organization was away"
+	o.At, _ = typeid.Time("op", id)
+	return []alotwebhook.Operation{o}
+}
+
 // changeEndpoint changes the copies of an endpoint and then the endpoint itself, so that
 // after an error the caller may try again at the same version.
-func (s *Store) changeEndpoint(ctx context.Context, home *shard, copies []*shard, e alotwebhook.Endpoint) error {
+func (s *Store) changeEndpoint(ctx context.Context, home *shard, copies []*shard, e alotwebhook.Endpoint, ops []alotwebhook.Operation) error {
 	stored, err := home.store.Endpoint(ctx, e.ID)
 	if err == nil && stored.Version == e.Version {
 		err = putCopies(ctx, copies, e)
 	}
 	if err == nil {
-		err = home.explain(home.store.PutEndpoint(ctx, e)) // refuses another version
+		err = home.explain(home.store.PutEndpoint(ctx, e, ops...)) // refuses another version
 	}
 	if again := mirror(ctx, home, copies, e.ID); err == nil {
 		err = again
@@ -146,7 +162,7 @@ func putCopy(ctx context.Context, sh *shard, e alotwebhook.Endpoint) error {
 // isCopy reports whether a copy has all that an attempt or a person sees of an endpoint.
 func isCopy(c, e alotwebhook.Endpoint) bool {
 	return c.URL == e.URL && c.Description == e.Description && c.Secret == e.Secret && c.NextSecret == e.NextSecret &&
-		c.NextSecretAt.Equal(e.NextSecretAt) && c.Disabled == e.Disabled && c.DisabledReason == e.DisabledReason &&
+		c.NextSecretAt.Equal(e.NextSecretAt) && c.Disabled == e.Disabled && c.DisabledReason == e.DisabledReason && c.Warned == e.Warned &&
 		slices.Equal(c.EventTypes, e.EventTypes) && c.UpdatedAt.Equal(e.UpdatedAt)
 }
 
@@ -186,13 +202,20 @@ func (s *Store) selected(organizationID string) ([]*shard, error) {
 	return s.placesOf(organizationID)
 }
 
-// DeleteEndpoint implements [alotwebhook.Endpoints].
-func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+// DeleteEndpoint implements [alotwebhook.Endpoints]. The operations are stored in the endpoint's
+// home, or in the first shard that has it if its home has not.
+func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
 	list, err := s.placesOfEndpoint(ctx, id)
 	if err != nil {
 		return err
 	}
-	return atEach(list, func(sh *shard) error { return sh.store.DeleteEndpoint(ctx, id) })
+	return atEach(list, func(sh *shard) error {
+		err := sh.store.DeleteEndpoint(ctx, id, ops...)
+		if !errors.Is(err, alotwebhook.ErrNotFound) {
+			ops = nil
+		}
+		return err
+	})
 }
 
 // Discard implements [alotwebhook.Endpoints].
@@ -214,7 +237,7 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 
 // PutRecovery implements [alotwebhook.Endpoints]. An endpoint's recovery stays in the shard
 // that has it, and begins in its organization's home.
-func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	list, err := s.placesOf(r.OrganizationID)
 	if err != nil {
 		return err
@@ -233,7 +256,7 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 			break
 		}
 	}
-	return at.explain(at.store.PutRecovery(ctx, r))
+	return at.explain(at.store.PutRecovery(ctx, r, ops...))
 }
 
 // Recoveries implements [alotwebhook.Endpoints]. Those of a shard that is down are left out

@@ -123,7 +123,7 @@ func purge(ctx context.Context, sh *shard, p alotwebhook.PurgeRequest, sum *alot
 		done func() int
 	}{
 		{alotwebhook.PurgeRequest{Parked: p.Parked}, func() int { return sum.Expired }},
-		{alotwebhook.PurgeRequest{History: p.History}, func() int { return max(sum.Deliveries, sum.Events) }},
+		{alotwebhook.PurgeRequest{History: p.History}, func() int { return max(sum.Deliveries, sum.Events, sum.Operations) }},
 		{alotwebhook.PurgeRequest{Payloads: p.Payloads}, func() int { return sum.Payloads }},
 		{alotwebhook.PurgeRequest{Tallies: p.Tallies}, func() int { return sum.Tallies }},
 	} {
@@ -138,10 +138,11 @@ func purge(ctx context.Context, sh *shard, p alotwebhook.PurgeRequest, sum *alot
 			sum.Deliveries += part.Deliveries
 			sum.Events += part.Events
 			sum.Tallies += part.Tallies
+			sum.Operations += part.Operations
 			if err != nil {
 				return err
 			}
-			more = max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies) >= kind.only.Limit
+			more = max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies, part.Operations) >= kind.only.Limit
 		}
 	}
 	return nil

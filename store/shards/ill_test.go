@@ -88,8 +88,8 @@ func (i *ill) Redeliver(ctx context.Context, ids []string) (n int, err error) {
 	return n, err
 }
 
-func (i *ill) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
-	return i.call(ctx, "PutEndpoint", func() error { return i.Store.PutEndpoint(ctx, e) })
+func (i *ill) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	return i.call(ctx, "PutEndpoint", func() error { return i.Store.PutEndpoint(ctx, e, ops...) })
 }
 
 func (i *ill) Endpoint(ctx context.Context, id string) (e alotwebhook.Endpoint, err error) {
@@ -102,8 +102,8 @@ func (i *ill) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page
 	return page, next, err
 }
 
-func (i *ill) DeleteEndpoint(ctx context.Context, id string) error {
-	return i.call(ctx, "DeleteEndpoint", func() error { return i.Store.DeleteEndpoint(ctx, id) })
+func (i *ill) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
+	return i.call(ctx, "DeleteEndpoint", func() error { return i.Store.DeleteEndpoint(ctx, id, ops...) })
 }
 
 func (i *ill) Discard(ctx context.Context, id string, before time.Time, limit int) (n int, err error) {
@@ -111,13 +111,27 @@ func (i *ill) Discard(ctx context.Context, id string, before time.Time, limit in
 	return n, err
 }
 
-func (i *ill) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
-	return i.call(ctx, "PutRecovery", func() error { return i.Store.PutRecovery(ctx, r) })
+func (i *ill) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
+	return i.call(ctx, "PutRecovery", func() error { return i.Store.PutRecovery(ctx, r, ops...) })
 }
 
 func (i *ill) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error) {
 	err = i.call(ctx, "Recoveries", func() (err error) { page, next, err = i.Store.Recoveries(ctx, f); return err })
 	return page, next, err
+}
+
+func (i *ill) Operations(ctx context.Context, f alotwebhook.OperationFilter) (page []alotwebhook.Operation, next string, err error) {
+	err = i.call(ctx, "Operations", func() (err error) { page, next, err = i.Store.Operations(ctx, f); return err })
+	return page, next, err
+}
+
+func (i *ill) ClaimOperations(ctx context.Context, limit int, lease time.Duration) (claimed []alotwebhook.Operation, err error) {
+	err = i.call(ctx, "ClaimOperations", func() (err error) { claimed, err = i.Store.ClaimOperations(ctx, limit, lease); return err })
+	return claimed, err
+}
+
+func (i *ill) FinishOperations(ctx context.Context, ids []string, again time.Duration) error {
+	return i.call(ctx, "FinishOperations", func() error { return i.Store.FinishOperations(ctx, ids, again) })
 }
 
 func (i *ill) Event(ctx context.Context, id string) (e alotwebhook.Event, err error) {

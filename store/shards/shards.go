@@ -87,9 +87,11 @@ type Store struct {
 	organizations *memo[string] // of endpoints, by their ids
 	seen          *memo[*shard] // where a delivery was found, by its id
 	claimed       *memo[claim]  // where a delivery was claimed that is not finished, by its id
+	told          *memo[*shard] // where an operation was claimed, by its id
 
 	mu        sync.Mutex // for all that follows, and for the claims of the shards
 	turn      int        // which shard comes first in the next round of claims
+	tellTurn  int        // the same for operations
 	late      []late
 	listeners map[chan<- struct{}]bool
 }
@@ -110,6 +112,8 @@ type shard struct {
 	log      *slog.Logger
 	claims   claims
 	tallies  tallies
+
+	operations operations
 }
 
 // New returns a store over these shards, by their names. The names are what organizations
@@ -130,7 +134,7 @@ func New(stores map[string]alotwebhook.Store, cfg *Config) (*Store, error) {
 	}
 	s := &Store{
 		byName: map[string]*shard{}, places: cfg.Places, patience: cmp.Or(cfg.Patience, 50*time.Millisecond),
-		organizations: newMemo[string](1 << 16), seen: newMemo[*shard](1 << 15), claimed: newMemo[claim](1 << 17),
+		organizations: newMemo[string](1 << 16), seen: newMemo[*shard](1 << 15), claimed: newMemo[claim](1 << 17), told: newMemo[*shard](1 << 12),
 		listeners: map[chan<- struct{}]bool{},
 	}
 	if s.places == nil {
@@ -150,6 +154,7 @@ func (s *Store) add(index int, name string, store alotwebhook.Store, log *slog.L
 	sh := &shard{name: name, index: index, store: store, log: log}
 	sh.tallier, sh.notifier = capability[alotwebhook.Tallier](store), capability[alotwebhook.Notifier](store)
 	sh.claims = claims{weight: 1, finishes: map[int64]time.Time{}, episode: pace.Episode{Log: log, Operation: "claim"}}
+	sh.operations.episode = pace.Episode{Log: log, Operation: "operations"}
 	sh.tallies = tallies{pending: map[tallyKey]*alotwebhook.Tally{}, episode: pace.Episode{Log: log, Operation: "tally"}}
 	s.shards = append(s.shards, sh)
 	s.byName[name] = sh

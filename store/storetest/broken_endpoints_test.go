@@ -14,9 +14,9 @@ import (
 // disabledStillSent never disables an endpoint.
 type disabledStillSent struct{ alotwebhook.Store }
 
-func (s disabledStillSent) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s disabledStillSent) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.Disabled = false
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // disabledAtGiven keeps the DisabledAt that it is given.
@@ -25,9 +25,9 @@ type disabledAtGiven struct {
 	given sync.Map
 }
 
-func (s *disabledAtGiven) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *disabledAtGiven) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	s.given.Store(e.ID, e.DisabledAt)
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func (s *disabledAtGiven) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
@@ -41,15 +41,15 @@ func (s *disabledAtGiven) Endpoint(ctx context.Context, id string) (alotwebhook.
 // lastWriterWins ignores the version of endpoints.
 type lastWriterWins struct{ alotwebhook.Store }
 
-func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
-	err := s.Store.PutEndpoint(ctx, e)
+func (s lastWriterWins) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	err := s.Store.PutEndpoint(ctx, e, ops...)
 	for errors.Is(err, alotwebhook.ErrConflict) {
 		stored, readErr := s.Endpoint(ctx, e.ID)
 		if readErr != nil {
 			return fmt.Errorf("reading it again: %w", readErr)
 		}
 		e.Version = stored.Version
-		err = s.Store.PutEndpoint(ctx, e)
+		err = s.Store.PutEndpoint(ctx, e, ops...)
 	}
 	return err
 }
@@ -60,8 +60,8 @@ type writesFailingSince struct {
 	given sync.Map
 }
 
-func (s *writesFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
-	err := s.Store.PutEndpoint(ctx, e)
+func (s *writesFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	err := s.Store.PutEndpoint(ctx, e, ops...)
 	if err == nil && e.Version > 0 {
 		s.given.Store(e.ID, e.FailingSince)
 	}
@@ -79,20 +79,20 @@ func (s *writesFailingSince) Endpoint(ctx context.Context, id string) (alotwebho
 // ignoresFailingSince replaces an endpoint whatever FailingSince it is given.
 type ignoresFailingSince struct{ alotwebhook.Store }
 
-func (s ignoresFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s ignoresFailingSince) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	if e.Version > 0 {
 		e.FailingSince = time.Time{}
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // secretTrimmed trims white space around secrets.
 type secretTrimmed struct{ alotwebhook.Store }
 
-func (s secretTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s secretTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.Secret = alotwebhook.Secret(strings.TrimSpace(string(e.Secret)))
 	e.NextSecret = alotwebhook.Secret(strings.TrimSpace(string(e.NextSecret)))
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // idsIgnored lists all endpoints, whichever are asked for.

@@ -29,10 +29,10 @@ func newOrderOfProcess(s alotwebhook.Store, most int) *orderOfProcess {
 	return &orderOfProcess{Store: s, most: most, leased: map[string]map[string]time.Time{}}
 }
 
-func (s *orderOfProcess) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *orderOfProcess) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	ordered.Store(e.ID, e.Ordered)
 	e.Ordered = false
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func isOrdered(id string) bool {
@@ -157,10 +157,10 @@ func (s batchReversed) Enqueue(ctx context.Context, events []alotwebhook.Event) 
 // parkedAnew puts what is parked into the queue anew when the endpoint is enabled.
 type parkedAnew struct{ alotwebhook.Store }
 
-func (s parkedAnew) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s parkedAnew) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	before, err := s.Endpoint(ctx, e.ID)
 	if err != nil || !before.Disabled || e.Disabled {
-		return s.Store.PutEndpoint(ctx, e)
+		return s.Store.PutEndpoint(ctx, e, ops...)
 	}
 	parked, _, err := s.Deliveries(ctx, alotwebhook.Filter{EndpointID: e.ID, State: alotwebhook.StateParked})
 	if err != nil {
@@ -175,7 +175,7 @@ func (s parkedAnew) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) err
 			return err
 		}
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // givesLeasesAway releases what it has claimed when it claims no more.
@@ -205,11 +205,11 @@ func (s *givesLeasesAway) Claim(ctx context.Context, c alotwebhook.ClaimRequest)
 // orderedForGood never makes an ordered endpoint one that is not.
 type orderedForGood struct{ alotwebhook.Store }
 
-func (s orderedForGood) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s orderedForGood) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	if before, err := s.Endpoint(ctx, e.ID); err == nil {
 		e.Ordered = e.Ordered || before.Ordered
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // waitsForNothing does not tell what a delivery waits for.

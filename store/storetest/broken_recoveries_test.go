@@ -12,8 +12,8 @@ import (
 // recoveryWithoutVersion ignores the version of recoveries.
 type recoveryWithoutVersion struct{ alotwebhook.Store }
 
-func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
-	err := s.Store.PutRecovery(ctx, r)
+func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
+	err := s.Store.PutRecovery(ctx, r, ops...)
 	for errors.Is(err, alotwebhook.ErrConflict) {
 		stored, _, readErr := s.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: r.EndpointID})
 		if readErr != nil {
@@ -22,7 +22,7 @@ func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.R
 		if r.Version = 0; len(stored) > 0 {
 			r.Version = stored[0].Version
 		}
-		err = s.Store.PutRecovery(ctx, r)
+		err = s.Store.PutRecovery(ctx, r, ops...)
 	}
 	return err
 }
@@ -30,9 +30,9 @@ func (s recoveryWithoutVersion) PutRecovery(ctx context.Context, r alotwebhook.R
 // recoveryInWholeSeconds rounds a time.
 type recoveryInWholeSeconds struct{ alotwebhook.Store }
 
-func (s recoveryInWholeSeconds) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+func (s recoveryInWholeSeconds) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	r.Until = r.Until.Truncate(time.Second)
-	return s.Store.PutRecovery(ctx, r)
+	return s.Store.PutRecovery(ctx, r, ops...)
 }
 
 // recoveryStateIgnored ignores a field of the filter.

@@ -63,9 +63,9 @@ func (s *cachedEndpoints) Claim(ctx context.Context, c alotwebhook.ClaimRequest)
 	return r, err
 }
 
-func (s *cachedEndpoints) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *cachedEndpoints) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	defer s.known.Delete(e.ID)
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // tokenColumn is the column of the newest claims' tokens.

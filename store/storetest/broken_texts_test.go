@@ -37,12 +37,12 @@ func (s folding) Enqueue(ctx context.Context, events []alotwebhook.Event) error 
 	return s.Store.Enqueue(ctx, folded)
 }
 
-func (s folding) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s folding) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.OrganizationID, e.EventTypes = apply(s.organization, e.OrganizationID), slices.Clone(e.EventTypes)
 	for i, name := range e.EventTypes {
 		e.EventTypes[i] = apply(s.eventType, name)
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func (s folding) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
@@ -79,8 +79,8 @@ func (s foldingIDs) Delivery(ctx context.Context, id string) (alotwebhook.Delive
 // foldingIDsOnDelete does so where it does most harm.
 type foldingIDsOnDelete struct{ alotwebhook.Store }
 
-func (s foldingIDsOnDelete) DeleteEndpoint(ctx context.Context, id string) error {
-	return s.Store.DeleteEndpoint(ctx, withoutBlanks(id))
+func (s foldingIDsOnDelete) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
+	return s.Store.DeleteEndpoint(ctx, withoutBlanks(id), ops...)
 }
 
 // joining looks subscriptions up by one text made of two.
@@ -94,13 +94,13 @@ func (s joining) Enqueue(ctx context.Context, events []alotwebhook.Event) error 
 	return s.Store.Enqueue(ctx, joined)
 }
 
-func (s joining) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s joining) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.EventTypes = slices.Clone(e.EventTypes)
 	for i := range e.EventTypes {
 		e.EventTypes[i] = e.OrganizationID + e.EventTypes[i]
 	}
 	e.OrganizationID = ""
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // cutting cuts texts off, as columns of a fixed width do in a mode that is not strict. 0
@@ -127,14 +127,14 @@ func (s cutting) Enqueue(ctx context.Context, events []alotwebhook.Event) error 
 	return s.Store.Enqueue(ctx, events)
 }
 
-func (s cutting) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s cutting) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.OrganizationID, e.URL, e.Description = cut(e.OrganizationID, s.organization), cut(e.URL, s.url), cut(e.Description, s.description)
 	e.Secret, e.NextSecret = cut(e.Secret, s.secret), cut(e.NextSecret, s.nextSecret)
 	e.EventTypes = slices.Clone(e.EventTypes)
 	for i := range e.EventTypes {
 		e.EventTypes[i] = cut(e.EventTypes[i], s.eventType)
 	}
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 func (s cutting) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]string, error) {
@@ -148,9 +148,9 @@ func (s cutting) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) ([]
 // rateInWhole keeps the rate of an endpoint in a column of whole numbers.
 type rateInWhole struct{ alotwebhook.Store }
 
-func (s rateInWhole) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s rateInWhole) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.Rate = float64(int(e.Rate))
-	return s.Store.PutEndpoint(ctx, e)
+	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
 // storesTheGood refuses an event that it cannot take, and stores those before it.

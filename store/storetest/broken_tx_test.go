@@ -117,9 +117,9 @@ type orphaning struct {
 	gone *int64
 }
 
-func (s orphaning) DeleteEndpoint(ctx context.Context, id string) error {
+func (s orphaning) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
 	*s.gone++
-	return s.Store.DeleteEndpoint(ctx, id)
+	return s.Store.DeleteEndpoint(ctx, id, ops...)
 }
 
 func (s orphaning) Stats(ctx context.Context) (alotwebhook.Stats, error) {

@@ -193,6 +193,8 @@ func talliesCutShort(t *trial, s alotwebhook.Tallier) {
 // or return an error.
 func cancelled(t *trial) {
 	e := t.endpoint("org_1", completed)
+	told := newOperation(t, alotwebhook.OpEndpointChanged, e)
+	t.putWith(&e, told)
 	t.emit("org_1", completed, 2)
 	c := t.claim(1)[0]
 	ctx, cancel := context.WithCancel(t.ctx())
@@ -207,18 +209,22 @@ func cancelled(t *trial) {
 			_, err := t.store.Claim(ctx, alotwebhook.ClaimRequest{Limit: 10, PerEndpoint: 10, Lease: long})
 			return err
 		},
-		"Finish":     func() error { _, err := t.store.Finish(ctx, []alotwebhook.Outcome{delivered(c)}); return err },
-		"Redeliver":  func() error { _, err := t.store.Redeliver(ctx, []string{c.DeliveryID}); return err },
-		"Endpoint":   func() error { _, err := t.store.Endpoint(ctx, e.ID); return err },
-		"Endpoints":  func() error { _, _, err := t.store.Endpoints(ctx, alotwebhook.EndpointFilter{}); return err },
-		"Event":      func() error { _, err := t.store.Event(ctx, event.ID); return err },
-		"Deliveries": func() error { _, _, err := t.store.Deliveries(ctx, alotwebhook.Filter{}); return err },
-		"Delivery":   func() error { _, err := t.store.Delivery(ctx, c.DeliveryID); return err },
-		"Purge":      func() error { _, err := t.store.Purge(ctx, alotwebhook.PurgeRequest{}); return err },
-		"Stats":      func() error { _, err := t.store.Stats(ctx); return err },
+		"Operations":       func() error { _, _, err := t.store.Operations(ctx, alotwebhook.OperationFilter{}); return err },
+		"ClaimOperations":  func() error { _, err := t.store.ClaimOperations(ctx, 1, long); return err },
+		"FinishOperations": func() error { return t.store.FinishOperations(ctx, []string{told.ID}, 0) },
+		"Finish":           func() error { _, err := t.store.Finish(ctx, []alotwebhook.Outcome{delivered(c)}); return err },
+		"Redeliver":        func() error { _, err := t.store.Redeliver(ctx, []string{c.DeliveryID}); return err },
+		"Endpoint":         func() error { _, err := t.store.Endpoint(ctx, e.ID); return err },
+		"Endpoints":        func() error { _, _, err := t.store.Endpoints(ctx, alotwebhook.EndpointFilter{}); return err },
+		"Event":            func() error { _, err := t.store.Event(ctx, event.ID); return err },
+		"Deliveries":       func() error { _, _, err := t.store.Deliveries(ctx, alotwebhook.Filter{}); return err },
+		"Delivery":         func() error { _, err := t.store.Delivery(ctx, c.DeliveryID); return err },
+		"Purge":            func() error { _, err := t.store.Purge(ctx, alotwebhook.PurgeRequest{}); return err },
+		"Stats":            func() error { _, err := t.store.Stats(ctx); return err },
 	} {
 		require.Error(t, call(), name)
 	}
+	require.Len(t, t.claimOperations(10, long), 1, "the failed calls of ClaimOperations and FinishOperations changed nothing")
 	require.Len(t, t.claim(10), 1, "the failed calls of Claim and Enqueue changed nothing")
 	t.finish(delivered(c))
 	t.enqueue(event)

@@ -64,7 +64,7 @@ func keepsAllFields(t *trial) {
 	e.URL, e.Description = "https://example.com:8443/p%20q?x=1&y='2'", `Jane's "ATS" \ 日本`
 	e.Secret, e.NextSecret = "v1.sealed/+==\x01\x7f 😀", "\n second \t"
 	e.NextSecretAt = time.Date(2031, 1, 2, 3, 4, 5, 678901000, time.UTC)
-	e.Rate, e.Ordered = 0.1, true
+	e.Rate, e.Ordered, e.Warned = 0.1, true, 2
 	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
 	e.FailingSince = time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)
 	e.CreatedAt = time.Date(2025, 1, 1, 0, 0, 0, 999999000, time.UTC)
@@ -87,7 +87,7 @@ func putReplaces(t *trial) {
 	e := t.endpoint("org_1", completed)
 	other := t.endpoint("org_1", completed)
 	e.URL, e.EventTypes, e.Secret, e.Description = "https://example.com/new", []string{invited}, "new", "new"
-	e.Rate = 10_000
+	e.Rate, e.Warned = 10_000, 1
 	t.put(&e)
 	e.UpdatedAt = e.UpdatedAt.Add(time.Minute)
 	t.put(&e)

@@ -1,8 +1,10 @@
 package storetest_test
 
 import (
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,12 +20,16 @@ import (
 // store to run the suite on.
 const mutantVariable = "ALOTWEBHOOK_STORETEST_MUTANT"
 
-// mutants are stores with one fault each, and the rules whose tests must fail because of
-// it.
-var mutants = map[string]struct {
+// mutant is a store with one fault, and the rules whose tests must fail because of it.
+type mutant struct {
 	broken func(alotwebhook.Store) alotwebhook.Store
 	found  []string
-}{
+}
+
+func init() { maps.Copy(mutants, operationMutants()) }
+
+// mutants are all of them.
+var mutants = map[string]mutant{
 	"AckBeforeSend": {
 		func(s alotwebhook.Store) alotwebhook.Store { return ackBeforeSend{s} },
 		[]string{"Lease/Hides", "Lease/NextAttemptAt", "Stats/Counts"},
@@ -522,7 +528,7 @@ func TestUnbrokenPasses(t *testing.T) {
 }
 
 // runMutant runs the test of one rule on a broken store, in a child process. A store that
-// holds up its callers is given up after half of its time.
+// holds up its callers, or never gives what they wait for, is given up after half of its time.
 func runMutant(t *testing.T, test, name, rule string) (output string, err error) {
 	t.Helper()
 	pattern := "^" + test + "$"
@@ -532,7 +538,7 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 		}
 	}
 	timeout := "10m"
-	if name == "HoldsUpClaims" {
+	if slices.Contains([]string{"HoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled"}, name) {
 		timeout = "1m"
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)

@@ -216,8 +216,8 @@ func (s *shared) Redeliver(ctx context.Context, ids []string) (int, error) {
 	return s.next().Redeliver(ctx, ids)
 }
 
-func (s *shared) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
-	return s.next().PutEndpoint(ctx, e)
+func (s *shared) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	return s.next().PutEndpoint(ctx, e, ops...)
 }
 
 func (s *shared) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
@@ -228,8 +228,8 @@ func (s *shared) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([
 	return s.next().Endpoints(ctx, f)
 }
 
-func (s *shared) DeleteEndpoint(ctx context.Context, id string) error {
-	return s.next().DeleteEndpoint(ctx, id)
+func (s *shared) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
+	return s.next().DeleteEndpoint(ctx, id, ops...)
 }
 
 func (s *shared) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
@@ -239,12 +239,24 @@ func (s *shared) Discard(ctx context.Context, endpointID string, before time.Tim
 	return s.next().Discard(ctx, endpointID, before, limit)
 }
 
-func (s *shared) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
-	return s.next().PutRecovery(ctx, r)
+func (s *shared) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
+	return s.next().PutRecovery(ctx, r, ops...)
 }
 
 func (s *shared) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
 	return s.next().Recoveries(ctx, f)
+}
+
+func (s *shared) Operations(ctx context.Context, f alotwebhook.OperationFilter) ([]alotwebhook.Operation, string, error) {
+	return s.next().Operations(ctx, f)
+}
+
+func (s *shared) ClaimOperations(ctx context.Context, limit int, lease time.Duration) ([]alotwebhook.Operation, error) {
+	return s.next().ClaimOperations(ctx, limit, lease)
+}
+
+func (s *shared) FinishOperations(ctx context.Context, ids []string, again time.Duration) error {
+	return s.next().FinishOperations(ctx, ids, again)
 }
 
 func (s *shared) Event(ctx context.Context, id string) (alotwebhook.Event, error) {

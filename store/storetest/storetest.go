@@ -76,6 +76,7 @@ var topics = []topic{
 	{"Redeliver", redeliverRules},
 	{"Endpoints", endpointRules},
 	{"Recoveries", recoveryRules},
+	{"Operations", operationRules},
 	{"History", historyRules},
 	{"Purge", purgeRules},
 	{"Stats", statsRules},

@@ -16,7 +16,7 @@ import (
 const defaultPage = 100
 
 // PutEndpoint implements [alotwebhook.Endpoints].
-func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	return s.write(ctx, "store an endpoint", func(t *txn) error {
 		var ref int64
 		var stored alotwebhook.Endpoint
@@ -48,7 +48,10 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 		if ref, err = t.putEndpoint(ref, next); err != nil {
 			return err
 		}
-		return t.subscribe(ref, next)
+		if err := t.subscribe(ref, next); err != nil {
+			return err
+		}
+		return t.note(ops...)
 	})
 }
 
@@ -83,18 +86,18 @@ func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 		old = ref
 	}
 	err = t.one(`INSERT INTO alotwebhook_endpoints (ref, id, organization, version, active, failing_since, url, description,
-			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (ref) DO UPDATE SET organization = excluded.organization, version = excluded.version,
 			active = excluded.active, failing_since = excluded.failing_since, url = excluded.url,
 			description = excluded.description, event_types = excluded.event_types, secret = excluded.secret,
 			next_secret = excluded.next_secret, next_secret_at = excluded.next_secret_at,
 			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at,
-			created_at = excluded.created_at, updated_at = excluded.updated_at, rate = excluded.rate, ordered = excluded.ordered
+			created_at = excluded.created_at, updated_at = excluded.updated_at, rate = excluded.rate, ordered = excluded.ordered, warned = excluded.warned
 		RETURNING ref`,
 		old, e.ID, e.OrganizationID, e.Version+1, !e.Disabled, micros(e.FailingSince), e.URL, e.Description,
 		string(types), string(e.Secret), string(e.NextSecret), micros(e.NextSecretAt), e.Disabled, string(e.DisabledReason),
-		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered)(&ref)
+		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered, e.Warned)(&ref)
 	return ref, err
 }
 
@@ -124,14 +127,14 @@ func (t *txn) unsubscribe(ref int64) error {
 
 // endpointColumns are the columns that scanEndpoint reads.
 const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
-	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered`
+	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned`
 
 func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	var e alotwebhook.Endpoint
 	var types []byte
 	var failing, next, disabledAt, created, updated sql.NullInt64
 	err := scan(&e.ID, &e.OrganizationID, &e.Version, &failing, &e.URL, &e.Description, &types, &e.Secret,
-		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated, &e.Rate, &e.Ordered)
+		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated, &e.Rate, &e.Ordered, &e.Warned)
 	if err != nil {
 		return e, err
 	}
@@ -197,7 +200,7 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 // unfinished deliveries are then failed, 1,000 in a transaction, so that everything
 // else goes on in between. If the process ends before that is done, the next one
 // that opens the database does the rest.
-func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
 	var ref int64
 	err := s.write(ctx, "delete an endpoint", func(t *txn) error {
 		var version int64
@@ -214,8 +217,12 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
 		if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
 			return err
 		}
-		return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
+		err = t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
 			event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
+		if err != nil {
+			return err
+		}
+		return t.note(ops...)
 	})
 	if err != nil {
 		return err

@@ -127,6 +127,9 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		} else {
 			err = t.keepQueued(q, o)
 		}
+		if err == nil && o.Operation != nil {
+			err = t.note(*o.Operation)
+		}
 		if err != nil {
 			return nil, nil, err
 		}

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// key is the id of an event or a delivery as it is stored: the 16 bytes that its 26
+// key is the id of an event, a delivery or an operation as it is stored: the 16 bytes that its 26
 // characters spell. Keys have the same order as the ids.
 type key [16]byte
 
 const (
-	eventPrefix    = "evt_"
-	deliveryPrefix = "dlv_"
-	suffixLen      = 26
+	eventPrefix     = "evt_"
+	deliveryPrefix  = "dlv_"
+	operationPrefix = "op_"
+	suffixLen       = 26
 )
 
 // spelling is Crockford's base32 in lower case.
@@ -75,6 +76,13 @@ func firstKey(t time.Time) key {
 	ms := min(max(t.UnixMilli(), 0), 1<<48-1)
 	binary.BigEndian.PutUint64(k[:], uint64(ms)<<16)
 	return k
+}
+
+// time returns the millisecond that a key begins with.
+func (k key) time() time.Time {
+	var ms [8]byte
+	copy(ms[2:], k[:6])
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(ms[:]))).UTC()
 }
 
 // sameInstant returns the bounds of the keys that share k's millisecond: from ≤ key <

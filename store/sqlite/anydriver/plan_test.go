@@ -72,9 +72,26 @@ func everyStatement(t *testing.T, s *sqlite.Store) {
 	n, err := s.Discard(t.Context(), endpointID(3), time.Now().Add(time.Hour), 1)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
+	operate(t, s)
 	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: time.Nanosecond, Payloads: time.Nanosecond, History: time.Nanosecond})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
+}
+
+// operate has a store do all that it can with operations.
+func operate(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	e, err := s.Endpoint(t.Context(), endpointID(5))
+	require.NoError(t, err)
+	for range 2 {
+		id := "op_" + strings.TrimPrefix(newEvent(t, "org_5").ID, "evt_")
+		require.NoError(t, s.PutEndpoint(t.Context(), e, alotwebhook.Operation{ID: id, Type: alotwebhook.OpEndpointChanged, OrganizationID: "org_5", EndpointID: e.ID}))
+		e.Version++
+	}
+	claimed, err := s.ClaimOperations(t.Context(), 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, claimed, 2)
+	require.NoError(t, s.FinishOperations(t.Context(), []string{claimed[0].ID, claimed[1].ID}, 0))
 }
 
 // Nothing that the writer does reads a whole table that grows.

@@ -59,7 +59,7 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwe
 }
 
 // purgeHistory deletes deliveries that were finished at until (µs since 1970) or
-// before, and then the events, recoveries and deleted endpoints that are as old and
+// before, and then the events, recoveries, operations and deleted endpoints that are as old and
 // to which nothing refers any more.
 func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) error {
 	if err := t.purgeDeliveries(until, limit, r); err != nil {
@@ -69,6 +69,9 @@ func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) e
 		return err
 	}
 	if err := t.purgeRecoveries(until, limit); err != nil {
+		return err
+	}
+	if err := t.purgeOperations(until, limit, r); err != nil {
 		return err
 	}
 	return t.exec(`DELETE FROM alotwebhook_endpoints WHERE ref IN (

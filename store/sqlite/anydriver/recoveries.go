@@ -11,7 +11,7 @@ import (
 )
 
 // PutRecovery implements [alotwebhook.Endpoints].
-func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	return s.write(ctx, "store a recovery", func(t *txn) error {
 		var version int64
 		err := t.one("SELECT version FROM alotwebhook_recoveries WHERE endpoint = ?", r.EndpointID)(&version)
@@ -21,11 +21,15 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 		if version != r.Version {
 			return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", alotwebhook.ErrConflict, r.EndpointID, version, r.Version)
 		}
-		return t.exec(`INSERT OR REPLACE INTO alotwebhook_recoveries
+		err = t.exec(`INSERT OR REPLACE INTO alotwebhook_recoveries
 				(endpoint, organization, state, since, until, oldest, recovered, skipped, cursor, created_at, updated_at, finished_at, version)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 			r.EndpointID, r.OrganizationID, string(r.State), micros(r.Since), micros(r.Until), micros(r.Oldest), r.Recovered, r.Skipped,
 			r.Cursor, micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.FinishedAt), r.Version+1)
+		if err != nil {
+			return err
+		}
+		return t.note(ops...)
 	})
 }
 

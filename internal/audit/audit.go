@@ -1,0 +1,178 @@
+// Package audit holds what operations are made of: who did something, which fields it changed,
+// when a failing endpoint is told of, and what the types of operations mean.
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/typeid"
+)
+
+type actorKey struct{}
+
+// maxActor is the longest name of an actor, in bytes.
+const maxActor = 128
+
+// WithActor returns a context with the name of who acts, made plain text and cut to 128 bytes.
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, text.Plain(actor, maxActor))
+}
+
+// Actor returns the name that WithActor gave, or "".
+func Actor(ctx context.Context) string {
+	actor, _ := ctx.Value(actorKey{}).(string)
+	return actor
+}
+
+// Endpoint is what operations tell of an endpoint.
+type Endpoint struct {
+	URL          string
+	Events       []string
+	Description  string
+	Rate         float64
+	Ordered      bool
+	NextSecretAt time.Time
+	Disabled     string // why it is; "" while it is enabled
+	FailingSince time.Time
+	Warned       int
+}
+
+// Change is what an operation tells.
+type Change struct{ Type, Note string }
+
+// Changes returns what to tell of an endpoint that was changed. It does not see a rotation of the
+// secret, of which no copy should be about.
+func Changes(was, is Endpoint, rotated bool) (list []Change) {
+	tell := func(happened bool, kind, note string) {
+		if happened {
+			list = append(list, Change{kind, note})
+		}
+	}
+	tell(rotated, "endpoint.rotated", signsFrom(is.NextSecretAt))
+	fields := fieldsOf(was, is)
+	tell(fields != "", "endpoint.changed", fields)
+	tell(was.Disabled == "" && is.Disabled != "", "endpoint.disabled", is.Disabled)
+	tell(was.Disabled != "" && is.Disabled == "", "endpoint.enabled", "")
+	tell(is.Warned > was.Warned, "endpoint.failing", "since "+is.FailingSince.UTC().Format(time.RFC3339))
+	tell(is.Warned < was.Warned && is.Disabled == was.Disabled, "endpoint.recovered", "")
+	return list
+}
+
+func signsFrom(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return "signs from " + at.UTC().Format(time.RFC3339)
+}
+
+// fieldsOf names the fields that somebody has changed, as the API spells them.
+func fieldsOf(was, is Endpoint) string {
+	var names []string
+	note := func(same bool, name string) {
+		if !same {
+			names = append(names, name)
+		}
+	}
+	note(was.URL == is.URL, "url")
+	note(slices.Equal(was.Events, is.Events), "events")
+	note(was.Description == is.Description, "description")
+	note(was.Rate == is.Rate, "rate")
+	note(was.Ordered == is.Ordered, "ordered")
+	return strings.Join(names, ", ")
+}
+
+// Warnings says how often is to be warned in all of something that has been failing for that long,
+// of which was warned so often: once after warn, never if that is negative, and once more after half
+// of disable, if that is longer.
+func Warnings(failing, warn, disable time.Duration, warned int) int {
+	switch {
+	case warn < 0 || failing < warn:
+		return warned
+	case disable/2 > warn && failing >= disable/2:
+		return 2
+	}
+	return max(warned, 1)
+}
+
+// Begun and Ended say what a recovery in that state is to do, and what it has done. One that
+// discards parked deliveries has skipped these.
+func Begun(state string, until time.Time) string {
+	return state + ": events until " + until.UTC().Format(time.RFC3339)
+}
+
+func Ended(state string, recovered, skipped int64) string {
+	if state == "discarded" {
+		return fmt.Sprintf("%s: %d deliveries", state, skipped)
+	}
+	return fmt.Sprintf("%s: %d sent again, %d skipped", state, recovered, skipped)
+}
+
+// Told returns the organizations that are told of an operation of an organization: that of the
+// host, if there is one, and its own, if customers are told.
+func Told(host string, customers bool, own string) (organizations []string) {
+	if host != "" {
+		organizations = append(organizations, host)
+	}
+	if customers && own != host {
+		organizations = append(organizations, own)
+	}
+	return organizations
+}
+
+// EventID returns the id of the event that tells an organization of an operation: always the same
+// one, with the operation's time in it.
+func EventID(operationID, organizationID string) string {
+	id, _ := typeid.Parse("op", operationID)
+	sum := text.Hash(operationID, organizationID)
+	copy(id[6:], sum[:])
+	typeid.SetV7(&id)
+	return typeid.Format("evt", id)
+}
+
+// Type describes a type of operations for a catalogue of event types.
+type Type struct {
+	Name, Description string
+	Example           json.RawMessage
+}
+
+// descriptions are those of the types, by their names.
+var descriptions = [...][3]string{
+	{"endpoint.created", "An endpoint was registered.", ""},
+	{"endpoint.changed", "An endpoint was changed.", "url, events"},
+	{"endpoint.rotated", "An endpoint got a new secret.", "signs from 2026-05-26T14:23:00Z"},
+	{"endpoint.deleted", "An endpoint was deleted.", ""},
+	{"endpoint.failing", "An endpoint has given nothing but failures for some time.", "since 2026-05-25T13:22:59Z"},
+	{"endpoint.disabled", "An endpoint was disabled: its events are parked.", "gone"},
+	{"endpoint.enabled", "An endpoint was enabled: what was parked is sent.", ""},
+	{"endpoint.recovered", "An endpoint that had been failing has succeeded.", ""},
+	{"delivery.exhausted", "A delivery has failed for good.", "timeout"},
+	{"recovery.begun", "Failed deliveries of an endpoint are being sent again, or parked ones discarded.", "running: events until 2026-05-25T14:23:00Z"},
+	{"recovery.ended", "Sending failed deliveries again, or discarding parked ones, has ended.", "done: 17 sent again, 0 skipped"},
+}
+
+// Types returns all types.
+func Types() []Type {
+	list := make([]Type, len(descriptions))
+	for i, d := range descriptions {
+		example := fmt.Sprintf(`{"id":"op_01kt0v7fbgf0m8n2p4q6r7s9tv","type":%q,"at":"2026-05-25T14:23:00.123Z","organizationId":"org_123","endpointId":"wh_01jwsxqk1qej8v5kcv0p34c9mn"`, d[0])
+		if strings.HasPrefix(d[0], "delivery.") {
+			example += `,"deliveryId":"dlv_01kt0v7fbgf8x2n4p6q8r0s2tv"`
+		}
+		if d[2] != "" {
+			example += fmt.Sprintf(`,"note":%q`, d[2])
+		}
+		list[i] = Type{d[0], d[1], json.RawMessage(example + "}")}
+	}
+	return list
+}
+
+// IsType reports whether a type of events is one of operations.
+func IsType(name string) bool {
+	return slices.ContainsFunc(descriptions[:], func(d [3]string) bool { return d[0] == name })
+}
