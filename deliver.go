@@ -152,20 +152,10 @@ func (d *Dispatcher) emitted() {
 
 // listen wakes the claimer of this process at each notification, until ctx is done.
 func (d *Dispatcher) listen(ctx context.Context) {
-	if d.notify == nil {
-		return
-	}
-	episode := pace.Episode{Log: d.log, Operation: "listen"}
-	heard := func() {
-		episode.Over()
-		pace.Wake(d.wake)
-	}
-	for ctx.Err() == nil {
-		err := d.notify.Listen(ctx, heard)
-		if ctx.Err() != nil {
-			return
-		}
-		pace.Pause(ctx, episode.Failed(err))
+	if d.notify != nil {
+		pace.Keep(ctx, pace.Episode{Log: d.log, Operation: "listen"}, func(well func()) error {
+			return d.notify.Listen(ctx, func() { well(); pace.Wake(d.wake) })
+		})
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/loglimit"
 )
 
@@ -332,7 +332,7 @@ func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) 
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
-		return call(ctx, h, e)
+		return caught.Call("handler", func() error { return h(ctx, e) })
 	})
 }
 
@@ -349,18 +349,4 @@ func (r *Receiver) key(e Event) string {
 		return e.ID
 	}
 	return r.config.Name + "/" + e.ID
-}
-
-// call runs a handler and returns its panic as an error.
-func call(ctx context.Context, h eventHandler, e Event) (err error) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler: // a handler asks net/http by it to cut the connection
-			panic(v)
-		default:
-			err = &panicError{value: v, stack: debug.Stack()}
-		}
-	}()
-	return h(ctx, e)
 }

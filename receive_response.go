@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/internal/text"
 )
@@ -79,7 +80,7 @@ func RetryAfter(err error, d time.Duration) error {
 // carries a status gets another than 500: a handler may well return a sentinel of
 // this package, such as [ErrSignatureMismatch], about something else that it did.
 func handlerError(err error) *statusError {
-	if p := (*panicError)(nil); errors.As(err, &p) {
+	if p := (*caught.Panic)(nil); errors.As(err, &p) {
 		return &statusError{status: http.StatusInternalServerError, cause: "handler_panicked", err: err}
 	}
 	if s := (*statusError)(nil); errors.As(err, &s) {
@@ -187,9 +188,9 @@ func (r *Receiver) log(ctx context.Context, e Event, s *statusError) {
 		// Sprint survives an Error method that panics, as that of a nil pointer may.
 		attrs = append(attrs, slog.String("error", text.Clip(fmt.Sprint(s.err), maxErrorText)))
 	}
-	var p *panicError
+	var p *caught.Panic
 	if errors.As(s.err, &p) {
-		attrs = append(attrs, slog.String("stack", string(p.stack)))
+		attrs = append(attrs, slog.String("stack", string(p.Stack)))
 	}
 	msg := "alotwebhook: event not handled"
 	if s.cause == causeNotMarked {
@@ -230,18 +231,4 @@ func (r *Receiver) handlerNames() string {
 		return "none"
 	}
 	return text.Clip(strings.Join(slices.Sorted(maps.Keys(r.handlers)), ", "), maxHandlersText)
-}
-
-// panicError is a handler's panic. The stack holds no values of variables, so it
-// may be logged.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (p *panicError) Error() string { return fmt.Sprintf("alotwebhook: handler panicked: %v", p.value) }
-
-func (p *panicError) Unwrap() error {
-	err, _ := p.value.(error)
-	return err
 }

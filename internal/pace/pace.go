@@ -112,6 +112,18 @@ func (e *Episode) Over() {
 	}
 }
 
+// Keep calls do again and again until ctx is done, with a pause after each return. do calls well
+// when it goes well again.
+func Keep(ctx context.Context, e Episode, do func(well func()) error) {
+	for ctx.Err() == nil {
+		err := do(e.Over)
+		if ctx.Err() != nil {
+			return
+		}
+		Pause(ctx, e.Failed(err))
+	}
+}
+
 // A call of the store for many deliveries costs it little more than one for a single
 // delivery. So while attempts are under way, claimer and recorder wait until more has
 // gathered: for as long as their last call took, within these bounds.

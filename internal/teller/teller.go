@@ -3,11 +3,12 @@ package teller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/loglimit"
 )
 
@@ -95,12 +96,12 @@ func (t *Teller) take() (calls []func(), lost int) {
 
 // call makes a call and logs its panic, ten times a minute at most.
 func (t *Teller) call(call func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			if unlogged, ok := t.lines.Allow("panic"); ok {
-				t.log.Error("alotwebhook: the observer panicked", "panic", fmt.Sprint(v), "unlogged", unlogged, "stack", string(debug.Stack()))
-			}
-		}
-	}()
-	call()
+	err := caught.Call("the observer", func() error { call(); return nil })
+	var p *caught.Panic
+	if !errors.As(err, &p) {
+		return
+	}
+	if unlogged, ok := t.lines.Allow("panic"); ok {
+		t.log.Error("alotwebhook: the observer panicked", "panic", fmt.Sprint(p.Value), "unlogged", unlogged, "stack", string(p.Stack))
+	}
 }
