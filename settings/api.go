@@ -19,6 +19,7 @@ const maxBody = 64 << 10
 type api struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
+	actor        func(*http.Request) string // may be nil
 	logger       *slog.Logger
 	protection   *http.CrossOriginProtection
 	repeats      repeats.Memory
@@ -28,8 +29,8 @@ type api struct {
 
 // NewAPI returns the management API as a handler. It serves the paths that begin
 // with /v1/webhooks, at the root or under [http.StripPrefix], with or without a
-// slash at the end. It uses [Options.Organization], [Options.Logger] and
-// [Options.TrustedOrigins] alone.
+// slash at the end. It uses [Options.Organization], [Options.Actor], [Options.Logger]
+// and [Options.TrustedOrigins] alone.
 //
 // The error is a [alotwebhook.FieldError] if d or Options.Organization is missing, or if a
 // trusted origin is none.
@@ -44,6 +45,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	a := &api{
 		dispatcher:   d,
 		organization: opts.Organization,
+		actor:        opts.Actor,
 		logger:       cmp.Or(opts.Logger, d.Logger()),
 		protection:   protection,
 	}
@@ -72,6 +74,7 @@ func (a *api) table() []route {
 	return []route{
 		{http.MethodPost, "/v1/webhooks", plain(a.createEndpoint), actsOnce},
 		{http.MethodGet, "/v1/webhooks", a.listEndpoints, asIs},
+		{http.MethodGet, "/v1/webhooks/operations", a.listOperations, asIs},
 		{http.MethodGet, "/v1/webhooks/event-types", plain(a.listEventTypes), asIs},
 		{http.MethodGet, "/v1/webhooks/openapi.json", plain(a.readOpenAPI), asIs},
 		{http.MethodGet, "/v1/webhooks/deliveries/{id}", plain(a.readDelivery), asIs},
@@ -123,7 +126,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
 		return response{}, err
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	result, err := a.once(rt, r, organization)
+	result, err := a.once(rt, acting(r, a.actor), organization)
 	if err != nil {
 		return response{}, &failure{organization, err}
 	}

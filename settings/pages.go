@@ -14,6 +14,7 @@ import (
 type pages struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
+	actor        func(*http.Request) string // may be nil
 	logger       *slog.Logger
 	brand        brand
 	prefix       string // from the options, with a slash before it and none behind it; "" if not given
@@ -54,6 +55,7 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	p := &pages{
 		dispatcher:   d,
 		organization: opts.Organization,
+		actor:        opts.Actor,
 		logger:       cmp.Or(opts.Logger, d.Logger()),
 		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
 		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
@@ -143,6 +145,7 @@ func (v *visit) serve() (err error) {
 	if err != nil {
 		return err
 	}
+	v.r = acting(v.r, v.actor)
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
 	return show(v)
 }
