@@ -20,6 +20,7 @@ type api struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
 	may          func(*http.Request, Action) bool
+	actor        func(*http.Request) string // may be nil
 	logger       *slog.Logger
 	protection   *http.CrossOriginProtection
 	repeats      repeats.Memory
@@ -29,8 +30,8 @@ type api struct {
 
 // NewAPI returns the management API as a handler. It serves the paths that begin
 // with /v1/webhooks, at the root or under [http.StripPrefix], with or without a
-// slash at the end. It uses [Options.Organization], [Options.May], [Options.Logger] and
-// [Options.TrustedOrigins] alone.
+// slash at the end. It uses [Options.Organization], [Options.May], [Options.Actor],
+// [Options.Logger] and [Options.TrustedOrigins] alone.
 //
 // The error is a [alotwebhook.FieldError] if d or Options.Organization is missing, or if a
 // trusted origin is none.
@@ -46,6 +47,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		dispatcher:   d,
 		organization: opts.Organization,
 		may:          opts.May,
+		actor:        opts.Actor,
 		logger:       cmp.Or(opts.Logger, d.Logger()),
 		protection:   protection,
 	}
@@ -74,6 +76,7 @@ func (a *api) table() []route {
 	return []route{
 		{http.MethodPost, "/v1/webhooks", toAdd, plain(a.createEndpoint), actsOnce},
 		{http.MethodGet, "/v1/webhooks", toLook, a.listEndpoints, asIs},
+		{http.MethodGet, "/v1/webhooks/operations", toLook, a.listOperations, asIs},
 		{http.MethodGet, "/v1/webhooks/event-types", toLook, plain(a.listEventTypes), asIs},
 		{http.MethodGet, "/v1/webhooks/openapi.json", toLook, plain(a.readOpenAPI), asIs},
 		{http.MethodGet, "/v1/webhooks/deliveries/{id}", toLook, plain(a.readDelivery), asIs},
@@ -129,7 +132,7 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
 		return response{}, notAllowed(rt.needs.missing(who.may))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	result, err := a.once(rt, r, who)
+	result, err := a.once(rt, acting(r, a.actor), who)
 	if err != nil {
 		return response{}, &failure{organization, err}
 	}

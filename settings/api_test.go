@@ -260,7 +260,9 @@ type broken struct{ alotwebhook.Store }
 var errBroken = errors.New("no connection to db.internal.example.com")
 
 func (broken) Discard(context.Context, string, time.Time, int) (int, error) { return 0, errBroken }
-func (broken) PutEndpoint(context.Context, alotwebhook.Endpoint) error      { return errBroken }
+func (broken) PutEndpoint(context.Context, alotwebhook.Endpoint, ...alotwebhook.Operation) error {
+	return errBroken
+}
 
 func (broken) Endpoint(context.Context, string) (alotwebhook.Endpoint, error) {
 	return alotwebhook.Endpoint{}, errBroken

@@ -9,9 +9,10 @@ import (
 
 // The prefixes of the ids that requests name.
 const (
-	endpointPrefix = "wh_"
-	deliveryPrefix = "dlv_"
-	eventPrefix    = "evt_"
+	endpointPrefix  = "wh_"
+	deliveryPrefix  = "dlv_"
+	eventPrefix     = "evt_"
+	operationPrefix = "op_"
 )
 
 // isID reports whether id is well formed and has the prefix. Only well-formed

@@ -80,3 +80,9 @@ func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor
 	}
 	return found, "", nil
 }
+
+// operations returns a page of the operations that f selects, of the organization alone.
+func (c caller) operations(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.OperationFilter) (found []alotwebhook.Operation, next string, err error) {
+	f.OrganizationID = c.organization
+	return d.Operations(ctx, f)
+}

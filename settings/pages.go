@@ -15,6 +15,7 @@ type pages struct {
 	dispatcher   *alotwebhook.Dispatcher
 	organization func(*http.Request) (string, error)
 	may          func(*http.Request, Action) bool
+	actor        func(*http.Request) string // may be nil
 	logger       *slog.Logger
 	brand        brand
 	prefix       string // from the options, with a slash before it and none behind it; "" if not given
@@ -56,6 +57,7 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 		dispatcher:   d,
 		organization: opts.Organization,
 		may:          opts.May,
+		actor:        opts.Actor,
 		logger:       cmp.Or(opts.Logger, d.Logger()),
 		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
 		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
@@ -152,6 +154,7 @@ func (v *visit) serve() error {
 	case !rt.needs.met(v.who.may):
 		return pageNotAllowed(rt.needs.missing(v.who.may))
 	}
+	v.r = acting(v.r, v.actor)
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
 	return rt.show(v)
 }

@@ -21,6 +21,7 @@ type endpointView struct {
 	Standing standing
 	Day      day
 	Recent   []deliveryRow
+	Changes  []alotwebhook.Operation
 	Types    []alotwebhook.EventType // those that the endpoint subscribes to come first
 	Recovery *alotwebhook.Recovery   // running or ended recently; nil if there is none
 	Failed   bool                    // there are failed deliveries, or there may be some
@@ -84,6 +85,9 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 		return err
 	}
 	data.Failed = failed.Delivery != nil || failed.Unsure
+	if data.Changes, err = v.operations(id); err != nil {
+		return err
+	}
 	data.Recovery, err = v.recentRecovery(id)
 	return err
 }

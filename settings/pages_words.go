@@ -27,6 +27,7 @@ var templateFuncs = template.FuncMap{
 	"word":     stateWord,
 	"icon":     stateIcon,
 	"born":     idTime,
+	"happened": happened,
 	"list":     func(items ...any) []any { return items },
 
 	"number":     number,

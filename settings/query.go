@@ -73,10 +73,15 @@ func (q *query) filter(layouts ...string) alotwebhook.Filter {
 		State: q.state("status"), EventType: q.eventType("type"),
 		Since: q.time("since", layouts), Until: q.time("until", layouts),
 	}
-	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+	q.inOrder(f.Since, f.Until)
+	return f
+}
+
+// inOrder refuses an end of a time that does not follow its beginning.
+func (q *query) inOrder(since, until time.Time) {
+	if !since.IsZero() && !until.IsZero() && !since.Before(until) {
 		q.refuse("until", "must be later than "+q.label("since"))
 	}
-	return f
 }
 
 var states = []string{
@@ -103,6 +108,9 @@ func (q *query) eventType(name string) string {
 	}
 	return eventType
 }
+
+// apiLayouts are the forms of a time that the API reads.
+var apiLayouts = []string{time.RFC3339}
 
 // pageLayouts are the forms of a time that the pages read: those in which a
 // browser sends the value of a datetime-local field, taken as UTC, and that of the

@@ -62,6 +62,7 @@ func takes(more ...settings.Action) []settings.Action {
 var apiTakes = map[string][]settings.Action{
 	"POST /v1/webhooks":                           takes(settings.ActionChange, settings.ActionSecrets),
 	"GET /v1/webhooks":                            takes(),
+	"GET /v1/webhooks/operations":                 takes(),
 	"GET /v1/webhooks/event-types":                takes(),
 	"GET /v1/webhooks/openapi.json":               takes(),
 	"GET /v1/webhooks/deliveries/{id}":            takes(),

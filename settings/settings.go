@@ -44,6 +44,7 @@
 //	GET    /v1/webhooks/{id}/deliveries            list its deliveries, newest first
 //	GET    /v1/webhooks/deliveries/{id}            read a delivery with its attempts and payload
 //	POST   /v1/webhooks/deliveries/{id}/redeliver  send a delivery again
+//	GET    /v1/webhooks/operations                 list what happened to endpoints, and who did it, newest first
 //	GET    /v1/webhooks/event-types                list the event types of the catalogue
 //	GET    /v1/webhooks/openapi.json               read the OpenAPI 3.1 document: see [OpenAPI]
 //
@@ -81,7 +82,7 @@
 //
 //	/                            the endpoints; those that need attention come first
 //	/new                         add an endpoint
-//	/{endpoint}                  its last 24 hours and latest deliveries; test, recover, delete
+//	/{endpoint}                  its last 24 hours, latest deliveries and changes; test, recover, delete
 //	/{endpoint}/edit             change it
 //	/{endpoint}/rotate           rotate its secret
 //	/history                     all deliveries, by ?endpoint=, status=, type=, since=, until=, event=
@@ -114,6 +115,11 @@ type Options struct {
 	// neither changed nor shown anything. Return false for an action that you do not know.
 	// Defaults to allowing everything.
 	May func(*http.Request, Action) bool
+
+	// Actor returns the name of who makes a request, for the operations that tell of what it
+	// changes: see [alotwebhook.WithActor]. The organization reads it in the API and the pages.
+	// Defaults to nil: they name nobody.
+	Actor func(*http.Request) string
 
 	// Logger gets a record of each request that failed because of an error of
 	// the dispatcher or its store, with method, path, organization and error.

@@ -121,14 +121,23 @@ func (j job) do(ctx context.Context) error {
 	defer closeStore()
 	// The parent reads the warnings and errors from standard output.
 	log := slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn})
-	d, err := alotwebhook.NewDispatcher(store, config(j.Name, log))
+	cfg := config(j.Name, log)
+	if j.Role == hostRole || j.Role == listenerRole {
+		listen(cfg)
+	}
+	d, err := alotwebhook.NewDispatcher(store, cfg)
 	if err != nil {
 		return err
 	}
-	if j.Role == dispatcherRole {
-		return d.Run(ctx)
+	switch j.Role {
+	case emitterRole:
+		return emitForever(ctx, d, store)
+	case hostRole:
+		ended := make(chan error, 1)
+		go func() { ended <- d.Run(ctx) }()
+		return errors.Join(registerForever(ctx, d), <-ended)
 	}
-	return emitForever(ctx, d, store)
+	return d.Run(ctx)
 }
 
 // openPatiently opens the store, and tries again while it is away. In production, the host's

@@ -17,6 +17,7 @@
 //	go test ./bench/crash -v -timeout 1h -run TestKillAndStopPostgres -crash.kills 60 -crash.stops 5 -crash.events 20000 -crash.processes 3
 //	go test ./bench/crash -v -timeout 1h -run TestRollingRestarts -crash.terms 20 -crash.processes 3
 //	go test ./bench/crash -v -timeout 1h -run TestCutCommits -crash.cuts 1000
+//	go test ./bench/crash -v -timeout 1h -run TestKillLosesNoOperation -crash.kills 40 -crash.events 20000
 //	go test ./bench/crash -v -run TestHeldUpPastTheLease
 //	go test ./bench/crash -v -run TestFailOver
 //	go test ./bench/crash -v -run 'TestTerminatedUnderLoad|TestFullPool|TestStatementTimeout|TestDeadlocks'

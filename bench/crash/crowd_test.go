@@ -165,7 +165,7 @@ func (c *crowd) stopEmitting() {
 }
 
 func (c *crowd) killAll() {
-	for _, role := range []string{emitterRole, dispatcherRole} {
+	for _, role := range []string{emitterRole, dispatcherRole, hostRole, listenerRole} {
 		for _, p := range c.running(role) {
 			_ = p.end(os.Kill)
 		}

@@ -69,7 +69,7 @@ var sessions = []session{
 		},
 		prints: []string{
 			`"eventId": "evt_`, `"status": 422`, `"status": 404`, `"deliveries": [`,
-			`"name": "candidate.completed"`, `Etag: "1"`, `"description": "ATS"`, `"ordered": true`, `"nextSecretFrom"`, `"payload"`, `"title"`,
+			`"name": "candidate.completed"`, `Etag: "1"`, `"description": "ATS"`, `"ordered": true`, `"nextSecretFrom"`, `"payload"`, `"operations": [`, `"title"`,
 		},
 	},
 }

@@ -110,6 +110,10 @@ func (o *options) setRetries(value string) error {
 // this machine.
 func (o *options) config(log *slog.Logger) *alotwebhook.Config {
 	c := &alotwebhook.Config{Retry: o.retries, Logger: log}
+	c.OnOperation = func(ctx context.Context, o alotwebhook.Operation) error { // or a mail to whom it concerns
+		log.InfoContext(ctx, "operation", "type", o.Type, "organization", o.OrganizationID, "endpoint", o.EndpointID, "note", o.Note)
+		return nil
+	}
 	if o.dev {
 		c.AllowHTTP = true
 		c.KeepResponseBody = 4 << 10 // shown on the pages

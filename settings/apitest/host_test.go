@@ -149,6 +149,13 @@ func (f *flaky) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...
 	return errors.Join(f.err(), f.Store.PutEndpoint(ctx, e, ops...))
 }
 
+func (f *flaky) Operations(ctx context.Context, filter alotwebhook.OperationFilter) ([]alotwebhook.Operation, string, error) {
+	if err := f.err(); err != nil {
+		return nil, "", err
+	}
+	return f.Store.Operations(ctx, filter)
+}
+
 func (f *flaky) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
 	if err := f.err(); err != nil {
 		return alotwebhook.Delivery{}, err

@@ -40,6 +40,7 @@ func provokeAll(t *testing.T, h *host) {
 	for _, c := range []call{
 		{"POST", "/v1/webhooks", published, `{}`, 201},
 		{"GET", "/v1/webhooks", "", "", 200},
+		{"GET", "/v1/webhooks/operations", "", "", 200},
 		{"GET", "/v1/webhooks/event-types", "", "", 200},
 		{"GET", "/v1/webhooks/openapi.json", "", "", 200},
 		{"GET", delivery, "", "", 200},

@@ -16,14 +16,14 @@ const defaultPage = 100
 
 // endpointColumns are the columns of endpoints AS p that scanEndpoint reads.
 const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
-	p.disabled, p.disabled_reason, p.disabled_at, p.failing_since, p.created_at, p.updated_at, p.version, p.rate, p.ordered`
+	p.disabled, p.disabled_reason, p.disabled_at, p.failing_since, p.created_at, p.updated_at, p.version, p.rate, p.ordered, p.warned`
 
 // scanEndpoint reads a row of endpointColumns. before takes the columns that stand
 // in front of them.
 func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err error) {
 	var nextSecretAt, disabledAt, failingSince, createdAt, updatedAt *time.Time
 	err = rows.Scan(append(before, &e.ID, &e.OrganizationID, &e.URL, &e.Description, &e.EventTypes, &e.Secret, &e.NextSecret, &nextSecretAt,
-		&e.Disabled, &e.DisabledReason, &disabledAt, &failingSince, &createdAt, &updatedAt, &e.Version, &e.Rate, &e.Ordered)...)
+		&e.Disabled, &e.DisabledReason, &disabledAt, &failingSince, &createdAt, &updatedAt, &e.Version, &e.Rate, &e.Ordered, &e.Warned)...)
 	e.NextSecretAt, e.DisabledAt, e.FailingSince = instant(nextSecretAt), instant(disabledAt), instant(failingSince)
 	e.CreatedAt, e.UpdatedAt = instant(createdAt), instant(updatedAt)
 	return e, err
@@ -48,12 +48,16 @@ func nullable(t time.Time) *time.Time {
 // PutEndpoint implements [alotwebhook.Endpoints]. Disabling and enabling change no
 // delivery, so that they take effect at once: an unfinished delivery is parked as
 // long as its endpoint is disabled.
-func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
+func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	put := s.insertEndpoint
 	if e.Version != 0 {
 		put = s.updateEndpoint
 	}
-	stored, err := put(ctx, e)
+	told, err := notes(ops)
+	if err != nil {
+		return s.explain("store an endpoint", err)
+	}
+	stored, err := put(ctx, e, told)
 	if err != nil {
 		return s.explain("store an endpoint", err)
 	}
@@ -73,29 +77,32 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint) error {
 
 // endpointArgs returns the arguments of insertEndpoint and updateEndpoint: $1 to
 // $13 in the order of the columns of insertEndpoint, $14 the version that the caller has
-// read, $15 and $16 what came later.
-func endpointArgs(e alotwebhook.Endpoint) []any {
+// read, $15 to $17 what came later, and $18 the operations.
+func endpointArgs(e alotwebhook.Endpoint, told string) []any {
 	types := e.EventTypes
 	if types == nil {
 		types = []string{}
 	}
 	return []any{e.ID, e.OrganizationID, e.URL, e.Description, types, string(e.Secret), string(e.NextSecret), nullable(e.NextSecretAt),
-		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version, e.Rate, e.Ordered}
+		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version, e.Rate, e.Ordered, e.Warned, told}
 }
 
 // insertEndpoint stores a new endpoint. stored is false if there is one with its id.
-func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
+func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint, told string) (stored bool, err error) {
 	var version int64
 	err = s.run(ctx, step{
 		sql: `
+			WITH stored AS (
 			INSERT INTO {s}.endpoints (id, organization_id, url, description, event_types, secret, next_secret, next_secret_at,
-				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at, rate, ordered)
+				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at, rate, ordered, warned)
 			VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::text, $7::text, $8::timestamptz,
 				$9::boolean, $10::text, $11::timestamptz, $12::timestamptz, $13::timestamptz, $14::bigint + 1,
-				CASE WHEN $9::boolean THEN clock_timestamp() END, $15::float8, $16::boolean)
+				CASE WHEN $9::boolean THEN clock_timestamp() END, $15::float8, $16::boolean, $17::integer)
 			ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING
-			RETURNING version`,
-		args: endpointArgs(e),
+			RETURNING version
+			), told AS (` + note(18, `EXISTS (SELECT FROM stored)`) + `)
+			SELECT version FROM stored`,
+		args: endpointArgs(e, told),
 		rows: one(&stored, &version),
 	})
 	return stored, err
@@ -103,21 +110,24 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint) (sto
 
 // updateEndpoint replaces an endpoint. stored is false if it is gone, has another version,
 // or has been failing since another time than the one given.
-func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint) (stored bool, err error) {
+func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint, told string) (stored bool, err error) {
 	var version int64
 	err = s.run(ctx, step{
 		sql: `
+			WITH stored AS (
 			UPDATE {s}.endpoints
 			SET organization_id = $2::text, url = $3::text, description = $4::text, event_types = $5::text[],
 				secret = $6::text, next_secret = $7::text, next_secret_at = $8::timestamptz,
 				disabled = $9::boolean, disabled_reason = $10::text,
 				disabled_at = CASE WHEN $9::boolean THEN CASE WHEN disabled THEN disabled_at ELSE clock_timestamp() END END,
 				failing_since = CASE WHEN $9::boolean OR NOT disabled THEN failing_since END,
-				created_at = $12::timestamptz, updated_at = $13::timestamptz, rate = $15::float8, ordered = $16::boolean, version = version + 1, revision = revision + 1
+				created_at = $12::timestamptz, updated_at = $13::timestamptz, rate = $15::float8, ordered = $16::boolean, warned = $17::integer, version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND version = $14::bigint AND deleted_at IS NULL
 				AND ($11::timestamptz IS NULL OR failing_since = $11::timestamptz)
-			RETURNING version`,
-		args: endpointArgs(e),
+			RETURNING version
+			), told AS (` + note(18, `EXISTS (SELECT FROM stored)`) + `)
+			SELECT version FROM stored`,
+		args: endpointArgs(e, told),
 		rows: one(&stored, &version),
 	})
 	return stored, err
@@ -179,16 +189,23 @@ func (s *Store) selectEndpoints(ctx context.Context, where string, args ...any) 
 // DeleteEndpoint implements [alotwebhook.Endpoints]. From then on, readers see the
 // unfinished deliveries as failed. They leave the queue in chunks: up to 10,000
 // deliveries now, the rest while later claims go on.
-func (s *Store) DeleteEndpoint(ctx context.Context, id string) error {
+func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhook.Operation) error {
+	told, err := notes(ops)
+	if err != nil {
+		return s.explain("delete an endpoint", err)
+	}
 	var found bool
 	var key int64
-	err := s.run(ctx, step{
+	err = s.run(ctx, step{
 		sql: `
+			WITH deleted AS (
 			UPDATE {s}.endpoints
 			SET deleted_at = clock_timestamp(), secret = '', next_secret = '', version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND deleted_at IS NULL
-			RETURNING key`,
-		args: []any{id},
+			RETURNING key
+			), told AS (` + note(2, `EXISTS (SELECT FROM deleted)`) + `)
+			SELECT key FROM deleted`,
+		args: []any{id, told},
 		rows: one(&found, &key),
 	})
 	switch {

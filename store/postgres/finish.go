@@ -29,7 +29,7 @@ import (
 //	$11  how many attempts a row without a token must have; -1: such a row stays as it is
 //	$12  the owner of the slots. Once others have taken these over, rows without a token stay
 //	     as they are
-//	$13  true when no attempt of this Finish has failed, and no endpoint is ordered
+//	$13  true when no attempt of this Finish has failed, no endpoint is ordered, and nothing is to be told
 //
 // With $13 the statement also clears failing_since of the endpoints that have it
 // set. Without it, updateFailingSince weighs successes and failures instead.
@@ -92,8 +92,8 @@ SELECT id, endpoint FROM again`
 
 // Finish implements [alotwebhook.Queue] in one transaction of one round trip: a
 // statement for the deliveries that have ended, and one for those that are due
-// again. If an attempt has failed, failing_since takes a second round trip, and so does the
-// order of an ordered endpoint.
+// again. If an attempt has failed, failing_since takes a second round trip, and so do the
+// order of an ordered endpoint and operations.
 func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (lost []string, err error) {
 	if len(outcomes) == 0 {
 		return nil, ctx.Err()
@@ -108,7 +108,11 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 		if err := s.send(ctx, conn, steps); err != nil {
 			return err
 		}
-		return s.send(ctx, conn, join([]step{f.updateFailingSince()}, f.keepOrder(), []step{commit}))
+		told, err := f.noteOperations()
+		if err != nil {
+			return err
+		}
+		return s.send(ctx, conn, join([]step{f.updateFailingSince()}, f.keepOrder(), told, []step{commit}))
 	})
 	if err != nil {
 		return nil, s.explain("record outcomes", err)
@@ -127,7 +131,7 @@ type finishing struct {
 	ids          []uuid
 	ended, again outcomeArgs
 	owner        int64 // of the slots
-	failures     bool  // an attempt has failed, or an endpoint is ordered
+	failures     bool  // an attempt has failed, an endpoint is ordered, or there is an operation
 	// endpoints holds, by delivery, the endpoint of each outcome that was stored: 0
 	// where finishSQL left it out. An outcome that is not in it is lost.
 	endpoints map[uuid]int64
@@ -160,7 +164,7 @@ func (s *Store) sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 			continue
 		}
 		f.ids[i], seen[id] = id, true
-		f.failures = f.failures || o.Attempt.Number != 0 && o.State != alotwebhook.StateDelivered || o.HoldsUp > 0
+		f.failures = f.failures || o.Attempt.Number != 0 && o.State != alotwebhook.StateDelivered || o.HoldsUp > 0 || o.Operation != nil
 		if o.State == alotwebhook.StatePending {
 			f.again.add(id, o, s.held.fence(id, o.Token))
 			f.again.nextIn = append(f.again.nextIn, max(o.NextAttemptIn.Microseconds(), 0))

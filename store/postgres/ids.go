@@ -8,16 +8,17 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// uuid is the id of an event or a delivery as the tables hold it: the 16 bytes that
+// uuid is the id of an event, a delivery or an operation as the tables hold it: the 16 bytes that
 // the text spells. The text would take 31 bytes in every row and index entry of
 // the queue. A uuid begins with its millisecond, so it tells its day's partition.
 type uuid = [16]byte
 
 const (
-	eventPrefix    = "evt_"
-	deliveryPrefix = "dlv_"
-	suffixLen      = 26
-	alphabet       = "0123456789abcdefghjkmnpqrstvwxyz"
+	eventPrefix     = "evt_"
+	deliveryPrefix  = "dlv_"
+	operationPrefix = "op_"
+	suffixLen       = 26
+	alphabet        = "0123456789abcdefghjkmnpqrstvwxyz"
 )
 
 // values holds the five bits of each character of the alphabet, and 0xff for every
@@ -34,15 +35,16 @@ var values = func() (v [256]byte) {
 
 // encodeID spells a uuid as an id: the prefix and 26 characters.
 func encodeID(prefix string, u uuid) string {
-	var b [4 + suffixLen]byte
-	copy(b[:], prefix)
+	var of [4 + suffixLen]byte // the longest prefix has 4
+	b := of[:len(prefix)+suffixLen]
+	copy(b, prefix)
 	hi, lo := binary.BigEndian.Uint64(u[:8]), binary.BigEndian.Uint64(u[8:])
 	for i := len(b) - 1; i >= len(prefix); i-- {
 		b[i] = alphabet[lo&31]
 		lo = lo>>5 | hi<<59
 		hi >>= 5
 	}
-	return string(b[:])
+	return string(b)
 }
 
 // decodeID is the reverse of encodeID. ok is false for a text that is no id with
@@ -79,6 +81,11 @@ func decodeIDs(prefix string, ids []string) []pgtype.UUID {
 
 // param turns a uuid into an argument. pgx takes it under each of its protocols.
 func param(u uuid) pgtype.UUID { return pgtype.UUID{Bytes: u, Valid: true} }
+
+// timeOf returns the millisecond in which a uuid was made.
+func timeOf(u uuid) time.Time {
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(u[:]) >> 16)).UTC()
+}
 
 // firstOf returns the least uuid that can be made in the millisecond of t.
 func firstOf(t time.Time) (u uuid) {

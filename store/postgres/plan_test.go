@@ -21,7 +21,7 @@ const (
 )
 
 var (
-	tableScan = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts|firsts)\w*`)
+	tableScan = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts|firsts|operations)\w*`)
 	nodeRows  = regexp.MustCompile(`actual .*rows=(\d+) loops=(\d+)`)
 )
 

@@ -78,6 +78,7 @@ func (s *Store) purgeParts(ctx context.Context, p alotwebhook.PurgeRequest, days
 		}
 	}
 	if p.History > 0 {
+		add("operations", func() error { return s.purgeOperations(ctx, now.Add(-p.History), p.Limit, r) })
 		add("deleted endpoints", func() error { return s.purgeEndpoints(ctx, now.Add(-p.History), p.Limit) })
 	}
 	if p.Tallies > 0 {

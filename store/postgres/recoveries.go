@@ -14,12 +14,17 @@ import (
 
 // PutRecovery implements [alotwebhook.Endpoints]. One statement inserts and
 // replaces: $1 to $12 are the columns in their order, and $13 is the version that
-// the caller has read, 0 for a new recovery. No row comes back in a conflict.
-func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
+// the caller has read, 0 for a new recovery. $14 are the operations. No row comes back in a conflict.
+func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
+	told, err := notes(ops)
+	if err != nil {
+		return s.explain("store a recovery", err)
+	}
 	var stored bool
 	var version int64
-	err := s.run(ctx, step{
+	err = s.run(ctx, step{
 		sql: `
+			WITH stored AS (
 			INSERT INTO {s}.recoveries AS r (endpoint_id, organization_id, state, since, until, oldest, recovered, skipped,
 				cursor, created_at, updated_at, finished_at, version)
 			SELECT $1::text, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::timestamptz, $7::bigint, $8::bigint,
@@ -30,9 +35,11 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery) error {
 				skipped = excluded.skipped, cursor = excluded.cursor, created_at = excluded.created_at,
 				updated_at = excluded.updated_at, finished_at = excluded.finished_at, version = excluded.version
 			WHERE r.version = $13::bigint
-			RETURNING version`,
+			RETURNING version
+			), told AS (` + note(14, `EXISTS (SELECT FROM stored)`) + `)
+			SELECT version FROM stored`,
 		args: []any{r.EndpointID, r.OrganizationID, string(r.State), nullable(r.Since), nullable(r.Until), nullable(r.Oldest), r.Recovered, r.Skipped,
-			r.Cursor, nullable(r.CreatedAt), nullable(r.UpdatedAt), nullable(r.FinishedAt), r.Version},
+			r.Cursor, nullable(r.CreatedAt), nullable(r.UpdatedAt), nullable(r.FinishedAt), r.Version, told},
 		rows: one(&stored, &version),
 	})
 	if err != nil {

@@ -27,7 +27,7 @@ var (
 	oldKey, newKey          []byte
 	attempts                vector
 	pending, parked, oldest gauge
-	tellCustomer            func(organization, url string, reason alotwebhook.DisabledReason)
+	tellCustomer            func(ctx context.Context, organization, endpoint, why string) error
 )
 
 func fragment(ctx context.Context) error {

@@ -1,0 +1,40 @@
+package settings
+
+import (
+	"strings"
+
+	"github.com/alot/alotwebhook"
+)
+
+// recentOperations is how many operations the page of an endpoint shows.
+const recentOperations = 10
+
+// operations returns the newest operations of an endpoint.
+func (v *visit) operations(endpointID string) ([]alotwebhook.Operation, error) {
+	page, _, err := v.who.operations(v.r.Context(), v.dispatcher, alotwebhook.OperationFilter{EndpointID: endpointID, Limit: recentOperations})
+	return page, err
+}
+
+// operationWords are the words for the types of operations.
+var operationWords = map[alotwebhook.OperationType]string{
+	alotwebhook.OpEndpointCreated:   "Added",
+	alotwebhook.OpEndpointChanged:   "Changed",
+	alotwebhook.OpEndpointRotated:   "Secret rotated",
+	alotwebhook.OpEndpointDeleted:   "Deleted",
+	alotwebhook.OpEndpointFailing:   "Failing",
+	alotwebhook.OpEndpointDisabled:  "Disabled",
+	alotwebhook.OpEndpointEnabled:   "Enabled",
+	alotwebhook.OpEndpointRecovered: "Succeeds again",
+	alotwebhook.OpDeliveryExhausted: "Delivery failed",
+	alotwebhook.OpRecoveryBegun:     "Recovery started",
+	alotwebhook.OpRecoveryEnded:     "Recovery ended",
+}
+
+// happened says what an operation tells.
+func happened(o alotwebhook.Operation) string {
+	word, ok := operationWords[o.Type]
+	if !ok {
+		word = string(o.Type) // of a newer release
+	}
+	return strings.TrimSuffix(word+": "+o.Note, ": ")
+}
