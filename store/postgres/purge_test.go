@@ -66,7 +66,7 @@ func TestPurgeUnderAPublicationOfAllTables(t *testing.T) {
 // asVersion2 takes a schema back to what version 2 had made.
 func asVersion2(t *testing.T, pool *pgxpool.Pool, schema string) {
 	t.Helper()
-	run(t, pool, "DELETE FROM "+schema+".migrations WHERE version > 2; ALTER TABLE "+schema+".migrations DROP COLUMN latest; ALTER TABLE "+schema+".endpoints DROP COLUMN disabled_at, DROP COLUMN rate, DROP COLUMN ordered; "+
+	run(t, pool, "DELETE FROM "+schema+".migrations WHERE version > 2; ALTER TABLE "+schema+".migrations DROP COLUMN latest; ALTER TABLE "+schema+".endpoints DROP COLUMN disabled_at, DROP COLUMN rate, DROP COLUMN ordered; ALTER TABLE "+schema+".events DROP COLUMN trace_parent; "+
 		"ALTER TABLE "+schema+".queue RENAME COLUMN token TO lease; DROP TABLE "+schema+".owners, "+schema+".slots, "+schema+".firsts")
 	rows, err := pool.Query(t.Context(), `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass`, schema+".attempts")
 	require.NoError(t, err)

@@ -15,15 +15,18 @@ type (
 )
 
 var (
-	db                      *sql.DB
-	store                   alotwebhook.Store
-	dispatcher              *alotwebhook.Dispatcher
-	endpointID              string
-	since                   time.Time
-	oldKey, newKey          []byte
-	attempts                vector
-	pending, parked, oldest gauge
-	tellCustomer            func(organization, url string, reason alotwebhook.DisabledReason)
+	db                    *sql.DB
+	store                 alotwebhook.Store
+	dispatcher            *alotwebhook.Dispatcher
+	endpointID            string
+	since                 time.Time
+	oldKey, newKey        []byte
+	attempts              vector
+	pending, parked       gauge
+	oldest, oldestFailing gauge
+	failingEndpoints      gauge
+	disabledEndpoints     gauge
+	tellCustomer          func(organization, url string, reason alotwebhook.DisabledReason)
 )
 
 func fragment(ctx context.Context) error {
