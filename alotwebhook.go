@@ -108,6 +108,11 @@ type Event struct {
 	OrganizationID string
 	// Data is the event's own JSON value, in UTF-8. It is sent byte for byte.
 	Data json.RawMessage
+	// TraceParent is the W3C traceparent of the span that emitted the event, in version 00, such as
+	// "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"; "" for none. It is stored for the
+	// sender's own traces, and is no part of the payload: [ParseEvent] leaves it empty.
+	// See https://www.w3.org/TR/trace-context/#traceparent-header.
+	TraceParent string
 }
 
 // Endpoint is a URL at which an organization wants to be told of its events.

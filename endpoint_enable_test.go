@@ -110,7 +110,7 @@ func TestEnableEndpointRefuses(t *testing.T) {
 		require.ErrorIs(t, enable(alotwebhook.EnableOptions{Discard: true}), alotwebhook.ErrRecovering)
 		stats, err := w.Stats(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, alotwebhook.Stats{Parked: 1}, stats, "nothing was changed")
+		require.Equal(t, alotwebhook.Stats{Parked: 1, DisabledEndpoints: 1}, stats, "nothing was changed")
 		require.NoError(t, enable(alotwebhook.EnableOptions{Version: e.Version}))
 		before, err := w.Endpoint(t.Context(), e.ID)
 		require.NoError(t, err)

@@ -37,7 +37,8 @@ var (
 //
 // Texts are UTF-8 without NUL, kept as they are, and compared byte by byte: another case,
 // accent or blank at the end makes another organization. Event types have at most 128
-// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB. No secret is logged.
+// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB, traceparents 55. No secret
+// is logged.
 type Store interface {
 	Queue
 	Endpoints
@@ -57,7 +58,8 @@ type Enqueuer interface {
 	//
 	// An event whose id is stored already changes nothing, even if the subscriptions or
 	// the event are different now. The same id twice in one call counts once. The events
-	// are valid: the dispatcher has checked them.
+	// are valid: the dispatcher has checked them. The TraceParent of each is kept as long as its
+	// payload: [Claimed] and Event give it back.
 	Enqueue(ctx context.Context, events []Event) error
 }
 
@@ -181,8 +183,8 @@ type Claimed struct {
 	// Claims is how often the delivery may have been under way since its last outcome or
 	// release, this claim included.
 	Claims int
-	// EventID and EventType are the event's.
-	EventID, EventType string
+	// EventID, EventType and TraceParent are the event's.
+	EventID, EventType, TraceParent string
 	// Payload is the result of [Event.Payload]; nil if it was erased. It is read-only.
 	Payload []byte
 	// Endpoint is read-only: all claims of the batch may share it.
@@ -313,7 +315,7 @@ type History interface {
 	// has passed since its UpdatedAt. Operations go p.History after their At, handled or not.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
-	// Stats counts the unfinished deliveries.
+	// Stats counts the unfinished deliveries, and the endpoints that fail or are disabled.
 	Stats(ctx context.Context) (Stats, error)
 }
 
@@ -368,9 +370,15 @@ type Stats struct {
 	Pending int64
 	// Parked counts the unfinished deliveries to disabled endpoints.
 	Parked int64
-	// OldestDue is how long the delivery that is due longest has been due; 0 if none is.
-	// What other processes have under way may count.
+	// OldestDue is how long the delivery that is due longest has been due, of enabled endpoints
+	// that are not failing; 0 if none is. What other processes have under way may count.
 	OldestDue time.Duration
+	// OldestDueFailing is the same of enabled endpoints that are failing: their FailingSince is
+	// not zero.
+	OldestDueFailing time.Duration
+	// FailingEndpoints counts the enabled endpoints that are failing, and DisabledEndpoints those
+	// that are disabled, with deliveries or without.
+	FailingEndpoints, DisabledEndpoints int64
 }
 
 // Notifier is an optional capability of a [Store] that several processes share. It tells

@@ -174,18 +174,31 @@ func (s *Store) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 	var st alotwebhook.Stats
 	for _, e := range s.endpoints {
 		if e.Disabled {
+			st.DisabledEndpoints++
 			st.Parked += e.unfinished
 			continue
 		}
 		st.Pending += e.unfinished
-		if front := e.dueNow.Front(); front != nil {
-			st.OldestDue = max(st.OldestDue, now-front.Value.(*storedDelivery).dueAt)
+		oldest := &st.OldestDue
+		if !e.FailingSince.IsZero() {
+			st.FailingEndpoints++
+			oldest = &st.OldestDueFailing
 		}
-		if len(e.waiting) > 0 {
-			st.OldestDue = max(st.OldestDue, now-e.waiting[0].dueAt)
-		}
+		*oldest = max(*oldest, e.oldestDue(now))
 	}
 	return st, nil
+}
+
+// oldestDue returns how long the delivery of e that is due longest has been due; 0 or less if none
+// is.
+func (e *storedEndpoint) oldestDue(now time.Duration) (oldest time.Duration) {
+	if front := e.dueNow.Front(); front != nil {
+		oldest = now - front.Value.(*storedDelivery).dueAt
+	}
+	if len(e.waiting) > 0 {
+		oldest = max(oldest, now-e.waiting[0].dueAt)
+	}
+	return oldest
 }
 
 // listsOf returns the four lists that d belongs to: of all deliveries, of its

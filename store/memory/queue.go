@@ -84,15 +84,16 @@ func (s *Store) lease(e *storedEndpoint, until time.Duration) alotwebhook.Claime
 	e.wait(d)
 	s.reschedule(e)
 	return alotwebhook.Claimed{
-		DeliveryID: d.id,
-		Token:      d.token,
-		Attempt:    d.made + 1,
-		Try:        d.made - d.tried + 1,
-		Claims:     d.claims,
-		EventID:    d.event.ID,
-		EventType:  d.event.Type,
-		Payload:    d.event.payload,
-		Endpoint:   e.Endpoint,
+		DeliveryID:  d.id,
+		Token:       d.token,
+		Attempt:     d.made + 1,
+		Try:         d.made - d.tried + 1,
+		Claims:      d.claims,
+		EventID:     d.event.ID,
+		EventType:   d.event.Type,
+		TraceParent: d.event.TraceParent,
+		Payload:     d.event.payload,
+		Endpoint:    e.Endpoint,
 	}
 }
 

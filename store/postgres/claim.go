@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
@@ -213,7 +214,7 @@ func (s *Store) claimPicks(ctx context.Context, c alotwebhook.ClaimRequest, pick
 		slices.SortFunc(rows, byDue) // the join promises no order
 		s.rows = rows
 		rows = s.choose(rows, picks)
-		f := filling{payloads: make(map[uuid][]byte, len(rows)), again: map[uuid]int{}}
+		f := filling{contents: make(map[uuid]content, len(rows)), again: map[uuid]int{}}
 		if err := s.complete(ctx, conn, s.missing(&f, rows, c.Lease, token), alone); err != nil {
 			return err
 		}
@@ -320,14 +321,14 @@ func areFresh(picks []pick) bool {
 
 // filling is what makes claimed deliveries of rows, beside the endpoints.
 type filling struct {
-	payloads map[uuid][]byte // by event
-	again    map[uuid]int    // how often those that were leased before were claimed without an outcome
+	contents map[uuid]content // by event
+	again    map[uuid]int     // how often those that were leased before were claimed without an outcome
 }
 
 // missing returns the steps that read the payloads and the endpoints that belong to the rows,
 // as far as the process does not know them, and lease those again that were leased before.
 func (s *Store) missing(f *filling, rows []row, lease time.Duration, token int64) (steps []step) {
-	s.recent.fill(rows, f.payloads)
+	s.recent.fill(rows, f.contents)
 	if events := f.events(rows); len(events) > 0 {
 		steps = append(steps, f.read(events))
 	}
@@ -364,7 +365,7 @@ func (s *Store) filled(f *filling, rows *[]row, token int64) []alotwebhook.Claim
 			continue
 		}
 		kept = append(kept, r)
-		claimed = append(claimed, r.claimed(token, f.payloads[r.event], s.endpoints[r.endpoint].endpoint))
+		claimed = append(claimed, r.claimed(token, f.contents[r.event], s.endpoints[r.endpoint].endpoint))
 	}
 	*rows = kept
 	return claimed
@@ -374,8 +375,8 @@ func (s *Store) filled(f *filling, rows *[]row, token int64) []alotwebhook.Claim
 func (f *filling) events(rows []row) (events []pgtype.UUID) {
 	events = make([]pgtype.UUID, 0, len(rows))
 	for _, r := range rows {
-		if _, ok := f.payloads[r.event]; !ok {
-			f.payloads[r.event] = nil
+		if _, ok := f.contents[r.event]; !ok {
+			f.contents[r.event] = content{}
 			events = append(events, param(r.event))
 		}
 	}
@@ -383,23 +384,24 @@ func (f *filling) events(rows []row) (events []pgtype.UUID) {
 	return events
 }
 
-// read returns the step that reads the payloads of these events.
+// read returns the step that reads the contents of these events.
 func (f *filling) read(events []pgtype.UUID) step {
 	return step{
 		// $1 holds the ids of the events, $2 the least and $3 the greatest of them: by
 		// these bounds the server opens the partitions of their days alone.
-		sql: `SELECT id, payload FROM {s}.events
+		sql: `SELECT id, payload, trace_parent FROM {s}.events
 			WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid AND payload IS NOT NULL`,
 		args: []any{pgtype.FlatArray[pgtype.UUID](events), events[0], events[len(events)-1]},
 		rows: func(result pgx.Rows) error {
 			var id pgtype.UUID
 			var payload []byte // each row's is new
-			dest := []any{&id, &payload}
+			var trace zeronull.Text
+			dest := []any{&id, &payload, &trace}
 			for result.Next() {
 				if err := result.Scan(dest...); err != nil {
 					return err
 				}
-				f.payloads[id.Bytes] = payload
+				f.contents[id.Bytes] = content{payload, string(trace)}
 			}
 			return result.Err()
 		},

@@ -17,10 +17,10 @@ type emission struct {
 	events []fresh // in the order of their ids, each id once
 	found  []lane  // the endpoints that have deliveries due, as far as store has come
 	known  *audienceCache
-	// isNew is set if the only event was not stored before, payload is that event's, and
+	// isNew is set if the only event was not stored before, content is that event's, and
 	// remember is set if it is in recent.
 	isNew, remember bool
-	payload         []byte
+	content         content
 }
 
 // fresh is an event that is about to be stored.
@@ -105,8 +105,8 @@ func (m *emission) storeBy(send sender, chunkwise func(c *chunk, last bool) erro
 func (m *emission) storeOne(send sender) error {
 	e := m.events[0]
 	of := audience{e.OrganizationID, e.Type}
-	m.payload = e.Payload()
-	args := []any{param(e.id), e.Type, e.OrganizationID, string(m.payload)}
+	m.content = content{e.Payload(), e.TraceParent}
+	args := []any{param(e.id), e.Type, e.OrganizationID, string(m.content.payload), textOrNull(e.TraceParent)}
 	if endpoints, ok := m.known.get(of); ok {
 		deliveries := make([]pgtype.UUID, len(endpoints))
 		for i, id := range endpoints {
@@ -122,7 +122,7 @@ func (m *emission) storeOne(send sender) error {
 		}
 	}
 	var f fanned
-	if err := send(true, query{enqueueOne, append(args[:4:4], e.ID), f.read}); err != nil {
+	if err := send(true, query{enqueueOne, append(args[:5:5], e.ID), f.read}); err != nil {
 		return err
 	}
 	m.found, m.isNew = f.found, f.isNew
@@ -167,6 +167,7 @@ type chunk struct {
 	groups []group
 	ages   []int32      // by how many µs the events were emitted before the last one, by their index
 	stored map[int]bool // which events are stored already, by their index
+	traced bool         // one of them has a traceparent
 	found  []lane
 }
 
@@ -193,6 +194,7 @@ func newChunk(events []fresh) *chunk {
 			break
 		}
 		size += len(e.Data)
+		c.traced = c.traced || e.TraceParent != ""
 		c.events = events[:i+1]
 		of := audience{e.OrganizationID, e.Type}
 		g, ok := index[of]
@@ -274,7 +276,27 @@ func (c *chunk) insert() query {
 	for i, e := range c.events {
 		ids[i], types[i], organizations[i], payloads[i] = param(e.id), e.Type, e.OrganizationID, string(e.Payload())
 	}
-	return query{insertNewEvents, []any{ids, types, organizations, payloads}, c.readStored}
+	return query{insertNewEvents, []any{ids, types, organizations, payloads, c.traces()}, c.readStored}
+}
+
+// traces returns the traceparents of the events, NULL where one has none; nil if none has one.
+func (c *chunk) traces() []*string {
+	if !c.traced {
+		return nil
+	}
+	traces := make([]*string, len(c.events))
+	for i, e := range c.events {
+		traces[i] = textOrNull(e.TraceParent)
+	}
+	return traces
+}
+
+// textOrNull returns a text that is NULL if it is empty.
+func textOrNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // deliver executes the queries before and stores the deliveries of the events that are new.

@@ -129,6 +129,12 @@ func literals(args []any) []any {
 			spelled[i] = arrayLiteral(arg, func(b []byte, u pgtype.UUID) []byte { return append(b, uuidText(u.Bytes)...) })
 		case []string:
 			spelled[i] = arrayLiteral(arg, appendQuoted)
+		case []*string:
+			spelled[i] = arrayLiteral(arg, appendNullable)
+		case *string:
+			if arg != nil { // otherwise it stays nil, which stands for NULL
+				spelled[i] = *arg
+			}
 		case []int64:
 			spelled[i] = arrayLiteral(arg, func(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) })
 		case []int32:
@@ -162,4 +168,12 @@ func appendQuoted(b []byte, text string) []byte {
 		b = append(b, text[i])
 	}
 	return append(b, '"')
+}
+
+// appendNullable spells a text, or NULL, within an array.
+func appendNullable(b []byte, text *string) []byte {
+	if text == nil {
+		return append(b, "NULL"...)
+	}
+	return appendQuoted(b, *text)
 }

@@ -316,17 +316,18 @@ func (h *held) underWay() (ids []pgtype.UUID) {
 }
 
 // claimed returns the delivery of a row as a claim returns it.
-func (r *row) claimed(token int64, payload []byte, e *alotwebhook.Endpoint) alotwebhook.Claimed {
+func (r *row) claimed(token int64, c content, e *alotwebhook.Endpoint) alotwebhook.Claimed {
 	return alotwebhook.Claimed{
-		DeliveryID: encodeID(deliveryPrefix, r.id),
-		Token:      token,
-		Attempt:    r.attempts + 1,
-		Try:        r.attempts - r.tried + 1,
-		Claims:     r.claims + 1,
-		EventID:    encodeID(eventPrefix, r.event),
-		EventType:  r.eventType,
-		Payload:    payload,
-		Endpoint:   e,
+		DeliveryID:  encodeID(deliveryPrefix, r.id),
+		Token:       token,
+		Attempt:     r.attempts + 1,
+		Try:         r.attempts - r.tried + 1,
+		Claims:      r.claims + 1,
+		EventID:     encodeID(eventPrefix, r.event),
+		EventType:   r.eventType,
+		TraceParent: c.trace,
+		Payload:     c.payload,
+		Endpoint:    e,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
 	"github.com/alot/alotwebhook"
 )
@@ -14,11 +15,12 @@ import (
 func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
 	var found bool
 	var payload string
+	var trace zeronull.Text
 	if u, ok := decodeID(eventPrefix, id); ok {
 		err := s.read(ctx, prune, step{
-			sql:  `SELECT payload FROM {s}.events WHERE id = $1::uuid AND payload IS NOT NULL`,
+			sql:  `SELECT payload, trace_parent FROM {s}.events WHERE id = $1::uuid AND payload IS NOT NULL`,
 			args: []any{param(u)},
-			rows: one(&found, &payload),
+			rows: one(&found, &payload, &trace),
 		})
 		if err != nil {
 			return alotwebhook.Event{}, s.explain("read an event", err)
@@ -27,7 +29,9 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 	if !found {
 		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
 	}
-	return parsePayload(payload)
+	e, err := parsePayload(payload)
+	e.TraceParent = string(trace)
+	return e, err
 }
 
 // parsePayload is the reverse of [alotwebhook.Event.Payload]. ParseEvent alone would
@@ -93,29 +97,54 @@ func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt) step {
 // about a second for several million deliveries.
 func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	var found bool
-	var oldest float64
-	err = s.runPlain(ctx, step{
-		sql: `
-			WITH now AS MATERIALIZED (
-				SELECT clock_timestamp() AS at
-			)
-			SELECT coalesce(sum(q.n) FILTER (WHERE NOT p.disabled), 0)::bigint,
-				coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint,
-				coalesce(extract(epoch FROM now.at - min(q.first) FILTER (WHERE NOT p.disabled)), 0)::float8
-			FROM now
-			CROSS JOIN (
-				SELECT endpoint, count(*) AS n, min(next_at) FILTER (WHERE h.id IS NULL) AS first
-				FROM {s}.queue LEFT JOIN unnest($1::uuid[]) AS h (id) USING (id)
-				GROUP BY endpoint
-			) AS q
-			JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
-			GROUP BY now.at`,
-		args: []any{s.held.underWay()},
-		rows: one(&found, &st.Pending, &st.Parked, &oldest),
-	})
+	var oldest, failing float64
+	err = s.runPlain(ctx,
+		step{sql: countQueue, rows: one(&found, &st.Pending, &st.Parked)},
+		step{sql: byIndex},
+		step{
+			sql:  countEndpoints,
+			args: []any{s.held.underWay()},
+			rows: one(&found, &oldest, &failing, &st.FailingEndpoints, &st.DisabledEndpoints),
+		})
 	if err != nil {
 		return alotwebhook.Stats{}, s.explain("count the queue", err)
 	}
-	st.OldestDue = max(time.Duration(oldest*float64(time.Second)), 0)
+	st.OldestDue, st.OldestDueFailing = age(oldest), age(failing)
 	return st, nil
 }
+
+// age returns a time in seconds; 0 for one that is yet to come.
+func age(seconds float64) time.Duration {
+	return max(time.Duration(seconds*float64(time.Second)), 0)
+}
+
+// countQueue counts the deliveries to endpoints that are enabled, and disabled.
+const countQueue = `
+SELECT coalesce(sum(q.n) FILTER (WHERE NOT p.disabled), 0)::bigint, coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint
+FROM (SELECT endpoint, count(*) AS n FROM {s}.queue GROUP BY endpoint) AS q
+JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL`
+
+// countEndpoints returns for how many seconds a delivery has been due to endpoints that are not
+// failing, and that are, and how many endpoints are failing and disabled. It leaves out the
+// deliveries $1. It steps from endpoint to endpoint through the index queue_due, as surveySQL does.
+const countEndpoints = `
+WITH RECURSIVE steps AS (
+	SELECT (SELECT q.endpoint FROM {s}.queue q ORDER BY q.endpoint DESC, q.next_at DESC, q.id DESC LIMIT 1) AS endpoint
+	UNION ALL
+	SELECT (SELECT q.endpoint FROM {s}.queue q WHERE q.endpoint < s.endpoint ORDER BY q.endpoint DESC, q.next_at DESC, q.id DESC LIMIT 1)
+	FROM steps s
+	WHERE s.endpoint IS NOT NULL
+)
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(f.next_at) FILTER (WHERE p.failing_since IS NULL)), 0)::float8,
+	coalesce(extract(epoch FROM clock_timestamp() - min(f.next_at) FILTER (WHERE p.failing_since IS NOT NULL)), 0)::float8,
+	(SELECT count(*) FROM {s}.endpoints WHERE failing_since IS NOT NULL AND NOT disabled AND deleted_at IS NULL),
+	(SELECT count(*) FROM {s}.endpoints WHERE disabled AND deleted_at IS NULL)
+FROM steps s
+JOIN {s}.endpoints p ON p.key = s.endpoint AND NOT p.disabled AND p.deleted_at IS NULL
+CROSS JOIN LATERAL (
+	SELECT q.next_at
+	FROM {s}.queue q
+	WHERE q.endpoint = p.key AND q.id NOT IN (SELECT unnest($1::uuid[]))
+	ORDER BY q.next_at, q.id
+	LIMIT 1
+) AS f`

@@ -237,3 +237,39 @@ func TestMeasurePinnedSnapshot(t *testing.T) {
 		require.NoError(t, pin.Rollback(t.Context()))
 	}
 }
+
+func TestMeasureStats(t *testing.T) {
+	const endpoints, n, rounds = 300, 1_000_000, 15
+	b := newBench(t, endpoints)
+	b.fill(n, endpoints)
+	b.exec(`UPDATE endpoints SET failing_since = now() WHERE key % 100 = 1`)
+	b.claims("before the count", nil) // so that some is under way
+	var took []time.Duration
+	m := b.meter()
+	for range rounds {
+		began := time.Now()
+		_, err := b.store.Stats(t.Context())
+		require.NoError(t, err)
+		took = append(took, time.Since(began))
+	}
+	m.report(fmt.Sprintf("stats of %d over %d endpoints: median %v", n, endpoints, median(took).Round(time.Millisecond)), rounds)
+}
+
+// A long transaction keeps what has left the queue in its index.
+func TestMeasureStatsPinned(t *testing.T) {
+	const endpoints, n, gone, rounds = 300, 1_000_000, 500_000, 7
+	b := newBench(t, endpoints)
+	b.fill(n, endpoints)
+	pin, err := b.pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	require.NoError(t, err)
+	_, err = pin.Exec(t.Context(), `SELECT count(*) FROM `+b.schema+`.queue`)
+	require.NoError(t, err)
+	b.exec(`DELETE FROM queue WHERE id IN (SELECT id FROM queue ORDER BY next_at LIMIT $1)`, gone)
+	m := b.meter()
+	for range rounds {
+		_, err := b.store.Stats(t.Context())
+		require.NoError(t, err)
+	}
+	m.report("stats of 500,000 behind 500,000 that are gone", rounds)
+	require.NoError(t, pin.Rollback(t.Context()))
+}

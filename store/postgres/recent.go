@@ -5,7 +5,13 @@ import (
 	"time"
 )
 
-// recent holds the payloads of the events that this process has stored last, one by one. A
+// content is what an attempt needs of an event.
+type content struct {
+	payload []byte // nil if it was erased
+	trace   string // the traceparent, "" for none
+}
+
+// recent holds the contents of the events that this process has stored last, one by one. A
 // claim that finds them there need not read them: it takes one round trip instead of two.
 type recent struct {
 	mu     sync.Mutex
@@ -15,8 +21,8 @@ type recent struct {
 }
 
 type recentEvent struct {
-	payload []byte
-	stored  time.Time
+	content
+	stored time.Time
 }
 
 const (
@@ -27,8 +33,8 @@ const (
 	recentFor = 10 * time.Second
 )
 
-// add adds the payload of an event that was stored anew, and forgets the oldest beyond the bounds.
-func (r *recent) add(id uuid, payload []byte) {
+// add adds the content of an event that was stored anew, and forgets the oldest beyond the bounds.
+func (r *recent) add(id uuid, c content) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.events == nil {
@@ -38,9 +44,9 @@ func (r *recent) add(id uuid, payload []byte) {
 		return
 	}
 	now := time.Now()
-	r.events[id] = recentEvent{payload, now}
+	r.events[id] = recentEvent{c, now}
 	r.order = append(r.order, id)
-	r.bytes += len(payload)
+	r.bytes += len(c.payload)
 	for len(r.order) > 0 && (r.bytes > maxRecent || now.Sub(r.events[r.order[0]].stored) > recentFor) {
 		r.bytes -= len(r.events[r.order[0]].payload)
 		delete(r.events, r.order[0])
@@ -48,13 +54,13 @@ func (r *recent) add(id uuid, payload []byte) {
 	}
 }
 
-// fill adds the payloads of the rows' events to payloads, as far as they are there.
-func (r *recent) fill(rows []row, payloads map[uuid][]byte) {
+// fill adds the contents of the rows' events to contents, as far as they are there.
+func (r *recent) fill(rows []row, contents map[uuid]content) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range rows {
 		if e, ok := r.events[rows[i].event]; ok && time.Since(e.stored) <= recentFor {
-			payloads[rows[i].event] = e.payload
+			contents[rows[i].event] = e.content
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -56,6 +57,9 @@ func (c *chunk) sendEvents(into *rowStream) error {
 		into.addText(1, e.Type)
 		into.addText(2, e.OrganizationID)
 		into.add(3, e.Payload())
+		if c.traced {
+			into.addNullable(4, e.TraceParent)
+		}
 		if err := into.endRow(); err != nil {
 			return err
 		}
@@ -80,9 +84,9 @@ func (c *chunk) sendDeliveries(into *rowStream) error {
 }
 
 // rowStream spells rows as arrays, one for each column, in the binary form of PostgreSQL:
-// the number of dimensions, a flag for NULLs, the type, the number of elements, the lower
-// bound; and of each element the size and the value. It executes a prepared statement for
-// every streamRows of them.
+// the number of dimensions, a flag that there may be NULLs, the type, the number of elements, the
+// lower bound; and of each element the size, -1 for NULL, and the value. It executes a prepared
+// statement for every streamRows of them. A column to which nothing is added is NULL in all rows.
 type rowStream struct {
 	pipeline *pgconn.Pipeline
 	into     *pgconn.StatementDescription
@@ -96,8 +100,12 @@ var elementTypes = map[uint32]uint32{
 	pgtype.Int8ArrayOID: pgtype.Int8OID, pgtype.Int4ArrayOID: pgtype.Int4OID,
 }
 
-// arrayHeader is how many bytes stand before an array's elements.
-const arrayHeader = 20
+// arrayHeader is how many bytes stand before an array's elements, and emptyHeader is how many
+// an array without elements has.
+const (
+	arrayHeader = 20
+	emptyHeader = 12
+)
 
 func newRowStream(p *pgconn.Pipeline, into *pgconn.StatementDescription) *rowStream {
 	r := &rowStream{pipeline: p, into: into, columns: make([][]byte, len(into.ParamOIDs))}
@@ -125,6 +133,15 @@ func (r *rowStream) addText(column int, text string) {
 	r.columns[column] = append(r.size(column, len(text)), text...)
 }
 
+// addNullable adds NULL for an empty text.
+func (r *rowStream) addNullable(column int, text string) {
+	if text == "" {
+		r.columns[column] = binary.BigEndian.AppendUint32(r.columns[column], math.MaxUint32)
+		return
+	}
+	r.addText(column, text)
+}
+
 // endRow ends a row, and sends the rows once there are streamRows of them.
 func (r *rowStream) endRow() error {
 	if r.rows++; r.rows < streamRows {
@@ -139,8 +156,13 @@ func (r *rowStream) flush() error {
 		return nil
 	}
 	for i, c := range r.columns {
-		binary.BigEndian.PutUint32(c, 1)
 		binary.BigEndian.PutUint32(c[8:], elementTypes[r.into.ParamOIDs[i]])
+		if len(c) == arrayHeader { // an empty array has no dimension
+			r.columns[i] = c[:emptyHeader]
+			continue
+		}
+		binary.BigEndian.PutUint32(c, 1)
+		binary.BigEndian.PutUint32(c[4:], 1)
 		binary.BigEndian.PutUint32(c[12:], uint32(r.rows))
 		binary.BigEndian.PutUint32(c[16:], 1)
 	}

@@ -78,8 +78,9 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err
 	return n, err
 }
 
-// Stats implements [alotwebhook.History]: it adds up those of all shards. The error says so
-// if one of them does not answer.
+// Stats implements [alotwebhook.History]: it adds up those of all shards. An endpoint of an
+// organization that moves counts in each of its shards, as it is there. The error says so if one
+// of them does not answer.
 func (s *Store) Stats(ctx context.Context) (sum alotwebhook.Stats, err error) {
 	all, err := gather(ctx, s.shards, func(ctx context.Context, sh *shard) (alotwebhook.Stats, error) { return sh.store.Stats(ctx) })
 	if err != nil {
@@ -89,6 +90,9 @@ func (s *Store) Stats(ctx context.Context) (sum alotwebhook.Stats, err error) {
 		sum.Pending += one.Pending
 		sum.Parked += one.Parked
 		sum.OldestDue = max(sum.OldestDue, one.OldestDue)
+		sum.OldestDueFailing = max(sum.OldestDueFailing, one.OldestDueFailing)
+		sum.FailingEndpoints += one.FailingEndpoints
+		sum.DisabledEndpoints += one.DisabledEndpoints
 	}
 	return sum, nil
 }

@@ -30,6 +30,7 @@
 //     organization's event, which only a mistake gives to a second one, may be elsewhere.
 //   - Endpoints take turns within a shard. Between shards, each gets its share of a claim by
 //     how many endpoints it had due deliveries of lately.
+//   - While an organization moves, [Store.Stats] counts its endpoints in each of its shards.
 //   - A host's own transaction is of one database: see [Store.Within].
 //
 // # Moving an organization

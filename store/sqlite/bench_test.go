@@ -182,6 +182,23 @@ func fleetAtOnce(tb testing.TB, s alotwebhook.Store, n int) {
 	wg.Wait()
 }
 
+// BenchmarkStats counts a long queue.
+func BenchmarkStats(b *testing.B) {
+	const deliveries, endpoints = 1_000_000, 300
+	s := open(b, newPath(b))
+	fleet(b, s, endpoints)
+	enqueue(b, s, deliveries, 0, endpoints)
+	claim(b, s, 100, nil)
+	var m meter
+	for b.Loop() {
+		m.start()
+		_, err := s.Stats(context.Background())
+		m.stop()
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(m.used.Milliseconds())/float64(b.N), "cpu-ms/op")
+}
+
 // BenchmarkDeliveries reads pages of a history by filters: the first page, and the
 // page behind the newest finished delivery.
 func BenchmarkDeliveries(b *testing.B) {

@@ -37,7 +37,7 @@ func fillHistory(b *testing.B, path string) {
 		INSERT INTO alotwebhook_endpoints (active, id, organization, version, url, description, event_types, secret, next_secret, disabled, disabled_reason)
 		SELECT i <> 2, printf('wh_%026d', i), CASE WHEN i = 1 THEN 'org_0' WHEN i <= 51 THEN 'org_1' WHEN i <= 351 THEN 'org_2' ELSE 'org_3' END,
 			1, 'https://example.com/hook', '', '["candidate.completed"]', 's', '', i = 2, '' FROM n`,
-		made + `INSERT INTO alotwebhook_events SELECT i, id, type, now, now, 'org', NULL FROM made`,
+		made + `INSERT INTO alotwebhook_events SELECT i, id, type, now, now, 'org', NULL, NULL FROM made`,
 		made + `INSERT INTO alotwebhook_deliveries SELECT id, endpoint, CASE WHEN i % 1000 = 3 THEN 2 ELSE 1 END, type, i, 1, now, now, 204, '',
 			'{"n":1,"at":1700000000000000,"ns":1000000,"status":204}' FROM made WHERE i <= 900000`,
 		made + `INSERT INTO alotwebhook_queue SELECT id, endpoint, now, 0, 0, 0, 0, i, type, now, 0, '', '' FROM made WHERE i > 900000`,

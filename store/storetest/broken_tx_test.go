@@ -228,6 +228,20 @@ var txMutants = map[string]struct {
 		func() storetest.Host { return host(disabledStillSent{memory.New()}, nil) },
 		[]string{"Tx/EndpointDisabledMeanwhile"},
 	},
+	"TraceLostInTx": {
+		func() storetest.Host {
+			return host(memory.New(), func(of *memoryTx, tx *storetest.Tx) {
+				tx.Enqueuer = enqueuer(func(ctx context.Context, events []alotwebhook.Event) error {
+					events = slices.Clone(events)
+					for i := range events {
+						events[i].TraceParent = ""
+					}
+					return of.Enqueue(ctx, events)
+				})
+			})
+		},
+		[]string{"Tx/KeepsTraceParent"},
+	},
 	"EmptyRefused": {
 		func() storetest.Host {
 			return host(memory.New(), func(of *memoryTx, tx *storetest.Tx) {

@@ -138,7 +138,7 @@ func oldestFirstWithRetries(t *trial) {
 	e := t.endpoint("org_1", completed)
 	first := idsOf(t.emit("org_1", completed, 1), e)
 	t.finish(retry(t.claimOne(), brief))
-	t.await("the retry is due", func() bool { return t.stats().OldestDue > 0 })
+	t.await("the retry is due", func() bool { return t.stats().OldestDueFailing > 0 })
 	later := idsOf(t.emit("org_1", completed, 2), e)
 	require.Equal(t, append(first, later...), claimedIDs(t.claim(10)))
 }

@@ -37,7 +37,7 @@ func enqueueWhileDisabling(t *trial) {
 		return nil
 	})
 	g.wait(t)
-	require.Equal(t, alotwebhook.Stats{Parked: total}, t.stats())
+	require.Equal(t, alotwebhook.Stats{Parked: total, DisabledEndpoints: 1}, t.stats())
 	require.Empty(t, t.claim(10))
 	t.setDisabled(&e, false)
 	require.ElementsMatch(t, idsOf(events, e), claimedIDs(t.claim(1000)), "all can be claimed once the endpoint is enabled")

@@ -68,7 +68,7 @@ func discard(t *trial) {
 		require.Equal(t, []int{1, 1, 0, 0, 0}[i], d.AttemptCount)
 	}
 	require.Equal(t, alotwebhook.ReasonStatus, t.delivery(ids[1]).LastReason, "it had failed before")
-	require.Equal(t, alotwebhook.Stats{Parked: 2 + 7}, t.stats(), "the other endpoint loses nothing")
+	require.Equal(t, alotwebhook.Stats{Parked: 2 + 7, DisabledEndpoints: 2}, t.stats(), "the other endpoint loses nothing")
 
 	require.Equal(t, 1, t.redeliver(ids[4]))
 	t.setDisabled(&e, false)
@@ -122,7 +122,7 @@ func disableParks(t *trial) {
 	require.Len(t, t.list(alotwebhook.Filter{State: alotwebhook.StateParked}), 499)
 	require.Empty(t, t.list(alotwebhook.Filter{State: alotwebhook.StatePending}))
 	t.requireState(c[1].DeliveryID, alotwebhook.StateDelivered)
-	require.Equal(t, alotwebhook.Stats{Parked: 499}, t.stats())
+	require.Equal(t, alotwebhook.Stats{Parked: 499, DisabledEndpoints: 1}, t.stats())
 }
 
 // Retries that were waiting must not all be sent at once when the endpoint is enabled:

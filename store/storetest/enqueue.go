@@ -22,6 +22,10 @@ var enqueueRules = []rule{
 	{"NothingToStore", "An empty batch is no error and stores nothing.", nothingToStore},
 	{"ParksForDisabled", "A delivery to a disabled endpoint is parked. It becomes pending once the endpoint is enabled.", parksForDisabled},
 	{"KeepsPayload", "A claim and Event return the payload byte for byte as Event.Payload gave it, up to 256 KiB.", keepsPayload},
+	{"KeepsTraceParent", "A claim and Event return the TraceParent that the event was stored with, \"\" if that has none.", keepsTraceParent},
+	{"TraceParentsOfMany", "Of a batch, each event keeps its own TraceParent.", traceParentsOfMany},
+	{"TraceParentStays", "An event keeps its TraceParent for all attempts and redeliveries, as long as its payload.", traceParentStays},
+	{"TraceParentOfTheFirst", "An event whose id is stored already keeps the TraceParent that it has, or has none.", traceParentOfTheFirst},
 	{"KeepsCallersSlices", "The caller may change its slices, and those of a result, after a method has returned.", keepsCallersSlices},
 	{"ToOneEndpoint", "EnqueueTo stores the event with one delivery, to the given endpoint only, no matter which types that subscribes to.", toOneEndpoint},
 	{"ToUnknownEndpoint", "If the endpoint does not exist, EnqueueTo returns ErrNotFound and stores nothing.", toUnknownEndpoint},
@@ -274,7 +278,7 @@ func toDisabledEndpoint(t *trial) {
 	require.NoError(t, t.store.EnqueueTo(t.ctx(), e.ID, event))
 	id := alotwebhook.DeliveryID(event.ID, e.ID)
 	t.requireState(id, alotwebhook.StateParked)
-	require.Equal(t, alotwebhook.Stats{Parked: 1}, t.stats())
+	require.Equal(t, alotwebhook.Stats{Parked: 1, DisabledEndpoints: 1}, t.stats())
 	require.Empty(t, t.claim(10))
 	t.setDisabled(&e, false)
 	require.Equal(t, id, t.claimOne().DeliveryID)

@@ -21,6 +21,7 @@ type model struct {
 	*trial
 	rng        *rand.Rand
 	endpoints  map[string]*alotwebhook.Endpoint
+	failing    map[string]bool // by endpoint: the last attempt failed
 	events     []alotwebhook.Event
 	deliveries map[string]*modelDelivery
 	held       []alotwebhook.Claimed // claimed and not yet finished; the endpoint may have been deleted
@@ -52,6 +53,7 @@ func randomWalk(t *trial) {
 		trial:      t,
 		rng:        rand.New(rand.NewPCG(seed, 0)),
 		endpoints:  map[string]*alotwebhook.Endpoint{},
+		failing:    map[string]bool{},
 		deliveries: map[string]*modelDelivery{},
 	}
 	m.addEndpoint()
@@ -110,7 +112,9 @@ func (m *model) addEndpoint() {
 // toggle disables or enables a random endpoint.
 func (m *model) toggle() {
 	e := m.somebody()
-	m.setDisabled(e, !e.Disabled)
+	if m.setDisabled(e, !e.Disabled); !e.Disabled {
+		m.failing[e.ID] = false
+	}
 }
 
 // deleteEndpoint deletes a random endpoint, and leaves at least two.
@@ -220,6 +224,9 @@ func (m *model) finish() {
 		outcomes = append(outcomes, o)
 		if d := m.deliveries[c.DeliveryID]; d.leased {
 			d.settle(o)
+			if o.Attempt.Number != 0 {
+				m.failing[d.endpoint] = o.State != alotwebhook.StateDelivered
+			}
 		} else {
 			wantLost = append(wantLost, c.DeliveryID) // the endpoint was deleted
 		}
@@ -290,7 +297,17 @@ func (m *model) compare() {
 		require.Equal(m, d.reason, got.LastReason, "reason of %s", got.ID)
 		require.Equal(m, got.State == alotwebhook.StateDelivered || got.State == alotwebhook.StateFailed, !got.FinishedAt.IsZero(), "FinishedAt of %s", got.ID)
 	}
+	for id, e := range m.endpoints {
+		if e.Disabled {
+			want.DisabledEndpoints++
+		} else if m.failing[id] {
+			want.FailingEndpoints++
+		}
+	}
 	st := m.stats()
-	st.OldestDue = 0
+	st.OldestDue, st.OldestDueFailing = 0, 0
+	if m.values > 1 { // each records its own outcomes of one call, in any order
+		want.FailingEndpoints = st.FailingEndpoints
+	}
 	require.Equal(m, want, st)
 }

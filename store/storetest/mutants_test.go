@@ -82,6 +82,42 @@ var mutants = map[string]mutant{
 		func(s alotwebhook.Store) alotwebhook.Store { return reformatting{s} },
 		[]string{"Enqueue/KeepsPayload"},
 	},
+	"TraceLost": {
+		func(s alotwebhook.Store) alotwebhook.Store { return traceLost{s} },
+		[]string{"Enqueue/KeepsTraceParent", "Enqueue/TraceParentsOfMany"},
+	},
+	"TraceNotShown": {
+		func(s alotwebhook.Store) alotwebhook.Store { return traceNotShown{s} },
+		[]string{"Enqueue/KeepsTraceParent"},
+	},
+	"TraceLostToOne": {
+		func(s alotwebhook.Store) alotwebhook.Store { return traceLostToOne{s} },
+		[]string{"Enqueue/KeepsTraceParent"},
+	},
+	"TraceOfBatch": {
+		func(s alotwebhook.Store) alotwebhook.Store { return traceOfBatch{s} },
+		[]string{"Enqueue/TraceParentsOfMany"},
+	},
+	"TraceOfFirstAttempt": {
+		func(s alotwebhook.Store) alotwebhook.Store { return traceOfAttempt{s} },
+		[]string{"Enqueue/TraceParentStays"},
+	},
+	"TraceReplaced": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &traceReplaced{Store: s} },
+		[]string{"Enqueue/TraceParentOfTheFirst"},
+	},
+	"FailingIsLate": {
+		func(s alotwebhook.Store) alotwebhook.Store { return failingIsLate{s} },
+		[]string{"Stats/OldestDueFailing"},
+	},
+	"FailingWithDisabled": {
+		func(s alotwebhook.Store) alotwebhook.Store { return failingWithDisabled{s} },
+		[]string{"Stats/CountsEndpoints"},
+	},
+	"DisabledIfParked": {
+		func(s alotwebhook.Store) alotwebhook.Store { return disabledIfParked{s} },
+		[]string{"Stats/CountsEndpoints"},
+	},
 	"HeldReleased": {
 		func(s alotwebhook.Store) alotwebhook.Store { return forgetsHeld{s} },
 		[]string{"Finish/Held"},

@@ -60,6 +60,7 @@ var txRules = []rule{
 	{"DueFromEnqueue", "A delivery is due from when Enqueue was called, not from when the transaction began.", txDueFromEnqueue},
 	{"EndpointDeletedMeanwhile", "If an endpoint is deleted before the transaction commits, its delivery is not pending afterwards.", txEndpointDeletedMeanwhile},
 	{"EndpointDisabledMeanwhile", "If an endpoint is disabled before the transaction commits, its delivery is parked afterwards.", txEndpointDisabledMeanwhile},
+	{"KeepsTraceParent", "An event that is stored in a transaction keeps its TraceParent.", txKeepsTraceParent},
 	{"NothingToStore", "An empty batch is no error.", txNothingToStore},
 }
 
@@ -399,7 +400,7 @@ func txEndpointDisabledMeanwhile(t *trial) {
 	t.meanwhile(tx, func() error { return t.store.PutEndpoint(t.ctx(), e) })
 	e.Version++
 	require.Empty(t, t.claim(10))
-	require.Equal(t, alotwebhook.Stats{Parked: 1}, t.stats())
+	require.Equal(t, alotwebhook.Stats{Parked: 1, DisabledEndpoints: 1}, t.stats())
 	t.setDisabled(&e, false)
 	require.Equal(t, event.ID, t.claimOne().EventID)
 }

@@ -17,17 +17,20 @@ type (
 )
 
 var (
-	db                      *sql.DB
-	store                   alotwebhook.Store
-	dispatcher              *alotwebhook.Dispatcher
-	mux                     *http.ServeMux
-	_                       = health.Live
-	endpointID              string
-	since                   time.Time
-	oldKey, newKey          []byte
-	attempts                vector
-	pending, parked, oldest gauge
-	tellCustomer            func(ctx context.Context, organization, endpoint, why string) error
+	db                    *sql.DB
+	store                 alotwebhook.Store
+	dispatcher            *alotwebhook.Dispatcher
+	mux                   *http.ServeMux
+	_                     = health.Live
+	endpointID            string
+	since                 time.Time
+	oldKey, newKey        []byte
+	attempts              vector
+	pending, parked       gauge
+	oldest, oldestFailing gauge
+	failingEndpoints      gauge
+	disabledEndpoints     gauge
+	tellCustomer          func(ctx context.Context, organization, endpoint, why string) error
 )
 
 func fragment(ctx context.Context) error {

@@ -59,8 +59,8 @@ func (t *txn) audience(known *audiences, changes int64, of subject) ([]subscribe
 // insertOne inserts an event of a type that is stored, unless its id is stored already. It
 // returns its ref, which SQLite makes one greater than the greatest, and the number of changes.
 // So one statement takes the write lock and reads all that enqueue asks for.
-const insertOne = `INSERT INTO alotwebhook_events (id, type, happened_at, stored_at, organization, payload)
-	SELECT ?, ref, ?, ?, ?, ? FROM alotwebhook_types WHERE name = ?
+const insertOne = `INSERT INTO alotwebhook_events (id, type, happened_at, stored_at, organization, payload, trace_parent)
+	SELECT ?, ref, ?, ?, ?, ?, ? FROM alotwebhook_types WHERE name = ?
 	ON CONFLICT (id) DO NOTHING
 	RETURNING ref, type, (SELECT endpoints FROM alotwebhook_changes)`
 
@@ -72,7 +72,7 @@ func (t *txn) enqueueOne(e *alotwebhook.Event, known *audiences) (stored bool, e
 		return false, err
 	}
 	var changes int64
-	err = t.one(insertOne, f.key[:], e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), e.Type)(&f.ref, &f.kind, &changes)
+	err = t.one(insertOne, f.key[:], e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent), e.Type)(&f.ref, &f.kind, &changes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

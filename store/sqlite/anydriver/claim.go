@@ -229,6 +229,7 @@ type dueRow struct {
 	claims int // that were lost
 	of     key // the event
 	data   []byte
+	trace  sql.NullString
 	lost   bool // it was claimed before, in vain, so that its claim has to be written
 }
 
@@ -236,7 +237,7 @@ type dueRow struct {
 // which to read, the clock, and how many rows to read. It says 0+? because SQLite's planner
 // looks at the value of a bare parameter after "=" and LIMIT and compiles the statement again
 // for each value.
-const dueRows = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
+const dueRows = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload, e.trace_parent
 	FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event
 	WHERE q.endpoint = 0+? AND (q.next_at, q.id) > (0+?, ?) AND q.next_at <= ? ORDER BY q.next_at, q.id LIMIT 0+?`
 
@@ -255,7 +256,7 @@ func (c *claim) take(takers []*taker) error {
 		err := c.each(query, args, func(scan func(...any) error) error {
 			rows = append(rows, dueRow{})
 			r := &rows[len(rows)-1]
-			err := scan(&r.endpoint, &r.place.at, &r.key, &r.token, &r.claims, &r.attempts, &r.tried, &r.event, &r.kind, &r.createdAt, &r.of, &r.data)
+			err := scan(&r.endpoint, &r.place.at, &r.key, &r.token, &r.claims, &r.attempts, &r.tried, &r.event, &r.kind, &r.createdAt, &r.of, &r.data, &r.trace)
 			r.place.id = r.key
 			return err
 		})
@@ -303,7 +304,7 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 
 // add adds a row to the deliveries of the claim, for a taker.
 func (c *claim) add(k *taker, r *dueRow) (err error) {
-	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, Payload: r.data, Endpoint: k.endpoint}
+	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, TraceParent: r.trace.String, Payload: r.data, Endpoint: k.endpoint}
 	if d.EventType, err = c.typeName(r.kind); err != nil {
 		return err
 	}

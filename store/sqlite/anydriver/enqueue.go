@@ -130,7 +130,7 @@ func (t *txn) lockFirst() error { return t.exec("DELETE FROM alotwebhook_migrati
 // insertEvents inserts events, but none whose id is stored already. insertQueue
 // inserts deliveries.
 var (
-	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?)")
+	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload, trace_parent) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?,?)")
 	insertQueue  = batchOf("INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history) VALUES %",
 		"(?,?,?,0,0,0,0,?,?,?,0,'','')")
 )
@@ -191,11 +191,11 @@ func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 	}
 	var stored int64
 	err = insertEvents.split(len(list), func(query string, from, to int) error {
-		args := make([]any, 0, 7*(to-from))
+		args := make([]any, 0, 8*(to-from))
 		for i := from; i < to; i++ {
 			f := &list[i]
 			e := f.event
-			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload())
+			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent))
 		}
 		n, err := t.affected(query, args...)
 		stored += n

@@ -20,9 +20,10 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 	err = s.read(ctx, "read an event", func(t *txn) error {
 		var happened int64
 		var payload []byte
-		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload
+		var trace sql.NullString
+		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload, e.trace_parent
 			FROM alotwebhook_events e JOIN alotwebhook_types y ON y.ref = e.type
-			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload)
+			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload, &trace)
 		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("event", id)
 		}
@@ -35,6 +36,7 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 			return errors.New("the stored payload is damaged, restore the file from a backup")
 		}
 		e.Data = payload[before : len(payload)-1]
+		e.TraceParent = trace.String
 		return nil
 	})
 	return e, err
@@ -115,47 +117,61 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 			return err
 		}
 		st.Pending = all - st.Parked
-		oldest, err := t.oldestDue(s.held.leased(t.now))
-		if oldest != 0 {
-			st.OldestDue = time.Duration(max(t.now-oldest, 0)) * time.Microsecond
+		if err := t.one(countEndpoints)(&st.FailingEndpoints, &st.DisabledEndpoints); err != nil {
+			return err
 		}
-		return err
+		return t.addOldest(&st, s.held.leased(t.now))
 	})
 	return st, err
 }
 
-// oldestDue returns the least next_at in the queue of an active endpoint, without the
-// deliveries that are held, by endpoint; 0 if there is none.
-func (t *txn) oldestDue(held map[int64][]key) (oldest int64, err error) {
+// countEndpoints counts the enabled endpoints that are failing, and those that are disabled. Both
+// have an index of their own.
+const countEndpoints = `SELECT (SELECT count(*) FROM alotwebhook_endpoints WHERE active = 1 AND failing_since IS NOT NULL),
+	(SELECT count(*) FROM alotwebhook_endpoints WHERE active = 0 AND deleted_at IS NULL)`
+
+// addOldest adds for how long a delivery has been due, of those that are not held. held has their
+// keys by endpoint.
+func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
 	var refs []string
-	earlier := func(at sql.NullInt64) {
-		if at.Valid && (oldest == 0 || at.Int64 < oldest) {
-			oldest = at.Int64
-		}
+	var healthy, failing sql.NullInt64
+	add := func() {
+		st.OldestDue = max(st.OldestDue, t.since(healthy))
+		st.OldestDueFailing = max(st.OldestDueFailing, t.since(failing))
 	}
-	var at sql.NullInt64
 	for ref, keys := range held {
 		refs = append(refs, strconv.FormatInt(ref, 10))
-		_, err := found(t.one(firstDue, ref, hexList(keys))(&at))
+		some, err := found(t.one(firstDue, ref, hexList(keys))(&healthy, &failing))
 		if err != nil {
-			return 0, err
+			return err
 		}
-		earlier(at)
-		at = sql.NullInt64{}
+		if some {
+			add()
+		}
 	}
-	if err := t.one(oldestDue, "["+strings.Join(refs, ",")+"]")(&at); err != nil {
-		return 0, err
+	err := t.one(oldestDue, "["+strings.Join(refs, ",")+"]")(&healthy, &failing)
+	if err == nil {
+		add()
 	}
-	earlier(at)
-	return oldest, nil
+	return err
 }
 
-// firstDue returns the least next_at of an active endpoint, without some deliveries.
-const firstDue = `SELECT q.next_at FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint = e.ref
+// since returns how long ago a time was, in µs since 1970; 0 if there is none, or it is yet to come.
+func (t *txn) since(at sql.NullInt64) time.Duration {
+	if !at.Valid {
+		return 0
+	}
+	return time.Duration(max(t.now-at.Int64, 0)) * time.Microsecond
+}
+
+// firstDue returns the least next_at of an active endpoint, without some deliveries: in the first
+// column if it is not failing, else in the second.
+const firstDue = `SELECT CASE WHEN e.failing_since IS NULL THEN q.next_at END, CASE WHEN e.failing_since IS NOT NULL THEN q.next_at END
+	FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint = e.ref
 	WHERE e.ref = ? AND e.active AND hex(q.id) NOT IN (SELECT value FROM json_each(?)) ORDER BY q.next_at LIMIT 1`
 
 // oldestDue returns the least next_at in the queue of an active endpoint, but for the endpoints
-// of a list. It steps from endpoint to endpoint through the index
+// of a list, in the columns of firstDue. It steps from endpoint to endpoint through the index
 // alotwebhook_queue_due instead of reading all rows.
 const oldestDue = `WITH RECURSIVE turn(ref) AS (
 	SELECT (SELECT endpoint FROM alotwebhook_queue ORDER BY endpoint LIMIT 1)
@@ -163,8 +179,12 @@ const oldestDue = `WITH RECURSIVE turn(ref) AS (
 	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > turn.ref ORDER BY endpoint LIMIT 1)
 	FROM turn WHERE turn.ref IS NOT NULL
 )
-SELECT min((SELECT next_at FROM alotwebhook_queue WHERE endpoint = turn.ref ORDER BY next_at LIMIT 1))
-FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref WHERE e.active AND turn.ref NOT IN (SELECT value FROM json_each(?))`
+SELECT min(CASE WHEN e.failing_since IS NULL THEN first END), min(CASE WHEN e.failing_since IS NOT NULL THEN first END)
+FROM (
+	SELECT e.failing_since, (SELECT next_at FROM alotwebhook_queue WHERE endpoint = turn.ref ORDER BY next_at LIMIT 1) AS first
+	FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref
+	WHERE e.active AND turn.ref NOT IN (SELECT value FROM json_each(?))
+) AS e`
 
 // show has a delivery that is held wait for the end of its lease, which its row does not know.
 func (h *holdings) show(d *alotwebhook.Delivery) {

@@ -104,5 +104,13 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
+// nullable turns a text into an argument that is NULL if it is empty.
+func nullable(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
+}
+
 // instant turns a stored time, in µs since 1970, into a time in UTC.
 func instant(micros int64) time.Time { return time.UnixMicro(micros).UTC() }

@@ -71,7 +71,7 @@ func (t *txn) suspectFirst(endpoints []int64) error {
 }
 
 // firstRow reads one delivery as dueRows does.
-const firstRow = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload
+const firstRow = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attempts, q.tried, q.event, q.type, q.created_at, e.id, e.payload, e.trace_parent
 	FROM alotwebhook_queue q CROSS JOIN alotwebhook_events e ON e.ref = q.event WHERE q.id = ?`
 
 // rowsFor returns the query for a taker's next deliveries.
