@@ -63,7 +63,7 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	r.report(c, &outcome)
 	return outcome, slots.Effect{
 		Succeeded:  outcome.State == StateDelivered,
-		Overloaded: isOverload(&result.attempt),
+		Overloaded: result.attempt.Reason == ReasonTimeout || wire.IsOverload(result.attempt.StatusCode),
 		Pause:      result.retryAfter,
 	}
 }
@@ -296,6 +296,9 @@ func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Ti
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 	}
+	if s.cfg.SendTraceParent && c.TraceParent != "" {
+		r.Header["Traceparent"] = []string{c.TraceParent}
+	}
 	if s.cfg.StandardWebhooks {
 		t.addStandardHeaders(r.Header, c, now)
 	}
@@ -328,13 +331,3 @@ func unsendable(err error) (FailureReason, string) {
 
 // maxDetail is the longest Attempt.Detail, in bytes.
 const maxDetail = 256
-
-// isOverload reports whether an attempt failed because the receiver, or a proxy in
-// front of it, has too much to do.
-func isOverload(a *Attempt) bool {
-	switch a.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return a.Reason == ReasonTimeout
-}

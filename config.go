@@ -117,6 +117,11 @@ type Config struct {
 	// Defaults to false.
 	StandardWebhooks bool
 
+	// SendTraceParent sends [Event.TraceParent] as the traceparent header, so that customers can
+	// continue the trace. It tells them ids of your own traces.
+	// Defaults to false: nothing of a trace is sent.
+	SendTraceParent bool
+
 	// UserAgent is the value of the User-Agent header: printable ASCII.
 	// Defaults to "alotwebhook/1".
 	UserAgent string

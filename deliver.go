@@ -172,8 +172,9 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event, in
 		}
 	}
 	began := time.Now()
+	events, parent := d.observer.traced(ctx, events)
 	err := q.Enqueue(ctx, events)
-	d.observer.emitted(began, events, inTransaction, err)
+	d.observer.emitted(began, events, parent, inTransaction, err)
 	return explain(err, "events not stored")
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -146,22 +145,11 @@ func checkOrganization(id string) *FieldError {
 // checkTraceParent refuses what is neither empty nor a traceparent. Version 00 is the only one that
 // the specification has.
 func checkTraceParent(s string) *FieldError {
-	if s == "" || isTraceParent(s) {
+	if s == "" || text.IsTraceParent(s) {
 		return nil
 	}
 	return &FieldError{Field: "traceParent", Problem: fmt.Sprintf("%q is no traceparent: 00, then 32, 16 and 2 hex digits in lower case, with a - before each, and neither id all zero; give that of a span, or none", text.Clip(s, 60))}
 }
-
-func isTraceParent(s string) bool {
-	if len(s) != 55 || s[:3] != "00-" || s[35] != '-' || s[52] != '-' {
-		return false
-	}
-	trace, span, flags := s[3:35], s[36:52], s[53:]
-	return isHex(trace) && isHex(span) && isHex(flags) && strings.Trim(trace, "0") != "" && strings.Trim(span, "0") != ""
-}
-
-// isHex reports whether s has hex digits in lower case only.
-func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // checkData refuses data that is not one JSON value in UTF-8.
 func checkData(data json.RawMessage) *FieldError {

@@ -1,22 +1,30 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/record"
 	"github.com/alot/alotwebhook/internal/teller"
+	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // Observer is told what a dispatcher does, for metrics and traces. Every field may be nil.
 // Package otelwebhook has one for OpenTelemetry.
 //
-// One goroutine calls the functions, one after the other, after the fact. A slow one holds up
-// no delivery, and a panic is logged and ends nothing. Reports that the functions do not keep up
-// with are dropped, and Missed is told how many. The end of Run waits for them for a second.
+// One goroutine calls all functions but TraceParent, one after the other, after the fact. A slow
+// one holds up no delivery, and a panic is logged and ends nothing. Reports that the functions do
+// not keep up with are dropped, and Missed is told how many. The end of Run waits for them for a
+// second.
 type Observer struct {
+	// TraceParent returns the W3C traceparent of the span in ctx, or "". Emit and EmitTo call it,
+	// and store the result with each event that has no [Event.TraceParent] yet. One that is not
+	// valid, and a panic, count as "".
+	TraceParent func(ctx context.Context) string
 	// Emitted is told of each call of Emit and EmitTo with valid events.
 	Emitted func(EmitReport)
 	// Claimed is told of each claim.
@@ -46,6 +54,8 @@ type EmitReport struct {
 	CallReport
 	// Events are without their Data.
 	Events []Event
+	// TraceParent is the result of Observer.TraceParent, if it is valid.
+	TraceParent string
 	// InTransaction is set by EmitTo: the events exist if the host's transaction commits.
 	InTransaction bool
 }
@@ -82,8 +92,9 @@ type AttemptInfo struct {
 	Try int
 	// State is the delivery's state after the attempt: pending if it is tried again.
 	State DeliveryState
-	// EmittedAt is the time in the event's id, to the millisecond.
-	EmittedAt time.Time
+	// EmittedAt is the time in the event's id, to the millisecond, and TraceParent the event's.
+	EmittedAt   time.Time
+	TraceParent string
 	// PayloadBytes is the size of the payload.
 	PayloadBytes int
 }
@@ -115,12 +126,28 @@ func since(began time.Time, err error) CallReport {
 	return CallReport{began, time.Since(began), err}
 }
 
+// traced returns the events with the trace parent of ctx, and that.
+func (o *observer) traced(ctx context.Context, events []Event) (_ []Event, parent string) {
+	if o.TraceParent == nil {
+		return events, ""
+	}
+	_ = caught.Call("observer", func() error { parent = o.TraceParent(ctx); return nil })
+	if !text.IsTraceParent(parent) {
+		return events, ""
+	}
+	events = slices.Clone(events) // they are the caller's
+	for i := range events {
+		events[i].TraceParent = cmp.Or(events[i].TraceParent, parent)
+	}
+	return events, parent
+}
+
 // emitted tells of events that were emitted, or not.
-func (o *observer) emitted(began time.Time, events []Event, inTransaction bool, err error) {
+func (o *observer) emitted(began time.Time, events []Event, parent string, inTransaction bool, err error) {
 	if o.Emitted == nil {
 		return
 	}
-	r := EmitReport{since(began, err), make([]Event, len(events)), inTransaction}
+	r := EmitReport{since(began, err), make([]Event, len(events)), parent, inTransaction}
 	for i, e := range events {
 		e.Data = nil
 		r.Events[i] = e
@@ -154,7 +181,7 @@ func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
 	return &AttemptInfo{
 		DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType,
 		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: d.sender.target(c.Endpoint).host(),
-		Attempt: o.Attempt, Try: c.Try, State: o.State, EmittedAt: at, PayloadBytes: len(c.Payload),
+		Attempt: o.Attempt, Try: c.Try, State: o.State, EmittedAt: at, TraceParent: c.TraceParent, PayloadBytes: len(c.Payload),
 	}
 }
 

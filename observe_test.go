@@ -212,6 +212,71 @@ func TestObserverThatBlocksStopsNothing(t *testing.T) {
 	})
 }
 
+type spanKey struct{}
+
+// The span that emitted is stored with the event, and known at each attempt. Customers hear of it
+// only if that is wanted.
+func TestTraceParent(t *testing.T) {
+	t.Parallel()
+	const first, own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00"
+	for _, send := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var told reports
+			observer := told.observer()
+			observer.TraceParent = func(ctx context.Context) string {
+				span, _ := ctx.Value(spanKey{}).(string)
+				if span == "panic" {
+					panic("no span")
+				}
+				return span
+			}
+			w := newWorld(t, alotwebhook.Config{Observer: observer, SendTraceParent: send}, &receivers{})
+			w.endpoint(t, "a.example.com")
+			stop := w.run(t)
+			want := map[string]string{}
+			for span, parent := range map[string]string{first: first, "": "", "panic": "", "00-not-a-span": "", "01" + first[2:]: ""} {
+				event := newEvent(t)
+				require.NoError(t, w.Emit(context.WithValue(t.Context(), spanKey{}, span), event))
+				want[event.ID] = parent
+			}
+			given := newEvent(t)
+			given.TraceParent = own
+			events := []alotwebhook.Event{given, newEvent(t)}
+			require.NoError(t, w.Emit(context.WithValue(t.Context(), spanKey{}, first), events...))
+			require.Empty(t, events[1].TraceParent, "the events are the caller's")
+			want[given.ID], want[events[1].ID] = own, first
+			time.Sleep(time.Minute)
+			stop()
+
+			got := map[string]string{}
+			for _, a := range told.attempts() {
+				got[a.EventID] = a.TraceParent
+			}
+			require.Equal(t, want, got)
+			sent := 0
+			for _, r := range w.net.requests() {
+				if parent := r.head.Get("Traceparent"); parent != "" {
+					sent++
+				}
+			}
+			require.Equal(t, map[bool]int{false: 0, true: 3}[send], sent)
+			stored, err := w.Event(t.Context(), given.ID)
+			require.NoError(t, err)
+			require.Equal(t, own, stored.TraceParent)
+		})
+	}
+}
+
+func TestTraceParentThatIsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	event := newEvent(t)
+	event.TraceParent = "00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01"
+	var refused *alotwebhook.FieldError
+	require.ErrorAs(t, w.Emit(t.Context(), event), &refused)
+	require.Equal(t, "traceParent", refused.Field)
+}
+
 // The reports of a process that only emits come as well, and keep nothing running.
 func TestObserverWithoutRun(t *testing.T) {
 	t.Parallel()

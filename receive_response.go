@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,13 +159,6 @@ func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, s *st
 	http.Error(w, http.StatusText(s.status), s.status)
 }
 
-func (r *Receiver) logger() *slog.Logger {
-	if r.config.Logger != nil {
-		return r.config.Logger
-	}
-	return slog.Default()
-}
-
 // maxErrorText bounds an error's text in a log line, in bytes.
 const maxErrorText = 2000
 
@@ -196,7 +190,7 @@ func (r *Receiver) log(ctx context.Context, e Event, s *statusError) {
 	if s.cause == causeNotMarked {
 		msg = "alotwebhook: event handled, but not marked as done"
 	}
-	r.logger().LogAttrs(ctx, level, msg, attrs...)
+	cmp.Or(r.config.Logger, slog.Default()).LogAttrs(ctx, level, msg, attrs...)
 }
 
 const (
@@ -219,7 +213,7 @@ func (r *Receiver) warnOnce(ctx context.Context, e Event, msg string) {
 	if n == loglimit.Most {
 		msg += "; further types are not logged"
 	}
-	r.logger().LogAttrs(ctx, slog.LevelWarn, msg,
+	cmp.Or(r.config.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, msg,
 		slog.String("type", eventType), slog.String("event", e.ID), slog.String("handlers", r.handlerNames()))
 }
 

@@ -181,7 +181,7 @@ func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 	if len(c.id) > maxStandardID || strings.Contains(c.id, ".") {
 		return c, errStandardID
 	}
-	at, ok := parseStandardTimestamp(c.timestamp)
+	at, ok := mac.ParseTimestamp(c.timestamp)
 	if !ok {
 		return c, errStandardTimestamp
 	}
@@ -189,23 +189,6 @@ func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
 		return c, errStandardSignature
 	}
 	return c, cfg.checkTime(at)
-}
-
-// parseStandardTimestamp reads a number of 1 to 12 digits without a leading zero.
-// It accepts no other spelling, because the signature covers the text and not the
-// number.
-func parseStandardTimestamp(text string) (at time.Time, ok bool) {
-	if text == "" || len(text) > 12 || text[0] == '0' {
-		return time.Time{}, false
-	}
-	var seconds int64
-	for i := range len(text) {
-		if text[i] < '0' || text[i] > '9' {
-			return time.Time{}, false
-		}
-		seconds = 10*seconds + int64(text[i]-'0')
-	}
-	return time.Unix(seconds, 0), true
 }
 
 // checkTime refuses a signed time outside the tolerance.

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"strings"
+	"time"
 )
 
 const (
@@ -62,4 +63,21 @@ func (m *MAC) MatchesStandard(body []byte, id, timestamp, signatures, key string
 		}
 	}
 	return matched == 1
+}
+
+// ParseTimestamp reads a number of 1 to 12 digits without a leading zero.
+// It accepts no other spelling, because the signature covers the text and not the
+// number.
+func ParseTimestamp(text string) (at time.Time, ok bool) {
+	if text == "" || len(text) > 12 || text[0] == '0' {
+		return time.Time{}, false
+	}
+	var seconds int64
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return time.Time{}, false
+		}
+		seconds = 10*seconds + int64(text[i]-'0')
+	}
+	return time.Unix(seconds, 0), true
 }

@@ -81,3 +81,16 @@ func IsPrintableASCII(s string) bool {
 func Storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
+
+// IsTraceParent reports whether s is a traceparent in version 00, the only one that the
+// specification has: https://www.w3.org/TR/trace-context/#traceparent-header.
+func IsTraceParent(s string) bool {
+	if len(s) != 55 || s[:3] != "00-" || s[35] != '-' || s[52] != '-' {
+		return false
+	}
+	trace, span, flags := s[3:35], s[36:52], s[53:]
+	return isHex(trace) && isHex(span) && isHex(flags) && strings.Trim(trace, "0") != "" && strings.Trim(span, "0") != ""
+}
+
+// isHex reports whether s has hex digits in lower case only.
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }

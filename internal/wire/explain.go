@@ -95,3 +95,13 @@ const (
 	wsaECONNRESET   = syscall.Errno(10054)
 	wsaECONNREFUSED = syscall.Errno(10061)
 )
+
+// IsOverload reports whether a status says that the receiver, or a proxy in front of it, has too
+// much to do.
+func IsOverload(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
