@@ -1,0 +1,216 @@
+package otelwebhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/alot/alotwebhook"
+)
+
+// Dispatcher is what the gauges are made of. An [alotwebhook.Dispatcher] is one.
+type Dispatcher interface {
+	Health() alotwebhook.Health
+	Stats(context.Context) (alotwebhook.Stats, error)
+}
+
+// Watch registers the gauges: how the process does, which asks no store, and how long the
+// queue is, which asks it once in [Options.StatsInterval]. Unregister ends them. The error
+// is that of the MeterProvider, or says that a dispatcher is being watched already: a
+// Telemetry watches one.
+func (t *Telemetry) Watch(d Dispatcher) (metric.Registration, error) {
+	if isNil(d) {
+		return nil, &alotwebhook.FieldError{Field: "d", Problem: "is nil; give the dispatcher whose Observer this is"}
+	}
+	if !t.watching.CompareAndSwap(false, true) {
+		return nil, errors.New("alotwebhook: a dispatcher is being watched already; unregister that, or make another Telemetry with a MeterProvider of its own")
+	}
+	interval, timeout := t.options.StatsInterval, t.options.StatsTimeout
+	w := &watch{
+		telemetry: t, dispatcher: d, began: time.Now(), timeout: timeout, withRecoveries: t.options.Recoveries != nil,
+		stats:      asked[alotwebhook.Stats]{question: d.Stats, interval: interval, timeout: timeout},
+		recoveries: asked[activeRecoveries]{question: t.askRecoveries, interval: interval, timeout: timeout},
+	}
+	registered, err := w.register(t.meter)
+	if err != nil {
+		t.watching.Store(false)
+		return nil, fmt.Errorf("alotwebhook: gauges not registered: %w", err)
+	}
+	return &registration{Registration: registered, telemetry: t}, nil
+}
+
+// registration lets another dispatcher be watched once it is unregistered.
+type registration struct {
+	metric.Registration
+	telemetry *Telemetry
+	once      sync.Once
+}
+
+func (r *registration) Unregister() error {
+	err := r.Registration.Unregister()
+	r.once.Do(func() { r.telemetry.watching.Store(false) })
+	return err
+}
+
+// watch observes a dispatcher whenever metrics are collected.
+type watch struct {
+	telemetry      *Telemetry
+	dispatcher     Dispatcher
+	began          time.Time
+	timeout        time.Duration
+	stats          asked[alotwebhook.Stats]
+	recoveries     asked[activeRecoveries]
+	withRecoveries bool
+	gauges
+}
+
+// gauges are observed when metrics are collected. docs/metrics.md is their list for users.
+type gauges struct {
+	running, attemptsActive, attemptsUnrecorded, storeFailing metric.Int64ObservableGauge
+	claimAge, claimerStuck                                    metric.Float64ObservableGauge
+
+	queueDeliveries, endpoints, recoveryActive metric.Int64ObservableGauge
+	oldestDue, recoveryIdle                    metric.Float64ObservableGauge
+}
+
+// The attributes of the gauges.
+var (
+	inFlight       = observed("alotwebhook.attempt.state", "in_flight")
+	waiting        = observed("alotwebhook.attempt.state", "waiting")
+	byClaim        = observed("alotwebhook.store.operation", "claim")
+	byFinish       = observed("alotwebhook.store.operation", "finish")
+	byStats        = observed("alotwebhook.store.operation", "stats")
+	pending        = observed(deliveryStateKey, string(alotwebhook.StatePending))
+	parked         = observed(deliveryStateKey, string(alotwebhook.StateParked))
+	ofHealthy      = observed(endpointStateKey, "healthy")
+	ofFailing      = observed(endpointStateKey, "failing")
+	ofDisabledOnes = observed(endpointStateKey, "disabled")
+)
+
+// register makes the gauges and has them observed.
+func (w *watch) register(meter metric.Meter) (metric.Registration, error) {
+	m := maker{meter: meter}
+	w.running = m.gauge("alotwebhook.dispatcher.running", "{dispatcher}", "1 while Run has been called and has not returned.")
+	w.attemptsActive = m.gauge("alotwebhook.attempts.active", "{attempt}", "Attempts under way: in_flight with a slot, waiting for slow receivers.")
+	w.attemptsUnrecorded = m.gauge("alotwebhook.attempts.unrecorded", "{attempt}", "Attempts that were made and whose outcome is not stored yet.")
+	w.storeFailing = m.gauge("alotwebhook.store.failing", "{store}", "1 while the store fails at the operation.")
+	w.claimAge = m.secondsGauge("alotwebhook.claim.age", "How long ago a claim last succeeded, or Watch was called if none has yet; absent while the dispatcher does not run.")
+	w.claimerStuck = m.secondsGauge("alotwebhook.claimer.stuck", "How long the claimer has been in one step that should be over by now.")
+
+	w.queueDeliveries = m.gauge("alotwebhook.queue.deliveries", "{delivery}", "Unfinished deliveries in the store, of all processes, by state.")
+	w.oldestDue = m.secondsGauge("alotwebhook.queue.oldest_due", "How long the delivery that is due longest has been due, to healthy and to failing endpoints.")
+	w.endpoints = m.gauge("alotwebhook.endpoint.count", "{endpoint}", "Endpoints that are failing (enabled ones, whose last attempt failed) or disabled.")
+	w.recoveryActive = m.gauge("alotwebhook.recovery.active", "{recovery}", "Recoveries under way in the store, of all processes.")
+	w.recoveryIdle = m.secondsGauge("alotwebhook.recovery.idle", "How long ago the recovery under way that is slowest went on; 0 if none is under way.")
+	if m.err != nil {
+		return nil, m.err
+	}
+	return meter.RegisterCallback(w.observe, w.running, w.attemptsActive, w.attemptsUnrecorded, w.storeFailing,
+		w.claimAge, w.claimerStuck, w.queueDeliveries, w.oldestDue, w.endpoints, w.recoveryActive, w.recoveryIdle)
+}
+
+// observe returns no error: some readers would then drop all other metrics, too.
+func (w *watch) observe(ctx context.Context, o metric.Observer) error {
+	w.observeHealth(o, w.dispatcher.Health())
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	stats, err := w.stats.answer(ctx)
+	o.ObserveInt64(w.storeFailing, oneIf(err != nil), byStats)
+	if err == nil {
+		w.observeStats(o, stats)
+	}
+	if !w.withRecoveries {
+		return nil
+	}
+	if recoveries, err := w.recoveries.answer(ctx); err == nil {
+		o.ObserveInt64(w.recoveryActive, int64(recoveries.count))
+		o.ObserveFloat64(w.recoveryIdle, recoveries.idle().Seconds())
+	}
+	return nil
+}
+
+func (w *watch) observeHealth(o metric.Observer, h alotwebhook.Health) {
+	o.ObserveInt64(w.running, oneIf(h.Running))
+	o.ObserveInt64(w.attemptsActive, int64(h.InFlight), inFlight)
+	o.ObserveInt64(w.attemptsActive, int64(h.Waiting), waiting)
+	o.ObserveInt64(w.attemptsUnrecorded, int64(h.Unrecorded))
+	o.ObserveInt64(w.storeFailing, oneIf(h.ClaimError != nil), byClaim)
+	o.ObserveInt64(w.storeFailing, oneIf(h.StoreAway), byFinish)
+	o.ObserveFloat64(w.claimerStuck, h.Stuck.Seconds())
+	if h.Running {
+		o.ObserveFloat64(w.claimAge, time.Since(w.claimedAt(h)).Seconds())
+	}
+}
+
+// claimedAt returns when a claim last succeeded, as far as it is known: the newest claim by
+// the dispatcher, those before it by what the observer was told.
+func (w *watch) claimedAt(h alotwebhook.Health) time.Time {
+	at := w.began
+	if told := w.telemetry.lastClaim.Load(); told != nil && told.After(at) {
+		at = *told
+	}
+	if h.ClaimError == nil && h.ClaimedAt.After(at) {
+		at = h.ClaimedAt
+	}
+	return at
+}
+
+func (w *watch) observeStats(o metric.Observer, s alotwebhook.Stats) {
+	o.ObserveInt64(w.queueDeliveries, s.Pending, pending)
+	o.ObserveInt64(w.queueDeliveries, s.Parked, parked)
+	o.ObserveFloat64(w.oldestDue, s.OldestDue.Seconds(), ofHealthy)
+	o.ObserveFloat64(w.oldestDue, s.OldestDueFailing.Seconds(), ofFailing)
+	o.ObserveInt64(w.endpoints, s.FailingEndpoints, ofFailing)
+	o.ObserveInt64(w.endpoints, s.DisabledEndpoints, ofDisabledOnes)
+}
+
+// activeRecoveries are the recoveries under way.
+type activeRecoveries struct {
+	count   int
+	slowest time.Time // when the one went on last for which that is longest ago; zero: none
+}
+
+func (r activeRecoveries) idle() time.Duration {
+	if r.slowest.IsZero() {
+		return 0
+	}
+	return max(time.Since(r.slowest), 0) // by clocks of two processes
+}
+
+// askRecoveries asks the store for the recoveries under way.
+func (t *Telemetry) askRecoveries(ctx context.Context) (found activeRecoveries, err error) {
+	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding} {
+		for f := (alotwebhook.RecoveryFilter{State: state}); ; {
+			page, next, err := t.options.Recoveries(ctx, f)
+			if err = errors.Join(err, ctx.Err()); err != nil {
+				return found, err
+			}
+			for _, r := range page {
+				found.add(r)
+			}
+			if next == "" {
+				break
+			}
+			f.Cursor = next
+		}
+	}
+	return found, nil
+}
+
+func (r *activeRecoveries) add(one alotwebhook.Recovery) {
+	r.count++
+	if r.slowest.IsZero() || one.UpdatedAt.Before(r.slowest) {
+		r.slowest = one.UpdatedAt
+	}
+}
+
+func oneIf(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
