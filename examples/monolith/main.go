@@ -12,12 +12,16 @@
 //	GET  /v1/candidates/{sessionId}            read a candidate
 //	     /v1/webhooks…                         the API of package settings
 //	     /settings/webhooks/…                  the pages of package settings, for browsers
+//	GET  /livez, /readyz                       whether the process is alive, and ready
+//	GET  /metrics                              the metrics, with -observe only
 //	GET  /dev/token?organization=org_123       a bearer token, with -dev only
 //	GET  /dev/login?organization=org_demo      a session for the pages, with -dev only
 //
 // With &role=viewer, token and session are those of somebody who may only look.
 //
-// With -dev, the organization org_demo has endpoints and a day of history to look at.
+// With -dev, the organization org_demo has endpoints and a day of history to look at. With
+// -observe as well, GET /metrics has what Prometheus scrapes, and events happen all the time to
+// three more organizations: org_quiet, org_failing, whose receiver fails, and org_flood.
 //
 // A score below 0 is refused with 422 after the event was emitted, so that the transaction
 // rolls back: neither the row nor the event exists afterwards.
@@ -79,11 +83,18 @@ func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.close()) }()
-	d, err := alotwebhook.NewDispatcher(db.store(), o.config(log))
+	cfg := o.config(log)
+	var observed *observed
+	if o.observe {
+		if observed, err = observe(cfg, db.store()); err != nil {
+			return err
+		}
+	}
+	d, err := alotwebhook.NewDispatcher(db.store(), cfg)
 	if err != nil {
 		return err
 	}
-	handler, err := routes(o, db, d, log)
+	handler, err := routes(o, db, d, observed, log)
 	if err != nil {
 		return err
 	}
@@ -99,6 +110,12 @@ func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) 
 	fmt.Fprintln(stdout, "monolith: listening on", address)
 	if o.dev {
 		fmt.Fprintf(stdout, "monolith: look at %s/dev/login?organization=%s\n", address, demo)
+	}
+	if o.observe {
+		fmt.Fprintf(stdout, "monolith: metrics are at %s/metrics\n", address)
+		for _, t := range observedTraffic {
+			go t.happen(ctx, d, address, log)
+		}
 	}
 	server := &http.Server{
 		Handler:           handler,

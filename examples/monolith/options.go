@@ -20,6 +20,7 @@ const secretVariable = "ALOT_JWT_SECRET"
 type options struct {
 	addr    string
 	dev     bool
+	observe bool                    // implies dev
 	retries alotwebhook.RetryPolicy // nil for the dispatcher's default
 	open    func(context.Context, *slog.Logger) (database, error)
 
@@ -35,11 +36,13 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 	fs.Usage = func() { usage(fs) }
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 takes a free one")
 	fs.BoolVar(&o.dev, "dev", false, "for development: allow endpoints with plain http and on loopback, give anybody a token at GET /dev/token, and give org_demo a day of history")
+	fs.BoolVar(&o.observe, "observe", false, "like -dev, with metrics at GET /metrics, and with an organization that fails and one that floods")
 	fs.Func("store", "keep everything in `KIND`: memory, sqlite:PATH or postgres:DSN (default memory)", o.setStore)
 	fs.Func("retries", "wait these `DURATIONS` before the second attempt, the third and so on, such as 300ms,900ms (default 30s,10m)", o.setRetries)
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
+	o.dev = o.dev || o.observe
 	err := o.check(fs.Args())
 	if err != nil {
 		fmt.Fprintln(stderr, "monolith:", err)
@@ -49,7 +52,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 }
 
 func usage(fs *flag.FlagSet) {
-	fmt.Fprintf(fs.Output(), `usage: go run ./examples/monolith [-addr HOST:PORT] [-store KIND] [-dev] [-retries DURATIONS]
+	fmt.Fprintf(fs.Output(), `usage: go run ./examples/monolith [-addr HOST:PORT] [-store KIND] [-dev] [-observe] [-retries DURATIONS]
 
 Stands for a product that sends webhooks, with its API and its settings pages.
 %s is the secret of its HS256 bearer tokens. Their claim organizationId

@@ -11,7 +11,7 @@ import (
 
 // routes returns the handler of the whole product: its own API, and the settings behind its
 // own authentication.
-func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger) (http.Handler, error) {
+func routes(o *options, db database, d *alotwebhook.Dispatcher, observed *observed, log *slog.Logger) (http.Handler, error) {
 	auth := tokens{o.secret}
 	webhooks, err := settings.NewAPI(d, &settings.Options{Organization: auth.organization, May: mayOnly(auth.bearer), Logger: log})
 	if err != nil {
@@ -30,6 +30,9 @@ func routes(o *options, db database, d *alotwebhook.Dispatcher, log *slog.Logger
 	mux.Handle(pagesPath, pages)
 	mux.HandleFunc("POST /v1/candidates/{sessionId}/complete", c.complete)
 	mux.HandleFunc("GET /v1/candidates/{sessionId}", c.read)
+	if err := observed.routes(mux, d); err != nil {
+		return nil, err
+	}
 	if o.dev {
 		mux.HandleFunc("GET /dev/token", auth.give)
 		mux.HandleFunc("GET /dev/login", auth.login)
