@@ -13,7 +13,8 @@
 //
 // With -pin, PostgreSQL is also measured while an older transaction stays open. With -read,
 // every store is also measured while somebody pages through the history, four pages a
-// second. With -observe, every store is also measured while an observer reads every report.
+// second. With -observe, every store is also measured while an observer reads every report, and
+// while package otelwebhook makes metrics of them.
 //
 // The contenders take turns, round by round, because the speed of a machine drifts. Each is
 // compared with the raw loop that runs right before it: the ratio is the median of those in
@@ -33,10 +34,14 @@ import (
 	"strings"
 	"time"
 
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/bench/internal/command"
 	"github.com/alot/alotwebhook/bench/internal/deliver"
 	"github.com/alot/alotwebhook/bench/internal/stores"
+	"github.com/alot/alotwebhook/otelwebhook"
 )
 
 // payloadSize is the length of every payload, in bytes.
@@ -71,7 +76,7 @@ func (o *options) Flags(fs *flag.FlagSet) {
 	fs.BoolVar(&o.pin, "pin", false, "measure PostgreSQL once more while a transaction keeps an old snapshot, as a backup does")
 	fs.BoolVar(&o.river, "river", false, "measure River, a job queue on PostgreSQL, with the same work")
 	fs.BoolVar(&o.read, "read", false, "measure every store once more while somebody pages through its history")
-	fs.BoolVar(&o.observe, "observe", false, "measure every store once more while an observer reads all that it is told")
+	fs.BoolVar(&o.observe, "observe", false, "measure every store once more while an observer reads all that it is told, and with the metrics of OpenTelemetry")
 	fs.StringVar(&o.profile, "cpuprofile", "", "write a profile of this process, raw loops included, to that `file`")
 }
 
@@ -95,9 +100,13 @@ func (o *options) Measure(ctx context.Context, _ []string, stdout, stderr io.Wri
 	load := deliver.Load{Deliveries: o.deliveries, InFlight: o.inFlight, Payload: payloadSize}
 	rounds := deliver.Rounds{Rounds: o.rounds, Tolerate: 0.1, Repeats: 2, Limit: time.Hour,
 		Progress: func(text string) { fmt.Fprintln(stderr, text) }}
+	entries, err := o.entries(load)
+	if err != nil {
+		return err
+	}
 	var all []deliver.Measured
-	err := command.Profiled(o.profile, func() (err error) {
-		all, err = rounds.Measure(ctx, o.entries(load))
+	err = command.Profiled(o.profile, func() (err error) {
+		all, err = rounds.Measure(ctx, entries)
 		return err
 	})
 	if err != nil {
@@ -113,7 +122,7 @@ func (o *options) Measure(ctx context.Context, _ []string, stdout, stderr io.Wri
 	return nil
 }
 
-func (o *options) entries(l deliver.Load) []deliver.Entry {
+func (o *options) entries(l deliver.Load) ([]deliver.Entry, error) {
 	var entries []deliver.Entry
 	if o.river {
 		entries = append(entries, deliver.Entry{Contender: deliver.River(), Load: l})
@@ -133,12 +142,19 @@ func (o *options) entries(l deliver.Load) []deliver.Entry {
 				entries = append(entries, deliver.Entry{Contender: c.Contender(name), Load: l})
 			}
 			if o.observe {
-				c := deliver.Dispatchers{Store: store, Endpoints: n, Observer: reader()}
-				entries = append(entries, deliver.Entry{Contender: c.Contender(fmt.Sprintf("%s, %d endpoints, observed", store, n)), Load: l})
+				telemetry, err := openTelemetry()
+				if err != nil {
+					return nil, err
+				}
+				for i, observer := range []*alotwebhook.Observer{reader(), telemetry} {
+					name := fmt.Sprintf("%s, %d endpoints, %s", store, n, []string{"observed", "OpenTelemetry"}[i])
+					c := deliver.Dispatchers{Store: store, Endpoints: n, Observer: observer}
+					entries = append(entries, deliver.Entry{Contender: c.Contender(name), Load: l})
+				}
 			}
 		}
 	}
-	return entries
+	return entries, nil
 }
 
 // reader returns an observer that counts all that it is told.
@@ -155,4 +171,16 @@ func reader() *alotwebhook.Observer {
 			}
 		},
 	}
+}
+
+// openTelemetry returns the observer that makes metrics, without spans.
+func openTelemetry() (*alotwebhook.Observer, error) {
+	telemetry, err := otelwebhook.New(&otelwebhook.Options{
+		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())),
+		TracerProvider: noop.NewTracerProvider(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return telemetry.Observer(), nil
 }
