@@ -192,9 +192,8 @@ type Config struct {
 	// Defaults to 5 days.
 	DisableAfter time.Duration
 
-	// WarnFailing is how long an endpoint may give nothing but failures before an
-	// [OpEndpointFailing] tells of it, as does another one after half of DisableAfter, if that is
-	// longer. Negative: none does.
+	// WarnFailing is how long an endpoint may give nothing but failures until [OpEndpointFailing]
+	// tells of it; another one does after half of DisableAfter, if that is longer. Negative: none.
 	// Defaults to 1 h.
 	WarnFailing time.Duration
 
@@ -286,9 +285,7 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.WarnFailing = cmp.Or(cfg.WarnFailing, time.Hour)
-	if cfg.CustomerOperations {
-		cfg.EventTypes = withOperations(cfg.EventTypes)
-	}
+	cfg.EventTypes = withOperations(cfg.EventTypes, cfg.CustomerOperations)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
 	cfg.ParkedRetention = cmp.Or(cfg.ParkedRetention, cfg.PayloadRetention)
 	cfg.HistoryRetention = cmp.Or(cfg.HistoryRetention, 90*day)

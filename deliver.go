@@ -93,11 +93,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		done:   make(chan struct{}),
 	}
 	d.recoveries, d.operations, d.tallies, d.observer = d.newRecoveries(), d.newOperations(), d.newTallies(), newObserver(cfg)
-	known := cfg.EventTypes
-	if cfg.HostOrganization != "" {
-		known = withOperations(known)
-	}
-	for _, t := range known {
+	for _, t := range withOperations(cfg.EventTypes, cfg.HostOrganization != "") {
 		d.types[t.Name] = t
 	}
 	return d, nil

@@ -28,10 +28,9 @@ const (
 	OpRecoveryEnded     OperationType = "recovery.ended"     // Note says what it has done
 )
 
-// Operation is something that happened to an endpoint, a delivery or a recovery. It is
-// stored in the transaction of what it tells of. Operations are the audit trail, kept for
-// [Config.HistoryRetention]: [Dispatcher.Operations] lists them, and [Config.OnOperation]
-// hears of each.
+// Operation is something that happened to an endpoint, a delivery or a recovery, stored in the
+// transaction of that: the audit trail. It is kept for [Config.HistoryRetention].
+// [Dispatcher.Operations] lists operations, and [Config.OnOperation] hears of each.
 type Operation struct {
 	// ID is "op_" and 26 characters of base32 over a UUIDv7. At is the millisecond in it, by
 	// the clock of the dispatcher.
@@ -49,14 +48,12 @@ type Operation struct {
 	Note string `json:"note,omitzero"`
 	// Handled says that nobody is to be told any more.
 	Handled bool `json:"-"`
-	// Claims is how often the operation was claimed to be handled, this time included.
-	// Lists may have 0.
+	// Claims is how often it was claimed to be handled, this time included; lists may have 0.
 	Claims int `json:"-"`
 }
 
-// Operations is the role of a [Store] that keeps operations, each stored with what it tells
-// of: see [Endpoints] and [Outcome]. All fields but Claims are kept as given. An operation
-// whose id is stored already changes nothing.
+// Operations is the role of a [Store] that keeps operations as they are given, but for Claims:
+// see [Endpoints] and [Outcome]. One whose id is stored already changes nothing.
 type Operations interface {
 	// Operations returns a page of the operations that f selects, in descending order of
 	// their ids (newest first), and the cursor of the next page; "" after the last. A store
@@ -64,11 +61,10 @@ type Operations interface {
 	// not match.
 	Operations(ctx context.Context, f OperationFilter) (page []Operation, next string, err error)
 
-	// ClaimOperations leases up to limit operations that are not handled and returns them in
-	// the order of their ids: no other claim returns them before the lease has passed. It
-	// takes those first that are due longest: since they were stored, since their lease has
-	// run out, or since the time of FinishOperations. If there are none it costs next to
-	// nothing, however many are stored.
+	// ClaimOperations leases up to limit operations that are not handled, and returns them in
+	// the order of their ids: no other claim returns them before the lease has passed. Those
+	// come first that are due longest: since they were stored, their lease has run out, or the
+	// time of FinishOperations. Without any it costs next to nothing, however many are stored.
 	ClaimOperations(ctx context.Context, limit int, lease time.Duration) ([]Operation, error)
 
 	// FinishOperations has these operations handled for good, or, if again is more than 0,
@@ -121,14 +117,11 @@ func (d *Dispatcher) told(ctx context.Context, was, is *Endpoint, rotated bool) 
 }
 
 func (e *Endpoint) audited() audit.Endpoint {
-	return audit.Endpoint{
-		URL: e.URL, Events: e.EventTypes, Description: e.Description, Rate: e.Rate, Ordered: e.Ordered,
-		NextSecretAt: e.NextSecretAt, Disabled: string(e.DisabledReason), FailingSince: e.FailingSince, Warned: e.Warned,
-	}
+	return audit.Endpoint{URL: e.URL, Events: e.EventTypes, Description: e.Description, Rate: e.Rate, Ordered: e.Ordered,
+		NextSecretAt: e.NextSecretAt, Disabled: string(e.DisabledReason), FailingSince: e.FailingSince, Warned: e.Warned}
 }
 
-// exhausted returns the operation that tells of a delivery that has failed for good; nil if it has
-// not, or nobody wants to know. A delivery of such an operation tells of no other.
+// exhausted returns what tells of a delivery that has failed for good, or nil. That of an operation tells of no other.
 func (d *Dispatcher) exhausted(c *Claimed, o *Outcome) *Operation {
 	if !d.cfg.ExhaustedOperations || o.State != StateFailed || audit.IsType(c.EventType) {
 		return nil
@@ -165,11 +158,11 @@ func (d *Dispatcher) handOver(ctx context.Context, o Operation) error {
 	return err
 }
 
-// withOperations returns the catalogue with the types of operations that it lacks.
-func withOperations(types []EventType) []EventType {
+// withOperations returns the catalogue, if they are wanted, with the types of operations that it lacks.
+func withOperations(types []EventType, wanted bool) []EventType {
 	types = slices.Clip(types)
 	for _, t := range audit.Types() {
-		if !slices.ContainsFunc(types, func(own EventType) bool { return own.Name == t.Name }) {
+		if wanted && !slices.ContainsFunc(types, func(own EventType) bool { return own.Name == t.Name }) {
 			types = append(types, EventType(t))
 		}
 	}

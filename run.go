@@ -35,8 +35,7 @@ type run struct {
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
 	recorder *record.Parts[outcome]
-	// bad leads to the goroutine that changes endpoints that fail, or do so no more; badCtx ends
-	// when it must stop.
+	// bad leads to the goroutine that changes endpoints for what they gave; badCtx ends when it must stop.
 	bad      chan outcome
 	badCtx   context.Context
 	leaveBad context.CancelFunc

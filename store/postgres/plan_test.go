@@ -47,6 +47,7 @@ func TestNoStatementScansATable(t *testing.T) {
 	require.NoError(t, err)
 
 	orderMany(t, pool, store.Schema())
+	fillOperations(t, pool, store.Schema(), planRows)
 
 	for _, analyzed := range []bool{false, true} { // as after a sudden rush, and as later on
 		if analyzed {
@@ -81,6 +82,41 @@ func orderMany(t *testing.T, pool *pgxpool.Pool, schema string) {
 	require.NoError(t, err)
 }
 
+// fillOperations puts n operations into the store, all of them handled or under lease.
+func fillOperations(t *testing.T, pool *pgxpool.Pool, schema string, n int) {
+	t.Helper()
+	_, err := pool.Exec(t.Context(), fmt.Sprintf(`
+		INSERT INTO %[1]s.operations (id, due_at, type, organization_id, endpoint_id, delivery_id, actor, note)
+		SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - ($1 - i)), 12, '0')
+				|| '7' || substr(md5(i::text), 1, 3) || '8' || substr(md5(i::text), 4, 15))::uuid,
+			CASE WHEN i %% 3 = 0 THEN now() + interval '1 hour' END, 'endpoint.changed', 'org_' || i %% 50, 'wh_' || i %% 500, '', '', ''
+		FROM generate_series(1, $1::bigint) AS i`, schema), n)
+	require.NoError(t, err)
+}
+
+// operateOnce does once what is done with operations.
+func operateOnce(t *testing.T, store alotwebhook.Store, e alotwebhook.Endpoint) {
+	t.Helper()
+	stored, err := store.Endpoint(t.Context(), e.ID)
+	require.NoError(t, err)
+	id := "op_" + strings.TrimPrefix(newEvent(t, e.OrganizationID).ID, "evt_")
+	o := alotwebhook.Operation{ID: id, Type: alotwebhook.OpEndpointChanged, OrganizationID: e.OrganizationID, EndpointID: e.ID}
+	require.NoError(t, store.PutEndpoint(t.Context(), stored, o))
+	claimed, err := store.ClaimOperations(t.Context(), planBatch, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, claimed, 1)
+	claimed, err = store.ClaimOperations(t.Context(), planBatch, time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, claimed)
+	require.NoError(t, store.FinishOperations(t.Context(), []string{id}, 0))
+	for _, f := range []alotwebhook.OperationFilter{{}, {OrganizationID: "org_7"}, {EndpointID: "wh_7"}} {
+		f.Limit = 20
+		page, _, err := store.Operations(t.Context(), f)
+		require.NoError(t, err)
+		require.Len(t, page, 20)
+	}
+}
+
 func number(t *testing.T, s string) int {
 	n, err := strconv.Atoi(s)
 	require.NoError(t, err)
@@ -111,6 +147,7 @@ func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.End
 	lost, err := store.Finish(t.Context(), outcomes)
 	require.NoError(t, err)
 	require.Empty(t, lost)
+	operateOnce(t, store, endpoints[len(endpoints)-1])
 	n, err := store.Redeliver(t.Context(), []string{outcomes[0].DeliveryID, outcomes[planBatch-1].DeliveryID})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
