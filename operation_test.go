@@ -45,10 +45,22 @@ func (h *heard) on(_ context.Context, o alotwebhook.Operation) error {
 	return h.err
 }
 
-func (h *heard) types() (types []string) {
+// got returns what was told so far.
+func (h *heard) got() []alotwebhook.Operation {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, o := range h.ops {
+	return slices.Clone(h.ops)
+}
+
+// fail has each further call return err.
+func (h *heard) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = err
+}
+
+func (h *heard) types() (types []string) {
+	for _, o := range h.got() {
 		types = append(types, string(o.Type))
 	}
 	return types
@@ -153,11 +165,11 @@ func TestFailingIsToldOfTwiceBeforeItIsDisabled(t *testing.T) {
 		w.emitFor(t, 6*24*time.Hour)
 		require.Equal(t, []string{"endpoint.created", "endpoint.failing", "endpoint.failing", "endpoint.disabled"}, h.types())
 		for i, after := range map[int]time.Duration{1: time.Hour, 2: 60 * time.Hour, 3: 5 * 24 * time.Hour} {
-			require.InDelta(t, after, h.ops[i].At.Sub(began), float64(11*time.Minute))
-			require.Empty(t, h.ops[i].Actor)
+			require.InDelta(t, after, h.got()[i].At.Sub(began), float64(11*time.Minute))
+			require.Empty(t, h.got()[i].Actor)
 		}
-		require.Equal(t, "since "+began.UTC().Format(time.RFC3339), h.ops[2].Note)
-		require.Equal(t, "failing", h.ops[3].Note)
+		require.Equal(t, "since "+began.UTC().Format(time.RFC3339), h.got()[2].Note)
+		require.Equal(t, "failing", h.got()[3].Note)
 	})
 }
 
@@ -267,22 +279,22 @@ func TestOperationsAreToldByAnotherProcess(t *testing.T) {
 		stop := first.run(t)
 		e := web.endpoint(t, "a.example.com")
 		time.Sleep(20 * time.Second)
-		require.Greater(t, len(h.ops), 2)
+		require.Greater(t, len(h.got()), 2)
 		stop()
-		h.err = nil
+		h.fail(nil)
 		second := newWorldOn(t, store, cfg, &receivers{})
 		defer second.run(t)()
 		time.Sleep(time.Minute)
-		last := h.ops[len(h.ops)-1]
+		last := h.got()[len(h.got())-1]
 		require.Equal(t, e.ID, last.EndpointID)
-		require.Equal(t, len(h.ops), last.Claims)
-		told := len(h.ops)
+		require.Equal(t, len(h.got()), last.Claims)
+		told := len(h.got())
 		time.Sleep(24 * time.Hour)
-		require.Len(t, h.ops, told, "it was heard")
+		require.Len(t, h.got(), told, "it was heard")
 		_, err := second.RotateSecret(t.Context(), e.ID, "", time.Time{})
 		require.NoError(t, err)
 		synctest.Wait()
-		require.Len(t, h.ops, told+1, "what the process itself does is told at once")
+		require.Len(t, h.got(), told+1, "what the process itself does is told at once")
 	})
 }
 
@@ -304,7 +316,7 @@ func TestOperationsAsEvents(t *testing.T) {
 		_, err := w.RotateSecret(alotwebhook.WithActor(t.Context(), "jane"), e.ID, "the next secret", time.Time{})
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
-		require.Greater(t, len(h.ops), 5, "it was forwarded several times")
+		require.Greater(t, len(h.got()), 5, "it was forwarded several times")
 		byHost := map[string]request{}
 		for _, r := range net.requests() {
 			require.NotContains(t, byHost, r.host, "it was sent twice")
@@ -351,8 +363,8 @@ func TestExhaustedDeliveriesAreToldOfByChoice(t *testing.T) {
 					return
 				}
 				require.Equal(t, []string{"endpoint.created", "delivery.exhausted"}, h.types(), "that of such an event tells of no other")
-				require.Equal(t, alotwebhook.DeliveryID(event.ID, e.ID), h.ops[1].DeliveryID)
-				require.Equal(t, "status", h.ops[1].Note)
+				require.Equal(t, alotwebhook.DeliveryID(event.ID, e.ID), h.got()[1].DeliveryID)
+				require.Equal(t, "status", h.got()[1].Note)
 				var failed int
 				for d, err := range w.Deliveries(t.Context(), alotwebhook.Filter{State: alotwebhook.StateFailed}) {
 					require.NoError(t, err)

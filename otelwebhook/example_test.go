@@ -40,10 +40,10 @@ func Example() {
 	})
 	check(err)
 
-	ctx, span := tracers.Tracer("host").Start(ctx, "complete a candidate")
+	spanCtx, span := tracers.Tracer("host").Start(ctx, "complete a candidate")
 	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_123", map[string]any{"sessionId": "sess_123"})
 	check(err)
-	check(dispatcher.Emit(ctx, event))
+	check(dispatcher.Emit(spanCtx, event))
 	span.End()
 
 	<-delivered

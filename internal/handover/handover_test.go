@@ -118,6 +118,12 @@ func (c *took) add(id string) {
 	c.ids, c.at = append(c.ids, id), append(c.at, time.Now())
 }
 
+func (c *took) got() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.ids)
+}
+
 func (c *took) since(began time.Time) (waits []time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,6 +133,24 @@ func (c *took) since(began time.Time) (waits []time.Duration) {
 	return waits
 }
 
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func TestHandsOverOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -134,15 +158,15 @@ func TestHandsOverOnce(t *testing.T) {
 		l := s.loop(func(_ context.Context, id string) error { calls.add(id); return nil }, io.Discard)
 		running(t, l, func() {
 			synctest.Wait()
-			require.Equal(t, []string{"a", "b"}, calls.ids, "in order, and at once")
+			require.Equal(t, []string{"a", "b"}, calls.got(), "in order, and at once")
 			require.Zero(t, s.left())
 			s.put("c") // by another process
 			time.Sleep(6 * time.Second)
-			require.Equal(t, []string{"a", "b", "c"}, calls.ids)
+			require.Equal(t, []string{"a", "b", "c"}, calls.got())
 			s.put("d") // by this process
 			l.Wake()
 			synctest.Wait()
-			require.Equal(t, []string{"a", "b", "c", "d"}, calls.ids)
+			require.Equal(t, []string{"a", "b", "c", "d"}, calls.got())
 		})
 	})
 }
@@ -164,7 +188,7 @@ func TestManyAreHandedOverWithoutWaiting(t *testing.T) {
 			s.put(strings.Repeat("x", i+1))
 		}
 		running(t, s.loop(func(_ context.Context, id string) error { calls.add(id); return nil }, io.Discard), synctest.Wait)
-		require.Len(t, calls.ids, 1000)
+		require.Len(t, calls.got(), 1000)
 	})
 }
 
@@ -172,7 +196,7 @@ func TestErrorsComeAgainLessAndLessOften(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, bad, good := newShelf("bad", "good"), &took{}, &took{}
-		var log strings.Builder
+		var log lines
 		l := s.loop(func(_ context.Context, id string) error {
 			if id == "good" {
 				good.add(id)
@@ -197,16 +221,16 @@ func TestPanicIsAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, calls := newShelf("a", "b"), &took{}
-		var log strings.Builder
+		var log lines
 		l := s.loop(func(_ context.Context, id string) error {
 			calls.add(id)
-			if len(calls.ids) == 1 {
+			if len(calls.got()) == 1 {
 				panic("of the host")
 			}
 			return nil
 		}, &log)
 		running(t, l, func() { time.Sleep(2 * time.Second) })
-		require.Equal(t, []string{"a", "b", "a"}, calls.ids)
+		require.Equal(t, []string{"a", "b", "a"}, calls.got())
 		require.Contains(t, log.String(), "panic: of the host")
 		require.Contains(t, log.String(), "handover_test.go", "the log says where")
 	})
@@ -225,7 +249,7 @@ func TestCallsEndBeforeTheLease(t *testing.T) {
 		}, io.Discard)
 		began := time.Now()
 		running(t, l, func() { time.Sleep(45 * time.Second) })
-		require.Equal(t, []string{"a", "b", "c", "a"}, calls.ids[:4], "each has its turn")
+		require.Equal(t, []string{"a", "b", "c", "a"}, calls.got()[:4], "each has its turn")
 		require.InDelta(t, 10*time.Second, calls.since(began)[1], float64(time.Millisecond))
 	})
 }
@@ -235,16 +259,16 @@ func TestStoreFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s, calls := newShelf("a"), &took{}
-		var log strings.Builder
+		var log lines
 		l := s.loop(func(_ context.Context, id string) error { calls.add(id); return nil }, &log)
 		s.broken = errors.New("disk full")
 		running(t, l, func() {
 			time.Sleep(time.Minute) // twice the lease
-			require.Equal(t, []string{"a"}, calls.ids)
+			require.Equal(t, []string{"a"}, calls.got())
 			require.Equal(t, 1, strings.Count(log.String(), "the store fails"))
 			s.put("b")
 			time.Sleep(6 * time.Second)
-			require.Equal(t, []string{"a", "b"}, calls.ids, "others go on")
+			require.Equal(t, []string{"a", "b"}, calls.got(), "others go on")
 			s.set(func() { s.broken = nil })
 			time.Sleep(6 * time.Second)
 			require.Zero(t, s.left())
@@ -255,7 +279,7 @@ func TestStoreFails(t *testing.T) {
 			s.set(func() { s.away = nil })
 			time.Sleep(6 * time.Second)
 		})
-		require.Equal(t, []string{"a", "b", "c"}, calls.ids)
+		require.Equal(t, []string{"a", "b", "c"}, calls.got())
 	})
 }
 
@@ -269,7 +293,7 @@ func TestEndLetsTheCallFinish(t *testing.T) {
 			return ctx.Err()
 		}, io.Discard)
 		running(t, l, func() { time.Sleep(time.Second) })
-		require.Equal(t, []string{"a"}, calls.ids)
+		require.Equal(t, []string{"a"}, calls.got())
 		require.Equal(t, 1, s.left())
 		require.Less(t, time.Until(s.due["b"]), time.Second, "what was not begun is given back")
 	})
