@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -38,8 +39,6 @@ func errorType(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, alotwebhook.ErrInvalid):
-		return "invalid"
 	case errors.Is(err, context.DeadlineExceeded):
 		return "timeout"
 	case errors.Is(err, context.Canceled):
@@ -136,7 +135,10 @@ func (t *Telemetry) own(a *alotwebhook.AttemptInfo) (own attribute.Set) {
 			otel.Handle(fmt.Errorf("alotwebhook: Options.Attributes panicked: %v", p))
 		}
 	}()
-	return attribute.NewSet(t.options.Attributes(*a)...)
+	// The host's slice stays as it is. Because of an attribute without a key, an exporter may
+	// serve nothing at all.
+	own, _ = attribute.NewSetWithFiltered(slices.Clone(t.options.Attributes(*a)), attribute.KeyValue.Valid)
+	return own
 }
 
 func (t *Telemetry) disabled(e alotwebhook.Endpoint) {

@@ -83,10 +83,10 @@ func TestEmits(t *testing.T) {
 	s.Emitted(emit(false, nil, "a", "a", "b", "a"))
 	s.Emitted(emit(true, nil, "b"))
 	s.Emitted(emit(true, fmt.Errorf("stored: %w", context.DeadlineExceeded), "a"))
-	s.Emitted(emit(false, &alotwebhook.FieldError{Field: "data", Problem: "is missing"}, "a"))
+	s.Emitted(emit(false, errDisk, "a"))
 	require.Equal(t, []point{
 		{"alotwebhook.emit.call=Emit", 1, .002},
-		{"alotwebhook.emit.call=Emit error.type=invalid", 1, .002},
+		{"alotwebhook.emit.call=Emit error.type=_OTHER", 1, .002},
 		{"alotwebhook.emit.call=EmitTo", 1, .002},
 		{"alotwebhook.emit.call=EmitTo error.type=timeout", 1, .002},
 	}, s.points(t, "alotwebhook.emit.duration"))
@@ -196,25 +196,30 @@ func TestWordsAreBounded(t *testing.T) {
 // TestOwnAttributes: what the host adds stands beside ours, and in the place of none of them.
 func TestOwnAttributes(t *testing.T) {
 	t.Parallel()
+	blanks := []attribute.KeyValue{{}, attribute.Bool("mine", true), attribute.String("", "no key")}
 	s := newTold(t, otelwebhook.Options{Attributes: func(a alotwebhook.AttemptInfo) []attribute.KeyValue {
 		switch a.OrganizationID {
 		case "org_none":
 			return nil
 		case "org_odd":
 			panic("odd")
+		case "org_blank":
+			return blanks
 		}
 		return append(otelwebhook.ByOrganization(a), attribute.String("error.type", "mine"))
 	}})
-	mine, none, odd := failure(1, alotwebhook.ReasonTLS, alotwebhook.StateFailed), success(), success()
-	none.OrganizationID, odd.OrganizationID = "org_none", "org_odd"
-	s.Finished(finish(3, 0, nil, odd, mine, none))
+	mine, none, odd, blank := failure(1, alotwebhook.ReasonTLS, alotwebhook.StateFailed), success(), success(), success()
+	none.OrganizationID, odd.OrganizationID, blank.OrganizationID = "org_none", "org_odd", "org_blank"
+	s.Finished(finish(4, 0, nil, odd, mine, none, blank))
 	require.Equal(t, []point{
 		{"alotwebhook.delivery.state=delivered", 0, 2},
+		{"alotwebhook.delivery.state=delivered mine=true", 0, 1},
 		{"alotwebhook.delivery.state=failed alotwebhook.organization.id=org_1 error.type=tls", 0, 1},
 	}, s.points(t, "alotwebhook.deliveries.finished"), "a panic costs the host's attributes alone")
 	require.Equal(t, []point{
-		{"", 2, .06}, {"alotwebhook.organization.id=org_1 error.type=tls", 1, .03},
+		{"", 2, .06}, {"alotwebhook.organization.id=org_1 error.type=tls", 1, .03}, {"mine=true", 1, .03},
 	}, s.points(t, "alotwebhook.attempt.duration"))
+	require.Equal(t, []attribute.KeyValue{{}, attribute.Bool("mine", true), attribute.String("", "no key")}, blanks, "the host's slice")
 }
 
 // BenchmarkAttempt holds the promise that metrics cost well under a microsecond an attempt.

@@ -2,7 +2,6 @@ package otelwebhook
 
 import (
 	"context"
-	"errors"
 	"net"
 	"net/http"
 	"strconv"
@@ -148,12 +147,8 @@ func emitName(r *alotwebhook.EmitReport, call string) string {
 	return call
 }
 
-// onlyType returns the type of the events if all have the same, and "" otherwise. The types
-// of events that were refused may be anything.
+// onlyType returns the type of the events if all have the same, and "" otherwise.
 func onlyType(r *alotwebhook.EmitReport) (eventType string) {
-	if errors.Is(r.Err, alotwebhook.ErrInvalid) {
-		return ""
-	}
 	for i := range r.Events {
 		if eventType = r.Events[i].Type; eventType != r.Events[0].Type {
 			return ""
