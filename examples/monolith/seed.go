@@ -75,7 +75,7 @@ func (s *seeding) register(ctx context.Context, c *customer, i int) error {
 	return s.store.PutEndpoint(ctx, alotwebhook.Endpoint{
 		ID: c.id, OrganizationID: demo, URL: "http://127.0.0.1:9/", Description: c.description, EventTypes: c.types,
 		Secret: alotwebhook.NewSecret(), CreatedAt: created, UpdatedAt: created,
-	})
+	}, c.happened(alotwebhook.OpEndpointCreated, created, "jane@example.com", ""))
 }
 
 // settle gives an endpoint its final URL and state.
@@ -86,7 +86,7 @@ func (s *seeding) settle(ctx context.Context, c *customer) error {
 			return err
 		}
 		e.URL, e.Disabled, e.DisabledReason = c.url, c.disabled != "", c.disabled
-		if err = s.store.PutEndpoint(ctx, e); !errors.Is(err, alotwebhook.ErrConflict) {
+		if err = s.store.PutEndpoint(ctx, e, c.operations(s.now)...); !errors.Is(err, alotwebhook.ErrConflict) {
 			return err
 		}
 	}

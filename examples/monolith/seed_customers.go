@@ -1,6 +1,7 @@
 package main
 
 import (
+	"hash/crc32"
 	"net/http"
 	"slices"
 	"time"
@@ -22,6 +23,31 @@ type customer struct {
 
 // hears reports whether the endpoint subscribes to an event type.
 func (c *customer) hears(eventType string) bool { return slices.Contains(c.types, eventType) }
+
+// happened returns an operation that tells of the endpoint. It is handled: nobody is told of what
+// is made up.
+func (c *customer) happened(kind alotwebhook.OperationType, at time.Time, actor, note string) alotwebhook.Operation {
+	at = at.UTC().Truncate(time.Millisecond)
+	return alotwebhook.Operation{
+		ID: typeID("op_", at, uint64(crc32.ChecksumIEEE([]byte(c.id)))), Type: kind, At: at, OrganizationID: demo, EndpointID: c.id, Actor: actor, Note: note, Handled: true,
+	}
+}
+
+// operations returns what happened to the endpoint since it was added.
+func (c *customer) operations(now time.Time) []alotwebhook.Operation {
+	list := []alotwebhook.Operation{
+		c.happened(alotwebhook.OpEndpointChanged, now.Add(-9*24*time.Hour), "jane@example.com", "events"),
+		c.happened(alotwebhook.OpEndpointRotated, now.Add(-5*24*time.Hour), "joe@example.com", ""),
+	}
+	if !c.failingSince.IsZero() {
+		since := c.failingSince.UTC().Format(time.RFC3339)
+		list = append(list, c.happened(alotwebhook.OpEndpointFailing, c.failingSince.Add(40*time.Minute), "", "since "+since))
+	}
+	if c.disabled != "" {
+		list = append(list, c.happened(alotwebhook.OpEndpointDisabled, c.disabledAt, "", string(c.disabled)))
+	}
+	return list
+}
 
 // until returns the time of the last attempt.
 func (c *customer) until(now time.Time) time.Time {

@@ -47,6 +47,10 @@ func TestHistoryIsSeeded(t *testing.T) {
 		for state, want := range map[string]int{"delivered": 50, "failed": 5, "pending": 1, "parked": 3} {
 			require.GreaterOrEqual(t, strings.Count(p.page(b, "/settings/webhooks/history?status="+state), "data-row="), want, state)
 		}
+		partner := p.page(b, "/settings/webhooks/wh_01kdvdna00e008000000000004")
+		for _, want := range []string{"Disabled: failing", "Failing: since ", "Changed: events", "Secret rotated", ">Added</td>"} {
+			require.Contains(t, partner, want)
+		}
 		require.Contains(t, p.page(p.browser("org_other"), "/settings/webhooks/"), "No endpoints yet")
 	})
 }
