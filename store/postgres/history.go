@@ -98,14 +98,11 @@ func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt) step {
 func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	var found bool
 	var oldest, failing float64
-	err = s.runPlain(ctx,
-		step{sql: countQueue, rows: one(&found, &st.Pending, &st.Parked)},
-		step{sql: byIndex},
-		step{
-			sql:  countEndpoints,
-			args: []any{s.held.underWay()},
-			rows: one(&found, &oldest, &failing, &st.FailingEndpoints, &st.DisabledEndpoints),
-		})
+	err = s.runPlain(ctx, step{
+		sql:  statsSQL,
+		args: []any{s.held.underWay()},
+		rows: one(&found, &st.Pending, &st.Parked, &oldest, &failing, &st.FailingEndpoints, &st.DisabledEndpoints),
+	})
 	if err != nil {
 		return alotwebhook.Stats{}, s.explain("count the queue", err)
 	}
@@ -113,38 +110,24 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	return st, nil
 }
 
-// age returns a time in seconds; 0 for one that is yet to come.
+// age returns a time in seconds as a duration; 0 for one that is yet to come.
 func age(seconds float64) time.Duration {
 	return max(time.Duration(seconds*float64(time.Second)), 0)
 }
 
-// countQueue counts the deliveries to endpoints that are enabled, and disabled.
-const countQueue = `
-SELECT coalesce(sum(q.n) FILTER (WHERE NOT p.disabled), 0)::bigint, coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint
-FROM (SELECT endpoint, count(*) AS n FROM {s}.queue GROUP BY endpoint) AS q
-JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL`
-
-// countEndpoints returns for how many seconds a delivery has been due to endpoints that are not
-// failing, and that are, and how many endpoints are failing and disabled. It leaves out the
-// deliveries $1. It steps from endpoint to endpoint through the index queue_due, as surveySQL does.
-const countEndpoints = `
-WITH RECURSIVE steps AS (
-	SELECT (SELECT q.endpoint FROM {s}.queue q ORDER BY q.endpoint DESC, q.next_at DESC, q.id DESC LIMIT 1) AS endpoint
-	UNION ALL
-	SELECT (SELECT q.endpoint FROM {s}.queue q WHERE q.endpoint < s.endpoint ORDER BY q.endpoint DESC, q.next_at DESC, q.id DESC LIMIT 1)
-	FROM steps s
-	WHERE s.endpoint IS NOT NULL
-)
-SELECT coalesce(extract(epoch FROM clock_timestamp() - min(f.next_at) FILTER (WHERE p.failing_since IS NULL)), 0)::float8,
-	coalesce(extract(epoch FROM clock_timestamp() - min(f.next_at) FILTER (WHERE p.failing_since IS NOT NULL)), 0)::float8,
-	(SELECT count(*) FROM {s}.endpoints WHERE failing_since IS NOT NULL AND NOT disabled AND deleted_at IS NULL),
+// statsSQL counts the queue. The deliveries $1 are under way, and not due. The least next_at of each
+// endpoint comes from the rows that are counted anyway: in the index it may stand behind all that
+// deliveries have left there, as long as a long transaction keeps these entries.
+const statsSQL = `
+SELECT coalesce(sum(q.n) FILTER (WHERE NOT p.disabled), 0)::bigint,
+	coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint,
+	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled AND p.failing_since IS NULL)), 0)::float8,
+	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled AND p.failing_since IS NOT NULL)), 0)::float8,
+	(SELECT count(*) FROM {s}.endpoints WHERE NOT disabled AND failing_since IS NOT NULL AND deleted_at IS NULL),
 	(SELECT count(*) FROM {s}.endpoints WHERE disabled AND deleted_at IS NULL)
-FROM steps s
-JOIN {s}.endpoints p ON p.key = s.endpoint AND NOT p.disabled AND p.deleted_at IS NULL
-CROSS JOIN LATERAL (
-	SELECT q.next_at
-	FROM {s}.queue q
-	WHERE q.endpoint = p.key AND q.id NOT IN (SELECT unnest($1::uuid[]))
-	ORDER BY q.next_at, q.id
-	LIMIT 1
-) AS f`
+FROM (
+	SELECT endpoint, count(*) AS n, min(next_at) FILTER (WHERE id NOT IN (SELECT h FROM unnest($1::uuid[]) AS h)) AS first
+	FROM {s}.queue
+	GROUP BY endpoint
+) AS q
+JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL`
