@@ -34,6 +34,7 @@ func requireTraces(t *trial, events []alotwebhook.Event, claims []alotwebhook.Cl
 	}
 	for _, c := range claims {
 		got[c.EventID] = c.TraceParent
+		require.Equal(t, want[c.EventID], c.TraceParent, "%s, to %s", c.DeliveryID, c.Endpoint.ID)
 	}
 	require.Equal(t, want, got)
 }
@@ -67,6 +68,14 @@ func keepsTraceParent(t *trial) {
 		c := t.claimOne()
 		requireTraces(t, []alotwebhook.Event{event}, []alotwebhook.Claimed{c})
 		t.finish(delivered(c))
+	}
+	t.ordered("org_3") // a store may read its deliveries in another way
+	for n := range 2 {
+		event := newTraced(t, "org_3", n)
+		t.enqueue(event)
+		c := t.claimOne()
+		requireTraces(t, []alotwebhook.Event{event}, []alotwebhook.Claimed{c})
+		t.finish(holding(delivered(c), long))
 	}
 }
 
