@@ -197,8 +197,8 @@ type Health struct {
 	// Running is set from the call of Run until it returns.
 	Running bool
 	// InFlight and Waiting are the attempts under way: those that hold a slot, and those to slow
-	// receivers. [Config.InFlight] and [Config.Waiting] bound them.
-	InFlight, Waiting int
+	// receivers. Slots and WaitingSlots are how many there may be: [Config.InFlight], [Config.Waiting].
+	InFlight, Waiting, Slots, WaitingSlots int
 	// Unrecorded is how many attempts were made whose outcomes are not stored yet.
 	Unrecorded int
 	// ClaimedAt is when the newest claim began, zero before the first, and ClaimError its error.
@@ -229,7 +229,7 @@ func (d *Dispatcher) Health() Health {
 	}
 	inFlight, _ := r.slots.Working()
 	used := r.slots.Used()
-	h := Health{Running: true, InFlight: inFlight, Waiting: max(used-inFlight, 0), Unrecorded: max(r.recorder.Held()-used, 0), StoreAway: r.recorder.Away()}
+	h := Health{Running: true, InFlight: inFlight, Waiting: max(used-inFlight, 0), Slots: r.cfg.InFlight, WaitingSlots: r.cfg.Waiting, Unrecorded: max(r.recorder.Held()-used, 0), StoreAway: r.recorder.Away()}
 	if c := r.newest.Load(); c != nil {
 		h.ClaimedAt, h.ClaimError = c.at, c.err
 	}

@@ -159,7 +159,7 @@ func TestObserverThatPanicsStopsNothing(t *testing.T) {
 			Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Observer: &alotwebhook.Observer{
 				Emitted:  func(alotwebhook.EmitReport) { panic("emitted") },
-				Claimed:  func(alotwebhook.ClaimReport) { panic("claimed") },
+				Claimed:  func(alotwebhook.ClaimReport) { panic(http.ErrAbortHandler) },
 				Finished: func(alotwebhook.FinishReport) { panic("finished") },
 			},
 		}, &receivers{})
@@ -226,7 +226,7 @@ func TestTraceParent(t *testing.T) {
 			observer.TraceParent = func(ctx context.Context) string {
 				span, _ := ctx.Value(spanKey{}).(string)
 				if span == "panic" {
-					panic("no span")
+					panic(http.ErrAbortHandler)
 				}
 				return span
 			}
@@ -305,7 +305,7 @@ func TestHealth(t *testing.T) {
 		h := w.Health()
 		require.WithinDuration(t, time.Now(), h.ClaimedAt, 2*time.Second)
 		h.ClaimedAt = time.Time{}
-		require.Equal(t, alotwebhook.Health{Running: true}, h, "idle")
+		require.Equal(t, alotwebhook.Health{Running: true, Slots: 256, WaitingSlots: 4096}, h, "idle")
 
 		w.emit(t)
 		time.Sleep(5 * time.Millisecond)

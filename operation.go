@@ -121,7 +121,8 @@ func (e *Endpoint) audited() audit.Endpoint {
 		NextSecretAt: e.NextSecretAt, Disabled: string(e.DisabledReason), FailingSince: e.FailingSince, Warned: e.Warned}
 }
 
-// exhausted returns what tells of a delivery that has failed for good, or nil. That of an operation tells of no other.
+// exhausted returns the operation that tells of a delivery that has failed for good, or nil. A
+// delivery that carries an operation itself gets none: otherwise they would multiply.
 func (d *Dispatcher) exhausted(c *Claimed, o *Outcome) *Operation {
 	if !d.cfg.ExhaustedOperations || o.State != StateFailed || audit.IsType(c.EventType) {
 		return nil
@@ -158,7 +159,7 @@ func (d *Dispatcher) handOver(ctx context.Context, o Operation) error {
 	return err
 }
 
-// withOperations returns the catalogue, if they are wanted, with the types of operations that it lacks.
+// withOperations returns the catalogue. If the types of operations are wanted, it has them, too.
 func withOperations(types []EventType, wanted bool) []EventType {
 	types = slices.Clip(types)
 	for _, t := range audit.Types() {

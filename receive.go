@@ -332,7 +332,7 @@ func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) 
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
-		return caught.Call("handler", func() error { return h(ctx, e) })
+		return caught.Handle(func() error { return h(ctx, e) })
 	})
 }
 

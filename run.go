@@ -35,7 +35,8 @@ type run struct {
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
 	recorder *record.Parts[outcome]
-	// bad leads to the goroutine that changes endpoints for what they gave; badCtx ends when it must stop.
+	// bad leads to the goroutine that disables endpoints, has the host warned of them and notes
+	// that they have recovered. badCtx ends when it must stop.
 	bad      chan outcome
 	badCtx   context.Context
 	leaveBad context.CancelFunc

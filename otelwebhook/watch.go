@@ -70,8 +70,8 @@ type watch struct {
 
 // gauges are observed when metrics are collected. docs/metrics.md is their list for users.
 type gauges struct {
-	running, attemptsActive, attemptsUnrecorded, storeFailing metric.Int64ObservableGauge
-	claimAge, claimerStuck                                    metric.Float64ObservableGauge
+	running, attemptsActive, attemptsLimit, attemptsUnrecorded, storeFailing metric.Int64ObservableGauge
+	claimAge, claimerStuck                                                   metric.Float64ObservableGauge
 
 	queueDeliveries, endpoints, recoveryActive metric.Int64ObservableGauge
 	oldestDue, recoveryIdle                    metric.Float64ObservableGauge
@@ -96,6 +96,7 @@ func (w *watch) register(meter metric.Meter) (metric.Registration, error) {
 	m := maker{meter: meter}
 	w.running = m.gauge("alotwebhook.dispatcher.running", "{dispatcher}", "1 while Run has been called and has not returned.")
 	w.attemptsActive = m.gauge("alotwebhook.attempts.active", "{attempt}", "Attempts under way: in_flight with a slot, waiting for slow receivers.")
+	w.attemptsLimit = m.gauge("alotwebhook.attempts.limit", "{attempt}", "How many attempts there may be in each state: Config.InFlight and Config.Waiting; absent while the dispatcher does not run.")
 	w.attemptsUnrecorded = m.gauge("alotwebhook.attempts.unrecorded", "{attempt}", "Attempts that were made and whose outcome is not stored yet.")
 	w.storeFailing = m.gauge("alotwebhook.store.failing", "{store}", "1 while the store fails at the operation.")
 	w.claimAge = m.secondsGauge("alotwebhook.claim.age", "How long ago a claim last succeeded, or Watch was called if none has yet; absent while the dispatcher does not run.")
@@ -109,7 +110,7 @@ func (w *watch) register(meter metric.Meter) (metric.Registration, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	return meter.RegisterCallback(w.observe, w.running, w.attemptsActive, w.attemptsUnrecorded, w.storeFailing,
+	return meter.RegisterCallback(w.observe, w.running, w.attemptsActive, w.attemptsLimit, w.attemptsUnrecorded, w.storeFailing,
 		w.claimAge, w.claimerStuck, w.queueDeliveries, w.oldestDue, w.endpoints, w.recoveryActive, w.recoveryIdle)
 }
 
@@ -142,6 +143,8 @@ func (w *watch) observeHealth(o metric.Observer, h alotwebhook.Health) {
 	o.ObserveInt64(w.storeFailing, oneIf(h.StoreAway), byFinish)
 	o.ObserveFloat64(w.claimerStuck, h.Stuck.Seconds())
 	if h.Running {
+		o.ObserveInt64(w.attemptsLimit, int64(h.Slots), inFlight)
+		o.ObserveInt64(w.attemptsLimit, int64(h.WaitingSlots), waiting)
 		o.ObserveFloat64(w.claimAge, time.Since(w.claimedAt(h)).Seconds())
 	}
 }

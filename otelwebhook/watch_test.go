@@ -47,12 +47,13 @@ func TestHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTold(t, otelwebhook.Options{})
 		d := &fake{health: alotwebhook.Health{
-			Running: true, InFlight: 3, Waiting: 70, Unrecorded: 5,
+			Running: true, InFlight: 3, Waiting: 70, Slots: 256, WaitingSlots: 4096, Unrecorded: 5,
 			Stuck: 90 * time.Second,
 		}}
 		s.watch(t, d)
 		require.Equal(t, []point{{"", 0, 1}}, s.points(t, "alotwebhook.dispatcher.running"))
 		require.Equal(t, []point{{"alotwebhook.attempt.state=in_flight", 0, 3}, {"alotwebhook.attempt.state=waiting", 0, 70}}, s.points(t, "alotwebhook.attempts.active"))
+		require.Equal(t, []point{{"alotwebhook.attempt.state=in_flight", 0, 256}, {"alotwebhook.attempt.state=waiting", 0, 4096}}, s.points(t, "alotwebhook.attempts.limit"))
 		require.Equal(t, []point{{"", 0, 5}}, s.points(t, "alotwebhook.attempts.unrecorded"))
 		require.Equal(t, []point{{"", 0, 90}}, s.points(t, "alotwebhook.claimer.stuck"))
 		failing := []point{{"alotwebhook.store.operation=claim", 0, 0}, {"alotwebhook.store.operation=finish", 0, 0}, {"alotwebhook.store.operation=stats", 0, 0}}
@@ -67,6 +68,7 @@ func TestHealth(t *testing.T) {
 
 		d.health.Running = false
 		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.dispatcher.running"))
+		require.Empty(t, s.points(t, "alotwebhook.attempts.limit"))
 	})
 }
 

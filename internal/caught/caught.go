@@ -2,6 +2,7 @@
 package caught
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -22,17 +23,22 @@ func (p *Panic) Unwrap() error {
 	return err
 }
 
-// Call calls f and returns its error, or its panic as a [Panic] of what. It lets through
-// [http.ErrAbortHandler], by which a handler asks net/http to cut the connection.
+// Call calls f and returns its error, or its panic as a [Panic] of what.
 func Call(what string, f func() error) (err error) {
 	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(v)
-		default:
+		if v := recover(); v != nil {
 			err = &Panic{what, v, debug.Stack()}
 		}
 	}()
 	return f()
+}
+
+// Handle is [Call] for a handler of requests: it lets [http.ErrAbortHandler] through, by which a
+// handler asks net/http to cut the connection.
+func Handle(f func() error) error {
+	err := Call("handler", f)
+	if p := (*Panic)(nil); errors.As(err, &p) && p.Value == http.ErrAbortHandler {
+		panic(p.Value)
+	}
+	return err
 }

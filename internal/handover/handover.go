@@ -8,13 +8,12 @@ package handover
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/pace"
 )
 
@@ -157,20 +156,19 @@ func (l *Loop[T]) try(ctx context.Context, thing T, of Thing) (again time.Durati
 		return 0
 	}
 	again = min(firstWait<<min(max(of.Claims-1, 0), 6), lastWait)
-	l.cfg.Log.Warn("alotwebhook: an operation was not taken; it comes again", "operation", of.ID, "time", of.Claims, "in", again, "error", err)
+	about := []any{"operation", of.ID, "claims", of.Claims, "in", again, "error", err}
+	if p := (*caught.Panic)(nil); errors.As(err, &p) {
+		about = append(about, "stack", string(p.Stack))
+	}
+	l.cfg.Log.Warn("alotwebhook: an operation was not taken; it comes again", about...)
 	return again
 }
 
 // call calls Call. A panic of it is an error.
-func (l *Loop[T]) call(ctx context.Context, thing T) (err error) {
+func (l *Loop[T]) call(ctx context.Context, thing T) error {
 	ctx, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
-	return l.cfg.Call(ctx, thing)
+	return caught.Call("OnOperation", func() error { return l.cfg.Call(ctx, thing) })
 }
 
 // finish tells the store what was handed over, and what comes again. It forgets what the store

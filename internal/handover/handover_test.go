@@ -213,7 +213,7 @@ func TestErrorsComeAgainLessAndLessOften(t *testing.T) {
 		for i, wait := range []time.Duration{8, 16, 32, 60, 60} { // seconds, and up to 5 until the store is asked
 			require.InDelta(t, wait*time.Second+2500*time.Millisecond, at[4+i]-at[3+i], float64(2500*time.Millisecond))
 		}
-		require.Contains(t, log.String(), `operation=bad time=1 in=1s error="no reception"`)
+		require.Contains(t, log.String(), `operation=bad claims=1 in=1s error="no reception"`)
 	})
 }
 
@@ -231,7 +231,7 @@ func TestPanicIsAnError(t *testing.T) {
 		}, &log)
 		running(t, l, func() { time.Sleep(2 * time.Second) })
 		require.Equal(t, []string{"a", "b", "a"}, calls.got())
-		require.Contains(t, log.String(), "panic: of the host")
+		require.Contains(t, log.String(), "panicked: of the host")
 		require.Contains(t, log.String(), "handover_test.go", "the log says where")
 	})
 }
