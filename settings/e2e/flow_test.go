@@ -328,6 +328,23 @@ func TestTheKeyboardIsEnough(t *testing.T) {
 	b.at(is(e.ID), "the parameter that says what was done is removed from the address")
 }
 
+// A form that is sent before htmx takes it is sent by the browser, which loads a whole page.
+// The focus goes to the same sentence there.
+func TestTheFocusIsOnWhatWasDoneOnALoadedPage(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	b := open(t, h.base, true)
+	e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_123", URL: newReceiver(t).url, EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	b.visit(e.ID)
+	run(b, chromedp.Evaluate[bool](`HTMLFormElement.prototype.submit.call(document.querySelector('form[action$="/disable"]')); true`))
+	b.sees("Endpoint disabled")
+	b.becomes(`document.activeElement.id`, is("flash"))
+	b.at(is(e.ID), "the parameter that says what was done is removed from the address")
+}
+
 // A second click on a form that generates a secret sends nothing: otherwise the browser
 // would show the second response, which has no secret. After going back to the page, the
 // form can be sent again.

@@ -111,7 +111,7 @@
 		show(document);
 		if (event.detail.ctx?.sourceElement?.id === "live") return announce(before);
 		forget();
-		(document.getElementById("problems") ?? document.getElementById("flash") ?? document.getElementById("main"))?.focus({ preventScroll: true });
+		(outcome() ?? document.getElementById("main"))?.focus({ preventScroll: true });
 	});
 
 	// A page that nobody looks at does not update itself.
@@ -126,6 +126,11 @@
 		if (response.status === 401 || response.status === 403 && sourceElement?.id === "live") location.reload();
 	});
 
+	// outcome is what says whether the action succeeded, if there was one.
+	function outcome() {
+		return document.getElementById("problems") ?? document.getElementById("flash");
+	}
+
 	// forget removes the parameter that says what was just done, so that it is neither
 	// in a bookmark nor said again when the page is loaded again.
 	function forget() {
@@ -138,5 +143,5 @@
 	setInterval(() => document.querySelectorAll("time[data-as=relative]").forEach(tellTime), 1000);
 	show(document);
 	forget();
-	document.getElementById("problems")?.focus();
+	outcome()?.focus(); // after a form that was sent before htmx was ready, too
 })();
