@@ -86,6 +86,7 @@ const (
 	endpointPrefix  = "wh"
 	deliveryPrefix  = "dlv"
 	operationPrefix = "op"
+	recoveryPrefix  = "rec"
 )
 
 // Event is something that happened. Every [Endpoint] of its organization that subscribes
@@ -194,6 +195,8 @@ const (
 	// StateParked says that the delivery waits until its disabled endpoint is enabled, for
 	// [Config.ParkedRetention] at most.
 	StateParked DeliveryState = "parked"
+	// StateUnfinished selects pending and parked deliveries in a [Filter]. None is in it.
+	StateUnfinished DeliveryState = "unfinished"
 )
 
 // Delivery is one event on its way to one endpoint.
@@ -268,6 +271,7 @@ const (
 	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no attempt was made
 	ReasonExpired           FailureReason = "expired"            // parked for longer than Config.ParkedRetention; no attempt was made
 	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no attempt was made
+	ReasonCanceled          FailureReason = "canceled"           // by Dispatcher.CancelMany; no further attempt was made
 	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
 

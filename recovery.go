@@ -27,18 +27,37 @@ const (
 	// In the place of running and done, when parked deliveries are discarded:
 	RecoveryDiscarding RecoveryState = "discarding" // under way; the endpoint is enabled at its end
 	RecoveryDiscarded  RecoveryState = "discarded"  // all were discarded
+
+	// In the place of running and done, when unfinished deliveries are canceled:
+	RecoveryCanceling RecoveryState = "canceling" // under way
+	RecoveryCanceled  RecoveryState = "canceled"  // all were canceled
 )
 
 // Active reports whether the work is under way.
-func (s RecoveryState) Active() bool { return s == RecoveryRunning || s == RecoveryDiscarding }
+func (s RecoveryState) Active() bool {
+	return s == RecoveryRunning || s == RecoveryDiscarding || s == RecoveryCanceling
+}
 
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
 // [Dispatcher.Recover]. Or it discards parked ones: see [Dispatcher.EnableEndpoint]. An
-// endpoint has one recovery at a time; a new one takes the place of the last.
+// endpoint has one recovery at a time; a new one takes the place of the last. A recovery over
+// many endpoints sends failed deliveries of all of them, or cancels unfinished ones: see
+// [Dispatcher.RecoverMany] and [Dispatcher.CancelMany]. Any number of those can be under way.
 type Recovery struct {
-	// EndpointID and OrganizationID are those of the endpoint.
+	// EndpointID and OrganizationID are those of the endpoint. Over many endpoints, EndpointID
+	// is the recovery's own id, "rec_" and 26 characters, and OrganizationID is the only one
+	// whose deliveries are selected; "" for all.
 	EndpointID, OrganizationID string
 	State                      RecoveryState
+	// EventID, EventType and Reason select deliveries of that event, of that type, and with that
+	// [Delivery.LastReason]; "" for all.
+	EventID, EventType string
+	Reason             FailureReason
+	// FailedSince (inclusive) and FailedUntil (exclusive) bound the time when the deliveries
+	// failed, [Delivery.FinishedAt]. Zero is no bound.
+	FailedSince, FailedUntil time.Time
+	// Actor is who began it, see [WithActor], and Note why: at most 256 bytes of plain text.
+	Actor, Note string
 	// Since (inclusive) and Until (exclusive) bound the time in the ids of the events,
 	// in whole milliseconds. A zero Since is no bound; Until is when the recovery began.
 	Since, Until time.Time
@@ -46,8 +65,8 @@ type Recovery struct {
 	// there is nothing to recover. It is for [Recovery.Progress] alone.
 	Oldest time.Time
 	// Recovered counts the deliveries that were sent again. Skipped counts those that
-	// could not be: their payload was erased, or they were no longer failed. While parked
-	// ones are discarded, Skipped counts these.
+	// could not be: their payload was erased, or they were no longer failed. While deliveries
+	// are discarded or canceled, Skipped counts these.
 	Recovered, Skipped int64
 	// Cursor is the id of the delivery below which the recovery goes on; "" before its
 	// first page.
@@ -65,7 +84,7 @@ type Recovery struct {
 // passed. It is a good measure of the work where failures are spread evenly over that
 // time. It needs no count of them.
 func (r Recovery) Progress() float64 {
-	if r.State == RecoveryDone || r.State == RecoveryDiscarded {
+	if r.State == RecoveryDone || r.State == RecoveryDiscarded || r.State == RecoveryCanceled {
 		return 1
 	}
 	at, ok := typeid.Time(deliveryPrefix, r.Cursor)

@@ -17,8 +17,8 @@ var (
 )
 
 // Store keeps events, endpoints, deliveries, their history and operations. It has four roles, small
-// enough to implement for a database of one's own: see docs/writing-a-store.md. [Notifier]
-// and [Tallier] are optional capabilities. A store that wraps another has a method
+// enough to implement for a database of one's own: see docs/writing-a-store.md. [Notifier],
+// [Tallier], [Pauser] and [Surveyor] are optional capabilities. A store that wraps another has a method
 // Unwrap() Store, so that a dispatcher finds those of the inner one.
 //
 // # Rules for implementers
@@ -127,6 +127,11 @@ type Queue interface {
 	// pending again; it keeps its attempts and begins its schedule anew. Redeliver leaves a
 	// delivery alone that is due, leased or unknown, or whose endpoint or payload is gone.
 	Redeliver(ctx context.Context, deliveryIDs []string) (int, error)
+
+	// Cancel fails deliveries that are not finished, parked ones included, with
+	// [ReasonCanceled] and without an attempt, and returns how many. One that is leased fails as
+	// well: the outcome of its attempt is lost. Cancel leaves finished and unknown ones alone.
+	Cancel(ctx context.Context, deliveryIDs []string) (int, error)
 }
 
 // ClaimRequest says how many deliveries a dispatcher has room for.
@@ -275,6 +280,11 @@ type EndpointFilter struct {
 	// IDs are the endpoints to select from. A store finds them by their ids, however many
 	// other endpoints there are.
 	IDs []string
+	// Failing selects the enabled endpoints that are failing: their FailingSince is not zero.
+	// Disabled selects those that are disabled. With both, either will do.
+	Failing, Disabled bool
+	// URLPart is a part of the URL; ASCII letters match in either case.
+	URLPart string
 	// Cursor is an endpoint id: the page begins after it.
 	Cursor string
 	// Limit is the size of a page; 0 stands for 100.
@@ -285,7 +295,9 @@ type EndpointFilter struct {
 type RecoveryFilter struct {
 	EndpointID string
 	State      RecoveryState
-	// Cursor is an endpoint id: the page begins after its recovery.
+	// Many selects those over many endpoints: see [Dispatcher.RecoverMany].
+	Many bool
+	// Cursor is an EndpointID: the page begins after its recovery.
 	Cursor string
 	// Limit is the size of a page; 0 stands for 100.
 	Limit int
@@ -325,7 +337,8 @@ type Filter struct {
 	EndpointID     string
 	EventID        string
 	EventType      string
-	State          DeliveryState
+	// State is one of the four states, or [StateUnfinished].
+	State DeliveryState
 	// Since (inclusive) and Until (exclusive), cut to milliseconds, bound the time in the
 	// event's id.
 	Since, Until time.Time
