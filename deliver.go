@@ -11,6 +11,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/handover"
+	"github.com/alot/alotwebhook/internal/holds"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
@@ -31,6 +32,7 @@ type Dispatcher struct {
 	store  Store
 	sender *sender
 	notify Notifier // nil if the store is none
+	pauser Pauser   // nil if the store is none
 	types  map[string]EventType
 	log    *slog.Logger
 
@@ -44,6 +46,9 @@ type Dispatcher struct {
 	tallies    *tally.Sums[hour, Tally]
 
 	tests, redeliveries, changes *rate.Limiter // by organization
+
+	// paused is what this process claims nothing of; nil until it was read.
+	paused atomic.Pointer[holds.Set]
 
 	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
@@ -78,6 +83,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		store:   store,
 		sender:  sender,
 		notify:  capability[Notifier](store),
+		pauser:  capability[Pauser](store),
 		types:   make(map[string]EventType, len(cfg.EventTypes)),
 		log:     cfg.Logger,
 		wake:    make(chan struct{}, 1),

@@ -2,7 +2,16 @@ package alotwebhook
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/holds"
+	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // Pause holds deliveries back: those of an endpoint, of an organization or of all. They stay as
@@ -73,3 +82,279 @@ type Process struct {
 // Count says how many deliveries a recovery selects, and to how many endpoints of how many
 // organizations.
 type Count struct{ Deliveries, Endpoints, Organizations int64 }
+
+// maxNote is the longest note of a pause or a recovery, in bytes.
+const maxNote = 256
+
+// pauseInterval is how often each process that delivers reads the pauses.
+const pauseInterval = 2 * time.Second
+
+// Pause holds back the deliveries of p.EndpointID, or else of p.OrganizationID, or else all. It
+// takes the Note from p, and the actor from [WithActor]; a pause of the same is replaced. Nothing
+// changes for customers but that they get nothing: retries and their schedules wait, too, and
+// nothing expires. This process claims none of it from now on, others within some two seconds.
+// What a process has claimed already is still sent.
+//
+// The error is [ErrNotFound] if there is no such endpoint, a [FieldError] if a field is not valid,
+// and an [errors.ErrUnsupported] if the store is no [Pauser].
+func (d *Dispatcher) Pause(ctx context.Context, p Pause) (Pause, error) {
+	if err := checkNote(p.Note); err != nil {
+		return Pause{}, err
+	}
+	organizationID, err := d.ownerOf(ctx, p.OrganizationID, p.EndpointID)
+	if err != nil {
+		return Pause{}, err
+	}
+	p = Pause{organizationID, p.EndpointID, audit.Actor(ctx), p.Note, recoveryTime()}
+	err = d.changePauses(ctx, func(store Pauser) error {
+		return store.PutPause(ctx, p, d.operation(ctx, OpPaused, &Endpoint{ID: p.EndpointID, OrganizationID: p.OrganizationID}, p.Note))
+	})
+	if err != nil {
+		return Pause{}, explain(err, "not paused")
+	}
+	return p, nil
+}
+
+// Resume ends the pause of p.EndpointID, or else of p.OrganizationID, or else of all. Its Note says
+// why, for the [Operation]. What another pause covers, too, stays paused. The error is
+// [ErrNotFound] if there is no such pause, a [FieldError] if the Note is not valid, and an
+// [errors.ErrUnsupported] if the store is no [Pauser].
+func (d *Dispatcher) Resume(ctx context.Context, p Pause) error {
+	if err := checkNote(p.Note); err != nil {
+		return err
+	}
+	list, err := d.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	for _, of := range list { // an endpoint that is paused may be gone
+		if p.EndpointID != "" && of.EndpointID == p.EndpointID {
+			p.OrganizationID = of.OrganizationID
+		}
+	}
+	return explain(d.changePauses(ctx, func(store Pauser) error {
+		return store.DeletePause(ctx, p.OrganizationID, p.EndpointID, d.operation(ctx, OpResumed, &Endpoint{ID: p.EndpointID, OrganizationID: p.OrganizationID}, p.Note))
+	}), "not resumed")
+}
+
+// Pauses returns all pauses, ordered by OrganizationID and then by EndpointID; none if the store is
+// no [Pauser].
+func (d *Dispatcher) Pauses(ctx context.Context) ([]Pause, error) {
+	if d.pauser == nil {
+		return nil, nil
+	}
+	list, err := d.pauser.Pauses(ctx)
+	return list, explain(err, "pauses not read")
+}
+
+// changePauses changes the stored pauses and takes over what is stored then.
+func (d *Dispatcher) changePauses(ctx context.Context, change func(Pauser) error) error {
+	if d.pauser == nil {
+		return fmt.Errorf("the store keeps no pauses: %w", errors.ErrUnsupported)
+	}
+	err := change(d.pauser)
+	d.operations.Wake()
+	if err == nil {
+		_ = d.readPauses(ctx) // which the loop repeats
+		d.emitted()
+	}
+	return err
+}
+
+// readPauses reads what is paused, and wakes the claimer if that is no longer what it was.
+func (d *Dispatcher) readPauses(ctx context.Context) error {
+	list, err := d.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	var set holds.Set
+	for _, p := range list {
+		set.Add(p.OrganizationID, p.EndpointID)
+	}
+	if was := d.paused.Swap(&set); was != nil && !was.Equal(&set) {
+		pace.Wake(d.wake)
+	}
+	return nil
+}
+
+// keepPauses reads the pauses again and again until ctx is done.
+func (d *Dispatcher) keepPauses(ctx context.Context) {
+	if d.pauser == nil {
+		return
+	}
+	pace.Keep(ctx, pace.Episode{Log: d.log, Operation: "read pauses"}, func(well func()) error {
+		for pace.Pause(ctx, pauseInterval) {
+			if err := d.readPauses(ctx); err != nil {
+				return err
+			}
+			well()
+		}
+		return nil
+	})
+}
+
+// RecoverMany begins to send again the failed deliveries that r selects, of many endpoints, in the
+// background, as [Dispatcher.Recover] does of one: all recoveries together may hold more endpoints
+// busy, but each sends [Config.RecoverPerSecond]. It takes OrganizationID, EndpointID, EventID,
+// EventType, Reason, Since, Until, FailedSince, FailedUntil and Note from r. With an EndpointID it is
+// the endpoint's recovery. Without Since, FailedSince stands for all events since eight days before
+// it. Discarded and canceled deliveries are failed ones, too: name a Reason to leave them out.
+//
+// A [FieldError] refuses a field that is not valid, and a recovery that selects everything. With an
+// EndpointID, the error is [ErrNotFound] if there is no such endpoint, and [ErrRecovering] while a
+// recovery of it is running.
+func (d *Dispatcher) RecoverMany(ctx context.Context, r Recovery) (Recovery, error) {
+	r.State = RecoveryRunning
+	return d.beginMany(ctx, r)
+}
+
+// CancelMany begins to cancel the unfinished deliveries that r selects, in the background. They fail
+// with [ReasonCanceled], and are sent no more unless somebody redelivers or recovers them. What is
+// being attempted is canceled as well, although its receiver may get it. CancelMany takes the fields
+// that [Dispatcher.RecoverMany] takes, but for FailedSince and FailedUntil, has its errors, and
+// refuses to cancel everything: name at least an organization, an endpoint, an event or a type.
+func (d *Dispatcher) CancelMany(ctx context.Context, r Recovery) (Recovery, error) {
+	r.State = RecoveryCanceling
+	return d.beginMany(ctx, r)
+}
+
+// CountMany counts what [Dispatcher.RecoverMany] or, if the State of r is [RecoveryCanceling],
+// [Dispatcher.CancelMany] would select now. It has their errors, and an [errors.ErrUnsupported] if the
+// store is no [Surveyor].
+func (d *Dispatcher) CountMany(ctx context.Context, r Recovery) (Count, error) {
+	r, err := d.manyOf(ctx, r)
+	if err != nil {
+		return Count{}, err
+	}
+	s, err := d.Surveyor()
+	if err != nil {
+		return Count{}, err
+	}
+	n, err := s.Count(ctx, r)
+	return n, explain(err, "deliveries not counted")
+}
+
+// Surveyor returns the survey of all organizations that the store keeps. The error is an
+// [errors.ErrUnsupported] if it is no [Surveyor].
+func (d *Dispatcher) Surveyor() (Surveyor, error) {
+	if s := capability[Surveyor](d.store); s != nil {
+		return s, nil
+	}
+	return nil, explain(fmt.Errorf("the store shows none: %w", errors.ErrUnsupported), "no survey")
+}
+
+// Recoveries returns a page of the recoveries that f selects, in the order of their EndpointIDs, and
+// the cursor of the next page; "" after the last.
+func (d *Dispatcher) Recoveries(ctx context.Context, f RecoveryFilter) (page []Recovery, next string, err error) {
+	page, next, err = d.store.Recoveries(ctx, f)
+	return page, next, explain(err, "list not read")
+}
+
+func (d *Dispatcher) beginMany(ctx context.Context, r Recovery) (Recovery, error) {
+	r, err := d.manyOf(ctx, r)
+	if err == nil && r.EndpointID == "" {
+		r.EndpointID, err = newID(recoveryPrefix)
+	}
+	if err != nil {
+		return Recovery{}, err
+	}
+	stored, err := d.beginRecovery(ctx, r)
+	if err == nil {
+		d.recoveries.Wake()
+	}
+	return stored, err
+}
+
+// failedLookback is how much older than its failure the event of a delivery may be.
+const failedLookback = 8 * day
+
+// manyOf returns a recovery as it begins, with what it takes from r, or refuses r.
+func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
+	if err := checkMany(&r); err != nil {
+		return Recovery{}, err
+	}
+	organizationID, err := d.ownerOf(ctx, r.OrganizationID, r.EndpointID)
+	if err != nil {
+		return Recovery{}, err
+	}
+	now := recoveryTime()
+	until := now.Truncate(time.Millisecond).Add(time.Millisecond) // ids have whole milliseconds
+	for _, bound := range []time.Time{r.Until, r.FailedUntil} {
+		if !bound.IsZero() && bound.Before(until) {
+			until = bound.UTC().Truncate(time.Millisecond)
+		}
+	}
+	if r.Since.IsZero() && !r.FailedSince.IsZero() {
+		r.Since = r.FailedSince.Add(-failedLookback)
+	}
+	begun := Recovery{
+		EndpointID: r.EndpointID, OrganizationID: organizationID, State: r.State,
+		EventID: r.EventID, EventType: r.EventType, Reason: r.Reason,
+		FailedSince: microsecond(r.FailedSince), FailedUntil: microsecond(r.FailedUntil),
+		Actor: audit.Actor(ctx), Note: r.Note,
+		Since: r.Since.UTC().Truncate(time.Millisecond), Until: until, CreatedAt: now,
+	}
+	begun.Oldest = begun.Since
+	if r.Since.IsZero() {
+		begun.Since, begun.Oldest = time.Time{}, now.Add(-max(d.cfg.HistoryRetention, day))
+	}
+	return begun, nil
+}
+
+// checkMany refuses a selection that cannot be meant.
+func checkMany(r *Recovery) error {
+	now := time.Now()
+	bounded := r.OrganizationID+r.EndpointID+r.EventID+r.EventType != ""
+	switch {
+	case !r.Since.IsZero() && r.Since.After(now):
+		return &FieldError{Field: "since", Problem: "is in the future"}
+	case !r.FailedSince.IsZero() && r.FailedSince.After(now):
+		return &FieldError{Field: "failedSince", Problem: "is in the future"}
+	case !r.Until.IsZero() && !r.Since.Before(r.Until):
+		return &FieldError{Field: "until", Problem: "is not after since"}
+	case !r.FailedUntil.IsZero() && !r.FailedSince.Before(r.FailedUntil):
+		return &FieldError{Field: "failedUntil", Problem: "is not after failedSince"}
+	case r.State == RecoveryCanceling && !(r.FailedSince.IsZero() && r.FailedUntil.IsZero()):
+		return &FieldError{Field: "failedSince", Problem: "does not go with canceling: what has failed is finished"}
+	case r.State == RecoveryCanceling && !bounded:
+		return &FieldError{Field: "organizationId", Problem: "is empty, as are the endpoint, the event and the type: name at least one of them, or pause everything instead"}
+	case !bounded && r.Since.IsZero() && r.FailedSince.IsZero():
+		return &FieldError{Field: "failedSince", Problem: "is missing, and nothing else selects deliveries: give the time since which they failed"}
+	}
+	if _, err := typeid.Parse(eventPrefix, r.EventID); r.EventID != "" && err != nil {
+		return &FieldError{Field: "eventId", Problem: fmt.Sprintf("%q is no id of an event: evt_ and 26 characters", clip(r.EventID))}
+	}
+	return checkNote(r.Note)
+}
+
+// ownerOf returns the organization of an endpoint, if one is named, or else the given one.
+func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID string) (string, error) {
+	if endpointID == "" {
+		if organizationID == "" {
+			return "", nil
+		}
+		return organizationID, checkOrganization(organizationID)
+	}
+	e, err := d.Endpoint(ctx, endpointID)
+	if err == nil && organizationID != "" && organizationID != e.OrganizationID {
+		err = &FieldError{Field: "organizationId", Problem: fmt.Sprintf("%q is not that of the endpoint %s", clip(organizationID), e.ID)}
+	}
+	return e.OrganizationID, err
+}
+
+func checkNote(note string) error {
+	if len(note) > maxNote || !text.IsPlain(note) {
+		return &FieldError{Field: "note", Problem: fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", maxNote)}
+	}
+	return nil
+}
+
+// isMany reports whether the recovery is one over many endpoints.
+func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recoveryPrefix+"_") }
+
+// selects reports whether a delivery is one that the recovery is about, as far as its Filter leaves
+// that open.
+func (r *Recovery) selects(of *Delivery) bool {
+	return (r.Reason == "" || r.Reason == of.LastReason) &&
+		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
+}

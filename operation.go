@@ -26,6 +26,8 @@ const (
 	OpDeliveryExhausted OperationType = "delivery.exhausted" // no attempt is left; Note is the reason of the last: see Config.ExhaustedOperations
 	OpRecoveryBegun     OperationType = "recovery.begun"     // Note says what it is to do
 	OpRecoveryEnded     OperationType = "recovery.ended"     // Note says what it has done
+	OpPaused            OperationType = "deliveries.paused"  // by Dispatcher.Pause; Note says why
+	OpResumed           OperationType = "deliveries.resumed" // by Dispatcher.Resume; Note says why
 )
 
 // Operation is something that happened to an endpoint, a delivery or a recovery, stored in the
@@ -37,8 +39,8 @@ type Operation struct {
 	ID   string        `json:"id"`
 	Type OperationType `json:"type"`
 	At   time.Time     `json:"at"`
-	// OrganizationID and EndpointID are those of the endpoint, DeliveryID is that of an
-	// exhausted delivery, otherwise "".
+	// OrganizationID and EndpointID are those of the endpoint, of the [Pause] or of the
+	// [Recovery], so that both may be "". DeliveryID is that of an exhausted delivery, otherwise "".
 	OrganizationID string `json:"organizationId"`
 	EndpointID     string `json:"endpointId"`
 	DeliveryID     string `json:"deliveryId,omitzero"`

@@ -234,6 +234,8 @@ const (
 	recoveryPage = 100
 	// discardPage is the most deliveries that one step discards.
 	discardPage = 1000
+	// cancelPage is the most deliveries that one step cancels.
+	cancelPage = 1000
 	// discardAtOnce is the most steps that EnableEndpoint itself takes.
 	discardAtOnce = 10
 )
@@ -286,7 +288,9 @@ func (r *Recovery) end(state RecoveryState) {
 }
 
 // recoveryTime returns the current time with the precision that every store keeps.
-func recoveryTime() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+func recoveryTime() time.Time { return microsecond(time.Now()) }
+
+func microsecond(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // storedRecovery reads an endpoint's recovery. It returns the zero Recovery, whose Version
 // is 0, if there is none.
@@ -308,9 +312,9 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	begins := r.UpdatedAt.IsZero()
 	of := &Endpoint{ID: r.EndpointID, OrganizationID: r.OrganizationID}
 	if !r.State.Active() {
-		ops = append(ops, d.operation(ctx, OpRecoveryEnded, of, audit.Ended(string(r.State), r.Recovered, r.Skipped)))
+		ops = append(ops, d.operation(ctx, OpRecoveryEnded, of, audit.Ended(r.audited(), r.Recovered, r.Skipped)))
 	} else if begins {
-		ops = append(ops, d.operation(ctx, OpRecoveryBegun, of, audit.Begun(string(r.State), r.Until)))
+		ops = append(ops, d.operation(ctx, OpRecoveryBegun, of, audit.Begun(r.audited(), r.Until)))
 	}
 	r.UpdatedAt = recoveryTime()
 	if err := d.store.PutRecovery(ctx, *r, ops...); err != nil {
@@ -322,6 +326,10 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	}
 	d.operations.Wake()
 	return nil
+}
+
+func (r *Recovery) audited() audit.Recovery {
+	return audit.Recovery{State: string(r.State), EventID: r.EventID, EventType: r.EventType, Last: string(r.Reason), Note: r.Note}
 }
 
 // newRecoveries returns the recoveries as jobs that all processes share.
@@ -338,7 +346,7 @@ func (r Recovery) status() adopt.Status {
 
 // activeRecoveries calls found with all recoveries that are under way.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
-	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding} {
+	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling} {
 		page := func(cursor string) ([]Recovery, string, error) {
 			return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 		}
@@ -355,8 +363,11 @@ func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery))
 // recoverSome sends or discards the next page of deliveries. It returns how long to wait
 // before the next one, to keep to [Config.RecoverPerSecond].
 func (d *Dispatcher) recoverSome(ctx context.Context, r *Recovery) (time.Duration, error) {
-	if r.State == RecoveryDiscarding {
+	switch r.State {
+	case RecoveryDiscarding:
 		return 0, d.discardParked(ctx, r)
+	case RecoveryCanceling:
+		return 0, d.cancelPage(ctx, r)
 	}
 	n, err := d.recoverPage(ctx, r)
 	return time.Duration(n) * (time.Second / time.Duration(d.cfg.RecoverPerSecond)), err
@@ -366,24 +377,9 @@ func (d *Dispatcher) recoverSome(ctx context.Context, r *Recovery) (time.Duratio
 // cursor on. It ends r after the last page, or if the endpoint was deleted. It returns how
 // many the page had.
 func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (int, error) {
-	_, err := d.Endpoint(ctx, r.EndpointID)
-	if errors.Is(err, ErrNotFound) {
-		r.end(RecoveryStopped)
-		return 0, nil
-	}
-	if err != nil {
+	ids, next, err := d.selected(ctx, r, StateFailed, min(recoveryPage, d.cfg.RecoverPerSecond))
+	if err != nil || !r.State.Active() {
 		return 0, err
-	}
-	page, next, err := d.DeliveryPage(ctx, Filter{
-		EndpointID: r.EndpointID, State: StateFailed, Since: r.Since, Until: r.Until, Cursor: r.Cursor,
-		Limit: min(recoveryPage, d.cfg.RecoverPerSecond),
-	})
-	if err != nil {
-		return 0, err
-	}
-	ids := make([]string, len(page))
-	for i := range page {
-		ids[i] = page[i].ID
 	}
 	n, err := d.redeliver(ctx, ids)
 	if err != nil {
@@ -395,4 +391,46 @@ func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (int, error) 
 		r.end(RecoveryDone)
 	}
 	return len(ids), nil
+}
+
+// cancelPage cancels the next deliveries, counts them in r and moves its cursor on.
+func (d *Dispatcher) cancelPage(ctx context.Context, r *Recovery) error {
+	ids, next, err := d.selected(ctx, r, StateUnfinished, cancelPage)
+	if err != nil || !r.State.Active() {
+		return err
+	}
+	n, err := d.store.Cancel(ctx, ids)
+	if err != nil {
+		return explain(err, "not canceled")
+	}
+	r.Skipped += int64(n)
+	if r.Cursor = next; next == "" {
+		r.end(RecoveryCanceled)
+	}
+	return nil
+}
+
+// selected returns the next deliveries in that state that r is about, up to limit, and the cursor
+// behind them. It ends r if its endpoint was deleted.
+func (d *Dispatcher) selected(ctx context.Context, r *Recovery, state DeliveryState, limit int) (ids []string, next string, err error) {
+	f := Filter{
+		OrganizationID: r.OrganizationID, EventID: r.EventID, EventType: r.EventType,
+		State: state, Since: r.Since, Until: r.Until, Cursor: r.Cursor, Limit: limit,
+	}
+	if !r.isMany() {
+		f.EndpointID = r.EndpointID
+		if _, err := d.Endpoint(ctx, r.EndpointID); errors.Is(err, ErrNotFound) {
+			r.end(RecoveryStopped)
+			return nil, "", nil
+		} else if err != nil {
+			return nil, "", err
+		}
+	}
+	page, next, err := d.DeliveryPage(ctx, f)
+	for i := range page {
+		if r.selects(&page[i]) {
+			ids = append(ids, page[i].ID)
+		}
+	}
+	return ids, next, err
 }

@@ -87,6 +87,7 @@ func (r *run) run(ctx context.Context) error {
 	helpers.Go(func() { r.d.purge(claimsCtx) })
 	helpers.Go(func() { r.d.listen(claimsCtx) })
 	helpers.Go(func() { r.d.recoveries.Run(claimsCtx) })
+	helpers.Go(func() { r.d.keepPauses(claimsCtx) })
 	helpers.Go(func() { r.d.operations.Run(claimsCtx) })
 	if r.d.tallier != nil {
 		helpers.Go(func() { r.d.tallies.Run(claimsCtx) })
@@ -182,9 +183,16 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	room := r.slots.Free(r.prefetch)
-	if room.Limit == 0 {
+	if r.d.paused.Load() == nil { // the first claim
+		if err := r.d.readPauses(ctx); err != nil {
+			return ClaimResult{}, err
+		}
+	}
+	paused := r.d.paused.Load()
+	if room.Limit == 0 || paused.All {
 		return ClaimResult{}, nil
 	}
+	paused.Apply(room.Busy, room.Withheld, r.cfg.InFlightPerEndpoint)
 	if r.recorder.Away() { // what is sent now is sent again if the process is killed
 		room.Limit = 1
 	}

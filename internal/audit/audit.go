@@ -16,8 +16,10 @@ import (
 
 type actorKey struct{}
 
-// maxActor is the longest name of an actor, in bytes.
-const maxActor = 128
+const (
+	maxActor = 128 // bytes of the name of an actor
+	maxNote  = 512 // bytes of a note
+)
 
 // WithActor returns a context with the name of who acts, made plain text and cut to 128 bytes.
 func WithActor(ctx context.Context, actor string) context.Context {
@@ -100,26 +102,39 @@ func Warnings(failing, warn, disable time.Duration, warned int) int {
 	return max(warned, 1)
 }
 
-// Begun and Ended say what a recovery in that state is to do, and what it has done. One that
-// discards parked deliveries has skipped these.
-func Begun(state string, until time.Time) string {
-	return state + ": events until " + until.UTC().Format(time.RFC3339)
+// Recovery is what operations tell of a recovery. Of all fields but State, "" says nothing.
+type Recovery struct {
+	State                    string
+	EventID, EventType, Last string // Last is why the deliveries failed last
+	Note                     string // why somebody began it
 }
 
-func Ended(state string, recovered, skipped int64) string {
-	if state == "discarded" {
-		return fmt.Sprintf("%s: %d deliveries", state, skipped)
+// Begun says what a recovery is to do.
+func Begun(r Recovery, until time.Time) string {
+	words := r.State + ": events until " + until.UTC().Format(time.RFC3339)
+	for _, part := range [][2]string{{", event ", r.EventID}, {", type ", r.EventType}, {", reason ", r.Last}, {"; ", r.Note}} {
+		if part[1] != "" {
+			words += part[0] + part[1]
+		}
 	}
-	return fmt.Sprintf("%s: %d sent again, %d skipped", state, recovered, skipped)
+	return text.Clip(words, maxNote)
+}
+
+// Ended says what a recovery has done. One that discards or cancels deliveries has skipped these.
+func Ended(r Recovery, recovered, skipped int64) string {
+	if r.State == "discarded" || r.State == "canceled" {
+		return fmt.Sprintf("%s: %d deliveries", r.State, skipped)
+	}
+	return fmt.Sprintf("%s: %d sent again, %d skipped", r.State, recovered, skipped)
 }
 
 // Told returns the organizations that are told of an operation of an organization: that of the
-// host, if there is one, and its own, if customers are told.
+// host, if there is one, and its own, if customers are told. What is about all organizations has "".
 func Told(host string, customers bool, own string) (organizations []string) {
 	if host != "" {
 		organizations = append(organizations, host)
 	}
-	if customers && own != host {
+	if customers && own != host && own != "" {
 		organizations = append(organizations, own)
 	}
 	return organizations
@@ -152,8 +167,10 @@ var descriptions = [...][3]string{
 	{"endpoint.enabled", "An endpoint was enabled: what was parked is sent.", ""},
 	{"endpoint.recovered", "An endpoint that had been failing has succeeded.", ""},
 	{"delivery.exhausted", "A delivery has failed for good.", "timeout"},
-	{"recovery.begun", "Failed deliveries of an endpoint are being sent again, or parked ones discarded.", "running: events until 2026-05-25T14:23:00Z"},
-	{"recovery.ended", "Sending failed deliveries again, or discarding parked ones, has ended.", "done: 17 sent again, 0 skipped"},
+	{"recovery.begun", "Failed deliveries are being sent again, parked ones discarded, or unfinished ones canceled.", "running: events until 2026-05-25T14:23:00Z"},
+	{"recovery.ended", "Sending failed deliveries again, discarding parked ones, or canceling has ended.", "done: 17 sent again, 0 skipped"},
+	{"deliveries.paused", "Deliveries are held back.", "maintenance of the receiver"},
+	{"deliveries.resumed", "Deliveries are no longer held back.", ""},
 }
 
 // Types returns all types.

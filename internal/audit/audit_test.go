@@ -99,9 +99,13 @@ func TestWarnings(t *testing.T) {
 
 func TestNotesOfRecoveries(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "running: events until 2026-05-25T14:23:00Z", audit.Begun("running", time.Date(2026, 5, 25, 16, 23, 0, 9, time.FixedZone("", 7200))))
-	require.Equal(t, "done: 17 sent again, 1 skipped", audit.Ended("done", 17, 1))
-	require.Equal(t, "discarded: 9 deliveries", audit.Ended("discarded", 0, 9))
+	require.Equal(t, "running: events until 2026-05-25T14:23:00Z", audit.Begun(audit.Recovery{State: "running"}, time.Date(2026, 5, 25, 16, 23, 0, 9, time.FixedZone("", 7200))))
+	require.Equal(t, "canceling: events until 2026-05-25T14:23:00Z, event evt_1, type a.b, reason timeout; our fault",
+		audit.Begun(audit.Recovery{State: "canceling", EventID: "evt_1", EventType: "a.b", Last: "timeout", Note: "our fault"}, time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)))
+	require.LessOrEqual(t, len(audit.Begun(audit.Recovery{State: "running", Note: strings.Repeat("é", 600)}, time.Now())), 512)
+	require.Equal(t, "done: 17 sent again, 1 skipped", audit.Ended(audit.Recovery{State: "done"}, 17, 1))
+	require.Equal(t, "discarded: 9 deliveries", audit.Ended(audit.Recovery{State: "discarded"}, 0, 9))
+	require.Equal(t, "canceled: 9 deliveries", audit.Ended(audit.Recovery{State: "canceled"}, 0, 9))
 }
 
 func TestTold(t *testing.T) {
@@ -111,6 +115,7 @@ func TestTold(t *testing.T) {
 	require.Equal(t, []string{"org_1"}, audit.Told("", true, "org_1"))
 	require.Equal(t, []string{"host", "org_1"}, audit.Told("host", true, "org_1"))
 	require.Equal(t, []string{"host"}, audit.Told("host", true, "host"))
+	require.Empty(t, audit.Told("", true, ""))
 }
 
 func TestEventID(t *testing.T) {
