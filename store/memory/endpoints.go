@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -98,12 +99,32 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 	}
 	limit := cmp.Or(f.Limit, defaultPage)
 	for _, e := range matching[i:] {
+		if !e.matches(f) {
+			continue
+		}
 		if len(page) == limit {
 			return page, page[limit-1].ID, nil
 		}
 		page = append(page, e.copy())
 	}
 	return page, "", nil
+}
+
+// matches reports whether f selects e by how it fares and by its URL.
+func (e *storedEndpoint) matches(f alotwebhook.EndpointFilter) bool {
+	failing := !e.Disabled && !e.FailingSince.IsZero()
+	asked := !f.Failing && !f.Disabled || f.Failing && failing || f.Disabled && e.Disabled
+	return asked && strings.Contains(lowerASCII(e.URL), lowerASCII(f.URLPart))
+}
+
+// lowerASCII is [strings.ToLower] for the ASCII letters alone: a Kelvin sign is no k.
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // endpointsOf returns an organization's endpoints in the order of their ids, or

@@ -142,7 +142,7 @@ func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
 		matchesText(f.EndpointID, d.endpoint.ID) &&
 		matchesText(f.EventID, d.event.ID) &&
 		matchesText(f.EventType, d.event.Type) &&
-		matchesText(f.State, d.shownState())
+		(f.State == alotwebhook.StateUnfinished && d.state == alotwebhook.StatePending || matchesText(f.State, d.shownState()))
 }
 
 // matchesText reports whether got is the wanted text; "" wants any.

@@ -40,10 +40,11 @@ type Store struct {
 	events     map[string]*storedEvent
 	deliveries map[string]*storedDelivery
 	endpoints  map[string]*storedEndpoint              // without the deleted ones
-	recoveries map[string]alotwebhook.Recovery         // by endpoint id
+	recoveries map[string]alotwebhook.Recovery         // by endpoint id, or by their own
 	tallies    map[string]map[int64]*alotwebhook.Tally // by endpoint id and the hour's Unix time in seconds
-	operations []*storedOperation                      // in the order of their ids
-	unhandled  []*storedOperation                      // in the order in which they were stored
+	pauses     map[pauseKey]alotwebhook.Pause
+	operations []*storedOperation // in the order of their ids
+	unhandled  []*storedOperation // in the order in which they were stored
 
 	// turns holds the enabled endpoints that have a due delivery, the one that
 	// is served next in front. alarms holds the enabled endpoints that have a
@@ -127,6 +128,7 @@ func New() *Store {
 		endpoints:    map[string]*storedEndpoint{},
 		recoveries:   map[string]alotwebhook.Recovery{},
 		tallies:      map[string]map[int64]*alotwebhook.Tally{},
+		pauses:       map[pauseKey]alotwebhook.Pause{},
 		turns:        list.New(),
 		byOrg:        map[string]*storedOrganization{},
 		byEndpoint:   map[string]*idList{},

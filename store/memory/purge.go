@@ -108,11 +108,11 @@ func (s *Store) purgePayloads(until time.Duration, limit int, r *alotwebhook.Pur
 	}
 }
 
-// purgeRecoveries deletes the recoveries of deleted endpoints that do not run
-// any more and were last changed at until or before.
+// purgeRecoveries deletes the recoveries of deleted endpoints, and those over many, that have
+// ended and were last changed at until or before.
 func (s *Store) purgeRecoveries(until time.Duration) {
 	for id, r := range s.recoveries {
-		if r.State != alotwebhook.RecoveryRunning && s.endpoints[id] == nil && !r.UpdatedAt.After(s.instant(until)) {
+		if !r.State.Active() && s.endpoints[id] == nil && !r.UpdatedAt.After(s.instant(until)) {
 			delete(s.recoveries, id)
 		}
 	}

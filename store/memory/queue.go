@@ -209,6 +209,22 @@ func (s *Store) redeliver(d *storedDelivery, now time.Duration) bool {
 	return true
 }
 
+// Cancel implements [alotwebhook.Queue].
+func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
+	if err := s.lock(ctx); err != nil {
+		return 0, err
+	}
+	defer s.mu.Unlock()
+	now := s.now()
+	for _, id := range deliveryIDs {
+		if d := s.deliveries[id]; d != nil && d.state == alotwebhook.StatePending {
+			s.fail(d, alotwebhook.ReasonCanceled, now)
+			n++
+		}
+	}
+	return n, nil
+}
+
 // begin makes a delivery pending and due now. The delivery is new, or finished
 // and to be sent again.
 func (s *Store) begin(d *storedDelivery, now time.Duration) {

@@ -216,6 +216,10 @@ func (s *shared) Redeliver(ctx context.Context, ids []string) (int, error) {
 	return s.next().Redeliver(ctx, ids)
 }
 
+func (s *shared) Cancel(ctx context.Context, ids []string) (int, error) {
+	return s.next().Cancel(ctx, ids)
+}
+
 func (s *shared) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	return s.next().PutEndpoint(ctx, e, ops...)
 }
