@@ -44,6 +44,17 @@ func (s oneByOne) Redeliver(ctx context.Context, ids []string) (n int, err error
 	return n, nil
 }
 
+func (s oneByOne) Cancel(ctx context.Context, ids []string) (n int, err error) {
+	for i := range ids {
+		one, err := s.Store.Cancel(ctx, ids[i:i+1])
+		if err != nil {
+			return n, err
+		}
+		n += one
+	}
+	return n, nil
+}
+
 // tenDefects has most of the faults at once of a store that somebody wrote in an afternoon
 // with other habits. It passed all rules that there were at first.
 func tenDefects(s alotwebhook.Store) alotwebhook.Store {

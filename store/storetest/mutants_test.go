@@ -26,7 +26,14 @@ type mutant struct {
 	found  []string
 }
 
-func init() { maps.Copy(mutants, operationMutants()) }
+func init() {
+	for _, more := range []map[string]mutant{
+		operationMutants(), cancelMutants(), cancelRecordMutants(), unfinishedMutants(), endpointFilterMutants(), recoveryMutants(), pauseMutants(),
+		backlogMutants(), countMutants(),
+	} {
+		maps.Copy(mutants, more)
+	}
+}
 
 // mutants are all of them.
 var mutants = map[string]mutant{
@@ -40,7 +47,7 @@ var mutants = map[string]mutant{
 	},
 	"LostNotReported": {
 		func(s alotwebhook.Store) alotwebhook.Store { return lostNotReported{s} },
-		[]string{"Lease/Fenced", "Finish/Twice", "Finish/TwiceInOneCall", "Endpoints/DeleteLeased", "Model/RandomWalk"},
+		[]string{"Lease/Fenced", "Finish/Twice", "Finish/TwiceInOneCall", "Endpoints/DeleteLeased", "Cancel/Leased", "Model/RandomWalk"},
 	},
 	"ClaimWithoutLease": {
 		func(s alotwebhook.Store) alotwebhook.Store { return withoutLease{s} },
@@ -72,7 +79,7 @@ var mutants = map[string]mutant{
 	},
 	"TryNeverAnew": {
 		func(s alotwebhook.Store) alotwebhook.Store { return tryNeverAnew{s} },
-		[]string{"Redeliver/Finished", "Model/RandomWalk"},
+		[]string{"Redeliver/Finished", "Cancel/Redelivered", "Model/RandomWalk"},
 	},
 	"EnqueueDuplicates": {
 		func(s alotwebhook.Store) alotwebhook.Store { return &duplicating{Store: s, seen: map[string]bool{}} },
@@ -170,22 +177,6 @@ var mutants = map[string]mutant{
 		func(s alotwebhook.Store) alotwebhook.Store { return &pageRepeats{Store: s} },
 		[]string{"History/Pages", "History/PagesWhileAdding"},
 	},
-	"RecoveryWithoutVersion": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryWithoutVersion{s} },
-		[]string{"Recoveries/Conflict", "Recoveries/ConcurrentWriters"},
-	},
-	"RecoveryInWholeSeconds": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryInWholeSeconds{s} },
-		[]string{"Recoveries/KeepsAllFields"},
-	},
-	"RecoveryStateIgnored": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryStateIgnored{s} },
-		[]string{"Recoveries/Filters"},
-	},
-	"RecoveryGoesWithEndpoint": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryGoesWithEndpoint{s} },
-		[]string{"Recoveries/OutlivesEndpoint", "Recoveries/Purge"},
-	},
 	"TallyReplaces": {
 		func(s alotwebhook.Store) alotwebhook.Store {
 			return &tallyReplaces{Store: s, Tallier: s.(alotwebhook.Tallier)}
@@ -221,7 +212,9 @@ var mutants = map[string]mutant{
 		[]string{"Purge/ExpiresLimit"},
 	},
 	"ExpiredForEver": {
-		func(s alotwebhook.Store) alotwebhook.Store { return &expiredForEver{Store: s} },
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return &reasonForEver{Store: s, reason: alotwebhook.ReasonExpired}
+		},
 		[]string{"Purge/Expires"},
 	},
 	"ExpiresAtOnce": {
@@ -394,7 +387,7 @@ var mutants = map[string]mutant{
 	},
 	"OneByOne": {
 		func(s alotwebhook.Store) alotwebhook.Store { return oneByOne{s} },
-		[]string{"Concurrency/EnqueueCutShort", "Concurrency/FinishCutShort", "Concurrency/RedeliverCutShort"},
+		[]string{"Concurrency/EnqueueCutShort", "Concurrency/FinishCutShort", "Concurrency/RedeliverCutShort", "Concurrency/CancelCutShort"},
 	},
 	"TalliesOneByOne": {
 		func(s alotwebhook.Store) alotwebhook.Store { return talliesOneByOne{s, s.(alotwebhook.Tallier)} },
@@ -574,7 +567,7 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 		}
 	}
 	timeout := "10m"
-	if slices.Contains([]string{"HoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled"}, name) {
+	if slices.Contains([]string{"HoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept"}, name) {
 		timeout = "1m"
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)
