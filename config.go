@@ -187,6 +187,13 @@ type Config struct {
 	// Defaults to 100.
 	RecoverPerSecond int
 
+	// Heal begins a recovery when an endpoint succeeds that was failing, of what has failed for good
+	// since it began to: otherwise an outage that outlasts Retry's schedule loses deliveries, until
+	// somebody recovers them. The recovery is stored before that success. If one runs already that
+	// is narrower, or discards, it is left alone, and a log record says so.
+	// Defaults to false.
+	Heal bool
+
 	// DisableAfter is how long an endpoint may give nothing but failures before it is
 	// disabled. Its deliveries are then parked, not lost. Negative: for ever.
 	// Defaults to 5 days.
