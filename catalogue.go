@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 )
 
@@ -116,7 +117,7 @@ func checkEventTypes(types []EventType) error {
 			return &FieldError{Field: field + "name", Problem: fmt.Sprintf("is that of eventTypes[%d], too: %s", j, t.Name)}
 		}
 		first[t.Name] = i
-		if len(t.Example) > 0 && checkData(t.Example) != nil {
+		if len(t.Example) > 0 && envelope.DataProblem(t.Example) != "" {
 			return &FieldError{Field: field + "example", Problem: "is not one JSON value in UTF-8"}
 		}
 	}
