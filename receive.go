@@ -252,7 +252,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // do not try again. Errors are logged, but not passed to OnError, because there is
 // no request.
 func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
-	index, err := r.verifier.openBody(body, h, r.config.MaxBodyBytes)
+	index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
 	var e Event
 	if err == nil {
 		e, err = r.accept(body, index)
@@ -294,7 +294,7 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.
 		// of a body that was refused unread.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) // fails if the writer has no deadlines
 	}
-	return r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
+	return r.verifier.secrets().Read(req, r.config.MaxBodyBytes, r.memory)
 }
 
 // accept parses a verified body and checks the event's organization and age.
