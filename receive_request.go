@@ -123,11 +123,11 @@ func (r *Receiver) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		received, body, err := r.receive(w, req)
 		if err != nil {
-			r.fail(w, req, Event{}, requestError(err))
+			r.fail(w, req, Event{}, requestErrors.OfRequest(err))
 			return
 		}
 		if r.handler(received.Event.Type) != nil {
-			r.warnOnce(req.Context(), received.Event, msgHandlerUnused)
+			r.log.Unhandled(req.Context(), received.Event.ID, received.Event.Type, "alotwebhook: Middleware does not call the handler of this event type", r.handlerNames)
 		}
 		verified := req.WithContext(context.WithValue(req.Context(), receivedKey{}, received))
 		verified.Body = io.NopCloser(bytes.NewReader(body))
