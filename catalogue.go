@@ -99,18 +99,13 @@ func DefaultEventTypes() []EventType {
 // EventTypes returns a copy of the catalogue, in the order of [Config.EventTypes].
 func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventTypes) }
 
-const maxEventTypeLen = eventtype.MaxLen // bytes
-
-// eventTypeProblem returns what is wrong with a name of an event type, or "".
-var eventTypeProblem = eventtype.Problem
-
 // checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
 // such as "eventTypes[2].name".
 func checkEventTypes(types []EventType) error {
 	first := make(map[string]int, len(types))
 	for i, t := range types {
 		field := fmt.Sprintf("eventTypes[%d].", i)
-		if problem := eventTypeProblem(t.Name); problem != "" {
+		if problem := eventtype.Problem(t.Name); problem != "" {
 			return &FieldError{Field: field + "name", Problem: problem}
 		}
 		if j, ok := first[t.Name]; ok {

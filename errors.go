@@ -11,8 +11,6 @@ import (
 	"github.com/alot/alotwebhook/internal/text"
 )
 
-const errorPrefix = fault.Prefix
-
 // Short names for what most files use.
 var (
 	explain = fault.Explain

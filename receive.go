@@ -13,6 +13,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
 	"github.com/alot/alotwebhook/internal/caught"
+	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/refusal"
 )
 
@@ -219,7 +220,7 @@ func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Eve
 
 // register adds a handler, or panics as [On] says.
 func (r *Receiver) register(eventType string, h eventHandler) {
-	if problem := eventTypeProblem(eventType); problem != "" {
+	if problem := eventtype.Problem(eventType); problem != "" {
 		panic("alotwebhook: event type " + problem)
 	}
 	r.mu.Lock()
