@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -19,8 +17,6 @@ type brokenPauser struct {
 	put    func(ctx context.Context, s *brokenPauser, p alotwebhook.Pause, ops []alotwebhook.Operation) error
 	remove func(ctx context.Context, s *brokenPauser, organizationID, endpointID string, ops []alotwebhook.Operation) error
 	list   func(all []alotwebhook.Pause) []alotwebhook.Pause
-	purged atomic.Bool // something was purged
-	order  sync.Map    // when each pause was stored first
 }
 
 func (s *brokenPauser) PutPause(ctx context.Context, p alotwebhook.Pause, ops ...alotwebhook.Operation) error {
@@ -69,7 +65,7 @@ func removesAll(which func(of alotwebhook.Pause, organizationID, endpointID stri
 	}
 }
 
-// pausesEndWithEndpoint removes the pauses of an endpoint with it, and old ones when it purges.
+// pausesEnd removes the pause of an endpoint with the endpoint, or old pauses when it purges.
 type pausesEnd struct {
 	*brokenPauser
 	withEndpoint bool

@@ -148,6 +148,17 @@ func recoveryMutants() map[string]mutant {
 			},
 			[]string{"Recoveries/KeepsAllFields"},
 		},
+		"RecoveryInZone": {
+			func(s alotwebhook.Store) alotwebhook.Store {
+				return &recoveriesShown{Store: s, always: true, change: func(page []alotwebhook.Recovery) []alotwebhook.Recovery {
+					for i := range page {
+						page[i].FailedSince = page[i].FailedSince.In(time.FixedZone("", 3600))
+					}
+					return page
+				}}
+			},
+			[]string{"History/UTC"},
+		},
 		"RecoveryManyIgnored": {
 			func(s alotwebhook.Store) alotwebhook.Store {
 				return recoveryMany{s, func(alotwebhook.Recovery) bool { return true }}

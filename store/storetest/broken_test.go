@@ -66,3 +66,14 @@ func tenDefects(s alotwebhook.Store) alotwebhook.Store {
 	s = storesTheGood{s}
 	return folding{Store: s, organization: func(org string) string { return strings.ToLower(withoutAccents(withoutBlanks(org))) }}
 }
+
+// bare has the methods of a store and no capability.
+type bare struct{ alotwebhook.Store }
+
+// wrapper has the capabilities of the store that it wraps, whatever their faults.
+type wrapper struct {
+	alotwebhook.Store
+	inner alotwebhook.Store
+}
+
+func (s wrapper) Unwrap() alotwebhook.Store { return s.inner }

@@ -463,6 +463,13 @@ var mutants = map[string]mutant{
 		func(s alotwebhook.Store) alotwebhook.Store { return untilRoundedUp{s} },
 		[]string{"History/SinceUntilCut"},
 	},
+	"Bare": {func(s alotwebhook.Store) alotwebhook.Store { return bare{s} }, nil},
+	"WrapsBroken": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return wrapper{s, pauseMutants()["PausesReversed"].broken(s)}
+		},
+		[]string{"Pauses/Order"},
+	},
 	"TenDefects": {
 		tenDefects,
 		[]string{
@@ -553,6 +560,16 @@ func TestUnbrokenPasses(t *testing.T) {
 			require.NoError(t, err, out)
 			require.GreaterOrEqual(t, strings.Count(out, "--- PASS: "+test+"/"), rules, "the whole suite was run")
 		})
+	}
+}
+
+func TestCapabilitiesAreOptional(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []string{"Tallies", "Pauses", "Survey"} {
+		out, err := runMutant(t, "TestMutant", "Bare", topic)
+		require.NoError(t, err, out)
+		require.Contains(t, out, "which is optional")
+		require.NotContains(t, out, "--- PASS: TestMutant/"+topic+"/")
 	}
 }
 
