@@ -13,7 +13,7 @@ type operationJSON struct {
 	ID         string                    `json:"id"`
 	Type       alotwebhook.OperationType `json:"type"`
 	At         instant                   `json:"at"`
-	EndpointID string                    `json:"endpointId"`
+	EndpointID string                    `json:"endpointId,omitzero"` // "" if it is about all of them
 	DeliveryID string                    `json:"deliveryId,omitzero"`
 	Actor      string                    `json:"actor,omitzero"`
 	Note       string                    `json:"note,omitzero"`

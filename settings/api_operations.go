@@ -26,6 +26,10 @@ func (a *api) rotateSecret(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	show, err := a.shower(r, who)
+	if err != nil {
+		return response{}, err
+	}
 	next, repeated, err := a.rotate(r, e.ID, own, from)
 	if err != nil {
 		return response{}, err
@@ -33,7 +37,7 @@ func (a *api) rotateSecret(r *http.Request, who caller) (response, error) {
 	if e, err = a.endpoint(r, who); err != nil {
 		return response{}, err
 	}
-	shown := showEndpoint(e)
+	shown := show(e)
 	if secret == nil {
 		shown.Secret = string(next)
 	}

@@ -1,6 +1,10 @@
 package settings
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/alot/alotwebhook"
+)
 
 // Routes returns the method and the pattern of each route of the API.
 func Routes(h http.Handler) (list [][2]string) {
@@ -21,3 +25,14 @@ func PageRoutes(h http.Handler) (list [][2]string) {
 // MeetsNoNeeds reports whether somebody who may do everything may use a route that says
 // nothing of what it takes.
 func MeetsNoNeeds() bool { return route{}.needs.met(rightsOf(nil, nil)) }
+
+// Words returns what the pages call a reason, a type of operations and a state of recoveries; ""
+// for what they have no words for.
+func Words(reason alotwebhook.FailureReason, kind alotwebhook.OperationType, state alotwebhook.RecoveryState) (words [3]string) {
+	words[0] = reasons[reason].Word
+	if reason == alotwebhook.ReasonStatus {
+		words[0] = reasonOf(reason, 0).Word
+	}
+	words[1], words[2] = operationWords[kind], recoveryWords[state]
+	return words
+}

@@ -28,6 +28,8 @@ var operationWords = map[alotwebhook.OperationType]string{
 	alotwebhook.OpDeliveryExhausted: "Delivery failed",
 	alotwebhook.OpRecoveryBegun:     "Recovery started",
 	alotwebhook.OpRecoveryEnded:     "Recovery ended",
+	alotwebhook.OpPaused:            "Paused",
+	alotwebhook.OpResumed:           "Resumed",
 }
 
 // happened says what an operation tells.
