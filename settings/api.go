@@ -39,7 +39,7 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkHost(d, opts); err != nil {
 		return nil, err
 	}
-	protection, err := protect(opts)
+	protection, err := protect(opts.TrustedOrigins)
 	if err != nil {
 		return nil, err
 	}

@@ -49,7 +49,7 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkLinks(opts); err != nil {
 		return nil, err
 	}
-	protection, err := protect(opts)
+	protection, err := protect(opts.TrustedOrigins)
 	if err != nil {
 		return nil, err
 	}
