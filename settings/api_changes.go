@@ -86,7 +86,7 @@ func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	show, err := a.shower(r, who)
+	show, err := a.shower(r)
 	if err != nil {
 		return response{}, err
 	}
@@ -125,7 +125,7 @@ func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 	if options.Discard = discard != nil && *discard; options.Discard && !options.Since.IsZero() {
 		return response{}, invalid(fieldProblem{"discard", "discards everything, so it cannot come with since; leave one of them out"})
 	}
-	show, err := a.shower(r, who)
+	show, err := a.shower(r)
 	if err != nil {
 		return response{}, err
 	}
@@ -147,7 +147,7 @@ func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 		}
 		if e.Disabled {
 			return show(e).asResponse(http.StatusAccepted, e.Version).
-				with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
+				with("Location", a.at(r, "/"+e.ID+"/recover")), nil
 		}
 		return show(e).asResponse(http.StatusOK, e.Version), nil
 	}

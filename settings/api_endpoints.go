@@ -9,6 +9,7 @@ import (
 
 // endpointJSON is an endpoint as the API shows it.
 type endpointJSON struct {
+	OrganizationID string                     `json:"organizationId,omitzero"` // in what operators read of many
 	ID             string                     `json:"id"`
 	URL            string                     `json:"url"`
 	Description    string                     `json:"description,omitzero"`
@@ -27,14 +28,14 @@ type endpointJSON struct {
 	Secret string `json:"secret,omitzero"`
 }
 
-// shower returns the function that shows endpoints of the organization. It reads what the host has
+// shower returns the function that shows endpoints. It reads what the host has
 // paused: call it before anything is changed, so that no change that was made is answered with an
 // error.
-func (a *api) shower(r *http.Request, who caller) (func(alotwebhook.Endpoint) endpointJSON, error) {
-	paused, err := who.pauses(r.Context(), a.dispatcher)
+func (a *api) shower(r *http.Request) (func(alotwebhook.Endpoint) endpointJSON, error) {
+	paused, err := a.dispatcher.Pauses(r.Context())
 	return func(e alotwebhook.Endpoint) endpointJSON {
 		shown := showEndpoint(e)
-		shown.Paused = !paused.since(e.ID).IsZero()
+		shown.Paused = !pauses(paused).since(e.OrganizationID, e.ID).IsZero()
 		return shown
 	}, err
 }
@@ -85,7 +86,7 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	if rate != nil {
 		e.Rate = *rate
 	}
-	show, err := a.shower(r, who)
+	show, err := a.shower(r)
 	if err != nil {
 		return response{}, err
 	}
@@ -97,7 +98,7 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	if secret == nil {
 		shown.Secret = string(created.Secret)
 	}
-	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", at(r, "/v1/webhooks/"+created.ID))
+	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", a.at(r, "/"+created.ID))
 	return result.repeated(repeated), nil
 }
 
@@ -145,7 +146,7 @@ func (a *api) listEndpoints(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	show, err := a.shower(r, who)
+	show, err := a.shower(r)
 	if err != nil {
 		return response{}, err
 	}
@@ -161,7 +162,7 @@ func (a *api) readEndpoint(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	show, err := a.shower(r, who)
+	show, err := a.shower(r)
 	if err != nil {
 		return response{}, err
 	}

@@ -79,11 +79,11 @@ func (v *visit) showDelivery() error {
 		return err
 	}
 	if data.Live {
-		paused, err := v.who.pauses(v.r.Context(), v.dispatcher)
+		paused, err := v.dispatcher.Pauses(v.r.Context())
 		if err != nil {
 			return err
 		}
-		data.Paused = paused.since(d.EndpointID)
+		data.Paused = pauses(paused).since(d.OrganizationID, d.EndpointID)
 	}
 	payload, erased, err := v.who.payload(v.r.Context(), v.dispatcher, d)
 	if err != nil {

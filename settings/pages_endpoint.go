@@ -73,11 +73,11 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 		return err
 	}
 	data.Day = days[id]
-	paused, err := v.who.pauses(v.r.Context(), v.dispatcher)
+	paused, err := v.dispatcher.Pauses(v.r.Context())
 	if err != nil {
 		return err
 	}
-	data.Paused = paused.since(id)
+	data.Paused = pauses(paused).since(v.who.organization, id)
 	found, _, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
 		OrganizationID: v.who.organization, EndpointID: id, Limit: recentDeliveries,
 	})

@@ -67,13 +67,13 @@ func (v *visit) listEndpoints() error {
 	if err != nil {
 		return err
 	}
-	paused, err := v.who.pauses(v.r.Context(), v.dispatcher)
+	paused, err := v.dispatcher.Pauses(v.r.Context())
 	if err != nil {
 		return err
 	}
 	list := endpointsView{Next: next, First: cursor == ""}
 	for _, e := range found {
-		row := endpointRow{Endpoint: e, Standing: standingOf(e), Paused: paused.since(e.ID), Day: days[e.ID]}
+		row := endpointRow{Endpoint: e, Standing: standingOf(e), Paused: pauses(paused).since(e.OrganizationID, e.ID), Day: days[e.ID]}
 		if row.LastFailure, err = v.lastFailure(e.ID); err != nil {
 			return err
 		}
