@@ -68,7 +68,12 @@ func (c caller) payload(ctx context.Context, d *alotwebhook.Dispatcher, delivery
 // endpoints returns up to limit endpoints that follow the one with the id cursor, from the
 // beginning if cursor is "". next is the cursor of the page after it, "" if there is none.
 func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	f := alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor, Limit: limit + 1}
+	return endpointPage(ctx, d, alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor}, limit)
+}
+
+// endpointPage returns up to limit endpoints that f selects, and the cursor of the next page.
+func endpointPage(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.EndpointFilter, limit int) (found []alotwebhook.Endpoint, next string, err error) {
+	f.Limit = limit + 1
 	for e, err := range d.Endpoints(ctx, f) {
 		if err != nil {
 			return nil, "", err
