@@ -18,9 +18,7 @@ const maxBody = 64 << 10
 // api is the handler of the management API, or of the operators' API.
 type api struct {
 	dispatcher *alotwebhook.Dispatcher
-	// admit returns the request as one of whoever makes it, whom it speaks for, and what it may
-	// do. Any error says that nobody is signed in.
-	admit      func(*http.Request) (*http.Request, caller, error)
+	admit      admission
 	logger     *slog.Logger
 	protection *http.CrossOriginProtection
 	repeats    repeats.Memory
@@ -67,17 +65,6 @@ func newAPI(d *alotwebhook.Dispatcher, logger *slog.Logger, trustedOrigins []str
 		return nil, err
 	}
 	return &api{dispatcher: d, logger: cmp.Or(logger, d.Logger()), protection: protection}, nil
-}
-
-// admit returns the request with the name of its actor, the organization that it speaks for, and
-// what it may do.
-func (o *Options) admit(r *http.Request) (*http.Request, caller, error) {
-	organization, err := o.Organization(r)
-	if err != nil || organization == "" {
-		return r, caller{}, errUnauthenticated
-	}
-	who := caller{organization, rightsOf(r, o.May)}
-	return acting(r, o.Actor), who, nil
 }
 
 // operation handles a request that was allowed. r.PathValue("id") is the id in the path.

@@ -59,9 +59,9 @@ func NewOperatorAPI(d *alotwebhook.Dispatcher, opts *OperatorOptions) (http.Hand
 	}
 	customers := &api{dispatcher: d, logger: over.logger, protection: over.protection}
 	customers.admit = func(r *http.Request) (*http.Request, caller, error) {
-		r, may, err := opts.admit(r)
-		organization, _, _ := organizationPath(r)
-		return r, caller{organization, may}, err
+		r, who, err := opts.visitor(r)
+		who.organization, _, _ = organizationPath(r)
+		return r, who, err
 	}
 	customers.place = func(r *http.Request) (base, path string) {
 		organization, path, _ := organizationPath(r)
@@ -71,10 +71,7 @@ func NewOperatorAPI(d *alotwebhook.Dispatcher, opts *OperatorOptions) (http.Hand
 	if customers.document, err = describe(d.EventTypes()); err != nil {
 		return nil, err
 	}
-	over.admit = func(r *http.Request) (*http.Request, caller, error) {
-		r, may, err := opts.admit(r)
-		return r, caller{may: may}, err
-	}
+	over.admit = opts.visitor
 	over.place = func(r *http.Request) (base, path string) { return operatorPath, r.URL.Path }
 	over.names = true
 	o := &operators{api: over, surveys: &surveys{dispatcher: d}}

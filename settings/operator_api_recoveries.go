@@ -3,6 +3,7 @@ package settings
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/alot/alotwebhook"
 )
@@ -97,13 +98,12 @@ func (o *operators) beginMany(r *http.Request, who caller) (response, error) {
 		return response{}, err
 	}
 	action, known := manyActions[name]
-	_, explained := reasons[of.Reason]
 	switch {
 	case !known:
 		return response{}, invalid(fieldProblem{"action", `must be "recover" or "cancel"`})
 	case !action.needs.met(who.may):
 		return response{}, notAllowed(action.needs.missing(who.may))
-	case of.Reason != "" && of.Reason != alotwebhook.ReasonStatus && !explained:
+	case of.Reason != "" && !slices.Contains(failureReasons, of.Reason):
 		return response{}, invalid(fieldProblem{"reason", "must be a reason such as " + string(alotwebhook.ReasonTimeout)})
 	case of.EventType != "" && !isEventType(of.EventType):
 		return response{}, invalid(fieldProblem{"eventType", "must be an event type such as " + alotwebhook.EventCandidateCompleted})

@@ -85,7 +85,7 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 		return err
 	}
 	for _, d := range found {
-		data.Recent = append(data.Recent, deliveryRow{Delivery: d})
+		data.Recent = append(data.Recent, deliveryRow{Delivery: d, Base: v.base})
 	}
 	failed, err := v.lastFailure(id)
 	if err != nil {

@@ -42,7 +42,7 @@ var reasons = map[alotwebhook.FailureReason]reason{
 	alotwebhook.ReasonDiscarded: {"Discarded",
 		"Somebody chose not to send it when the endpoint was enabled. Redeliver it if you want it after all."},
 	alotwebhook.ReasonCanceled: {"Canceled",
-		"The operator of the service canceled it, so no further attempt was made. Redeliver it if you want it after all."},
+		"The people who run this service canceled it, so it is not sent. Redeliver it if you want it after all."},
 	alotwebhook.ReasonUnsendable: {"Could not be sent",
 		"See the detail of the attempt. If the payload was erased, it cannot be sent again. Otherwise check the URL, or rotate the secret."},
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -30,6 +31,8 @@ var templateFuncs = template.FuncMap{
 	"born":     idTime,
 	"happened": happened,
 	"recovery": recoveryWord,
+	"deed":     deed,
+	"percent":  percent,
 	"list":     func(items ...any) []any { return items },
 
 	"number":     number,
@@ -37,7 +40,7 @@ var templateFuncs = template.FuncMap{
 	"perSecond":  perSecond,
 	"permille":   func(share float64) int { return int(share * 1000) },
 	"statusText": status,
-	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
+	"deliveries": func(rows []deliveryRow, one, many bool) deliveriesView { return deliveriesView{rows, one, many} },
 }
 
 // exact returns a time in the form of RFC 3339, in UTC with three decimals.
@@ -115,6 +118,9 @@ func number(n any) string {
 	return text
 }
 
+// percent returns a share as a percentage, such as "33 %".
+func percent(share float64) string { return strconv.Itoa(int(math.Round(share*100))) + " %" }
+
 // decimal writes a number without an exponent.
 func decimal(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
@@ -138,6 +144,8 @@ func stateWord(s alotwebhook.DeliveryState) string {
 		return "Failed"
 	case alotwebhook.StateParked:
 		return "Parked"
+	case alotwebhook.StateUnfinished:
+		return "Unfinished"
 	}
 	return "Pending"
 }
