@@ -2,6 +2,7 @@ package settings
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/alot/alotwebhook"
 )
@@ -12,6 +13,15 @@ func Routes(h http.Handler) (list [][2]string) {
 		list = append(list, [2]string{rt.method, rt.pattern})
 	}
 	return list
+}
+
+// OperatorRoutes returns the same of the operators' API: those over all organizations, and those of
+// one as operators find them.
+func OperatorRoutes(h http.Handler) (over, customers [][2]string) {
+	for _, rt := range Routes(h.(*operatorAPI).customers) {
+		customers = append(customers, [2]string{rt[0], organizationPattern + strings.TrimPrefix(rt[1], webhooksPath)})
+	}
+	return Routes(h.(*operatorAPI).over), customers
 }
 
 // PageRoutes returns the method and the pattern of each route of the pages.
