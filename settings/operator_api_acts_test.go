@@ -249,6 +249,8 @@ func TestOperatorsReadInPages(t *testing.T) {
 		require.Len(t, seen, 3, query)
 	}
 	require.Len(t, cursors, 4)
+	got := h.do("GET", "/v1/operator/deliveries?status=failed&event=evt_01kt0v7fbgf0m8n2p4q6r7s9tv&cursor="+cursors["deliveries"], "")
+	require.Equal(t, []string{"cursor"}, got.fields(), "it is not of that event")
 	for name, cursor := range cursors {
 		for _, other := range []string{"endpoints", "deliveries", "operations", "recoveries"} {
 			if other != name || name != "recoveries" { // which has no filters to differ in

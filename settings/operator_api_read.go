@@ -86,7 +86,7 @@ func (o *operators) searchEndpoints(r *http.Request, _ caller) (response, error)
 	if state != "" && !f.Failing && !f.Disabled {
 		q.refuse("state", "must be failing or disabled")
 	}
-	list := listing{endpointPrefix, []string{f.OrganizationID, state, f.URLPart, "of all"}}
+	list := listing{endpointPrefix, []string{f.OrganizationID, state, f.URLPart}}
 	limit := q.limit()
 	f.Cursor = q.place(list)
 	if err := q.err(); err != nil {

@@ -1,8 +1,10 @@
 package settings_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/typeid"
 	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
 )
 
 var (
@@ -57,6 +60,12 @@ func TestAnEndpointThatSucceedsAgainIsOfferedARecovery(t *testing.T) {
 	require.Contains(t, page, "This endpoint succeeds again. 2 deliveries failed before, of events from <time")
 	require.Contains(t, page, "Send them again")
 	require.NotContains(t, s.get("/"+e.ID, "HX-Target", "div#live").text, "offered")
+	s.event(e, `{}`)
+	s.finish(alotwebhook.StatePending, answered503)
+	require.False(t, offers(), "it is failing again")
+	s.event(e, `{}`)
+	s.finish(alotwebhook.StateDelivered, answered200)
+	require.True(t, offers())
 	since := hidden(t, page)
 	require.Equal(t, "since", since[0])
 
@@ -71,14 +80,13 @@ func TestAnEndpointThatSucceedsAgainIsOfferedARecovery(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, recovery.Since.After(s.born(first)), "the first of them is recovered, too")
 	require.Equal(t, since[1], recovery.Since.Format("2006-01-02T15:04:05.000Z"))
-	require.False(t, offers(), "a recovery runs")
-	s.stopped(e)
 	require.False(t, offers(), "a recovery began since they failed")
-
 	s.event(e, `{}`)
 	s.finish(alotwebhook.StateFailed, answered503)
 	s.event(e, `{}`)
 	s.finish(alotwebhook.StateDelivered, answered200)
+	require.False(t, offers(), "a recovery runs")
+	s.stopped(e)
 	require.Contains(t, s.get("/"+e.ID).text, "1 delivery failed before")
 	require.Contains(t, s.get("/"+e.ID).text, "Send it again")
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/disable", nil).status)
@@ -99,6 +107,51 @@ func TestWhatWasChosenIsNotOffered(t *testing.T) {
 		s.finish(alotwebhook.StateDelivered, answered200)
 		require.NotContains(t, s.get("/"+e.ID).text, `id="offered"`, reason)
 	}
+}
+
+// slowHistory is a store that takes a while to read deliveries, and counts how often it does.
+type slowHistory struct {
+	alotwebhook.Store
+	wait  time.Duration
+	reads atomic.Int32
+}
+
+func (s *slowHistory) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	s.reads.Add(1)
+	time.Sleep(s.wait)
+	return s.Store.Deliveries(ctx, f)
+}
+
+// The part of the page that updates itself reads nothing for what it does not show.
+func TestTheLivePartSearchesForNoOutage(t *testing.T) {
+	t.Parallel()
+	store := &slowHistory{Store: memory.New()}
+	s := newSiteOn(t, store, nil)
+	e := s.endpoint("https://hooks.example.com/alot")
+	s.get("/" + e.ID)
+	whole := store.reads.Swap(0)
+	s.get("/"+e.ID, "HX-Target", "div#live")
+	require.Less(t, store.reads.Load(), whole)
+}
+
+// A search that takes long is cut short. What is offered then is to recover all of the last days.
+func TestAnOutageThatTakesLongToRead(t *testing.T) {
+	t.Parallel()
+	s := newSiteOn(t, &slowHistory{Store: memory.New(), wait: 40 * time.Millisecond}, nil)
+	e := s.endpoint("https://hooks.example.com/alot")
+	for range 150 {
+		s.event(e, `{}`)
+	}
+	for range 2 {
+		s.finish(alotwebhook.StateFailed, answered503)
+	}
+	s.event(e, `{}`)
+	s.finish(alotwebhook.StateDelivered, answered200)
+	page := s.get("/" + e.ID).text
+	require.Contains(t, page, "100 deliveries or more failed before")
+	since, err := time.Parse(time.RFC3339, hidden(t, page)[1])
+	require.NoError(t, err)
+	require.True(t, since.Before(time.Now().AddDate(0, 0, -6)))
 }
 
 // However many failed, the page counts them or says that there are more, and recovers all.
