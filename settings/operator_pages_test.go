@@ -301,7 +301,9 @@ func TestFailuresOfTheStoreAreNotShownToOperators(t *testing.T) {
 // brokenSurvey is a store that does not answer.
 type brokenSurvey struct{ broken }
 
-func (brokenSurvey) Stats(context.Context) (alotwebhook.Stats, error) { return alotwebhook.Stats{}, errBroken }
+func (brokenSurvey) Stats(context.Context) (alotwebhook.Stats, error) {
+	return alotwebhook.Stats{}, errBroken
+}
 
 // The largest pages and all files that they load have at most 60 kB in gzip.
 func TestTheOperatorsPagesAreLight(t *testing.T) {

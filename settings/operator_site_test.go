@@ -2,7 +2,9 @@ package settings_test
 
 import (
 	"fmt"
+	"html"
 	"net/http"
+	"regexp"
 	"testing"
 	"time"
 
@@ -102,4 +104,25 @@ func (s *site) trouble() (e alotwebhook.Endpoint, delivery, recovery, cancellati
 	c, err := s.dispatcher.CancelMany(s.t.Context(), alotwebhook.Recovery{OrganizationID: "org_a", Note: "twice"})
 	require.NoError(s.t, err)
 	return e, delivery, r.EndpointID, c.EndpointID
+}
+
+var (
+	rowID    = regexp.MustCompile(`<(?:tr role="row"|a) id="((?:op|wh|dlv)_[0-9a-z]{26})"`)
+	nextLink = regexp.MustCompile(`id="(more|older)" href="([^"]*)"`)
+)
+
+// rowsOf returns the ids of what a page lists.
+func rowsOf(page string) (ids []string) {
+	for _, m := range rowID.FindAllStringSubmatch(page, -1) {
+		ids = append(ids, m[1])
+	}
+	return ids
+}
+
+// nextOf returns where the link with the id leads to, "" if the page has none.
+func nextOf(page, id string) string {
+	if m := nextLink.FindStringSubmatch(page); m != nil && m[1] == id {
+		return html.UnescapeString(m[2])
+	}
+	return ""
 }

@@ -49,10 +49,19 @@ func TestTheOperatorsPagesAreFitToBeSeen(t *testing.T) {
 		{"organization", func(b *tab) { b.visit("organizations/" + url.PathEscape(odd) + "/") }},
 		{"organization-endpoint", func(b *tab) { b.visit("organizations/org_northwind/"); b.click(".lead a"); b.sees("Latest deliveries") }},
 		{"pause", at("pause?organization=org_flood")},
-		{"pause-refused", func(b *tab) { b.visit("pause"); b.click("form.form button.primary"); b.sees("Choose what is to be paused") }},
+		{"pause-refused", func(b *tab) {
+			b.visit("pause")
+			b.click("form.form button.primary")
+			b.sees("Choose what is to be paused")
+		}},
 		{"resume", at("resume?organization=" + url.QueryEscape(odd))},
 		{"recover", at("recover")},
-		{"recover-refused", func(b *tab) { b.visit("recover"); b.fill("#field-endpoint", "x"); b.click("form.form button.primary"); b.sees("Say why you do it") }},
+		{"recover-refused", func(b *tab) {
+			b.visit("recover")
+			b.fill("#field-endpoint", "x")
+			b.click("form.form button.primary")
+			b.sees("Say why you do it")
+		}},
 		{"recover-counted", func(b *tab) {
 			b.visit("recover?organization=org_northwind")
 			b.fill("#field-note", "Our certificate had expired")
