@@ -246,8 +246,29 @@ func TestOperatorsRecoverOneEndpoint(t *testing.T) {
 	begun := s.ask(http.MethodPost, "/recover", fields...)
 	require.Equal(t, "/recoveries/"+e.ID+"?done=begun", begun.header.Get("Location"))
 	require.Contains(t, s.see("/recoveries/"+e.ID).text, `href="/organizations/org_a/`+e.ID+`"`)
+	require.Contains(t, s.see("/recoveries").text, "No recoveries in the last 30 days", "the list is about many endpoints")
 	again := s.ask(http.MethodPost, "/recover", fields...)
 	require.Equal(t, http.StatusUnprocessableEntity, again.status)
 	require.Contains(t, again.text, "A recovery of this endpoint is under way")
 	require.Equal(t, http.StatusSeeOther, s.ask(http.MethodPost, "/recoveries/"+e.ID+"/stop").status)
+}
+
+// A customer reads on the endpoint's page, and on the delivery's, that operators canceled.
+func TestACustomerReadsWhatWasCanceled(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	d := s.event(e, `{}`)
+	r, err := s.dispatcher.CancelMany(t.Context(), alotwebhook.Recovery{EndpointID: e.ID, Note: "twice"})
+	require.NoError(t, err)
+	require.Contains(t, s.get("/"+e.ID).text, "Canceling deliveries")
+	_, err = s.store.Cancel(t.Context(), []string{d})
+	require.NoError(t, err)
+	r.State, r.Skipped, r.FinishedAt = alotwebhook.RecoveryCanceled, 1, time.Now()
+	require.NoError(t, s.store.PutRecovery(t.Context(), r))
+	page := s.get("/" + e.ID).text
+	require.Contains(t, page, "Deliveries canceled")
+	require.Contains(t, page, "1 delivery canceled by the people who run this service")
+	require.Contains(t, s.get("/deliveries/"+d).text, "Canceled by the people who run this service. Redeliver if you want it after all.")
+	require.Contains(t, s.get("/history").text, ">Canceled<")
 }

@@ -193,10 +193,15 @@ func TestTheOverviewCallsLateWhatIsLate(t *testing.T) {
 	page := s.see("/").text
 	require.Contains(t, page, "Deliveries are late.")
 	require.Contains(t, page, "has been due for 1 min 1 s")
+	require.NotContains(t, page, "A process is gone.", "the only one runs")
 }
 
 // late is a store whose deliveries are late.
 type late struct{ *memory.Store }
+
+func (late) Processes(context.Context) ([]alotwebhook.Process, error) {
+	return []alotwebhook.Process{{ID: "web-1", Left: time.Second, Share: 1}}, nil
+}
 
 func (late) Stats(context.Context) (alotwebhook.Stats, error) {
 	return alotwebhook.Stats{OldestDue: 61 * time.Second, Pending: 1}, nil

@@ -131,6 +131,11 @@ func (v *visit) redirect(path, done string) error {
 	if done != "" {
 		target += "?" + flashName + "=" + done
 	}
+	return v.lead(target)
+}
+
+// lead sends the browser to an address.
+func (v *visit) lead(target string) error {
 	// http.Redirect would write a body that repeats the address.
 	v.w.Header().Set("Location", target)
 	v.w.Header().Set("Cache-Control", "no-store")

@@ -50,6 +50,15 @@ func newOperators(t testing.TB) (*host, *shared) {
 	return h, store
 }
 
+// runs has the dispatcher deliver until the test ends.
+func (h *host) runs(t testing.TB) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.dispatcher.Run(ctx) }()
+	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+}
+
 // endpointOf registers an endpoint of an organization.
 func (h *host) endpointOf(t testing.TB, organization, url string) alotwebhook.Endpoint {
 	t.Helper()
