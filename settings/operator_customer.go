@@ -11,6 +11,7 @@ import (
 type banner struct {
 	Organization string
 	Home         string // path of the operators' pages
+	Audit        string // address of the audit trail of the organization
 	Paused       []pauseRow
 	MayPause     bool
 	Pause        string // address of the form to pause the organization; "" if it is paused
@@ -33,7 +34,8 @@ func (o *operatorPages) customersOf(organization, base string) *pages {
 
 func bannerOf(v *visit, base string) (*banner, error) {
 	b := &banner{Organization: v.who.organization, Home: base, MayPause: toPause.met(v.who.may)}
-	b.Pause = base + "/pause?" + url.Values{"organization": {b.Organization}}.Encode()
+	of := "?" + url.Values{"organization": {b.Organization}}.Encode()
+	b.Pause, b.Audit = base+"/pause"+of, base+"/operations"+of
 	pauses, err := v.dispatcher.Pauses(v.r.Context())
 	for _, p := range pauses {
 		if p.OrganizationID != "" && p.OrganizationID != b.Organization {

@@ -12,7 +12,7 @@ import (
 var (
 	operatorLabels = map[string]string{
 		"organizationId": "The organization", "endpointId": "The endpoint", "eventId": "The event", "eventType": "The event type",
-		"since": "The beginning", "failedSince": "The beginning", "until": "The end", "failedUntil": "The end", "note": "The reason",
+		"since": "The beginning", "failedSince": "The beginning", "until": "The end", "failedUntil": "The end", "note": "What you wrote",
 	}
 	operatorFields = map[string]string{
 		"organizationId": "organization", "endpointId": "endpoint", "eventId": "event", "eventType": "type",

@@ -71,7 +71,7 @@ func (o *OperatorOptions) visitor(r *http.Request) (*http.Request, caller, error
 var toOperators = manner{
 	nav: []navEntry{
 		{"/", "Overview", "overview"}, {"/endpoints", "Endpoints", "endpoints"}, {"/deliveries", "Deliveries", "deliveries"},
-		{"/recoveries", "Recoveries", "recoveries"}, {"/operations", "Audit trail", "operations"},
+		{"/recoveries", "Recoveries", "recoveries"}, {"/operations", "Audit", "operations"},
 	},
 	home: "the overview", ask: "Ask somebody who gives out the rights of operators.", seek: true,
 }

@@ -92,7 +92,7 @@ func (f *pauseForm) check() {
 	}
 }
 
-const noReason = "Give the reason. It stays in the audit trail."
+const noReason = "Say why you do it."
 
 // newResume shows the form that ends a pause.
 func (o *operatorPages) newResume(v *visit) error {

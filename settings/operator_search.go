@@ -50,27 +50,16 @@ func (o *operatorPages) find(v *visit) error {
 		return pageProblem(http.StatusBadRequest, "We cannot search for that", summary(q.problems))
 	}
 	data := searchView{Query: wanted}
-	search := map[bool]func(*visit, *searchView) (string, error){true: (*visit).findID, false: (*visit).findText}[isAnyID(wanted)]
-	target := ""
-	var err error
 	if wanted != "" {
-		target, err = search(v, &data)
-	}
-	switch {
-	case err != nil:
-		return err
-	case target != "":
-		return v.lead(target)
+		target, err := v.findAny(&data)
+		if err != nil {
+			return err
+		}
+		if target != "" {
+			return v.lead(target)
+		}
 	}
 	return v.show(http.StatusOK, "operator_search", view{Heading: "Search", Section: "search", Data: data})
-}
-
-// lead sends the browser to a page of the mount.
-func (v *visit) lead(target string) error {
-	v.w.Header().Set("Location", target)
-	v.w.Header().Set("Cache-Control", "no-store")
-	v.w.WriteHeader(http.StatusSeeOther)
-	return nil
 }
 
 // finders find what has an id with the prefix. They return the address of its page; "" if there is
@@ -80,19 +69,14 @@ var finders = map[string]func(*visit, *searchView) (string, error){
 	recoveryPrefix: (*visit).findRecovery, operationPrefix: (*visit).findOperation,
 }
 
-func isAnyID(wanted string) bool {
-	for prefix := range finders {
-		if isID(prefix, wanted) {
-			return true
-		}
-	}
-	return false
-}
-
-func (v *visit) findID(data *searchView) (string, error) {
+// findAny finds what has the id, or else by the text.
+func (v *visit) findAny(data *searchView) (target string, err error) {
 	prefix, _, _ := strings.Cut(data.Query, "_")
-	target, err := finders[prefix+"_"](v, data)
-	if errors.Is(err, alotwebhook.ErrNotFound) {
+	find := finders[prefix+"_"]
+	if find == nil || !isID(prefix+"_", data.Query) {
+		return v.findText(data)
+	}
+	if target, err = find(v, data); errors.Is(err, alotwebhook.ErrNotFound) {
 		return "", nil
 	}
 	return target, err

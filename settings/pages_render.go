@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"sync"
 )
 
 //go:embed templates/*.html
@@ -19,7 +20,10 @@ var pageNames = []string{
 	"operator_many", "operator_recoveries", "operator_recovery",
 }
 
-func loadTemplates() (map[string]*template.Template, error) {
+// loadTemplates returns the templates, which all handlers of a process share.
+var loadTemplates = sync.OnceValues(parseTemplates)
+
+func parseTemplates() (map[string]*template.Template, error) {
 	common, err := template.New("").Funcs(templateFuncs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/operator_parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("alotwebhook: settings: %w", err)
@@ -130,6 +134,11 @@ func (v *visit) redirect(path, done string) error {
 	if done != "" {
 		target += "?" + flashName + "=" + done
 	}
+	return v.lead(target)
+}
+
+// lead sends the browser to an address.
+func (v *visit) lead(target string) error {
 	// http.Redirect would write a body that repeats the address.
 	v.w.Header().Set("Location", target)
 	v.w.Header().Set("Cache-Control", "no-store")
