@@ -15,9 +15,9 @@ func Routes(h http.Handler) (list [][2]string) {
 	return list
 }
 
-// OperatorRoutes returns the same of the operators' API: those over all organizations, and those of
+// OperatorAPIRoutes returns the same of the operators' API: those over all organizations, and those of
 // one as operators find them.
-func OperatorRoutes(h http.Handler) (over, customers [][2]string) {
+func OperatorAPIRoutes(h http.Handler) (over, customers [][2]string) {
 	for _, rt := range Routes(h.(*operatorAPI).customers) {
 		customers = append(customers, [2]string{rt[0], organizationPattern + strings.TrimPrefix(rt[1], webhooksPath)})
 	}

@@ -39,7 +39,7 @@ func (h *host) in(organization string, n int) (endpoint string, events []string)
 	return e.ID, events
 }
 
-func TestOperatorsPauseAndResume(t *testing.T) {
+func TestOperatorsPauseAndResumeByTheAPI(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
 	h.operate(everythingGoes)

@@ -108,7 +108,7 @@ func TestEveryRouteOfOperatorsIsTried(t *testing.T) {
 			tried = append(tried, rt)
 		}
 	}
-	over, _ := settings.OperatorRoutes(h.handler)
+	over, _ := settings.OperatorAPIRoutes(h.handler)
 	require.ElementsMatch(t, over, tried)
 	for _, c := range list {
 		require.Less(t, h.do(c.method, c.path, c.body).status, 300, c)
@@ -116,7 +116,7 @@ func TestEveryRouteOfOperatorsIsTried(t *testing.T) {
 	require.NotContains(t, h.log.String(), "ERROR")
 }
 
-func TestEveryRouteOfOperatorsAndEverySetOfRights(t *testing.T) {
+func TestEveryRouteOfTheOperatorsAPIAndEverySetOfRights(t *testing.T) {
 	t.Parallel()
 	all := append(slices.Clip(allActions), settings.ActionPause, settings.ActionCancel)
 	_, list := newOperators(t)
@@ -157,7 +157,7 @@ func TestEveryRouteOfOperatorsAndEverySetOfRights(t *testing.T) {
 }
 
 // In an organization's API, operators may do what customers with these rights may do there.
-func TestEveryRouteOfAnOrganizationAndEverySetOfRights(t *testing.T) {
+func TestEveryRouteOfAnOrganizationsAPIAndEverySetOfRights(t *testing.T) {
 	t.Parallel()
 	onEveryRouteOfTheAPI(t, "/v1/operator/organizations/org_a/webhooks", (*host).letOperate)
 }
@@ -346,7 +346,7 @@ func TestTheOperatorsDocumentHasTheRoutesAndNoOthers(t *testing.T) {
 	h, list := newOperators(t)
 	document, err := settings.OperatorOpenAPI()
 	require.NoError(t, err)
-	over, customers := settings.OperatorRoutes(h.handler)
+	over, customers := settings.OperatorAPIRoutes(h.handler)
 	require.ElementsMatch(t, append(over, customers...), operationsOf(t, document))
 	want := map[string][]map[string][]settings.Action{}
 	for _, c := range list {
