@@ -10,9 +10,10 @@ import (
 // banner stands above the pages of an organization when an operator looks at them.
 type banner struct {
 	Organization string
-	Home         string // path of the operators' pages
-	Audit        string // address of the audit trail of the organization
-	Paused       []pauseRow
+	Home         string     // path of the operators' pages
+	Audit        string     // address of the audit trail of the organization
+	Paused       []pauseRow // the first of them
+	MorePaused   int
 	MayPause     bool
 	Pause        string // address of the form to pause the organization; "" if it is paused
 }
@@ -41,7 +42,11 @@ func bannerOf(v *visit, base string) (*banner, error) {
 		if p.OrganizationID != "" && p.OrganizationID != b.Organization {
 			continue
 		}
-		b.Paused = append(b.Paused, newPauseRow(p, base))
+		if len(b.Paused) < listedPauses {
+			b.Paused = append(b.Paused, newPauseRow(p, base))
+		} else {
+			b.MorePaused++
+		}
 		if p.OrganizationID != "" && p.EndpointID == "" {
 			b.Pause = ""
 		}

@@ -13,6 +13,8 @@ const (
 	lateAfter = time.Minute
 	// listedFirst is how many endpoints of a kind the overview shows.
 	listedFirst = 5
+	// listedPauses is how many pauses it shows.
+	listedPauses = 10
 	// listedRecoveries is how many recoveries that are under way it shows.
 	listedRecoveries = 10
 )
@@ -22,7 +24,8 @@ type overview struct {
 	survey
 	Health     alotwebhook.Health // of this process
 	Late       bool
-	Pauses     []pauseRow
+	Pauses     []pauseRow // the first of them
+	MorePauses int
 	Failing    []operatorEndpoint // the first of them
 	Disabled   []operatorEndpoint
 	Running    []recoveryRow
@@ -83,7 +86,8 @@ func (o *operatorPages) fillOverview(v *visit, data *overview) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range pauses {
+	data.MorePauses = max(0, len(pauses)-listedPauses)
+	for _, p := range pauses[:len(pauses)-data.MorePauses] {
 		data.Pauses = append(data.Pauses, newPauseRow(p, v.base))
 	}
 	if data.Failing, _, err = v.manyEndpoints(alotwebhook.EndpointFilter{Failing: true}, listedFirst); err != nil {

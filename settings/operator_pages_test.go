@@ -191,6 +191,23 @@ func TestTheOverviewShowsWhatNeedsAttention(t *testing.T) {
 	require.NotContains(t, page, "late.")
 }
 
+// With very many pauses, the pages show the first and count the others.
+func TestManyPauses(t *testing.T) {
+	t.Parallel()
+	s := newOperatorSite(t)
+	for range 13 {
+		e := s.endpoint("https://hooks.example.com/alot")
+		_, err := s.dispatcher.Pause(t.Context(), alotwebhook.Pause{EndpointID: e.ID})
+		require.NoError(t, err)
+	}
+	overview, banner := s.see("/").text, s.see("/organizations/org_a/").text
+	require.Equal(t, 10, strings.Count(overview, "is paused</b>"))
+	require.Contains(t, overview, "3 other pauses")
+	require.Equal(t, 10, strings.Count(banner, "is paused</b>"))
+	require.Contains(t, banner, "3 other endpoints are paused")
+	require.Equal(t, 13, strings.Count(s.see("/pause").text, "is paused</b>"))
+}
+
 func TestTheOverviewCallsLateWhatIsLate(t *testing.T) {
 	t.Parallel()
 	s := newOperatorSiteOn(t, late{memory.New()})

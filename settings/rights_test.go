@@ -37,11 +37,15 @@ func (s rightSet) lacks(actions []settings.Action) (missing []settings.Action) {
 	return missing
 }
 
-// onEverySetOfRights runs a test for each set of actions, from none to all.
+// onEverySetOfRights runs a test for each set of customers' actions, from none to all.
 func onEverySetOfRights(t *testing.T, test func(t *testing.T, may rightSet)) {
-	for bits := range 1 << len(allActions) {
+	onEverySetOf(t, allActions, test)
+}
+
+func onEverySetOf(t *testing.T, actions []settings.Action, test func(t *testing.T, may rightSet)) {
+	for bits := range 1 << len(actions) {
 		var may rightSet
-		for i, a := range allActions {
+		for i, a := range actions {
 			if bits&(1<<i) != 0 {
 				may = append(may, a)
 			}
