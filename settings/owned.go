@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/audit"
 )
 
 // caller is whom a request speaks for, and what it may do. The API and the pages read
@@ -97,22 +97,8 @@ func (c caller) operations(ctx context.Context, d *alotwebhook.Dispatcher, f alo
 	return found, next, err
 }
 
-// forOrganization leaves out of an operation what operators of the host say to each other: why they
-// paused, resumed, recovered or canceled, and who of them did. Only they give a recovery a note, or
-// begin one over many endpoints, whose id is no endpoint's.
+// forOrganization leaves out of an operation what operators of the host say to each other.
 func forOrganization(o alotwebhook.Operation) alotwebhook.Operation {
-	told, _, noted := strings.Cut(o.Note, "; ")
-	switch o.Type {
-	case alotwebhook.OpPaused, alotwebhook.OpResumed:
-		o.Actor, o.Note = "", ""
-	case alotwebhook.OpRecoveryBegun, alotwebhook.OpRecoveryEnded:
-		if noted || !isID(endpointPrefix, o.EndpointID) {
-			o.Actor = ""
-		}
-		o.Note = told
-	}
-	if !isID(endpointPrefix, o.EndpointID) {
-		o.EndpointID = ""
-	}
+	o.EndpointID, o.Actor, o.Note = audit.ForCustomer(string(o.Type), o.EndpointID, o.Actor, o.Note)
 	return o
 }

@@ -41,9 +41,10 @@ func (v *visit) outage(e alotwebhook.Endpoint, last *alotwebhook.Recovery) (outa
 		return outage{}, err
 	}
 	delivered, _, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
-		OrganizationID: v.who.organization, EndpointID: e.ID, State: alotwebhook.StateDelivered, Since: o.From, Limit: 1,
+		OrganizationID: v.who.organization, EndpointID: e.ID, State: alotwebhook.StateDelivered, Since: o.From, Limit: outagePage,
 	})
-	if err != nil || len(delivered) == 0 || delivered[0].FinishedAt.Before(o.ended) {
+	later := func(d alotwebhook.Delivery) bool { return !d.FinishedAt.Before(o.ended) } // ids go by the events
+	if err != nil || !slices.ContainsFunc(delivered, later) {
 		return outage{}, err // it does not fail any more, but nothing says yet that it succeeds
 	}
 	return o, nil
