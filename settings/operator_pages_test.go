@@ -126,7 +126,7 @@ func TestTheBannerOverAnOrganizationsPages(t *testing.T) {
 	customers, err := settings.NewPages(s.dispatcher, &settings.Options{Organization: organization})
 	require.NoError(t, err)
 	s.handler = customers
-	require.NotContains(t, s.get("/"+e.ID, "X-Organization", "org_b").text, "paused", "customers see nothing of it")
+	require.NotContains(t, s.get("/"+e.ID, "X-Organization", "org_b").text, "paused", "customers are not told above their pages")
 }
 
 // What an operator changes has the operator's name.
