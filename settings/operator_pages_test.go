@@ -126,7 +126,11 @@ func TestTheBannerOverAnOrganizationsPages(t *testing.T) {
 	customers, err := settings.NewPages(s.dispatcher, &settings.Options{Organization: organization})
 	require.NoError(t, err)
 	s.handler = customers
-	require.NotContains(t, s.get("/"+e.ID, "X-Organization", "org_b").text, "paused", "customers are not told above their pages")
+	customer := s.get("/"+e.ID, "X-Organization", "org_b").text
+	require.Contains(t, customer, "Paused by the operator since")
+	for _, theirs := range []string{"paused</b>", "bob", "three", "Back to operations", "/resume"} {
+		require.NotContains(t, customer, theirs, "customers read that it is paused, and no more")
+	}
 }
 
 // What an operator changes has the operator's name.

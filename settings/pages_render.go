@@ -94,7 +94,7 @@ func (v *visit) show(status int, name string, data view) error {
 	data.routes, data.may = v.routes, v.who.may
 	data.Alone = !v.who.may[ActionLook]
 	part := "layout"
-	if v.r.Header.Get("HX-Target") == "div#live" && v.templates[name].Lookup("live") != nil {
+	if v.isLive() && v.templates[name].Lookup("live") != nil {
 		part = "live"
 	} else if v.banner != nil && v.who.may[ActionLook] {
 		var err error
@@ -112,6 +112,9 @@ func (v *visit) show(status int, name string, data view) error {
 	writePage(v.w, v.r, status, body.Bytes(), data.Secret)
 	return nil
 }
+
+// isLive reports whether the script of the page asks for its live part alone.
+func (v *visit) isLive() bool { return v.r.Header.Get("HX-Target") == "div#live" }
 
 // self returns the address of the page, without the parameter that says what was just
 // done.

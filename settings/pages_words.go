@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -29,6 +30,7 @@ var templateFuncs = template.FuncMap{
 	"icon":     stateIcon,
 	"born":     idTime,
 	"happened": happened,
+	"recovery": recoveryWord,
 	"deed":     deed,
 	"percent":  percent,
 	"list":     func(items ...any) []any { return items },
@@ -151,6 +153,22 @@ func stateWord(s alotwebhook.DeliveryState) string {
 // stateIcon returns the name of the shape for the state of a delivery. It is also the
 // class that gives the shape its colour.
 func stateIcon(s alotwebhook.DeliveryState) string { return strings.ToLower(stateWord(s)) }
+
+// recoveryWords are the headings of recoveries, by their states.
+var recoveryWords = map[alotwebhook.RecoveryState]string{
+	alotwebhook.RecoveryRunning:    "Recovering",
+	alotwebhook.RecoveryDone:       "Last recovery",
+	alotwebhook.RecoveryStopped:    "Stopped",
+	alotwebhook.RecoveryDiscarding: "Discarding parked deliveries",
+	alotwebhook.RecoveryDiscarded:  "Parked deliveries discarded",
+	alotwebhook.RecoveryCanceling:  "Canceling deliveries",
+	alotwebhook.RecoveryCanceled:   "Deliveries canceled",
+}
+
+// recoveryWord returns the heading of a recovery.
+func recoveryWord(s alotwebhook.RecoveryState) string {
+	return cmp.Or(recoveryWords[s], string(s)) // of a newer release
+}
 
 // lastResponse returns the status of the last response in words, or the word for the
 // failure if it was not the status that made the attempt fail.

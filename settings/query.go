@@ -118,11 +118,14 @@ func (q *query) state(name string) alotwebhook.DeliveryState {
 
 var eventTypeForm = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 
+// isEventType reports whether a text can be the name of an event type.
+func isEventType(name string) bool { return len(name) <= 128 && eventTypeForm.MatchString(name) }
+
 // eventType reads an event type. It need not be in the catalogue: the history may
 // have types that were removed from it.
 func (q *query) eventType(name string) string {
 	eventType := q.values.Get(name)
-	if eventType != "" && (len(eventType) > 128 || !eventTypeForm.MatchString(eventType)) {
+	if eventType != "" && !isEventType(eventType) {
 		q.refuse(name, "must be an event type such as "+alotwebhook.EventCandidateCompleted)
 	}
 	return eventType

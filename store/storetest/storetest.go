@@ -8,6 +8,9 @@
 //		})
 //	}
 //
+// The rules of an optional capability, such as [alotwebhook.Pauser], are skipped if neither the store
+// nor one that it wraps has it.
+//
 // Then [RunShared] if several processes may share its database, and [RunTx] if it has a Tx
 // method. [BenchmarkClaim] shows what a claim costs as the database grows, and
 // [BenchmarkDeliver] how fast a dispatcher is on it.
@@ -74,6 +77,7 @@ var topics = []topic{
 	{"Finish", finishRules},
 	{"Ordered", orderedRules},
 	{"Redeliver", redeliverRules},
+	{"Cancel", cancelRules},
 	{"Endpoints", endpointRules},
 	{"Recoveries", recoveryRules},
 	{"Operations", operationRules},
@@ -81,6 +85,8 @@ var topics = []topic{
 	{"Purge", purgeRules},
 	{"Stats", statsRules},
 	{"Tallies", tallyRules},
+	{"Pauses", pauseRules},
+	{"Survey", surveyRules},
 	{"Concurrency", concurrencyRules},
 	{"Model", modelRules},
 }
