@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +22,36 @@ func TestTheOperatorsPagesAreFitToBeSeen(t *testing.T) {
 		b.requireFitToBeSeen("operator-" + page)
 	}
 
+}
+
+// The longest id of an organization, the longest note and the longest URL are no wider than the pages.
+func TestLongNamesFitOnTheOperatorsPages(t *testing.T) {
+	t.Parallel()
+	h, _ := newOperators(t)
+	long := strings.Repeat("organization", 21) // 252 bytes without a place to break
+	e := h.endpointOf(t, long, "https://"+strings.Repeat("a", 60)+".example.test/"+strings.Repeat("b", 500))
+	h.emitTo(t, long, 1)
+	h.finishAll(t, alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTimeout})
+	h.emitTo(t, long, 1)
+	ctx := alotwebhook.WithActor(t.Context(), strings.Repeat("n", 128))
+	for _, p := range []alotwebhook.Pause{{OrganizationID: long}, {EndpointID: e.ID}, {}} {
+		p.Note = strings.Repeat("w", 256)
+		_, err := h.dispatcher.Pause(ctx, p)
+		require.NoError(t, err)
+	}
+	r, err := h.dispatcher.CancelMany(ctx, alotwebhook.Recovery{OrganizationID: long, Note: strings.Repeat("w", 256)})
+	require.NoError(t, err)
+	b := open(t, h.base, true)
+	of := url.QueryEscape(long)
+	for page, path := range map[string]string{
+		"overview": "", "search": "search?q=" + of, "endpoints": "endpoints?organization=" + of, "deliveries": "deliveries?live=off", "operations": "operations",
+		"recoveries": "recoveries", "recovery": "recoveries/" + r.EndpointID, "resume": "resume?organization=" + of, "pause": "pause?organization=" + of,
+		"organization": "organizations/" + long + "/" + e.ID,
+	} {
+		b.size(1280)
+		b.visit(path)
+		b.requireFitToBeSeen("operator-long-" + page)
+	}
 }
 
 // Every page of the operators, while much is wrong.
