@@ -269,11 +269,7 @@ func (c *claim) take(takers []*taker) error {
 
 // takeRows takes the rows that may be claimed, for the takers by ref.
 func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
-	keys := make([]key, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].key
-	}
-	taken, left := c.s.held.taken(keys)
+	taken, left := c.s.held.taken(rows)
 	if left { // the claim after this one sees what has become of it
 		c.later(sql.NullInt64{Int64: c.now + time.Millisecond.Microseconds(), Valid: true})
 	}

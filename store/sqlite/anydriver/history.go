@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -133,14 +133,12 @@ const countEndpoints = `SELECT (SELECT count(*) FROM alotwebhook_endpoints WHERE
 // addOldest adds for how long a delivery has been due, of those that are not held. held has their
 // keys by endpoint.
 func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
-	var refs []string
 	var healthy, failing sql.NullInt64
 	add := func() {
 		st.OldestDue = max(st.OldestDue, t.since(healthy))
 		st.OldestDueFailing = max(st.OldestDueFailing, t.since(failing))
 	}
 	for ref, keys := range held {
-		refs = append(refs, strconv.FormatInt(ref, 10))
 		some, err := found(t.one(firstDue, ref, hexList(keys))(&healthy, &failing))
 		if err != nil {
 			return err
@@ -149,7 +147,7 @@ func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
 			add()
 		}
 	}
-	err := t.one(oldestDue, "["+strings.Join(refs, ",")+"]")(&healthy, &failing)
+	err := t.one(oldestDue, numberList(slices.Collect(maps.Keys(held))))(&healthy, &failing)
 	if err == nil {
 		add()
 	}

@@ -159,13 +159,13 @@ func (t *txn) signIn(id, until int64, file string) (int64, error) {
 	if err != nil || there {
 		return id, err
 	}
-	err = t.one("INSERT INTO alotwebhook_owners (until, asked, file) VALUES (?, ?, ?) RETURNING id", until, t.now, file)(&id)
+	err = t.one("INSERT INTO alotwebhook_owners (until, asked, file, seen) VALUES (?, ?, ?, ?) RETURNING id", until, t.now, file, t.now)(&id)
 	return id, err
 }
 
 // extend has an owner's time last until a time, and reports whether the owner is there still.
 func (t *txn) extend(id, until int64) (there bool, err error) {
-	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?) WHERE id = ?", until, id)
+	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?), seen = ? WHERE id = ?", until, t.now, id)
 	return n > 0, err
 }
 

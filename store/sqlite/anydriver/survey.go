@@ -1,0 +1,184 @@
+package anydriver
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/alot/alotwebhook"
+)
+
+var _ alotwebhook.Surveyor = (*Store)(nil)
+
+// backlogs sums up the queue by organization, those with most first, up to ?3 of them. In the oldest
+// next_at it leaves out the endpoints of the list ?2. It reads the index alotwebhook_queue_due alone,
+// and looks up each endpoint once.
+const backlogs = `SELECT e.organization, coalesce(sum(n) FILTER (WHERE e.active), 0), coalesce(sum(n) FILTER (WHERE NOT e.active), 0),
+	coalesce(sum(due) FILTER (WHERE e.active), 0), min(first) FILTER (WHERE e.active AND e.ref NOT IN (SELECT value FROM json_each(?2)))
+	FROM (
+		SELECT endpoint, count(*) AS n, sum(next_at <= ?1) AS due, min(next_at) AS first
+		FROM alotwebhook_queue INDEXED BY alotwebhook_queue_due GROUP BY endpoint
+	) AS q CROSS JOIN alotwebhook_endpoints e ON e.ref = q.endpoint
+	GROUP BY e.organization ORDER BY sum(n) DESC, e.organization LIMIT ?3`
+
+// notHeld returns an active endpoint's organization, and the least next_at of its deliveries that
+// are not on a list.
+const notHeld = `SELECT organization, (SELECT next_at FROM alotwebhook_queue
+		WHERE endpoint = e.ref AND hex(id) NOT IN (SELECT value FROM json_each(?2)) ORDER BY next_at LIMIT 1)
+	FROM alotwebhook_endpoints e WHERE ref = ?1 AND active`
+
+// Backlogs implements [alotwebhook.Surveyor].
+func (s *Store) Backlogs(ctx context.Context, limit int) (list []alotwebhook.Backlog, err error) {
+	err = s.read(ctx, "count the queue by organization", func(t *txn) error {
+		held := s.held.leased(t.now)
+		refs := numberList(slices.Collect(maps.Keys(held)))
+		err := t.each(backlogs, []any{t.now, refs, max(limit, 0)}, func(scan func(...any) error) error {
+			var b alotwebhook.Backlog
+			var first sql.NullInt64
+			err := scan(&b.OrganizationID, &b.Pending, &b.Parked, &b.Due, &first)
+			b.OldestDue = t.since(first)
+			list = append(list, b)
+			return err
+		})
+		for ref, keys := range held {
+			if err == nil {
+				err = t.leaveOut(list, ref, keys)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// leaveOut leaves what this store holds of an endpoint out of what is due. The rows say nothing of
+// these leases.
+func (t *txn) leaveOut(list []alotwebhook.Backlog, ref int64, keys []key) error {
+	var organization string
+	var first sql.NullInt64
+	some, err := found(t.one(notHeld, ref, hexList(keys))(&organization, &first))
+	if err != nil || !some {
+		return err
+	}
+	for i := range list {
+		if b := &list[i]; b.OrganizationID == organization {
+			b.Due = max(b.Due-int64(len(keys)), 0)
+			b.OldestDue = max(b.OldestDue, t.since(first))
+		}
+	}
+	return nil
+}
+
+// Totals implements [alotwebhook.Surveyor]. It reads the sums that AddTallies keeps, which
+// are purged once the last tally of their hour is.
+func (s *Store) Totals(ctx context.Context, since time.Time) ([]alotwebhook.Tally, error) {
+	return s.Tallies(ctx, []string{ofAll}, since)
+}
+
+// Processes implements [alotwebhook.Surveyor].
+func (s *Store) Processes(ctx context.Context) (list []alotwebhook.Process, err error) {
+	err = s.read(ctx, "list processes", func(t *txn) error {
+		return t.each(`SELECT id, until, coalesce(seen, asked), file, (SELECT count(*) FROM alotwebhook_slots WHERE owner = o.id)
+			FROM alotwebhook_owners o`, nil, func(scan func(...any) error) error {
+			var id, until, seen, slots int64
+			var file string
+			err := scan(&id, &until, &seen, &file, &slots)
+			p := alotwebhook.Process{
+				ID: strconv.FormatInt(id, 10), Share: float64(slots) / slotCount,
+				Seen: time.Duration(max(t.now-seen, 0)) * time.Microsecond, Left: time.Duration(until-t.now) * time.Microsecond,
+			}
+			if s.deserted(file) { // the next claim takes its slots, however long its lease is
+				p.Left = min(p.Left, -time.Microsecond)
+			}
+			list = append(list, p)
+			return err
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(list, func(a, b alotwebhook.Process) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// Count implements [alotwebhook.Surveyor].
+func (s *Store) Count(ctx context.Context, r alotwebhook.Recovery) (c alotwebhook.Count, err error) {
+	f := alotwebhook.Filter{
+		OrganizationID: r.OrganizationID, EndpointID: r.EndpointID, EventID: r.EventID, EventType: r.EventType,
+		Since: r.Since, Until: r.Until,
+	}
+	if overMany(r.EndpointID) {
+		f.EndpointID = ""
+	}
+	err = s.read(ctx, "count what a recovery selects", func(t *txn) error {
+		l := lister{txn: t}
+		if some, err := l.narrow(f); err != nil || !some {
+			return err
+		}
+		from, args := l.selected(&r)
+		return t.one(`SELECT coalesce(sum(n), 0), count(*), count(DISTINCT e.organization)
+			FROM (SELECT endpoint, count(*) AS n FROM `+from+` GROUP BY endpoint) AS d CROSS JOIN alotwebhook_endpoints e ON e.ref = d.endpoint`,
+			args...)(&c.Deliveries, &c.Endpoints, &c.Organizations)
+	})
+	return c, err
+}
+
+// selected returns the table, the index and the conditions of the deliveries that a recovery selects.
+func (l *lister) selected(r *alotwebhook.Recovery) (from string, args []any) {
+	from, args = " WHERE id >= ? AND id < ?", []any{l.from[:], l.before[:]}
+	and := func(condition string, arg any) { from, args = from+" AND "+condition, append(args, arg) }
+	if l.event != 0 {
+		and("event = ?", l.event)
+	}
+	if l.kind != 0 {
+		and("type = ?", l.kind)
+	}
+	if r.Reason != "" {
+		and("reason = ?", string(r.Reason))
+	}
+	if !l.all && l.event != 0 {
+		and("+endpoint "+amongRefs, l.refList()) // the + keeps SQLite from an index on it
+	} else if !l.all {
+		and("endpoint "+amongRefs, l.refList())
+	}
+	if r.State == alotwebhook.RecoveryCanceling {
+		return "alotwebhook_queue " + l.queueIndex(r) + from, args
+	}
+	if !r.FailedSince.IsZero() {
+		and("finished_at >= ?", r.FailedSince.UnixMicro())
+	}
+	if !r.FailedUntil.IsZero() {
+		and("finished_at < ?", r.FailedUntil.UnixMicro())
+	}
+	return "alotwebhook_deliveries " + l.historyIndex(r) + from + " AND state = 2", args
+}
+
+// keysOnly has SQLite look for the keys in the table, whose order is theirs.
+const keysOnly = "NOT INDEXED"
+
+// queueIndex says by which index to look in the queue for what a recovery selects. The deliveries of
+// one event are together in the table, which alone has all columns.
+func (l *lister) queueIndex(r *alotwebhook.Recovery) string {
+	if l.event != 0 || l.all && (l.kind != 0 || r.Reason != "") {
+		return keysOnly
+	}
+	return "INDEXED BY alotwebhook_queue_due"
+}
+
+// historyIndex is queueIndex for failed deliveries. One index has them in the order in which they
+// failed, with nearly all that is asked for, the other one by endpoint.
+func (l *lister) historyIndex(r *alotwebhook.Recovery) string {
+	switch {
+	case l.event != 0:
+		return keysOnly
+	case l.all || !r.FailedSince.IsZero() || !r.FailedUntil.IsZero():
+		return "INDEXED BY alotwebhook_deliveries_failed"
+	}
+	return "INDEXED BY alotwebhook_deliveries_group"
+}
