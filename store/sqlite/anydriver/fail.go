@@ -1,6 +1,7 @@
 package anydriver
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -79,42 +80,32 @@ func (s *Store) failOrphans(ctx context.Context) error {
 	return err
 }
 
-// cancelRows and forgetRows move unfinished deliveries into the history by their keys.
+// cancelRows and dequeueRows move unfinished deliveries into the history by their keys.
 var (
 	cancelRows = batchOf(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
-		SELECT id, endpoint, 2, type, event, attempts, created_at, ?, status, ?, history FROM alotwebhook_queue WHERE id IN (%)`, "?")
-	forgetRows = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
+		SELECT id, endpoint, ?, type, event, attempts, created_at, ?, status, ?, history FROM alotwebhook_queue WHERE id IN (%)`, "?")
+	dequeueRows = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
 )
 
-// Cancel implements [alotwebhook.Queue]. It fails a chunk in a transaction, so that everything
-// else goes on in between. After an error, chunks before may have been failed.
+// Cancel implements [alotwebhook.Queue]. It fails all of them in one transaction.
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
-	for ids := range slices.Chunk(deliveryIDs, chunk) {
-		keys := make([]key, 0, len(ids))
-		for _, id := range ids {
-			if k, ok := parseKey(deliveryPrefix, id); ok {
-				keys = append(keys, k)
-			}
-		}
-		canceled, err := s.cancel(ctx, keys)
-		if n += canceled; err != nil {
-			return n, err
+	keys := make([]key, 0, len(deliveryIDs))
+	for _, id := range deliveryIDs {
+		if k, ok := parseKey(deliveryPrefix, id); ok {
+			keys = append(keys, k)
 		}
 	}
-	return n, ctx.Err()
-}
-
-// cancel fails the deliveries with these keys that are not finished.
-func (s *Store) cancel(ctx context.Context, keys []key) (n int, err error) {
+	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
+	keys = slices.Compact(keys) // each is inserted once
 	run := func(t *txn) error {
 		n = 0
-		err := cancelRows.keys([]any{t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
+		err := cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
 			return t.exec(query, args...)
 		})
 		if err != nil {
 			return err
 		}
-		return forgetRows.keys(nil, keys, func(query string, args []any) error {
+		return dequeueRows.keys(nil, keys, func(query string, args []any) error {
 			gone, err := t.affected(query, args...)
 			n += int(gone)
 			return err
