@@ -330,10 +330,10 @@ func checkMany(r *Recovery) error {
 // ownerOf returns the organization of an endpoint, if one is named, or else the given one.
 func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID string) (string, error) {
 	if endpointID == "" {
-		if organizationID == "" {
-			return "", nil
+		if err := checkOrganization(organizationID); organizationID != "" && err != nil {
+			return "", err
 		}
-		return organizationID, checkOrganization(organizationID)
+		return organizationID, nil
 	}
 	e, err := d.Endpoint(ctx, endpointID)
 	if err == nil && organizationID != "" && organizationID != e.OrganizationID {
