@@ -32,7 +32,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 	default:
 	}
 	if c.Limit == 0 {
-		return r, s.leave(ctx)
+		return r, s.leave(ctx, false)
 	}
 	for greedy, again := false, true; again; { // seldom twice
 		var cl *claim

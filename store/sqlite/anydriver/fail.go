@@ -87,7 +87,8 @@ var (
 	dequeueRows = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
 )
 
-// Cancel implements [alotwebhook.Queue]. It fails all of them in one transaction.
+// Cancel implements [alotwebhook.Queue]. What this store or another one holds of them stays held until
+// the outcome of its attempt is lost: so an ordered endpoint gets one request at a time still.
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
 	keys := make([]key, 0, len(deliveryIDs))
 	for _, id := range deliveryIDs {
@@ -97,7 +98,7 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 	}
 	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
 	keys = slices.Compact(keys) // each is inserted once
-	run := func(t *txn) error {
+	err = s.write(ctx, "cancel", func(t *txn) error {
 		n = 0
 		err := cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
 			return t.exec(query, args...)
@@ -110,8 +111,7 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 			n += int(gone)
 			return err
 		})
-	}
-	err = s.submit(&job{ctx: ctx, doing: "cancel", run: run, committed: func() { s.held.drop(keys) }, done: make(chan struct{})})
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -240,44 +240,58 @@ func (s *Store) renew(ctx context.Context, id, until int64) error {
 	})
 }
 
-// leave gives all slots away, and writes the leases of all holdings into their rows.
-func (s *Store) leave(ctx context.Context) error {
+// leave gives all slots away, and writes the leases of all holdings into their rows. With holdings
+// the store stays an owner without slots until its time is up, unless forGood: it may claim again, and
+// is shown as a process meanwhile.
+func (s *Store) leave(ctx context.Context, forGood bool) error {
 	id := s.owner.id
 	if id == 0 {
 		return nil
 	}
+	var stays bool
 	err := s.submit(&job{
 		ctx:   ctx,
 		doing: "leave the deliveries to others",
-		run:   func(t *txn) error { return t.signOut(id) },
+		run: func(t *txn) (err error) {
+			stays, err = t.signOut(id, forGood)
+			return err
+		},
 		committed: func() {
 			s.held.clear()
-			s.owner.id, s.owner.slots = 0, 0
-			s.owner.until.Store(0)
+			s.owner.slots, s.owner.changes = 0, -1
+			if !stays {
+				s.owner.id = 0
+				s.owner.until.Store(0)
+			}
 		},
 		done: make(chan struct{}),
 	})
-	if err == nil {
+	if err == nil && !stays {
 		s.vanish(&s.owner.here)
 	}
 	return err
 }
 
-// signOut takes its slots from an owner that leaves by itself.
-func (t *txn) signOut(id int64) error {
+// signOut takes its slots from an owner that leaves by itself, and reports whether it stays one.
+func (t *txn) signOut(id int64, forGood bool) (stays bool, err error) {
 	if there, err := t.isOwner(id); err != nil || !there {
-		return err
+		return false, err
 	}
-	if _, err := t.writeLeases(t.s.held.among(everyEndpoint, 0)); err != nil {
-		return err
+	written, err := t.writeLeases(t.s.held.among(everyEndpoint, 0))
+	if err != nil {
+		return false, err
 	}
 	if err := t.exec(freeSlots, t.now, id); err != nil {
-		return err
+		return false, err
 	}
-	if err := t.exec("DELETE FROM alotwebhook_owners WHERE id = ?", id); err != nil {
-		return err
+	query := "DELETE FROM alotwebhook_owners WHERE id = ?"
+	if stays = len(written) > 0 && !forGood; stays {
+		query = "UPDATE alotwebhook_owners SET asked = 0 WHERE id = ?" // it wants no slots for now
 	}
-	return t.exec("UPDATE alotwebhook_changes SET owners = owners + ?", 1)
+	if err := t.exec(query, id); err != nil {
+		return false, err
+	}
+	return stays, t.exec("UPDATE alotwebhook_changes SET owners = owners + ?", 1)
 }
 
 // retire is leave for a store that is about to be closed, and lets nobody claim any more.
@@ -286,6 +300,6 @@ func (s *Store) retire() {
 	s.claiming <- struct{}{}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_ = s.leave(ctx)
+	_ = s.leave(ctx, true)
 	s.vanish(&s.owner.here)
 }

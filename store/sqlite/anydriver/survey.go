@@ -81,7 +81,8 @@ func (s *Store) Totals(ctx context.Context, since time.Time) ([]alotwebhook.Tall
 	return s.Tallies(ctx, []string{ofAll}, since)
 }
 
-// Processes implements [alotwebhook.Surveyor].
+// Processes implements [alotwebhook.Surveyor]. A process that has given its slots to others because
+// it is full is among them while deliveries of it may be under way.
 func (s *Store) Processes(ctx context.Context) (list []alotwebhook.Process, err error) {
 	err = s.read(ctx, "list processes", func(t *txn) error {
 		return t.each(`SELECT id, until, coalesce(seen, asked), file, (SELECT count(*) FROM alotwebhook_slots WHERE owner = o.id)
@@ -93,10 +94,12 @@ func (s *Store) Processes(ctx context.Context) (list []alotwebhook.Process, err 
 				ID: strconv.FormatInt(id, 10), Share: float64(slots) / slotCount,
 				Seen: time.Duration(max(t.now-seen, 0)) * time.Microsecond, Left: time.Duration(until-t.now) * time.Microsecond,
 			}
-			if s.deserted(file) { // the next claim takes its slots, however long its lease is
+			if s.deserted(file) { // others take over at once, however long its lease is
 				p.Left = min(p.Left, -time.Microsecond)
 			}
-			list = append(list, p)
+			if slots > 0 || p.Left > 0 {
+				list = append(list, p)
+			}
 			return err
 		})
 	})
@@ -131,8 +134,16 @@ func (s *Store) Count(ctx context.Context, r alotwebhook.Recovery) (c alotwebhoo
 
 // selected returns the table, the index and the conditions of the deliveries that a recovery selects.
 func (l *lister) selected(r *alotwebhook.Recovery) (from string, args []any) {
-	from, args = " WHERE id >= ? AND id < ?", []any{l.from[:], l.before[:]}
-	and := func(condition string, arg any) { from, args = from+" AND "+condition, append(args, arg) }
+	table, index := "alotwebhook_deliveries", l.historyIndex(r)
+	if r.State == alotwebhook.RecoveryCanceling {
+		table, index = "alotwebhook_queue", l.queueIndex(r)
+	}
+	plus := "+" // keeps SQLite from choosing another index
+	if index != keysOnly {
+		table, plus = table+" INDEXED BY "+index, ""
+	}
+	from, args = table+" WHERE id >= ? AND id < ?", []any{l.from[:], l.before[:]}
+	and := func(condition string, arg any) { from, args = from+" AND "+plus+condition, append(args, arg) }
 	if l.event != 0 {
 		and("event = ?", l.event)
 	}
@@ -142,13 +153,11 @@ func (l *lister) selected(r *alotwebhook.Recovery) (from string, args []any) {
 	if r.Reason != "" {
 		and("reason = ?", string(r.Reason))
 	}
-	if !l.all && l.event != 0 {
-		and("+endpoint "+amongRefs, l.refList()) // the + keeps SQLite from an index on it
-	} else if !l.all {
+	if !l.all {
 		and("endpoint "+amongRefs, l.refList())
 	}
 	if r.State == alotwebhook.RecoveryCanceling {
-		return "alotwebhook_queue " + l.queueIndex(r) + from, args
+		return from, args
 	}
 	if !r.FailedSince.IsZero() {
 		and("finished_at >= ?", r.FailedSince.UnixMicro())
@@ -156,19 +165,19 @@ func (l *lister) selected(r *alotwebhook.Recovery) (from string, args []any) {
 	if !r.FailedUntil.IsZero() {
 		and("finished_at < ?", r.FailedUntil.UnixMicro())
 	}
-	return "alotwebhook_deliveries " + l.historyIndex(r) + from + " AND state = 2", args
+	return from + " AND " + plus + "state = 2", args // as the index has it
 }
 
-// keysOnly has SQLite look for the keys in the table, whose order is theirs.
-const keysOnly = "NOT INDEXED"
+// keysOnly stands for no index but the order of the keys, which is that of the table.
+const keysOnly = ""
 
-// queueIndex says by which index to look in the queue for what a recovery selects. The deliveries of
-// one event are together in the table, which alone has all columns.
+// queueIndex returns the index of the queue by which to look for what a recovery selects. The
+// deliveries of one event are together in the table, which alone has all columns.
 func (l *lister) queueIndex(r *alotwebhook.Recovery) string {
 	if l.event != 0 || l.all && (l.kind != 0 || r.Reason != "") {
 		return keysOnly
 	}
-	return "INDEXED BY alotwebhook_queue_due"
+	return "alotwebhook_queue_due"
 }
 
 // historyIndex is queueIndex for failed deliveries. One index has them in the order in which they
@@ -178,7 +187,7 @@ func (l *lister) historyIndex(r *alotwebhook.Recovery) string {
 	case l.event != 0:
 		return keysOnly
 	case l.all || !r.FailedSince.IsZero() || !r.FailedUntil.IsZero():
-		return "INDEXED BY alotwebhook_deliveries_failed"
+		return "alotwebhook_deliveries_failed"
 	}
-	return "INDEXED BY alotwebhook_deliveries_group"
+	return "alotwebhook_deliveries_group"
 }
