@@ -75,7 +75,6 @@ func TestFullProcessIsShown(t *testing.T) {
 		list := processes(t, b)
 		return len(list) == 2 && list[0].ID == was.ID && list[0].Share > 0 && list[1].Share > 0
 	}, patience, time.Millisecond)
-	stopClaiming(t, a)
 	require.NoError(t, a.Close())
 	require.Len(t, processes(t, b), 1, "what is closed does not claim again")
 	left, err := filepath.Glob(path + "-owner-*")

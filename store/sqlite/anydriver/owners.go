@@ -258,7 +258,7 @@ func (s *Store) leave(ctx context.Context, forGood bool) error {
 		},
 		committed: func() {
 			s.held.clear()
-			s.owner.slots, s.owner.changes = 0, -1
+			s.owner.slots = 0
 			if !stays {
 				s.owner.id = 0
 				s.owner.until.Store(0)
