@@ -45,6 +45,7 @@ func fillSurvey(b *testing.B, path string, unfinished int) {
 		`WITH RECURSIVE h(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM h WHERE n < 23)
 		INSERT INTO alotwebhook_tallies SELECT e.id, (unixepoch() / 3600 - h.n) * 3600000000, r.reason, 4, 4000000, 2000000
 			FROM alotwebhook_endpoints e, h, (SELECT '' AS reason UNION ALL SELECT 'status') r WHERE r.reason = '' OR (e.ref + h.n) % 20 = 0`,
+		`INSERT INTO alotwebhook_tallies SELECT '', hour, reason, sum(attempts), sum(duration), max(slowest) FROM alotwebhook_tallies GROUP BY hour, reason`,
 	} {
 		_, err := db.Exec(statement)
 		require.NoError(b, err, statement)

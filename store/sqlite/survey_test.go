@@ -150,6 +150,15 @@ func TestBacklogsLeaveOutWhatIsHeld(t *testing.T) {
 		require.Equal(t, alotwebhook.Backlog{OrganizationID: organization, Pending: 3}, none)
 	}
 	require.EqualValues(t, 3, backlogOf(other, "org_0").Due, "another process knows nothing of it")
+
+	n, err := other.Cancel(t.Context(), []string{r.Deliveries[0].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	organizationID := r.Deliveries[0].Endpoint.OrganizationID
+	enqueue(t, s, 2, 0, 2)
+	less := backlogOf(s, organizationID)
+	require.EqualValues(t, 3, less.Pending)
+	require.EqualValues(t, 1, less.Due, "what is held and canceled takes nothing from it")
 }
 
 // The sums of an hour are kept until the last tally of it is purged, and then no longer.

@@ -62,7 +62,7 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 	endpointIDs = slices.Compact(slices.Sorted(slices.Values(endpointIDs)))
 	err = s.read(ctx, "read tallies", func(t *txn) error {
 		return talliesOf.split(len(endpointIDs), func(query string, from, to int) error {
-			args := []any{since.Add(time.Microsecond - 1).UnixMicro()} // rounded up
+			args := []any{microsFrom(since)}
 			for _, id := range endpointIDs[from:to] {
 				args = append(args, id)
 			}
