@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"maps"
 	"slices"
 	"time"
 
@@ -130,15 +129,23 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 const countEndpoints = `SELECT (SELECT count(*) FROM alotwebhook_endpoints WHERE active = 1 AND failing_since IS NOT NULL),
 	(SELECT count(*) FROM alotwebhook_endpoints WHERE active = 0 AND deleted_at IS NULL)`
 
-// addOldest adds for how long a delivery has been due, of those that are not held. held has their
-// keys by endpoint.
+// addOldest adds for how long a delivery has been due, of those that are neither held nor paused. held
+// has the keys of the held ones by endpoint.
 func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
+	left, all, err := t.paused()
+	if err != nil || all {
+		return err
+	}
 	var healthy, failing sql.NullInt64
 	add := func() {
 		st.OldestDue = max(st.OldestDue, t.since(healthy))
 		st.OldestDueFailing = max(st.OldestDueFailing, t.since(failing))
 	}
 	for ref, keys := range held {
+		if slices.Contains(left, ref) {
+			continue
+		}
+		left = append(left, ref)
 		some, err := found(t.one(firstDue, ref, hexList(keys))(&healthy, &failing))
 		if err != nil {
 			return err
@@ -147,7 +154,7 @@ func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
 			add()
 		}
 	}
-	err := t.one(oldestDue, numberList(slices.Collect(maps.Keys(held))))(&healthy, &failing)
+	err = t.one(oldestDue, numberList(left))(&healthy, &failing)
 	if err == nil {
 		add()
 	}

@@ -53,3 +53,15 @@ func (s *Store) Pauses(ctx context.Context) (list []alotwebhook.Pause, err error
 	}
 	return list, nil
 }
+
+// paused returns the endpoints that are held back by pauses of their own or of their organizations;
+// all says that every endpoint is.
+func (t *txn) paused() (refs []int64, all bool, err error) {
+	err = t.one("SELECT EXISTS (SELECT 1 FROM alotwebhook_pauses WHERE organization = '' AND endpoint = '')")(&all)
+	if err != nil || all {
+		return nil, all, err
+	}
+	refs, err = t.numbers(`SELECT e.ref FROM alotwebhook_pauses p CROSS JOIN alotwebhook_endpoints e
+		ON e.organization = p.organization AND p.endpoint IN ('', e.id)`)
+	return refs, false, err
+}
