@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/alot/alotwebhook"
@@ -139,7 +140,7 @@ func (h *held) standing(r *row) standing {
 	defer h.mu.Unlock()
 	n := h.byID[r.id]
 	switch {
-	case n != nil && n.index >= 0, h.finished[r.id]:
+	case n != nil && n.index >= 0 && (r.token == 0 || r.token == n.token), h.finished[r.id]:
 		return busy
 	case n != nil, r.token != 0:
 		return ended
@@ -161,6 +162,15 @@ func (h *held) lapse(now time.Time, lease time.Duration) (lapsed []holding) {
 		time.AfterFunc(lease+time.Minute, func() { h.forget(n) })
 	}
 	return lapsed
+}
+
+// cancel forgets deliveries that were canceled: outcomes of them are lost.
+func (h *held) cancel(ids []uuid) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		h.drop(id)
+	}
 }
 
 // forget forgets a holding unless the delivery was claimed again.
@@ -252,19 +262,34 @@ type writing struct {
 	due      []time.Time
 	rest     []int64 // until the leases run out, in µs
 	first    places  // those of ordered endpoints
+	stand    map[uuid]bool
 }
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the rest
 // of the leases in µs $4. A row must have the number of attempts $3 and the due time $5 that it was
-// claimed with: its outcome may stand there already, when this process does not know it yet.
+// claimed with: its outcome may stand there already, when this process does not know it yet, or it
+// was canceled. It returns the ids of the others.
 const writeSQL = `
 UPDATE {s}.queue q
 SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsecond'
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[]) AS w (id, token, attempts, rest, due)
-WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due`
+WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due
+RETURNING q.id`
 
 func (w *writing) steps() []step {
-	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due}})
+	return append(w.first.keep(), step{
+		sql:  writeSQL,
+		args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due},
+		rows: func(rows pgx.Rows) error {
+			w.stand = map[uuid]bool{}
+			var id uuid
+			_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+				w.stand[id] = true
+				return nil
+			})
+			return err
+		},
+	})
 }
 
 // unwritten returns the leases that stand in no row yet, of the endpoints that of selects.
@@ -291,13 +316,19 @@ func (h *held) unwritten(of func(endpoint int64) bool) (w writing) {
 	return w
 }
 
-// wrote notes that the leases stand in their rows.
+// wrote notes that the leases stand in their rows. Deliveries whose rows have changed since the
+// claim are held no longer: whatever comes of them is stored already, or lost.
 func (h *held) wrote(w writing) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, id := range w.ids {
-		if n := h.byID[id.Bytes]; n != nil && n.token == w.tokens[i] {
+		n := h.byID[id.Bytes]
+		switch {
+		case n == nil || n.token != w.tokens[i]:
+		case w.stand[id.Bytes]:
 			n.written = true
+		default:
+			h.drop(n.id)
 		}
 	}
 }
