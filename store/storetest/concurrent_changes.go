@@ -207,3 +207,53 @@ func (t *trial) workBesidePurge(kept map[string]bool, claims *tally) (n int, err
 	}
 	return n, nil
 }
+
+// Somebody cancels what is under way at that moment. The history must say what the caller was told,
+// and the batches of both come in any order.
+func cancelBesideFinishes(t *trial) {
+	const rounds, batches, batch = 10, 5, 5
+	e := t.endpoint("org_1", completed)
+	for range rounds {
+		events := newEvents(t, "org_1", completed, batches*batch)
+		t.enqueue(events...)
+		claims, ids := t.claim(100), idsOf(events, e)
+		require.Len(t, claims, len(ids))
+		slices.Reverse(ids)
+		var lost []string
+		canceled := 0
+		var g group
+		g.run(1, func(int) error {
+			for part := range slices.Chunk(claims, batch) {
+				some, err := t.store.Finish(t.ctx(), allDelivered(part))
+				if err != nil {
+					return err
+				}
+				lost = append(lost, some...)
+			}
+			return nil
+		})
+		g.run(1, func(int) error {
+			for part := range slices.Chunk(ids, batch) {
+				n, err := t.store.Cancel(t.ctx(), part)
+				if err != nil {
+					return err
+				}
+				canceled += n
+			}
+			return nil
+		})
+		g.wait(t)
+		var wantLost []string
+		for _, d := range t.deliveriesOf(events, e) {
+			if d.State == alotwebhook.StateDelivered {
+				require.Equal(t, []any{1, alotwebhook.FailureReason("")}, []any{d.AttemptCount, d.LastReason})
+				continue
+			}
+			requireCanceled(t, d, 0)
+			wantLost = append(wantLost, d.ID)
+		}
+		require.ElementsMatch(t, wantLost, lost)
+		require.Equal(t, len(wantLost), canceled, "it says how many it has canceled")
+	}
+	require.Zero(t, t.stats())
+}

@@ -170,6 +170,28 @@ func redeliverCutShort(t *trial) {
 	})
 }
 
+// Whoever cancels reads how many deliveries that were. If half of a batch had failed before an error,
+// that number would be wrong.
+func cancelCutShort(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		events := newEvents(t, "org_1", completed, 100)
+		t.enqueue(events...)
+		ids := idsOf(events, e)
+		n, err := t.store.Cancel(ctx, ids)
+		canceled := 0
+		for _, d := range t.deliveriesOf(events, e) {
+			if d.State == alotwebhook.StateFailed {
+				canceled++
+			}
+		}
+		requireWhole(t, 100, canceled, err)
+		require.Contains(t, []int{0, 100}, n)
+		require.Contains(t, []int{0, 100 - canceled}, t.cancel(ids...), "the call can be repeated after an error")
+		return err == nil, err
+	})
+}
+
 // A process adds a batch of tallies again after an error. If half of it was stored the first time,
 // that half would count twice.
 func talliesCutShort(t *trial, s alotwebhook.Tallier) {
@@ -221,6 +243,7 @@ func cancelled(t *trial) {
 		"Delivery":         func() error { _, err := t.store.Delivery(ctx, c.DeliveryID); return err },
 		"Purge":            func() error { _, err := t.store.Purge(ctx, alotwebhook.PurgeRequest{}); return err },
 		"Stats":            func() error { _, err := t.store.Stats(ctx); return err },
+		"Cancel":           func() error { _, err := t.store.Cancel(ctx, []string{c.DeliveryID}); return err },
 	} {
 		require.Error(t, call(), name)
 	}

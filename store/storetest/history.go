@@ -15,6 +15,7 @@ var historyRules = []rule{
 	{"Event", "Event returns the event, or ErrNotFound.", historyEvent},
 	{"DeliveryNotFound", "Delivery returns the delivery, or ErrNotFound.", historyDeliveryNotFound},
 	{"Filters", "Deliveries returns the deliveries that match every field of the filter; a zero field matches all.", historyFilters},
+	{"Unfinished", "StateUnfinished selects pending and parked deliveries, in one listing. No delivery has it as its state.", historyUnfinished},
 	{"ListsAsOne", "A list has each delivery as Delivery returns it, but without attempts.", historyListsAsOne},
 	{"Order", "Deliveries returns them in descending order of their ids, no matter in which order they were stored.", historyOrder},
 	{"Pages", "The cursor continues a listing. Over all pages, each delivery comes once. After the last page, the cursor is \"\".", historyPages},
@@ -69,7 +70,7 @@ func historyUTC(t *trial) {
 	}
 	t.put(&e)
 	r := newRecovery(e)
-	for _, at := range []*time.Time{&r.Since, &r.Until, &r.Oldest, &r.CreatedAt, &r.UpdatedAt, &r.FinishedAt} {
+	for _, at := range []*time.Time{&r.FailedSince, &r.FailedUntil, &r.Since, &r.Until, &r.Oldest, &r.CreatedAt, &r.UpdatedAt, &r.FinishedAt} {
 		*at = time.Now().In(zone)
 	}
 	t.putRecovery(&r)
@@ -89,6 +90,7 @@ func historyUTC(t *trial) {
 		"Endpoint.CreatedAt": stored.CreatedAt, "Endpoint.UpdatedAt": stored.UpdatedAt, "Endpoint.NextSecretAt": stored.NextSecretAt,
 		"Endpoint.DisabledAt": stored.DisabledAt, "Endpoint.FailingSince": stored.FailingSince,
 		"Recovery.Since": r.Since, "Recovery.Until": r.Until, "Recovery.Oldest": r.Oldest,
+		"Recovery.FailedSince": r.FailedSince, "Recovery.FailedUntil": r.FailedUntil,
 		"Recovery.CreatedAt": r.CreatedAt, "Recovery.UpdatedAt": r.UpdatedAt, "Recovery.FinishedAt": r.FinishedAt,
 	}
 	for _, listed := range t.list(alotwebhook.Filter{}) {
@@ -137,89 +139,6 @@ func historyDeliveryNotFound(t *trial) {
 	e := t.endpoint("org_1", completed)
 	_, err := t.store.Delivery(t.ctx(), alotwebhook.DeliveryID(newEvent(t, "org_1", completed).ID, e.ID))
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
-}
-
-// variety stores deliveries of two organizations, four endpoints, two types and all four
-// states, and returns them.
-func (t *trial) variety() []alotwebhook.Delivery {
-	t.Helper()
-	a, b := t.endpoint("org_1", completed, invited), t.endpoint("org_1", completed)
-	c, off := t.endpoint("org_2", completed, invited), t.endpoint("org_2", invited)
-	for range 3 {
-		t.emit("org_1", completed, 1)
-		t.emit("org_2", invited, 1)
-		t.emit("org_1", invited, 1)
-		t.emit("org_2", completed, 1)
-	}
-	t.setDisabled(&off, true)
-	for i, claim := range t.claim(100) {
-		switch i % 4 {
-		case 0:
-			t.finish(delivered(claim))
-		case 1:
-			t.finish(failed(claim))
-		case 2:
-			t.finish(retry(claim, long))
-		}
-	}
-	all := t.list(alotwebhook.Filter{})
-	require.Len(t, all, 6+3+6+3)
-	for _, d := range all {
-		require.Contains(t, []string{a.ID, b.ID, c.ID, off.ID}, d.EndpointID)
-	}
-	return all
-}
-
-// Filters can be combined, and stores choose an index by the combination. Each choice
-// must find the same. The organization protects customers from seeing each other's
-// deliveries.
-func historyFilters(t *trial) {
-	all := t.variety()
-	seen := map[alotwebhook.DeliveryState]int{}
-	for _, d := range all {
-		seen[d.State]++
-	}
-	require.Len(t, seen, 4, "all four states occur")
-	for _, d := range all {
-		// Try every combination of the fields of this delivery.
-		for mask := range 1 << 5 {
-			pick := func(bit int, s string) string {
-				if mask&(1<<bit) == 0 {
-					return ""
-				}
-				return s
-			}
-			f := alotwebhook.Filter{
-				OrganizationID: pick(0, d.OrganizationID),
-				EndpointID:     pick(1, d.EndpointID),
-				EventID:        pick(2, d.EventID),
-				EventType:      pick(3, d.EventType),
-				State:          alotwebhook.DeliveryState(pick(4, string(d.State))),
-			}
-			require.Equal(t, deliveryIDs(selected(all, f)), deliveryIDs(t.list(f)), "filter %+v", f)
-		}
-	}
-	none := newEndpoint(t, "org_3", completed)
-	for _, f := range []alotwebhook.Filter{
-		{OrganizationID: "org_3"}, {EndpointID: none.ID}, {EventID: newEvent(t, "org_1", completed).ID}, {EventType: "candidate"},
-		{OrganizationID: "org_1", EndpointID: all[0].EndpointID, EventID: all[len(all)-1].EventID, EventType: "none"},
-	} {
-		require.Empty(t, t.list(f), "filter %+v", f)
-	}
-}
-
-// selected returns the deliveries that match a filter, by the contract.
-func selected(all []alotwebhook.Delivery, f alotwebhook.Filter) (match []alotwebhook.Delivery) {
-	for _, d := range all {
-		if (f.OrganizationID == "" || f.OrganizationID == d.OrganizationID) &&
-			(f.EndpointID == "" || f.EndpointID == d.EndpointID) &&
-			(f.EventID == "" || f.EventID == d.EventID) &&
-			(f.EventType == "" || f.EventType == d.EventType) &&
-			(f.State == "" || f.State == d.State) {
-			match = append(match, d)
-		}
-	}
-	return match
 }
 
 // A store that keeps a narrow table for lists must not let it differ from the delivery
@@ -271,7 +190,7 @@ func historyPages(t *trial) {
 	e := t.endpoint("org_1", completed)
 	want := newestFirst(idsOf(t.emit("org_1", completed, 12), e))
 	for _, f := range []alotwebhook.Filter{
-		{}, {OrganizationID: "org_1"}, {EndpointID: e.ID}, {EventType: completed}, {State: alotwebhook.StatePending},
+		{}, {OrganizationID: "org_1"}, {EndpointID: e.ID}, {EventType: completed}, {State: alotwebhook.StatePending}, {State: alotwebhook.StateUnfinished},
 	} {
 		for _, limit := range []int{1, 5, 6, 12, 13} {
 			f.Limit, f.Cursor = limit, ""
@@ -323,6 +242,7 @@ func historyRareInMany(t *trial) {
 		t.requirePages(f, newestFirst(idsOf(rare, e)))
 	}
 	t.requirePages(alotwebhook.Filter{OrganizationID: "org_2"}, newestFirst(idsOf(events[3:5], other)))
+	t.requirePages(alotwebhook.Filter{EventType: invited, State: alotwebhook.StateUnfinished, OrganizationID: "org_1"}, newestFirst(idsOf(rare, e)))
 	t.requirePages(alotwebhook.Filter{EventType: invited, State: alotwebhook.StateFailed}, nil)
 	t.requirePages(alotwebhook.Filter{OrganizationID: "org_3"}, nil)
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -35,8 +36,9 @@ type modelDelivery struct {
 	leased   bool
 	waits    bool // for a retry
 	attempts int
-	tried    int // attempts before the last redelivery
-	reason   alotwebhook.FailureReason
+	tried    int                       // attempts before the last redelivery
+	reason   alotwebhook.FailureReason // of the end, or of the newest attempt
+	attempt  alotwebhook.FailureReason // of the newest attempt
 }
 
 // due reports whether the delivery can be claimed if its endpoint is enabled.
@@ -62,7 +64,7 @@ func randomWalk(t *trial) {
 		weight int
 		step   func()
 	}{
-		{20, m.enqueue}, {30, m.claim}, {30, m.finish}, {10, m.finishStale}, {10, m.redeliver},
+		{20, m.enqueue}, {30, m.claim}, {30, m.finish}, {10, m.finishStale}, {10, m.redeliver}, {3, m.cancel},
 		{8, m.toggle}, {2, m.addEndpoint}, {1, m.deleteEndpoint},
 	}
 	sum := 0
@@ -127,9 +129,14 @@ func (m *model) deleteEndpoint() {
 	delete(m.endpoints, e.ID)
 	for _, d := range m.deliveries {
 		if d.endpoint == e.ID && d.state == alotwebhook.StatePending {
-			d.state, d.leased, d.waits, d.reason = alotwebhook.StateFailed, false, false, alotwebhook.ReasonEndpointDeleted
+			d.fail(alotwebhook.ReasonEndpointDeleted)
 		}
 	}
+}
+
+// fail ends a delivery without an attempt.
+func (d *modelDelivery) fail(reason alotwebhook.FailureReason) {
+	d.state, d.leased, d.waits, d.reason = alotwebhook.StateFailed, false, false, reason
 }
 
 // enqueue stores a few events. Some may be stored already.
@@ -228,7 +235,7 @@ func (m *model) finish() {
 				m.failing[d.endpoint] = o.State != alotwebhook.StateDelivered
 			}
 		} else {
-			wantLost = append(wantLost, c.DeliveryID) // the endpoint was deleted
+			wantLost = append(wantLost, c.DeliveryID) // it was canceled, or the endpoint deleted
 		}
 	}
 	require.ElementsMatch(m, wantLost, m.lost(outcomes...))
@@ -239,7 +246,7 @@ func (d *modelDelivery) settle(o alotwebhook.Outcome) {
 	d.leased, d.state, d.waits = false, o.State, o.NextAttemptIn > 0
 	if o.Attempt.Number != 0 {
 		d.attempts++
-		d.reason = o.Attempt.Reason
+		d.reason, d.attempt = o.Attempt.Reason, o.Attempt.Reason
 	}
 }
 
@@ -253,26 +260,46 @@ func (m *model) finishStale() {
 
 // redeliver redelivers a few random deliveries.
 func (m *model) redeliver() {
-	ids := make([]string, 0, len(m.deliveries))
-	for id := range m.deliveries {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for range min(len(ids), 1+m.rng.IntN(3)) {
-		id := pick(m.rng, ids)
+	for _, id := range m.someDeliveries() {
 		d, want := m.deliveries[id], 0
-		if m.endpoints[d.endpoint] == nil || d.due() {
-			continue // the endpoint was deleted, or the delivery is due
+		if m.endpoints[d.endpoint] == nil || d.due() || !d.leased && m.underWay(id) {
+			continue // the endpoint was deleted, or the delivery is due, or it was canceled during an attempt
 		}
 		if !d.leased {
 			want = 1
 			if d.state != alotwebhook.StatePending {
-				d.state, d.tried = alotwebhook.StatePending, d.attempts
+				d.state, d.tried, d.reason = alotwebhook.StatePending, d.attempts, d.attempt
 			}
 			d.waits = false
 		}
 		require.Equal(m, want, m.trial.redeliver(id), "the result for a delivery that was %+v", *d)
 	}
+}
+
+// someDeliveries returns the ids of a few random deliveries.
+func (m *model) someDeliveries() (some []string) {
+	ids := slices.Sorted(maps.Keys(m.deliveries))
+	for range min(len(ids), 1+m.rng.IntN(3)) {
+		some = append(some, pick(m.rng, ids))
+	}
+	return some
+}
+
+// underWay reports whether the outcome of a claim of the delivery is still to come.
+func (m *model) underWay(id string) bool {
+	return slices.ContainsFunc(m.held, func(c alotwebhook.Claimed) bool { return c.DeliveryID == id })
+}
+
+// cancel cancels a few random deliveries.
+func (m *model) cancel() {
+	ids, want := m.someDeliveries(), 0
+	for _, id := range ids {
+		if d := m.deliveries[id]; d.state == alotwebhook.StatePending {
+			want++
+			d.fail(alotwebhook.ReasonCanceled)
+		}
+	}
+	require.Equal(m, want, m.trial.cancel(ids...))
 }
 
 // compare compares all of the store with the model.

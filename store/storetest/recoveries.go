@@ -18,6 +18,8 @@ var recoveryRules = []rule{
 	{"Filters", "Recoveries returns the recoveries that match every field of the filter; a zero field matches all.", recoveryFilters},
 	{"Pages", "Recoveries returns pages in the order of the endpoints' ids, and the cursor of the next page; \"\" after the last.", recoveryPages},
 	{"OutlivesEndpoint", "The deletion of an endpoint does not change its recovery.", recoveryOutlivesEndpoint},
+	{"OverMany", "Any number of recoveries over many endpoints are stored, by ids of their own that begin with rec_, beside those of endpoints. Many selects them.", recoveryOverMany},
+	{"PurgeOverMany", "Purge deletes a recovery over many endpoints that has ended, once History has passed since its UpdatedAt, and no recovery that is under way, whatever it does.", recoveryPurgeOverMany},
 	{"Purge", "Purge deletes a recovery that has ended and whose endpoint was deleted, once History has passed since its UpdatedAt. It does not count it.", recoveryPurge},
 }
 
@@ -53,7 +55,7 @@ func (t *trial) requireRecoveries(f alotwebhook.RecoveryFilter, want ...alotwebh
 	require.Len(t, got, len(want), "filter %+v", f)
 	for i := range got {
 		for _, at := range [][2]*time.Time{
-			{&want[i].Since, &got[i].Since}, {&want[i].Until, &got[i].Until}, {&want[i].Oldest, &got[i].Oldest},
+			{&want[i].FailedSince, &got[i].FailedSince}, {&want[i].FailedUntil, &got[i].FailedUntil}, {&want[i].Since, &got[i].Since}, {&want[i].Until, &got[i].Until}, {&want[i].Oldest, &got[i].Oldest},
 			{&want[i].CreatedAt, &got[i].CreatedAt}, {&want[i].UpdatedAt, &got[i].UpdatedAt}, {&want[i].FinishedAt, &got[i].FinishedAt},
 		} {
 			require.Equal(t, at[0].IsZero(), at[1].IsZero(), "a zero time stays zero, and no other becomes zero")
@@ -79,8 +81,16 @@ func recoveryKeepsAllFields(t *trial) {
 	r.Cursor = alotwebhook.DeliveryID(newEvent(t, "org_é", completed).ID, e.ID)
 	r.Since, r.Until, r.Oldest = at, at.Add(time.Hour+time.Microsecond), at.Add(time.Minute)
 	r.CreatedAt, r.UpdatedAt, r.FinishedAt = at.Add(1*time.Second), at.Add(2*time.Second), at.Add(3*time.Second)
+	r.EventID, r.EventType, r.Reason = newEvent(t, "org_é", completed).ID, ending(128), alotwebhook.ReasonResponseTooLarge
+	r.FailedSince, r.FailedUntil = at.Add(4*time.Second+time.Microsecond), at.Add(5*time.Second)
+	r.Actor, r.Note = ending(128), `'wrong' "data" \ %s; 日本 😀 `+ending(222)
 	t.putRecovery(&r)
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, r)
+
+	again := newRecovery(e)
+	again.Version = r.Version
+	t.putRecovery(&again)
+	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, again)
 }
 
 // The pages show the last recovery of an endpoint, and two at the same time would send
@@ -202,28 +212,4 @@ func recoveryOutlivesEndpoint(t *trial) {
 	r.State = alotwebhook.RecoveryStopped
 	t.putRecovery(&r)
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, r)
-}
-
-// A store that never deletes recoveries would grow with every endpoint that ever existed. The
-// recovery of an existing endpoint is still shown.
-func recoveryPurge(t *trial) {
-	put := func(state alotwebhook.RecoveryState, age time.Duration, gone bool) alotwebhook.Recovery {
-		t.Helper()
-		e := t.endpoint("org_1", completed)
-		r := newRecovery(e)
-		r.State, r.UpdatedAt = state, r.UpdatedAt.Add(-age)
-		t.putRecovery(&r)
-		if gone {
-			require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
-		}
-		return r
-	}
-	running := put(alotwebhook.RecoveryRunning, 3*time.Hour, true)
-	kept := put(alotwebhook.RecoveryDone, 3*time.Hour, false)
-	young := put(alotwebhook.RecoveryStopped, time.Hour, true)
-	old := put(alotwebhook.RecoveryStopped, 3*time.Hour, true)
-	t.purge(alotwebhook.PurgeRequest{Payloads: soon})
-	t.requireRecoveries(alotwebhook.RecoveryFilter{}, running, kept, young, old)
-	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{History: 2 * time.Hour}), "a recovery is not counted")
-	t.requireRecoveries(alotwebhook.RecoveryFilter{}, running, kept, young)
 }

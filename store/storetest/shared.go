@@ -36,16 +36,9 @@ func RunShared(t *testing.T, open func(tb testing.TB) []alotwebhook.Store) {
 	})
 }
 
-// share returns a store that passes each call on to one of the values. It is a Tallier if
-// all of them are.
-func share(values []alotwebhook.Store) alotwebhook.Store {
-	s := &shared{values: values, choice: rand.New(rand.NewPCG(1, 2)), claims: map[claimKey]int{}}
-	for _, value := range values {
-		if _, ok := value.(alotwebhook.Tallier); !ok {
-			return s
-		}
-	}
-	return sharedTallier{s}
+// share returns a store that passes each call on to one of the values.
+func share(values []alotwebhook.Store) *shared {
+	return &shared{values: values, choice: rand.New(rand.NewPCG(1, 2)), claims: map[claimKey]int{}}
 }
 
 // shared is a store over several others.
@@ -284,15 +277,4 @@ func (s *shared) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotweb
 
 func (s *shared) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 	return s.next().Stats(ctx)
-}
-
-// sharedTallier is a shared store whose values keep tallies.
-type sharedTallier struct{ *shared }
-
-func (s sharedTallier) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) error {
-	return s.next().(alotwebhook.Tallier).AddTallies(ctx, tallies)
-}
-
-func (s sharedTallier) Tallies(ctx context.Context, endpointIDs []string, since time.Time) ([]alotwebhook.Tally, error) {
-	return s.next().(alotwebhook.Tallier).Tallies(ctx, endpointIDs, since)
 }

@@ -74,6 +74,7 @@ var topics = []topic{
 	{"Finish", finishRules},
 	{"Ordered", orderedRules},
 	{"Redeliver", redeliverRules},
+	{"Cancel", cancelRules},
 	{"Endpoints", endpointRules},
 	{"Recoveries", recoveryRules},
 	{"Operations", operationRules},
@@ -81,6 +82,8 @@ var topics = []topic{
 	{"Purge", purgeRules},
 	{"Stats", statsRules},
 	{"Tallies", tallyRules},
+	{"Pauses", pauseRules},
+	{"Survey", surveyRules},
 	{"Concurrency", concurrencyRules},
 	{"Model", modelRules},
 }

@@ -12,23 +12,12 @@ import (
 
 // tallyRules are the rules of an optional capability, [alotwebhook.Tallier].
 var tallyRules = []rule{
-	{"AddUp", "AddTallies adds to the stored tally of each endpoint and hour.", tallied(talliesAddUp)},
-	{"SameHourTwice", "A batch may have several tallies of the same endpoint and hour.", tallied(talliesSameHourTwice)},
-	{"Selects", "Tallies returns the tallies of these endpoints whose Hour is since or later, ordered by endpoint and then by hour.", tallied(talliesSelects)},
-	{"Concurrently", "Several processes may add to the same hours at the same time, in batches of any order.", tallied(talliesConcurrently)},
-	{"CutShort", "If its context ends meanwhile, AddTallies stores all of its batch or nothing.", tallied(talliesCutShort)},
-	{"Purge", "Purge deletes the tallies of hours that began PurgeRequest.Tallies ago or earlier, at most Limit of them.", tallied(talliesPurge)},
-}
-
-// tallied returns a test that is skipped if the store is not a Tallier.
-func tallied(test func(*trial, alotwebhook.Tallier)) func(*trial) {
-	return func(t *trial) {
-		tallier, ok := t.store.(alotwebhook.Tallier)
-		if !ok {
-			t.Skip("the store is not an alotwebhook.Tallier, which is optional")
-		}
-		test(t, tallier)
-	}
+	{"AddUp", "AddTallies adds to the stored tally of each endpoint and hour.", with(talliesAddUp)},
+	{"SameHourTwice", "A batch may have several tallies of the same endpoint and hour.", with(talliesSameHourTwice)},
+	{"Selects", "Tallies returns the tallies of these endpoints whose Hour is since or later, ordered by endpoint and then by hour.", with(talliesSelects)},
+	{"Concurrently", "Several processes may add to the same hours at the same time, in batches of any order.", with(talliesConcurrently)},
+	{"CutShort", "If its context ends meanwhile, AddTallies stores all of its batch or nothing.", with(talliesCutShort)},
+	{"Purge", "Purge deletes the tallies of hours that began PurgeRequest.Tallies ago or earlier, at most Limit of them.", with(talliesPurge)},
 }
 
 // talliedHour is the first hour of the tallies in these tests.
