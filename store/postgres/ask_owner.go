@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -26,34 +24,21 @@ func (s *Store) writeHeld(ctx context.Context, endpoint int64) (answered bool, e
 	return s.askOwner(ctx, endpoint)
 }
 
-// askSQL asks the processes that own the slots $1, as far as they are alive and not the process $2.
+// askSQL asks the process that owns the slot $1, if it is alive and not the process $2.
 const askSQL = `
 WITH asked AS (
 	UPDATE {s}.slots SET asked = true
-	WHERE slot = ANY ($1::int[]) AND owner <> $2::bigint AND owner IN (SELECT id FROM {s}.owners WHERE until > clock_timestamp())
+	WHERE slot = $1::int AND owner <> $2::bigint AND owner IN (SELECT id FROM {s}.owners WHERE until > clock_timestamp())
 	RETURNING owner
 )
 UPDATE {s}.owners SET told = told + 1 WHERE id IN (SELECT owner FROM asked) RETURNING true`
-
-// tellOwners has other processes that own these slots look again at what they have under way there.
-// It does not wait for them. One that is not told finds out by itself, a little later.
-func (s *Store) tellOwners(ctx context.Context, slots map[int32]bool) {
-	if len(slots) == 0 {
-		return
-	}
-	var told bool
-	_ = s.run(ctx, step{sql: askSQL, args: []any{slices.Sorted(maps.Keys(slots)), s.owns.id.Load()}, rows: one(&told, &told)})
-	if told && s.notifies {
-		s.Notify()
-	}
-}
 
 // askOwner asks another process that owns the endpoint's slot to write its leases, and waits
 // until it has. It answers with its next claim.
 func (s *Store) askOwner(ctx context.Context, endpoint int64) (answered bool, err error) {
 	number := int32(slotOf(endpoint))
 	var asked bool
-	err = s.run(ctx, step{sql: askSQL, args: []any{[]int32{number}, s.owns.id.Load()}, rows: one(new(bool), &asked)})
+	err = s.run(ctx, step{sql: askSQL, args: []any{number, s.owns.id.Load()}, rows: one(new(bool), &asked)})
 	if err == nil && asked && s.notifies {
 		s.Notify()
 	}

@@ -3,23 +3,16 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/alot/alotwebhook"
 )
 
-// cancelSQL moves unfinished deliveries from the queue into the history, as failed and without an
-// attempt. Those of deleted endpoints have failed already. An attempt may be under way: whoever
-// makes it does not find the row any more.
-//
-//	$1  ids of the deliveries
-//	$2  the reason
-//
-// It returns the id of each, and the slot of its endpoint if that is ordered.
+// cancelSQL moves unfinished deliveries, whose ids are $1, from the queue into the history, as failed
+// with the reason $2 and without an attempt. Those of deleted endpoints have failed already.
 const cancelSQL = `
 WITH these AS MATERIALIZED (
-	SELECT q.id, CASE WHEN p.ordered THEN (p.key % 256)::int END AS slot
+	SELECT q.id
 	FROM {s}.queue q
 	JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
 	WHERE q.id = ANY ($1::uuid[])
@@ -31,37 +24,16 @@ WITH these AS MATERIALIZED (
 	INSERT INTO {s}.deliveries (id, endpoint, event_id, event_type, finished_at, attempts, delivered, reason)
 	SELECT id, endpoint, event_id, event_type, clock_timestamp(), attempts, false, $2::text FROM gone
 )
-SELECT id, slot FROM these`
+SELECT count(*)::int FROM gone`
 
-// Cancel implements [alotwebhook.Queue].
+// Cancel implements [alotwebhook.Queue]. Whichever process has a delivery under way does not find its
+// row any more when it is to record the outcome. Until then, or until the lease runs out, that
+// process holds the delivery still, so that an ordered endpoint gets the next one after that attempt.
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
-	n, err = inParts(ctx, deliveryIDs, failAtOnce, s.cancel)
+	defer s.lanes.distrust()
+	n, err = inParts(ctx, deliveryIDs, failAtOnce, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
+		err = s.run(ctx, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
+		return n, err
+	})
 	return n, s.explain("cancel", err)
-}
-
-// cancel cancels the deliveries with these ids. This process holds them no longer then. Another
-// that has one under way finds out with its outcome, which is soon enough: nothing waits for it but
-// what comes after it at an ordered endpoint, and there the owner of the slot is told.
-func (s *Store) cancel(ctx context.Context, ids []pgtype.UUID) (int, error) {
-	var canceled []uuid
-	ordered := map[int32]bool{}
-	err := s.run(ctx, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: func(rows pgx.Rows) error {
-		canceled = canceled[:0]
-		var id uuid
-		var slot *int32
-		_, err := pgx.ForEachRow(rows, []any{&id, &slot}, func() error {
-			if canceled = append(canceled, id); slot != nil {
-				ordered[*slot] = true
-			}
-			return nil
-		})
-		return err
-	}})
-	if err != nil {
-		return 0, err
-	}
-	s.held.cancel(canceled)
-	s.lanes.distrust()
-	s.tellOwners(ctx, ordered)
-	return len(canceled), nil
 }

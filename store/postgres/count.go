@@ -74,9 +74,9 @@ func (l *listing) failed(r *alotwebhook.Recovery) {
 		l.residual = append(l.residual, "({d}.reason = "+reason+" OR {d}.reason = '' AND {d}.number = 0 AND "+lastReason+" = "+reason+")")
 	}
 	if !r.FailedSince.IsZero() {
-		l.residual = append(l.residual, "{d}.finished_at >= "+l.bind("timestamptz", r.FailedSince))
+		l.residual = append(l.residual, "{d}.finished_at >= "+l.bind("timestamptz", roundUp(r.FailedSince)))
 	}
 	if !r.FailedUntil.IsZero() {
-		l.residual = append(l.residual, "{d}.finished_at < "+l.bind("timestamptz", r.FailedUntil))
+		l.residual = append(l.residual, "{d}.finished_at < "+l.bind("timestamptz", roundUp(r.FailedUntil)))
 	}
 }

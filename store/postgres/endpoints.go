@@ -46,6 +46,10 @@ func nullable(t time.Time) *time.Time {
 	return &t
 }
 
+// roundUp turns a bound of times into an argument: what is kept to the microsecond is at the bound or
+// later if, and only if, it is so at the next whole microsecond. pgx rounds down.
+func roundUp(t time.Time) time.Time { return t.Add(time.Microsecond - 1) }
+
 // PutEndpoint implements [alotwebhook.Endpoints]. Disabling and enabling change no
 // delivery, so that they take effect at once: an unfinished delivery is parked as
 // long as its endpoint is disabled.

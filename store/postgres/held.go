@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/alot/alotwebhook"
@@ -131,7 +130,7 @@ type standing int
 const (
 	free    standing = iota // it may be taken
 	busy                    // its attempt is under way, or was finished while the claim read
-	ended                   // its lease has run out: who takes it has to write the new lease into the row
+	ended                   // its lease has run out, or it was canceled and redelivered: who takes it has to write the new lease into the row
 	suspect                 // the same, for a claim that was lost and is counted already
 )
 
@@ -162,15 +161,6 @@ func (h *held) lapse(now time.Time, lease time.Duration) (lapsed []holding) {
 		time.AfterFunc(lease+time.Minute, func() { h.forget(n) })
 	}
 	return lapsed
-}
-
-// cancel forgets deliveries that were canceled: outcomes of them are lost.
-func (h *held) cancel(ids []uuid) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, id := range ids {
-		h.drop(id)
-	}
 }
 
 // forget forgets a holding unless the delivery was claimed again.
@@ -262,34 +252,19 @@ type writing struct {
 	due      []time.Time
 	rest     []int64 // until the leases run out, in µs
 	first    places  // those of ordered endpoints
-	stand    map[uuid]bool
 }
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the rest
 // of the leases in µs $4. A row must have the number of attempts $3 and the due time $5 that it was
-// claimed with: its outcome may stand there already, when this process does not know it yet, or it
-// was canceled. It returns the ids of the others.
+// claimed with: its outcome may stand there already, when this process does not know it yet.
 const writeSQL = `
 UPDATE {s}.queue q
 SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsecond'
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[]) AS w (id, token, attempts, rest, due)
-WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due
-RETURNING q.id`
+WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due`
 
 func (w *writing) steps() []step {
-	return append(w.first.keep(), step{
-		sql:  writeSQL,
-		args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due},
-		rows: func(rows pgx.Rows) error {
-			w.stand = map[uuid]bool{}
-			var id uuid
-			_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-				w.stand[id] = true
-				return nil
-			})
-			return err
-		},
-	})
+	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due}})
 }
 
 // unwritten returns the leases that stand in no row yet, of the endpoints that of selects.
@@ -316,19 +291,13 @@ func (h *held) unwritten(of func(endpoint int64) bool) (w writing) {
 	return w
 }
 
-// wrote notes that the leases stand in their rows. Deliveries whose rows have changed since the
-// claim are held no longer: whatever comes of them is stored already, or lost.
+// wrote notes that the leases stand in their rows.
 func (h *held) wrote(w writing) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i, id := range w.ids {
-		n := h.byID[id.Bytes]
-		switch {
-		case n == nil || n.token != w.tokens[i]:
-		case w.stand[id.Bytes]:
+		if n := h.byID[id.Bytes]; n != nil && n.token == w.tokens[i] {
 			n.written = true
-		default:
-			h.drop(n.id)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (s *Store) Totals(ctx context.Context, since time.Time) (list []alotwebhook
 			SELECT '', hour, reason, sum(attempts)::bigint, sum(duration_ns)::bigint, max(slowest_ns) FROM {s}.tallies
 			WHERE hour >= $1::timestamptz
 			GROUP BY hour, reason ORDER BY hour, reason`,
-		args: []any{since},
+		args: []any{roundUp(since)},
 		rows: readTallies(&list),
 	})
 	if err != nil {

@@ -28,10 +28,15 @@ type pauses struct {
 func (p *pauses) isCurrent() bool { return !p.out && p.err == nil }
 
 // PutPause implements [alotwebhook.Pauser]. All shards that it concerns must be there. After an
-// error some of them hold back already; call it again. The operations are stored in one of them.
+// error some of them hold back already; call it again. The operations are stored in the first of
+// them: from then on all tell of the pause.
 func (s *Store) PutPause(ctx context.Context, p alotwebhook.Pause, ops ...alotwebhook.Operation) error {
-	return s.changePause(ctx, p.OrganizationID, func(ctx context.Context, sh *shard) error {
-		err := sh.pauser.PutPause(ctx, p, ops...)
+	list, err := s.placesOfPause(ctx, p.OrganizationID)
+	if err != nil {
+		return err
+	}
+	return atEach(list, func(sh *shard) error {
+		err := soon(ctx, list, func(ctx context.Context) error { return sh.pauser.PutPause(ctx, p, ops...) })
 		if err == nil {
 			ops = nil
 		}
@@ -41,41 +46,71 @@ func (s *Store) PutPause(ctx context.Context, p alotwebhook.Pause, ops ...alotwe
 
 // DeletePause implements [alotwebhook.Pauser]. All shards that it concerns must be there. After an
 // error the pause is over in some of them; call it again, or it is back with the others. The
-// operations are stored in one of them.
+// operations are stored in the last of those that have it: until then it holds back.
 func (s *Store) DeletePause(ctx context.Context, organizationID, endpointID string, ops ...alotwebhook.Operation) error {
-	return s.changePause(ctx, organizationID, func(ctx context.Context, sh *shard) error {
-		err := sh.pauser.DeletePause(ctx, organizationID, endpointID, ops...)
-		if err == nil {
-			ops = nil
-		}
-		return err
-	})
-}
-
-// changePause calls change in each shard that has an organization's pauses, those that fail at the
-// moment last.
-func (s *Store) changePause(ctx context.Context, organizationID string, change func(context.Context, *shard) error) error {
-	if err := ended(ctx); err != nil {
-		return err
-	}
-	list, err := s.selected(organizationID)
+	list, err := s.placesOfPause(ctx, organizationID)
 	if err != nil {
 		return err
 	}
+	var lists [][]alotwebhook.Pause
+	away := soon(ctx, list, func(ctx context.Context) (err error) {
+		lists, err = answersOf(ctx, list, func(ctx context.Context, sh *shard) ([]alotwebhook.Pause, error) { return sh.pauser.Pauses(ctx) })
+		return err
+	})
+	var have []*shard
+	for i, of := range lists {
+		if slices.ContainsFunc(of, func(p alotwebhook.Pause) bool {
+			return p.OrganizationID == organizationID && p.EndpointID == endpointID
+		}) {
+			have = append(have, list[i])
+		}
+	}
+	if away == nil && len(have) == 0 {
+		return fmt.Errorf("%w: pause of organization %q, endpoint %q", alotwebhook.ErrNotFound, organizationID, endpointID)
+	}
+	failed := away
+	err = atEach(have, func(sh *shard) error {
+		var told []alotwebhook.Operation
+		if failed == nil && sh == have[len(have)-1] {
+			told = ops
+		}
+		err := soon(ctx, list, func(ctx context.Context) error {
+			return sh.pauser.DeletePause(ctx, organizationID, endpointID, told...)
+		})
+		failed = cmp.Or(failed, err)
+		return err
+	})
+	return cmp.Or(err, away)
+}
+
+// placesOfPause returns the shards that have an organization's pauses, those that fail at the moment
+// last. All of them must keep pauses.
+func (s *Store) placesOfPause(ctx context.Context, organizationID string) ([]*shard, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	list, err := s.selected(organizationID)
+	if err != nil {
+		return nil, err
+	}
 	for _, sh := range list {
 		if sh.pauser == nil {
-			return sh.explain(errors.ErrUnsupported)
+			return nil, sh.explain(fmt.Errorf("it keeps no pauses: %w", errors.ErrUnsupported))
 		}
 	}
 	well, ill := s.byHealth(list)
-	return atEach(slices.Concat(well, ill), func(sh *shard) error {
-		if len(list) > 1 { // one that hangs does not hold up the others for long
-			short, cancel := context.WithTimeout(ctx, illTimeout)
-			defer cancel()
-			return change(short, sh)
-		}
-		return change(ctx, sh)
-	})
+	return slices.Concat(well, ill), nil
+}
+
+// soon calls do for one of the shards of list. If there are others, one that hangs does not hold them
+// up for long.
+func soon(ctx context.Context, list []*shard, do func(context.Context) error) error {
+	if len(list) == 1 {
+		return do(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, illTimeout)
+	defer cancel()
+	return do(ctx)
 }
 
 // Pauses implements [alotwebhook.Pauser]. Of a shard that does not answer within [Config.Patience]

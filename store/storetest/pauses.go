@@ -164,6 +164,7 @@ func pausesCutShort(t *trial, s alotwebhook.Pauser) {
 		require.NoError(t, s.PutPause(t.ctx(), newPause("org_1", e.ID), put), "the call can be repeated after an error")
 		require.Equal(t, 1, t.count(put))
 		if err != nil {
+			require.NoError(t, s.DeletePause(t.ctx(), "org_1", e.ID))
 			return false, err
 		}
 		err = s.DeletePause(ctx, "org_1", e.ID, gone)
