@@ -72,7 +72,6 @@
 package alotwebhook
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -291,11 +290,5 @@ func newID(prefix string) (string, error) {
 // The ids must be well formed, as those in a [Store] are. Other ids give an id without
 // meaning.
 func DeliveryID(eventID, endpointID string) string {
-	delivery, _ := typeid.Parse(eventPrefix, eventID)
-	// Ids of an event and of an endpoint have a fixed length each, so that no other pair
-	// joins to the same text.
-	sum := sha256.Sum256([]byte(eventID + endpointID))
-	copy(delivery[6:], sum[:])
-	typeid.SetV7(&delivery)
-	return typeid.Format(deliveryPrefix, delivery)
+	return typeid.Derived(deliveryPrefix, eventPrefix, eventID, endpointID)
 }

@@ -1,22 +1,18 @@
 package alotwebhook
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/prepared"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
-	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/wire"
 )
 
@@ -47,24 +43,22 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 		r.report(c, &outcome)
 		return outcome, slots.Effect{}
 	}
-	var result attemptResult
+	var result wire.Result
 	ok := r.slots.Begin(r.attempts.Context(), slot)
 	if ok {
-		result, ok = r.d.sender.send(&r.attempts, c)
+		outcome.Attempt, result, ok = r.d.sender.send(&r.attempts, c)
 	}
 	if !ok {
 		outcome.State = StatePending // an outcome without an attempt: the delivery is released
 		return outcome, slots.Effect{}
 	}
-	outcome.Attempt = result.attempt
-	outcome.Attempt.Detail = text.Storable(outcome.Attempt.Detail)
 	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
 	outcome.Operation = r.d.exhausted(c, &outcome)
 	r.report(c, &outcome)
 	return outcome, slots.Effect{
 		Succeeded:  outcome.State == StateDelivered,
-		Overloaded: result.attempt.Reason == ReasonTimeout || wire.IsOverload(result.attempt.StatusCode),
-		Pause:      result.retryAfter,
+		Overloaded: result.Failure == wire.Timeout || wire.IsOverload(result.Status),
+		Pause:      result.RetryAfter,
 	}
 }
 
@@ -97,39 +91,21 @@ func (r *run) report(c *Claimed, o *Outcome) {
 
 // sender makes the requests of attempts.
 type sender struct {
+	wire.Sender
 	cfg       *Config
-	transport http.RoundTripper
 	closeIdle func()
-
-	mu      sync.RWMutex
-	targets map[string]*target // by endpoint id
-	plain   sync.Map           // what open has warned of: endpoint ids with their secrets
+	targets   prepared.Things[target] // by endpoint id
+	plain     sync.Map                // what open has warned of: endpoint ids with their secrets
 }
 
 // target is one version of an endpoint, prepared for requests: its URL checked, its
 // secrets opened.
 type target struct {
-	version      int64     // Endpoint.Version
-	createdAt    time.Time // Endpoint.CreatedAt
 	url          *url.URL
 	secret, next Secret
 	nextAt       time.Time // when next signs in place of secret
 	err          error     // why nothing can be sent to it; nil for most
 }
-
-// maxTargets bounds the memory that targets take. Past it all of them are forgotten,
-// and those still in use are prepared again.
-const maxTargets = 16_384
-
-// Kept connections.
-const (
-	// leastIdle is how many idle connections are kept at least, for all hosts together.
-	leastIdle   = 1024
-	idleTimeout = 30 * time.Second
-	// maxConnectionAge bounds how long a busy endpoint is sent to at an address that its
-	// name may no longer have.
-	maxConnectionAge = 90 * time.Second
-)
 
 func newSender(cfg *Config) (*sender, error) {
 	base := wire.New(wire.Config{
@@ -137,109 +113,54 @@ func newSender(cfg *Config) (*sender, error) {
 		RootCAs:        cfg.RootCAs,
 		TLSTimeout:     cfg.TLSTimeout,
 		MaxHeaderBytes: cfg.MaxResponseHeader,
-		MaxIdle:        max(cfg.InFlight, leastIdle),
-		IdleTimeout:    idleTimeout,
-		MaxAge:         maxConnectionAge,
+		MaxIdle:        max(cfg.InFlight, 1024),
 	})
-	s := &sender{cfg: cfg, transport: base, closeIdle: base.CloseIdleConnections, targets: map[string]*target{}}
+	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections}
+	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody}
 	if cfg.WrapTransport != nil {
-		s.transport = cfg.WrapTransport(base)
+		s.Transport = cfg.WrapTransport(base)
 	}
-	if isNil(s.transport) {
+	if isNil(s.Transport) {
 		return nil, &FieldError{Field: "WrapTransport", Problem: "returned nil; return a transport that sends through the one it was given"}
 	}
 	return s, nil
 }
 
-// attemptResult is an attempt and two things that it asks of the dispatcher.
-type attemptResult struct {
-	attempt Attempt
-	// retryAfter is how long the receiver asked to be left alone; 0 if it did not.
-	retryAfter time.Duration
-	// final is set if every further attempt would fail, too.
-	final bool
-}
-
 // send makes the request of an attempt. ok is false if it was cut off: such an attempt
 // does not count.
-func (s *sender) send(all *wire.Attempts, c *Claimed) (r attemptResult, ok bool) {
+func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result, ok bool) {
 	start := time.Now()
-	r.attempt = Attempt{Number: c.Attempt, StartedAt: start}
-	a := &r.attempt
-	t := s.target(c.Endpoint)
-	switch {
+	switch t := s.target(c.Endpoint); {
 	case t.err != nil:
-		a.Reason, a.Detail = unsendable(t.err)
-		return r, true
+		r = wire.Unsendable(t.err)
 	case c.Payload == nil:
-		a.Reason, a.Detail, r.final = ReasonUnsendable, "the payload was erased after its retention time", true
-		return r, true
-	}
-	attempt := all.Begin(s.cfg.Timeout)
-	defer attempt.End()
-	resp, err := s.transport.RoundTrip(s.request(attempt, c, t, start))
-	if err != nil {
-		if all.AreCutOff() {
-			return r, false
-		}
-		failure, detail := wire.Explain(err)
-		a.Reason, a.Detail = FailureReason(failure), detail
-	} else {
-		a.StatusCode = resp.StatusCode
-		r.retryAfter = wire.RetryAfter(resp.Header, start)
-		failure, detail := wire.ExplainStatus(a.StatusCode)
-		a.Reason, a.Detail = FailureReason(failure), detail
-		var whole bool
-		if a.ResponseBody, whole = wire.ReadBody(resp, s.cfg.KeepResponseBody, s.cfg.MaxResponseBody, attempt.End); !whole {
-			a.Detail = join(a.Detail, "the response's body broke off or did not end")
+		r = wire.Erased()
+	default:
+		if r, ok = s.Send(all, t.url, s.header(c, t, start), c.Payload, start); !ok {
+			return Attempt{}, r, false
 		}
 	}
-	if attempt.Repeats() > 0 {
-		a.Detail = join(a.Detail, "the request was repeated, because a kept connection ended before a response")
-	}
-	if a.Reason != ReasonBlockedAddress { // the time would tell of the host's own network
-		a.Duration = time.Since(start)
-	}
-	return r, true
-}
-
-// join puts a further clause behind a detail, or begins one.
-func join(detail, clause string) string {
-	if detail == "" {
-		return clause
-	}
-	return detail + "; " + clause
+	return Attempt{
+		Number: c.Attempt, StartedAt: start, Duration: r.Duration, StatusCode: r.Status,
+		Reason: FailureReason(r.Failure), Detail: r.Detail, ResponseBody: r.Body,
+	}, r, true
 }
 
 // target returns the endpoint prepared for requests; from memory if this version was before.
 func (s *sender) target(e *Endpoint) *target {
-	s.mu.RLock()
-	t := s.targets[e.ID]
-	s.mu.RUnlock()
-	if t != nil && t.isOf(e) {
+	version := prepared.Version{Number: e.Version, CreatedAt: e.CreatedAt}
+	if t := s.targets.Get(e.ID, version); t != nil {
 		return t
 	}
-	t = &target{version: e.Version, createdAt: e.CreatedAt, nextAt: e.NextSecretAt}
+	t := &target{nextAt: e.NextSecretAt}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
 		t.secret, t.err = s.open(e.ID, e.Secret)
 	}
 	if t.err == nil && e.NextSecret != "" {
 		t.next, t.err = s.open(e.ID, e.NextSecret)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.targets) >= maxTargets {
-		clear(s.targets)
-	}
-	s.targets[e.ID] = t
+	s.targets.Put(e.ID, version, t)
 	return t
-}
-
-// isOf reports whether the target was made of that version of that endpoint. The version
-// alone does not tell: an endpoint that was deleted may be registered again with its key,
-// and then has the same id.
-func (t *target) isOf(e *Endpoint) bool {
-	return t.version == e.Version && t.createdAt.Equal(e.CreatedAt)
 }
 
 // open returns a secret that the store kept as its plain text.
@@ -274,35 +195,25 @@ func (t *target) signingSecret(now time.Time) Secret {
 
 var contentTypeJSON = []string{"application/json"}
 
-// request makes the signed request of an attempt. The values of its headers share one
+// header returns the header of an attempt's request, with the signature. Its values share one
 // array, which saves an allocation for each.
-func (s *sender) request(ctx context.Context, c *Claimed, t *target, now time.Time) *http.Request {
+func (s *sender) header(c *Claimed, t *target, now time.Time) http.Header {
 	values := [...]string{Sign(c.Payload, t.signingSecret(now)), c.EventType, c.DeliveryID, strconv.Itoa(c.Attempt), s.cfg.UserAgent}
-	r := &http.Request{
-		Method: http.MethodPost,
-		URL:    t.url,
-		Host:   t.url.Host,
-		Header: http.Header{
-			"Content-Type":  contentTypeJSON,
-			SignatureHeader: values[0:1:1],
-			EventHeader:     values[1:2:2],
-			DeliveryHeader:  values[2:3:3],
-			AttemptHeader:   values[3:4:4],
-			"User-Agent":    values[4:5:5],
-		},
-		Body:          io.NopCloser(bytes.NewReader(c.Payload)),
-		ContentLength: int64(len(c.Payload)),
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
+	h := http.Header{
+		"Content-Type":  contentTypeJSON,
+		SignatureHeader: values[0:1:1],
+		EventHeader:     values[1:2:2],
+		DeliveryHeader:  values[2:3:3],
+		AttemptHeader:   values[3:4:4],
+		"User-Agent":    values[4:5:5],
 	}
 	if s.cfg.SendTraceParent && c.TraceParent != "" {
-		r.Header["Traceparent"] = []string{c.TraceParent}
+		h["Traceparent"] = []string{c.TraceParent}
 	}
 	if s.cfg.StandardWebhooks {
-		t.addStandardHeaders(r.Header, c, now)
+		t.addStandardHeaders(h, c, now)
 	}
-	return r.WithContext(ctx)
+	return h
 }
 
 // addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is
@@ -318,16 +229,3 @@ func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
 	h[StandardTimestampHeader] = values[1:2:2]
 	h[StandardSignatureHeader] = values[2:3:3]
 }
-
-// unsendable returns the reason and the detail of an endpoint that nothing can be sent
-// to: its URL is not allowed, or its secret does not open. The detail is the text of
-// err, which never holds a secret.
-func unsendable(err error) (FailureReason, string) {
-	if errors.Is(err, ErrBlockedAddress) {
-		return ReasonBlockedAddress, wire.BlockedDetail
-	}
-	return ReasonUnsendable, text.Clip(text.Storable(strings.TrimPrefix(err.Error(), errorPrefix)), maxDetail-len("…"))
-}
-
-// maxDetail is the longest Attempt.Detail, in bytes.
-const maxDetail = 256

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 )
 
@@ -98,25 +99,20 @@ func DefaultEventTypes() []EventType {
 // EventTypes returns a copy of the catalogue, in the order of [Config.EventTypes].
 func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventTypes) }
 
-const maxEventTypeLen = eventtype.MaxLen // bytes
-
-// eventTypeProblem returns what is wrong with a name of an event type, or "".
-var eventTypeProblem = eventtype.Problem
-
 // checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
 // such as "eventTypes[2].name".
 func checkEventTypes(types []EventType) error {
 	first := make(map[string]int, len(types))
 	for i, t := range types {
 		field := fmt.Sprintf("eventTypes[%d].", i)
-		if problem := eventTypeProblem(t.Name); problem != "" {
+		if problem := eventtype.Problem(t.Name); problem != "" {
 			return &FieldError{Field: field + "name", Problem: problem}
 		}
 		if j, ok := first[t.Name]; ok {
 			return &FieldError{Field: field + "name", Problem: fmt.Sprintf("is that of eventTypes[%d], too: %s", j, t.Name)}
 		}
 		first[t.Name] = i
-		if len(t.Example) > 0 && checkData(t.Example) != nil {
+		if len(t.Example) > 0 && envelope.DataProblem(t.Example) != "" {
 			return &FieldError{Field: field + "example", Problem: "is not one JSON value in UTF-8"}
 		}
 	}

@@ -187,6 +187,13 @@ type Config struct {
 	// Defaults to 100.
 	RecoverPerSecond int
 
+	// Heal begins a recovery when an endpoint succeeds that was failing, of what has failed for good
+	// since it began to: otherwise an outage that outlasts Retry's schedule loses deliveries, until
+	// somebody recovers them. The recovery is stored before that success. If one runs already that
+	// is narrower, or discards, it is left alone, and a log record says so.
+	// Defaults to false.
+	Heal bool
+
 	// DisableAfter is how long an endpoint may give nothing but failures before it is
 	// disabled. Its deliveries are then parked, not lost. Negative: for ever.
 	// Defaults to 5 days.
@@ -264,67 +271,74 @@ func (c *Config) withDefaults() (*Config, error) {
 	if cfg.Retry == nil {
 		cfg.Retry = DefaultSchedule()
 	}
-	cfg.Timeout = cmp.Or(cfg.Timeout, 15*time.Second)
-	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 5*time.Second)
-	cfg.TLSTimeout = cmp.Or(cfg.TLSTimeout, 5*time.Second)
-	cfg.InFlight = cmp.Or(cfg.InFlight, 256)
-	cfg.InFlightPerEndpoint = cmp.Or(cfg.InFlightPerEndpoint, min(32, max(cfg.InFlight, 1)))
-	cfg.OrderedWait = cmp.Or(cfg.OrderedWait, time.Hour)
-	cfg.Waiting = max(0, cmp.Or(cfg.Waiting, min(16*cfg.InFlight, 100_000)))
-	cfg.Lease = cmp.Or(cfg.Lease, cfg.minLease())
-	cfg.PollInterval = cmp.Or(cfg.PollInterval, 200*time.Millisecond)
-	cfg.ShutdownTimeout = cmp.Or(cfg.ShutdownTimeout, cfg.Timeout+5*time.Second)
-	cfg.MaxPayload = cmp.Or(cfg.MaxPayload, 256*kib)
-	cfg.MaxResponseBody = max(0, cmp.Or(cfg.MaxResponseBody, 64*kib))
-	cfg.MaxResponseHeader = cmp.Or(cfg.MaxResponseHeader, 32*kib)
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "alotwebhook/1")
-	cfg.MaxEndpoints = max(-1, cmp.Or(cfg.MaxEndpoints, 50))
-	cfg.TestsPerMinute = max(-1, cmp.Or(cfg.TestsPerMinute, 60))
-	cfg.RedeliveriesPerMinute = max(-1, cmp.Or(cfg.RedeliveriesPerMinute, 120))
-	cfg.ChangesPerMinute = max(-1, cmp.Or(cfg.ChangesPerMinute, 120))
-	cfg.RecoverPerSecond = cmp.Or(cfg.RecoverPerSecond, 100)
+	cfg.EventTypes = withOperations(cfg.EventTypes, cfg.CustomerOperations)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.WarnFailing = cmp.Or(cfg.WarnFailing, time.Hour)
-	cfg.EventTypes = withOperations(cfg.EventTypes, cfg.CustomerOperations)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
 	cfg.ParkedRetention = cmp.Or(cfg.ParkedRetention, cfg.PayloadRetention)
 	cfg.HistoryRetention = cmp.Or(cfg.HistoryRetention, 90*day)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	return &cfg, cfg.check()
+	wrong := cfg.setNumbers()
+	cfg.Lease = cmp.Or(cfg.Lease, cfg.minLease())
+	return &cfg, cfg.check(wrong)
+}
+
+// setNumbers gives the numbers that have a range their defaults, and returns what is wrong with the
+// first that is out of its range.
+func (c *Config) setNumbers() (wrong ranges.Result) {
+	r := &wrong
+	ranges.Set(r, "Timeout", &c.Timeout, 15*time.Second, 10*time.Millisecond, 5*time.Minute)
+	ranges.Set(r, "ConnectTimeout", &c.ConnectTimeout, 5*time.Second, time.Millisecond, 5*time.Minute)
+	ranges.Set(r, "TLSTimeout", &c.TLSTimeout, 5*time.Second, time.Millisecond, 5*time.Minute)
+	ranges.Set(r, "OrderedWait", &c.OrderedWait, time.Hour, time.Second, 7*day)
+	ranges.Set(r, "PollInterval", &c.PollInterval, 200*time.Millisecond, time.Millisecond, time.Minute)
+	ranges.Set(r, "ShutdownTimeout", &c.ShutdownTimeout, c.Timeout+5*time.Second, time.Millisecond, time.Hour)
+	ranges.Set(r, "InFlight", &c.InFlight, 256, 1, 10_000)
+	ranges.Set(r, "InFlightPerEndpoint", &c.InFlightPerEndpoint, min(32, max(c.InFlight, 1)), 1, c.InFlight)
+	ranges.SetOrNone(r, "Waiting", &c.Waiting, min(16*c.InFlight, 100_000), 0, 100_000)
+	ranges.Set(r, "MaxPayload", &c.MaxPayload, 256*kib, kib, 16*mib)
+	ranges.SetOrNone(r, "MaxResponseBody", &c.MaxResponseBody, 64*kib, 0, 16*mib)
+	ranges.Set(r, "MaxResponseHeader", &c.MaxResponseHeader, 32*kib, kib, mib)
+	ranges.SetOrNone(r, "MaxEndpoints", &c.MaxEndpoints, 50, -1, 1000)
+	ranges.SetOrNone(r, "TestsPerMinute", &c.TestsPerMinute, 60, -1, 100_000)
+	ranges.SetOrNone(r, "RedeliveriesPerMinute", &c.RedeliveriesPerMinute, 120, -1, 100_000)
+	ranges.SetOrNone(r, "ChangesPerMinute", &c.ChangesPerMinute, 120, -1, 100_000)
+	ranges.Set(r, "RecoverPerSecond", &c.RecoverPerSecond, 100, 1, 10_000)
+	ranges.Set(r, "KeepResponseBody", &c.KeepResponseBody, 0, 0, c.MaxResponseBody)
+	return wrong
 }
 
 // minLease returns the shortest lease that is safe: the time of two attempts, and 10
 // seconds during which a slow store or scheduler may hold up the process.
 func (c *Config) minLease() time.Duration { return 2*c.Timeout + 10*time.Second }
 
-// check refuses a configuration with a [FieldError]. Defaults are filled in already.
-func (c *Config) check() error {
+// check refuses a configuration with a [FieldError]. Defaults are filled in already, and wrong is
+// what setNumbers returned.
+func (c *Config) check(wrong ranges.Result) error {
 	if err := checkEventTypes(c.EventTypes); err != nil {
 		return err
 	}
-	if !text.IsPrintableASCII(c.UserAgent) {
-		return &FieldError{Field: "UserAgent", Problem: "has characters that a header cannot carry; use printable ASCII"}
-	}
-	if err := c.checkRanges(); err != nil {
-		return err
-	}
-	if c.HostOrganization != "" && checkOrganization(c.HostOrganization) != nil {
-		return &FieldError{Field: "HostOrganization", Problem: "is not the id of an organization: 1 to 255 bytes of plain text"}
+	switch {
+	case !text.IsPrintableASCII(c.UserAgent):
+		return refused("UserAgent", "has characters that a header cannot carry; use printable ASCII")
+	case wrong.Name != "":
+		return refused(wrong.Name, wrong.Problem)
+	case c.HostOrganization != "" && checkOrganization(c.HostOrganization) != nil:
+		return refused("HostOrganization", "is not the id of an organization: 1 to 255 bytes of plain text")
 	}
 	if problem := schedule.Problem(c.Retry); problem != "" {
-		return &FieldError{Field: "Retry", Problem: problem}
+		return refused("Retry", problem)
 	}
-	if problem := checkRate(c.Rate); problem != "" {
-		return &FieldError{Field: "Rate", Problem: problem}
-	}
-	if c.Sealer != nil && isNil(c.Sealer) {
-		return &FieldError{Field: "Sealer", Problem: "holds a nil pointer; make it with NewSealer, or leave the field nil"}
-	}
-	if c.Lease < c.minLease() {
-		return &FieldError{Field: "Lease", Problem: fmt.Sprintf("is %v; with a Timeout of %v it must be at least %v, or deliveries are sent twice", c.Lease, c.Timeout, c.minLease())}
-	}
-	if c.HistoryRetention >= 0 && (c.PayloadRetention < 0 || c.PayloadRetention > c.HistoryRetention) {
-		return &FieldError{Field: "HistoryRetention", Problem: fmt.Sprintf("is %v; it must not be less than PayloadRetention", c.HistoryRetention)}
+	switch {
+	case checkRate(c.Rate) != "":
+		return refused("Rate", checkRate(c.Rate))
+	case c.Sealer != nil && isNil(c.Sealer):
+		return refused("Sealer", "holds a nil pointer; make it with NewSealer, or leave the field nil")
+	case c.Lease < c.minLease():
+		return refused("Lease", fmt.Sprintf("is %v; with a Timeout of %v it must be at least %v, or deliveries are sent twice", c.Lease, c.Timeout, c.minLease()))
+	case c.HistoryRetention >= 0 && (c.PayloadRetention < 0 || c.PayloadRetention > c.HistoryRetention):
+		return refused("HistoryRetention", fmt.Sprintf("is %v; it must not be less than PayloadRetention", c.HistoryRetention))
 	}
 	return fieldError(c.guard().Check())
 }
@@ -332,30 +346,4 @@ func (c *Config) check() error {
 // guard returns the guard that judges addresses by this configuration.
 func (c *Config) guard() *guard.Guard {
 	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64}
-}
-
-func (c *Config) checkRanges() error {
-	var r ranges.Result
-	ranges.Check(&r, "Timeout", c.Timeout, 10*time.Millisecond, 5*time.Minute)
-	ranges.Check(&r, "ConnectTimeout", c.ConnectTimeout, time.Millisecond, 5*time.Minute)
-	ranges.Check(&r, "TLSTimeout", c.TLSTimeout, time.Millisecond, 5*time.Minute)
-	ranges.Check(&r, "OrderedWait", c.OrderedWait, time.Second, 7*day)
-	ranges.Check(&r, "PollInterval", c.PollInterval, time.Millisecond, time.Minute)
-	ranges.Check(&r, "ShutdownTimeout", c.ShutdownTimeout, time.Millisecond, time.Hour)
-	ranges.Check(&r, "InFlight", c.InFlight, 1, 10_000)
-	ranges.Check(&r, "InFlightPerEndpoint", c.InFlightPerEndpoint, 1, c.InFlight)
-	ranges.Check(&r, "Waiting", c.Waiting, 0, 100_000)
-	ranges.Check(&r, "MaxPayload", c.MaxPayload, kib, 16*mib)
-	ranges.Check(&r, "MaxResponseBody", c.MaxResponseBody, 0, 16*mib)
-	ranges.Check(&r, "MaxResponseHeader", c.MaxResponseHeader, kib, mib)
-	ranges.Check(&r, "MaxEndpoints", c.MaxEndpoints, -1, 1000)
-	ranges.Check(&r, "TestsPerMinute", c.TestsPerMinute, -1, 100_000)
-	ranges.Check(&r, "RedeliveriesPerMinute", c.RedeliveriesPerMinute, -1, 100_000)
-	ranges.Check(&r, "ChangesPerMinute", c.ChangesPerMinute, -1, 100_000)
-	ranges.Check(&r, "RecoverPerSecond", c.RecoverPerSecond, 1, 10_000)
-	ranges.Check(&r, "KeepResponseBody", c.KeepResponseBody, 0, c.MaxResponseBody)
-	if r.Name == "" {
-		return nil
-	}
-	return &FieldError{Field: r.Name, Problem: r.Problem}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/refusal"
 )
 
 // Deduper remembers which events were handled, because each may arrive again.
@@ -132,7 +134,7 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	case DedupeClaimed:
 		return handleClaimed(ctx, d, claim, end, fn)
 	case DedupeInProgress:
-		return &statusError{status: http.StatusConflict, cause: causeInProgress, after: claim.Wait, err: fmt.Errorf("%w: %s", ErrInProgress, key)}
+		return &refusal.Error{Status: http.StatusConflict, Cause: causeInProgress, After: claim.Wait, Err: fmt.Errorf("%w: %s", ErrInProgress, key)}
 	case DedupeDone:
 		return nil
 	}
@@ -162,14 +164,14 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 // notClaimed returns the error for an event of which nobody knows whether it was
 // handled. Its status makes the sender repeat the event.
 func notClaimed(err error) error {
-	return &statusError{status: http.StatusServiceUnavailable, cause: "dedupe_failed", err: err}
+	return &refusal.Error{Status: http.StatusServiceUnavailable, Cause: "dedupe_failed", Err: err}
 }
 
 // notSettled adds to the error of fn, nil included, that its claim could not be
 // settled.
 func notSettled(err, failure error) error {
 	if err == nil {
-		return &statusError{status: http.StatusOK, cause: causeNotMarked, err: both(ErrNotMarked, ": ", failure)}
+		return &refusal.Error{Status: http.StatusOK, Cause: refusal.NotMarked, Err: both(ErrNotMarked, ": ", failure)}
 	}
 	return both(err, "; nor was its key settled: ", failure)
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/alot/alotwebhook/internal/text"
 )
 
-const errorPrefix = fault.Prefix
-
 // Short names for what most files use.
 var (
 	explain = fault.Explain
@@ -75,6 +73,14 @@ func (e *FieldError) Error() string { return "alotwebhook: " + e.Field + " " + e
 
 // Is makes every FieldError an [ErrInvalid].
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
+
+// refused returns a FieldError, or nil if there is no problem.
+func refused(field, problem string) *FieldError {
+	if problem == "" {
+		return nil
+	}
+	return &FieldError{field, problem}
+}
 
 // fieldError turns a refusal of package guard into a [FieldError]. It returns every
 // other error, and nil, as it is.

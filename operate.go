@@ -53,15 +53,16 @@ type Surveyor interface {
 	// by their ids.
 	Processes(ctx context.Context) ([]Process, error)
 	// Count returns how many deliveries the recovery selects now, of one endpoint if EndpointID is
-	// that of an endpoint: unfinished ones if its State is [RecoveryCanceling], otherwise failed
-	// ones. Its Cursor does not matter.
+	// that of an endpoint: unfinished ones if its State is [RecoveryCanceling], when FailedSince and
+	// FailedUntil are zero, otherwise failed ones. Its Cursor does not matter.
 	Count(ctx context.Context, r Recovery) (Count, error)
 }
 
 // Backlog counts the unfinished deliveries of an organization.
 type Backlog struct {
 	OrganizationID string
-	// Pending and Parked are as in [Stats]; Due counts the pending ones that are due.
+	// Pending and Parked are as in [Stats]; Due counts the pending ones that are due. What is under
+	// way may count as due, here and for OldestDue.
 	Pending, Parked, Due int64
 	// OldestDue is how long the delivery to an enabled endpoint that is due longest has been due;
 	// 0 if none is.
@@ -330,10 +331,10 @@ func checkMany(r *Recovery) error {
 // ownerOf returns the organization of an endpoint, if one is named, or else the given one.
 func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID string) (string, error) {
 	if endpointID == "" {
-		if organizationID == "" {
-			return "", nil
+		if err := checkOrganization(organizationID); organizationID != "" && err != nil {
+			return "", err
 		}
-		return organizationID, checkOrganization(organizationID)
+		return organizationID, nil
 	}
 	e, err := d.Endpoint(ctx, endpointID)
 	if err == nil && organizationID != "" && organizationID != e.OrganizationID {

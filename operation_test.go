@@ -434,7 +434,7 @@ func TestCatalogueHasOperationsIfCustomersHearOfThem(t *testing.T) {
 	for _, kind := range []alotwebhook.OperationType{
 		alotwebhook.OpEndpointCreated, alotwebhook.OpEndpointChanged, alotwebhook.OpEndpointRotated, alotwebhook.OpEndpointDeleted,
 		alotwebhook.OpEndpointFailing, alotwebhook.OpEndpointDisabled, alotwebhook.OpEndpointEnabled, alotwebhook.OpEndpointRecovered,
-		alotwebhook.OpDeliveryExhausted, alotwebhook.OpRecoveryBegun, alotwebhook.OpRecoveryEnded,
+		alotwebhook.OpDeliveryExhausted, alotwebhook.OpRecoveryBegun, alotwebhook.OpRecoveryEnded, alotwebhook.OpPaused, alotwebhook.OpResumed,
 	} {
 		want = append(want, string(kind))
 	}
@@ -449,7 +449,7 @@ func TestCatalogueHasOperationsIfCustomersHearOfThem(t *testing.T) {
 	}
 	own := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "endpoint.failing", Description: "ours"})
 	mixed := newWorld(t, alotwebhook.Config{CustomerOperations: true, EventTypes: own}, &receivers{}).Dispatcher
-	require.Len(t, names(mixed), 15)
+	require.Len(t, names(mixed), 17)
 	require.Equal(t, "ours", mixed.EventTypes()[4].Description)
 	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{HostOrganization: "a\nb"})
 	var field *alotwebhook.FieldError

@@ -4,14 +4,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
 	"github.com/alot/alotwebhook/internal/caught"
-	"github.com/alot/alotwebhook/internal/loglimit"
+	"github.com/alot/alotwebhook/internal/eventtype"
+	"github.com/alot/alotwebhook/internal/refusal"
 )
 
 // ReceiverConfig configures a [Receiver]. A nil *ReceiverConfig stands for the
@@ -151,8 +154,7 @@ type Receiver struct {
 	mu       sync.RWMutex
 	handlers map[string]eventHandler
 
-	lines  loglimit.Limiter // of the lines that anybody can cause
-	warned loglimit.Set     // event types that warnOnce has logged
+	log refusal.Log
 }
 
 type eventHandler func(ctx context.Context, e Event) error
@@ -184,6 +186,7 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 		r.config.MaxBodyMemory = max(r.config.MaxBodyMemory, 8*m)
 	}
 	r.memory = bodybuf.NewBudget(r.config.MaxBodyMemory)
+	r.log.Logger, r.log.NoText = r.config.Logger, r.config.OnError != nil
 	return r
 }
 
@@ -209,7 +212,7 @@ func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Eve
 	r.register(eventType, func(ctx context.Context, e Event) error {
 		data, err := DecodeData[T](e)
 		if err != nil {
-			return &statusError{status: http.StatusBadRequest, cause: causeMalformedEvent, err: err}
+			return &refusal.Error{Status: http.StatusBadRequest, Cause: causeMalformedEvent, Err: err}
 		}
 		return fn(ctx, e, data)
 	})
@@ -217,7 +220,7 @@ func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Eve
 
 // register adds a handler, or panics as [On] says.
 func (r *Receiver) register(eventType string, h eventHandler) {
-	if problem := eventTypeProblem(eventType); problem != "" {
+	if problem := eventtype.Problem(eventType); problem != "" {
 		panic("alotwebhook: event type " + problem)
 	}
 	r.mu.Lock()
@@ -232,12 +235,12 @@ func (r *Receiver) register(eventType string, h eventHandler) {
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	e, err := r.open(w, req)
 	if err != nil {
-		r.fail(w, req, Event{}, requestError(err))
+		r.fail(w, req, Event{}, requestErrors.OfRequest(err))
 		return
 	}
 	status, err := r.handle(req.Context(), e)
 	if err != nil {
-		r.fail(w, req, e, handlerError(err))
+		r.fail(w, req, e, refusal.OfHandler(err))
 		return
 	}
 	w.WriteHeader(status)
@@ -252,24 +255,18 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // do not try again. Errors are logged, but not passed to OnError, because there is
 // no request.
 func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
-	index, err := r.verifier.openBody(body, h, r.config.MaxBodyBytes)
+	index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
 	var e Event
 	if err == nil {
 		e, err = r.accept(body, index)
 	}
 	if err != nil {
-		return r.report(ctx, Event{}, requestError(err))
+		return r.log.Refused(ctx, "", "", requestErrors.OfRequest(err))
 	}
 	if _, err := r.handle(ctx, e); err != nil {
-		return r.report(ctx, e, handlerError(err))
+		return r.log.Refused(ctx, e.ID, e.Type, refusal.OfHandler(err))
 	}
 	return nil
-}
-
-// report logs an error of Receive and returns it.
-func (r *Receiver) report(ctx context.Context, e Event, s *statusError) error {
-	r.log(ctx, e, s)
-	return s
 }
 
 // open returns the event of a request that passed every check.
@@ -294,7 +291,7 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.
 		// of a body that was refused unread.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) // fails if the writer has no deadlines
 	}
-	return r.verifier.openRequest(req, r.config.MaxBodyBytes, r.memory)
+	return r.verifier.secrets().Read(req, r.config.MaxBodyBytes, r.memory)
 }
 
 // accept parses a verified body and checks the event's organization and age.
@@ -328,7 +325,7 @@ func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) 
 		h, status = r.config.Unknown, http.StatusNoContent
 	}
 	if h == nil {
-		r.warnOnce(ctx, e, msgNoHandler)
+		r.log.Unhandled(ctx, e.ID, e.Type, "alotwebhook: no handler for this event type", r.handlerNames)
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
@@ -341,6 +338,13 @@ func (r *Receiver) handler(eventType string) eventHandler {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.handlers[eventType]
+}
+
+// handlerNames returns the event types that have a handler, in alphabetical order.
+func (r *Receiver) handlerNames() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Sorted(maps.Keys(r.handlers))
 }
 
 // key returns the Deduper's key for an event.

@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
-	"github.com/alot/alotwebhook/internal/hint"
+	"github.com/alot/alotwebhook/internal/claim"
 )
 
 // DefaultMaxBodyBytes is the default of [ReceiverConfig.MaxBodyBytes] in bytes:
@@ -24,7 +22,7 @@ var (
 	ErrBodyTooLarge = bodybuf.ErrTooLarge
 	// ErrEncodedBody means that the request has a Content-Encoding other than
 	// identity. Signatures are over the plain bytes.
-	ErrEncodedBody = errors.New("alotwebhook: body is encoded: it has a Content-Encoding")
+	ErrEncodedBody = claim.ErrIsEncoded
 	// ErrWrongOrganization means that the event does not belong to
 	// [ReceiverConfig.OrganizationID].
 	ErrWrongOrganization = errors.New("alotwebhook: event of another organization")
@@ -63,10 +61,11 @@ var (
 // reading the body. [StatusCode] returns the status for each. The body is consumed.
 // The event shares no memory with it.
 func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
-	if !v.ready() {
+	keys := v.secrets()
+	if keys == nil {
 		return Event{}, ErrNoSecret
 	}
-	buf, _, err := v.openRequest(r, DefaultMaxBodyBytes, v.memory)
+	buf, _, err := keys.Read(r, DefaultMaxBodyBytes, v.memory)
 	if err != nil {
 		return Event{}, err
 	}
@@ -79,57 +78,10 @@ func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 // sent. Make h with [http.Header.Add], which accepts names in any case. If the body
 // was passed on as base64, decode it first: the signature is over the bytes as sent.
 func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
-	if _, err := v.openBody(body, h, DefaultMaxBodyBytes); err != nil {
+	if _, err := v.secrets().Verify(body, h, DefaultMaxBodyBytes); err != nil {
 		return Event{}, err
 	}
 	return ParseEvent(body)
-}
-
-// openRequest reads a request's body and verifies it. The caller frees the buffer
-// if there is no error.
-func (v *Verifier) openRequest(r *http.Request, maxBytes int64, budget *bodybuf.Budget) (buf *bodybuf.Buffer, index int, err error) {
-	c, err := v.checkHeader(r.Header, r.ContentLength, maxBytes)
-	if err != nil {
-		return nil, -1, err
-	}
-	if buf, err = bodybuf.Read(r.Body, maxBytes, budget); err != nil {
-		return nil, -1, err
-	}
-	if index, err = v.match(buf.Bytes(), &c); err != nil {
-		err = fmt.Errorf("%w: %s", err, hint.Mismatch(buf.Bytes(), r.ContentLength))
-		buf.Free()
-		return nil, -1, err
-	}
-	return buf, index, nil
-}
-
-// openBody verifies a body that is in memory already.
-func (v *Verifier) openBody(body []byte, h http.Header, maxBytes int64) (index int, err error) {
-	c, err := v.checkHeader(h, int64(len(body)), maxBytes)
-	if err != nil {
-		return -1, err
-	}
-	if index, err = v.match(body, &c); err != nil {
-		err = fmt.Errorf("%w: %s", err, hint.Mismatch(body, -1))
-	}
-	return index, err
-}
-
-// checkHeader returns the signature that the headers claim. It makes every check
-// that does not need the body.
-func (v *Verifier) checkHeader(h http.Header, length, maxBytes int64) (c claim, err error) {
-	if c, err = v.claim(h); err != nil {
-		return c, err
-	}
-	for _, encoding := range h["Content-Encoding"] {
-		if encoding != "" && !strings.EqualFold(encoding, "identity") {
-			return c, ErrEncodedBody
-		}
-	}
-	if length > maxBytes {
-		return c, bodybuf.TooLarge(maxBytes)
-	}
-	return c, nil
 }
 
 // Received is a verified request, as [Receiver.Middleware] passes it to the next
@@ -171,11 +123,11 @@ func (r *Receiver) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		received, body, err := r.receive(w, req)
 		if err != nil {
-			r.fail(w, req, Event{}, requestError(err))
+			r.fail(w, req, Event{}, requestErrors.OfRequest(err))
 			return
 		}
 		if r.handler(received.Event.Type) != nil {
-			r.warnOnce(req.Context(), received.Event, msgHandlerUnused)
+			r.log.Unhandled(req.Context(), received.Event.ID, received.Event.Type, "alotwebhook: Middleware does not call the handler of this event type", r.handlerNames)
 		}
 		verified := req.WithContext(context.WithValue(req.Context(), receivedKey{}, received))
 		verified.Body = io.NopCloser(bytes.NewReader(body))

@@ -1,44 +1,11 @@
 package alotwebhook
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"fmt"
-	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/alot/alotwebhook/internal/caught"
-	"github.com/alot/alotwebhook/internal/loglimit"
-	"github.com/alot/alotwebhook/internal/text"
-)
-
-// statusError is an error together with the response that it leads to.
-type statusError struct {
-	status int
-	cause  string        // one stable word, for logs
-	after  time.Duration // the Retry-After header; zero or less for none
-	err    error
-}
-
-func (s *statusError) Error() string { return s.err.Error() }
-
-func (s *statusError) Unwrap() error { return s.err }
-
-const (
-	causeMalformedEvent = "malformed_event"
-	causePermanent      = "permanent"
-	causeMethod         = "method"
-	causeBodyTooLarge   = "body_too_large"
-	causeBodyMemory     = "body_memory"
-	causeBodyTimeout    = "body_timeout"
-	causeInProgress     = "in_progress"
-	causeNotMarked      = "not_marked"
+	"github.com/alot/alotwebhook/internal/refusal"
 )
 
 // Permanent marks a handler's error as one that another attempt cannot mend. The
@@ -56,12 +23,12 @@ func Permanent(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &statusError{status: http.StatusAccepted, cause: causePermanent, err: err}
+	return &refusal.Error{Status: http.StatusAccepted, Cause: refusal.Permanent, Err: err}
 }
 
 func isPermanent(err error) bool {
-	s := (*statusError)(nil)
-	return errors.As(err, &s) && s.cause == causePermanent
+	s := (*refusal.Error)(nil)
+	return errors.As(err, &s) && s.Cause == refusal.Permanent
 }
 
 // RetryAfter marks a handler's error as one for which the next attempt should not
@@ -74,30 +41,18 @@ func RetryAfter(err error, d time.Duration) error {
 	if err == nil {
 		return nil
 	}
-	return &statusError{status: http.StatusServiceUnavailable, cause: "retry_after", after: d, err: err}
+	return &refusal.Error{Status: http.StatusServiceUnavailable, Cause: "retry_after", After: d, Err: err}
 }
 
-// handlerError returns a handler's error with its response. Only an error that
-// carries a status gets another than 500: a handler may well return a sentinel of
-// this package, such as [ErrSignatureMismatch], about something else that it did.
-func handlerError(err error) *statusError {
-	if p := (*caught.Panic)(nil); errors.As(err, &p) {
-		return &statusError{status: http.StatusInternalServerError, cause: "handler_panicked", err: err}
-	}
-	if s := (*statusError)(nil); errors.As(err, &s) {
-		return &statusError{status: s.status, cause: s.cause, after: s.after, err: err}
-	}
-	return &statusError{status: http.StatusInternalServerError, cause: "handler_failed", err: err}
-}
+const (
+	causeMalformedEvent = "malformed_event"
+	causeInProgress     = "in_progress"
+)
 
 // requestErrors lists the errors of requests and of [Once] with their status and
 // cause.
-var requestErrors = []struct {
-	err    error
-	status int
-	cause  string
-}{
-	{errNotPost, http.StatusMethodNotAllowed, causeMethod},
+var requestErrors = refusal.Table{
+	{errNotPost, http.StatusMethodNotAllowed, refusal.Method},
 	{ErrNoSecret, http.StatusInternalServerError, "no_secret"},
 	{ErrNotSigned, http.StatusUnauthorized, "not_signed"},
 	{ErrMalformedSignature, http.StatusUnauthorized, "malformed_signature"},
@@ -105,124 +60,28 @@ var requestErrors = []struct {
 	{ErrAttemptTooOld, http.StatusUnauthorized, "attempt_too_old"},
 	{ErrAttemptTooNew, http.StatusUnauthorized, "attempt_too_new"},
 	{ErrEncodedBody, http.StatusUnsupportedMediaType, "encoded_body"},
-	{ErrBodyTooLarge, http.StatusRequestEntityTooLarge, causeBodyTooLarge},
-	{ErrBodyMemory, http.StatusServiceUnavailable, causeBodyMemory},
-	{ErrBodyTimeout, http.StatusRequestTimeout, causeBodyTimeout},
+	{ErrBodyTooLarge, http.StatusRequestEntityTooLarge, refusal.BodyTooLarge},
+	{ErrBodyMemory, http.StatusServiceUnavailable, refusal.BodyMemory},
+	{ErrBodyTimeout, http.StatusRequestTimeout, refusal.BodyTimeout},
 	{errUnreadable, http.StatusBadRequest, "unreadable_body"},
 	{ErrMalformedEvent, http.StatusBadRequest, causeMalformedEvent},
 	{ErrWrongOrganization, http.StatusForbidden, "wrong_organization"},
 	{ErrTooOld, http.StatusBadRequest, "too_old"},
 	{ErrTooNew, http.StatusBadRequest, "too_new"},
 	{ErrInProgress, http.StatusConflict, causeInProgress},
-	{ErrNotMarked, http.StatusOK, causeNotMarked},
-}
-
-// requestError returns an error of the request itself with its response.
-func requestError(err error) *statusError {
-	for _, r := range requestErrors {
-		if errors.Is(err, r.err) {
-			return &statusError{status: r.status, cause: r.cause, err: err}
-		}
-	}
-	return handlerError(err)
+	{ErrNotMarked, http.StatusOK, refusal.NotMarked},
 }
 
 // StatusCode returns the status that a [Receiver] responds with after an error of
 // [Verifier.ParseRequest], [Verifier.ParseBody], [Receiver.Receive], [Once] or a
 // handler; 200 for nil. The response should say no more than the status.
-func StatusCode(err error) int {
-	if err == nil {
-		return http.StatusOK
-	}
-	if s := (*statusError)(nil); errors.As(err, &s) {
-		return handlerError(err).status
-	}
-	return requestError(err).status
-}
+func StatusCode(err error) int { return requestErrors.Status(err) }
 
 // fail reports a request that was not handled and writes the response.
-func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, s *statusError) {
-	r.log(req.Context(), e, s)
+func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, err *refusal.Error) {
+	r.log.Refused(req.Context(), e.ID, e.Type, err)
 	if r.config.OnError != nil {
-		r.config.OnError(req, e, s.status, s.err)
+		r.config.OnError(req, e, err.Status, err.Err)
 	}
-	switch s.cause {
-	case causeMethod:
-		w.Header().Set("Allow", http.MethodPost)
-	case causeBodyTooLarge, causeBodyMemory, causeBodyTimeout:
-		w.Header().Set("Connection", "close") // so that net/http does not read the rest of the body
-	}
-	if s.after > 0 {
-		seconds := (s.after-1)/time.Second + 1
-		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
-	}
-	http.Error(w, http.StatusText(s.status), s.status)
-}
-
-// maxErrorText bounds an error's text in a log line, in bytes.
-const maxErrorText = 2000
-
-// log writes the line of an event that was not handled. Lines without a verified event
-// are bounded for each cause, because anybody can cause them. The text of an error about
-// an event may hold what a handler put into it, and is left out if OnError gets it.
-func (r *Receiver) log(ctx context.Context, e Event, s *statusError) {
-	level := slog.LevelWarn
-	if s.status >= 500 || s.cause == causePermanent || s.cause == causeNotMarked {
-		level = slog.LevelError
-	}
-	attrs := []slog.Attr{slog.Int("status", s.status), slog.String("cause", s.cause)}
-	if e.ID != "" {
-		attrs = append(attrs, slog.String("event", e.ID), slog.String("type", e.Type))
-	} else if unlogged, ok := r.lines.Allow(s.cause); !ok {
-		return
-	} else if unlogged > 0 {
-		attrs = append(attrs, slog.Int("unlogged", unlogged))
-	}
-	if e.ID == "" || r.config.OnError == nil {
-		// Sprint survives an Error method that panics, as that of a nil pointer may.
-		attrs = append(attrs, slog.String("error", text.Clip(fmt.Sprint(s.err), maxErrorText)))
-	}
-	var p *caught.Panic
-	if errors.As(s.err, &p) {
-		attrs = append(attrs, slog.String("stack", string(p.Stack)))
-	}
-	msg := "alotwebhook: event not handled"
-	if s.cause == causeNotMarked {
-		msg = "alotwebhook: event handled, but not marked as done"
-	}
-	cmp.Or(r.config.Logger, slog.Default()).LogAttrs(ctx, level, msg, attrs...)
-}
-
-const (
-	msgNoHandler     = "alotwebhook: no handler for this event type"
-	msgHandlerUnused = "alotwebhook: Middleware does not call the handler of this event type"
-)
-
-// maxHandlersText bounds the names of handlers in one log line, in bytes.
-const maxHandlersText = 500
-
-// warnOnce logs that an event reached no handler, and names the handlers that
-// exist, so that a typo shows. It logs each event type once: the mistake is in the
-// program, and a line for every further event would only repeat it.
-func (r *Receiver) warnOnce(ctx context.Context, e Event, msg string) {
-	eventType := text.Clip(e.Type, maxEventTypeLen) // no handler has a longer one
-	n := r.warned.Add(eventType)
-	if n == 0 {
-		return
-	}
-	if n == loglimit.Most {
-		msg += "; further types are not logged"
-	}
-	cmp.Or(r.config.Logger, slog.Default()).LogAttrs(ctx, slog.LevelWarn, msg,
-		slog.String("type", eventType), slog.String("event", e.ID), slog.String("handlers", r.handlerNames()))
-}
-
-// handlerNames returns the event types that have a handler, in alphabetical order.
-func (r *Receiver) handlerNames() string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if len(r.handlers) == 0 {
-		return "none"
-	}
-	return text.Clip(strings.Join(slices.Sorted(maps.Keys(r.handlers)), ", "), maxHandlersText)
+	err.Respond(w)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/paging"
+	"github.com/alot/alotwebhook/internal/record"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -433,4 +434,63 @@ func (d *Dispatcher) selected(ctx context.Context, r *Recovery, state DeliverySt
 		}
 	}
 	return ids, next, err
+}
+
+// heal begins a recovery for each endpoint of the batch that was failing and has succeeded now. That
+// comes before the successes are stored: if the process is killed in between, they come again.
+func (r *run) heal(ctx context.Context, batch []record.Outcome[outcome]) {
+	seen := make(map[string]bool)
+	for i := range batch {
+		e := batch[i].Value.endpoint
+		if batch[i].Value.State != StateDelivered || e.FailingSince.IsZero() || seen[e.ID] {
+			continue
+		}
+		seen[e.ID] = true
+		if err := r.d.heal(ctx, e); err != nil {
+			r.d.log.Error("alotwebhook: no recovery begun after an outage; begin one by hand", "endpoint", e.ID, "since", e.FailingSince, "error", err)
+		}
+	}
+}
+
+// clockSkew is how far the clocks of the store and of the dispatchers may be apart without a
+// recovery missing what has failed first.
+const clockSkew = time.Minute
+
+// heal begins a recovery of what has failed since the endpoint began to fail, unless nothing has or
+// that was done before.
+func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
+	since := microsecond(e.FailingSince.Add(-clockSkew))
+	begun, err := d.manyOf(ctx, Recovery{EndpointID: e.ID, State: RecoveryRunning, FailedSince: since})
+	if err != nil {
+		return err
+	}
+	failed, next, err := d.selected(ctx, &begun, StateFailed, recoveryPage)
+	if err != nil || len(failed) == 0 && next == "" {
+		return err
+	}
+	_, err = d.recoveries.Change(ctx, e.ID, func(r *Recovery) error {
+		switch {
+		case r.FailedSince.Equal(since):
+			return nil
+		case r.State.Active() && (r.State != RecoveryRunning || r.EventID+r.EventType+string(r.Reason) != "" || !r.FailedUntil.IsZero()):
+			return fmt.Errorf("%w: %s", ErrRecovering, r.EndpointID)
+		case r.State.Active(): // it begins anew, and covers both
+			r.Since, r.Oldest = earlier(r.Since, begun.Since), earlier(r.Oldest, begun.Oldest)
+			r.FailedSince, r.Until, r.Cursor = earlier(r.FailedSince, since), begun.Until, ""
+			return nil
+		}
+		begun.Version = r.Version
+		*r = begun
+		return nil
+	})
+	d.recoveries.Wake()
+	return err
+}
+
+// earlier returns the earlier of two bounds; zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

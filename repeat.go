@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/mac"
 	"github.com/alot/alotwebhook/internal/repeatkey"
 )
 
@@ -112,7 +113,7 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	if err != nil {
 		return "", false, err
 	}
-	madeAt, traced := repeatkey.MadeAt(string(newest), secretPrefix, endpointID, key)
+	madeAt, traced := repeatkey.MadeAt(string(newest), mac.SecretPrefix, endpointID, key)
 	if next == "" && traced || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
 		if !sameMoment(effective, at) {
 			return "", true, fmt.Errorf("%w: it rotated the secret of %s for another time", ErrKeyReused, endpointID)
@@ -123,7 +124,7 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 		return newest, true, nil
 	}
 	if next == "" {
-		next = Secret(repeatkey.Secret(secretPrefix, endpointID, key))
+		next = Secret(repeatkey.Secret(mac.SecretPrefix, endpointID, key))
 	}
 	secret, err = d.RotateSecret(ctx, endpointID, next, at)
 	return secret, false, err

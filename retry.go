@@ -6,6 +6,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"github.com/alot/alotwebhook/internal/schedule"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // RetryPolicy makes the schedule of one delivery. The first attempt is made at once. After
@@ -48,13 +49,13 @@ func Schedule(waits ...time.Duration) RetryPolicy {
 
 // next returns the state of a delivery after an attempt and, if that is pending, the wait
 // before the next one: that of the schedule, or Retry-After if it is longer.
-func (r *run) next(c *Claimed, result *attemptResult) (DeliveryState, time.Duration) {
-	if result.attempt.Reason == "" {
+func (r *run) next(c *Claimed, result *wire.Result) (DeliveryState, time.Duration) {
+	if result.Failure == "" {
 		return StateDelivered, 0
 	}
 	wait, more := schedule.Wait(r.cfg.Retry, c.Try)
-	if !more || result.final {
+	if !more || result.Final {
 		return StateFailed, 0
 	}
-	return StatePending, max(wait, result.retryAfter)
+	return StatePending, max(wait, result.RetryAfter)
 }

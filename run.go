@@ -368,6 +368,9 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 		outcomes[i] = batch[i].Value.Outcome
 		outcomes[i].Token = batch[i].Token
 	}
+	if r.cfg.Heal {
+		r.heal(ctx, batch)
+	}
 	began := time.Now()
 	lost, err = r.d.store.Finish(ctx, outcomes)
 	r.d.observer.finished(began, batch, lost, err)

@@ -3,12 +3,12 @@ package alotwebhook
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 
+	"github.com/alot/alotwebhook/internal/mac"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/seal"
 )
@@ -24,7 +24,7 @@ type Secret string
 func NewSecret() Secret {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
-	return secretPrefix + Secret(base64.StdEncoding.EncodeToString(b[:]))
+	return Secret(mac.StandardSecret(b[:]))
 }
 
 // Format implements [fmt.Formatter]: every verb prints [REDACTED]. String alone

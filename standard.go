@@ -1,14 +1,10 @@
 package alotwebhook
 
 import (
-	"encoding/base64"
-	"errors"
-	"fmt"
-	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/claim"
 	"github.com/alot/alotwebhook/internal/mac"
 )
 
@@ -38,18 +34,11 @@ var (
 	// tolerance. Either it is a replay; or it was held up on the way (verify it
 	// before you queue it, or add the time in the queue to the tolerance); or
 	// the clock of this machine is fast.
-	ErrAttemptTooOld = errors.New("alotwebhook: attempt too old")
+	ErrAttemptTooOld = claim.ErrTooOld
 	// ErrAttemptTooNew means that the attempt was signed further in the future
 	// than the tolerance. The clock of this machine is slow, or the sender's is
 	// fast. Set both by NTP.
-	ErrAttemptTooNew = errors.New("alotwebhook: attempt from the future")
-)
-
-const (
-	secretPrefix = "whsec_"
-	// maxStandardID is the longest id that is accepted, in bytes. It bounds a
-	// buffer that is kept for the next request.
-	maxStandardID = 256
+	ErrAttemptTooNew = claim.ErrTooNew
 )
 
 // Standard returns the secret in the form that a Standard Webhooks library takes:
@@ -65,24 +54,7 @@ func (s Secret) Standard() Secret {
 	if s == "" {
 		return ""
 	}
-	return secretPrefix + Secret(base64.StdEncoding.EncodeToString([]byte(s.standardKey())))
-}
-
-// standardKey returns the bytes of the key in the scheme of Standard Webhooks.
-func (s Secret) standardKey() string {
-	text, ok := strings.CutPrefix(string(s), secretPrefix)
-	if !ok || strings.ContainsAny(text, "\r\n") { // package base64 would skip line ends
-		return string(s)
-	}
-	encoding := base64.RawStdEncoding
-	if len(text)%4 == 0 {
-		encoding = base64.StdEncoding
-	}
-	key, err := encoding.DecodeString(text)
-	if err != nil || len(key) == 0 {
-		return string(s)
-	}
-	return string(key)
+	return Secret(mac.StandardSecret([]byte(mac.StandardKey(string(s)))))
 }
 
 // SignStandard returns the value of [StandardSignatureHeader] for an attempt at
@@ -93,7 +65,7 @@ func (s Secret) standardKey() string {
 // The id must not contain a dot: SignStandard signs such an id, but no verifier of
 // this package accepts it.
 func SignStandard(body []byte, id string, at time.Time, secret Secret) string {
-	return mac.SignStandard(body, id, strconv.FormatInt(at.Unix(), 10), secret.standardKey())
+	return mac.SignStandard(body, id, strconv.FormatInt(at.Unix(), 10), mac.StandardKey(string(secret)))
 }
 
 // StandardConfig configures how a [Verifier] accepts the headers of Standard
@@ -125,7 +97,8 @@ type StandardConfig struct {
 // skipped. A signed time outside the tolerance is an [ErrAttemptTooOld] or an
 // [ErrAttemptTooNew], and is refused before the body is read.
 func (v *Verifier) AcceptStandard(cfg *StandardConfig) *Verifier {
-	if !v.ready() {
+	keys := v.secrets()
+	if keys == nil {
 		return new(Verifier)
 	}
 	var own StandardConfig
@@ -135,70 +108,5 @@ func (v *Verifier) AcceptStandard(cfg *StandardConfig) *Verifier {
 	if own.Tolerance <= 0 {
 		own.Tolerance = DefaultStandardTolerance
 	}
-	return &Verifier{keys: v.keys, standard: &own, memory: v.memory}
-}
-
-// standardClaim holds the values of the three headers, well formed but not yet
-// compared with the body.
-type standardClaim struct{ id, timestamp, signatures string }
-
-// standardError is a sentinel error with a text that names the headers of Standard
-// Webhooks; the sentinel's own text names [SignatureHeader].
-type standardError struct {
-	sentinel error
-	text     string
-}
-
-func (e *standardError) Error() string { return errorPrefix + e.text }
-
-func (e *standardError) Unwrap() error { return e.sentinel }
-
-var (
-	errStandardMissing   = &standardError{ErrNotSigned, "not signed: webhook-id, webhook-timestamp or webhook-signature is missing"}
-	errStandardDoubled   = &standardError{ErrMalformedSignature, "malformed signature: webhook-id, webhook-timestamp or webhook-signature appears more than once"}
-	errStandardID        = &standardError{ErrMalformedSignature, "malformed signature: webhook-id has a dot, or more than " + strconv.Itoa(maxStandardID) + " bytes"}
-	errStandardTimestamp = &standardError{ErrMalformedSignature, "malformed signature: webhook-timestamp is not a number of seconds since 1970"}
-	errStandardSignature = &standardError{ErrMalformedSignature, "malformed signature: webhook-signature has no v1, and 44 characters of base64"}
-)
-
-// claim parses the three headers. Its errors are those that need no body.
-func (cfg *StandardConfig) claim(h http.Header) (c standardClaim, err error) {
-	for _, header := range [...]struct {
-		name  string
-		value *string
-	}{{StandardIDHeader, &c.id}, {StandardTimestampHeader, &c.timestamp}, {StandardSignatureHeader, &c.signatures}} {
-		values := h[header.name]
-		switch {
-		case len(values) == 0 || values[0] == "":
-			return c, errStandardMissing
-		case len(values) > 1 && (header.name != StandardSignatureHeader || strings.Contains(values[0], ",")):
-			return c, errStandardDoubled
-		}
-		*header.value = strings.Join(values, ",") // a proxy of AWS splits a signature at its comma
-	}
-	// With a dot in the id, one signed text could be divided in several ways
-	// into id, time and body.
-	if len(c.id) > maxStandardID || strings.Contains(c.id, ".") {
-		return c, errStandardID
-	}
-	at, ok := mac.ParseTimestamp(c.timestamp)
-	if !ok {
-		return c, errStandardTimestamp
-	}
-	if !mac.HasStandard(c.signatures) {
-		return c, errStandardSignature
-	}
-	return c, cfg.checkTime(at)
-}
-
-// checkTime refuses a signed time outside the tolerance.
-func (cfg *StandardConfig) checkTime(at time.Time) error {
-	now := time.Now()
-	if age := now.Sub(at); age > cfg.Tolerance {
-		return fmt.Errorf("%w: signed %s ago, and %s are allowed", ErrAttemptTooOld, age.Truncate(time.Second), cfg.Tolerance)
-	}
-	if ahead := at.Sub(now); ahead > cfg.Tolerance {
-		return fmt.Errorf("%w: signed for %s from now, and %s are allowed", ErrAttemptTooNew, ahead.Truncate(time.Second), cfg.Tolerance)
-	}
-	return nil
+	return newVerifier(keys.Accept(claim.Standard(own)), v.memory)
 }

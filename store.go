@@ -130,7 +130,8 @@ type Queue interface {
 
 	// Cancel fails deliveries that are not finished, parked ones included, with
 	// [ReasonCanceled] and without an attempt, and returns how many. One that is leased fails as
-	// well: the outcome of its attempt is lost. Cancel leaves finished and unknown ones alone.
+	// well: the outcome of its attempt is lost. Until then, a store may give neither it, should it be
+	// redelivered, nor the next of an ordered endpoint. Cancel leaves finished and unknown ones alone.
 	Cancel(ctx context.Context, deliveryIDs []string) (int, error)
 }
 
@@ -323,8 +324,8 @@ type History interface {
 	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows
 	// of each kind, and returns how many. It passes over unfinished deliveries and their
 	// events, however many, but for what was parked for longer than p.Parked. It also
-	// deletes, uncounted, a recovery that has ended if its endpoint is gone and p.History
-	// has passed since its UpdatedAt. Operations go p.History after their At, handled or not.
+	// deletes, uncounted, a recovery that has ended if its endpoint is gone, or it is over many, and
+	// p.History has passed since its UpdatedAt. Operations go p.History after their At, handled or not.
 	Purge(ctx context.Context, p PurgeRequest) (PurgeResult, error)
 
 	// Stats counts the unfinished deliveries, and the endpoints that fail or are disabled.

@@ -1,7 +1,6 @@
 package alotwebhook
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
+	"github.com/alot/alotwebhook/internal/claim"
 	"github.com/alot/alotwebhook/internal/mac"
 )
 
@@ -18,17 +18,17 @@ import (
 var (
 	// ErrNoSecret means that the verifier has no secret. It refuses every
 	// request then, because an empty secret would let anybody sign.
-	ErrNoSecret = errors.New("alotwebhook: no secret to verify with")
+	ErrNoSecret = claim.ErrNoSecret
 	// ErrNotSigned means that the signature is missing or empty.
-	ErrNotSigned = errors.New("alotwebhook: not signed: " + SignatureHeader + " is missing")
+	ErrNotSigned = claim.ErrNotSigned
 	// ErrMalformedSignature means that the signature is not exactly "sha256="
 	// and 64 lower-case hex digits, or that the request has the header more
 	// than once.
-	ErrMalformedSignature = errors.New("alotwebhook: malformed signature: " + SignatureHeader + " is not one value of a prefix and 64 lower-case hex digits")
+	ErrMalformedSignature = claim.ErrMalformed
 	// ErrSignatureMismatch means that the signature was made over other bytes
 	// or with another secret. The bytes are others if something in front of the
 	// verifier decodes the body and encodes it again, or drops its last line end.
-	ErrSignatureMismatch = errors.New("alotwebhook: signature does not match the body and the secret")
+	ErrSignatureMismatch = claim.ErrMismatch
 )
 
 // Verify checks a signature, the value of [SignatureHeader], against the body and
@@ -42,7 +42,7 @@ func Verify(body []byte, signature string, secret Secret) error {
 	if secret == "" {
 		return ErrNoSecret
 	}
-	sum, err := parseSignature(signature)
+	sum, err := claim.Parse(signature)
 	if err != nil {
 		return err
 	}
@@ -54,35 +54,18 @@ func Verify(body []byte, signature string, secret Secret) error {
 	return nil
 }
 
-// parseSignature decodes a signature of the one published form.
-func parseSignature(signature string) (mac.Sum, error) {
-	sum, ok := mac.Parse(signature)
-	switch {
-	case signature == "":
-		return sum, ErrNotSigned
-	case !ok:
-		return sum, ErrMalformedSignature
-	}
-	return sum, nil
-}
-
 // Verifier verifies signatures with several secrets at once, so that no event is
 // refused while one secret replaces another. It is safe for concurrent use. A nil
 // or zero Verifier refuses everything with [ErrNoSecret].
 //
 // Printing, logging or encoding a Verifier never shows a secret.
 type Verifier struct {
-	// keys is a function because package fmt prints the elements of a slice if
-	// the Verifier is an unexported field of another struct: fmt cannot call
-	// Format there. It prints only the address of a function.
-	keys func() []verifierKey
-	// standard is not nil if the headers of Standard Webhooks are accepted.
-	standard *StandardConfig
-	memory   *bodybuf.Budget // for the bodies of ParseRequest
+	// keys is a function because printers that follow pointers, as those of tests do, would
+	// show the secrets: nobody calls Format if the Verifier is an unexported field of another
+	// struct. Of a function they show only the address.
+	keys   func() *claim.Keys
+	memory *bodybuf.Budget // for the bodies of ParseRequest
 }
-
-// verifierKey is a secret, and the key that Standard Webhooks derives from it.
-type verifierKey struct{ secret, standard string }
 
 // NewVerifier returns a verifier that accepts a signature by any of the secrets.
 // During a rotation give it both, the old one and the new one.
@@ -104,11 +87,19 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 			return nil, &FieldError{Field: field, Problem: "has white space around it; trim the line end or the blanks"}
 		}
 	}
-	keys := make([]verifierKey, len(secrets))
-	for i, s := range secrets {
-		keys[i] = verifierKey{string(s), s.standardKey()}
+	return newVerifier(claim.NewKeys(secrets), bodybuf.NewBudget(DefaultMaxBodyMemory)), nil
+}
+
+func newVerifier(keys *claim.Keys, memory *bodybuf.Budget) *Verifier {
+	return &Verifier{func() *claim.Keys { return keys }, memory}
+}
+
+// secrets returns the keys; nil for a nil or zero Verifier.
+func (v *Verifier) secrets() *claim.Keys {
+	if v == nil || v.keys == nil {
+		return nil
 	}
-	return &Verifier{keys: func() []verifierKey { return keys }, memory: bodybuf.NewBudget(DefaultMaxBodyMemory)}, nil
+	return v.keys()
 }
 
 // Verify is the function [Verify] with each of the secrets. It allocates nothing.
@@ -124,17 +115,12 @@ func (v *Verifier) Verify(body []byte, signature string) error {
 // It compares all secrets, even after one has matched, so that its running time
 // does not depend on the index.
 func (v *Verifier) VerifyMatch(body []byte, signature string) (index int, err error) {
-	if !v.ready() {
-		return -1, ErrNoSecret
-	}
-	sum, err := parseSignature(signature)
+	c, err := v.secrets().Parse(signature)
 	if err != nil {
 		return -1, err
 	}
-	return v.match(body, &claim{sum: sum})
+	return v.secrets().Match(body, &c)
 }
-
-func (v *Verifier) ready() bool { return v != nil && v.keys != nil }
 
 // VerifyHeader is [Verifier.VerifyMatch] for a body with all of its request's
 // headers, for example out of a queue or a cloud function. Like
@@ -143,68 +129,14 @@ func (v *Verifier) ready() bool { return v != nil && v.keys != nil }
 // Webhooks. The names in h must have the canonical form that [http.Header.Set]
 // gives them.
 func (v *Verifier) VerifyHeader(body []byte, h http.Header) (index int, err error) {
-	c, err := v.claim(h)
+	c, err := v.secrets().Of(h)
 	if err != nil {
 		return -1, err
 	}
-	return v.match(body, &c)
-}
-
-// claim is the signature that a request's headers claim, well formed but not yet
-// compared with the body.
-type claim struct {
-	sum      mac.Sum
-	standard standardClaim // replaces sum if not zero
-}
-
-// claim parses the signature headers. Its errors are those that need no body.
-func (v *Verifier) claim(h http.Header) (c claim, err error) {
-	if !v.ready() {
-		return c, ErrNoSecret
-	}
-	if v.standard != nil && (v.standard.Only || len(h[StandardSignatureHeader]) > 0) {
-		c.standard, err = v.standard.claim(h)
-		return c, err
-	}
-	switch signatures := h[SignatureHeader]; len(signatures) {
-	case 0:
-		return c, ErrNotSigned
-	case 1:
-		c.sum, err = parseSignature(signatures[0])
-		return c, err
-	default:
-		return c, ErrMalformedSignature
-	}
-}
-
-// match compares the claim with the body under every secret, and returns the
-// index of the first that matches.
-func (v *Verifier) match(body []byte, c *claim) (index int, err error) {
-	m := mac.Get()
-	defer m.Put()
-	index = -1
-	for i, k := range v.keys() {
-		var matches bool
-		if s := &c.standard; s.id != "" {
-			matches = m.MatchesStandard(body, s.id, s.timestamp, s.signatures, k.standard)
-		} else {
-			matches = m.Matches(body, k.secret, &c.sum)
-		}
-		if matches && index < 0 {
-			index = i
-		}
-	}
-	if index < 0 {
-		return -1, ErrSignatureMismatch
-	}
-	return index, nil
+	return v.secrets().Match(body, &c)
 }
 
 // Format implements [fmt.Formatter]: every verb prints only the number of secrets.
 func (v Verifier) Format(f fmt.State, _ rune) {
-	n := 0
-	if v.ready() {
-		n = len(v.keys())
-	}
-	_, _ = io.WriteString(f, "alotwebhook.Verifier("+strconv.Itoa(n)+" secrets)")
+	_, _ = io.WriteString(f, "alotwebhook.Verifier("+strconv.Itoa(v.secrets().Len())+" secrets)")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/alot/alotwebhook/bench/internal/isolation"
 	"github.com/alot/alotwebhook/bench/internal/latency"
 	"github.com/alot/alotwebhook/bench/internal/load"
+	"github.com/alot/alotwebhook/bench/internal/operate"
 	"github.com/alot/alotwebhook/bench/internal/plot"
 	"github.com/alot/alotwebhook/bench/internal/report"
 	"github.com/alot/alotwebhook/bench/internal/verify"
@@ -37,6 +38,7 @@ var sections = []section{
 	{"snapshot", snapshot},
 	{"latency", fromEmitToReceiver},
 	{"isolation", isolated},
+	{"operators", operating},
 	{"verify", verifying},
 	{"steady", steady},
 }
@@ -191,6 +193,46 @@ func isolated(ctx context.Context, o options) (report.Section, error) {
 		}
 		s.Tables = append(s.Tables, table)
 	}
+	return s, nil
+}
+
+// operating looks at the operators' pages, and then delivers while somebody looks.
+func operating(ctx context.Context, o options) (report.Section, error) {
+	limited, cancel := context.WithTimeout(ctx, o.rounds.Limit)
+	defer cancel()
+	c := operate.Config{Deliveries: 1_000_000, Organizations: 10_000, Views: 21, Progress: o.rounds.Progress}
+	if o.quick {
+		c.Deliveries, c.Organizations, c.Views = 1000, 100, 1
+	}
+	s := report.Section{
+		Title: "The operators' pages",
+		About: fmt.Sprintf("How long each page takes, in ms of %d views, over %d deliveries (one of a hundred failed, two unfinished), %d organizations "+
+			"with an endpoint each and the tallies of a day; and what it costs those who deliver that somebody looks at the overview all the time. %s.",
+			c.Views, c.Deliveries, c.Organizations, o.loadText()),
+	}
+	var entries []deliver.Entry
+	for _, store := range o.stores {
+		if store == "memory" {
+			continue
+		}
+		table, err := operate.Measure(limited, store, c)
+		if err != nil {
+			return s, err
+		}
+		table.Title = title(store)
+		s.Tables = append(s.Tables, table)
+		for _, d := range []deliver.Disturbance{{}, deliver.Overseen} {
+			l := o.load()
+			l.Deliveries *= 5
+			w := deliver.Dispatchers{Store: store, Endpoints: 1000, Processes: 1, Disturbance: d}
+			entries = append(entries, deliver.Entry{Contender: w.Contender(title(store) + d.Name), Load: l})
+		}
+	}
+	all, err := o.rounds.Measure(ctx, entries)
+	if err != nil {
+		return s, err
+	}
+	s.Tables, s.Notes = append(s.Tables, deliver.Table("", all)), o.rounds.Notes(all)
 	return s, nil
 }
 

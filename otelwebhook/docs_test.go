@@ -18,7 +18,7 @@ import (
 // everything returns metrics in which each instrument has each of its attributes.
 func everything(t testing.TB) map[string]metricdata.Metrics {
 	t.Helper()
-	s := newTold(t, otelwebhook.Options{Recoveries: recoveries(nil)})
+	s := newTold(t, otelwebhook.Options{})
 	s.watch(t, &fake{health: alotwebhook.Health{Running: true}})
 	s.Emitted(emit(false, nil, "a"))
 	s.Emitted(emit(false, errDisk, "a"))

@@ -73,7 +73,6 @@ func newDispatcher(store *memory.Store, meters *sdkmetric.MeterProvider, tracers
 	telemetry, err := otelwebhook.New(&otelwebhook.Options{
 		MeterProvider:  meters, // both default to the global ones
 		TracerProvider: tracers,
-		Recoveries:     store.Recoveries, // for the gauges of recoveries
 	})
 	if err != nil {
 		return nil, nil, err

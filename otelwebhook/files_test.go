@@ -103,7 +103,7 @@ func TestRunbooks(t *testing.T) {
 		require.Contains(t, headings, page.Fragment, a.Alert)
 	}
 	require.Equal(t, []string{
-		"DeliveriesLate", "NothingRecorded", "StoreFailing", "ManyEndpointsFailing", "OrganizationFlooding", "RecoveryStuck", "ClaimerStuck",
+		"DeliveriesLate", "NothingRecorded", "StoreFailing", "ManyEndpointsFailing", "OrganizationFlooding", "RecoveryStuck", "PausedForLong", "ClaimerStuck",
 	}, names)
 }
 
@@ -127,7 +127,7 @@ func anchors(t testing.TB, file string) (found []string) {
 // otherwise.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	require.Contains(t, promtool(t, "check", "rules", "alerts.yaml"), "7 rules found")
+	require.Contains(t, promtool(t, "check", "rules", "alerts.yaml"), "8 rules found")
 	promtool(t, "test", "rules", "alerts_test.yaml")
 	tests, err := os.ReadFile("alerts_test.yaml")
 	require.NoError(t, err)
@@ -166,7 +166,7 @@ func TestPrometheus(t *testing.T) {
 
 	type rule struct{ Name, Health, LastError string }
 	rules := get[struct{ Groups []struct{ Rules []rule } }](t, prometheus, "/api/v1/rules", nil).Groups[0].Rules
-	require.Len(t, rules, 7)
+	require.Len(t, rules, 8)
 	for _, r := range rules {
 		require.Equal(t, "ok", r.Health, "%s: %s", r.Name, r.LastError)
 	}

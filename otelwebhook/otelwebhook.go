@@ -30,7 +30,6 @@
 package otelwebhook
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"sync/atomic"
@@ -89,11 +88,6 @@ type Options struct {
 	// From 1 ms to 1 min.
 	// Defaults to 5 s.
 	StatsTimeout time.Duration
-
-	// Recoveries is the Recoveries method of the dispatcher's store. With it, gauges tell of
-	// the recoveries that are under way; it is asked as often as Stats.
-	// Defaults to nil: no such gauges, and the alert of a stuck recovery never fires.
-	Recoveries func(context.Context, alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error)
 }
 
 // ByOrganization can be [Options.Attributes]: it has all that is measured of attempts and

@@ -81,7 +81,7 @@ func openShop(t testing.TB, meters *sdkmetric.MeterProvider) *shop {
 	t.Helper()
 	s := &shop{store: &moody{Store: memory.New()}}
 	telemetry, err := otelwebhook.New(&otelwebhook.Options{
-		MeterProvider: meters, Attributes: otelwebhook.ByOrganization, StatsInterval: 100 * time.Millisecond, Recoveries: s.store.Recoveries,
+		MeterProvider: meters, Attributes: otelwebhook.ByOrganization, StatsInterval: 100 * time.Millisecond,
 	})
 	require.NoError(t, err)
 	config := alotwebhook.Config{

@@ -16,6 +16,8 @@ import (
 type Dispatcher interface {
 	Health() alotwebhook.Health
 	Stats(context.Context) (alotwebhook.Stats, error)
+	Recoveries(context.Context, alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error)
+	Pauses(context.Context) ([]alotwebhook.Pause, error)
 }
 
 // Watch registers the gauges: how the process does, which asks no store, and how long the
@@ -31,9 +33,10 @@ func (t *Telemetry) Watch(d Dispatcher) (metric.Registration, error) {
 	}
 	interval, timeout := t.options.StatsInterval, t.options.StatsTimeout
 	w := &watch{
-		telemetry: t, dispatcher: d, began: time.Now(), timeout: timeout, withRecoveries: t.options.Recoveries != nil,
+		telemetry: t, dispatcher: d, began: time.Now(), timeout: timeout,
 		stats:      asked[alotwebhook.Stats]{question: d.Stats, interval: interval, timeout: timeout},
-		recoveries: asked[activeRecoveries]{question: t.askRecoveries, interval: interval, timeout: timeout},
+		recoveries: asked[standing]{question: func(ctx context.Context) (standing, error) { return recoveries(ctx, d) }, interval: interval, timeout: timeout},
+		pauses:     asked[standing]{question: func(ctx context.Context) (standing, error) { return pauses(ctx, d) }, interval: interval, timeout: timeout},
 	}
 	registered, err := w.register(t.meter)
 	if err != nil {
@@ -58,13 +61,13 @@ func (r *registration) Unregister() error {
 
 // watch observes a dispatcher whenever metrics are collected.
 type watch struct {
-	telemetry      *Telemetry
-	dispatcher     Dispatcher
-	began          time.Time
-	timeout        time.Duration
-	stats          asked[alotwebhook.Stats]
-	recoveries     asked[activeRecoveries]
-	withRecoveries bool
+	telemetry  *Telemetry
+	dispatcher Dispatcher
+	began      time.Time
+	timeout    time.Duration
+	stats      asked[alotwebhook.Stats]
+	recoveries asked[standing]
+	pauses     asked[standing]
 	gauges
 }
 
@@ -73,8 +76,8 @@ type gauges struct {
 	running, attemptsActive, attemptsLimit, attemptsUnrecorded, storeFailing metric.Int64ObservableGauge
 	claimAge, claimerStuck                                                   metric.Float64ObservableGauge
 
-	queueDeliveries, endpoints, recoveryActive metric.Int64ObservableGauge
-	oldestDue, recoveryIdle                    metric.Float64ObservableGauge
+	queueDeliveries, endpoints, recoveryActive, pauseActive metric.Int64ObservableGauge
+	oldestDue, recoveryIdle, pauseAge                       metric.Float64ObservableGauge
 }
 
 // The attributes of the gauges.
@@ -107,11 +110,13 @@ func (w *watch) register(meter metric.Meter) (metric.Registration, error) {
 	w.endpoints = m.gauge("alotwebhook.endpoint.count", "{endpoint}", "Endpoints that are failing (enabled ones, whose last attempt failed) or disabled.")
 	w.recoveryActive = m.gauge("alotwebhook.recovery.active", "{recovery}", "Recoveries under way in the store, of all processes.")
 	w.recoveryIdle = m.secondsGauge("alotwebhook.recovery.idle", "How long ago the recovery under way that is slowest went on; 0 if none is under way.")
+	w.pauseActive = m.gauge("alotwebhook.pause.active", "{pause}", "Pauses in the store: of an endpoint, of an organization or of everything.")
+	w.pauseAge = m.secondsGauge("alotwebhook.pause.age", "How long the oldest pause has lasted; 0 if nothing is paused.")
 	if m.err != nil {
 		return nil, m.err
 	}
 	return meter.RegisterCallback(w.observe, w.running, w.attemptsActive, w.attemptsLimit, w.attemptsUnrecorded, w.storeFailing,
-		w.claimAge, w.claimerStuck, w.queueDeliveries, w.oldestDue, w.endpoints, w.recoveryActive, w.recoveryIdle)
+		w.claimAge, w.claimerStuck, w.queueDeliveries, w.oldestDue, w.endpoints, w.recoveryActive, w.recoveryIdle, w.pauseActive, w.pauseAge)
 }
 
 // observe returns no error: some readers would then drop all other metrics, too.
@@ -124,12 +129,13 @@ func (w *watch) observe(ctx context.Context, o metric.Observer) error {
 	if err == nil {
 		w.observeStats(o, stats)
 	}
-	if !w.withRecoveries {
-		return nil
-	}
 	if recoveries, err := w.recoveries.answer(ctx); err == nil {
 		o.ObserveInt64(w.recoveryActive, int64(recoveries.count))
-		o.ObserveFloat64(w.recoveryIdle, recoveries.idle().Seconds())
+		o.ObserveFloat64(w.recoveryIdle, recoveries.age().Seconds())
+	}
+	if pauses, err := w.pauses.answer(ctx); err == nil {
+		o.ObserveInt64(w.pauseActive, int64(pauses.count))
+		o.ObserveFloat64(w.pauseAge, pauses.age().Seconds())
 	}
 	return nil
 }
@@ -171,29 +177,36 @@ func (w *watch) observeStats(o metric.Observer, s alotwebhook.Stats) {
 	o.ObserveInt64(w.endpoints, s.DisabledEndpoints, ofDisabledOnes)
 }
 
-// activeRecoveries are the recoveries under way.
-type activeRecoveries struct {
-	count   int
-	slowest time.Time // when the one went on last for which that is longest ago; zero: none
+// standing counts what goes on for a while.
+type standing struct {
+	count  int
+	oldest time.Time // zero: none
 }
 
-func (r activeRecoveries) idle() time.Duration {
-	if r.slowest.IsZero() {
+func (s *standing) add(since time.Time) {
+	s.count++
+	if s.oldest.IsZero() || since.Before(s.oldest) {
+		s.oldest = since
+	}
+}
+
+func (s standing) age() time.Duration {
+	if s.oldest.IsZero() {
 		return 0
 	}
-	return max(time.Since(r.slowest), 0) // by clocks of two processes
+	return max(time.Since(s.oldest), 0) // by clocks of two processes
 }
 
-// askRecoveries asks the store for the recoveries under way.
-func (t *Telemetry) askRecoveries(ctx context.Context) (found activeRecoveries, err error) {
-	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding} {
+// recoveries returns those under way, each since it last went on.
+func recoveries(ctx context.Context, d Dispatcher) (found standing, err error) {
+	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling} {
 		for f := (alotwebhook.RecoveryFilter{State: state}); ; {
-			page, next, err := t.options.Recoveries(ctx, f)
+			page, next, err := d.Recoveries(ctx, f)
 			if err = errors.Join(err, ctx.Err()); err != nil {
 				return found, err
 			}
 			for _, r := range page {
-				found.add(r)
+				found.add(r.UpdatedAt)
 			}
 			if next == "" {
 				break
@@ -204,11 +217,13 @@ func (t *Telemetry) askRecoveries(ctx context.Context) (found activeRecoveries, 
 	return found, nil
 }
 
-func (r *activeRecoveries) add(one alotwebhook.Recovery) {
-	r.count++
-	if r.slowest.IsZero() || one.UpdatedAt.Before(r.slowest) {
-		r.slowest = one.UpdatedAt
+// pauses returns all pauses, each since it was put.
+func pauses(ctx context.Context, d Dispatcher) (found standing, err error) {
+	list, err := d.Pauses(ctx)
+	for _, p := range list {
+		found.add(p.At)
 	}
+	return found, err
 }
 
 func oneIf(b bool) int64 {

@@ -23,9 +23,26 @@ type fake struct {
 	health alotwebhook.Health
 	stats  func(context.Context) (alotwebhook.Stats, error)
 	asked  atomic.Int64
+
+	recoveries func(context.Context, alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error)
+	pauses     func() ([]alotwebhook.Pause, error)
 }
 
 func (f *fake) Health() alotwebhook.Health { return f.health }
+
+func (f *fake) Recoveries(ctx context.Context, filter alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	if f.recoveries == nil {
+		return nil, "", nil
+	}
+	return f.recoveries(ctx, filter)
+}
+
+func (f *fake) Pauses(context.Context) ([]alotwebhook.Pause, error) {
+	if f.pauses == nil {
+		return nil, nil
+	}
+	return f.pauses()
+}
 
 func (f *fake) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 	f.asked.Add(1)
@@ -114,7 +131,6 @@ func TestStats(t *testing.T) {
 	require.Equal(t, []point{{"alotwebhook.delivery.state=parked", 0, 12}, {"alotwebhook.delivery.state=pending", 0, 11}}, s.points(t, "alotwebhook.queue.deliveries"))
 	require.Equal(t, []point{{"alotwebhook.endpoint.state=failing", 0, 3600}, {"alotwebhook.endpoint.state=healthy", 0, 1.5}}, s.points(t, "alotwebhook.queue.oldest_due"))
 	require.Equal(t, []point{{"alotwebhook.endpoint.state=disabled", 0, 14}, {"alotwebhook.endpoint.state=failing", 0, 13}}, s.points(t, "alotwebhook.endpoint.count"))
-	require.Empty(t, s.points(t, "alotwebhook.recovery.idle"), "nobody was asked for recoveries")
 }
 
 // TestQueueIsCountedOnce in an interval, however often and by however many it is scraped.
@@ -258,18 +274,20 @@ func TestRecoveries(t *testing.T) {
 			return alotwebhook.Recovery{UpdatedAt: time.Now().Add(-d)}
 		}
 		all := map[alotwebhook.RecoveryState][]alotwebhook.Recovery{}
-		s := newTold(t, otelwebhook.Options{StatsInterval: time.Second, Recoveries: recoveries(all)})
-		s.watch(t, &fake{})
+		s := newTold(t, otelwebhook.Options{StatsInterval: time.Second})
+		s.watch(t, &fake{recoveries: recoveries(all)})
 		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.recovery.active"))
 		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.recovery.idle"))
 
 		all[alotwebhook.RecoveryRunning] = []alotwebhook.Recovery{ago(time.Second), ago(-time.Hour), ago(time.Minute)}
 		all[alotwebhook.RecoveryDiscarding] = []alotwebhook.Recovery{ago(2 * time.Second)}
+		all[alotwebhook.RecoveryCanceling] = []alotwebhook.Recovery{ago(3 * time.Second)}
 		time.Sleep(time.Second)
-		require.Equal(t, []point{{"", 0, 4}}, s.points(t, "alotwebhook.recovery.active"))
+		require.Equal(t, []point{{"", 0, 5}}, s.points(t, "alotwebhook.recovery.active"))
 		require.Equal(t, []point{{"", 0, 61}}, s.points(t, "alotwebhook.recovery.idle"), "of the slowest of all pages")
 
 		all[alotwebhook.RecoveryRunning], all[alotwebhook.RecoveryDiscarding] = []alotwebhook.Recovery{ago(-time.Hour)}, nil
+		all[alotwebhook.RecoveryCanceling] = nil
 		time.Sleep(time.Second)
 		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.recovery.idle"), "a clock that is ahead makes no negative time")
 	})
@@ -278,13 +296,36 @@ func TestRecoveries(t *testing.T) {
 // TestFailingRecoveries: like Stats.
 func TestFailingRecoveries(t *testing.T) {
 	t.Parallel()
-	s := newTold(t, otelwebhook.Options{Recoveries: func(context.Context, alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
+	s := newTold(t, otelwebhook.Options{})
+	s.watch(t, &fake{recoveries: func(context.Context, alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
 		return nil, "", errDisk
 	}})
-	s.watch(t, &fake{})
 	require.Empty(t, s.points(t, "alotwebhook.recovery.active"))
 	require.Empty(t, s.points(t, "alotwebhook.recovery.idle"))
 	require.Len(t, s.points(t, "alotwebhook.queue.deliveries"), 2)
+}
+
+// TestPauses: how many there are, and how long the oldest has lasted. Like Stats, they are absent
+// while they cannot be read.
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var list []alotwebhook.Pause
+		var fails error
+		s := newTold(t, otelwebhook.Options{StatsInterval: time.Second})
+		s.watch(t, &fake{pauses: func() ([]alotwebhook.Pause, error) { return list, fails }})
+		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.pause.active"))
+		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.pause.age"))
+
+		list = []alotwebhook.Pause{{At: time.Now()}, {OrganizationID: "org_1", At: time.Now().Add(-time.Hour)}}
+		time.Sleep(time.Second)
+		require.Equal(t, []point{{"", 0, 2}}, s.points(t, "alotwebhook.pause.active"))
+		require.Equal(t, []point{{"", 0, 3601}}, s.points(t, "alotwebhook.pause.age"))
+
+		fails = errDisk
+		time.Sleep(time.Second)
+		require.Empty(t, s.points(t, "alotwebhook.pause.active"))
+	})
 }
 
 func TestUnregister(t *testing.T) {

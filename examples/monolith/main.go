@@ -86,7 +86,7 @@ func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) 
 	cfg := o.config(log)
 	var observed *observed
 	if o.observe {
-		if observed, err = observe(cfg, db.store()); err != nil {
+		if observed, err = observe(cfg); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,7 @@ type observed struct {
 }
 
 // observe has the dispatcher of a configuration observed.
-func observe(c *alotwebhook.Config, store alotwebhook.Store) (*observed, error) {
+func observe(c *alotwebhook.Config) (*observed, error) {
 	o := &observed{registry: prometheus.NewRegistry()}
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(o.registry))
 	if err != nil {
@@ -34,7 +34,6 @@ func observe(c *alotwebhook.Config, store alotwebhook.Store) (*observed, error) 
 	o.telemetry, err = otelwebhook.New(&otelwebhook.Options{
 		MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter)),
 		Attributes:    otelwebhook.ByOrganization, // this product has few
-		Recoveries:    store.Recoveries,
 	})
 	if err != nil {
 		return nil, err

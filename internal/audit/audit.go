@@ -117,7 +117,7 @@ func Begun(r Recovery, until time.Time) string {
 			words += part[0] + part[1]
 		}
 	}
-	return text.Clip(words, maxNote)
+	return text.Clip(words, maxNote-len("…"))
 }
 
 // Ended says what a recovery has done. One that discards or cancels deliveries has skipped these.

@@ -133,7 +133,7 @@ func TestEventID(t *testing.T) {
 
 func TestTypes(t *testing.T) {
 	t.Parallel()
-	require.Len(t, audit.Types(), 11)
+	require.Len(t, audit.Types(), 13)
 	for _, kind := range audit.Types() {
 		require.True(t, audit.IsType(kind.Name))
 		require.True(t, json.Valid(kind.Example), "%s", kind.Example)

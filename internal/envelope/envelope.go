@@ -1,8 +1,10 @@
-// Package envelope reads and writes the payload of an event, the one published form.
+// Package envelope reads and writes the payload of an event, the one published form, and says which
+// events have one.
 package envelope
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -10,24 +12,34 @@ import (
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
-// Event is what a payload has.
+// Event has the fields of the root's Event, so that each converts to the other.
 type Event struct {
-	ID, Type       string
+	ID             string
+	Type           string
 	Timestamp      time.Time
 	OrganizationID string
-	Data           []byte
+	Data           json.RawMessage
+	TraceParent    string // no part of the payload
 }
 
-// AppendHead appends the part of the payload that precedes the data. A "}" follows the data.
-func AppendHead(b []byte, id, eventType string, at time.Time, organizationID string) []byte {
+// Payload returns the payload. It checks nothing.
+func (e *Event) Payload() []byte {
+	b := make([]byte, 0, 128+len(e.ID)+len(e.Type)+len(e.OrganizationID)+len(e.Data))
+	b = e.appendHead(b)
+	b = append(b, e.Data...)
+	return append(b, '}')
+}
+
+// appendHead appends the part of the payload that precedes the data.
+func (e *Event) appendHead(b []byte) []byte {
 	b = append(b, `{"id":`...)
-	b = strictjson.AppendString(b, id)
+	b = strictjson.AppendString(b, e.ID)
 	b = append(b, `,"type":`...)
-	b = strictjson.AppendString(b, eventType)
+	b = strictjson.AppendString(b, e.Type)
 	b = append(b, `,"timestamp":"`...)
-	b = appendInstant(b, at)
+	b = appendInstant(b, e.Timestamp)
 	b = append(b, `","organizationId":`...)
-	b = strictjson.AppendString(b, organizationID)
+	b = strictjson.AppendString(b, e.OrganizationID)
 	return append(b, `,"data":`...)
 }
 
@@ -63,7 +75,7 @@ func Parse(body []byte, prefix string) (Event, error) {
 	if _, err := typeid.Parse(prefix, joined[:id]); err != nil {
 		return Event{}, fmt.Errorf(`"id" %w`, err)
 	}
-	return Event{joined[:id], joined[id:eventType], at, joined[eventType:], bytes.Clone(values[4])}, nil
+	return Event{ID: joined[:id], Type: joined[id:eventType], Timestamp: at, OrganizationID: joined[eventType:], Data: bytes.Clone(values[4])}, nil
 }
 
 // content returns the content of a JSON string. It refuses every other value, and an empty

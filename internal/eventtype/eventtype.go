@@ -4,6 +4,8 @@ package eventtype
 import (
 	"fmt"
 	"strings"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // MaxLen is the longest name, in bytes.
@@ -22,6 +24,18 @@ func Problem(name string) string {
 		if word == "" || strings.ContainsFunc(word, notOfWord) {
 			return fmt.Sprintf("is not words of a-z, 0-9 and _ with dots between: %q", name)
 		}
+	}
+	return ""
+}
+
+// ListProblem returns what is wrong with a name that somebody uses, or "". The name is right if the
+// catalogue lists it.
+func ListProblem(name string, listed bool) string {
+	switch {
+	case name == "":
+		return "is missing; give an event type of the catalogue"
+	case !listed:
+		return fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", text.Clip(name, 40))
 	}
 	return ""
 }

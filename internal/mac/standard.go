@@ -14,6 +14,32 @@ const (
 	standardLen = (sha256.Size + 2) / 3 * 4
 )
 
+// SecretPrefix begins the secrets of Standard Webhooks.
+const SecretPrefix = "whsec_"
+
+// StandardSecret returns the secret of a key: the prefix and the key's base64.
+func StandardSecret(key []byte) string {
+	return SecretPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
+// StandardKey returns the bytes of a secret's key in the scheme of Standard Webhooks: what the
+// base64 behind the prefix stands for, or else the secret itself.
+func StandardKey(secret string) string {
+	text, ok := strings.CutPrefix(secret, SecretPrefix)
+	if !ok || strings.ContainsAny(text, "\r\n") { // package base64 would skip line ends
+		return secret
+	}
+	encoding := base64.RawStdEncoding
+	if len(text)%4 == 0 {
+		encoding = base64.StdEncoding
+	}
+	key, err := encoding.DecodeString(text)
+	if err != nil || len(key) == 0 {
+		return secret
+	}
+	return string(key)
+}
+
 // SignStandard returns "v1," and the MAC of id.timestamp.body in base64.
 func SignStandard(body []byte, id, timestamp, key string) string {
 	m := Get()

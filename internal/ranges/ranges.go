@@ -1,4 +1,5 @@
-// Package ranges finds the first of several values that is not in its range.
+// Package ranges gives values their defaults, and finds the first of several that is not in its
+// range.
 package ranges
 
 import (
@@ -15,4 +16,17 @@ func Check[T cmp.Ordered](r *Result, name string, value, least, most T) {
 	if r.Name == "" && (value < least || value > most) {
 		*r = Result{name, fmt.Sprintf("is %v, which is not from %v to %v", value, least, most)}
 	}
+}
+
+// Set gives one more value its default if it is zero, and checks it.
+func Set[T cmp.Ordered](r *Result, name string, value *T, fallback, least, most T) {
+	*value = cmp.Or(*value, fallback)
+	Check(r, name, *value, least, most)
+}
+
+// SetOrNone is [Set] for a value that may also be less than least: all that is less stands for
+// least.
+func SetOrNone[T cmp.Ordered](r *Result, name string, value *T, fallback, least, most T) {
+	*value = max(cmp.Or(*value, fallback), least)
+	Check(r, name, *value, least, most)
 }

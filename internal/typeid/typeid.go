@@ -4,6 +4,7 @@
 package typeid
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -57,6 +58,17 @@ func SetTime(u *uuid.UUID, at time.Time) {
 func SetV7(u *uuid.UUID) {
 	u[6] = u[6]&0x0f | 0x70
 	u[8] = u[8]&0x3f | 0x80
+}
+
+// Derived returns an id under a prefix that depends on two other ids alone. It begins with the time in
+// the first one, which must have the prefix firstPrefix.
+func Derived(prefix, firstPrefix, first, second string) string {
+	u, _ := Parse(firstPrefix, first)
+	// Ids under one prefix have a fixed length, so that no other pair joins to the same text.
+	sum := sha256.Sum256([]byte(first + second))
+	copy(u[6:], sum[:])
+	SetV7(&u)
+	return Format(prefix, u)
 }
 
 // unixMilli returns the millisecond since 1970 that a UUIDv7 begins with.

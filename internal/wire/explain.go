@@ -17,7 +17,7 @@ import (
 // Failure is the kind of a failed request, in the words of the root's failure reasons.
 type Failure string
 
-// The kinds that [Explain] tells apart.
+// The kinds that [Explain], [ExplainStatus] and [Unsendable] tell apart.
 const (
 	BlockedAddress    Failure = "blocked_address"
 	DNS               Failure = "dns"
@@ -30,6 +30,7 @@ const (
 	Network           Failure = "network"
 	Redirect          Failure = "redirect"
 	Status            Failure = "status"
+	NotSendable       Failure = "unsendable" // no request was made
 )
 
 // ExplainStatus returns the kind of a response's status, and a sentence about it. Both are

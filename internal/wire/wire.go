@@ -20,6 +20,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -53,8 +54,11 @@ type Config struct {
 	// MaxIdle is how many idle connections are kept for all hosts together.
 	MaxIdle int
 	// IdleTimeout is how long an idle connection is kept.
+	// Defaults to 30 s.
 	IdleTimeout time.Duration
-	// MaxAge is how long after its handshake a connection is used for new requests.
+	// MaxAge is how long after its handshake a connection is used for new requests. It bounds
+	// how long a busy host is sent to at an address that its name may no longer have.
+	// Defaults to 90 s.
 	MaxAge time.Duration
 }
 
@@ -66,6 +70,8 @@ type Transport struct {
 
 // New makes a transport.
 func New(c Config) *Transport {
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 30*time.Second)
+	c.MaxAge = cmp.Or(c.MaxAge, 90*time.Second)
 	return &Transport{Config: c, idle: newIdleConns(c.MaxIdle, c.IdleTimeout)}
 }
 

@@ -33,19 +33,20 @@ func (s parkedKept) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alot
 	return s.Store.Purge(ctx, p)
 }
 
-// expiredForEver shows a delivery that has expired as such, also once it is redelivered.
-type expiredForEver struct {
+// reasonForEver shows a delivery that has ended for that reason as such, also once it is redelivered.
+type reasonForEver struct {
 	alotwebhook.Store
-	expired sync.Map
+	reason alotwebhook.FailureReason
+	ended  sync.Map
 }
 
-func (s *expiredForEver) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
+func (s *reasonForEver) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, error) {
 	d, err := s.Store.Delivery(ctx, id)
-	if d.LastReason == alotwebhook.ReasonExpired {
-		s.expired.Store(id, true)
+	if d.LastReason == s.reason {
+		s.ended.Store(id, true)
 	}
-	if _, ok := s.expired.Load(id); ok {
-		d.LastReason = alotwebhook.ReasonExpired
+	if _, ok := s.ended.Load(id); ok {
+		d.LastReason = s.reason
 	}
 	return d, err
 }

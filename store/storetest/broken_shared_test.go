@@ -2,6 +2,7 @@ package storetest_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,6 +108,38 @@ func (s *tokensOfProcess) Finish(ctx context.Context, outcomes []alotwebhook.Out
 	return s.Store.Finish(ctx, real)
 }
 
+// pausesOfProcess keeps pauses by itself, and everything else in the database.
+type pausesOfProcess struct {
+	alotwebhook.Store
+	alotwebhook.Pauser
+}
+
+// cachedPauses reads the pauses anew only when it has changed one itself.
+type cachedPauses struct {
+	alotwebhook.Store
+	alotwebhook.Pauser
+	mu     sync.Mutex
+	known  []alotwebhook.Pause
+	isRead bool
+}
+
+func (s *cachedPauses) Pauses(ctx context.Context) (_ []alotwebhook.Pause, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isRead {
+		s.known, err = s.Pauser.Pauses(ctx)
+		s.isRead = err == nil
+	}
+	return slices.Clone(s.known), err
+}
+
+func (s *cachedPauses) PutPause(ctx context.Context, p alotwebhook.Pause, ops ...alotwebhook.Operation) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isRead = false
+	return s.Pauser.PutPause(ctx, p, ops...)
+}
+
 // sharedMutants are broken stores of several values, and rules that find the fault.
 var sharedMutants = map[string]struct {
 	open  func() []alotwebhook.Store
@@ -138,5 +171,19 @@ var sharedMutants = map[string]struct {
 			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return &tokensOfProcess{Store: of, column: column} })
 		},
 		[]string{"Lease/Token"},
+	},
+	"PausesOfProcess": {
+		func() []alotwebhook.Store {
+			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return pausesOfProcess{of, memory.New()} })
+		},
+		[]string{"Pauses/KeepsAllFields", "Pauses/Replaces", "Pauses/Deletes", "Pauses/Order"},
+	},
+	"CachedPauses": {
+		func() []alotwebhook.Store {
+			return values(3, func(of alotwebhook.Store) alotwebhook.Store {
+				return &cachedPauses{Store: of, Pauser: of.(alotwebhook.Pauser)}
+			})
+		},
+		[]string{"Pauses/Replaces", "Pauses/Deletes"},
 	},
 }

@@ -44,6 +44,17 @@ func (s oneByOne) Redeliver(ctx context.Context, ids []string) (n int, err error
 	return n, nil
 }
 
+func (s oneByOne) Cancel(ctx context.Context, ids []string) (n int, err error) {
+	for i := range ids {
+		one, err := s.Store.Cancel(ctx, ids[i:i+1])
+		if err != nil {
+			return n, err
+		}
+		n += one
+	}
+	return n, nil
+}
+
 // tenDefects has most of the faults at once of a store that somebody wrote in an afternoon
 // with other habits. It passed all rules that there were at first.
 func tenDefects(s alotwebhook.Store) alotwebhook.Store {
@@ -55,3 +66,14 @@ func tenDefects(s alotwebhook.Store) alotwebhook.Store {
 	s = storesTheGood{s}
 	return folding{Store: s, organization: func(org string) string { return strings.ToLower(withoutAccents(withoutBlanks(org))) }}
 }
+
+// bare has the methods of a store and no capability.
+type bare struct{ alotwebhook.Store }
+
+// wrapper has the capabilities of the store that it wraps, whatever their faults.
+type wrapper struct {
+	alotwebhook.Store
+	inner alotwebhook.Store
+}
+
+func (s wrapper) Unwrap() alotwebhook.Store { return s.inner }

@@ -203,6 +203,7 @@ func cancelRedelivered(t *trial) {
 	c := t.claimOne()
 	t.finish(retry(c, long))
 	require.Equal(t, 1, t.cancel(c.DeliveryID))
+	requireCanceled(t, t.delivery(c.DeliveryID), 1)
 	require.Equal(t, 1, t.redeliver(c.DeliveryID))
 	d := t.delivery(c.DeliveryID)
 	require.Equal(t, alotwebhook.StatePending, d.State)

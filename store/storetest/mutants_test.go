@@ -26,7 +26,14 @@ type mutant struct {
 	found  []string
 }
 
-func init() { maps.Copy(mutants, operationMutants()) }
+func init() {
+	for _, more := range []map[string]mutant{
+		operationMutants(), cancelMutants(), cancelRecordMutants(), unfinishedMutants(), endpointFilterMutants(), recoveryMutants(), pauseMutants(),
+		backlogMutants(), countMutants(),
+	} {
+		maps.Copy(mutants, more)
+	}
+}
 
 // mutants are all of them.
 var mutants = map[string]mutant{
@@ -40,7 +47,7 @@ var mutants = map[string]mutant{
 	},
 	"LostNotReported": {
 		func(s alotwebhook.Store) alotwebhook.Store { return lostNotReported{s} },
-		[]string{"Lease/Fenced", "Finish/Twice", "Finish/TwiceInOneCall", "Endpoints/DeleteLeased", "Model/RandomWalk"},
+		[]string{"Lease/Fenced", "Finish/Twice", "Finish/TwiceInOneCall", "Endpoints/DeleteLeased", "Cancel/Leased", "Model/RandomWalk"},
 	},
 	"ClaimWithoutLease": {
 		func(s alotwebhook.Store) alotwebhook.Store { return withoutLease{s} },
@@ -72,7 +79,7 @@ var mutants = map[string]mutant{
 	},
 	"TryNeverAnew": {
 		func(s alotwebhook.Store) alotwebhook.Store { return tryNeverAnew{s} },
-		[]string{"Redeliver/Finished", "Model/RandomWalk"},
+		[]string{"Redeliver/Finished", "Cancel/Redelivered", "Model/RandomWalk"},
 	},
 	"EnqueueDuplicates": {
 		func(s alotwebhook.Store) alotwebhook.Store { return &duplicating{Store: s, seen: map[string]bool{}} },
@@ -170,22 +177,6 @@ var mutants = map[string]mutant{
 		func(s alotwebhook.Store) alotwebhook.Store { return &pageRepeats{Store: s} },
 		[]string{"History/Pages", "History/PagesWhileAdding"},
 	},
-	"RecoveryWithoutVersion": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryWithoutVersion{s} },
-		[]string{"Recoveries/Conflict", "Recoveries/ConcurrentWriters"},
-	},
-	"RecoveryInWholeSeconds": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryInWholeSeconds{s} },
-		[]string{"Recoveries/KeepsAllFields"},
-	},
-	"RecoveryStateIgnored": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryStateIgnored{s} },
-		[]string{"Recoveries/Filters"},
-	},
-	"RecoveryGoesWithEndpoint": {
-		func(s alotwebhook.Store) alotwebhook.Store { return recoveryGoesWithEndpoint{s} },
-		[]string{"Recoveries/OutlivesEndpoint", "Recoveries/Purge"},
-	},
 	"TallyReplaces": {
 		func(s alotwebhook.Store) alotwebhook.Store {
 			return &tallyReplaces{Store: s, Tallier: s.(alotwebhook.Tallier)}
@@ -221,7 +212,9 @@ var mutants = map[string]mutant{
 		[]string{"Purge/ExpiresLimit"},
 	},
 	"ExpiredForEver": {
-		func(s alotwebhook.Store) alotwebhook.Store { return &expiredForEver{Store: s} },
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return &reasonForEver{Store: s, reason: alotwebhook.ReasonExpired}
+		},
 		[]string{"Purge/Expires"},
 	},
 	"ExpiresAtOnce": {
@@ -394,7 +387,7 @@ var mutants = map[string]mutant{
 	},
 	"OneByOne": {
 		func(s alotwebhook.Store) alotwebhook.Store { return oneByOne{s} },
-		[]string{"Concurrency/EnqueueCutShort", "Concurrency/FinishCutShort", "Concurrency/RedeliverCutShort"},
+		[]string{"Concurrency/EnqueueCutShort", "Concurrency/FinishCutShort", "Concurrency/RedeliverCutShort", "Concurrency/CancelCutShort"},
 	},
 	"TalliesOneByOne": {
 		func(s alotwebhook.Store) alotwebhook.Store { return talliesOneByOne{s, s.(alotwebhook.Tallier)} },
@@ -469,6 +462,13 @@ var mutants = map[string]mutant{
 	"UntilRoundedUp": {
 		func(s alotwebhook.Store) alotwebhook.Store { return untilRoundedUp{s} },
 		[]string{"History/SinceUntilCut"},
+	},
+	"Bare": {func(s alotwebhook.Store) alotwebhook.Store { return bare{s} }, nil},
+	"WrapsBroken": {
+		func(s alotwebhook.Store) alotwebhook.Store {
+			return wrapper{s, pauseMutants()["PausesReversed"].broken(s)}
+		},
+		[]string{"Pauses/Order"},
 	},
 	"TenDefects": {
 		tenDefects,
@@ -563,6 +563,16 @@ func TestUnbrokenPasses(t *testing.T) {
 	}
 }
 
+func TestCapabilitiesAreOptional(t *testing.T) {
+	t.Parallel()
+	for _, topic := range []string{"Tallies", "Pauses", "Survey"} {
+		out, err := runMutant(t, "TestMutant", "Bare", topic)
+		require.NoError(t, err, out)
+		require.Contains(t, out, "which is optional")
+		require.NotContains(t, out, "--- PASS: TestMutant/"+topic+"/")
+	}
+}
+
 // runMutant runs the test of one rule on a broken store, in a child process. A store that
 // holds up its callers, or never gives what they wait for, is given up after half of its time.
 func runMutant(t *testing.T, test, name, rule string) (output string, err error) {
@@ -574,7 +584,7 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 		}
 	}
 	timeout := "10m"
-	if slices.Contains([]string{"HoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled"}, name) {
+	if slices.Contains([]string{"HoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept"}, name) {
 		timeout = "1m"
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)

@@ -57,7 +57,8 @@ func pauseKeepsAllFields(t *trial, s alotwebhook.Pauser) {
 	t.requirePauses(s)
 	all := alotwebhook.Pause{At: time.Date(2026, 5, 25, 14, 23, 0, 678901000, time.UTC)}
 	of, one := newPause("org_é", ""), newPause("org_é", newEndpoint(t, "org_é").ID)
-	of.Actor, of.Note = ending(128), `it's "their" \ fault; 日本 😀 %s `+ending(221)
+	const said = `it's "their" \ fault; 日本 😀 %s `
+	of.Actor, of.Note = ending(128), said+ending(256-len(said))
 	of.At = time.Date(2026, 5, 25, 14, 23, 0, 1000, time.FixedZone("", 9*60*60))
 	t.putPauses(s, one, all, of)
 	t.requirePauses(s, all, of, one)
@@ -112,7 +113,7 @@ func pauseNotFound(t *trial, s alotwebhook.Pauser) {
 // A dispatcher reads all of them in one call. One that is missing would be sent.
 func pausesInOrder(t *trial, s alotwebhook.Pauser) {
 	var want []alotwebhook.Pause
-	for _, organizationID := range []string{"", "ORG", "Org", "org", "org ", "org-1", "org_1", "orgé"} {
+	for _, organizationID := range []string{"", "ORG", "Zoo", "org", "org ", "org-1", "org_1", "orgé"} {
 		want = append(want, newPause(organizationID, ""))
 		for range 20 {
 			want = append(want, newPause(organizationID, newEndpoint(t, organizationID).ID))

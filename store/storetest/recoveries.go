@@ -83,7 +83,8 @@ func recoveryKeepsAllFields(t *trial) {
 	r.CreatedAt, r.UpdatedAt, r.FinishedAt = at.Add(1*time.Second), at.Add(2*time.Second), at.Add(3*time.Second)
 	r.EventID, r.EventType, r.Reason = newEvent(t, "org_é", completed).ID, ending(128), alotwebhook.ReasonResponseTooLarge
 	r.FailedSince, r.FailedUntil = at.Add(4*time.Second+time.Microsecond), at.Add(5*time.Second)
-	r.Actor, r.Note = ending(128), `'wrong' "data" \ %s; 日本 😀 `+ending(222)
+	const said = `'wrong' "data" \ %s; 日本 😀 `
+	r.Actor, r.Note = ending(128), said+ending(256-len(said))
 	t.putRecovery(&r)
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}, r)
 

@@ -8,6 +8,9 @@
 //		})
 //	}
 //
+// The rules of an optional capability, such as [alotwebhook.Pauser], are skipped if neither the store
+// nor one that it wraps has it.
+//
 // Then [RunShared] if several processes may share its database, and [RunTx] if it has a Tx
 // method. [BenchmarkClaim] shows what a claim costs as the database grows, and
 // [BenchmarkDeliver] how fast a dispatcher is on it.

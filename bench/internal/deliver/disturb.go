@@ -3,10 +3,14 @@ package deliver
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/bench/internal/stores"
+	"github.com/alot/alotwebhook/settings"
 )
 
 // Disturbance is work that goes on during the deliveries. The zero value is none.
@@ -33,6 +37,39 @@ var Read = Disturbance{", read", func(ctx context.Context, _ *stores.Store, d *a
 	go func() { done <- readHistory(ctx, d) }()
 	return func() error { cancel(); return <-done }, nil
 }}
+
+// Overseen looks at the overview of the operators' pages, ten times a second: as often as it may,
+// it counts anew.
+var Overseen = Disturbance{", overseen", func(ctx context.Context, _ *stores.Store, d *alotwebhook.Dispatcher) (func() error, error) {
+	pages, err := settings.NewOperatorPages(d, &settings.OperatorOptions{
+		Operator: func(*http.Request) (string, error) { return "bench", nil },
+		May:      func(*http.Request, settings.Action) bool { return true },
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- oversee(ctx, pages) }()
+	return func() error { cancel(); return <-done }, nil
+}}
+
+func oversee(ctx context.Context, pages http.Handler) error {
+	for {
+		w := httptest.NewRecorder()
+		pages.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if w.Code != http.StatusOK {
+			return fmt.Errorf("overview: status %d", w.Code)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
 
 func readHistory(ctx context.Context, d *alotwebhook.Dispatcher) error {
 	f := alotwebhook.Filter{OrganizationID: organization(0), State: alotwebhook.StateDelivered, Limit: 50}

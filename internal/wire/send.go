@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/alot/alotwebhook/internal/fault"
+	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/text"
+)
+
+// Sender makes attempts.
+type Sender struct {
+	// Transport sends the requests: a [Transport], or what the host has put around one.
+	Transport http.RoundTripper
+	// Timeout bounds an attempt.
+	Timeout time.Duration
+	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read.
+	KeepBody, MaxBody int
+}
+
+// Result is what an attempt came to.
+type Result struct {
+	Status   int     // of the response; 0 if there was none
+	Failure  Failure // "" after a success
+	Detail   string  // a sentence for the customer, which every store takes
+	Body     string  // the beginning of the response's body
+	Duration time.Duration
+	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not.
+	RetryAfter time.Duration
+	// Final is set if every further attempt would fail, too.
+	Final bool
+}
+
+// Send makes a POST request with this header and payload, as an attempt that began at that time.
+// ok is false if it was cut off: such an attempt does not count.
+func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
+	attempt := all.Begin(s.Timeout)
+	defer attempt.End()
+	resp, err := s.Transport.RoundTrip(post(to, header, payload).WithContext(attempt))
+	if err != nil {
+		if all.AreCutOff() {
+			return r, false
+		}
+		r.Failure, r.Detail = Explain(err)
+	} else {
+		r.Status, r.RetryAfter = resp.StatusCode, RetryAfter(resp.Header, began)
+		r.Failure, r.Detail = ExplainStatus(r.Status)
+		var whole bool
+		if r.Body, whole = ReadBody(resp, s.KeepBody, s.MaxBody, attempt.End); !whole {
+			r.Detail = join(r.Detail, "the response's body broke off or did not end")
+		}
+	}
+	if attempt.Repeats() > 0 {
+		r.Detail = join(r.Detail, "the request was repeated, because a kept connection ended before a response")
+	}
+	r.Detail = text.Storable(r.Detail)
+	if r.Failure != BlockedAddress { // the time would tell of the host's own network
+		r.Duration = time.Since(began)
+	}
+	return r, true
+}
+
+// post returns a request without a context.
+func post(to *url.URL, header http.Header, payload []byte) *http.Request {
+	return &http.Request{
+		Method: http.MethodPost, URL: to, Host: to.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload)),
+	}
+}
+
+// join puts a further clause behind a detail, or begins one.
+func join(detail, clause string) string {
+	if detail == "" {
+		return clause
+	}
+	return detail + "; " + clause
+}
+
+// maxDetail is the longest detail, in bytes.
+const maxDetail = 256
+
+// Unsendable is the result without a request to an endpoint that nothing can be sent to: its URL is
+// not allowed, or its secret does not open. The detail is the text of err, which must not hold a
+// secret.
+func Unsendable(err error) Result {
+	if errors.Is(err, guard.ErrBlocked) {
+		return Result{Failure: BlockedAddress, Detail: BlockedDetail}
+	}
+	detail := text.Storable(strings.TrimPrefix(err.Error(), fault.Prefix))
+	return Result{Failure: NotSendable, Detail: text.Clip(detail, maxDetail-len("…"))}
+}
+
+// Erased is the result without a request of a delivery whose payload is gone.
+func Erased() Result {
+	return Result{Failure: NotSendable, Detail: "the payload was erased after its retention time", Final: true}
+}
