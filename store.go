@@ -385,7 +385,8 @@ type Stats struct {
 	// Parked counts the unfinished deliveries to disabled endpoints.
 	Parked int64
 	// OldestDue is how long the delivery that is due longest has been due, of enabled endpoints
-	// that are not failing; 0 if none is. What other processes have under way may count.
+	// that are neither failing nor held back by a [Pause]; 0 if none is. What other processes have
+	// under way may count.
 	OldestDue time.Duration
 	// OldestDueFailing is the same of enabled endpoints that are failing: their FailingSince is
 	// not zero.

@@ -184,7 +184,9 @@ func (s *Store) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 			st.FailingEndpoints++
 			oldest = &st.OldestDueFailing
 		}
-		*oldest = max(*oldest, e.oldestDue(now))
+		if !s.paused(e) {
+			*oldest = max(*oldest, e.oldestDue(now))
+		}
 	}
 	return st, nil
 }

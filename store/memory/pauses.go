@@ -52,3 +52,13 @@ func (s *Store) Pauses(ctx context.Context) ([]alotwebhook.Pause, error) {
 		return cmp.Or(cmp.Compare(a.OrganizationID, b.OrganizationID), cmp.Compare(a.EndpointID, b.EndpointID))
 	}), nil
 }
+
+// paused reports whether a pause holds the endpoint back.
+func (s *Store) paused(e *storedEndpoint) bool {
+	for _, key := range [...]pauseKey{{}, {e.OrganizationID, ""}, {e.OrganizationID, e.ID}} {
+		if _, paused := s.pauses[key]; paused {
+			return true
+		}
+	}
+	return false
+}

@@ -92,6 +92,31 @@ func (s pausesEnd) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotw
 	return s.brokenPauser.Purge(ctx, p)
 }
 
+// pausedIsLate counts what is paused, as if it were not, if late is set; otherwise it does not count
+// it at all.
+type pausedIsLate struct {
+	*brokenPauser
+	late bool
+}
+
+func (s pausedIsLate) Stats(ctx context.Context) (alotwebhook.Stats, error) {
+	all, err := s.Pauser.Pauses(ctx)
+	if err != nil || len(all) == 0 {
+		return s.brokenPauser.Stats(ctx)
+	}
+	if !s.late {
+		return alotwebhook.Stats{}, nil
+	}
+	for _, of := range all {
+		err = errors.Join(err, s.Pauser.DeletePause(ctx, of.OrganizationID, of.EndpointID))
+	}
+	st, e := s.brokenPauser.Stats(ctx)
+	for _, of := range all {
+		err = errors.Join(err, s.Pauser.PutPause(ctx, of))
+	}
+	return st, errors.Join(err, e)
+}
+
 // pauseMutants are stores with a fault in their pauses.
 func pauseMutants() map[string]mutant {
 	by := func(fault func(*brokenPauser), found ...string) mutant {
@@ -129,7 +154,14 @@ func pauseMutants() map[string]mutant {
 	before := func(ctx context.Context, s *brokenPauser, ops []alotwebhook.Operation) error {
 		return storesBefore{s.Store}.before(ctx, ops)
 	}
+	late := func(late bool) mutant {
+		return mutant{func(s alotwebhook.Store) alotwebhook.Store {
+			return pausedIsLate{&brokenPauser{Store: s, Pauser: s.(alotwebhook.Pauser)}, late}
+		}, []string{"Pauses/NotLate"}}
+	}
 	return map[string]mutant{
+		"PausedIsLate":       late(true),
+		"PausedIsUncounted":  late(false),
 		"PauseForgetsActor":  changed(func(p *alotwebhook.Pause) { p.Actor = "" }, "Pauses/KeepsAllFields", "Pauses/Replaces"),
 		"PauseForgetsNote":   changed(func(p *alotwebhook.Pause) { p.Note = "" }, "Pauses/KeepsAllFields", "Pauses/Replaces"),
 		"PauseNoteCut":       changed(func(p *alotwebhook.Pause) { p.Note = p.Note[:min(len(p.Note), 255)] }, "Pauses/KeepsAllFields"),

@@ -21,6 +21,7 @@ var pauseRules = []rule{
 	{"Operations", "PutPause and DeletePause store their operations if, and only if, they do their work.", with(pauseOperations)},
 	{"CutShort", "If its context ends meanwhile, what PutPause or DeletePause does and its operation are stored together or not at all.", with(pausesCutShort)},
 	{"Stays", "A pause stays until it is deleted, whatever is purged and whatever becomes of the endpoint.", with(pauseStays)},
+	{"NotLate", "Stats leaves what is paused out of OldestDue and OldestDueFailing, and counts it otherwise.", with(pausedIsNotLate)},
 }
 
 // newPause returns a pause of an endpoint, of an organization or of all.
@@ -195,4 +196,32 @@ func pauseStays(t *trial, s alotwebhook.Pauser) {
 	t.requirePauses(s, pauses...)
 	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
 	t.requirePauses(s, pauses...)
+}
+
+// What waits on purpose is no sign that processes do not keep up.
+func pausedIsNotLate(t *trial, s alotwebhook.Pauser) {
+	failing := t.failEndpoint() // of org_1; its delivery is due again at once
+	healthy := t.endpoint("org_2", completed)
+	t.emit("org_2", completed, 1)
+	time.Sleep(brief)
+	for _, c := range []struct {
+		pause         alotwebhook.Pause
+		late, failing bool
+	}{
+		{newPause("org_1", failing.ID), true, false},
+		{newPause("org_2", healthy.ID), false, true},
+		{newPause("org_1", ""), true, false},
+		{newPause("org_2", ""), false, true},
+		{newPause("", ""), false, false},
+		{newPause("org_3", ""), true, true},
+		{newPause("org_2", failing.ID), true, true}, // of which there is none
+	} {
+		t.putPauses(s, c.pause)
+		st := t.stats()
+		require.Equal(t, c.late, st.OldestDue > 0, c.pause)
+		require.Equal(t, c.failing, st.OldestDueFailing > 0, c.pause)
+		require.EqualValues(t, 2, st.Pending)
+		require.EqualValues(t, 1, st.FailingEndpoints)
+		require.NoError(t, s.DeletePause(t.ctx(), c.pause.OrganizationID, c.pause.EndpointID))
+	}
 }
