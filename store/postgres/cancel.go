@@ -31,7 +31,7 @@ SELECT count(*)::int FROM gone`
 // process holds the delivery still, so that an ordered endpoint gets the next one after that attempt.
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
 	defer s.lanes.distrust()
-	n, err = inParts(ctx, deliveryIDs, failAtOnce, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
+	n, err = inParts(ctx, deliveryIDs, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
 		err = s.run(ctx, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
 		return n, err
 	})

@@ -12,6 +12,12 @@ import (
 
 var _ alotwebhook.Pauser = (*Store)(nil)
 
+// paused is a condition on an endpoint p: that a pause holds it back. Each of the lists is read once,
+// however many endpoints there are.
+const paused = `(('', '') IN (SELECT organization_id, endpoint_id FROM {s}.pauses)
+	OR (p.organization_id, '') IN (SELECT organization_id, endpoint_id FROM {s}.pauses)
+	OR (p.organization_id, p.id) IN (SELECT organization_id, endpoint_id FROM {s}.pauses))`
+
 // PutPause implements [alotwebhook.Pauser].
 func (s *Store) PutPause(ctx context.Context, p alotwebhook.Pause, ops ...alotwebhook.Operation) error {
 	told, err := notes(ops)

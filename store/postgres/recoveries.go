@@ -14,14 +14,14 @@ import (
 
 // recoveryColumns are the columns of the table recoveries that PutRecovery writes.
 const recoveryColumns = `endpoint_id, organization_id, state, since, until, oldest, recovered, skipped, cursor, ` +
-	`created_at, updated_at, finished_at, event_id, event_type, reason, failed_since, failed_until, actor, note, version`
+	`created_at, updated_at, finished_at, event_id, event_type, reason, failed_since, failed_until, actor, note, version, begun_at, narrowed`
 
 var newRecovery = `excluded.` + strings.ReplaceAll(recoveryColumns, `, `, `, excluded.`)
 
 // PutRecovery implements [alotwebhook.Endpoints]. One statement inserts and
 // replaces: $1 to $19 are the columns in their order, and $20 is the version that
-// the caller has read, 0 for a new recovery. $21 are the operations. No row comes back in a
-// conflict.
+// the caller has read, 0 for a new recovery. $21 says whether releases before version 10 of the schema
+// have to leave it alone, and $22 are the operations. No row comes back in a conflict.
 func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	told, err := notes(ops)
 	if err != nil {
@@ -35,16 +35,17 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...
 			INSERT INTO {s}.recoveries AS r (` + recoveryColumns + `)
 			SELECT $1::text, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::timestamptz, $7::bigint, $8::bigint,
 				$9::text, $10::timestamptz, $11::timestamptz, $12::timestamptz, $13::text, $14::text, $15::text,
-				$16::timestamptz, $17::timestamptz, $18::text, $19::text, $20::bigint + 1
+				$16::timestamptz, $17::timestamptz, $18::text, $19::text, $20::bigint + 1,
+				$10::timestamptz, CASE WHEN $21::boolean THEN $20::bigint + 1 ELSE 0 END
 			WHERE $20::bigint = 0 OR EXISTS (SELECT FROM {s}.recoveries WHERE endpoint_id = $1::text)
 			ON CONFLICT (endpoint_id) DO UPDATE SET (` + recoveryColumns + `) = ROW (` + newRecovery + `)
 			WHERE r.version = $20::bigint
 			RETURNING version
-			), told AS (` + note(21, `EXISTS (SELECT FROM stored)`) + `)
+			), told AS (` + note(22, `EXISTS (SELECT FROM stored)`) + `)
 			SELECT version FROM stored`,
 		args: []any{r.EndpointID, r.OrganizationID, string(r.State), nullable(r.Since), nullable(r.Until), nullable(r.Oldest), r.Recovered, r.Skipped,
 			r.Cursor, nullable(r.CreatedAt), nullable(r.UpdatedAt), nullable(r.FinishedAt), r.EventID, r.EventType, string(r.Reason),
-			nullable(r.FailedSince), nullable(r.FailedUntil), r.Actor, r.Note, r.Version, told},
+			nullable(r.FailedSince), nullable(r.FailedUntil), r.Actor, r.Note, r.Version, narrowed(&r), told},
 		rows: one(&stored, &version),
 	})
 	if err != nil {
@@ -54,6 +55,13 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...
 		return fmt.Errorf("%w: the recovery of %q is not at version %d", alotwebhook.ErrConflict, r.EndpointID, r.Version)
 	}
 	return nil
+}
+
+// narrowed reports whether a release that knows recoveries of whole endpoints alone would take this
+// one for another.
+func narrowed(r *alotwebhook.Recovery) bool {
+	return strings.HasPrefix(r.EndpointID, manyPrefix) || r.EventID+r.EventType+string(r.Reason) != "" ||
+		!r.FailedSince.IsZero() || !r.FailedUntil.IsZero() || r.State == alotwebhook.RecoveryCanceling
 }
 
 // Recoveries implements [alotwebhook.Endpoints].
@@ -101,10 +109,14 @@ const (
 
 // scanRecovery reads a row of recoveryColumns.
 func scanRecovery(rows pgx.Rows) (r alotwebhook.Recovery, err error) {
-	var since, until, oldest, created, updated, finished, failedSince, failedUntil *time.Time
+	var since, until, oldest, created, updated, finished, failedSince, failedUntil, begun *time.Time
 	err = rows.Scan(&r.EndpointID, &r.OrganizationID, &r.State, &since, &until, &oldest, &r.Recovered, &r.Skipped, &r.Cursor,
-		&created, &updated, &finished, &r.EventID, &r.EventType, &r.Reason, &failedSince, &failedUntil, &r.Actor, &r.Note, &r.Version)
+		&created, &updated, &finished, &r.EventID, &r.EventType, &r.Reason, &failedSince, &failedUntil, &r.Actor, &r.Note, &r.Version, &begun, new(int64))
 	r.FailedSince, r.FailedUntil = instant(failedSince), instant(failedUntil)
+	if !instant(begun).Equal(instant(created)) { // an older release has begun it
+		r = alotwebhook.Recovery{EndpointID: r.EndpointID, OrganizationID: r.OrganizationID, State: r.State,
+			Recovered: r.Recovered, Skipped: r.Skipped, Cursor: r.Cursor, Version: r.Version}
+	}
 	r.Since, r.Until, r.Oldest = instant(since), instant(until), instant(oldest)
 	r.CreatedAt, r.UpdatedAt, r.FinishedAt = instant(created), instant(updated), instant(finished)
 	return r, err

@@ -11,20 +11,20 @@ import (
 
 // Redeliver implements [alotwebhook.Queue].
 func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err error) {
-	n, err = inParts(ctx, deliveryIDs, chunkEvents, s.redeliver)
+	n, err = inParts(ctx, deliveryIDs, s.redeliver)
 	return n, s.explain("redeliver", err)
 }
 
-// inParts calls change with the ids of deliveries that are well formed, each once, up to most of
-// them at a time, and returns the sum of the results. All calls take the ids in one order, so that
-// they wait for each other and do not deadlock.
-func inParts(ctx context.Context, deliveryIDs []string, most int, change func(context.Context, []pgtype.UUID) (int, error)) (n int, err error) {
+// inParts calls change with the ids of deliveries that are well formed, each once, up to chunkEvents
+// at a time, and returns the sum of the results. All calls take the ids in one order, so that they
+// wait for each other and do not deadlock.
+func inParts(ctx context.Context, deliveryIDs []string, change func(context.Context, []pgtype.UUID) (int, error)) (n int, err error) {
 	ids := decodeIDs(deliveryPrefix, deliveryIDs)
 	if len(ids) == 0 {
 		return 0, ctx.Err()
 	}
 	slices.SortFunc(ids, func(a, b pgtype.UUID) int { return slices.Compare(a.Bytes[:], b.Bytes[:]) })
-	for part := range slices.Chunk(slices.Compact(ids), most) {
+	for part := range slices.Chunk(slices.Compact(ids), chunkEvents) {
 		changed, err := change(ctx, part)
 		n += changed
 		if err != nil {
