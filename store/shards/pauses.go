@@ -18,14 +18,11 @@ import (
 
 // pauses are what is known of a shard's pauses. Store.mu guards it.
 type pauses struct {
-	shard *shard
-	out   bool                // it is being asked
+	out   int                 // how many calls are under way
+	slow  bool                // one of them was not waited for
 	known bool                // it has answered once, with
 	list  []alotwebhook.Pause // these
-	err   error               // what the last call has said
 }
-
-func (p *pauses) isCurrent() bool { return !p.out && p.err == nil }
 
 // PutPause implements [alotwebhook.Pauser]. All shards that it concerns must be there. After an
 // error some of them hold back already; call it again. The operations are stored in the first of
@@ -123,101 +120,114 @@ func (s *Store) Pauses(ctx context.Context) ([]alotwebhook.Pause, error) {
 	if !slices.ContainsFunc(s.shards, func(sh *shard) bool { return sh.pauser != nil }) {
 		return nil, fmt.Errorf("alotwebhook: shards: no shard keeps pauses: %w", errors.ErrUnsupported)
 	}
-	s.askForPauses(ctx)
+	told, err := s.askForPauses(ctx)
+	if err != nil {
+		return nil, err
+	}
 	type key struct{ organizationID, endpointID string }
-	all, answered := map[key]alotwebhook.Pause{}, false
-	known, err := s.knownPauses()
-	for _, of := range known {
-		answered = answered || of.isCurrent()
-		for _, p := range of.list {
-			if k := (key{p.OrganizationID, p.EndpointID}); s.holdsBack(of, p) && !all[k].At.After(p.At) {
+	all := map[key]alotwebhook.Pause{}
+	for _, sh := range s.shards {
+		list, now := told[sh]
+		if !now {
+			list = s.knownPauses(sh)
+		}
+		for _, p := range list {
+			if k := (key{p.OrganizationID, p.EndpointID}); s.holdsBack(sh, p, now) && !all[k].At.After(p.At) {
 				all[k] = p
 			}
 		}
-	}
-	if !answered {
-		return nil, cmp.Or(err, ctx.Err(), errNoPauses)
 	}
 	return slices.SortedFunc(maps.Values(all), func(a, b alotwebhook.Pause) int {
 		return cmp.Or(cmp.Compare(a.OrganizationID, b.OrganizationID), cmp.Compare(a.EndpointID, b.EndpointID))
 	}), nil
 }
 
-var errNoPauses = errors.New("alotwebhook: shards: no shard has told its pauses in time")
-
-// holdsBack reports whether a pause that stands in a shard counts. One of an organization that has
-// left the shard does not.
-func (s *Store) holdsBack(of pauses, p alotwebhook.Pause) bool {
+// holdsBack reports whether a pause counts that stands in a shard. now says that the shard tells so.
+// A pause of an organization that has left the shard does not count.
+func (s *Store) holdsBack(sh *shard, p alotwebhook.Pause, now bool) bool {
 	if p.OrganizationID == "" {
-		return of.isCurrent()
+		return now
 	}
 	list, err := s.placesOf(p.OrganizationID)
-	return err != nil || slices.Contains(list, of.shard)
+	return err != nil || slices.Contains(list, sh)
 }
 
-// knownPauses returns what is known of the pauses of each shard that keeps any, and what those say
-// that fail.
-func (s *Store) knownPauses() (known []pauses, err error) {
+func (s *Store) knownPauses(sh *shard) []alotwebhook.Pause {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
-	for _, sh := range s.shards {
-		if sh.pauser == nil {
-			continue
-		}
-		known = append(known, sh.pauses)
-		if sh.pauses.err != nil {
-			errs = append(errs, sh.explain(sh.pauses.err))
-		}
-	}
-	return known, joined(errs)
+	return sh.pauses.list
 }
 
-// askForPauses asks all shards for their pauses, and waits as Pauses says. What comes later is there
-// for the next time.
-func (s *Store) askForPauses(ctx context.Context) {
-	free, wait := s.askableForPauses()
-	answers := ask(context.WithoutCancel(ctx), free, inTime(s.readPauses))
+// askForPauses returns the pauses of the shards that answer in time, as Pauses says.
+func (s *Store) askForPauses(ctx context.Context) (told map[*shard][]alotwebhook.Pause, err error) {
+	told = map[*shard][]alotwebhook.Pause{}
+	var errs []error
+	asked, wait := s.askableForPauses()
+	answers := ask(context.WithoutCancel(ctx), asked, inTime(s.readPauses))
 	patience := time.NewTimer(wait)
 	defer patience.Stop()
-	for range free {
+	for range asked {
 		select {
-		case <-answers:
+		case a := <-answers:
+			if a.err == nil {
+				told[a.shard] = a.value
+			} else {
+				errs = append(errs, a.shard.explain(a.err))
+			}
+			continue
 		case <-patience.C:
-			return
+			s.leavePauses(asked)
 		case <-ctx.Done():
-			return
 		}
+		break
 	}
+	if len(told) == 0 {
+		return nil, cmp.Or(joined(errs), ctx.Err(), errors.New("alotwebhook: shards: no shard has told its pauses in time"))
+	}
+	return told, nil
 }
 
-// askableForPauses returns the shards that are not being asked yet, and how long to wait for them.
-func (s *Store) askableForPauses() (free []*shard, wait time.Duration) {
+// askableForPauses returns the shards of which nobody waits in vain for an answer, and how long to
+// wait for theirs.
+func (s *Store) askableForPauses() (askable []*shard, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wait = s.patience
 	for _, sh := range s.shards {
-		if of := &sh.pauses; sh.pauser != nil && !of.out {
-			of.out, free = true, append(free, sh)
-			if !of.known {
-				wait = max(wait, illTimeout)
-			}
+		of := &sh.pauses
+		if sh.pauser == nil || of.slow && of.out > 0 {
+			continue
+		}
+		of.out++
+		askable = append(askable, sh)
+		if !of.known {
+			wait = max(wait, illTimeout)
 		}
 	}
-	return free, wait
+	return askable, wait
 }
 
-// readPauses reads the pauses of a shard into what is known of it.
-func (s *Store) readPauses(ctx context.Context, sh *shard) (struct{}, error) {
+// readPauses reads the pauses of a shard, and keeps them for when it does not answer.
+func (s *Store) readPauses(ctx context.Context, sh *shard) ([]alotwebhook.Pause, error) {
 	list, err := sh.pauser.Pauses(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if of := &sh.pauses; err == nil {
-		*of = pauses{shard: sh, known: true, list: list}
-	} else {
-		of.out, of.err = false, err
+	of := &sh.pauses
+	of.out--
+	of.slow = false
+	if err == nil {
+		of.known, of.list = true, list
 	}
-	return struct{}{}, err
+	return list, err
+}
+
+// leavePauses notes that those of the shards that have not answered are not waited for.
+func (s *Store) leavePauses(asked []*shard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sh := range asked {
+		sh.pauses.slow = sh.pauses.out > 0
+	}
 }
 
 // mirrorPauses has the pauses of an organization, or all with "", stand in every shard where they

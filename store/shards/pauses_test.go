@@ -1,6 +1,7 @@
 package shards_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,6 +104,37 @@ func TestPausesOfAShardThatHangs(t *testing.T) {
 		fresh := newStore(t, map[string]alotwebhook.Store{"a": p.a, "b": p.b}, shards.Config{Places: byPrefix})
 		_, err = fresh.Pauses(t.Context())
 		require.ErrorContains(t, err, "no shard has told its pauses in time")
+	})
+}
+
+// Many read at once, and each reads what was stored before.
+func TestPausesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 50*time.Millisecond)
+		p.a.took = 10 * time.Millisecond
+		p.a.way.Store(slow)
+		all := newPause("", "")
+		var wg sync.WaitGroup
+		lists, errs := make([][]alotwebhook.Pause, 20), make([]error, 20)
+		for i := range lists {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				if i == 5 {
+					errs[i] = p.PutPause(t.Context(), all)
+				}
+				if errs[i] == nil {
+					lists[i], errs[i] = p.Pauses(t.Context())
+				}
+			})
+		}
+		wg.Wait()
+		for i, list := range lists {
+			require.NoError(t, errs[i])
+			if i == 5 || i > 15 {
+				require.Equal(t, []alotwebhook.Pause{all}, list)
+			}
+		}
 	})
 }
 

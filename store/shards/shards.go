@@ -164,7 +164,6 @@ func (s *Store) add(index int, name string, store alotwebhook.Store, log *slog.L
 	sh.tallier, sh.notifier = capability[alotwebhook.Tallier](store), capability[alotwebhook.Notifier](store)
 	sh.pauser, sh.surveyor = capability[alotwebhook.Pauser](store), capability[alotwebhook.Surveyor](store)
 	sh.claims = claims{weight: 1, finishes: map[int64]time.Time{}, episode: pace.Episode{Log: log, Operation: "claim"}}
-	sh.pauses.shard = sh
 	sh.operations.episode = pace.Episode{Log: log, Operation: "operations"}
 	sh.tallies = tallies{pending: map[tallyKey]*alotwebhook.Tally{}, episode: pace.Episode{Log: log, Operation: "tally"}}
 	s.shards = append(s.shards, sh)
