@@ -114,14 +114,14 @@ func TestPausesAtOnce(t *testing.T) {
 		p := newPair(t, 50*time.Millisecond)
 		p.a.took = 10 * time.Millisecond
 		p.a.way.Store(slow)
-		all := newPause("", "")
+		a := newPause("org_a", "")
 		var wg sync.WaitGroup
 		lists, errs := make([][]alotwebhook.Pause, 20), make([]error, 20)
 		for i := range lists {
 			wg.Go(func() {
 				time.Sleep(time.Duration(i) * time.Millisecond)
 				if i == 5 {
-					errs[i] = p.PutPause(t.Context(), all)
+					errs[i] = p.PutPause(t.Context(), a)
 				}
 				if errs[i] == nil {
 					lists[i], errs[i] = p.Pauses(t.Context())
@@ -132,7 +132,7 @@ func TestPausesAtOnce(t *testing.T) {
 		for i, list := range lists {
 			require.NoError(t, errs[i])
 			if i == 5 || i > 15 {
-				require.Equal(t, []alotwebhook.Pause{all}, list)
+				require.Equal(t, []alotwebhook.Pause{a}, list)
 			}
 		}
 	})
