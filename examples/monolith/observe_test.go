@@ -67,8 +67,8 @@ func TestMetricsAreForThoseWhoAskForThem(t *testing.T) {
 	p.await("/readyz")
 }
 
-// client returns a client with cookies of its own.
-func client(t testing.TB) *http.Client {
+// withCookies returns a client with cookies of its own.
+func withCookies(t testing.TB) *http.Client {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
@@ -92,7 +92,7 @@ func TestOperators(t *testing.T) {
 	t.Parallel()
 	p := launch(t, "-observe", "-retries", "1s")
 	p.await("/livez")
-	jane := client(t)
+	jane := withCookies(t)
 	status, page := visit(t, jane, p.url+"/dev/operator?name=jane")
 	require.Equal(t, http.StatusOK, status)
 	for last := time.Now().Add(patience); !strings.Contains(page, "org_failing"); _, page = visit(t, jane, p.url+"/operators/") {
@@ -106,13 +106,13 @@ func TestOperators(t *testing.T) {
 	status, _ = visit(t, jane, p.url+"/settings/webhooks/")
 	require.Equal(t, http.StatusUnauthorized, status, "an operator has no session of a customer")
 
-	sam := client(t)
+	sam := withCookies(t)
 	_, page = visit(t, sam, p.url+"/dev/operator?name=sam&role=support")
 	require.NotContains(t, page, "/operators/pause")
 	status, _ = visit(t, sam, p.url+"/operators/pause")
 	require.Equal(t, http.StatusForbidden, status)
 
-	customer := client(t)
+	customer := withCookies(t)
 	visit(t, customer, p.url+"/dev/login?organization=org_failing")
 	for _, path := range []string{"/operators/", "/operators/organizations/org_failing/", "/v1/operator/overview"} {
 		status, _ = visit(t, customer, p.url+path)
