@@ -69,7 +69,10 @@ const lastReason = `(SELECT a.reason FROM {s}.attempts a WHERE a.delivery_id = {
 // failed adds the conditions of r that only failed deliveries can meet.
 func (l *listing) failed(r *alotwebhook.Recovery) {
 	l.residual = append(l.residual, "NOT {d}.delivered")
-	if r.Reason != "" {
+	if r.Reason == "" {
+		unwanted := []string{string(alotwebhook.ReasonDiscarded), string(alotwebhook.ReasonCanceled)}
+		l.residual = append(l.residual, "{d}.reason <> ALL ("+l.bind("text[]", unwanted)+")")
+	} else {
 		reason := l.bind("text", string(r.Reason))
 		l.residual = append(l.residual, "({d}.reason = "+reason+" OR {d}.reason = '' AND {d}.number = 0 AND "+lastReason+" = "+reason+")")
 	}

@@ -55,6 +55,11 @@ func (l *lister) selected(r *alotwebhook.Recovery) (from string, args []any) {
 	if r.State == alotwebhook.RecoveryCanceling {
 		return from, args
 	}
+	if r.Reason == "" {
+		for _, unwanted := range []alotwebhook.FailureReason{alotwebhook.ReasonDiscarded, alotwebhook.ReasonCanceled} {
+			and("reason <> ?", string(unwanted))
+		}
+	}
 	if !r.FailedSince.IsZero() {
 		and("finished_at >= ?", microsFrom(r.FailedSince))
 	}
