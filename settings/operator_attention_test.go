@@ -55,16 +55,16 @@ func TestTheOverviewSaysThatNobodyDelivers(t *testing.T) {
 	t.Parallel()
 	gone, there := alotwebhook.Process{ID: "web-1", Left: -time.Second}, alotwebhook.Process{ID: "web-2", Left: time.Second}
 	for name, c := range map[string]struct {
-		store watched
+		store *watched
 		want  bool
 	}{
-		"none":          {watched{late: 2 * time.Minute}, true},
-		"gone":          {watched{late: 2 * time.Minute, processes: []alotwebhook.Process{gone}}, true},
-		"one is there":  {watched{late: 2 * time.Minute, processes: []alotwebhook.Process{gone, there}}, false},
-		"nothing waits": {watched{}, false},
+		"none":          {&watched{late: 2 * time.Minute}, true},
+		"gone":          {&watched{late: 2 * time.Minute, processes: []alotwebhook.Process{gone}}, true},
+		"one is there":  {&watched{late: 2 * time.Minute, processes: []alotwebhook.Process{gone, there}}, false},
+		"nothing waits": {&watched{}, false},
 	} {
 		c.store.Store = memory.New()
-		s := newOperatorSiteOn(t, &c.store)
+		s := newOperatorSiteOn(t, c.store)
 		page := s.see("/").text
 		require.Equal(t, c.want, strings.Contains(page, "<b>No process delivers.</b>"), name)
 		require.Equal(t, c.store.late > 0, strings.Contains(page, `<a href="/deliveries?status=pending"><b>Deliveries are late</b></a>: one to a healthy endpoint has been due for 2 min 0 s.`), name)
