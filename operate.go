@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/holds"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/text"
@@ -291,7 +292,7 @@ func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
 	}
 	begun := Recovery{
 		EndpointID: r.EndpointID, OrganizationID: organizationID, State: r.State,
-		EventID: r.EventID, EventType: r.EventType, Reason: r.Reason,
+		EventID: r.EventID, EventType: r.EventType, Reason: r.Reason, Subject: r.Subject,
 		FailedSince: microsecond(r.FailedSince), FailedUntil: microsecond(r.FailedUntil),
 		Actor: audit.Actor(ctx), Note: r.Note,
 		Since: r.Since.UTC().Truncate(time.Millisecond), Until: until, CreatedAt: now,
@@ -310,7 +311,19 @@ func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
 func checkMany(r *Recovery) error {
 	now := time.Now()
 	bounded := r.OrganizationID+r.EndpointID+r.EventID+r.EventType != ""
+	if problem := envelope.SubjectProblem(r.Subject); problem != "" {
+		return refused("subject", problem)
+	}
 	switch {
+	case r.State == RecoveryErasing || r.State == RecoveryRemoving:
+		if r.EndpointID+r.EventType+string(r.Reason) != "" || !r.FailedSince.IsZero() || !r.FailedUntil.IsZero() {
+			return refused("endpointId", "does not go with erasing, nor do an event type, a reason and the time of a failure: name an event, a subject or an organization")
+		}
+		if r.EventID+r.Subject+r.OrganizationID == "" {
+			return refused("subject", "is empty, as are the event and the organization: name at least one of them")
+		}
+	case r.Subject != "":
+		return refused("subject", "selects only what is to be erased")
 	case !r.Since.IsZero() && r.Since.After(now):
 		return &FieldError{Field: "since", Problem: "is in the future"}
 	case !r.FailedSince.IsZero() && r.FailedSince.After(now):

@@ -32,11 +32,21 @@ const (
 	// In the place of running and done, when unfinished deliveries are canceled:
 	RecoveryCanceling RecoveryState = "canceling" // under way
 	RecoveryCanceled  RecoveryState = "canceled"  // all were canceled
+
+	// In the place of running and done, when personal data is erased:
+	RecoveryErasing  RecoveryState = "erasing"  // under way
+	RecoveryErased   RecoveryState = "erased"   // all was erased
+	RecoveryRemoving RecoveryState = "removing" // all of an organization is being removed
+	RecoveryRemoved  RecoveryState = "removed"  // all of it was
 )
 
 // Active reports whether the work is under way.
 func (s RecoveryState) Active() bool {
-	return s == RecoveryRunning || s == RecoveryDiscarding || s == RecoveryCanceling
+	switch s {
+	case RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving:
+		return true
+	}
+	return false
 }
 
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
@@ -54,6 +64,8 @@ type Recovery struct {
 	// [Delivery.LastReason]; "" for all.
 	EventID, EventType string
 	Reason             FailureReason
+	// Subject selects what is erased of that [Event.Subject]. It is "" again once that is done.
+	Subject string
 	// FailedSince (inclusive) and FailedUntil (exclusive) bound the time when the deliveries
 	// failed, [Delivery.FinishedAt]. Zero is no bound.
 	FailedSince, FailedUntil time.Time
@@ -67,7 +79,7 @@ type Recovery struct {
 	Oldest time.Time
 	// Recovered counts the deliveries that were sent again. Skipped counts those that
 	// could not be: their payload was erased, or they were no longer failed. While deliveries
-	// are discarded or canceled, Skipped counts these.
+	// are discarded or canceled, Skipped counts these, and events while these are erased or removed.
 	Recovered, Skipped int64
 	// Cursor is the id of the delivery below which the recovery goes on; "" before its
 	// first page.
@@ -85,7 +97,7 @@ type Recovery struct {
 // passed. It is a good measure of the work where failures are spread evenly over that
 // time. It needs no count of them.
 func (r Recovery) Progress() float64 {
-	if r.State == RecoveryDone || r.State == RecoveryDiscarded || r.State == RecoveryCanceled {
+	if !r.State.Active() && r.State != RecoveryStopped {
 		return 1
 	}
 	at, ok := typeid.Time(deliveryPrefix, r.Cursor)
@@ -238,6 +250,8 @@ const (
 	discardPage = 1000
 	// cancelPage is the most deliveries that one step cancels.
 	cancelPage = 1000
+	// erasePage is the most events that one step erases, and rows of a kind that one removes.
+	erasePage = 1000
 	// discardAtOnce is the most steps that EnableEndpoint itself takes.
 	discardAtOnce = 10
 )
@@ -285,7 +299,7 @@ func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recov
 // end ends the recovery in that state, if it is active.
 func (r *Recovery) end(state RecoveryState) {
 	if r.State.Active() {
-		r.State, r.FinishedAt = state, recoveryTime()
+		r.State, r.FinishedAt, r.Subject = state, recoveryTime(), "" // whose data it was is personal data, too
 	}
 }
 
@@ -348,7 +362,7 @@ func (r Recovery) status() adopt.Status {
 
 // activeRecoveries calls found with all recoveries that are under way.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
-	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling} {
+	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving} {
 		page := func(cursor string) ([]Recovery, string, error) {
 			return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 		}
@@ -370,6 +384,10 @@ func (d *Dispatcher) recoverSome(ctx context.Context, r *Recovery) (time.Duratio
 		return 0, d.discardParked(ctx, r)
 	case RecoveryCanceling:
 		return 0, d.cancelPage(ctx, r)
+	case RecoveryErasing:
+		return 0, d.erasePage(ctx, r)
+	case RecoveryRemoving:
+		return 0, d.removePage(ctx, r)
 	}
 	n, err := d.recoverPage(ctx, r)
 	return time.Duration(n) * (time.Second / time.Duration(d.cfg.RecoverPerSecond)), err

@@ -122,8 +122,13 @@ func Begun(r Recovery, until time.Time) string {
 
 // Ended says what a recovery has done. One that discards or cancels deliveries has skipped these.
 func Ended(r Recovery, recovered, skipped int64) string {
-	if r.State == "discarded" || r.State == "canceled" {
+	switch r.State {
+	case "discarded", "canceled":
 		return fmt.Sprintf("%s: %d deliveries", r.State, skipped)
+	case "erased":
+		return fmt.Sprintf("%s: %d events", r.State, skipped)
+	case "removed":
+		return r.State
 	}
 	return fmt.Sprintf("%s: %d sent again, %d skipped", r.State, recovered, skipped)
 }
