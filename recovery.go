@@ -10,7 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/record"
-	"github.com/alot/alotwebhook/internal/typeid"
+	"github.com/alot/alotwebhook/internal/selection"
 )
 
 // ErrRecovering is returned by [Dispatcher.Recover] while a recovery of the
@@ -81,8 +81,8 @@ type Recovery struct {
 	// could not be: their payload was erased, or they were no longer failed. While deliveries
 	// are discarded or canceled, Skipped counts these, and events while these are erased or removed.
 	Recovered, Skipped int64
-	// Cursor is the id of the delivery below which the recovery goes on; "" before its
-	// first page.
+	// Cursor is the id of the delivery, or of the event that is erased, below which the recovery
+	// goes on; "" before its first page.
 	Cursor string
 	// CreatedAt is when the recovery began, UpdatedAt when it last went on, FinishedAt
 	// when it ended, zero while it runs. All are by the clocks of the dispatchers.
@@ -92,7 +92,7 @@ type Recovery struct {
 	Version int64
 }
 
-// Progress returns how much is done, from 0 to 1. Deliveries are recovered newest first,
+// Progress returns how much is done, from 0 to 1. Deliveries and events are gone through newest first,
 // and Progress is the share of the time from Until back to Oldest that the recovery has
 // passed. It is a good measure of the work where failures are spread evenly over that
 // time. It needs no count of them.
@@ -100,12 +100,7 @@ func (r Recovery) Progress() float64 {
 	if !r.State.Active() && r.State != RecoveryStopped {
 		return 1
 	}
-	at, ok := typeid.Time(deliveryPrefix, r.Cursor)
-	span := r.Until.Sub(r.Oldest)
-	if !ok || span <= 0 {
-		return 0
-	}
-	return min(max(float64(r.Until.Sub(at))/float64(span), 0), 1)
+	return selection.Progress(r.Cursor, r.Until, r.Oldest)
 }
 
 // Recover begins to send again the failed deliveries of an endpoint, of all events since
