@@ -52,8 +52,9 @@ func (s RecoveryState) Active() bool {
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
 // [Dispatcher.Recover]. Or it discards parked ones: see [Dispatcher.EnableEndpoint]. An
 // endpoint has one recovery at a time; a new one takes the place of the last. A recovery over
-// many endpoints sends failed deliveries of all of them, or cancels unfinished ones: see
-// [Dispatcher.RecoverMany] and [Dispatcher.CancelMany]. Any number of those can be under way.
+// many endpoints sends failed deliveries of all of them, cancels unfinished ones, erases events or
+// removes an organization: see [Dispatcher.RecoverMany], [Dispatcher.CancelMany],
+// [Dispatcher.Erase] and [Dispatcher.Remove]. Any number of those can be under way.
 type Recovery struct {
 	// EndpointID and OrganizationID are those of the endpoint. Over many endpoints, EndpointID
 	// is the recovery's own id, "rec_" and 26 characters, and OrganizationID is the only one
