@@ -113,6 +113,10 @@ type Event struct {
 	// sender's own traces, and is no part of the payload: [ParseEvent] leaves it empty.
 	// See https://www.w3.org/TR/trace-context/#traceparent-header.
 	TraceParent string
+	// Subject is whom the event is about, as a key that says nothing to others: the id of a
+	// candidate, at most 128 bytes of plain text; "" for nobody. It is stored, so that
+	// [Dispatcher.Erase] and a [Filter] find the event by it, and never sent.
+	Subject string
 }
 
 // Endpoint is a URL at which an organization wants to be told of its events.
@@ -271,6 +275,7 @@ const (
 	ReasonExpired           FailureReason = "expired"            // parked for longer than Config.ParkedRetention; no attempt was made
 	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no attempt was made
 	ReasonCanceled          FailureReason = "canceled"           // by Dispatcher.CancelMany; no further attempt was made
+	ReasonErased            FailureReason = "erased"             // erased by Dispatcher.Erase; no further attempt was made
 	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
 

@@ -102,6 +102,7 @@ func (e *Event) check(types map[string]EventType, maxPayload int) *FieldError {
 		refused("timestamp", envelope.TimestampProblem(e.Timestamp)),
 		checkOrganization(e.OrganizationID),
 		refused("traceParent", envelope.TraceParentProblem(e.TraceParent)),
+		refused("subject", envelope.SubjectProblem(e.Subject)),
 		refused("data", envelope.DataProblem(e.Data)),
 		refused("data", (*envelope.Event)(e).SizeProblem(maxPayload)),
 	} {

@@ -123,6 +123,92 @@ func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 	}
 }
 
+// Erase begins to erase, in the background, what r selects: the events of EventID, of Subject, of
+// OrganizationID, each as far as it is not "", and of the time from Since to Until. Payloads go, and
+// subjects, and what the attempts keep of responses and details; unfinished deliveries fail with
+// [ReasonErased]. What is left are rows without content: ids, types, organizations, times, states
+// and counts. [Dispatcher.Recovery] tells how far it is, by the EndpointID of the result; it goes on
+// after a restart. An attempt under way may still go out. What a database keeps of erased rows for
+// a while, and backups, are beyond the library: see docs/operating.md.
+//
+// A [FieldError] refuses a field that is not valid, any other that is not empty but Note, and an r
+// that selects everything.
+func (d *Dispatcher) Erase(ctx context.Context, r Recovery) (Recovery, error) {
+	r.State = RecoveryErasing
+	return d.beginMany(ctx, r)
+}
+
+// EraseIn is [Dispatcher.Erase] of one subject inside a transaction of the host's own: q is
+// store.Tx(tx) for the host's tx. It has erased when it returns, if the transaction commits. A
+// subject is erased of one organization, or of all if organizationID is "". It returns how many
+// events that were. After an error, roll back: some may be erased. A [FieldError] refuses what
+// [Dispatcher.EmitTo] refuses of q, and the error is an [errors.ErrUnsupported] if q cannot erase.
+func (d *Dispatcher) EraseIn(ctx context.Context, q Enqueuer, organizationID, subject string) (events int, err error) {
+	r := Recovery{OrganizationID: organizationID, Subject: subject, State: RecoveryErasing}
+	if subject == "" {
+		return 0, refused("subject", "is empty; name whose data is to be erased")
+	}
+	if err := checkTransaction(q, "Erase"); err != nil {
+		return 0, err
+	}
+	if err := r.check(); err != nil {
+		return 0, err
+	}
+	if _, err := d.ownerOf(ctx, organizationID, ""); err != nil {
+		return 0, err
+	}
+	eraser, ok := q.(interface {
+		Erase(ctx context.Context, r Recovery, limit int) (int, string, error)
+	})
+	if !ok {
+		return 0, fmt.Errorf("alotwebhook: this transaction erases nothing; its store has no Erase there: %w", errors.ErrUnsupported)
+	}
+	for {
+		n, next, err := eraser.Erase(ctx, r, erasePage)
+		if events += n; err != nil || next == "" {
+			return events, explain(err, "not erased")
+		}
+		r.Cursor = next
+	}
+}
+
+// erasePage erases the next events of r, counts them and moves its cursor on.
+func (d *Dispatcher) erasePage(ctx context.Context, r *Recovery) error {
+	n, next, err := d.store.Erase(ctx, *r, erasePage)
+	if err != nil {
+		return explain(err, "not erased")
+	}
+	r.Skipped += int64(n)
+	if r.Cursor = next; next == "" {
+		r.end(RecoveryErased)
+	}
+	return nil
+}
+
+// Remove begins to delete, in the background, all that belongs to an organization that has left:
+// its endpoints with their secrets, and its whole history. [Dispatcher.Recovery] tells how far it
+// is, by the EndpointID of the result. Emit no more for the organization before. The note says why,
+// for the [Operation]. A [FieldError] refuses an organizationID or a note that is not valid.
+func (d *Dispatcher) Remove(ctx context.Context, organizationID, note string) (Recovery, error) {
+	if err := checkOrganization(organizationID); err != nil {
+		return Recovery{}, err
+	}
+	return d.beginMany(ctx, Recovery{OrganizationID: organizationID, Note: note, State: RecoveryRemoving})
+}
+
+// removePage deletes the next rows of an organization and counts them in r.
+func (d *Dispatcher) removePage(ctx context.Context, r *Recovery) error {
+	n, err := d.store.Remove(ctx, r.OrganizationID, erasePage)
+	if err != nil {
+		return explain(err, "not removed")
+	}
+	r.Skipped += int64(n)
+	if r.Cursor = r.EndpointID; n < erasePage {
+		r.end(RecoveryRemoved)
+	}
+	return nil
+}
+
 // Tally counts the attempts that were made to an endpoint in an hour.
 type Tally struct {
 	EndpointID string

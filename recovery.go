@@ -10,7 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/record"
-	"github.com/alot/alotwebhook/internal/typeid"
+	"github.com/alot/alotwebhook/internal/selection"
 )
 
 // ErrRecovering is returned by [Dispatcher.Recover] while a recovery of the
@@ -32,18 +32,29 @@ const (
 	// In the place of running and done, when unfinished deliveries are canceled:
 	RecoveryCanceling RecoveryState = "canceling" // under way
 	RecoveryCanceled  RecoveryState = "canceled"  // all were canceled
+
+	// In the place of running and done, when personal data is erased:
+	RecoveryErasing  RecoveryState = "erasing"  // under way
+	RecoveryErased   RecoveryState = "erased"   // all was erased
+	RecoveryRemoving RecoveryState = "removing" // all of an organization is being removed
+	RecoveryRemoved  RecoveryState = "removed"  // all of it was
 )
 
 // Active reports whether the work is under way.
 func (s RecoveryState) Active() bool {
-	return s == RecoveryRunning || s == RecoveryDiscarding || s == RecoveryCanceling
+	switch s {
+	case RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving:
+		return true
+	}
+	return false
 }
 
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
 // [Dispatcher.Recover]. Or it discards parked ones: see [Dispatcher.EnableEndpoint]. An
 // endpoint has one recovery at a time; a new one takes the place of the last. A recovery over
-// many endpoints sends failed deliveries of all of them, or cancels unfinished ones: see
-// [Dispatcher.RecoverMany] and [Dispatcher.CancelMany]. Any number of those can be under way.
+// many endpoints sends failed deliveries of all of them, cancels unfinished ones, erases events or
+// removes an organization: see [Dispatcher.RecoverMany], [Dispatcher.CancelMany],
+// [Dispatcher.Erase] and [Dispatcher.Remove]. Any number of those can be under way.
 type Recovery struct {
 	// EndpointID and OrganizationID are those of the endpoint. Over many endpoints, EndpointID
 	// is the recovery's own id, "rec_" and 26 characters, and OrganizationID is the only one
@@ -54,6 +65,8 @@ type Recovery struct {
 	// [Delivery.LastReason]; "" for all.
 	EventID, EventType string
 	Reason             FailureReason
+	// Subject selects what is erased of that [Event.Subject]. It is "" again once that is done.
+	Subject string
 	// FailedSince (inclusive) and FailedUntil (exclusive) bound the time when the deliveries
 	// failed, [Delivery.FinishedAt]. Zero is no bound.
 	FailedSince, FailedUntil time.Time
@@ -67,10 +80,10 @@ type Recovery struct {
 	Oldest time.Time
 	// Recovered counts the deliveries that were sent again. Skipped counts those that
 	// could not be: their payload was erased, or they were no longer failed. While deliveries
-	// are discarded or canceled, Skipped counts these.
+	// are discarded or canceled, Skipped counts these, and events while these are erased or removed.
 	Recovered, Skipped int64
-	// Cursor is the id of the delivery below which the recovery goes on; "" before its
-	// first page.
+	// Cursor is the id of the delivery, or of the event that is erased, below which the recovery
+	// goes on; "" before its first page.
 	Cursor string
 	// CreatedAt is when the recovery began, UpdatedAt when it last went on, FinishedAt
 	// when it ended, zero while it runs. All are by the clocks of the dispatchers.
@@ -80,20 +93,15 @@ type Recovery struct {
 	Version int64
 }
 
-// Progress returns how much is done, from 0 to 1. Deliveries are recovered newest first,
+// Progress returns how much is done, from 0 to 1. Deliveries and events are gone through newest first,
 // and Progress is the share of the time from Until back to Oldest that the recovery has
 // passed. It is a good measure of the work where failures are spread evenly over that
 // time. It needs no count of them.
 func (r Recovery) Progress() float64 {
-	if r.State == RecoveryDone || r.State == RecoveryDiscarded || r.State == RecoveryCanceled {
+	if !r.State.Active() && r.State != RecoveryStopped {
 		return 1
 	}
-	at, ok := typeid.Time(deliveryPrefix, r.Cursor)
-	span := r.Until.Sub(r.Oldest)
-	if !ok || span <= 0 {
-		return 0
-	}
-	return min(max(float64(r.Until.Sub(at))/float64(span), 0), 1)
+	return selection.Progress(r.Cursor, r.Until, r.Oldest)
 }
 
 // Recover begins to send again the failed deliveries of an endpoint, of all events since
@@ -238,6 +246,8 @@ const (
 	discardPage = 1000
 	// cancelPage is the most deliveries that one step cancels.
 	cancelPage = 1000
+	// erasePage is the most events that one step erases, and rows of a kind that one removes.
+	erasePage = 1000
 	// discardAtOnce is the most steps that EnableEndpoint itself takes.
 	discardAtOnce = 10
 )
@@ -285,7 +295,7 @@ func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recov
 // end ends the recovery in that state, if it is active.
 func (r *Recovery) end(state RecoveryState) {
 	if r.State.Active() {
-		r.State, r.FinishedAt = state, recoveryTime()
+		r.State, r.FinishedAt, r.Subject = state, recoveryTime(), "" // whose data it was is personal data, too
 	}
 }
 
@@ -348,7 +358,7 @@ func (r Recovery) status() adopt.Status {
 
 // activeRecoveries calls found with all recoveries that are under way.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
-	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling} {
+	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving} {
 		page := func(cursor string) ([]Recovery, string, error) {
 			return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 		}
@@ -370,6 +380,10 @@ func (d *Dispatcher) recoverSome(ctx context.Context, r *Recovery) (time.Duratio
 		return 0, d.discardParked(ctx, r)
 	case RecoveryCanceling:
 		return 0, d.cancelPage(ctx, r)
+	case RecoveryErasing:
+		return 0, d.erasePage(ctx, r)
+	case RecoveryRemoving:
+		return 0, d.removePage(ctx, r)
 	}
 	n, err := d.recoverPage(ctx, r)
 	return time.Duration(n) * (time.Second / time.Duration(d.cfg.RecoverPerSecond)), err

@@ -37,8 +37,8 @@ var (
 //
 // Texts are UTF-8 without NUL, kept as they are, and compared byte by byte: another case,
 // accent or blank at the end makes another organization. Event types have at most 128
-// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB, traceparents 55. No secret
-// is logged.
+// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB, traceparents 55, subjects 128.
+// No secret is logged.
 type Store interface {
 	Queue
 	Endpoints
@@ -50,6 +50,8 @@ type Store interface {
 // store returns another, for a transaction of the host's own: after an error nothing of the
 // batch is there, even if the host commits. While it is open it holds up no call of the
 // store, if the database has several writers.
+//
+// One for a transaction has a method Erase, too, as [History] does: see [Dispatcher.EraseIn].
 type Enqueuer interface {
 	// Enqueue stores the events and, for each, one delivery to every endpoint of the
 	// organization that subscribes to the type. The delivery is pending and due at once,
@@ -59,7 +61,7 @@ type Enqueuer interface {
 	// An event whose id is stored already changes nothing, even if the subscriptions or
 	// the event are different now. The same id twice in one call counts once. The events
 	// are valid: the dispatcher has checked them. The TraceParent of each is kept as long as its
-	// payload: [Claimed] and Event give it back.
+	// payload, and given back by [Claimed] and Event; its Subject is kept as long as the event.
 	Enqueue(ctx context.Context, events []Event) error
 }
 
@@ -321,6 +323,26 @@ type History interface {
 	// Delivery returns a delivery with its attempts, or [ErrNotFound].
 	Delivery(ctx context.Context, id string) (Delivery, error)
 
+	// Erase erases the next events that r selects, up to limit: those of EventID, and of Subject,
+	// and of OrganizationID, each as far as it is not "", whose ids are within Since and Until.
+	// It goes in descending order of the events' ids, below the event whose id is r.Cursor, and
+	// returns how many events it passed and the cursor of the next call; "" after the last.
+	//
+	//   - Payload, Subject and TraceParent of the event go. Its id, type, organization and times
+	//     stay, and so do its deliveries and their attempts.
+	//   - Detail and ResponseBody of all attempts go.
+	//   - Unfinished deliveries fail with [ReasonErased], as with Cancel.
+	//
+	// Nothing of that can be read afterwards, by any method. What an operating process has claimed
+	// already may still be sent.
+	Erase(ctx context.Context, r Recovery, limit int) (n int, next string, err error)
+
+	// Remove deletes up to limit rows of each kind of what belongs to the organization, endpoints with
+	// their secrets first: events, deliveries, finished or not, attempts, recoveries of its endpoints,
+	// tallies, operations and pauses. It returns the largest of these numbers, less than limit once
+	// nothing is left. What is emitted meanwhile may stay.
+	Remove(ctx context.Context, organizationID string, limit int) (n int, err error)
+
 	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows
 	// of each kind, and returns how many. It passes over unfinished deliveries and their
 	// events, however many, but for what was parked for longer than p.Parked. It also
@@ -338,6 +360,8 @@ type Filter struct {
 	EndpointID     string
 	EventID        string
 	EventType      string
+	// Subject is the event's. A store finds the deliveries of one quickly among many others.
+	Subject string
 	// State is one of the four states, or [StateUnfinished].
 	State DeliveryState
 	// Since (inclusive) and Until (exclusive), cut to milliseconds, bound the time in the

@@ -19,7 +19,8 @@ type Event struct {
 	Timestamp      time.Time
 	OrganizationID string
 	Data           json.RawMessage
-	TraceParent    string // no part of the payload
+	TraceParent    string // no part of the payload, as Subject
+	Subject        string
 }
 
 // Payload returns the payload. It checks nothing.

@@ -49,6 +49,17 @@ func OrganizationProblem(id string) string {
 	return ""
 }
 
+// maxSubject is the longest subject, in bytes.
+const maxSubject = 128
+
+// SubjectProblem says what is wrong with a subject; "" is none, and right.
+func SubjectProblem(subject string) string {
+	if len(subject) > maxSubject || !text.IsPlain(subject) {
+		return fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8; give a key of your own, such as an id", maxSubject)
+	}
+	return ""
+}
+
 // TraceParentProblem refuses what is neither empty nor a traceparent.
 func TraceParentProblem(s string) string {
 	if s == "" || text.IsTraceParent(s) {

@@ -65,19 +65,26 @@ func (s *Store) purgeDeliveries(until time.Duration, limit int, r *alotwebhook.P
 		if d.finishedAt > until {
 			return
 		}
-		s.finished.Remove(d.elem)
-		delete(s.deliveries, d.id)
-		for _, l := range s.listsOf(d) {
-			l.remove(d.id)
-		}
+		s.deleteDelivery(d)
 		r.Deliveries++
 		if d.event.deliveries.empty() {
 			s.deleteEvent(d.event)
 			r.Events++
 		}
-		if s.byEndpoint[d.endpoint.ID].empty() {
-			delete(s.byEndpoint, d.endpoint.ID)
-		}
+	}
+}
+
+// deleteDelivery forgets a finished delivery.
+func (s *Store) deleteDelivery(d *storedDelivery) {
+	s.finished.Remove(d.elem)
+	delete(s.deliveries, d.id)
+	d.event.deliveries.remove(d.id)
+	for of := range s.recordsOf(d.event) {
+		of.deliveries.remove(d.id)
+	}
+	ofEndpoint := s.byEndpoint[d.endpoint.ID]
+	if ofEndpoint.remove(d.id); ofEndpoint.empty() {
+		delete(s.byEndpoint, d.endpoint.ID)
 	}
 }
 
@@ -120,20 +127,30 @@ func (s *Store) purgeRecoveries(until time.Duration) {
 
 // purgeTallies deletes the tallies of the hours that began at until or before.
 func (s *Store) purgeTallies(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
-	for id, hours := range s.tallies {
-		for hour, t := range hours {
-			if r.Tallies == limit {
-				return
+	all := func(string) bool { return true }
+	r.Tallies = s.deleteTallies(limit, all, func(t *alotwebhook.Tally) bool { return !t.Hour.After(s.instant(until)) })
+}
+
+// deleteTallies deletes up to limit tallies of those organizations, and returns how many.
+func (s *Store) deleteTallies(limit int, of func(organizationID string) bool, is func(*alotwebhook.Tally) bool) (n int) {
+	for id, stored := range s.tallies {
+		if !of(stored.organizationID) {
+			continue
+		}
+		for hour, t := range stored.hours {
+			if n == limit {
+				return n
 			}
-			if !t.Hour.After(s.instant(until)) {
-				delete(hours, hour)
-				r.Tallies++
+			if is(t) {
+				delete(stored.hours, hour)
+				n++
 			}
 		}
-		if len(hours) == 0 {
+		if len(stored.hours) == 0 {
 			delete(s.tallies, id)
 		}
 	}
+	return n
 }
 
 // deleteEvent forgets an event that has no delivery.
@@ -143,6 +160,10 @@ func (s *Store) deleteEvent(event *storedEvent) {
 		s.unsubscribed.Remove(event.unsubscribed)
 	}
 	delete(s.events, event.ID)
+	for of := range s.recordsOf(event) {
+		of.events.remove(event.ID)
+	}
+	s.forgetIfEmpty(event.Subject)
 }
 
 // settle notes that no delivery of the event is unfinished: from now on, the
