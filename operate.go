@@ -54,7 +54,8 @@ type Surveyor interface {
 	Processes(ctx context.Context) ([]Process, error)
 	// Count returns how many deliveries the recovery selects now, of one endpoint if EndpointID is
 	// that of an endpoint: unfinished ones if its State is [RecoveryCanceling], when FailedSince and
-	// FailedUntil are zero, otherwise failed ones. Its Cursor does not matter.
+	// FailedUntil are zero, otherwise failed ones: without a Reason those with any but
+	// [ReasonDiscarded] and [ReasonCanceled]. Its Cursor does not matter.
 	Count(ctx context.Context, r Recovery) (Count, error)
 }
 
@@ -199,7 +200,7 @@ func (d *Dispatcher) keepPauses(ctx context.Context) {
 // busy, but each sends [Config.RecoverPerSecond]. It takes OrganizationID, EndpointID, EventID,
 // EventType, Reason, Since, Until, FailedSince, FailedUntil and Note from r. With an EndpointID it is
 // the endpoint's recovery. Without Since, FailedSince stands for all events since eight days before
-// it. Discarded and canceled deliveries are failed ones, too: name a Reason to leave them out.
+// it. What somebody has discarded or canceled is left out, unless Reason names that.
 //
 // A [FieldError] refuses a field that is not valid, and a recovery that selects everything. With an
 // EndpointID, the error is [ErrNotFound] if there is no such endpoint, and [ErrRecovering] while a
@@ -299,6 +300,9 @@ func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
 	if r.Since.IsZero() {
 		begun.Since, begun.Oldest = time.Time{}, now.Add(-max(d.cfg.HistoryRetention, day))
 	}
+	if begun.State == RecoveryRunning && begun.FailedSince.IsZero() {
+		begun.FailedSince = begun.Oldest // which leaves out what was discarded, of one endpoint, too
+	}
 	return begun, nil
 }
 
@@ -356,6 +360,12 @@ func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recove
 // selects reports whether a delivery is one that the recovery is about, as far as its Filter leaves
 // that open.
 func (r *Recovery) selects(of *Delivery) bool {
-	return (r.Reason == "" || r.Reason == of.LastReason) &&
-		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
+	if r.Reason != "" && r.Reason != of.LastReason {
+		return false
+	}
+	discarded := of.LastReason == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero()) // Recover sends them
+	if r.Reason == "" && (discarded || of.LastReason == ReasonCanceled) {
+		return false
+	}
+	return !of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
 }

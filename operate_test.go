@@ -314,10 +314,78 @@ func TestCancelMany(t *testing.T) {
 		require.Equal(t, map[string]int{"c.example.com": 1}, w.hosts())
 		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, kept, w.at(t, "c.example.com")).State)
 
+		all := alotwebhook.Recovery{OrganizationID: "org_1", FailedSince: time.Now().Add(-time.Hour)}
+		count, err = w.CountMany(t.Context(), all)
+		require.NoError(t, err)
+		require.Zero(t, count.Deliveries, "nobody wants them to be sent")
+		_, err = w.RecoverMany(t.Context(), all)
+		require.NoError(t, err)
+		_, err = w.Recover(t.Context(), w.at(t, "b.example.com").ID, time.Time{})
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.Equal(t, map[string]int{"c.example.com": 1}, w.hosts())
+
 		_, err = w.RecoverMany(t.Context(), alotwebhook.Recovery{OrganizationID: "org_1", Reason: alotwebhook.ReasonCanceled})
 		require.NoError(t, err)
 		time.Sleep(time.Minute)
 		require.Equal(t, 1500, w.hosts()["b.example.com"])
+	})
+}
+
+// What its customer has discarded is sent again by nobody who means the failures of an outage.
+func TestRecoverManyLeavesOutWhatWasDiscarded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := twoOrganizations(t, alotwebhook.Config{})
+		a := w.at(t, "a.example.com")
+		a.Disabled = true
+		_, err := w.UpdateEndpoint(t.Context(), a)
+		require.NoError(t, err)
+		w.emitTo(t, "org_1")
+		time.Sleep(time.Second)
+		_, err = w.EnableEndpoint(t.Context(), a.ID, alotwebhook.EnableOptions{Discard: true})
+		require.NoError(t, err)
+		defer w.run(t)()
+		for _, r := range []alotwebhook.Recovery{{FailedSince: time.Now().Add(-time.Hour)}, {OrganizationID: "org_1"}, {EndpointID: a.ID}} {
+			_, err = w.RecoverMany(t.Context(), r)
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			require.Zero(t, w.hosts()["a.example.com"])
+		}
+		_, err = w.Recover(t.Context(), a.ID, time.Time{})
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, w.hosts()["a.example.com"], "but by whoever recovers all of the endpoint")
+	})
+}
+
+// Customers hear that the host has paused something of theirs. Who of the host's people did, and why,
+// only the host hears.
+func TestCustomersDoNotHearWhatOperatorsSay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{HostOrganization: "host", CustomerOperations: true}, &receivers{})
+		types := []string{string(alotwebhook.OpPaused), string(alotwebhook.OpRecoveryBegun)}
+		for organization, host := range map[string]string{"org_1": "a.example.com", "host": "host.example.com"} {
+			_, err := w.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: organization, URL: "https://" + host + "/hook", EventTypes: types})
+			require.NoError(t, err)
+		}
+		w.endpointOf(t, "org_1", "b.example.com")
+		defer w.run(t)()
+		jane := alotwebhook.WithActor(t.Context(), "jane")
+		_, err := w.Pause(jane, alotwebhook.Pause{EndpointID: w.at(t, "b.example.com").ID, Note: "their fault"})
+		require.NoError(t, err)
+		for _, r := range []alotwebhook.Recovery{{OrganizationID: "org_1", Note: "our fault"}, {EndpointID: w.at(t, "b.example.com").ID, Note: "our fault"}} {
+			_, err = w.RecoverMany(jane, r)
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Minute)
+		require.Equal(t, map[string]int{"a.example.com": 3, "host.example.com": 3}, w.hosts())
+		for _, r := range w.net.requests() {
+			said := strings.Contains(r.body, "jane") && strings.Contains(r.body, "fault")
+			require.Equal(t, r.host == "host.example.com", said, r.body)
+			require.Equal(t, r.host == "host.example.com", said || strings.Contains(r.body, "rec_"), r.body)
+		}
 	})
 }
 

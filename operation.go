@@ -145,14 +145,22 @@ func (d *Dispatcher) newOperations() *handover.Loop[Operation] {
 	})
 }
 
-// handOver forwards an operation as events, and tells OnOperation.
-func (d *Dispatcher) handOver(ctx context.Context, o Operation) error {
-	data, err := json.Marshal(o)
+// handOver forwards an operation as events, and tells OnOperation. Customers do not hear why the
+// host has paused, recovered or canceled something, nor who of its people did.
+func (d *Dispatcher) handOver(ctx context.Context, o Operation) (err error) {
 	var events []Event
 	for _, to := range audit.Told(d.cfg.HostOrganization, d.cfg.CustomerOperations, o.OrganizationID) {
+		told := o
+		if to != d.cfg.HostOrganization {
+			told.EndpointID, told.Actor, told.Note = audit.ForCustomer(string(o.Type), o.EndpointID, o.Actor, o.Note)
+		}
+		data, err := json.Marshal(told)
+		if err != nil {
+			return err
+		}
 		events = append(events, Event{ID: audit.EventID(o.ID, to), Type: string(o.Type), Timestamp: o.At, OrganizationID: to, Data: data})
 	}
-	if err == nil && len(events) > 0 {
+	if len(events) > 0 {
 		err = d.Emit(ctx, events...)
 	}
 	if err == nil && d.cfg.OnOperation != nil {

@@ -103,9 +103,10 @@ func (r Recovery) Progress() float64 {
 // the next that runs, goes on within about 20 seconds. [Dispatcher.Recovery] returns how
 // far it is.
 //
-// Each delivery that is failed when the recovery comes to it is sent again once, with a
-// new schedule; if it fails again, it stays failed. Deliveries of a disabled endpoint are
-// parked, and sent when it is enabled. A recovery stops when its endpoint is deleted.
+// Each delivery that is failed when the recovery comes to it is sent again once, with a new
+// schedule; if it fails again, it stays failed. What was canceled is left out. Deliveries of a
+// disabled endpoint are parked, and sent when it is enabled. A recovery stops when its endpoint is
+// deleted.
 //
 // The error is [ErrRecovering] while a recovery of the endpoint is running,
 // [ErrNotFound] if there is no such endpoint, a [FieldError] if since is not in the past,

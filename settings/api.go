@@ -15,17 +15,20 @@ import (
 // has room for the longest URL and the names of hundreds of event types.
 const maxBody = 64 << 10
 
-// api is the handler of the management API.
+// api is the handler of the management API, or of the operators' API.
 type api struct {
-	dispatcher   *alotwebhook.Dispatcher
-	organization func(*http.Request) (string, error)
-	may          func(*http.Request, Action) bool
-	actor        func(*http.Request) string // may be nil
-	logger       *slog.Logger
-	protection   *http.CrossOriginProtection
-	repeats      repeats.Memory
-	routes       []route
-	document     document
+	dispatcher *alotwebhook.Dispatcher
+	admit      admission
+	logger     *slog.Logger
+	protection *http.CrossOriginProtection
+	repeats    repeats.Memory
+	routes     []route
+	document   document
+	// place returns where the routes are found, and the path of the request as they have it.
+	place func(*http.Request) (base, path string)
+	// names says that requests name organizations, so that the host is not to blame for one that
+	// cannot be.
+	names bool
 }
 
 // NewAPI returns the management API as a handler. It serves the paths that begin
@@ -39,23 +42,29 @@ func NewAPI(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkHost(d, opts); err != nil {
 		return nil, err
 	}
-	protection, err := protect(opts)
+	a, err := newAPI(d, opts.Logger, opts.TrustedOrigins)
 	if err != nil {
 		return nil, err
 	}
-	a := &api{
-		dispatcher:   d,
-		organization: opts.Organization,
-		may:          opts.May,
-		actor:        opts.Actor,
-		logger:       cmp.Or(opts.Logger, d.Logger()),
-		protection:   protection,
-	}
+	a.admit = opts.admit
+	a.place = func(r *http.Request) (base, path string) { return webhooksPath, r.URL.Path }
 	a.routes = a.table()
 	if a.document, err = describe(d.EventTypes()); err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// webhooksPath is what the paths of the management API begin with.
+const webhooksPath = "/v1/webhooks"
+
+// newAPI returns an API that has no routes yet.
+func newAPI(d *alotwebhook.Dispatcher, logger *slog.Logger, trustedOrigins []string) (*api, error) {
+	protection, err := protect(trustedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	return &api{dispatcher: d, logger: cmp.Or(logger, d.Logger()), protection: protection}, nil
 }
 
 // operation handles a request that was allowed. r.PathValue("id") is the id in the path.
@@ -112,18 +121,17 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := a.explain(r, err)
-	response{p.Status, p, p.header}.write(w, "application/problem+json")
+	response{status: p.Status, body: p, header: p.header}.write(w, "application/problem+json")
 }
 
 func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
-	organization, err := a.organization(r)
-	if err != nil || organization == "" {
-		return response{}, errUnauthenticated
-	}
 	if !isExempt(r) && a.protection.Check(r) != nil {
 		return response{}, errCrossOrigin
 	}
-	who := caller{organization, rightsOf(r, a.may)}
+	r, who, err := a.admit(r)
+	if err != nil {
+		return response{}, errUnauthenticated
+	}
 	rt, err := a.find(r)
 	switch {
 	case err != nil:
@@ -132,16 +140,17 @@ func (a *api) serve(w http.ResponseWriter, r *http.Request) (response, error) {
 		return response{}, notAllowed(rt.needs.missing(who.may))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	result, err := a.once(rt, acting(r, a.actor), who)
+	result, err := a.once(rt, r, who)
 	if err != nil {
-		return response{}, &failure{organization, err}
+		return response{}, &failure{who.organization, err}
 	}
 	return result, nil
 }
 
 // find returns the route of the request and sets the path's id as PathValue("id").
 func (a *api) find(r *http.Request) (*route, error) {
-	path := strings.Trim(r.URL.Path, "/")
+	_, path := a.place(r)
+	path = strings.Trim(path, "/")
 	var allowed []string
 	for i := range a.routes {
 		rt := &a.routes[i]
@@ -190,8 +199,10 @@ func (a *api) explain(r *http.Request, err error) *problem {
 		return errRecovering
 	case errors.Is(err, alotwebhook.ErrKeyReused):
 		return errKeyReused
-	case errors.As(err, &field) && field.Field != "organizationId": // the host gave that one
+	case errors.As(err, &field) && (a.names || field.Field != "organizationId"): // otherwise the host gave that one
 		return invalid(fieldProblem{field.Field, field.Problem})
+	case errors.Is(err, errors.ErrUnsupported):
+		return errUnsupported
 	case r.Context().Err() == nil: // the client is still there
 		a.logFailure(r, err)
 	}

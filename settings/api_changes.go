@@ -86,6 +86,10 @@ func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
 	for range maxTries {
 		e, err := a.endpoint(r, who)
 		if err != nil {
@@ -103,7 +107,7 @@ func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 		if err != nil {
 			return response{}, err
 		}
-		return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
+		return show(e).asResponse(http.StatusOK, e.Version), nil
 	}
 	return response{}, errBusy
 }
@@ -120,6 +124,10 @@ func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 	}
 	if options.Discard = discard != nil && *discard; options.Discard && !options.Since.IsZero() {
 		return response{}, invalid(fieldProblem{"discard", "discards everything, so it cannot come with since; leave one of them out"})
+	}
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
 	}
 	for range maxTries {
 		e, err := a.endpoint(r, who)
@@ -138,10 +146,10 @@ func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 			return response{}, err
 		}
 		if e.Disabled {
-			return showEndpoint(e).asResponse(http.StatusAccepted, e.Version).
-				with("Location", at(r, "/v1/webhooks/"+e.ID+"/recover")), nil
+			return show(e).asResponse(http.StatusAccepted, e.Version).
+				with("Location", a.at(r, "/"+e.ID+"/recover")), nil
 		}
-		return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
+		return show(e).asResponse(http.StatusOK, e.Version), nil
 	}
 	return response{}, errBusy
 }

@@ -9,6 +9,7 @@ import (
 
 // deliveryJSON is a delivery as the API shows it.
 type deliveryJSON struct {
+	OrganizationID string                    `json:"organizationId,omitzero"` // in what operators read of many
 	ID             string                    `json:"id"`
 	EventID        string                    `json:"eventId"`
 	Type           string                    `json:"type"`
@@ -123,15 +124,28 @@ func (a *api) listDeliveries(r *http.Request, who caller) (response, error) {
 // deliveryFilter reads the parameters of a request for the deliveries of the
 // endpoint in the path. The list is what its cursors belong to.
 func deliveryFilter(r *http.Request, who caller) (f alotwebhook.Filter, list listing, err error) {
-	q := readQuery(r, "status", "type", "since", "until", "cursor", "limit")
+	q := readQuery(r, deliveryFilters...)
+	f, list = q.deliveries(alotwebhook.Filter{OrganizationID: who.organization, EndpointID: r.PathValue("id")})
+	return f, list, q.err()
+}
+
+// deliveryFilters are the parameters of a list of deliveries.
+var deliveryFilters = []string{"status", "type", "since", "until", "cursor", "limit"}
+
+// deliveries reads the parameters of a list of deliveries of what is given. The list is what its
+// cursors belong to.
+func (q *query) deliveries(of alotwebhook.Filter) (f alotwebhook.Filter, list listing) {
 	f = q.filter(time.RFC3339)
-	f.OrganizationID, f.EndpointID, f.Limit = who.organization, r.PathValue("id"), q.limit()
+	f.OrganizationID, f.EndpointID, f.EventID, f.Limit = of.OrganizationID, of.EndpointID, of.EventID, q.limit()
 	list = listing{deliveryPrefix, []string{
-		who.organization, f.EndpointID, string(f.State), f.EventType,
+		f.OrganizationID, f.EndpointID, string(f.State), f.EventType,
 		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
 	}}
+	if f.EventID != "" { // only operators' lists have it: those of customers keep their cursors
+		list.by = append(list.by, f.EventID)
+	}
 	f.Cursor = q.place(list)
-	return f, list, q.err()
+	return f, list
 }
 
 func (a *api) readDelivery(r *http.Request, who caller) (response, error) {
@@ -179,7 +193,7 @@ func (a *api) redelivered(r *http.Request, who caller) (response, error) {
 		return response{}, err
 	}
 	return response{status: http.StatusAccepted, body: who.showWholeDelivery(d)}.
-		with("Location", at(r, "/v1/webhooks/deliveries/"+d.ID)), nil
+		with("Location", a.at(r, "/deliveries/"+d.ID)), nil
 }
 
 // isDue reports whether d waits for an attempt that can begin now, or is being attempted:

@@ -12,12 +12,14 @@ import (
 )
 
 // operations returns the methods and paths of the document.
-func operations(t *testing.T) (list [][2]string) {
+func operations(t *testing.T) (list [][2]string) { return operationsOf(t, settings.OpenAPI()) }
+
+func operationsOf(t *testing.T, document []byte) (list [][2]string) {
 	t.Helper()
 	var doc struct {
 		Paths map[string]map[string]any `json:"paths"`
 	}
-	require.NoError(t, json.Unmarshal(settings.OpenAPI(), &doc))
+	require.NoError(t, json.Unmarshal(document, &doc))
 	for path, item := range doc.Paths {
 		for method := range item {
 			if method != "parameters" {

@@ -9,6 +9,7 @@ import (
 
 // endpointJSON is an endpoint as the API shows it.
 type endpointJSON struct {
+	OrganizationID string                     `json:"organizationId,omitzero"` // in what operators read of many
 	ID             string                     `json:"id"`
 	URL            string                     `json:"url"`
 	Description    string                     `json:"description,omitzero"`
@@ -19,6 +20,7 @@ type endpointJSON struct {
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
 	DisabledAt     instant                    `json:"disabledAt,omitzero"`
 	FailingSince   instant                    `json:"failingSince,omitzero"`
+	Paused         bool                       `json:"paused,omitzero"`         // by the host
 	NextSecretFrom instant                    `json:"nextSecretFrom,omitzero"` // only while a rotation is still to come
 	CreatedAt      instant                    `json:"createdAt"`
 	UpdatedAt      instant                    `json:"updatedAt"`
@@ -26,7 +28,19 @@ type endpointJSON struct {
 	Secret string `json:"secret,omitzero"`
 }
 
-// showEndpoint returns e as the API shows it, without its secret.
+// shower returns the function that shows endpoints. It reads what the host has
+// paused: call it before anything is changed, so that no change that was made is answered with an
+// error.
+func (a *api) shower(r *http.Request) (func(alotwebhook.Endpoint) endpointJSON, error) {
+	paused, err := a.dispatcher.Pauses(r.Context())
+	return func(e alotwebhook.Endpoint) endpointJSON {
+		shown := showEndpoint(e)
+		shown.Paused = !pauses(paused).since(e.OrganizationID, e.ID).IsZero()
+		return shown
+	}, err
+}
+
+// showEndpoint returns e as the API shows it, without its secret and what is paused.
 func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
 		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes, Rate: e.Rate, Ordered: e.Ordered,
@@ -72,15 +86,19 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	if rate != nil {
 		e.Rate = *rate
 	}
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
 	created, repeated, err := a.register(r, e)
 	if err != nil {
 		return response{}, err
 	}
-	shown := showEndpoint(created)
+	shown := show(created)
 	if secret == nil {
 		shown.Secret = string(created.Secret)
 	}
-	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", at(r, "/v1/webhooks/"+created.ID))
+	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", a.at(r, "/"+created.ID))
 	return result.repeated(repeated), nil
 }
 
@@ -128,9 +146,13 @@ func (a *api) listEndpoints(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
 	page := endpointsJSON{Endpoints: make([]endpointJSON, len(found)), NextCursor: list.cursor(next)}
 	for i, e := range found {
-		page.Endpoints[i] = showEndpoint(e)
+		page.Endpoints[i] = show(e)
 	}
 	return response{status: http.StatusOK, body: page}, nil
 }
@@ -140,7 +162,11 @@ func (a *api) readEndpoint(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return showEndpoint(e).asResponse(http.StatusOK, e.Version), nil
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
+	return show(e).asResponse(http.StatusOK, e.Version), nil
 }
 
 // endpoint returns the endpoint whose id is in the path, if the organization owns it.

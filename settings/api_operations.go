@@ -26,6 +26,10 @@ func (a *api) rotateSecret(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
 	next, repeated, err := a.rotate(r, e.ID, own, from)
 	if err != nil {
 		return response{}, err
@@ -33,7 +37,7 @@ func (a *api) rotateSecret(r *http.Request, who caller) (response, error) {
 	if e, err = a.endpoint(r, who); err != nil {
 		return response{}, err
 	}
-	shown := showEndpoint(e)
+	shown := show(e)
 	if secret == nil {
 		shown.Secret = string(next)
 	}
@@ -91,7 +95,7 @@ func (a *api) sendTest(r *http.Request, who caller) (response, error) {
 	}
 	sent := testJSON{event.ID, event.Type, alotwebhook.DeliveryID(event.ID, e.ID)}
 	return response{status: http.StatusAccepted, body: sent}.
-		with("Location", at(r, "/v1/webhooks/deliveries/"+sent.DeliveryID)).repeated(repeated), nil
+		with("Location", a.at(r, "/deliveries/"+sent.DeliveryID)).repeated(repeated), nil
 }
 
 // test emits a test event. If the request has a key that emitted one before, test
@@ -110,7 +114,7 @@ func (a *api) test(r *http.Request, id, eventType string) (alotwebhook.Event, bo
 
 // recoveryJSON is a recovery as the API shows it.
 type recoveryJSON struct {
-	EndpointID string                    `json:"endpointId"`
+	EndpointID string                    `json:"endpointId,omitzero"` // "" over many endpoints
 	Status     alotwebhook.RecoveryState `json:"status"`
 	Since      instant                   `json:"since,omitzero"`
 	Until      instant                   `json:"until"`
@@ -164,7 +168,7 @@ func (a *api) recovering(r *http.Request, who caller) (response, error) {
 // accepted responds with a recovery that was begun.
 func (a *api) accepted(r *http.Request, recovery alotwebhook.Recovery) response {
 	return response{status: http.StatusAccepted, body: showRecovery(recovery)}.
-		with("Location", at(r, "/v1/webhooks/"+recovery.EndpointID+"/recover"))
+		with("Location", a.at(r, "/"+recovery.EndpointID+"/recover"))
 }
 
 func (a *api) readRecovery(r *http.Request, who caller) (response, error) {

@@ -32,10 +32,11 @@ var (
 	errBusy       = newProblem(http.StatusConflict, "Other requests changed the endpoint at the same moment, so nothing was done. Repeat the request.")
 	errInProgress = newProblem(http.StatusConflict, "The first request with this Idempotency-Key is still being processed. Repeat this request in a moment.",
 		fieldProblem{keyHeader, "belongs to a request that is still being processed"})
-	errKeyReused  = invalid(fieldProblem{keyHeader, "was used before for a different request; use a new key for each request"})
-	errRecovering = newProblem(http.StatusConflict, "A recovery of this endpoint is already running. Wait until it ends, or stop it with DELETE.")
-	errNotDue     = newProblem(http.StatusConflict, "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.")
-	errInternal   = newProblem(http.StatusInternalServerError, "The request failed because of an error of this server. Repeat it later.")
+	errKeyReused   = invalid(fieldProblem{keyHeader, "was used before for a different request; use a new key for each request"})
+	errRecovering  = newProblem(http.StatusConflict, "A recovery of this endpoint is already running. Wait until it ends, or stop it with DELETE.")
+	errNotDue      = newProblem(http.StatusConflict, "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.")
+	errUnsupported = newProblem(http.StatusNotImplemented, "The store of this server cannot do this.")
+	errInternal    = newProblem(http.StatusInternalServerError, "The request failed because of an error of this server. Repeat it later.")
 )
 
 // notAllowed refuses what the request may not do.

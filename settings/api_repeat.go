@@ -25,7 +25,8 @@ type repeat struct {
 	// actsOnce says that the operation can run again, because the dispatcher finds what the
 	// key made before: in every process, also after a restart.
 	actsOnce bool
-	// again responds to a repeated request in place of the operation, in this process. In
+	// again responds to a repeated request in place of the operation, in this process. The id of
+	// what the first one made, if its response says that, stands in the place of one in the path. In
 	// another one, or after a restart, a repeated request does its work again: receivers
 	// have to expect an event twice anyway.
 	again operation
@@ -61,13 +62,16 @@ func (a *api) once(rt *route, r *http.Request, who caller) (response, error) {
 	case errors.Is(err, repeats.ErrInProgress):
 		return response{}, errInProgress
 	case done && rt.repeat.again != nil:
+		if request.Made != "" {
+			r.SetPathValue("id", request.Made)
+		}
 		result, err := rt.repeat.again(r, who)
 		return result.repeated(true), err
 	}
 	ok := false
 	defer func() { a.repeats.End(request, ok) }() // after a panic, too
 	result, err := rt.act(r, who)
-	ok = err == nil
+	ok, request.Made = err == nil, result.made
 	return result, err
 }
 

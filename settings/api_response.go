@@ -13,6 +13,7 @@ type response struct {
 	status int
 	body   any // encoded as JSON; nil for no body
 	header http.Header
+	made   string // the id of what the request made, if a repeated request is to find it by that
 }
 
 func (s response) with(header, value string) response {
@@ -56,8 +57,14 @@ func (s response) write(w http.ResponseWriter, contentType string) {
 	_, _ = w.Write(body.Bytes()) // if that fails, the client has gone
 }
 
-// at returns a path of the API as the client sees it: with the prefix that the host
+// at returns a path below that of the API, as the client sees it: with the prefix that the host
 // stripped.
+func (a *api) at(r *http.Request, path string) string {
+	base, _ := a.place(r)
+	return at(r, base+path)
+}
+
+// at returns a path as the client sees it.
 func at(r *http.Request, path string) string {
 	stripped := strings.Join(strippedFrom(r, segments(r.URL.EscapedPath())), "/")
 	return rooted(stripped) + path

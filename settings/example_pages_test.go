@@ -75,3 +75,23 @@ func ExampleNewPages_prefix() {
 	fmt.Println(link(mux, "/settings/webhooks/"))
 	// Output: /app/settings/webhooks/new
 }
+
+// Operators see all organizations. Mount their pages where customers do not come, behind an
+// authentication that lets in nobody else.
+func ExampleNewOperatorPages() {
+	dispatcher := newDispatcher()
+	pages, err := settings.NewOperatorPages(dispatcher, &settings.OperatorOptions{
+		Operator: func(*http.Request) (string, error) { return "ann@example.com", nil }, // your employees
+		May:      func(_ *http.Request, a settings.Action) bool { return a == settings.ActionLook },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/operations/", pages)
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/operations/", nil))
+	fmt.Println(regexp.MustCompile(`Nothing needs attention`).FindString(w.Body.String()))
+	// Output: Nothing needs attention
+}

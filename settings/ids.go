@@ -13,6 +13,7 @@ const (
 	deliveryPrefix  = "dlv_"
 	eventPrefix     = "evt_"
 	operationPrefix = "op_"
+	recoveryPrefix  = "rec_"
 )
 
 // isID reports whether id is well formed and has the prefix. Only well-formed

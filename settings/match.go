@@ -23,7 +23,7 @@ func matchPath(pattern, path string) (id string, ok bool) {
 		return "", false
 	}
 	for i, segment := range want {
-		switch ours := isID(endpointPrefix, got[i]) || isID(deliveryPrefix, got[i]); {
+		switch ours := isID(endpointPrefix, got[i]) || isID(deliveryPrefix, got[i]) || isID(recoveryPrefix, got[i]); {
 		case segment == "{id}" && ours:
 			id = got[i]
 		case segment == "{id}", segment != got[i]:

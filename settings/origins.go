@@ -15,9 +15,9 @@ var origin = regexp.MustCompile(`^https?://([a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\])(
 
 // protect returns the check for requests from pages of other sites. The error is a
 // [alotwebhook.FieldError] that names the origin that no browser would send.
-func protect(opts *Options) (*http.CrossOriginProtection, error) {
+func protect(trustedOrigins []string) (*http.CrossOriginProtection, error) {
 	p := http.NewCrossOriginProtection()
-	for i, trusted := range opts.TrustedOrigins {
+	for i, trusted := range trustedOrigins {
 		problem := originProblem(trusted)
 		if err := p.AddTrustedOrigin(trusted); err != nil && problem == "" {
 			problem = err.Error()

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/audit"
 )
 
 // caller is whom a request speaks for, and what it may do. The API and the pages read
@@ -68,7 +69,12 @@ func (c caller) payload(ctx context.Context, d *alotwebhook.Dispatcher, delivery
 // endpoints returns up to limit endpoints that follow the one with the id cursor, from the
 // beginning if cursor is "". next is the cursor of the page after it, "" if there is none.
 func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	f := alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor, Limit: limit + 1}
+	return endpointPage(ctx, d, alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor}, limit)
+}
+
+// endpointPage returns up to limit endpoints that f selects, and the cursor of the next page.
+func endpointPage(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.EndpointFilter, limit int) (found []alotwebhook.Endpoint, next string, err error) {
+	f.Limit = limit + 1
 	for e, err := range d.Endpoints(ctx, f) {
 		if err != nil {
 			return nil, "", err
@@ -84,5 +90,15 @@ func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor
 // operations returns a page of the operations that f selects, of the organization alone.
 func (c caller) operations(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.OperationFilter) (found []alotwebhook.Operation, next string, err error) {
 	f.OrganizationID = c.organization
-	return d.Operations(ctx, f)
+	found, next, err = d.Operations(ctx, f)
+	for i := range found {
+		found[i] = forOrganization(found[i])
+	}
+	return found, next, err
+}
+
+// forOrganization leaves out of an operation what operators of the host say to each other.
+func forOrganization(o alotwebhook.Operation) alotwebhook.Operation {
+	o.EndpointID, o.Actor, o.Note = audit.ForCustomer(string(o.Type), o.EndpointID, o.Actor, o.Note)
+	return o
 }

@@ -12,18 +12,39 @@ import (
 
 // pages is the handler of the pages Settings → Webhooks.
 type pages struct {
-	dispatcher   *alotwebhook.Dispatcher
-	organization func(*http.Request) (string, error)
-	may          func(*http.Request, Action) bool
-	actor        func(*http.Request) string // may be nil
-	logger       *slog.Logger
-	brand        brand
-	prefix       string // from the options, with a slash before it and none behind it; "" if not given
-	policy       string // Content-Security-Policy
-	protection   *http.CrossOriginProtection
-	templates    map[string]*template.Template
-	assets       *assets
-	routes       []pageRoute
+	dispatcher *alotwebhook.Dispatcher
+	admit      admission
+	logger     *slog.Logger
+	brand      brand
+	prefix     string // from the options, with a slash before it and none behind it; "" if not given
+	policy     string // Content-Security-Policy
+	protection *http.CrossOriginProtection
+	templates  map[string]*template.Template
+	assets     *assets
+	routes     []pageRoute
+	manner     manner
+	banner     func(*visit) (*banner, error) // what stands above the pages; nil for nothing
+}
+
+// admission returns the request as one of whoever makes it, whom it speaks for, and what it may
+// do. The error is a problem if nobody is signed in.
+type admission func(*http.Request) (*http.Request, caller, error)
+
+// manner is how the pages speak to those whom they are for.
+type manner struct {
+	nav  []navEntry
+	home string // the first page, with its article
+	ask  string // whom to ask for a right
+	seek bool   // there is a search over everything
+}
+
+// navEntry is a link of the navigation: to a path below the mount.
+type navEntry struct{ Path, Label, Section string }
+
+// toCustomers is how the pages of an organization speak.
+var toCustomers = manner{
+	nav:  []navEntry{{"/", "Endpoints", "endpoints"}, {"/history", "History", "history"}},
+	home: "the endpoints", ask: "Ask somebody who looks after the webhooks of your organization.",
 }
 
 // brand is what the pages show of the host. The fields are those of [Options].
@@ -46,23 +67,41 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if err := checkHost(d, opts); err != nil {
 		return nil, err
 	}
+	p, err := newPages(d, opts)
+	if err != nil {
+		return nil, err
+	}
+	p.admit = opts.admit
+	p.routes, p.manner = p.table(), toCustomers
+	return p, nil
+}
+
+// admit implements [admission].
+func (o *Options) admit(r *http.Request) (*http.Request, caller, error) {
+	organization, err := o.Organization(r)
+	if err != nil || organization == "" {
+		return r, caller{}, errNotSignedIn
+	}
+	who := caller{organization, rightsOf(r, o.May)}
+	return acting(r, o.Actor), who, nil
+}
+
+// newPages returns pages that look as the options say, and have no routes yet.
+func newPages(d *alotwebhook.Dispatcher, opts *Options) (*pages, error) {
 	if err := checkLinks(opts); err != nil {
 		return nil, err
 	}
-	protection, err := protect(opts)
+	protection, err := protect(opts.TrustedOrigins)
 	if err != nil {
 		return nil, err
 	}
 	p := &pages{
-		dispatcher:   d,
-		organization: opts.Organization,
-		may:          opts.May,
-		actor:        opts.Actor,
-		logger:       cmp.Or(opts.Logger, d.Logger()),
-		brand:        brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
-		prefix:       "/" + strings.Trim(opts.Prefix, "/"),
-		policy:       contentPolicy(opts),
-		protection:   protection,
+		dispatcher: d,
+		logger:     cmp.Or(opts.Logger, d.Logger()),
+		brand:      brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
+		prefix:     "/" + strings.Trim(opts.Prefix, "/"),
+		policy:     contentPolicy(opts),
+		protection: protection,
 	}
 	if opts.Prefix == "" {
 		p.prefix = ""
@@ -73,7 +112,6 @@ func NewPages(d *alotwebhook.Dispatcher, opts *Options) (http.Handler, error) {
 	if p.templates, err = loadTemplates(); err != nil {
 		return nil, err
 	}
-	p.routes = p.table()
 	return p, nil
 }
 
@@ -121,18 +159,23 @@ type visit struct {
 	r    *http.Request
 	base string // path of the mount, without a slash at the end
 	path string // path of the page below the mount, without a slash at either end
+	home string // path of the mount that has the files to load: base, or that of the operators' pages
 	who  caller // zero if the visitor is not signed in
 }
 
 // ServeHTTP implements [http.Handler].
 func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	base, path := p.locate(r)
-	p.secure(w.Header())
-	if name, ok := strings.CutPrefix(path, "static/"); ok {
-		p.assets.serve(w, r, name)
+	base, below := p.locate(r)
+	p.receive(&visit{pages: p, w: w, r: r, base: base, path: unescape(below), home: base})
+}
+
+// receive serves a file, or handles the visit.
+func (p *pages) receive(v *visit) {
+	p.secure(v.w.Header())
+	if name, ok := strings.CutPrefix(v.path, "static/"); ok {
+		p.assets.serve(v.w, v.r, name)
 		return
 	}
-	v := &visit{pages: p, w: w, r: r, base: base, path: path}
 	if err := v.serve(); err != nil {
 		v.fail(err)
 	}
@@ -142,19 +185,18 @@ func (v *visit) serve() error {
 	if err := v.protection.Check(v.r); err != nil {
 		return errCrossSite
 	}
-	organization, err := v.organization(v.r)
-	if err != nil || organization == "" {
-		return errNotSignedIn
+	r, who, err := v.admit(v.r)
+	if err != nil {
+		return err
 	}
-	v.who = caller{organization, rightsOf(v.r, v.may)}
+	v.r, v.who = r, who
 	rt, err := v.find()
 	switch {
 	case err != nil:
 		return err
 	case !rt.needs.met(v.who.may):
-		return pageNotAllowed(rt.needs.missing(v.who.may))
+		return v.notAllowed(rt.needs.missing(v.who.may))
 	}
-	v.r = acting(v.r, v.actor)
 	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
 	return rt.show(v)
 }

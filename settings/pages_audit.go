@@ -28,13 +28,19 @@ var operationWords = map[alotwebhook.OperationType]string{
 	alotwebhook.OpDeliveryExhausted: "Delivery failed",
 	alotwebhook.OpRecoveryBegun:     "Recovery started",
 	alotwebhook.OpRecoveryEnded:     "Recovery ended",
+	alotwebhook.OpPaused:            "Paused",
+	alotwebhook.OpResumed:           "Resumed",
 }
 
 // happened says what an operation tells.
 func happened(o alotwebhook.Operation) string {
-	word, ok := operationWords[o.Type]
-	if !ok {
-		word = string(o.Type) // of a newer release
+	return strings.TrimSuffix(deed(o.Type)+": "+o.Note, ": ")
+}
+
+// deed returns the word for a type of operations.
+func deed(t alotwebhook.OperationType) string {
+	if word, ok := operationWords[t]; ok {
+		return word
 	}
-	return strings.TrimSuffix(word+": "+o.Note, ": ")
+	return string(t) // of a newer release
 }

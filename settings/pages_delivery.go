@@ -23,6 +23,7 @@ type deliveryView struct {
 	Hidden   bool                 // the visitor may not see payloads
 	Live     bool                 // there will be another attempt, so the page updates itself
 	Waiting  bool                 // that attempt has not begun
+	Paused   time.Time            // since when the host holds it back; zero if it does not, or the delivery is finished
 }
 
 // CanSend reports whether the page offers to send the delivery again, or to send it
@@ -76,6 +77,13 @@ func (v *visit) showDelivery() error {
 	data.Waiting = data.Live && d.AttemptCount > 0 && d.NextAttemptAt.After(time.Now())
 	if data.Endpoint, err = v.dispatcher.Endpoint(v.r.Context(), d.EndpointID); err != nil && !errors.Is(err, alotwebhook.ErrNotFound) {
 		return err
+	}
+	if data.Live {
+		paused, err := v.dispatcher.Pauses(v.r.Context())
+		if err != nil {
+			return err
+		}
+		data.Paused = pauses(paused).since(d.OrganizationID, d.EndpointID)
 	}
 	payload, erased, err := v.who.payload(v.r.Context(), v.dispatcher, d)
 	if err != nil {

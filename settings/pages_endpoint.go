@@ -19,12 +19,14 @@ const recoveryShown = 24 * time.Hour
 type endpointView struct {
 	Endpoint alotwebhook.Endpoint
 	Standing standing
+	Paused   time.Time // since when the host holds back what is sent to it; zero if it does not
 	Day      day
 	Recent   []deliveryRow
 	Changes  []alotwebhook.Operation
 	Types    []alotwebhook.EventType // those that the endpoint subscribes to come first
 	Recovery *alotwebhook.Recovery   // running or ended recently; nil if there is none
 	Failed   bool                    // there are failed deliveries, or there may be some
+	Outage   outage                  // what the page offers to recover beside the form
 	Parked   int                     // parked deliveries, up to maxParked
 }
 
@@ -71,6 +73,11 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 		return err
 	}
 	data.Day = days[id]
+	paused, err := v.dispatcher.Pauses(v.r.Context())
+	if err != nil {
+		return err
+	}
+	data.Paused = pauses(paused).since(v.who.organization, id)
 	found, _, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{
 		OrganizationID: v.who.organization, EndpointID: id, Limit: recentDeliveries,
 	})
@@ -78,7 +85,7 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 		return err
 	}
 	for _, d := range found {
-		data.Recent = append(data.Recent, deliveryRow{Delivery: d})
+		data.Recent = append(data.Recent, deliveryRow{Delivery: d, Base: v.base})
 	}
 	failed, err := v.lastFailure(id)
 	if err != nil {
@@ -88,23 +95,24 @@ func (v *visit) fillEndpoint(data *endpointView) error {
 	if data.Changes, err = v.operations(id); err != nil {
 		return err
 	}
-	data.Recovery, err = v.recentRecovery(id)
-	return err
+	return v.fillRecovery(data)
 }
 
-// recentRecovery returns the recovery of an endpoint if it is running or has ended
-// recently, and nil otherwise.
-func (v *visit) recentRecovery(endpointID string) (*alotwebhook.Recovery, error) {
-	recovery, err := v.dispatcher.Recovery(v.r.Context(), endpointID)
-	switch {
-	case errors.Is(err, alotwebhook.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case !recovery.FinishedAt.IsZero() && time.Since(recovery.FinishedAt) >= recoveryShown:
-		return nil, nil
+// fillRecovery reads the endpoint's recovery, which the page shows if it is running or has ended
+// recently, and what the page offers to recover, which is not in its live part.
+func (v *visit) fillRecovery(data *endpointView) error {
+	recovery, err := v.dispatcher.Recovery(v.r.Context(), data.Endpoint.ID)
+	last := &recovery
+	if errors.Is(err, alotwebhook.ErrNotFound) {
+		last, err = nil, nil
 	}
-	return &recovery, nil
+	if err == nil && !v.isLive() {
+		data.Outage, err = v.outage(data.Endpoint, last)
+	}
+	if last != nil && (last.FinishedAt.IsZero() || time.Since(last.FinishedAt) < recoveryShown) {
+		data.Recovery = last
+	}
+	return err
 }
 
 // parked counts the parked deliveries of an endpoint, up to maxParked.
@@ -238,13 +246,9 @@ func (v *visit) recoverFailed() error {
 	if err != nil {
 		return err
 	}
-	span, ok := chosen(spans, given.get("since"))
+	since, ok := recoverSince(given.get("since"))
 	if !ok {
 		return badForm("Choose which failed deliveries to send again.")
-	}
-	var since time.Time
-	if span.After > 0 {
-		since = time.Now().Add(-span.After)
 	}
 	_, err = v.dispatcher.Recover(v.r.Context(), e.ID, since)
 	if errors.Is(err, alotwebhook.ErrRecovering) {
@@ -254,6 +258,20 @@ func (v *visit) recoverFailed() error {
 		return err
 	}
 	return v.redirect(e.ID, "recovering")
+}
+
+// recoverSince returns since when to recover: how far back is chosen, or the time that the page
+// offers. ok is false for any other value, and for a time that is yet to come.
+func recoverSince(given string) (since time.Time, ok bool) {
+	span, ok := chosen(spans, given)
+	switch {
+	case !ok:
+		since, err := time.Parse(time.RFC3339, given)
+		return since, err == nil && since.Before(time.Now())
+	case span.After > 0:
+		since = time.Now().Add(-span.After)
+	}
+	return since, true
 }
 
 func (v *visit) stopRecovery() error {

@@ -38,6 +38,7 @@ func standingOf(e alotwebhook.Endpoint) standing {
 type endpointRow struct {
 	alotwebhook.Endpoint
 	Standing    standing
+	Paused      time.Time // since when the host holds back what is sent to it; zero if it does not
 	Day         day
 	LastFailure newestFailure
 }
@@ -66,9 +67,13 @@ func (v *visit) listEndpoints() error {
 	if err != nil {
 		return err
 	}
+	paused, err := v.dispatcher.Pauses(v.r.Context())
+	if err != nil {
+		return err
+	}
 	list := endpointsView{Next: next, First: cursor == ""}
 	for _, e := range found {
-		row := endpointRow{Endpoint: e, Standing: standingOf(e), Day: days[e.ID]}
+		row := endpointRow{Endpoint: e, Standing: standingOf(e), Paused: pauses(paused).since(e.OrganizationID, e.ID), Day: days[e.ID]}
 		if row.LastFailure, err = v.lastFailure(e.ID); err != nil {
 			return err
 		}

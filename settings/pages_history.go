@@ -1,7 +1,6 @@
 package settings
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -20,20 +19,21 @@ const (
 
 // historyLabels are the labels of the form with the filters, by parameter.
 var historyLabels = map[string]string{
-	"endpoint": "Endpoint", "status": "State", "type": "Event type", "since": "From", "until": "To", "event": "Event id",
+	"organization": "Organization", "endpoint": "Endpoint", "status": "State", "type": "Event type", "since": "From", "until": "To", "event": "Event id",
 }
 
 // deliveryRow is a row of a list of deliveries.
 type deliveryRow struct {
 	alotwebhook.Delivery
+	Base        string // of the pages that show the delivery
 	EndpointURL string // "" if the endpoint was deleted, or if the list does not show it
 }
 
 // deliveriesView is a list of deliveries.
 type deliveriesView struct {
-	Base        string
 	Rows        []deliveryRow
 	OneEndpoint bool // all are to the same endpoint, so the list does not show it
+	Many        bool // they are of many organizations, so the list shows that
 }
 
 // historyView is a page of the history.
@@ -43,18 +43,20 @@ type historyView struct {
 	Types     []alotwebhook.EventType     // that the filter offers
 	States    []alotwebhook.DeliveryState // that the filter offers
 	Filter    alotwebhook.Filter
+	Many      bool // the list is one over all organizations, for operators
 
 	Older   string    // address of the next page; "" on the last page
 	Reached time.Time // how far back the page searched, if it did not search to the end
 	Newest  string    // address of the first page; "" on the first page
 	Live    bool      // the page updates itself
 	Toggle  string    // address of the page with live updates on or off
+	Here    string    // address of the page without filters
 }
 
 // Filtered reports whether any filter is set.
 func (h historyView) Filtered() bool {
 	f := h.Filter
-	return f.EndpointID != "" || f.EventID != "" || f.EventType != "" || f.State != "" || !f.Since.IsZero() || !f.Until.IsZero()
+	return h.Many && f.OrganizationID != "" || f.EndpointID != "" || f.EventID != "" || f.EventType != "" || f.State != "" || !f.Since.IsZero() || !f.Until.IsZero()
 }
 
 // Unlisted reports whether the filter has an endpoint that it does not offer.
@@ -80,19 +82,10 @@ func (historyView) Input(t time.Time) string {
 }
 
 func (v *visit) listHistory() error {
-	q := readQuery(v.r, "endpoint", "event", "status", "type", "since", "until", "cursor", "live", flashName)
-	data := historyView{Filter: v.historyFilter(q), Types: v.dispatcher.EventTypes()}
-	live := q.values.Get("live")
-	if live != "" && live != "off" {
-		q.refuse("live", "must be off or left out")
-	}
-	if q.err() != nil {
-		return pageProblem(http.StatusBadRequest, "We could not read that filter", summary(q.problems))
-	}
-	for _, s := range states {
-		data.States = append(data.States, alotwebhook.DeliveryState(s))
-	}
-	next, err := v.search(&data)
+	q := readQuery(v.r, historyParameters...)
+	data := historyView{Filter: v.historyFilter(q)}
+	data.Filter.OrganizationID = v.who.organization
+	err := v.fillHistory(q, &data)
 	if err != nil {
 		return err
 	}
@@ -102,31 +95,53 @@ func (v *visit) listHistory() error {
 	if err := v.nameEndpoints(&data); err != nil {
 		return err
 	}
-	v.linkHistory(&data, next, live)
 	return v.show(http.StatusOK, "history", view{Heading: "History", Section: "history", Data: data})
+}
+
+// historyParameters are the parameters of a page with deliveries.
+var historyParameters = []string{"endpoint", "event", "status", "type", "since", "until", "cursor", "live", flashName}
+
+// fillHistory reads the rest of the query and what it selects.
+func (v *visit) fillHistory(q *query, data *historyView) error {
+	live := q.values.Get("live")
+	if live != "" && live != "off" {
+		q.refuse("live", "must be off or left out")
+	}
+	if err := q.refused(); err != nil {
+		return err
+	}
+	data.Types = v.dispatcher.EventTypes()
+	for _, s := range q.states() {
+		data.States = append(data.States, alotwebhook.DeliveryState(s))
+	}
+	next, err := v.search(data)
+	if err == nil {
+		v.linkHistory(data, next, live)
+	}
+	return err
 }
 
 // linkHistory sets the addresses that the page links to. next is the cursor of the
 // next page, live the value of that parameter. Only the first page updates itself.
 func (v *visit) linkHistory(data *historyView, next, live string) {
+	data.Here = v.base + "/" + v.path
 	first := data.Filter.Cursor == ""
 	data.Live = first && live == ""
 	if next != "" {
-		data.Older = v.historyAddress("cursor", next, "live", "")
+		data.Older = v.addressWith("cursor", next, "live", "")
 	}
 	if first {
-		data.Toggle = v.historyAddress("live", map[bool]string{true: "off", false: ""}[data.Live])
+		data.Toggle = v.addressWith("live", map[bool]string{true: "off", false: ""}[data.Live])
 	} else {
-		data.Newest = v.historyAddress("cursor", "")
+		data.Newest = v.addressWith("cursor", "")
 	}
 }
 
-// historyFilter reads the filter. An endpoint of another organization matches
-// nothing, as one that does not exist would.
+// historyFilter reads the filter but for the organization. An endpoint of another one
+// matches nothing, as one that does not exist would.
 func (v *visit) historyFilter(q *query) alotwebhook.Filter {
 	q.labels = historyLabels
 	f := q.filter(pageLayouts...)
-	f.OrganizationID = v.who.organization
 	f.EndpointID, f.EventID = q.id("endpoint", endpointPrefix), q.id("event", eventPrefix)
 	f.Cursor, f.Limit = q.cursor(deliveryPrefix), historyPage
 	return f
@@ -136,50 +151,84 @@ func (v *visit) historyFilter(q *query) alotwebhook.Filter {
 // over. It returns the cursor of the next page.
 func (v *visit) search(data *historyView) (next string, err error) {
 	f := data.Filter
-	for began := time.Now(); ; {
-		f.Limit = historyPage - len(data.Rows)
-		found, next, err := v.dispatcher.DeliveryPage(v.r.Context(), f)
-		if err != nil {
-			return "", err
-		}
-		for _, d := range found {
-			data.Rows = append(data.Rows, deliveryRow{Delivery: d})
-		}
-		if next == "" || len(data.Rows) >= historyPage {
-			return next, nil
-		}
-		if time.Since(began) > searchTime {
-			data.Reached = idTime(next)
-			return next, nil
-		}
-		f.Cursor = next
+	found, next, err := gather(f.Cursor, func(cursor string, limit int) ([]alotwebhook.Delivery, string, error) {
+		f.Cursor, f.Limit = cursor, limit
+		return v.dispatcher.DeliveryPage(v.r.Context(), f)
+	})
+	for _, d := range found {
+		data.Rows = append(data.Rows, deliveryRow{Delivery: d, Base: v.baseOf(d.OrganizationID)})
 	}
+	if next != "" && len(found) < historyPage {
+		data.Reached = idTime(next)
+	}
+	return next, err
+}
+
+// gather reads a list from the cursor on until there are as many items as on a page, the list
+// ends, or searchTime is over. It returns the cursor of the next page.
+func gather[T any](cursor string, read func(cursor string, limit int) ([]T, string, error)) (found []T, next string, err error) {
+	for began := time.Now(); ; {
+		part, next, err := read(cursor, historyPage-len(found))
+		if found = append(found, part...); err != nil {
+			return nil, "", err
+		}
+		if next == "" || len(found) >= historyPage || time.Since(began) > searchTime {
+			return found, next, nil
+		}
+		cursor = next
+	}
+}
+
+// baseOf returns the path of the pages that show what an organization has: these ones, or
+// those below the operators' pages.
+func (v *visit) baseOf(organization string) string {
+	if v.who.organization != "" {
+		return v.base
+	}
+	return v.base + "/organizations/" + organizationSegment(organization)
 }
 
 // nameEndpoints gives each row its endpoint's URL.
 func (v *visit) nameEndpoints(data *historyView) error {
-	urls := make(map[string]string, len(data.Endpoints))
-	for _, e := range data.Endpoints {
+	known := data.Endpoints
+	var unknown []string
+	for _, row := range data.Rows {
+		is := func(e alotwebhook.Endpoint) bool { return e.ID == row.EndpointID }
+		if !slices.ContainsFunc(known, is) && !slices.Contains(unknown, row.EndpointID) {
+			unknown = append(unknown, row.EndpointID)
+		}
+	}
+	urls, err := v.urls(unknown)
+	if err != nil {
+		return err
+	}
+	for _, e := range known {
 		urls[e.ID] = e.URL
 	}
 	for i := range data.Rows {
-		row := &data.Rows[i]
-		known, ok := urls[row.EndpointID]
-		if !ok {
-			e, err := v.dispatcher.Endpoint(v.r.Context(), row.EndpointID)
-			if err != nil && !errors.Is(err, alotwebhook.ErrNotFound) {
-				return err
-			}
-			known, urls[row.EndpointID] = e.URL, e.URL
-		}
-		row.EndpointURL = known
+		data.Rows[i].EndpointURL = urls[data.Rows[i].EndpointID]
 	}
 	return nil
 }
 
-// historyAddress returns the address of this page with some parameters changed. The
+// urls returns the URLs of the endpoints that there are, by their ids.
+func (v *visit) urls(ids []string) (map[string]string, error) {
+	urls := make(map[string]string, len(ids))
+	if len(ids) == 0 { // no ids would select all endpoints
+		return urls, nil
+	}
+	for e, err := range v.dispatcher.Endpoints(v.r.Context(), alotwebhook.EndpointFilter{IDs: ids}) {
+		if err != nil {
+			return nil, err
+		}
+		urls[e.ID] = e.URL
+	}
+	return urls, nil
+}
+
+// addressWith returns the address of this page with some parameters changed. The
 // changes are name and value in turn; the value "" removes a parameter.
-func (v *visit) historyAddress(changes ...string) string {
+func (v *visit) addressWith(changes ...string) string {
 	query := v.r.URL.Query()
 	query.Del(flashName)
 	for name, values := range query {
@@ -194,7 +243,7 @@ func (v *visit) historyAddress(changes ...string) string {
 		}
 	}
 	if encoded := query.Encode(); encoded != "" {
-		return v.base + "/history?" + encoded
+		return v.base + "/" + v.path + "?" + encoded
 	}
-	return v.base + "/history"
+	return v.base + "/" + v.path
 }

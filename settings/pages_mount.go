@@ -7,24 +7,24 @@ import (
 )
 
 // locate returns the path at which the pages are mounted, as a browser sees it,
-// and the path of the page below it, such as "/settings/webhooks" and "history".
-// Neither path ends in a slash.
+// such as "/settings/webhooks", without a slash at the end, and the escaped segments of
+// the path of the page below it, such as "history".
 //
 // Every link and redirect begins with the base. A link relative to the page would
 // depend on a slash at the end of its address, and a redirect relative to the
 // request's path would lack the prefix that the host stripped.
-func (p *pages) locate(r *http.Request) (base, path string) {
+func (p *pages) locate(r *http.Request) (base string, below []string) {
 	seen := segments(r.URL.EscapedPath())
 	if p.prefix != "" {
 		n := len(segments(p.prefix))
 		if hasPrefix(seen, segments(p.prefix)) {
-			return rooted(p.prefix), unescape(seen[n:])
+			return rooted(p.prefix), seen[n:]
 		}
-		return rooted(p.prefix), unescape(seen[patternLength(r.Pattern, nil, seen):])
+		return rooted(p.prefix), seen[patternLength(r.Pattern, nil, seen):]
 	}
 	stripped := strippedFrom(r, seen)
 	n := patternLength(r.Pattern, stripped, seen)
-	return rooted(strings.Join(append(stripped, seen[:n]...), "/")), unescape(seen[n:])
+	return rooted(strings.Join(append(stripped, seen[:n]...), "/")), seen[n:]
 }
 
 // patternLength returns how many segments of the seen path belong to the mount.

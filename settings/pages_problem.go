@@ -13,10 +13,10 @@ import (
 var (
 	errNotSignedIn = pageProblem(http.StatusUnauthorized, "You are not signed in", "Sign in, then come back to this page.")
 	errNoPage      = pageProblem(http.StatusNotFound, "There is nothing here", "Check the address. The endpoint may have been deleted, or the delivery may be too old for the history.")
-	errMethod      = pageProblem(http.StatusMethodNotAllowed, "That cannot be done here", "Go to the endpoints and try it from there.")
+	errMethod      = pageProblem(http.StatusMethodNotAllowed, "That cannot be done here", "Go back to the first page and try it from there.")
 	errCrossSite   = pageProblem(http.StatusForbidden, "Nothing was done", "Another site sent this form. Only the forms on these pages are accepted.")
 	errStale       = pageProblem(http.StatusConflict, "The endpoint was changed", "It was changed after you opened the form, so nothing was done. Look at it again, then repeat what you did.")
-	errAddress     = pageProblem(http.StatusBadRequest, "We could not read this address", "It has a part that this page does not know. Go to the endpoints and find the page from there.")
+	errAddress     = pageProblem(http.StatusBadRequest, "We could not read this address", "It has a part that this page does not know. Find the page from the first one.")
 	errFormLarge   = pageProblem(http.StatusRequestEntityTooLarge, "The form is too large", "It is larger than 64 KiB, so nothing was done.")
 	errNotAForm    = pageProblem(http.StatusUnsupportedMediaType, "This is not a form", "Use the form on the page.")
 	errNoType      = pageProblem(http.StatusUnprocessableEntity, "No test event was sent", "Choose an event type from the list.")
@@ -31,10 +31,10 @@ func pageProblem(status int, title, detail string) *problem {
 	return &problem{Status: status, Title: title, Detail: detail}
 }
 
-// pageNotAllowed refuses what the visitor may not see or do.
-func pageNotAllowed(missing []Action) *problem {
+// notAllowed refuses what the visitor may not see or do.
+func (v *visit) notAllowed(missing []Action) *problem {
 	return pageProblem(http.StatusForbidden, "You may not do this",
-		"This takes the right to "+inWords(missing)+", which you do not have. Ask somebody who looks after the webhooks of your organization.")
+		"This takes the right to "+inWords(missing)+", which you do not have. "+v.manner.ask)
 }
 
 // overLimit returns the problem of somebody whose organization is over a limit.

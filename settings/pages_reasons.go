@@ -41,6 +41,8 @@ var reasons = map[alotwebhook.FailureReason]reason{
 		"The endpoint was disabled for too long, so the event was not sent. Redeliver it if you still want it."},
 	alotwebhook.ReasonDiscarded: {"Discarded",
 		"Somebody chose not to send it when the endpoint was enabled. Redeliver it if you want it after all."},
+	alotwebhook.ReasonCanceled: {"Canceled",
+		"The people who run this service canceled it, so it is not sent. Redeliver it if you want it after all."},
 	alotwebhook.ReasonUnsendable: {"Could not be sent",
 		"See the detail of the attempt. If the payload was erased, it cannot be sent again. Otherwise check the URL, or rotate the secret."},
 }

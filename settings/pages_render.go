@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"sync"
 )
 
 //go:embed templates/*.html
@@ -13,10 +14,17 @@ var templateFiles embed.FS
 
 // pageNames are the names of the templates that are pages. Each of them contains
 // layout.html and parts.html.
-var pageNames = []string{"endpoints", "form", "endpoint", "rotate", "secret", "delete", "history", "delivery", "error"}
+var pageNames = []string{
+	"endpoints", "form", "endpoint", "rotate", "secret", "delete", "history", "delivery", "error",
+	"operator_overview", "operator_search", "operator_endpoints", "operator_operations", "operator_pause",
+	"operator_many", "operator_recoveries", "operator_recovery",
+}
 
-func loadTemplates() (map[string]*template.Template, error) {
-	common, err := template.New("").Funcs(templateFuncs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
+// loadTemplates returns the templates, which all handlers of a process share.
+var loadTemplates = sync.OnceValues(parseTemplates)
+
+func parseTemplates() (map[string]*template.Template, error) {
+	common, err := template.New("").Funcs(templateFuncs).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/operator_parts.html")
 	if err != nil {
 		return nil, fmt.Errorf("alotwebhook: settings: %w", err)
 	}
@@ -43,6 +51,11 @@ type view struct {
 	Data    any    // what the template of the page shows
 
 	Base, Self string // the path of the mount; the path of this page with its query
+	Static     string // the path below which the files are
+	Nav        []navEntry
+	Home       string  // the first page, with its article
+	Banner     *banner // nil for none
+	Seek       string  // the address of the search over everything; "" for none
 	Brand      brand
 	Files      map[string]string // the names of the files to load, by their plain names
 	Flash      *flash
@@ -74,14 +87,23 @@ func (v view) May(pattern string) (bool, error) {
 // show renders a page. When the script of the page asks for its live part, show
 // renders that part alone.
 func (v *visit) show(status int, name string, data view) error {
-	data.Base, data.Self = v.base, v.self()
+	data.Base, data.Self, data.Static = v.base, v.self(), v.home+"/static/"
+	data.Nav, data.Home = v.manner.nav, v.manner.home
 	data.Brand, data.Files = v.brand, v.assets.named
 	data.Flash = flashes[v.r.URL.Query().Get(flashName)]
 	data.routes, data.may = v.routes, v.who.may
 	data.Alone = !v.who.may[ActionLook]
 	part := "layout"
-	if v.r.Header.Get("HX-Target") == "div#live" && v.templates[name].Lookup("live") != nil {
+	if v.isLive() && v.templates[name].Lookup("live") != nil {
 		part = "live"
+	} else if v.banner != nil && v.who.may[ActionLook] {
+		var err error
+		if data.Banner, err = v.banner(v); err != nil && name != "error" {
+			return err
+		}
+	}
+	if v.manner.seek {
+		data.Seek = v.home + "/search"
 	}
 	var body bytes.Buffer
 	if err := v.templates[name].ExecuteTemplate(&body, part, data); err != nil {
@@ -90,6 +112,9 @@ func (v *visit) show(status int, name string, data view) error {
 	writePage(v.w, v.r, status, body.Bytes(), data.Secret)
 	return nil
 }
+
+// isLive reports whether the script of the page asks for its live part alone.
+func (v *visit) isLive() bool { return v.r.Header.Get("HX-Target") == "div#live" }
 
 // self returns the address of the page, without the parameter that says what was just
 // done.
@@ -109,6 +134,11 @@ func (v *visit) redirect(path, done string) error {
 	if done != "" {
 		target += "?" + flashName + "=" + done
 	}
+	return v.lead(target)
+}
+
+// lead sends the browser to an address.
+func (v *visit) lead(target string) error {
 	// http.Redirect would write a body that repeats the address.
 	v.w.Header().Set("Location", target)
 	v.w.Header().Set("Cache-Control", "no-store")
@@ -141,5 +171,9 @@ var flashes = map[string]*flash{
 	"recovering":  {Text: "Recovery started. It runs in the background; you can leave this page."},
 	"busy":        {Text: "A recovery of this endpoint is already running.", Warning: true},
 	"stopped":     {Text: "Recovery stopped. Deliveries that were already sent again are not affected."},
+	"paused":      {Text: "Paused. Processes claim no more of it within two seconds; what they have claimed is still sent."},
+	"resumed":     {Text: "Resumed. What another pause covers stays paused."},
+	"begun":       {Text: "It has begun, and goes on in the background. You can leave this page."},
+	"ended":       {Text: "Stopped. What was done before stays done."},
 	"deleted":     {Text: "Endpoint deleted. Its deliveries stay in the history."},
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -30,7 +31,10 @@ type asset struct {
 	plain, packed []byte // the content, and the same in gzip
 }
 
-func loadAssets() (*assets, error) {
+// loadAssets returns the files, which all handlers of a process share.
+var loadAssets = sync.OnceValues(packAssets)
+
+func packAssets() (*assets, error) {
 	a := &assets{byName: map[string]asset{}, named: map[string]string{}}
 	files, err := staticFiles.ReadDir("static")
 	if err != nil {

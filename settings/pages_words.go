@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -28,6 +30,9 @@ var templateFuncs = template.FuncMap{
 	"icon":     stateIcon,
 	"born":     idTime,
 	"happened": happened,
+	"recovery": recoveryWord,
+	"deed":     deed,
+	"percent":  percent,
 	"list":     func(items ...any) []any { return items },
 
 	"number":     number,
@@ -35,7 +40,7 @@ var templateFuncs = template.FuncMap{
 	"perSecond":  perSecond,
 	"permille":   func(share float64) int { return int(share * 1000) },
 	"statusText": status,
-	"deliveries": func(base string, rows []deliveryRow, one bool) deliveriesView { return deliveriesView{base, rows, one} },
+	"deliveries": func(rows []deliveryRow, one, many bool) deliveriesView { return deliveriesView{rows, one, many} },
 }
 
 // exact returns a time in the form of RFC 3339, in UTC with three decimals.
@@ -113,6 +118,9 @@ func number(n any) string {
 	return text
 }
 
+// percent returns a share as a percentage, such as "33 %".
+func percent(share float64) string { return strconv.Itoa(int(math.Round(share*100))) + " %" }
+
 // decimal writes a number without an exponent.
 func decimal(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
@@ -136,6 +144,8 @@ func stateWord(s alotwebhook.DeliveryState) string {
 		return "Failed"
 	case alotwebhook.StateParked:
 		return "Parked"
+	case alotwebhook.StateUnfinished:
+		return "Unfinished"
 	}
 	return "Pending"
 }
@@ -143,6 +153,22 @@ func stateWord(s alotwebhook.DeliveryState) string {
 // stateIcon returns the name of the shape for the state of a delivery. It is also the
 // class that gives the shape its colour.
 func stateIcon(s alotwebhook.DeliveryState) string { return strings.ToLower(stateWord(s)) }
+
+// recoveryWords are the headings of recoveries, by their states.
+var recoveryWords = map[alotwebhook.RecoveryState]string{
+	alotwebhook.RecoveryRunning:    "Recovering",
+	alotwebhook.RecoveryDone:       "Last recovery",
+	alotwebhook.RecoveryStopped:    "Stopped",
+	alotwebhook.RecoveryDiscarding: "Discarding parked deliveries",
+	alotwebhook.RecoveryDiscarded:  "Parked deliveries discarded",
+	alotwebhook.RecoveryCanceling:  "Canceling deliveries",
+	alotwebhook.RecoveryCanceled:   "Deliveries canceled",
+}
+
+// recoveryWord returns the heading of a recovery.
+func recoveryWord(s alotwebhook.RecoveryState) string {
+	return cmp.Or(recoveryWords[s], string(s)) // of a newer release
+}
 
 // lastResponse returns the status of the last response in words, or the word for the
 // failure if it was not the status that made the attempt fail.

@@ -22,6 +22,9 @@ type query struct {
 	// labels are the names that a page shows for its parameters, by parameter. A
 	// problem calls a parameter by its label, if it has one.
 	labels map[string]string
+	// many is set for the deliveries of all organizations: they can be selected by the states in
+	// which they are not finished.
+	many bool
 }
 
 // readQuery reads the parameters of a request. It refuses a parameter that is not
@@ -66,6 +69,14 @@ func (q *query) err() error {
 	return malformed(summary(q.problems), q.problems...)
 }
 
+// refused returns the problem of a page whose filter was refused; nil if none was.
+func (q *query) refused() error {
+	if q.err() == nil {
+		return nil
+	}
+	return pageProblem(http.StatusBadRequest, "We could not read that filter", summary(q.problems))
+}
+
 // filter reads the filters that the API's list of deliveries and the history page
 // have in common. The times are in one of the layouts.
 func (q *query) filter(layouts ...string) alotwebhook.Filter {
@@ -89,21 +100,32 @@ var states = []string{
 	string(alotwebhook.StateFailed), string(alotwebhook.StateParked),
 }
 
+// states returns the states that a delivery can be selected by.
+func (q *query) states() []string {
+	if q.many {
+		return append(slices.Clip(states), string(alotwebhook.StateUnfinished))
+	}
+	return states
+}
+
 func (q *query) state(name string) alotwebhook.DeliveryState {
 	state := q.values.Get(name)
-	if state != "" && !slices.Contains(states, state) {
-		q.refuse(name, "must be one of "+strings.Join(states, ", "))
+	if state != "" && !slices.Contains(q.states(), state) {
+		q.refuse(name, "must be one of "+strings.Join(q.states(), ", "))
 	}
 	return alotwebhook.DeliveryState(state)
 }
 
 var eventTypeForm = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)*$`)
 
+// isEventType reports whether a text can be the name of an event type.
+func isEventType(name string) bool { return len(name) <= 128 && eventTypeForm.MatchString(name) }
+
 // eventType reads an event type. It need not be in the catalogue: the history may
 // have types that were removed from it.
 func (q *query) eventType(name string) string {
 	eventType := q.values.Get(name)
-	if eventType != "" && (len(eventType) > 128 || !eventTypeForm.MatchString(eventType)) {
+	if eventType != "" && !isEventType(eventType) {
 		q.refuse(name, "must be an event type such as "+alotwebhook.EventCandidateCompleted)
 	}
 	return eventType
@@ -141,13 +163,31 @@ func parseTime(given string, layouts []string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// id reads an id with the prefix. White space around it is left out: people paste ids.
-func (q *query) id(name, prefix string) string {
+// id reads an id with one of the prefixes. White space around it is left out: people paste ids.
+func (q *query) id(name string, prefixes ...string) string {
 	id := strings.TrimSpace(q.values.Get(name))
-	if id != "" && !isID(prefix, id) {
-		q.refuse(name, "must be an id such as "+prefix+"01jcc7…")
+	if id != "" && !slices.ContainsFunc(prefixes, func(prefix string) bool { return isID(prefix, id) }) {
+		q.refuse(name, "must be an id such as "+strings.Join(prefixes, "01jcc7… or ")+"01jcc7…")
 	}
 	return id
+}
+
+// organization reads the id of an organization.
+func (q *query) organization(name string) string {
+	id := q.values.Get(name)
+	if id != "" && !isOrganization(id) {
+		q.refuse(name, "must be the id of an organization: at most 255 bytes without control characters")
+	}
+	return id
+}
+
+// yes reads a box that is ticked or not.
+func (q *query) yes(name string) bool {
+	given := q.values.Get(name)
+	if given != "" && given != "yes" {
+		q.refuse(name, "must be yes or left out")
+	}
+	return given == "yes"
 }
 
 // cursor reads the cursor of a list on the pages: the id of the last item of the

@@ -34,19 +34,36 @@ const (
 	// ActionSecrets is to see a generated secret, once, and to choose one: by rotating, and
 	// by adding an endpoint. With a secret one can forge events of the endpoint.
 	ActionSecrets Action = "secrets"
+
+	// ActionPause is to hold deliveries back and to resume them, of an endpoint, of an organization
+	// or of all. It is for operators: [OperatorOptions.May] is asked about it, and [Options.May] is not.
+	ActionPause Action = "pause"
+
+	// ActionCancel is to cancel unfinished deliveries, of many endpoints at once. It is for
+	// operators alone, as ActionPause is. To send many again takes [ActionSend].
+	ActionCancel Action = "cancel"
 )
 
-// actions are all actions, in the order in which a problem names them.
-var actions = []Action{ActionLook, ActionPayloads, ActionChange, ActionSend, ActionSecrets}
+// actions are those that customers' requests are about, in the order in which a problem names
+// them. operatorActions are all.
+var (
+	actions         = []Action{ActionLook, ActionPayloads, ActionChange, ActionSend, ActionSecrets}
+	operatorActions = append(slices.Clip(actions), ActionPause, ActionCancel)
+)
 
 // rights are the actions that a request may do. The zero value allows nothing.
 type rights map[Action]bool
 
-// rightsOf asks the host about every action, before anything is done. A host's function that
-// panics so ends the request while it has neither changed nor shown anything.
+// rightsOf asks the host about every action of customers.
 func rightsOf(r *http.Request, may func(*http.Request, Action) bool) rights {
-	allowed := make(rights, len(actions))
-	for _, a := range actions {
+	return askAbout(actions, r, may)
+}
+
+// askAbout asks the host about every one of the actions, before anything is done. A host's function
+// that panics so ends the request while it has neither changed nor shown anything.
+func askAbout(all []Action, r *http.Request, may func(*http.Request, Action) bool) rights {
+	allowed := make(rights, len(all))
+	for _, a := range all {
 		allowed[a] = may == nil || may(r, a)
 	}
 	return allowed
@@ -67,6 +84,8 @@ var (
 	toSend   = needs{ActionLook, ActionSend}
 	toRotate = needs{ActionLook, ActionSecrets}
 	toAdd    = needs{ActionLook, ActionChange, ActionSecrets}
+	toPause  = needs{ActionLook, ActionPause}
+	toCancel = needs{ActionLook, ActionCancel}
 )
 
 // met reports whether the rights are enough.
@@ -84,6 +103,8 @@ var rightWords = map[Action]string{
 	ActionChange:   "change endpoints",
 	ActionSend:     "send tests and deliveries",
 	ActionSecrets:  "see and choose secrets",
+	ActionPause:    "pause and resume deliveries",
+	ActionCancel:   "cancel deliveries",
 }
 
 // inWords returns what somebody who has the rights may do.

@@ -37,11 +37,15 @@ func (s rightSet) lacks(actions []settings.Action) (missing []settings.Action) {
 	return missing
 }
 
-// onEverySetOfRights runs a test for each set of actions, from none to all.
+// onEverySetOfRights runs a test for each set of customers' actions, from none to all.
 func onEverySetOfRights(t *testing.T, test func(t *testing.T, may rightSet)) {
-	for bits := range 1 << len(allActions) {
+	onEverySetOf(t, allActions, test)
+}
+
+func onEverySetOf(t *testing.T, actions []settings.Action, test func(t *testing.T, may rightSet)) {
+	for bits := range 1 << len(actions) {
 		var may rightSet
-		for i, a := range allActions {
+		for i, a := range actions {
 			if bits&(1<<i) != 0 {
 				may = append(may, a)
 			}
@@ -120,6 +124,11 @@ func everything(t testing.TB, d *alotwebhook.Dispatcher) string {
 		require.NoError(t, err)
 		all = append(all, one)
 	}
+	pauses, err := d.Pauses(t.Context())
+	require.NoError(t, err)
+	many, _, err := d.Recoveries(t.Context(), alotwebhook.RecoveryFilter{Many: true})
+	require.NoError(t, err)
+	all = append(all, pauses, many)
 	return fmt.Sprintf("%+v", all)
 }
 
@@ -127,6 +136,12 @@ func everything(t testing.TB, d *alotwebhook.Dispatcher) string {
 // private is in any response to those who may not see payloads.
 func TestEveryRouteOfTheAPIAndEverySetOfRights(t *testing.T) {
 	t.Parallel()
+	onEveryRouteOfTheAPI(t, "/v1/webhooks", (*host).let)
+}
+
+// onEveryRouteOfTheAPI tries each route with every set of rights. let mounts the API, whose paths
+// begin with base.
+func onEveryRouteOfTheAPI(t *testing.T, base string, let func(*host, func(*http.Request, settings.Action) bool)) {
 	routes := settings.Routes(newHost(t).handler)
 	require.Len(t, routes, len(apiTakes))
 	onEverySetOfRights(t, func(t *testing.T, may rightSet) {
@@ -140,9 +155,9 @@ func TestEveryRouteOfTheAPIAndEverySetOfRights(t *testing.T) {
 				require.NoError(t, err)
 			}
 			c := calls(h, endpoint, delivery)[i]
-			h.let(may.may)
+			let(h, may.may)
 			before := everything(t, h.dispatcher)
-			got := h.do(c.method, c.path, c.body)
+			got := h.do(c.method, strings.Replace(c.path, "/v1/webhooks", base, 1), c.body)
 			private := strings.Contains(got.text, privatePayload) || strings.Contains(got.text, privateBody)
 			if missing := may.lacks(apiTakes[name]); missing != nil {
 				require.Equal(t, http.StatusForbidden, got.status, "%s: %s", name, got.text)
@@ -342,18 +357,27 @@ func TestAMayThatPanicsOpensNothing(t *testing.T) {
 // the scheme of its security.
 func TestTheDocumentSaysWhatEachOperationTakes(t *testing.T) {
 	t.Parallel()
+	for name, said := range documented(t, settings.OpenAPI()) {
+		require.Equal(t, []map[string][]settings.Action{{"bearer": apiTakes[name]}}, said, name)
+	}
+}
+
+// documented returns the security of each operation of a document, by its method and path.
+func documented(t *testing.T, document []byte) map[string][]map[string][]settings.Action {
+	t.Helper()
 	var doc struct {
 		Paths map[string]map[string]json.RawMessage `json:"paths"`
 	}
-	require.NoError(t, json.Unmarshal(settings.OpenAPI(), &doc))
-	for _, o := range operations(t) {
+	require.NoError(t, json.Unmarshal(document, &doc))
+	all := map[string][]map[string][]settings.Action{}
+	for _, o := range operationsOf(t, document) {
 		var said struct {
 			Security []map[string][]settings.Action `json:"security"`
 		}
 		require.NoError(t, json.Unmarshal(doc.Paths[o[1]][strings.ToLower(o[0])], &said))
-		name := o[0] + " " + o[1]
-		require.Equal(t, []map[string][]settings.Action{{"bearer": apiTakes[name]}}, said.Security, name)
+		all[o[0]+" "+o[1]] = said.Security
 	}
+	return all
 }
 
 // Without May, everybody whom Organization lets in may do everything.

@@ -90,6 +90,11 @@
 //
 // The paths are relative to the place where the host mounts the pages. The pages
 // work without script, and they use no session and no cookie of their own.
+//
+// # Operators
+//
+// [NewOperatorPages] is for the people who run the host, who see all organizations. What they may
+// do says [OperatorOptions.May], which is asked about [ActionPause] and [ActionCancel], too.
 package settings
 
 import (

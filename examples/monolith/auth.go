@@ -79,7 +79,7 @@ func (t tokens) session(r *http.Request) (claims, error) {
 // read verifies a token and returns its claims.
 func (t tokens) read(token string) (c claims, err error) {
 	_, err = jwt.ParseWithClaims(token, &c,
-		func(*jwt.Token) (any, error) { return t.secret, nil },
+		t.key,
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}), // the token must not choose the method
 		jwt.WithExpirationRequired(),
 	)
@@ -91,6 +91,8 @@ func (t tokens) read(token string) (c claims, err error) {
 	}
 	return c, nil
 }
+
+func (t tokens) key(*jwt.Token) (any, error) { return t.secret, nil }
 
 // sign returns a new token for somebody of an organization.
 func (t tokens) sign(organization, role string) (string, error) {

@@ -18,12 +18,16 @@ func (t tokens) login(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusInternalServerError, "cannot make a session: "+err.Error())
 		return
 	}
+	setSession(w, sessionCookie, token)
+	http.Redirect(w, r, pagesPath, http.StatusSeeOther)
+}
+
+func setSession(w http.ResponseWriter, cookie, token string) {
 	http.SetCookie(w, &http.Cookie{
-		Name: sessionCookie, Value: token, Path: "/", MaxAge: int(tokenLifetime / time.Second),
+		Name: cookie, Value: token, Path: "/", MaxAge: int(tokenLifetime / time.Second),
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, // in production, add Secure: this is for http on loopback
 	})
 	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, pagesPath, http.StatusSeeOther)
 }
 
 // receive stands for the customers' services, so that the demonstration's endpoints go on

@@ -16,6 +16,7 @@
 //	GET  /metrics                              the metrics, with -observe only
 //	GET  /dev/token?organization=org_123       a bearer token, with -dev only
 //	GET  /dev/login?organization=org_demo      a session for the pages, with -dev only
+//	GET  /dev/operator?name=jane               a session for the operators' pages, with -observe only
 //
 // With &role=viewer, token and session are those of somebody who may only look.
 //
@@ -113,6 +114,7 @@ func start(ctx context.Context, o *options, stdout io.Writer, log *slog.Logger) 
 	}
 	if o.observe {
 		fmt.Fprintf(stdout, "monolith: metrics are at %s/metrics\n", address)
+		fmt.Fprintf(stdout, "monolith: operators look at %s/dev/operator?name=jane\n", address)
 		for _, t := range observedTraffic {
 			go t.happen(ctx, d, address, log)
 		}

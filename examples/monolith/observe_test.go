@@ -3,7 +3,9 @@ package main
 import (
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,4 +65,59 @@ func TestMetricsAreForThoseWhoAskForThem(t *testing.T) {
 	status, _ := p.look("/metrics")
 	require.Equal(t, http.StatusNotFound, status)
 	p.await("/readyz")
+}
+
+// withCookies returns a client with cookies of its own.
+func withCookies(t testing.TB) *http.Client {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	return &http.Client{Jar: jar}
+}
+
+// visit returns the status and the body of a page.
+func visit(t testing.TB, c *http.Client, address string) (int, string) {
+	t.Helper()
+	res, err := c.Get(address)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, res.Body.Close()) }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(body)
+}
+
+// Operators see all organizations; support sees no payloads and pauses nothing; a customer's session
+// is no operator's, nor the other way round.
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	p := launch(t, "-observe", "-retries", "1s")
+	p.await("/livez")
+	jane := withCookies(t)
+	status, page := visit(t, jane, p.url+"/dev/operator?name=jane")
+	require.Equal(t, http.StatusOK, status)
+	for last := time.Now().Add(patience); !strings.Contains(page, "org_failing"); _, page = visit(t, jane, p.url+"/operators/") {
+		require.True(t, time.Now().Before(last), "it does not fail: %s", page)
+		time.Sleep(50 * time.Millisecond)
+	}
+	require.Contains(t, page, "/operators/pause")
+	status, page = visit(t, jane, p.url+"/operators/organizations/org_failing/")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, page, "/dev/receiver/")
+	status, _ = visit(t, jane, p.url+"/settings/webhooks/")
+	require.Equal(t, http.StatusUnauthorized, status, "an operator has no session of a customer")
+
+	sam := withCookies(t)
+	_, page = visit(t, sam, p.url+"/dev/operator?name=sam&role=support")
+	require.NotContains(t, page, "/operators/pause")
+	status, _ = visit(t, sam, p.url+"/operators/pause")
+	require.Equal(t, http.StatusForbidden, status)
+
+	customer := withCookies(t)
+	visit(t, customer, p.url+"/dev/login?organization=org_failing")
+	for _, path := range []string{"/operators/", "/operators/organizations/org_failing/", "/v1/operator/overview"} {
+		status, _ = visit(t, customer, p.url+path)
+		require.Equal(t, http.StatusUnauthorized, status, path)
+	}
+	status, _ = visit(t, customer, p.url+"/dev/operator")
+	require.Equal(t, http.StatusBadRequest, status)
 }

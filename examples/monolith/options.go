@@ -36,7 +36,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (*option
 	fs.Usage = func() { usage(fs) }
 	fs.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 takes a free one")
 	fs.BoolVar(&o.dev, "dev", false, "for development: allow endpoints with plain http and on loopback, give anybody a token at GET /dev/token, and give org_demo a day of history")
-	fs.BoolVar(&o.observe, "observe", false, "like -dev, with metrics at GET /metrics, and with an organization that fails and one that floods")
+	fs.BoolVar(&o.observe, "observe", false, "like -dev, with metrics at GET /metrics, the pages and the API for operators, and with an organization that fails and one that floods")
 	fs.Func("store", "keep everything in `KIND`: memory, sqlite:PATH or postgres:DSN (default memory)", o.setStore)
 	fs.Func("retries", "wait these `DURATIONS` before the second attempt, the third and so on, such as 300ms,900ms (default 30s,10m)", o.setRetries)
 	if err := fs.Parse(args); err != nil {

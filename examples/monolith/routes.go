@@ -33,6 +33,12 @@ func routes(o *options, db database, d *alotwebhook.Dispatcher, observed *observ
 	if err := observed.routes(mux, d); err != nil {
 		return nil, err
 	}
+	if o.observe {
+		if err := auth.routesOfOperators(mux, d); err != nil {
+			return nil, err
+		}
+		mux.HandleFunc("GET /dev/operator", auth.operatorLogin)
+	}
 	if o.dev {
 		mux.HandleFunc("GET /dev/token", auth.give)
 		mux.HandleFunc("GET /dev/login", auth.login)

@@ -128,6 +128,25 @@ func Ended(r Recovery, recovered, skipped int64) string {
 	return fmt.Sprintf("%s: %d sent again, %d skipped", r.State, recovered, skipped)
 }
 
+// ForCustomer leaves out of an operation what operators of the host say to each other: why they
+// paused, resumed, recovered or canceled, and who of them did. Only they give a recovery a note, or
+// begin one over many endpoints, whose id is no endpoint's.
+func ForCustomer(kind, endpointID, actor, note string) (_, _, _ string) {
+	of, isRecovery := strings.CutPrefix(kind, "recovery.")
+	_, isMany := strings.CutPrefix(endpointID, "rec_")
+	told, _, noted := strings.Cut(note, "; ")
+	switch {
+	case strings.HasPrefix(of, "deliveries."):
+		actor, note = "", ""
+	case isRecovery && (noted || isMany):
+		actor, note = "", told
+	}
+	if isMany {
+		endpointID = ""
+	}
+	return endpointID, actor, note
+}
+
 // Told returns the organizations that are told of an operation of an organization: that of the
 // host, if there is one, and its own, if customers are told. What is about all organizations has "".
 func Told(host string, customers bool, own string) (organizations []string) {

@@ -29,7 +29,7 @@ var (
 // Hash identifies a key or a request.
 type Hash = [sha256.Size]byte
 
-// Memory remembers requests. It does not remember what they did. The zero value is ready.
+// Memory remembers requests. Of what they did, it remembers [Request.Made] alone. The zero value is ready.
 // It is safe for concurrent use.
 type Memory struct {
 	mu    sync.Mutex
@@ -48,6 +48,10 @@ type keyring struct {
 
 // Request is a request that came with a key.
 type Request struct {
+	// Made is the id of what the request made, if a request that repeats it cannot know that. It is
+	// set before End, and read after a Begin that says done.
+	Made string
+
 	organization string
 	key, print   Hash
 	at           time.Time

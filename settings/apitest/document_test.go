@@ -21,9 +21,11 @@ import (
 // document loads the OpenAPI document, anew for each test so that tests share nothing.
 // Its schemas are closed: customers have to expect keys that are not described, but
 // the responses of today have none.
-func document(t testing.TB) *openapi3.T {
+func document(t testing.TB) *openapi3.T { return closed(t, settings.OpenAPI()) }
+
+func closed(t testing.TB, document []byte) *openapi3.T {
 	t.Helper()
-	doc := decode(t, settings.OpenAPI()).(map[string]any)
+	doc := decode(t, document).(map[string]any)
 	closeSchemas(doc["components"].(map[string]any)["schemas"].(map[string]any))
 	text, err := json.Marshal(doc)
 	require.NoError(t, err)
@@ -36,21 +38,27 @@ func document(t testing.TB) *openapi3.T {
 func closeSchemas(schemas map[string]any) {
 	for _, s := range schemas {
 		schema := s.(map[string]any)
-		properties, ok := schema["properties"].(map[string]any)
+		_, ok := schema["properties"].(map[string]any)
 		if _, said := schema["additionalProperties"]; !ok || said {
 			continue
 		}
-		bases, _ := schema["allOf"].([]any)
-		for _, b := range bases {
-			name := strings.TrimPrefix(b.(map[string]any)["$ref"].(string), "#/components/schemas/")
-			base := schemas[name].(map[string]any)
-			maps.Copy(properties, base["properties"].(map[string]any))
-			required, _ := schema["required"].([]any)
-			schema["required"] = append(required, base["required"].([]any)...)
-		}
-		delete(schema, "allOf")
+		extend(schemas, schema)
 		schema["additionalProperties"] = false
 	}
+}
+
+// extend gives a schema the properties of those that it extends, and of those that they extend.
+func extend(schemas, schema map[string]any) {
+	bases, _ := schema["allOf"].([]any)
+	for _, b := range bases {
+		name := strings.TrimPrefix(b.(map[string]any)["$ref"].(string), "#/components/schemas/")
+		base := schemas[name].(map[string]any)
+		extend(schemas, base)
+		maps.Copy(schema["properties"].(map[string]any), base["properties"].(map[string]any))
+		required, _ := schema["required"].([]any)
+		schema["required"] = append(required, base["required"].([]any)...)
+	}
+	delete(schema, "allOf")
 }
 
 func load(t testing.TB, text []byte) *openapi3.T {
@@ -105,7 +113,7 @@ func operation(t testing.TB, doc *openapi3.T, method, path string) *routers.Rout
 // fits reports whether a path matches a pattern of the document.
 func fits(pattern, path string) bool {
 	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
-	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || w == "{id}" })
+	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || w == "{id}" || w == "{organizationId}" })
 }
 
 // validate checks a response against the document, and its request too if the request
@@ -114,7 +122,7 @@ func validate(t testing.TB, route *routers.Route, r *http.Request, status int, h
 	t.Helper()
 	input := &openapi3filter.RequestValidationInput{
 		Request: r, Route: route, QueryParams: r.URL.Query(),
-		PathParams: map[string]string{"id": segment(route.Path, r.URL.Path)},
+		PathParams: map[string]string{"id": segment(route.Path, "{id}", r.URL.Path), "organizationId": segment(route.Path, "{organizationId}", r.URL.Path)},
 		Options: &openapi3filter.Options{
 			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true, MultiError: true,
 		},
@@ -127,9 +135,9 @@ func validate(t testing.TB, route *routers.Route, r *http.Request, status int, h
 	}), "%d %s", status, body)
 }
 
-// segment returns the part of the path at the place of {id}.
-func segment(pattern, path string) string {
-	i := slices.Index(strings.Split(pattern, "/"), "{id}")
+// segment returns the part of the path at the place of a parameter.
+func segment(pattern, parameter, path string) string {
+	i := slices.Index(strings.Split(pattern, "/"), parameter)
 	if i < 0 {
 		return ""
 	}

@@ -115,6 +115,9 @@ type flaky struct {
 	broken, endless atomic.Bool
 }
 
+// Unwrap lets the dispatcher find what else the store can do.
+func (f *flaky) Unwrap() alotwebhook.Store { return f.Store }
+
 func (f *flaky) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
 	if f.endless.Load() {
 		return limit, f.err()

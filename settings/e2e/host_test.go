@@ -100,6 +100,7 @@ type receiver struct {
 
 	mu      sync.Mutex
 	broken  bool
+	any     bool // it does not know the secret, and takes everything for genuine
 	secret  alotwebhook.Secret
 	genuine int // how many events were signed with the secret
 }
@@ -120,7 +121,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case r.broken:
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = io.WriteString(w, "<b>the database is down</b>")
-	case alotwebhook.Verify(body, req.Header.Get(alotwebhook.SignatureHeader), r.secret) != nil:
+	case !r.any && alotwebhook.Verify(body, req.Header.Get(alotwebhook.SignatureHeader), r.secret) != nil:
 		w.WriteHeader(http.StatusUnauthorized)
 	default:
 		r.genuine++

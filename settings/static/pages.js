@@ -31,8 +31,8 @@
 		element.title = exact.format(t) + "\n" + element.dateTime;
 	}
 
-	// Without script, the times in the form with the filters are in UTC. With it,
-	// they are in the zone of the browser.
+	// Without script, the times in forms are in UTC. With it, they are in the zone of the
+	// browser.
 	function localInputs(root) {
 		for (const input of root.querySelectorAll("input[type=datetime-local]")) {
 			if (input.dataset.local) continue;
@@ -45,11 +45,11 @@
 	}
 
 	document.addEventListener("formdata", (event) => {
-		if (!event.target.matches(".filters")) return;
+		const filters = event.target.matches(".filters");
 		for (const [name, value] of [...event.formData]) {
 			const field = event.target.elements[name];
-			if (value === "") event.formData.delete(name); // keeps the address short
-			else if (field.dataset.local) event.formData.set(name, new Date(value).toISOString().slice(0, 19));
+			if (value === "" && filters) event.formData.delete(name); // keeps the address short
+			else if (value !== "" && field?.dataset?.local) event.formData.set(name, new Date(value).toISOString().slice(0, 19));
 		}
 	});
 

@@ -121,6 +121,9 @@ func (s *Store) matchesEnd(d *storedDelivery, r alotwebhook.Recovery) bool {
 	if d.state == alotwebhook.StatePending {
 		return true
 	}
+	if r.Reason == "" && (d.lastReason == alotwebhook.ReasonDiscarded || d.lastReason == alotwebhook.ReasonCanceled) {
+		return false
+	}
 	failed := s.instant(d.finishedAt)
 	return !failed.Before(r.FailedSince) && (r.FailedUntil.IsZero() || failed.Before(r.FailedUntil))
 }

@@ -165,7 +165,7 @@ func (s *schemas) giveBack(t testing.TB, schema string) {
 	conn, err := pgx.Connect(context.Background(), postgrestest.DSN(t))
 	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	for _, table := range []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies", "operations"} {
+	for _, table := range []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies", "operations", "pauses"} {
 		_, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table)
 		require.NoError(t, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -44,6 +45,10 @@ func nullable(t time.Time) *time.Time {
 	}
 	return &t
 }
+
+// roundUp turns a bound of times into an argument: what is kept to the microsecond is at the bound or
+// later if, and only if, it is so at the next whole microsecond. pgx rounds down.
+func roundUp(t time.Time) time.Time { return t.Add(time.Microsecond - 1) }
 
 // PutEndpoint implements [alotwebhook.Endpoints]. Disabling and enabling change no
 // delivery, so that they take effect at once: an unfinished delivery is parked as
@@ -148,15 +153,7 @@ func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, 
 // Endpoints implements [alotwebhook.Endpoints].
 func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (found []alotwebhook.Endpoint, next string, err error) {
 	limit := cmp.Or(f.Limit, defaultPage)
-	where, args := `WHERE p.deleted_at IS NULL AND p.id > $1::text`, []any{f.Cursor, int64(limit) + 1}
-	if f.OrganizationID != "" {
-		args = append(args, f.OrganizationID)
-		where += fmt.Sprintf(` AND p.organization_id = $%d::text`, len(args))
-	}
-	if len(f.IDs) > 0 {
-		args = append(args, f.IDs)
-		where += fmt.Sprintf(` AND p.id = ANY ($%d::text[])`, len(args))
-	}
+	where, args := selectedBy(f, limit)
 	found, err = s.selectEndpoints(ctx, where+` ORDER BY p.id LIMIT $2::bigint`, args...)
 	if err != nil {
 		return nil, "", s.explain("list endpoints", err)
@@ -165,6 +162,45 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (fo
 		return found[:limit], found[limit-1].ID, nil
 	}
 	return found, "", nil
+}
+
+// selectedBy returns the conditions of a filter on the endpoints (p), and their arguments: $1 is the
+// cursor and $2 one more than the limit.
+func selectedBy(f alotwebhook.EndpointFilter, limit int) (where string, args []any) {
+	where, args = `WHERE p.deleted_at IS NULL AND p.id > $1::text`, []any{f.Cursor, int64(limit) + 1}
+	and := func(condition string, arg any) {
+		args = append(args, arg)
+		where += fmt.Sprintf(" AND "+condition, len(args))
+	}
+	if f.OrganizationID != "" {
+		and(`p.organization_id = $%d::text`, f.OrganizationID)
+	}
+	if len(f.IDs) > 0 {
+		and(`p.id = ANY ($%d::text[])`, f.IDs)
+	}
+	if f.URLPart != "" {
+		and(`strpos(lower(p.url COLLATE "C"), $%d::text) > 0`, lowerASCII(f.URLPart))
+	}
+	// The index endpoints_troubled has these.
+	switch {
+	case f.Failing && f.Disabled:
+		where += ` AND (p.disabled OR p.failing_since IS NOT NULL)`
+	case f.Failing:
+		where += ` AND NOT p.disabled AND p.failing_since IS NOT NULL`
+	case f.Disabled:
+		where += ` AND p.disabled`
+	}
+	return where, args
+}
+
+// lowerASCII is what PostgreSQL's lower does by the collation C: a Kelvin sign is no k.
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // selectEndpoints returns the endpoints (p) that the clause selects.

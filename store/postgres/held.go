@@ -130,7 +130,7 @@ type standing int
 const (
 	free    standing = iota // it may be taken
 	busy                    // its attempt is under way, or was finished while the claim read
-	ended                   // its lease has run out: who takes it has to write the new lease into the row
+	ended                   // its lease has run out, or it was canceled and redelivered: who takes it has to write the new lease into the row
 	suspect                 // the same, for a claim that was lost and is counted already
 )
 
@@ -139,7 +139,7 @@ func (h *held) standing(r *row) standing {
 	defer h.mu.Unlock()
 	n := h.byID[r.id]
 	switch {
-	case n != nil && n.index >= 0, h.finished[r.id]:
+	case n != nil && n.index >= 0 && (r.token == 0 || r.token == n.token), h.finished[r.id]:
 		return busy
 	case n != nil, r.token != 0:
 		return ended

@@ -121,8 +121,8 @@ func age(seconds float64) time.Duration {
 const statsSQL = `
 SELECT coalesce(sum(q.n) FILTER (WHERE NOT p.disabled), 0)::bigint,
 	coalesce(sum(q.n) FILTER (WHERE p.disabled), 0)::bigint,
-	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled AND p.failing_since IS NULL)), 0)::float8,
-	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled AND p.failing_since IS NOT NULL)), 0)::float8,
+	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled AND p.failing_since IS NULL AND NOT ` + paused + `)), 0)::float8,
+	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled AND p.failing_since IS NOT NULL AND NOT ` + paused + `)), 0)::float8,
 	(SELECT count(*) FROM {s}.endpoints WHERE NOT disabled AND failing_since IS NOT NULL AND deleted_at IS NULL),
 	(SELECT count(*) FROM {s}.endpoints WHERE disabled AND deleted_at IS NULL)
 FROM (

@@ -162,30 +162,21 @@ func (l *listing) bind(as string, arg any) string {
 }
 
 // findOwners returns the statement that finds the endpoints of the filter, deleted
-// ones included, and counts their deliveries in the queue. Its arguments are the
-// filter's endpoint id, organization id, or both.
+// ones included, and counts their deliveries in the queue.
 func (l *listing) findOwners(f alotwebhook.Filter) step {
-	of := func(deleted string) string {
-		return `SELECT p.* FROM {s}.endpoints p WHERE p.id = $1::text AND p.deleted_at IS ` + deleted
-	}
-	owners, args := of("NULL")+` UNION ALL `+of("NOT NULL"), []any{f.EndpointID}
-	switch {
-	case f.EndpointID == "":
-		owners, args = `SELECT p.* FROM {s}.endpoints p WHERE p.organization_id = $1::text`, []any{f.OrganizationID}
-	case f.OrganizationID != "":
-		owners, args = `SELECT p.* FROM (`+owners+`) AS p WHERE p.organization_id = $2::text`, append(args, f.OrganizationID)
-	}
+	of := listing{}
+	query := owners(f, of.bind)
 	return step{
 		sql: `
 			WITH p AS MATERIALIZED (
-				SELECT key, (` + unfinishedIn(l.state) + `) AS shown FROM (` + owners + `) AS p
+				SELECT key, (` + unfinishedIn(l.state) + `) AS shown FROM (` + query + `) AS p
 			)
 			SELECT key, shown, (SELECT count(*) FROM (
 				SELECT FROM p CROSS JOIN LATERAL (
 					SELECT FROM {s}.queue q WHERE q.endpoint = p.key OFFSET 0) AS q
 				WHERE p.shown LIMIT ` + fmt.Sprint(sortable+1) + `) AS q)::int
 			FROM p`,
-		args: args,
+		args: of.args,
 		rows: func(rows pgx.Rows) error {
 			var key int64
 			var shown bool
@@ -200,6 +191,18 @@ func (l *listing) findOwners(f alotwebhook.Filter) step {
 	}
 }
 
+// owners returns the query for the endpoints (p) that a filter names, deleted ones included.
+func owners(f alotwebhook.Filter, bind func(as string, arg any) string) string {
+	if f.EndpointID == "" {
+		return `SELECT p.* FROM {s}.endpoints p WHERE p.organization_id = ` + bind("text", f.OrganizationID)
+	}
+	where := `SELECT p.* FROM {s}.endpoints p WHERE p.id = ` + bind("text", f.EndpointID)
+	if f.OrganizationID != "" {
+		where += ` AND p.organization_id = ` + bind("text", f.OrganizationID)
+	}
+	return where + ` AND p.deleted_at IS NULL UNION ALL ` + where + ` AND p.deleted_at IS NOT NULL` // an index for each
+}
+
 // unfinishedIn returns a condition on an endpoint p: that its unfinished deliveries
 // are in the state. The state depends on the endpoint alone.
 func unfinishedIn(state alotwebhook.DeliveryState) string {
@@ -210,6 +213,8 @@ func unfinishedIn(state alotwebhook.DeliveryState) string {
 		return "p.deleted_at IS NULL AND NOT p.disabled"
 	case alotwebhook.StateParked:
 		return "p.deleted_at IS NULL AND p.disabled"
+	case alotwebhook.StateUnfinished:
+		return "p.deleted_at IS NULL"
 	case alotwebhook.StateFailed:
 		return "p.deleted_at IS NOT NULL" // failed, and not moved into the history yet
 	}

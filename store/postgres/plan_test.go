@@ -21,8 +21,9 @@ const (
 )
 
 var (
-	tableScan = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts|firsts|operations)\w*`)
-	nodeRows  = regexp.MustCompile(`actual .*rows=(\d+) loops=(\d+)`)
+	tableScan  = regexp.MustCompile(`Seq Scan on (queue|endpoints|events|deliveries|attempts|firsts|operations)\w*`)
+	nodeRows   = regexp.MustCompile(`actual .*rows=(\d+) loops=(\d+)`)
+	passedOver = regexp.MustCompile(`Rows Removed by \w+: (\d+)`)
 )
 
 // The plans come from the server's log. It has those that were really executed,
@@ -46,6 +47,9 @@ func TestNoStatementScansATable(t *testing.T) {
 		UPDATE %[1]s.queue SET endpoint = 31, next_at = next_at - interval '2 days' WHERE endpoint = 10`, store.Schema()))
 	require.NoError(t, err)
 
+	// A few are failing.
+	run(t, pool, fmt.Sprintf(`UPDATE %s.endpoints SET failing_since = now() WHERE key > 5000 AND key %% 1000 = 1`, store.Schema()))
+
 	orderMany(t, pool, store.Schema())
 	fillOperations(t, pool, store.Schema(), planRows)
 
@@ -60,13 +64,16 @@ func TestNoStatementScansATable(t *testing.T) {
 			workOnce(t, store, endpoints)
 		}
 		plans := cluster.Log()[before:]
-		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries", "Index Scan using firsts_pkey"} {
+		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries", "Index Scan using firsts_pkey", "Index Scan using endpoints_troubled"} {
 			require.True(t, strings.Contains(plans, needle), "the log does not show %q", needle)
 		}
 		for statement := range strings.SplitSeq(plans, "LOG:  duration:") {
 			require.Empty(t, tableScan.FindString(statement), statement)
 			for _, m := range nodeRows.FindAllStringSubmatch(statement, -1) {
 				require.LessOrEqual(t, number(t, m[1])*number(t, m[2]), 20*planBatch, "more rows than the batch explains: %s", statement)
+			}
+			for _, m := range passedOver.FindAllStringSubmatch(statement, -1) {
+				require.LessOrEqual(t, number(t, m[1]), 20*planBatch, "more rows passed over than the batch explains: %s", statement)
 			}
 		}
 	}
@@ -154,11 +161,28 @@ func workOnce(t *testing.T, store alotwebhook.Store, endpoints []alotwebhook.End
 	purged, err := store.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: 24 * time.Hour, Limit: planBatch})
 	require.NoError(t, err)
 	require.Equal(t, alotwebhook.PurgeResult{Expired: planBatch}, purged)
+	n, err = store.Cancel(t.Context(), []string{outcomes[0].DeliveryID, outcomes[1].DeliveryID, outcomes[planBatch-2].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
 	_, err = store.Delivery(t.Context(), outcomes[0].DeliveryID)
 	require.NoError(t, err)
 	page, _, err := store.Deliveries(t.Context(), alotwebhook.Filter{Limit: 20})
 	require.NoError(t, err)
 	require.Len(t, page, 20)
+	listOnce(t, store)
+}
+
+// listOnce finds the endpoints that operators look for.
+func listOnce(t *testing.T, store alotwebhook.Store) {
+	t.Helper()
+	for f, n := range map[*alotwebhook.EndpointFilter]int{
+		{Failing: true}: 5, {Disabled: true}: 5, {Failing: true, Disabled: true}: 5, {URLPart: "HOOK"}: 5, {Failing: true, URLPart: "none"}: 0,
+	} {
+		f.Limit = 5
+		page, _, err := store.Endpoints(t.Context(), *f)
+		require.NoError(t, err)
+		require.Len(t, page, n, "filter %+v", f)
+	}
 }
 
 // fillQueue puts n due deliveries into the queue, spread over the first endpoints,

@@ -249,7 +249,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 }
 
 // tables are those that the code works with, beside migrations.
-var tables = append([]string{"endpoints", "queue", "owners", "slots", "firsts", "recoveries", "tallies", "operations"}, partitioned[:]...)
+var tables = append([]string{"endpoints", "queue", "owners", "slots", "firsts", "recoveries", "tallies", "operations", "pauses"}, partitioned[:]...)
 
 // checkTables returns an error that names the tables that somebody has dropped.
 func (s *Store) checkTables(ctx context.Context, q queryRower) error {

@@ -56,19 +56,25 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 			WHERE endpoint_id = ANY ($1::text[]) AND hour >= $2::timestamptz
 			ORDER BY endpoint_id, hour, reason`,
 		args: []any{endpointIDs, since},
-		rows: func(rows pgx.Rows) error {
-			for rows.Next() {
-				if list, err = appendTally(list, rows); err != nil {
-					return err
-				}
-			}
-			return rows.Err()
-		},
+		rows: readTallies(&list),
 	})
 	if err != nil {
 		return nil, s.explain("read tallies", err)
 	}
 	return list, nil
+}
+
+// readTallies returns a function that reads the rows of tallies into list.
+func readTallies(list *[]alotwebhook.Tally) func(pgx.Rows) error {
+	return func(rows pgx.Rows) (err error) {
+		*list = nil
+		for rows.Next() {
+			if *list, err = appendTally(*list, rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
 }
 
 // appendTally reads a row into a tally of list. The rows of an hour follow each

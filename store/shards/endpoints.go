@@ -182,6 +182,9 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]
 	}
 	pages, err := gather(ctx, list, func(ctx context.Context, sh *shard) (page[alotwebhook.Endpoint], error) {
 		items, next, err := sh.store.Endpoints(ctx, f)
+		if err == nil && (f.Failing || f.Disabled || f.URLPart != "") {
+			items, err = s.asAtHome(ctx, sh, items)
+		}
 		return page[alotwebhook.Endpoint]{items, next, sh}, err
 	})
 	if err != nil {
@@ -192,6 +195,31 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) ([]
 		better: func(sh *shard, e *alotwebhook.Endpoint) bool { return s.isHomeOf(sh, *e) },
 	})
 	return items, next, nil
+}
+
+// asAtHome leaves out the endpoints that have their home in another shard: if a filter selects them
+// there, that shard tells. Those that their home does not have yet stay.
+func (s *Store) asAtHome(ctx context.Context, sh *shard, list []alotwebhook.Endpoint) ([]alotwebhook.Endpoint, error) {
+	elsewhere := map[*shard][]string{}
+	for i := range list {
+		places, err := s.placesOf(list[i].OrganizationID)
+		if err != nil {
+			return nil, err
+		}
+		if places[0] != sh {
+			elsewhere[places[0]] = append(elsewhere[places[0]], list[i].ID)
+		}
+	}
+	for home, ids := range elsewhere {
+		there, _, err := home.store.Endpoints(ctx, alotwebhook.EndpointFilter{IDs: ids, Limit: len(ids)})
+		if err != nil {
+			return nil, home.explain(err)
+		}
+		list = slices.DeleteFunc(list, func(e alotwebhook.Endpoint) bool {
+			return slices.ContainsFunc(there, func(of alotwebhook.Endpoint) bool { return of.ID == e.ID })
+		})
+	}
+	return list, nil
 }
 
 // selected returns the shards of an organization, or all if it is "".
@@ -233,67 +261,4 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 		return err
 	})
 	return n, err
-}
-
-// PutRecovery implements [alotwebhook.Endpoints]. An endpoint's recovery stays in the shard
-// that has it, and begins in its organization's home.
-func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
-	list, err := s.placesOf(r.OrganizationID)
-	if err != nil {
-		return err
-	}
-	at := list[0]
-	for _, sh := range list {
-		if len(list) == 1 {
-			break
-		}
-		stored, _, err := sh.store.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: r.EndpointID, Limit: 1})
-		if err != nil {
-			return sh.explain(err)
-		}
-		if len(stored) > 0 {
-			at = sh
-			break
-		}
-	}
-	return at.explain(at.store.PutRecovery(ctx, r, ops...))
-}
-
-// Recoveries implements [alotwebhook.Endpoints]. Those of a shard that is down are left out
-// of a list of all endpoints, so that the others go on; the error says so if none answers.
-func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) ([]alotwebhook.Recovery, string, error) {
-	get := func(ctx context.Context, sh *shard) (page[alotwebhook.Recovery], error) {
-		items, next, err := sh.store.Recoveries(ctx, f)
-		return page[alotwebhook.Recovery]{items, next, sh}, err
-	}
-	pages, err := s.recoveryPages(ctx, f.EndpointID, get)
-	if err != nil {
-		return nil, "", err
-	}
-	items, next := join(pages, merging[alotwebhook.Recovery]{limit: f.Limit, id: func(r *alotwebhook.Recovery) string { return r.EndpointID }})
-	return items, next, nil
-}
-
-func (s *Store) recoveryPages(ctx context.Context, endpointID string, get func(context.Context, *shard) (page[alotwebhook.Recovery], error)) ([]page[alotwebhook.Recovery], error) {
-	if endpointID != "" {
-		list, err := s.placesOfEndpoint(ctx, endpointID)
-		if err != nil {
-			return nil, err
-		}
-		return gather(ctx, list, get)
-	}
-	well, ill := s.byHealth(s.shards)
-	pages, err := answersOf(ctx, well, inTime(get))
-	if len(ill) > 0 { // those that are back get a moment
-		short, cancel := context.WithTimeout(ctx, s.patience)
-		defer cancel()
-		more, other := answersOf(short, ill, get)
-		pages, err = append(pages, more...), errors.Join(err, other)
-	}
-	for _, p := range pages {
-		if p.of != nil { // one has answered
-			return pages, ctx.Err()
-		}
-	}
-	return nil, err
 }

@@ -55,7 +55,21 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) ([]alotweb
 }
 
 // Redeliver implements [alotwebhook.Queue].
-func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err error) {
+func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (int, error) {
+	return s.change(ctx, deliveryIDs, func(ctx context.Context, sh *shard, ids []string) (int, error) {
+		return sh.store.Redeliver(ctx, ids)
+	})
+}
+
+// Cancel implements [alotwebhook.Queue].
+func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (int, error) {
+	return s.change(ctx, deliveryIDs, func(ctx context.Context, sh *shard, ids []string) (int, error) {
+		return sh.store.Cancel(ctx, ids)
+	})
+}
+
+// change changes deliveries where they are, and returns how many.
+func (s *Store) change(ctx context.Context, deliveryIDs []string, change func(context.Context, *shard, []string) (int, error)) (n int, err error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
@@ -69,11 +83,9 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (n int, err
 			at[sh] = append(at[sh], id)
 		}
 	}
-	counts, err := answersOf(ctx, keys(at), func(ctx context.Context, sh *shard) (int, error) {
-		return sh.store.Redeliver(ctx, at[sh])
-	})
-	for _, made := range counts {
-		n += made
+	counts, err := answersOf(ctx, keys(at), func(ctx context.Context, sh *shard) (int, error) { return change(ctx, sh, at[sh]) })
+	for _, changed := range counts {
+		n += changed
 	}
 	return n, err
 }

@@ -88,6 +88,11 @@ func (i *ill) Redeliver(ctx context.Context, ids []string) (n int, err error) {
 	return n, err
 }
 
+func (i *ill) Cancel(ctx context.Context, ids []string) (n int, err error) {
+	err = i.call(ctx, "Cancel", func() (err error) { n, err = i.Store.Cancel(ctx, ids); return err })
+	return n, err
+}
+
 func (i *ill) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	return i.call(ctx, "PutEndpoint", func() error { return i.Store.PutEndpoint(ctx, e, ops...) })
 }
@@ -165,5 +170,23 @@ func (i *ill) AddTallies(ctx context.Context, list []alotwebhook.Tally) error {
 
 func (i *ill) Tallies(ctx context.Context, ids []string, since time.Time) (list []alotwebhook.Tally, err error) {
 	err = i.call(ctx, "Tallies", func() (err error) { list, err = i.Store.Tallies(ctx, ids, since); return err })
+	return list, err
+}
+
+func (i *ill) PutPause(ctx context.Context, p alotwebhook.Pause, ops ...alotwebhook.Operation) error {
+	return i.call(ctx, "PutPause", func() error { return i.Store.PutPause(ctx, p, ops...) })
+}
+
+func (i *ill) DeletePause(ctx context.Context, organizationID, endpointID string, ops ...alotwebhook.Operation) error {
+	return i.call(ctx, "DeletePause", func() error { return i.Store.DeletePause(ctx, organizationID, endpointID, ops...) })
+}
+
+func (i *ill) Pauses(ctx context.Context) (list []alotwebhook.Pause, err error) {
+	err = i.call(ctx, "Pauses", func() (err error) { list, err = i.Store.Pauses(ctx); return err })
+	return list, err
+}
+
+func (i *ill) Backlogs(ctx context.Context, limit int) (list []alotwebhook.Backlog, err error) {
+	err = i.call(ctx, "Backlogs", func() (err error) { list, err = i.Store.Backlogs(ctx, limit); return err })
 	return list, err
 }

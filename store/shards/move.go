@@ -13,11 +13,15 @@ import (
 var ErrUnfinished = errors.New("alotwebhook: shards: the shard has unfinished deliveries of the organization")
 
 // Mirror copies an organization's endpoints, with their secrets, from its home to its other
-// shards, and returns how many endpoints it has. With "" it does so for all organizations.
+// shards, and its pauses to where they are missing. It returns how many endpoints it has. With ""
+// it does so for all organizations.
 // It can be repeated at any time; it changes only what differs. An endpoint that is at home
 // no more is deleted from the others if it is deleted while Mirror runs, and otherwise stays
 // there: a shard that an organization moves away from is left by [Store.Leave].
 func (s *Store) Mirror(ctx context.Context, organizationID string) (n int, err error) {
+	if err := s.mirrorPauses(ctx, organizationID); err != nil {
+		return 0, err
+	}
 	for f := (alotwebhook.EndpointFilter{OrganizationID: organizationID}); ; {
 		page, next, err := s.Endpoints(ctx, f)
 		if err != nil {
@@ -46,8 +50,8 @@ func (s *Store) mirrorOne(ctx context.Context, e *alotwebhook.Endpoint) error {
 	return mirror(ctx, list[0], list[1:], e.ID)
 }
 
-// Leave deletes an organization's endpoints from a shard that is not its home, and returns
-// how many there were. It is the end of a move: then take the shard out of [Config.Places].
+// Leave deletes an organization's endpoints and pauses from a shard that is not its home, and
+// returns how many endpoints there were. It is the end of a move: then take the shard out of [Config.Places].
 // The history stays in the shard until it is purged, and is not shown any more from then on;
 // so leave it when the retention of the history has passed.
 //
@@ -71,7 +75,9 @@ func (s *Store) Leave(ctx context.Context, organizationID, shard string) (n int,
 			return 0, fmt.Errorf("%w: %q in %q, %s", ErrUnfinished, organizationID, shard, state)
 		}
 	}
-	n, err = sh.deleteEndpoints(ctx, organizationID)
+	if n, err = sh.deleteEndpoints(ctx, organizationID); err == nil {
+		err = sh.deletePauses(ctx, organizationID)
+	}
 	return n, sh.explain(err)
 }
 

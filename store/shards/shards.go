@@ -30,7 +30,8 @@
 //     organization's event, which only a mistake gives to a second one, may be elsewhere.
 //   - Endpoints take turns within a shard. Between shards, each gets its share of a claim by
 //     how many endpoints it had due deliveries of lately.
-//   - While an organization moves, [Store.Stats] counts its endpoints in each of its shards.
+//   - While an organization moves, [Store.Stats] and [Store.Count] count its endpoints in each of
+//     its shards.
 //   - A host's own transaction is of one database: see [Store.Within].
 //
 // # Moving an organization
@@ -74,8 +75,9 @@ type Config struct {
 }
 
 // Store is an [alotwebhook.Store] over shards. [New] makes one. It is also an
-// [alotwebhook.Tallier] and an [alotwebhook.Notifier], as far as its shards are. All methods
-// may be called from many goroutines at once.
+// [alotwebhook.Tallier], an [alotwebhook.Notifier], an [alotwebhook.Pauser] and an
+// [alotwebhook.Surveyor], as far as its shards are. All methods may be called from many goroutines
+// at once.
 //
 // A store of yours that wraps it needs a method Unwrap() alotwebhook.Store, so that a
 // dispatcher finds these capabilities, and [Store.Parts].
@@ -83,6 +85,7 @@ type Store struct {
 	shards   []*shard // in the order of their names
 	byName   map[string]*shard
 	places   func(organizationID string) []string
+	byHash   func(id string) []string // where that is which belongs to no organization
 	patience time.Duration
 
 	organizations *memo[string] // of endpoints, by their ids
@@ -101,6 +104,8 @@ var (
 	_ alotwebhook.Store    = (*Store)(nil)
 	_ alotwebhook.Tallier  = (*Store)(nil)
 	_ alotwebhook.Notifier = (*Store)(nil)
+	_ alotwebhook.Pauser   = (*Store)(nil)
+	_ alotwebhook.Surveyor = (*Store)(nil)
 )
 
 // shard is one of the stores, with what is known about how it fares.
@@ -110,9 +115,12 @@ type shard struct {
 	store    alotwebhook.Store
 	tallier  alotwebhook.Tallier  // nil if the store is none
 	notifier alotwebhook.Notifier // nil if the store is none
+	pauser   alotwebhook.Pauser   // nil if the store is none
+	surveyor alotwebhook.Surveyor // nil if the store is none
 	log      *slog.Logger
 	claims   claims
 	tallies  tallies
+	pauses   pauses
 
 	operations operations
 }
@@ -134,12 +142,12 @@ func New(stores map[string]alotwebhook.Store, cfg *Config) (*Store, error) {
 		return nil, &alotwebhook.FieldError{Field: "Patience", Problem: fmt.Sprintf("is %v, not from 1ms to 10m", p)}
 	}
 	s := &Store{
-		byName: map[string]*shard{}, places: cfg.Places, patience: cmp.Or(cfg.Patience, 50*time.Millisecond),
+		byName: map[string]*shard{}, places: cfg.Places, byHash: ByHash(names...), patience: cmp.Or(cfg.Patience, 50*time.Millisecond),
 		organizations: newMemo[string](1 << 16), seen: newMemo[*shard](1 << 15), claimed: newMemo[claim](1 << 17), told: newMemo[*shard](1 << 12),
 		listeners: map[chan<- struct{}]bool{},
 	}
 	if s.places == nil {
-		s.places = ByHash(names...)
+		s.places = s.byHash
 	}
 	log := cmp.Or(cfg.Logger, slog.Default())
 	for i, name := range names {
@@ -154,6 +162,7 @@ func New(stores map[string]alotwebhook.Store, cfg *Config) (*Store, error) {
 func (s *Store) add(index int, name string, store alotwebhook.Store, log *slog.Logger) {
 	sh := &shard{name: name, index: index, store: store, log: log}
 	sh.tallier, sh.notifier = capability[alotwebhook.Tallier](store), capability[alotwebhook.Notifier](store)
+	sh.pauser, sh.surveyor = capability[alotwebhook.Pauser](store), capability[alotwebhook.Surveyor](store)
 	sh.claims = claims{weight: 1, finishes: map[int64]time.Time{}, episode: pace.Episode{Log: log, Operation: "claim"}}
 	sh.operations.episode = pace.Episode{Log: log, Operation: "operations"}
 	sh.tallies = tallies{pending: map[tallyKey]*alotwebhook.Tally{}, episode: pace.Episode{Log: log, Operation: "tally"}}

@@ -166,35 +166,44 @@ func TestClosed(t *testing.T) {
 	require.ErrorContains(t, s.Tx(nil).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}), "closed")
 }
 
+// migratedTo makes a file as the release with that version of the schema has left it.
+func migratedTo(t *testing.T, version int) string {
+	t.Helper()
+	scripts, err := filepath.Glob("anydriver/migrations/*.sql")
+	require.NoError(t, err)
+	path := newPath(t)
+	db := hostHandle(t, path)
+	_, err = db.Exec("CREATE TABLE alotwebhook_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT")
+	require.NoError(t, err)
+	for i, name := range scripts[:version] {
+		script, err := os.ReadFile(name)
+		require.NoError(t, err)
+		_, err = db.Exec(string(script))
+		require.NoError(t, err)
+		if strings.HasPrefix(string(script), "-- additive\n") {
+			_, err = db.Exec("UPDATE alotwebhook_migrations SET latest = ? WHERE version = (SELECT max(version) FROM alotwebhook_migrations)", i+1)
+		} else {
+			_, err = db.Exec("INSERT INTO alotwebhook_migrations (version, applied_at) VALUES (?, ?)", i+1, time.Now().UnixMicro())
+		}
+		require.NoError(t, err)
+	}
+	return path
+}
+
 // A file that any version has left comes up to date with what it holds.
 func TestMigratesFromEveryVersion(t *testing.T) {
 	t.Parallel()
 	scripts, err := filepath.Glob("anydriver/migrations/*.sql")
 	require.NoError(t, err)
 	for version := range len(scripts) + 1 {
-		path := newPath(t)
-		db := hostHandle(t, path)
-		_, err := db.Exec("CREATE TABLE alotwebhook_migrations (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT")
-		require.NoError(t, err)
-		for i, name := range scripts[:version] {
-			script, err := os.ReadFile(name)
-			require.NoError(t, err)
-			_, err = db.Exec(string(script))
-			require.NoError(t, err)
-			if strings.HasPrefix(string(script), "-- additive\n") {
-				_, err = db.Exec("UPDATE alotwebhook_migrations SET latest = ? WHERE version = (SELECT max(version) FROM alotwebhook_migrations)", i+1)
-			} else {
-				_, err = db.Exec("INSERT INTO alotwebhook_migrations (version, applied_at) VALUES (?, ?)", i+1, time.Now().UnixMicro())
-			}
-			require.NoError(t, err)
-		}
+		path := migratedTo(t, version)
 		s := open(t, path)
 		putEndpoint(t, s, 1, "org_1")
 		require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1")}))
 		require.Len(t, claim(t, s, 1, nil), 1, "from version %d", version)
 		// What release 0.1.0 looks at, which knows version 2: it goes on beside this one.
 		var seen int
-		require.NoError(t, db.QueryRow("SELECT coalesce(max(version), 0) FROM alotwebhook_migrations").Scan(&seen))
+		require.NoError(t, hostHandle(t, path).QueryRow("SELECT coalesce(max(version), 0) FROM alotwebhook_migrations").Scan(&seen))
 		require.Equal(t, 2, seen)
 	}
 }

@@ -31,6 +31,15 @@ func countsReasonsOfAttempts(r *alotwebhook.Recovery) {
 	}
 }
 
+// countsUnwanted counts what was canceled, although no reason is named.
+func countsUnwanted(ctx context.Context, s *brokenSurveyor, r alotwebhook.Recovery, c *alotwebhook.Count) {
+	if r.Reason == "" && r.State != alotwebhook.RecoveryCanceling {
+		r.Reason = alotwebhook.ReasonCanceled
+		canceled, _ := s.Surveyor.Count(ctx, r)
+		c.Deliveries += canceled.Deliveries
+	}
+}
+
 // countsParked counts parked deliveries so many times.
 func countsParked(times int64) func(context.Context, *brokenSurveyor, alotwebhook.Recovery, *alotwebhook.Count) {
 	return func(ctx context.Context, s *brokenSurveyor, r alotwebhook.Recovery, c *alotwebhook.Count) {
@@ -65,6 +74,7 @@ func countMutants() map[string]mutant {
 		"CountEndpointIgnored":     by(func(r *alotwebhook.Recovery) { r.EndpointID = "" }, "Survey/CountFields"),
 		"CountEventIgnored":        by(func(r *alotwebhook.Recovery) { r.EventID = "" }, "Survey/CountFields"),
 		"CountTypeIgnored":         by(func(r *alotwebhook.Recovery) { r.EventType = "" }, "Survey/CountFields"),
+		"CountUnwanted":            surveys(func(s *brokenSurveyor) { s.count = countsUnwanted }, "Survey/CountStates"),
 		"CountReasonIgnored":       by(func(r *alotwebhook.Recovery) { r.Reason = "" }, "Survey/CountFields", "Survey/CountStates"),
 		"CountReasonsOfAttempts":   by(countsReasonsOfAttempts, "Survey/CountStates"),
 		"CountStateIgnored":        by(func(r *alotwebhook.Recovery) { r.State = "" }, "Survey/CountFields", "Survey/CountStates", "Survey/CountSinceUntil"),

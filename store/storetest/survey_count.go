@@ -169,19 +169,23 @@ func countStates(t *trial, s alotwebhook.Surveyor) {
 	c = t.claim(4)
 	t.finish(retry(c[0], long), failed(c[1]), delivered(c[2])) // c[3] stays leased, and two are due
 	require.Equal(t, 1, t.cancel(ids[5]))
-	var ended, rest []alotwebhook.Delivery
+	var ended, meant, rest []alotwebhook.Delivery
 	for _, d := range t.list(alotwebhook.Filter{}) {
 		if d.State == alotwebhook.StateFailed {
 			ended = append(ended, d)
+			if d.LastReason != alotwebhook.ReasonDiscarded && d.LastReason != alotwebhook.ReasonCanceled {
+				meant = append(meant, d)
+			}
 		} else if d.State != alotwebhook.StateDelivered {
 			rest = append(rest, d)
 		}
 	}
 	require.Len(t, ended, 4)
+	require.Len(t, meant, 2)
 	require.Len(t, rest, 5)
 	t.requireCount(s, alotwebhook.Recovery{State: alotwebhook.RecoveryCanceling}, rest)
 	for _, state := range []alotwebhook.RecoveryState{"", alotwebhook.RecoveryRunning, alotwebhook.RecoveryDone, alotwebhook.RecoveryStopped, alotwebhook.RecoveryCanceled} {
-		t.requireCount(s, alotwebhook.Recovery{State: state}, ended, "state %q", state)
+		t.requireCount(s, alotwebhook.Recovery{State: state}, meant, "state %q: without what nobody wants to be sent", state)
 	}
 	for _, d := range ended {
 		t.requireCount(s, alotwebhook.Recovery{Reason: d.LastReason}, []alotwebhook.Delivery{d}, "reason %q", d.LastReason)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/bench/internal/stores"
-	"github.com/alot/alotwebhook/settings"
+	alotsettings "github.com/alot/alotwebhook/settings"
 )
 
 // Disturbance is work that goes on during the deliveries. The zero value is none.
@@ -41,9 +41,9 @@ var Read = Disturbance{", read", func(ctx context.Context, _ *stores.Store, d *a
 // Overseen looks at the overview of the operators' pages, ten times a second: as often as it may,
 // it counts anew.
 var Overseen = Disturbance{", overseen", func(ctx context.Context, _ *stores.Store, d *alotwebhook.Dispatcher) (func() error, error) {
-	pages, err := settings.NewOperatorPages(d, &settings.OperatorOptions{
+	pages, err := alotsettings.NewOperatorPages(d, &alotsettings.OperatorOptions{
 		Operator: func(*http.Request) (string, error) { return "bench", nil },
-		May:      func(*http.Request, settings.Action) bool { return true },
+		May:      func(*http.Request, alotsettings.Action) bool { return true },
 	})
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ var (
 	mux                   *http.ServeMux
 	_                     = health.Live
 	endpointID            string
-	since                 time.Time
+	since, ten, tenForty  time.Time
 	oldKey, newKey        []byte
 	attempts              vector
 	pending, parked       gauge

@@ -11,6 +11,7 @@ var (
 	dispatcher           *alotwebhook.Dispatcher
 	mux                  *http.ServeMux
 	session, bearerToken func(*http.Request) (string, error)
+	staff                func(*http.Request) (string, error)
 	roleOf               func(*http.Request) string
 )
 

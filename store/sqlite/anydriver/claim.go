@@ -32,7 +32,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 	default:
 	}
 	if c.Limit == 0 {
-		return r, s.leave(ctx)
+		return r, s.leave(ctx, false)
 	}
 	for greedy, again := false, true; again; { // seldom twice
 		var cl *claim
@@ -269,11 +269,7 @@ func (c *claim) take(takers []*taker) error {
 
 // takeRows takes the rows that may be claimed, for the takers by ref.
 func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
-	keys := make([]key, len(rows))
-	for i := range rows {
-		keys[i] = rows[i].key
-	}
-	taken, left := c.s.held.taken(keys)
+	taken, left := c.s.held.taken(rows)
 	if left { // the claim after this one sees what has become of it
 		c.later(sql.NullInt64{Int64: c.now + time.Millisecond.Microseconds(), Valid: true})
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -166,18 +167,9 @@ func (s *Store) Endpoint(ctx context.Context, id string) (e alotwebhook.Endpoint
 // Endpoints implements [alotwebhook.Endpoints].
 func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page []alotwebhook.Endpoint, next string, err error) {
 	limit := cmp.Or(f.Limit, defaultPage)
-	query, args := "SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE id > ? AND deleted_at IS NULL", []any{f.Cursor}
-	if f.OrganizationID != "" {
-		query += " AND organization = ?"
-		args = append(args, f.OrganizationID)
-	}
-	if len(f.IDs) > 0 {
-		ids, err := json.Marshal(f.IDs)
-		if err != nil {
-			return nil, "", err
-		}
-		query += " AND id IN (SELECT value FROM json_each(?))"
-		args = append(args, string(ids))
+	query, args, err := selectEndpoints(f)
+	if err != nil {
+		return nil, "", err
 	}
 	err = s.read(ctx, "list endpoints", func(t *txn) error {
 		return t.each(query+" ORDER BY id LIMIT ?", append(args, limit+1), func(scan func(...any) error) error {
@@ -194,6 +186,50 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 		next = page[limit-1].ID
 	}
 	return page, next, nil
+}
+
+// isFailing and isDisabled are conditions of endpoints. Each has an index in the order of the ids.
+const (
+	isFailing  = "active = 1 AND failing_since IS NOT NULL"
+	isDisabled = "active = 0 AND deleted_at IS NULL"
+)
+
+// selectEndpoints returns the query for the endpoints that a filter selects. Two that are joined by
+// UNION ALL are read side by side, each in the order of its index.
+func selectEndpoints(f alotwebhook.EndpointFilter) (query string, args []any, err error) {
+	query, args = "SELECT "+endpointColumns+" FROM alotwebhook_endpoints WHERE id > ? AND deleted_at IS NULL", []any{f.Cursor}
+	if f.OrganizationID != "" {
+		query, args = query+" AND organization = ?", append(args, f.OrganizationID)
+	}
+	if len(f.IDs) > 0 {
+		ids, err := json.Marshal(f.IDs)
+		if err != nil {
+			return "", nil, err
+		}
+		query, args = query+" AND id IN (SELECT value FROM json_each(?))", append(args, string(ids))
+	}
+	if f.URLPart != "" {
+		query, args = query+" AND instr(lower(url), ?) > 0", append(args, lowerASCII(f.URLPart))
+	}
+	switch {
+	case f.Failing && f.Disabled:
+		return query + " AND " + isFailing + " UNION ALL " + query + " AND " + isDisabled, append(args, args...), nil
+	case f.Failing:
+		query += " AND " + isFailing
+	case f.Disabled:
+		query += " AND " + isDisabled
+	}
+	return query, args, nil
+}
+
+// lowerASCII is what SQLite's lower returns: [strings.ToLower] for the ASCII letters alone.
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // DeleteEndpoint implements [alotwebhook.Endpoints]. The endpoint is gone at once. Its

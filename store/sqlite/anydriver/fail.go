@@ -1,11 +1,13 @@
 package anydriver
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -76,6 +78,44 @@ func (s *Store) failOrphans(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// cancelRows and dequeueRows move unfinished deliveries into the history by their keys.
+var (
+	cancelRows = batchOf(`INSERT INTO alotwebhook_deliveries (id, endpoint, state, type, event, attempts, created_at, finished_at, status, reason, history)
+		SELECT id, endpoint, ?, type, event, attempts, created_at, ?, status, ?, history FROM alotwebhook_queue WHERE id IN (%)`, "?")
+	dequeueRows = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
+)
+
+// Cancel implements [alotwebhook.Queue]. What this store or another one holds of them stays held until
+// the outcome of its attempt is lost: so an ordered endpoint gets one request at a time still.
+func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
+	keys := make([]key, 0, len(deliveryIDs))
+	for _, id := range deliveryIDs {
+		if k, ok := parseKey(deliveryPrefix, id); ok {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
+	keys = slices.Compact(keys) // each is inserted once
+	err = s.write(ctx, "cancel", func(t *txn) error {
+		n = 0
+		err := cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
+			return t.exec(query, args...)
+		})
+		if err != nil {
+			return err
+		}
+		return dequeueRows.keys(nil, keys, func(query string, args []any) error {
+			gone, err := t.affected(query, args...)
+			n += int(gone)
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 // Discard implements [alotwebhook.Endpoints].

@@ -343,17 +343,21 @@ func (s *Store) Redeliver(ctx context.Context, deliveryIDs []string) (made int, 
 // forward one that waits for its next attempt. It moves a finished one back into the
 // queue if its endpoint and payload are still there. One that is leased or due is
 // left alone.
+//
+// One that was canceled may still be held by the store that had claimed it: a token of nobody in
+// its row tells that store that it is another's, and -1 that the next claim counts as the first.
 func (t *txn) redeliver(k key) (int64, error) {
 	n, err := t.affected("UPDATE alotwebhook_queue SET next_at = ?1 WHERE id = ?2 AND lease = 0 AND next_at > ?1", t.now, k[:])
 	if err != nil || n > 0 {
 		return n, err
 	}
 	n, err = t.affected(`INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history)
-		SELECT d.id, d.endpoint, ?, 0, 0, d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, coalesce(json_extract('[' || d.history || ']', '$[#-1].reason'), ''), d.history
+		SELECT d.id, d.endpoint, ?1, CASE d.reason WHEN ?2 THEN ?3 ELSE 0 END, CASE d.reason WHEN ?2 THEN -1 ELSE 0 END,
+			d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, coalesce(json_extract('[' || d.history || ']', '$[#-1].reason'), ''), d.history
 		FROM alotwebhook_deliveries d
 		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
 		JOIN alotwebhook_events e ON e.ref = d.event AND e.payload IS NOT NULL
-		WHERE d.id = ?`, t.now, k[:])
+		WHERE d.id = ?4`, t.now, string(alotwebhook.ReasonCanceled), newToken(), k[:])
 	if err != nil || n == 0 {
 		return n, err
 	}

@@ -4,8 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -130,17 +129,23 @@ func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 const countEndpoints = `SELECT (SELECT count(*) FROM alotwebhook_endpoints WHERE active = 1 AND failing_since IS NOT NULL),
 	(SELECT count(*) FROM alotwebhook_endpoints WHERE active = 0 AND deleted_at IS NULL)`
 
-// addOldest adds for how long a delivery has been due, of those that are not held. held has their
-// keys by endpoint.
+// addOldest adds for how long a delivery has been due, of those that are neither held nor paused. held
+// has the keys of the held ones by endpoint.
 func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
-	var refs []string
+	left, all, err := t.paused()
+	if err != nil || all {
+		return err
+	}
 	var healthy, failing sql.NullInt64
 	add := func() {
 		st.OldestDue = max(st.OldestDue, t.since(healthy))
 		st.OldestDueFailing = max(st.OldestDueFailing, t.since(failing))
 	}
 	for ref, keys := range held {
-		refs = append(refs, strconv.FormatInt(ref, 10))
+		if slices.Contains(left, ref) {
+			continue
+		}
+		left = append(left, ref)
 		some, err := found(t.one(firstDue, ref, hexList(keys))(&healthy, &failing))
 		if err != nil {
 			return err
@@ -149,7 +154,7 @@ func (t *txn) addOldest(st *alotwebhook.Stats, held map[int64][]key) error {
 			add()
 		}
 	}
-	err := t.one(oldestDue, "["+strings.Join(refs, ",")+"]")(&healthy, &failing)
+	err = t.one(oldestDue, numberList(left))(&healthy, &failing)
 	if err == nil {
 		add()
 	}

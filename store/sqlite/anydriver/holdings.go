@@ -135,15 +135,18 @@ func (h *holdings) beginClaim(marks map[int64]place) map[int64]share {
 
 // taken tells which of these deliveries a claim under way must leave alone: those that are held,
 // and those that have left the holdings since the claim began. left reports whether there is
-// one of the latter.
-func (h *holdings) taken(keys []key) (taken []bool, left bool) {
+// one of the latter. What is held has no lease in its row, or the one that it is held under: one
+// with another was canceled meanwhile, and begins anew.
+func (h *holdings) taken(rows []dueRow) (taken []bool, left bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	taken = make([]bool, len(keys))
-	for i, k := range keys {
-		_, held := h.rows[k]
-		taken[i] = held || h.gone[k]
-		left = left || h.gone[k]
+	taken = make([]bool, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		held := h.rows[r.key]
+		gone := h.gone[r.key]
+		taken[i] = gone || held != nil && (r.token == 0 || r.token == held.token)
+		left = left || gone
 	}
 	return taken, left
 }

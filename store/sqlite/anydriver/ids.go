@@ -104,6 +104,9 @@ func micros(t time.Time) any {
 	return t.UnixMicro()
 }
 
+// microsFrom returns the first µs since 1970 that is not before t.
+func microsFrom(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro() }
+
 // nullable turns a text into an argument that is NULL if it is empty.
 func nullable(text string) any {
 	if text == "" {

@@ -173,7 +173,7 @@ func (l *lister) narrowEndpoints(f alotwebhook.Filter) (bool, error) {
 // It leaves out keys below the floor: one of the two may have more there.
 func (l *lister) keys(state alotwebhook.DeliveryState) ([]key, error) {
 	var keys []key
-	if state == "" || state == alotwebhook.StatePending || state == alotwebhook.StateParked {
+	if state == "" || state == alotwebhook.StatePending || state == alotwebhook.StateParked || state == alotwebhook.StateUnfinished {
 		unfinished, err := l.queueKeys()
 		if err != nil {
 			return nil, err
@@ -213,14 +213,17 @@ func (l *lister) conditions(state int64, endpoints bool) (where string, args []a
 // amongRefs is the rest of a condition that a column is one of refs.
 const amongRefs = "IN (SELECT value FROM json_each(?))"
 
-// refList returns refs as the argument of amongRefs: a JSON array.
-func (l *lister) refList() string {
+// refList returns refs as the argument of amongRefs.
+func (l *lister) refList() string { return numberList(l.refs) }
+
+// numberList returns numbers as a JSON array.
+func numberList(list []int64) string {
 	b := []byte{'['}
-	for i, ref := range l.refs {
+	for i, n := range list {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendInt(b, ref, 10)
+		b = strconv.AppendInt(b, n, 10)
 	}
 	return string(append(b, ']'))
 }

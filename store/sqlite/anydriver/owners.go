@@ -159,13 +159,13 @@ func (t *txn) signIn(id, until int64, file string) (int64, error) {
 	if err != nil || there {
 		return id, err
 	}
-	err = t.one("INSERT INTO alotwebhook_owners (until, asked, file) VALUES (?, ?, ?) RETURNING id", until, t.now, file)(&id)
+	err = t.one("INSERT INTO alotwebhook_owners (until, asked, file, seen) VALUES (?, ?, ?, ?) RETURNING id", until, t.now, file, t.now)(&id)
 	return id, err
 }
 
 // extend has an owner's time last until a time, and reports whether the owner is there still.
 func (t *txn) extend(id, until int64) (there bool, err error) {
-	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?) WHERE id = ?", until, id)
+	n, err := t.affected("UPDATE alotwebhook_owners SET until = max(until, ?), seen = ? WHERE id = ?", until, t.now, id)
 	return n > 0, err
 }
 
@@ -240,44 +240,58 @@ func (s *Store) renew(ctx context.Context, id, until int64) error {
 	})
 }
 
-// leave gives all slots away, and writes the leases of all holdings into their rows.
-func (s *Store) leave(ctx context.Context) error {
+// leave gives all slots away, and writes the leases of all holdings into their rows. With holdings
+// the store stays an owner without slots until its time is up, unless forGood: it may claim again, and
+// is shown as a process meanwhile.
+func (s *Store) leave(ctx context.Context, forGood bool) error {
 	id := s.owner.id
 	if id == 0 {
 		return nil
 	}
+	var stays bool
 	err := s.submit(&job{
 		ctx:   ctx,
 		doing: "leave the deliveries to others",
-		run:   func(t *txn) error { return t.signOut(id) },
+		run: func(t *txn) (err error) {
+			stays, err = t.signOut(id, forGood)
+			return err
+		},
 		committed: func() {
 			s.held.clear()
-			s.owner.id, s.owner.slots = 0, 0
-			s.owner.until.Store(0)
+			s.owner.slots = 0
+			if !stays {
+				s.owner.id = 0
+				s.owner.until.Store(0)
+			}
 		},
 		done: make(chan struct{}),
 	})
-	if err == nil {
+	if err == nil && !stays {
 		s.vanish(&s.owner.here)
 	}
 	return err
 }
 
-// signOut takes its slots from an owner that leaves by itself.
-func (t *txn) signOut(id int64) error {
+// signOut takes its slots from an owner that leaves by itself, and reports whether it stays one.
+func (t *txn) signOut(id int64, forGood bool) (stays bool, err error) {
 	if there, err := t.isOwner(id); err != nil || !there {
-		return err
+		return false, err
 	}
-	if _, err := t.writeLeases(t.s.held.among(everyEndpoint, 0)); err != nil {
-		return err
+	written, err := t.writeLeases(t.s.held.among(everyEndpoint, 0))
+	if err != nil {
+		return false, err
 	}
 	if err := t.exec(freeSlots, t.now, id); err != nil {
-		return err
+		return false, err
 	}
-	if err := t.exec("DELETE FROM alotwebhook_owners WHERE id = ?", id); err != nil {
-		return err
+	query := "DELETE FROM alotwebhook_owners WHERE id = ?"
+	if stays = len(written) > 0 && !forGood; stays {
+		query = "UPDATE alotwebhook_owners SET asked = 0 WHERE id = ?" // it wants no slots for now
 	}
-	return t.exec("UPDATE alotwebhook_changes SET owners = owners + ?", 1)
+	if err := t.exec(query, id); err != nil {
+		return false, err
+	}
+	return stays, t.exec("UPDATE alotwebhook_changes SET owners = owners + ?", 1)
 }
 
 // retire is leave for a store that is about to be closed, and lets nobody claim any more.
@@ -286,6 +300,6 @@ func (s *Store) retire() {
 	s.claiming <- struct{}{}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_ = s.leave(ctx)
+	_ = s.leave(ctx, true)
 	s.vanish(&s.owner.here)
 }

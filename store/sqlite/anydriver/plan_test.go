@@ -73,12 +73,18 @@ func everyStatement(t *testing.T, s *sqlite.Store) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	operate(t, s)
-	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: time.Nanosecond, Payloads: time.Nanosecond, History: time.Nanosecond})
+	n, err = s.Cancel(t.Context(), []string{r.Deliveries[150].DeliveryID, r.Deliveries[151].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	n, err = s.Redeliver(t.Context(), []string{r.Deliveries[150].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	_, err = s.Purge(t.Context(), alotwebhook.PurgeRequest{Parked: time.Nanosecond, Payloads: time.Nanosecond, History: time.Nanosecond, Tallies: time.Nanosecond})
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 }
 
-// operate has a store do all that it can with operations.
+// operate has a store do all that it can with operations, and what operators do.
 func operate(t *testing.T, s *sqlite.Store) {
 	t.Helper()
 	e, err := s.Endpoint(t.Context(), endpointID(5))
@@ -92,6 +98,11 @@ func operate(t *testing.T, s *sqlite.Store) {
 	require.NoError(t, err)
 	require.Len(t, claimed, 2)
 	require.NoError(t, s.FinishOperations(t.Context(), []string{claimed[0].ID, claimed[1].ID}, 0))
+
+	require.NoError(t, s.PutPause(t.Context(), alotwebhook.Pause{OrganizationID: "org_5"}))
+	require.NoError(t, s.DeletePause(t.Context(), "org_5", ""))
+	require.NoError(t, s.PutRecovery(t.Context(), alotwebhook.Recovery{EndpointID: "rec_5", State: alotwebhook.RecoveryRunning}))
+	require.NoError(t, s.AddTallies(t.Context(), []alotwebhook.Tally{{EndpointID: e.ID, Hour: time.Now().Truncate(time.Hour), Succeeded: 1}}))
 }
 
 // Nothing that the writer does reads a whole table that grows.

@@ -22,8 +22,10 @@ func (t *txn) bury(id int64, found *census, perEndpoint int) error {
 			found.slots[i] = slot{freed: t.now}
 		}
 	}
-	if err := t.suspect(slots, perEndpoint); err != nil {
-		return err
+	if slots != 0 { // it may have left before
+		if err := t.suspect(slots, perEndpoint); err != nil {
+			return err
+		}
 	}
 	if err := t.exec(freeSlots, t.now, id); err != nil {
 		return err

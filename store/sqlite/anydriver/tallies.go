@@ -10,11 +10,28 @@ import (
 
 var _ alotwebhook.Tallier = (*Store)(nil)
 
-// AddTallies implements [alotwebhook.Tallier].
+// ofAll stands for the endpoint in the tallies of all endpoints together.
+const ofAll = ""
+
+// AddTallies implements [alotwebhook.Tallier]. It adds to those of all endpoints together as well:
+// to sum up an hour of 10,000 endpoints whenever somebody looks takes too long.
 func (s *Store) AddTallies(ctx context.Context, tallies []alotwebhook.Tally) error {
+	totals := map[int64]*alotwebhook.Tally{}
+	for _, of := range tallies {
+		hour := of.Hour.UnixMicro()
+		if totals[hour] == nil {
+			totals[hour] = &alotwebhook.Tally{EndpointID: ofAll, Hour: of.Hour}
+		}
+		totals[hour].Add(of)
+	}
 	return s.write(ctx, "add tallies", func(t *txn) error {
 		for i := range tallies {
 			if err := t.addTally(&tallies[i]); err != nil {
+				return err
+			}
+		}
+		for _, of := range totals {
+			if err := t.addTally(of); err != nil {
 				return err
 			}
 		}
@@ -45,7 +62,7 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 	endpointIDs = slices.Compact(slices.Sorted(slices.Values(endpointIDs)))
 	err = s.read(ctx, "read tallies", func(t *txn) error {
 		return talliesOf.split(len(endpointIDs), func(query string, from, to int) error {
-			args := []any{since.UnixMicro()}
+			args := []any{microsFrom(since)}
 			for _, id := range endpointIDs[from:to] {
 				args = append(args, id)
 			}
@@ -90,11 +107,11 @@ func appendTally(list []alotwebhook.Tally, scan func(...any) error) ([]alotwebho
 }
 
 // purgeTallies deletes the tallies of hours that began at until or before, up to limit
-// of them, and returns how many.
+// of them, and returns how many. Those of all endpoints together go last.
 func (t *txn) purgeTallies(until int64, limit int) (hours int, err error) {
 	err = t.each(`DELETE FROM alotwebhook_tallies WHERE (endpoint, hour) IN (
-			SELECT endpoint, hour FROM alotwebhook_tallies WHERE hour <= ? AND reason = '' LIMIT ?)
-		RETURNING reason`, []any{until, limit}, func(scan func(...any) error) error {
+			SELECT endpoint, hour FROM alotwebhook_tallies WHERE hour <= ? AND reason = '' AND endpoint <> ? LIMIT ?)
+		RETURNING reason`, []any{until, ofAll, limit}, func(scan func(...any) error) error {
 		var reason string
 		err := scan(&reason)
 		if reason == "" {
@@ -102,5 +119,9 @@ func (t *txn) purgeTallies(until int64, limit int) (hours int, err error) {
 		}
 		return err
 	})
-	return hours, err
+	if err != nil {
+		return hours, err
+	}
+	return hours, t.exec(`DELETE FROM alotwebhook_tallies AS t WHERE endpoint = ?1 AND hour <= ?2
+		AND NOT EXISTS (SELECT 1 FROM alotwebhook_tallies WHERE hour = t.hour AND endpoint <> ?1)`, ofAll, until)
 }

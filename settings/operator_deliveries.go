@@ -1,0 +1,18 @@
+package settings
+
+import "net/http"
+
+// listDeliveries shows the history of all organizations.
+func (o *operatorPages) listDeliveries(v *visit) error {
+	q := readQuery(v.r, append(historyParameters, "organization")...)
+	q.many = true
+	data := historyView{Filter: v.historyFilter(q), Many: true}
+	data.Filter.OrganizationID = q.organization("organization")
+	if err := v.fillHistory(q, &data); err != nil {
+		return err
+	}
+	if err := v.nameEndpoints(&data); err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "history", view{Heading: "Deliveries", Section: "deliveries", Data: data})
+}

@@ -1,0 +1,39 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/alot/alotwebhook"
+)
+
+// cancelSQL moves unfinished deliveries, whose ids are $1, from the queue into the history, as failed
+// with the reason $2 and without an attempt. Those of deleted endpoints have failed already.
+const cancelSQL = `
+WITH these AS MATERIALIZED (
+	SELECT q.id
+	FROM {s}.queue q
+	JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
+	WHERE q.id = ANY ($1::uuid[])
+	ORDER BY q.id
+	FOR UPDATE OF q
+), gone AS (
+	DELETE FROM {s}.queue WHERE id = ANY (ARRAY(SELECT id FROM these)) RETURNING *
+), kept AS (
+	INSERT INTO {s}.deliveries (id, endpoint, event_id, event_type, finished_at, attempts, delivered, reason)
+	SELECT id, endpoint, event_id, event_type, clock_timestamp(), attempts, false, $2::text FROM gone
+)
+SELECT count(*)::int FROM gone`
+
+// Cancel implements [alotwebhook.Queue]. Whichever process has a delivery under way does not find its
+// row any more when it is to record the outcome. Until then, or until the lease runs out, that
+// process holds the delivery still, so that an ordered endpoint gets the next one after that attempt.
+func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
+	defer s.lanes.distrust()
+	n, err = inParts(ctx, deliveryIDs, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
+		err = s.run(ctx, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
+		return n, err
+	})
+	return n, s.explain("cancel", err)
+}
