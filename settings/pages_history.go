@@ -43,7 +43,8 @@ type historyView struct {
 	Types     []alotwebhook.EventType     // that the filter offers
 	States    []alotwebhook.DeliveryState // that the filter offers
 	Filter    alotwebhook.Filter
-	Many      bool // the list is one over all organizations, for operators
+	Many      bool         // the list is one over all organizations, for operators
+	Missed    *missedEvent // the event that the filter names, if there is nothing in the list; else nil
 
 	Older   string    // address of the next page; "" on the last page
 	Reached time.Time // how far back the page searched, if it did not search to the end
@@ -115,6 +116,9 @@ func (v *visit) fillHistory(q *query, data *historyView) error {
 		data.States = append(data.States, alotwebhook.DeliveryState(s))
 	}
 	next, err := v.search(data)
+	if err == nil && next == "" && len(data.Rows) == 0 && data.Filter.EventID != "" {
+		data.Missed, err = v.missed(data.Filter)
+	}
 	if err == nil {
 		v.linkHistory(data, next, live)
 	}
