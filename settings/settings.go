@@ -32,7 +32,7 @@
 // # Management API
 //
 //	POST   /v1/webhooks                            register an endpoint
-//	GET    /v1/webhooks                            list the endpoints, oldest first
+//	GET    /v1/webhooks                            list the endpoints, oldest first (by the minute from page to page)
 //	GET    /v1/webhooks/{id}                       read an endpoint
 //	PATCH  /v1/webhooks/{id}                       change its url, events, description or disabled
 //	DELETE /v1/webhooks/{id}                       delete it
