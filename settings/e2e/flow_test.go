@@ -213,10 +213,10 @@ func TestHistoryUpdatesByItself(t *testing.T) {
 	b := open(t, h.base, true)
 	service := newReceiver(t)
 	_, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
-		OrganizationID: "org_123", URL: service.url, EventTypes: []string{alotwebhook.EventCandidateInvited}, Secret: "x",
+		OrganizationID: "org_123", URL: service.url, EventTypes: []string{alotwebhook.EventCandidateInvited}, Secret: "a secret of these tests",
 	})
 	require.NoError(t, err)
-	service.set(func(r *receiver) { r.secret = "x" })
+	service.set(func(r *receiver) { r.secret = "a secret of these tests" })
 	b.visit("history")
 	b.sees("No deliveries yet", "Updates automatically")
 	run(b, chromedp.Evaluate[int](`window.before = 1`))
