@@ -2,6 +2,7 @@ package settings
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -28,4 +29,26 @@ func (v *visit) missed(f alotwebhook.Filter) (*missedEvent, error) {
 		return nil, err
 	}
 	return &missedEvent{known.Type, known.Timestamp, len(known.Deliveries) > 0, v.base + "/" + v.path + "?event=" + f.EventID}, nil
+}
+
+// otherIDs are what ids are of that somebody may take for that of an event.
+var otherIDs = map[string]string{
+	deliveryPrefix: "a delivery", endpointPrefix: "an endpoint", operationPrefix: "an operation", recoveryPrefix: "a recovery",
+}
+
+// pastedEvent reads the id of an event as people paste it: with blanks or quotes around it, or in
+// capitals.
+func (q *query) pastedEvent(name string) string {
+	id := strings.ToLower(strings.Trim(q.values.Get(name), " \t\r\n\"'`“”‘’„,;"))
+	if id == "" || isID(eventPrefix, id) {
+		return id
+	}
+	for prefix, of := range otherIDs {
+		if isID(prefix, id) {
+			q.refuse(name, "is the id of "+of+"; the id of an event begins with evt_")
+			return id
+		}
+	}
+	q.refuse(name, "must be an id such as evt_01jcc7…: evt_ and 26 letters and digits")
+	return q.values.Get(name)
 }
