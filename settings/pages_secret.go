@@ -84,6 +84,7 @@ type secretView struct {
 	Endpoint alotwebhook.Endpoint
 	Secret   string
 	New      bool      // the endpoint was just added
+	Same     int       // other endpoints that have its URL, if it was just added
 	From     time.Time // when the secret begins to sign; zero for at once
 }
 
