@@ -145,7 +145,7 @@ type Endpoint struct {
 	// later than [Config.OrderedWait] after the first failed one, they overtake it at once. A
 	// finished delivery that is redelivered or recovered comes behind what is due.
 	Ordered bool
-	// Secret signs the requests: 1 to 256 bytes of UTF-8 without control characters, and
+	// Secret signs the requests: 16 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
 	// returns it once, and no method that reads endpoints does. A [Store] holds it as the
 	// [Sealer] left it.

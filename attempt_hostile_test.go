@@ -245,7 +245,7 @@ func requireGoroutines(t *testing.T, atMost int) {
 func attackDispatcher(t *testing.T) (attempts int) {
 	healthy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		if err != nil || alotwebhook.Sign(body, "healthy") != r.Header.Get(alotwebhook.SignatureHeader) {
+		if err != nil || alotwebhook.Sign(body, "a healthy receiver") != r.Header.Get(alotwebhook.SignatureHeader) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -320,7 +320,7 @@ func TestKeptBodiesAreStorable(t *testing.T) {
 
 func register(t *testing.T, d *alotwebhook.Dispatcher, url string) alotwebhook.Endpoint {
 	e, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
-		OrganizationID: "org_1", URL: url, EventTypes: []string{"candidate.completed"}, Secret: "healthy",
+		OrganizationID: "org_1", URL: url, EventTypes: []string{"candidate.completed"}, Secret: "a healthy receiver",
 	})
 	require.NoError(t, err)
 	return e

@@ -23,6 +23,7 @@ import (
 
 const (
 	maxDescription = 256 // bytes
+	minSecret      = 16  // bytes: with one signed request, a shorter one could be guessed
 	maxSecret      = 256 // bytes
 )
 
@@ -135,11 +136,12 @@ func (e *Endpoint) setDisabled(disabled bool, reason DisabledReason) {
 }
 
 // RotateSecret gives an endpoint a new secret, next, or makes one if next is empty. The
-// new secret signs from at on, and at once if at is zero or past; until then the current
+// new secret signs from at on, and at once if at is zero; until then the current
 // one signs, so that the receiver has time to accept both. A rotation that is still to
 // come is replaced. The returned secret cannot be read again: show it now.
 //
-// A [FieldError] refuses a next that is no valid secret: see [Endpoint]. The error is
+// A [FieldError] refuses a next that is no valid secret, see [Endpoint], and an at that is more
+// than a minute past: it would cut off a receiver that somebody meant to spare. The error is
 // [ErrNotFound] if there is no such endpoint, and a [LimitError] beyond
 // [Config.ChangesPerMinute].
 func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next Secret, at time.Time) (Secret, error) {
@@ -148,6 +150,9 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	}
 	if err := checkSecret("secret", next); err != nil {
 		return "", err
+	}
+	if !at.IsZero() && at.Before(time.Now().Add(-clockSkew)) {
+		return "", refused("signsFrom", "is past, and the new secret would sign at once; give a time to come, or none to have it sign at once")
 	}
 	sealed, err := d.seal(endpointID, next)
 	if err != nil {
@@ -344,7 +349,7 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 
 // checkSecret refuses a secret that cannot be meant, with a [FieldError].
 func checkSecret(field string, s Secret) error {
-	if problem := text.SecretProblem(string(s), maxSecret); problem != "" {
+	if problem := text.SecretProblem(string(s), minSecret, maxSecret); problem != "" {
 		return &FieldError{Field: field, Problem: problem}
 	}
 	return nil

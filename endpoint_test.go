@@ -68,6 +68,7 @@ func TestCreateEndpointRefuses(t *testing.T) {
 		"unknown event type":  {func(e *alotwebhook.Endpoint) { e.EventTypes = []string{"candidate.completed", "a.b"} }, "events[1]"},
 		"event type twice":    {func(e *alotwebhook.Endpoint) { e.EventTypes = []string{"candidate.completed", "candidate.completed"} }, "events[1]"},
 		"blank secret":        {func(e *alotwebhook.Endpoint) { e.Secret = " \n" }, "secret"},
+		"short secret":        {func(e *alotwebhook.Endpoint) { e.Secret = "fifteen bytes.." }, "secret"},
 		"secret with newline": {func(e *alotwebhook.Endpoint) { e.Secret = "hunter2\n" }, "secret"},
 		"long secret":         {func(e *alotwebhook.Endpoint) { e.Secret = alotwebhook.Secret(strings.Repeat("hunter2", 40)) }, "secret"},
 		"long description":    {func(e *alotwebhook.Endpoint) { e.Description = strings.Repeat("d", 257) }, "description"},
@@ -222,18 +223,26 @@ func TestRotateSecret(t *testing.T) {
 				time.Sleep(time.Hour)
 				require.True(t, signedWith(second))
 
-				third, err := w.RotateSecret(t.Context(), e.ID, "the third", time.Now().Add(time.Hour))
+				third, err := w.RotateSecret(t.Context(), e.ID, "the third secret of it", time.Now().Add(time.Hour))
 				require.NoError(t, err)
-				require.Equal(t, alotwebhook.Secret("the third"), third)
+				require.Equal(t, alotwebhook.Secret("the third secret of it"), third)
 				require.True(t, signedWith(second))
 				time.Sleep(time.Hour)
 				require.True(t, signedWith(third))
 
-				_, err = w.RotateSecret(t.Context(), e.ID, "the fourth", time.Time{})
+				_, err = w.RotateSecret(t.Context(), e.ID, "the fourth secret of it", time.Time{})
 				require.NoError(t, err)
-				require.True(t, signedWith("the fourth"))
-				_, err = w.RotateSecret(t.Context(), e.ID, " ", time.Time{})
-				require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+				require.True(t, signedWith("the fourth secret of it"))
+				for secret, at := range map[alotwebhook.Secret]time.Time{
+					" ": {}, "fifteen bytes..": {}, "the fifth secret of it": time.Now().Add(-2 * time.Minute),
+				} {
+					_, err = w.RotateSecret(t.Context(), e.ID, secret, at)
+					require.ErrorIs(t, err, alotwebhook.ErrInvalid, "%q at %s", string(secret), at)
+				}
+				require.True(t, signedWith("the fourth secret of it"))
+				_, err = w.RotateSecret(t.Context(), e.ID, "sixteen bytes...", time.Now().Add(-time.Second))
+				require.NoError(t, err, "the time is just over")
+				require.True(t, signedWith("sixteen bytes..."))
 			})
 		})
 	}
@@ -364,7 +373,7 @@ func TestRedeliverAndRecover(t *testing.T) {
 
 func TestSecretsNeverShow(t *testing.T) {
 	t.Parallel()
-	const secret = alotwebhook.Secret("hunter2hunter2")
+	const secret = alotwebhook.Secret("hunter2hunter2hunter2")
 	e := validEndpoint()
 	e.Secret = secret
 	encoded, err := json.Marshal(e)
@@ -393,7 +402,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 		w := newWorld(t, alotwebhook.Config{Logger: slog.New(handler)}, failing(http.StatusGone))
 		e := validEndpoint()
 		e.URL = "https://a.example.com/hook?token=hunter2"
-		e.Secret = "hunter2hunter2"
+		e.Secret = "hunter2hunter2hunter2"
 		_, err := w.CreateEndpoint(t.Context(), e)
 		require.NoError(t, err)
 		stop := w.run(t)

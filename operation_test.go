@@ -313,7 +313,7 @@ func TestOperationsAsEvents(t *testing.T) {
 		defer w.run(t)()
 		time.Sleep(time.Second)
 		e := w.endpoint(t, "c.example.com")
-		_, err := w.RotateSecret(alotwebhook.WithActor(t.Context(), "jane"), e.ID, "the next secret", time.Time{})
+		_, err := w.RotateSecret(alotwebhook.WithActor(t.Context(), "jane"), e.ID, "the next secret of it", time.Time{})
 		require.NoError(t, err)
 		time.Sleep(time.Hour)
 		require.Greater(t, len(h.got()), 5, "it was forwarded several times")

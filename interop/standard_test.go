@@ -19,7 +19,7 @@ const eventID = "evt_01jcc7wjz3e4qv8x5k2m9n6p0r"
 var secrets = map[string]alotwebhook.Secret{
 	"made here":       alotwebhook.NewSecret(),
 	"without padding": "whsec_" + alotwebhook.Secret(strings.TrimRight(string(alotwebhook.NewSecret()[len("whsec_"):]), "=")),
-	"short":           "s",
+	"short":           "sixteen letters.",
 	"chosen":          "your-signing-secret",
 	"not ASCII":       "Пароль, été, 秘密, 🔑",
 	"longer":          alotwebhook.Secret(strings.Repeat("longer than a block, ", 12) + "."),

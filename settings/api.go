@@ -88,6 +88,8 @@ func (a *api) table() []route {
 		{http.MethodGet, "/v1/webhooks/operations", toLook, a.listOperations, asIs},
 		{http.MethodGet, "/v1/webhooks/event-types", toLook, plain(a.listEventTypes), asIs},
 		{http.MethodGet, "/v1/webhooks/openapi.json", toLook, plain(a.readOpenAPI), asIs},
+		{http.MethodGet, "/v1/webhooks/events/{id}", toLook, plain(a.readEvent), asIs},
+		{http.MethodGet, "/v1/webhooks/deliveries", toLook, a.listAllDeliveries, asIs},
 		{http.MethodGet, "/v1/webhooks/deliveries/{id}", toLook, plain(a.readDelivery), asIs},
 		{http.MethodPost, "/v1/webhooks/deliveries/{id}/redeliver", toSend, plain(a.redeliver), remembered(a.redelivered)},
 		{http.MethodGet, "/v1/webhooks/{id}", toLook, plain(a.readEndpoint), asIs},

@@ -49,8 +49,11 @@ func TestBadChanges(t *testing.T) {
 
 		{"POST", path + "/rotate-secret", `{"secret":""}`, 422, "secret", "leave it out"},
 		{"POST", path + "/rotate-secret", `{"secret":null}`, 400, "secret", "must be a string"},
-		{"POST", path + "/rotate-secret", `{"secret":"a\r\nb"}`, 422, "secret", "control characters"},
+		{"POST", path + "/rotate-secret", `{"secret":"sesame-\r\nstreet-123"}`, 422, "secret", "control characters"},
 		{"POST", path + "/rotate-secret", `{"secret":"` + strings.Repeat("x", 257) + `"}`, 422, "secret", "at most 256"},
+		{"POST", path + "/rotate-secret", `{"secret":"fifteen-letters"}`, 422, "secret", "give at least 16"},
+		{"POST", path + "/rotate-secret", `{"signsFrom":"2020-01-01T00:00:00Z"}`, 422, "signsFrom", "is past"},
+		{"POST", "/v1/webhooks", `{"url":"https://example.com/","events":["candidate.invited"],"secret":"a"}`, 422, "secret", "give at least 16"},
 		{"POST", path + "/rotate-secret", `{"signsFrom":"tomorrow"}`, 400, "signsFrom", "must be a time"},
 		{"POST", path + "/rotate-secret", `{"signsFrom":1}`, 400, "signsFrom", "must be a string"},
 		{"POST", path + "/rotate-secret", `{"signsFrom":"` + late + `"}`, 422, "signsFrom", "30 days"},

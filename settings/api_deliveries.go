@@ -110,6 +110,19 @@ func (a *api) listDeliveries(r *http.Request, who caller) (response, error) {
 	if _, err := a.endpoint(r, who); err != nil {
 		return response{}, err
 	}
+	return a.deliveryPage(r, f, list)
+}
+
+// listAllDeliveries responds with a page of the deliveries to all of the organization's endpoints.
+func (a *api) listAllDeliveries(r *http.Request, who caller) (response, error) {
+	f, list, err := deliveryFilter(r, who)
+	if err != nil {
+		return response{}, err
+	}
+	return a.deliveryPage(r, f, list)
+}
+
+func (a *api) deliveryPage(r *http.Request, f alotwebhook.Filter, list listing) (response, error) {
 	found, next, err := a.dispatcher.DeliveryPage(r.Context(), f)
 	if err != nil {
 		return response{}, err
@@ -122,10 +135,12 @@ func (a *api) listDeliveries(r *http.Request, who caller) (response, error) {
 }
 
 // deliveryFilter reads the parameters of a request for the deliveries of the
-// endpoint in the path. The list is what its cursors belong to.
+// endpoint in the path, or of all if there is none in it. The list is what its cursors belong to.
 func deliveryFilter(r *http.Request, who caller) (f alotwebhook.Filter, list listing, err error) {
-	q := readQuery(r, deliveryFilters...)
-	f, list = q.deliveries(alotwebhook.Filter{OrganizationID: who.organization, EndpointID: r.PathValue("id")})
+	q := readQuery(r, append([]string{"event"}, deliveryFilters...)...)
+	f, list = q.deliveries(alotwebhook.Filter{
+		OrganizationID: who.organization, EndpointID: r.PathValue("id"), EventID: q.id("event", eventPrefix),
+	})
 	return f, list, q.err()
 }
 
@@ -137,15 +152,21 @@ var deliveryFilters = []string{"status", "type", "since", "until", "cursor", "li
 func (q *query) deliveries(of alotwebhook.Filter) (f alotwebhook.Filter, list listing) {
 	f = q.filter(time.RFC3339)
 	f.OrganizationID, f.EndpointID, f.EventID, f.Limit = of.OrganizationID, of.EndpointID, of.EventID, q.limit()
-	list = listing{deliveryPrefix, []string{
+	list = listDeliveriesOf(f)
+	f.Cursor = q.place(list)
+	return f, list
+}
+
+// listDeliveriesOf returns the list of the deliveries that f selects.
+func listDeliveriesOf(f alotwebhook.Filter) listing {
+	list := listing{deliveryPrefix, []string{
 		f.OrganizationID, f.EndpointID, string(f.State), f.EventType,
 		f.Since.UTC().Format(time.RFC3339Nano), f.Until.UTC().Format(time.RFC3339Nano),
 	}}
-	if f.EventID != "" { // only operators' lists have it: those of customers keep their cursors
+	if f.EventID != "" { // lists without it keep the cursors that they had before there was one
 		list.by = append(list.by, f.EventID)
 	}
-	f.Cursor = q.place(list)
-	return f, list
+	return list
 }
 
 func (a *api) readDelivery(r *http.Request, who caller) (response, error) {

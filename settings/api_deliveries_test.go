@@ -131,7 +131,7 @@ func TestThePayloadOfADeliveryIsLeftOut(t *testing.T) {
 func TestDeliveriesAreFiltered(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	endpoint := h.create(`{"url":"https://example.com/","events":["candidate.completed","candidate.invited"],"secret":"sesame-123"}`)
+	endpoint := h.create(`{"url":"https://example.com/","events":["candidate.completed","candidate.invited"],"secret":"sesame-street-123"}`)
 	failed := h.emit(alotwebhook.EventCandidateCompleted, 1)
 	h.attempt(alotwebhook.Outcome{Attempt: refused(1), State: alotwebhook.StateFailed})
 	pending := h.emit(alotwebhook.EventCandidateInvited, 1)

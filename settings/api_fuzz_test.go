@@ -22,7 +22,7 @@ func FuzzAPI(f *testing.F) {
 	f.Add("GET", "/v1/webhooks/deliveries/dlv_01jcc7wjz3e4qv8x5k2m9n6p0r", "", "", "")
 	f.Add("PATCH", "/v1/webhooks/"+id, "", `{"disabled":true,"description":null,"events":["candidate.invited"]}`, "application/merge-patch+json")
 	f.Add("DELETE", "/v1/webhooks/"+id, "", "", "")
-	f.Add("POST", "/v1/webhooks/"+id+"/rotate-secret", "", `{"secret":"sesame","signsFrom":"2026-05-25T14:23:00Z"}`, "application/json")
+	f.Add("POST", "/v1/webhooks/"+id+"/rotate-secret", "", `{"secret":"sesame-street-123","signsFrom":"2026-05-25T14:23:00Z"}`, "application/json")
 	f.Add("POST", "/v1/webhooks/"+id+"/test", "", `{"type":"candidate.invited"}`, "application/json")
 	f.Add("POST", "/v1/webhooks/"+id+"/recover", "", `{"since":"2026-05-25T14:23:00Z"}`, "application/json")
 	f.Add("GET", "/v1/webhooks/openapi.json", "", "", "")

@@ -24,6 +24,7 @@ var (
 	errUnauthenticated = newProblem(http.StatusUnauthorized, "The request is not authenticated. Send valid credentials, such as a bearer token.").
 				with("Www-Authenticate", "Bearer")
 	errNotFound    = newProblem(http.StatusNotFound, "Nothing was found at this path.")
+	errNoEvent     = newProblem(http.StatusNotFound, "Your organization has no event of this id: it is mistyped or another organization's, or the event and its deliveries were deleted after their retention time.")
 	errTooLarge    = newProblem(http.StatusRequestEntityTooLarge, "The body is larger than 64 KiB.")
 	errCrossOrigin = newProblem(http.StatusForbidden, "A page of another site sent this request, so nothing was done. "+
 		"To call the API from such a page, send a bearer token in the Authorization header.")

@@ -220,3 +220,22 @@ func TestAKeyShowsTheSecretForTenMinutes(t *testing.T) {
 		}
 	})
 }
+
+// A rotation is repeated with its key also once its time has come: only a new one is refused then.
+func TestARotationIsRepeatedAfterItsTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(t)
+		path := "/v1/webhooks/" + h.create(published) + "/rotate-secret"
+		body := `{"secret":"sesame-street-123","signsFrom":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`
+		first := h.do("POST", path, body, "Idempotency-Key", "k1")
+		require.Equal(t, http.StatusOK, first.status, first.text)
+		time.Sleep(2 * time.Hour)
+		again := h.do("POST", path, body, "Idempotency-Key", "k1")
+		require.Equal(t, http.StatusOK, again.status, again.text)
+		require.Equal(t, "true", again.header.Get("Idempotency-Replayed"))
+		late := h.do("POST", path, strings.Replace(body, "street", "corner", 1), "Idempotency-Key", "k2")
+		require.Equal(t, http.StatusUnprocessableEntity, late.status)
+		require.Equal(t, []string{"signsFrom"}, late.fields())
+	})
+}

@@ -1,6 +1,7 @@
 package settings_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,8 +20,11 @@ type call struct{ method, path, body string }
 func calls(h *host, endpoint, delivery string) (list []call) {
 	for _, rt := range settings.Routes(h.handler) {
 		id := endpoint
-		if strings.HasPrefix(rt[1], "/v1/webhooks/deliveries/") {
+		switch {
+		case strings.HasPrefix(rt[1], "/v1/webhooks/deliveries/"):
 			id = delivery
+		case strings.HasPrefix(rt[1], "/v1/webhooks/events/"):
+			id = h.eventOf(delivery)
 		}
 		c := call{rt[0], strings.Replace(rt[1], "{id}", id, 1), ""}
 		switch {
@@ -32,6 +36,17 @@ func calls(h *host, endpoint, delivery string) (list []call) {
 		list = append(list, c)
 	}
 	return list
+}
+
+// eventOf returns the event of a delivery; of one that there is not, an event that there is not.
+func (h *host) eventOf(delivery string) string {
+	h.t.Helper()
+	d, err := h.dispatcher.Delivery(h.t.Context(), delivery)
+	if errors.Is(err, alotwebhook.ErrNotFound) {
+		return "evt_00000000000000000000000000"
+	}
+	require.NoError(h.t, err)
+	return d.EventID
 }
 
 // withDelivery registers an endpoint of org_a and makes a delivery to it fail.
@@ -60,7 +75,7 @@ func TestWhatIsAnotherOrganizationsDoesNotExistInAnyRoute(t *testing.T) {
 		require.Equal(t, want.text, got.text, c)
 		require.Equal(t, want.header, got.header, c)
 	}
-	require.Equal(t, 12, tried)
+	require.Equal(t, 13, tried)
 	after := h.do("GET", "/v1/webhooks/"+endpoint, "").text + h.do("GET", "/v1/webhooks/deliveries/"+delivery, "").text
 	require.Equal(t, before, after)
 	require.Equal(t, http.StatusNotFound, h.do("GET", "/v1/webhooks/"+endpoint+"/recover", "").status)

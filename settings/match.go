@@ -2,6 +2,7 @@ package settings
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ func methodOf(r *http.Request) string {
 	return r.Method
 }
 
+// pathPrefixes are the prefixes of the ids that stand in paths.
+var pathPrefixes = []string{endpointPrefix, deliveryPrefix, eventPrefix, recoveryPrefix}
+
 // matchPath reports whether the path matches the pattern, and returns the id at
 // the place of {id}. Only a well-formed id matches {id}: so the pages "{id}" and
 // "new" have no path in common, and neither have "{id}" and "deliveries".
@@ -23,8 +27,9 @@ func matchPath(pattern, path string) (id string, ok bool) {
 		return "", false
 	}
 	for i, segment := range want {
-		switch ours := isID(endpointPrefix, got[i]) || isID(deliveryPrefix, got[i]) || isID(recoveryPrefix, got[i]); {
-		case segment == "{id}" && ours:
+		ours := func(prefix string) bool { return isID(prefix, got[i]) }
+		switch {
+		case segment == "{id}" && slices.ContainsFunc(pathPrefixes, ours):
 			id = got[i]
 		case segment == "{id}", segment != got[i]:
 			return "", false

@@ -1,7 +1,5 @@
 package settings
 
-import "net/http"
-
 // listDeliveries shows the history of all organizations.
 func (o *operatorPages) listDeliveries(v *visit) error {
 	q := readQuery(v.r, append(historyParameters, "organization")...)
@@ -14,5 +12,5 @@ func (o *operatorPages) listDeliveries(v *visit) error {
 	if err := v.nameEndpoints(&data); err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "history", view{Heading: "Deliveries", Section: "deliveries", Data: data})
+	return v.show(data.Status(), "history", view{Heading: "Deliveries", Section: "deliveries", Data: data})
 }

@@ -72,7 +72,9 @@ func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor
 	return endpointPage(ctx, d, alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor}, limit)
 }
 
-// endpointPage returns up to limit endpoints that f selects, and the cursor of the next page.
+// endpointPage returns up to limit endpoints that f selects, oldest first, and the cursor of the next
+// page. The store gives them in the order of their ids. Those that a key made have the minute in
+// their ids and no more, so that pages are in order by the minute, and each page is sorted.
 func endpointPage(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.EndpointFilter, limit int) (found []alotwebhook.Endpoint, next string, err error) {
 	f.Limit = limit + 1
 	for e, err := range d.Endpoints(ctx, f) {
@@ -80,11 +82,13 @@ func endpointPage(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.
 			return nil, "", err
 		}
 		if len(found) == limit { // the one endpoint too many shows that there is another page
-			return found, found[limit-1].ID, nil
+			next = found[limit-1].ID
+			break
 		}
 		found = append(found, e)
 	}
-	return found, "", nil
+	slices.SortStableFunc(found, func(a, b alotwebhook.Endpoint) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return found, next, nil
 }
 
 // operations returns a page of the operations that f selects, of the organization alone.

@@ -3,6 +3,7 @@ package settings
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -11,12 +12,12 @@ import (
 
 // Measures of the chart, in units of its own. An hour is a column. Successes go up
 // from the line and failures go down, so that their place tells them apart, and not
-// only their colour.
+// only their colour. Both have one scale: the line is where the most of either fit.
 const (
 	chartHours  = 24
 	chartColumn = 6
-	chartUp     = 20
-	chartDown   = 10
+	chartHeight = 30
+	chartLeast  = 2 // the height of a single attempt among many
 )
 
 // day is what was attempted in the last 24 hours.
@@ -25,12 +26,15 @@ type day struct {
 	Known             bool    // false if the store counts no attempts
 	Hours             []hour  // oldest first
 	Causes            []cause // most frequent first
+	MostUp, MostDown  int64   // attempts of one kind in an hour
+	Line              int     // where the line is, from the top of the chart
 }
 
 // hour is a column of the chart.
 type hour struct {
 	alotwebhook.Tally
-	X, Up, Down int // place of the column, heights of its two parts
+	X, Y, Base int // place of the column: its left, top and, below the line, its beginning
+	Up, Down   int // heights of its two parts
 }
 
 // cause is a reason for failed attempts, and how many failed for it.
@@ -47,7 +51,6 @@ func newDay(tallies []alotwebhook.Tally, now time.Time) day {
 	for i := range d.Hours {
 		d.Hours[i] = hour{Tally: alotwebhook.Tally{Hour: first.Add(time.Duration(i) * time.Hour)}, X: i * chartColumn}
 	}
-	var most int64 = 1
 	for _, t := range tallies {
 		i := int(t.Hour.Sub(first) / time.Hour)
 		if t.Hour.Before(first) || i >= chartHours {
@@ -55,12 +58,9 @@ func newDay(tallies []alotwebhook.Tally, now time.Time) day {
 		}
 		d.Hours[i].Add(t)
 		d.Add(t)
-		most = max(most, d.Hours[i].Succeeded, d.Hours[i].Failed())
+		d.MostUp, d.MostDown = max(d.MostUp, d.Hours[i].Succeeded), max(d.MostDown, d.Hours[i].Failed())
 	}
-	for i := range d.Hours {
-		h := &d.Hours[i]
-		h.Up, h.Down = height(h.Succeeded, most, chartUp), height(h.Failed(), most, chartDown)
-	}
+	d.draw()
 	d.Causes = causesOf(d.Reasons)
 	return d
 }
@@ -76,20 +76,27 @@ func causesOf(reasons map[alotwebhook.FailureReason]int64) (causes []cause) {
 	return causes
 }
 
+// draw places the line and the columns.
+func (d *day) draw() {
+	d.Line = height(d.MostUp, d.MostUp+d.MostDown, chartHeight)
+	if d.MostDown > 0 {
+		d.Line = min(d.Line, chartHeight-chartLeast)
+	}
+	for i := range d.Hours {
+		h := &d.Hours[i]
+		h.Up, h.Down = height(h.Succeeded, d.MostUp, d.Line), height(h.Failed(), d.MostDown, chartHeight-d.Line)
+		h.Y, h.Base = d.Line-h.Up, d.Line+1
+	}
+}
+
 // height scales a number of attempts, so that the number most has the height full.
 // Even a single attempt is high enough to be seen.
 func height(n, most int64, full int) int {
 	if n == 0 {
 		return 0
 	}
-	return max(2, int(n*int64(full)/most))
+	return max(chartLeast, int(math.Round(float64(n)*float64(full)/float64(most))))
 }
-
-// Y returns where the upper part of the column begins, from the top of the chart.
-func (h hour) Y() int { return chartUp - h.Up }
-
-// Base returns where the lower part begins.
-func (hour) Base() int { return chartUp + 1 }
 
 // Says returns the column in words.
 func (h hour) Says() string {
@@ -100,7 +107,7 @@ func (h hour) Says() string {
 func (day) Width() int { return chartHours*chartColumn - 1 }
 
 // Height returns the height of the chart.
-func (day) Height() int { return chartUp + 1 + chartDown }
+func (day) Height() int { return chartHeight + 1 }
 
 // Total returns the number of attempts.
 func (d day) Total() int64 { return d.Succeeded + d.Failed() }
@@ -120,10 +127,11 @@ func (d day) Rate() string {
 	return fmt.Sprintf("%.1f %%", min(max(percent, 0.1), 99.9))
 }
 
-// Says returns the chart in words.
+// Says returns the chart in words. An attempt that succeeds delivers an event to the endpoint.
 func (d day) Says() string {
 	if d.Total() == 0 {
 		return "Last 24 hours: no attempts"
 	}
-	return fmt.Sprintf("Last 24 hours: %s of %s succeeded, %d failed", d.Rate(), count(d.Total(), "attempt", "attempts"), d.Failed())
+	return fmt.Sprintf("Last 24 hours: %s delivered in %s, %d failed; at most %d succeeded and %d failed in an hour",
+		number(d.Succeeded), count(d.Total(), "attempt", "attempts"), d.Failed(), d.MostUp, d.MostDown)
 }

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,6 +20,7 @@ type deliveryView struct {
 	Attempts []attemptView        // newest first
 	Older    int                  // attempts that are not among Attempts
 	Payload  string               // indented; "" if it was erased or is hidden
+	Exact    string               // the same as it was sent, in base64
 	Erased   bool                 // there is no payload any more
 	Hidden   bool                 // the visitor may not see payloads
 	Live     bool                 // there will be another attempt, so the page updates itself
@@ -37,6 +39,7 @@ type attemptView struct {
 	alotwebhook.Attempt
 	Failure  reason // zero if the attempt succeeded
 	Response string // the body, indented
+	Exact    string // the body as it came, in base64
 }
 
 // Says returns the detail of the attempt, or "" if it says no more than the word for
@@ -89,14 +92,14 @@ func (v *visit) showDelivery() error {
 	if err != nil {
 		return err
 	}
-	data.Payload, data.Erased = pretty(payload), erased
+	data.Payload, data.Exact, data.Erased = pretty(payload), exactly(payload), erased
 	return v.show(http.StatusOK, "delivery", view{Heading: d.EventType, Section: "history", Data: data})
 }
 
 // attemptViews returns the views of attempts, newest first.
 func attemptViews(attempts []alotwebhook.Attempt) (views []attemptView) {
 	for _, a := range slices.Backward(attempts) {
-		one := attemptView{Attempt: a, Response: pretty([]byte(a.ResponseBody))}
+		one := attemptView{Attempt: a, Response: pretty([]byte(a.ResponseBody)), Exact: exactly([]byte(a.ResponseBody))}
 		if a.Reason != "" {
 			one.Failure = reasonOf(a.Reason, a.StatusCode)
 		}
@@ -113,6 +116,10 @@ func pretty(text []byte) string {
 	}
 	return indented.String()
 }
+
+// exactly returns a text in a form that a page holds byte for byte. Browsers change line ends in
+// HTML.
+func exactly(text []byte) string { return base64.StdEncoding.EncodeToString(text) }
 
 func (v *visit) redeliver() error {
 	if _, err := readForm(v.r); err != nil {

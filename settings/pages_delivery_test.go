@@ -1,7 +1,10 @@
 package settings_test
 
 import (
+	"encoding/base64"
+	"html"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +35,29 @@ func TestADeliveryTellsItsStory(t *testing.T) {
 	require.Contains(t, got, "after the event, on attempt 2.")
 	require.Contains(t, got, "Answered 204 No Content")
 	require.NotContains(t, got, "hx-trigger", "there is nothing to wait for")
+}
+
+// The page shows a payload with indentation, and holds the bytes that the signature is over.
+func TestAPayloadIsHeldAsItWasSent(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	d := s.event(s.endpoint("https://hooks.example.com/alot"), "{\"name\":\"Zoë <&> \\\\ 李\",\r\n\t\"big\": 12345678901234567890}")
+	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonStatus, StatusCode: 500, ResponseBody: "{\"a\":\r\n1}"})
+	held := regexp.MustCompile(`data-exact="([^"]*)"`).FindAllStringSubmatch(s.get("/deliveries/"+d).text, -1)
+	require.Len(t, held, 2)
+	exact := func(of []string) string {
+		text, err := base64.StdEncoding.DecodeString(html.UnescapeString(of[1]))
+		require.NoError(t, err)
+		return string(text)
+	}
+	delivery, err := s.dispatcher.Delivery(t.Context(), d)
+	require.NoError(t, err)
+	event, err := s.dispatcher.Event(t.Context(), delivery.EventID)
+	require.NoError(t, err)
+	require.Equal(t, "{\"a\":\r\n1}", exact(held[0]))
+	require.Equal(t, string(event.Payload()), exact(held[1]))
+	signature := alotwebhook.Sign(event.Payload(), "your-signing-secret")
+	require.NoError(t, alotwebhook.Verify([]byte(exact(held[1])), signature, "your-signing-secret"))
 }
 
 func TestAPayloadWhoseTimeIsOver(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 // fill puts what was filled in back into the form, except for the secret, which is never
 // sent back.
 func (f *endpointForm) fill(given *form) {
-	f.URL, f.Description, f.Rate, f.Problems = given.get("url"), given.get("description"), given.get("rate"), given.problems
+	f.URL, f.Description, f.Rate, f.Problems = strings.TrimSpace(given.get("url")), given.get("description"), given.get("rate"), given.problems
 	f.Ordered = given.get("ordered") != ""
 	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
 	f.Chosen = map[string]bool{}
@@ -114,10 +115,47 @@ func (v *visit) createEndpoint() error {
 		return v.redirect(created.ID, "existing")
 	case err != nil:
 		return v.refuseForm(f, given, err)
+	}
+	same, err := v.sameURL(created)
+	switch {
+	case err != nil:
+		return err
+	case secret != "" && same > 0:
+		return v.redirect(created.ID, "again")
 	case secret != "":
 		return v.redirect(created.ID, "created")
 	}
-	return v.showSecret(created, created.Secret, secretView{New: true})
+	return v.showSecret(created, created.Secret, secretView{New: true, Same: same})
+}
+
+// sameURL counts the other endpoints that have the URL of an endpoint, among the oldest of its host.
+// They get the same events once more.
+func (v *visit) sameURL(e alotwebhook.Endpoint) (same int, err error) {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return 0, nil // the dispatcher has taken it
+	}
+	f := alotwebhook.EndpointFilter{OrganizationID: v.who.organization, URLPart: u.Hostname()}
+	found, _, err := endpointPage(v.r.Context(), v.dispatcher, f, endpointsPage)
+	for _, other := range found {
+		if other.ID != e.ID && plainURL(other.URL) == plainURL(e.URL) {
+			same++
+		}
+	}
+	return same, err
+}
+
+// plainURL returns a URL in the form in which two that lead to the same place are equal.
+func plainURL(link string) string {
+	u, err := url.Parse(link)
+	if err != nil {
+		return link
+	}
+	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String()
 }
 
 // key returns the key under which the dispatcher makes one endpoint for a form, also
@@ -208,5 +246,19 @@ func (v *visit) refuseForm(f endpointForm, given *form, err error) error {
 	if err := given.addProblem(err, endpointLabels); err != nil {
 		return err
 	}
+	if meant := f.meantURL(); meant != "" && given.problems["url"] != "" {
+		given.problems["url"] = "The URL does not begin with https://. Did you mean " + meant + "?"
+	}
 	return v.showForm(http.StatusUnprocessableEntity, f)
+}
+
+// meantURL returns the URL that somebody meant who typed it without its beginning; "" if that
+// cannot be told.
+func (f *endpointForm) meantURL() string {
+	host, _, _ := strings.Cut(f.URL, "/")
+	meant, err := url.Parse("https://" + f.URL)
+	if err != nil || strings.Contains(f.URL, "://") || strings.ContainsAny(host, "@: ") || !strings.Contains(strings.Trim(host, "."), ".") {
+		return ""
+	}
+	return meant.String()
 }

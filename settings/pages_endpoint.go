@@ -27,6 +27,7 @@ type endpointView struct {
 	Recovery *alotwebhook.Recovery   // running or ended recently; nil if there is none
 	Failed   bool                    // there are failed deliveries, or there may be some
 	Outage   outage                  // what the page offers to recover beside the form
+	Spans    []span                  // the choices of the form
 	Parked   int                     // parked deliveries, up to maxParked
 }
 
@@ -107,7 +108,9 @@ func (v *visit) fillRecovery(data *endpointView) error {
 		last, err = nil, nil
 	}
 	if err == nil && !v.isLive() {
-		data.Outage, err = v.outage(data.Endpoint, last)
+		if data.Outage, err = v.outage(data.Endpoint, last); err == nil {
+			data.Spans, err = v.spansOf(data.Endpoint.ID)
+		}
 	}
 	if last != nil && (last.FinishedAt.IsZero() || time.Since(last.FinishedAt) < recoveryShown) {
 		data.Recovery = last
@@ -228,14 +231,11 @@ func chosen(choices []choice, value string) (choice, bool) {
 // spans are the choices of how far back a recovery goes. The duration 0 stands for all
 // of the history.
 var spans = []choice{
-	{"1h", "Failed in the last hour", time.Hour},
-	{"24h", "Failed in the last 24 hours", 24 * time.Hour},
-	{"7d", "Failed in the last 7 days", 7 * 24 * time.Hour},
-	{"all", "All that have failed", 0},
+	{"1h", "Last hour", time.Hour},
+	{"24h", "Last 24 hours", 24 * time.Hour},
+	{"7d", "Last 7 days", 7 * 24 * time.Hour},
+	{"all", "Whole history", 0},
 }
-
-// Spans returns the choices for the form.
-func (endpointView) Spans() []choice { return spans }
 
 func (v *visit) recoverFailed() error {
 	given, err := readForm(v.r, "since")

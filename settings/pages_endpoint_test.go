@@ -26,7 +26,7 @@ func TestActionsOnAnEndpoint(t *testing.T) {
 	require.Contains(t, s.get(sent.header.Get("Location")).text, "Test event sent")
 
 	require.Equal(t, http.StatusBadRequest, s.post("/"+e.ID+"/recover", []string{"since", "1y"}).status)
-	require.Equal(t, http.StatusBadRequest, s.post("/"+e.ID+"/rotate", []string{"version", "3", "when", "never"}).status)
+	require.Equal(t, http.StatusUnprocessableEntity, s.post("/"+e.ID+"/rotate", []string{"version", "3", "when", "never"}).status)
 	require.Equal(t, http.StatusNotFound, s.post("/"+e.ID+"/recover/stop", nil).status, "none was begun")
 	require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/recover", []string{"since", "7d"}).status)
 	running := s.get("/" + e.ID).text

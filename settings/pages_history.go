@@ -43,7 +43,9 @@ type historyView struct {
 	Types     []alotwebhook.EventType     // that the filter offers
 	States    []alotwebhook.DeliveryState // that the filter offers
 	Filter    alotwebhook.Filter
-	Many      bool // the list is one over all organizations, for operators
+	Many      bool              // the list is one over all organizations, for operators
+	Problems  map[string]string // what is wrong with the filter, by field: then nothing was searched
+	Missed    *missedEvent      // the event that the filter names, if there is nothing in the list; else nil
 
 	Older   string    // address of the next page; "" on the last page
 	Reached time.Time // how far back the page searched, if it did not search to the end
@@ -51,6 +53,32 @@ type historyView struct {
 	Live    bool      // the page updates itself
 	Toggle  string    // address of the page with live updates on or off
 	Here    string    // address of the page without filters
+	Spans   []spanLink
+}
+
+// Status returns the status of the page.
+func (h historyView) Status() int {
+	if len(h.Problems) > 0 {
+		return http.StatusBadRequest
+	}
+	return http.StatusOK
+}
+
+// spanLink leads to the page with the same filters and another time. The script of the pages makes
+// days those of the browser's zone.
+type spanLink struct{ Name, Label, Address string }
+
+// spans returns the times that the page offers, as of now and with days of UTC.
+func (v *visit) spans(now time.Time) []spanLink {
+	now = now.UTC()
+	today := now.Truncate(24 * time.Hour)
+	link := func(name, label string, since, until time.Time) spanLink {
+		return spanLink{name, label, v.addressWith("since", input(since), "until", input(until), "cursor", "")}
+	}
+	return []spanLink{
+		link("hour", "Last hour", now.Add(-time.Hour), time.Time{}), link("today", "Today", today, time.Time{}),
+		link("yesterday", "Yesterday", today.Add(-24*time.Hour), today),
+	}
 }
 
 // Filtered reports whether any filter is set.
@@ -73,8 +101,11 @@ func (h historyView) UnlistedType() bool {
 	})
 }
 
-// Input returns a time as the value of a datetime-local field, in UTC.
-func (historyView) Input(t time.Time) string {
+// Input returns a time as the value of a datetime-local field.
+func (historyView) Input(t time.Time) string { return input(t) }
+
+// input returns a time as the value of a datetime-local field, in UTC.
+func input(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -95,7 +126,7 @@ func (v *visit) listHistory() error {
 	if err := v.nameEndpoints(&data); err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "history", view{Heading: "History", Section: "history", Data: data})
+	return v.show(data.Status(), "history", view{Heading: "History", Section: "history", Data: data})
 }
 
 // historyParameters are the parameters of a page with deliveries.
@@ -107,14 +138,22 @@ func (v *visit) fillHistory(q *query, data *historyView) error {
 	if live != "" && live != "off" {
 		q.refuse("live", "must be off or left out")
 	}
-	if err := q.refused(); err != nil {
-		return err
-	}
 	data.Types = v.dispatcher.EventTypes()
 	for _, s := range q.states() {
 		data.States = append(data.States, alotwebhook.DeliveryState(s))
 	}
+	var err error
+	if data.Problems, err = q.beside(); err != nil {
+		return err
+	}
+	data.Here, data.Spans = v.base+"/"+v.path, v.spans(time.Now())
+	if len(data.Problems) > 0 {
+		return nil
+	}
 	next, err := v.search(data)
+	if err == nil && next == "" && len(data.Rows) == 0 && data.Filter.EventID != "" {
+		data.Missed, err = v.missed(data.Filter)
+	}
 	if err == nil {
 		v.linkHistory(data, next, live)
 	}
@@ -124,7 +163,6 @@ func (v *visit) fillHistory(q *query, data *historyView) error {
 // linkHistory sets the addresses that the page links to. next is the cursor of the
 // next page, live the value of that parameter. Only the first page updates itself.
 func (v *visit) linkHistory(data *historyView, next, live string) {
-	data.Here = v.base + "/" + v.path
 	first := data.Filter.Cursor == ""
 	data.Live = first && live == ""
 	if next != "" {
@@ -142,7 +180,7 @@ func (v *visit) linkHistory(data *historyView, next, live string) {
 func (v *visit) historyFilter(q *query) alotwebhook.Filter {
 	q.labels = historyLabels
 	f := q.filter(pageLayouts...)
-	f.EndpointID, f.EventID = q.id("endpoint", endpointPrefix), q.id("event", eventPrefix)
+	f.EndpointID, f.EventID = q.id("endpoint", endpointPrefix), q.pastedEvent("event")
 	f.Cursor, f.Limit = q.cursor(deliveryPrefix), historyPage
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -67,14 +68,15 @@ func TestHistoryNamesAFilterAsItsFormDoes(t *testing.T) {
 	s := newSite(t)
 	for query, want := range map[string]string{
 		"since=2026-02-01T00:00&until=2026-01-01T00:00": "To must be later than From.",
-		"event=sess_123":                 "Event id must be an id such as evt_",
-		"endpoint=org_b":                 "Endpoint must be an id such as wh_",
-		"status=dead":                    "State must be one of pending, delivered, failed, parked.",
-		"type=A.B":                       "Event type must be an event type such as candidate.completed.",
-		"since=yesterday":                "From must be a time such as ",
-		"until=x&status=failed&status=x": "State is given more than once. To must be a time such as ",
-		"page=2":                         "page is not known here",
-		"cursor=x":                       "cursor is not a place in this list.",
+		"event=sess_123":                       "Event id must be an id such as evt_",
+		"event=dlv_01kt0v7fbg7ktr4h1x2c3d5e6f": "Event id is the id of a delivery; the id of an event begins with evt_.",
+		"endpoint=org_b":                       "Endpoint must be an id such as wh_",
+		"status=dead":                          "State must be one of pending, delivered, failed, parked.",
+		"type=A.B":                             "Event type must be an event type such as candidate.completed.",
+		"since=yesterday":                      "From must be a time such as ",
+		"until=x&status=failed&status=x":       "State is given more than once.",
+		"page=2":                               "page is not known here",
+		"cursor=x":                             "cursor is not a place in this list.",
 	} {
 		got := s.get("/history?" + query)
 		require.Contains(t, got.text, "We could not read that filter", query)
@@ -84,6 +86,55 @@ func TestHistoryNamesAFilterAsItsFormDoes(t *testing.T) {
 	for _, label := range []string{"Endpoint", "State", "Event type", "From", "To", "Event id"} {
 		require.Regexp(t, `<label for="[a-z]+">`+label+` ?<`, form)
 	}
+}
+
+// What was refused stands beside its field, with what was typed, and the other filters stay.
+func TestHistoryKeepsWhatWasTyped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	s.event(e, `{}`)
+	got := s.get("/history?status=failed&endpoint=" + e.ID + "&event=sess_123%22%3E&since=2026-02-01T00:00&until=2026-01-01T00:00")
+	require.Equal(t, http.StatusBadRequest, got.status)
+	for _, want := range []string{
+		`value="sess_123&#34;&gt;"`, `id="problem-event">Event id must be`, `aria-invalid="true" aria-describedby="problem-event"`,
+		`id="problem-until">To must be later than From.`, `value="2026-02-01T00:00:00"`, `value="2026-01-01T00:00:00"`,
+		`<option value="failed" selected>`, `<option value="` + e.ID + `" selected>`, `id="problems"`,
+	} {
+		require.Contains(t, got.text, want)
+	}
+	require.Zero(t, rows(got.text))
+	require.NotContains(t, got.text, "hx-trigger", "a filter that is refused does not update itself")
+}
+
+// People paste an id as it stands in a log or in a mail.
+func TestHistoryTakesAnEventIDAsItIsPasted(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	d, err := s.dispatcher.Delivery(t.Context(), s.event(s.endpoint("https://hooks.example.com/alot"), `{}`))
+	require.NoError(t, err)
+	for _, pasted := range []string{`"` + d.EventID + `"`, "'" + d.EventID + "',", strings.ToUpper(d.EventID), " \t" + d.EventID + "\r\n", "“" + d.EventID + "”"} {
+		got := s.get("/history?event=" + url.QueryEscape(pasted))
+		require.Equal(t, http.StatusOK, got.status, pasted)
+		require.Equal(t, 1, rows(got.text), pasted)
+		require.Contains(t, got.text, `name="event" value="`+d.EventID+`"`)
+	}
+}
+
+func TestHistoryOffersTimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		time.Sleep(time.Until(time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)))
+		text := s.get("/history?status=failed").text
+		for _, want := range []string{
+			`href="/history?since=2026-05-25T13%3A23%3A00&amp;status=failed" data-span="hour"`,
+			`href="/history?since=2026-05-25T00%3A00%3A00&amp;status=failed" data-span="today"`,
+			`href="/history?since=2026-05-24T00%3A00%3A00&amp;status=failed&amp;until=2026-05-25T00%3A00%3A00" data-span="yesterday"`,
+		} {
+			require.Contains(t, text, want)
+		}
+	})
 }
 
 func TestHistoryGoesOnBelowACursor(t *testing.T) {

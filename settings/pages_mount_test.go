@@ -142,7 +142,7 @@ func (s *site) act(base string, e alotwebhook.Endpoint, d string) {
 		{"/" + e.ID + "/recover/stop", nil, "/" + e.ID + "?done=stopped"},
 		{"/deliveries/" + d + "/redeliver", nil, "/deliveries/" + d + "?done=redelivered"},
 		{"/" + e.ID + "/delete", nil, "/" + e.ID + "/delete"},
-		{"/new", []string{"url", "https://new.example.com", "events", alotwebhook.EventCandidateInvited, "secret", "my own"}, "/wh_"},
+		{"/new", []string{"url", "https://new.example.com", "events", alotwebhook.EventCandidateInvited, "secret", "my own signing secret"}, "/wh_"},
 		{"/" + e.ID + "/delete", []string{"confirmed", "yes"}, "/?done=deleted"},
 	} {
 		got := s.post(base+tc.path, tc.fields)

@@ -90,3 +90,50 @@ func (o *outage) add(d alotwebhook.Delivery) {
 		o.ended = d.FinishedAt
 	}
 }
+
+// span is a choice of how far back a recovery goes, with how much that sends again.
+type span struct {
+	choice
+	Failed int
+	More   bool // there may be others
+}
+
+// spansOf counts the failed deliveries of each choice, until searchTime is over.
+func (v *visit) spansOf(endpointID string) ([]span, error) {
+	began := time.Now()
+	counted := make([]span, len(spans))
+	for i := range spans {
+		counted[i].choice = spans[i]
+	}
+	f := alotwebhook.Filter{OrganizationID: v.who.organization, EndpointID: endpointID, State: alotwebhook.StateFailed, Limit: outagePage}
+	for {
+		page, next, err := v.dispatcher.DeliveryPage(v.r.Context(), f)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range page {
+			for i := range counted {
+				counted[i].add(d, began)
+			}
+		}
+		if f.Cursor = next; next == "" {
+			return counted, nil
+		}
+		if time.Since(began) > searchTime {
+			for i := range counted {
+				counted[i].More = counted[i].covers(idTime(next), began)
+			}
+			return counted, nil
+		}
+	}
+}
+
+// covers reports whether the choice is about an event of that time.
+func (s *span) covers(at, now time.Time) bool { return s.After == 0 || !at.Before(now.Add(-s.After)) }
+
+// add counts a delivery that a recovery sends again.
+func (s *span) add(d alotwebhook.Delivery, now time.Time) {
+	if d.LastReason != alotwebhook.ReasonCanceled && s.covers(idTime(d.ID), now) {
+		s.Failed++
+	}
+}

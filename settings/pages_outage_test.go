@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -173,4 +174,31 @@ func TestManyThatFailedAreOffered(t *testing.T) {
 	since, err := time.Parse(time.RFC3339, hidden(t, page)[1])
 	require.NoError(t, err)
 	require.False(t, since.After(s.born(first)))
+}
+
+// The form says how many deliveries each of its choices sends again.
+func TestARecoverySaysBeforeHowMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		e := s.endpoint("https://hooks.example.com/alot")
+		fail := func(n int) {
+			for range n {
+				s.event(e, `{}`)
+			}
+			s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTimeout})
+		}
+		fail(3)
+		time.Sleep(48 * time.Hour)
+		fail(2)
+		time.Sleep(2 * time.Hour)
+		fail(1)
+		text := s.get("/" + e.ID).text
+		for _, want := range []string{
+			">Last hour: 1</option>", " selected>Last 24 hours: 3</option>",
+			">Last 7 days: 6</option>", ">Whole history: 6</option>",
+		} {
+			require.Contains(t, text, want)
+		}
+	})
 }

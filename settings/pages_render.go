@@ -158,6 +158,7 @@ type flash struct {
 
 var flashes = map[string]*flash{
 	"created":     {Text: "Endpoint added. Send it a test event to check that it works."},
+	"again":       {Text: "Endpoint added. Another endpoint has the same URL, so your service gets each event once for every one of them.", Warning: true},
 	"existing":    {Text: "This endpoint was already added. Its secret was shown then, and is not shown again.", Warning: true},
 	"updated":     {Text: "Changes saved."},
 	"enabled":     {Text: "Endpoint enabled. Its parked deliveries are being sent."},

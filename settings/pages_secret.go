@@ -8,8 +8,9 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// beginnings are the choices of when a new secret begins to sign. The first one is
-// preselected.
+// beginnings are the choices of when a new secret begins to sign. None is preselected: whoever has
+// lost the old secret verifies nothing until the new one signs, and whoever has not would be cut off
+// if it signed at once.
 var beginnings = []choice{
 	{"24h", "In 24 hours", 24 * time.Hour},
 	{"1h", "In an hour", time.Hour},
@@ -32,7 +33,7 @@ func (v *visit) newSecret() error {
 	if err != nil {
 		return err
 	}
-	return v.showRotate(http.StatusOK, rotateView{Endpoint: e, Chosen: beginnings[0].Value})
+	return v.showRotate(http.StatusOK, rotateView{Endpoint: e})
 }
 
 func (v *visit) showRotate(status int, data rotateView) error {
@@ -57,7 +58,8 @@ func (v *visit) rotateSecret() error {
 	case given.get("version") != strconv.FormatInt(e.Version, 10):
 		return errRotated
 	case !ok:
-		return badForm("Choose when the new secret begins to sign.")
+		given.problems["when"] = "Choose when the new secret begins to sign."
+		return v.showRotate(http.StatusUnprocessableEntity, rotateView{Endpoint: e, Problems: given.problems})
 	}
 	var from time.Time
 	if when.After > 0 {
@@ -82,6 +84,7 @@ type secretView struct {
 	Endpoint alotwebhook.Endpoint
 	Secret   string
 	New      bool      // the endpoint was just added
+	Same     int       // other endpoints that have its URL, if it was just added
 	From     time.Time // when the secret begins to sign; zero for at once
 }
 

@@ -71,6 +71,22 @@ func TestASecretOfOnesOwnIsNeverShown(t *testing.T) {
 	require.NotContains(t, s.log.String(), own)
 }
 
+func TestNobodyRotatesWithoutChoosingWhen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	page := s.get("/" + e.ID + "/rotate").text
+	require.NotContains(t, page, " checked", "what is right depends on whether the old secret is lost")
+	require.Contains(t, page, "or is lost")
+	refused := s.post("/"+e.ID+"/rotate", hidden(t, page))
+	require.Equal(t, http.StatusUnprocessableEntity, refused.status)
+	require.Contains(t, refused.text, `id="problem-when">Choose when the new secret begins to sign.`)
+	require.Empty(t, s.stored(e.ID).NextSecret)
+	short := s.post("/"+e.ID+"/rotate", append(hidden(t, page), "when", "1h", "secret", "fifteen-letters"))
+	require.Contains(t, short.text, `id="problem-secret">The secret has 15 bytes; give at least 16`)
+	require.Regexp(t, `value="1h" required checked`, short.text)
+}
+
 // only returns the only endpoint of org_a.
 func (s *site) only() alotwebhook.Endpoint {
 	s.t.Helper()

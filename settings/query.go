@@ -77,6 +77,19 @@ func (q *query) refused() error {
 	return pageProblem(http.StatusBadRequest, "We could not read that filter", summary(q.problems))
 }
 
+// beside returns what is wrong with the fields of a page's form, by field. The error is that of
+// refused if anything is wrong with what no field shows.
+func (q *query) beside() (problems map[string]string, err error) {
+	problems = map[string]string{}
+	for _, p := range q.problems {
+		if q.labels[p.Field] == "" {
+			return nil, q.refused()
+		}
+		problems[p.Field] = q.label(p.Field) + " " + p.Detail + "."
+	}
+	return problems, nil
+}
+
 // filter reads the filters that the API's list of deliveries and the history page
 // have in common. The times are in one of the layouts.
 func (q *query) filter(layouts ...string) alotwebhook.Filter {

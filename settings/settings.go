@@ -32,7 +32,7 @@
 // # Management API
 //
 //	POST   /v1/webhooks                            register an endpoint
-//	GET    /v1/webhooks                            list the endpoints, oldest first
+//	GET    /v1/webhooks                            list the endpoints, oldest first (by the minute from page to page)
 //	GET    /v1/webhooks/{id}                       read an endpoint
 //	PATCH  /v1/webhooks/{id}                       change its url, events, description or disabled
 //	DELETE /v1/webhooks/{id}                       delete it
@@ -42,6 +42,8 @@
 //	GET    /v1/webhooks/{id}/recover               read how far that recovery is
 //	DELETE /v1/webhooks/{id}/recover               stop that recovery
 //	GET    /v1/webhooks/{id}/deliveries            list its deliveries, newest first
+//	GET    /v1/webhooks/deliveries                 list the deliveries to all endpoints, newest first
+//	GET    /v1/webhooks/events/{id}                read an event, and what became of it
 //	GET    /v1/webhooks/deliveries/{id}            read a delivery with its attempts and payload
 //	POST   /v1/webhooks/deliveries/{id}/redeliver  send a delivery again
 //	GET    /v1/webhooks/operations                 list what happened to endpoints, and who did it, newest first

@@ -63,10 +63,10 @@ func Plain(s string, most int) string {
 	return s
 }
 
-// SecretProblem returns what is wrong with a secret of at most so many bytes, or "". Its
+// SecretProblem returns what is wrong with a secret of so many bytes, or "". Its
 // text is the rest of a sentence that begins with the field's name. Blanks around a secret
 // are a slip of copying that would make every signature fail.
-func SecretProblem(s string, most int) string {
+func SecretProblem(s string, least, most int) string {
 	switch trimmed := strings.TrimSpace(s); {
 	case trimmed == "":
 		return "is empty or blank"
@@ -74,6 +74,8 @@ func SecretProblem(s string, most int) string {
 		return "begins or ends with white space"
 	case len(s) > most:
 		return fmt.Sprintf("has %d bytes; at most %d are allowed", len(s), most)
+	case len(s) < least:
+		return fmt.Sprintf("has %d bytes; give at least %d, which cannot be guessed", len(s), least)
 	case !IsPlain(s):
 		return "has control characters or is not UTF-8"
 	}

@@ -71,13 +71,13 @@ func TestStorable(t *testing.T) {
 
 func TestSecretProblem(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, text.SecretProblem("your-signing-secret", 256))
-	require.Empty(t, text.SecretProblem("é b", 4))
+	require.Empty(t, text.SecretProblem("your-signing-secret", 16, 256))
+	require.Empty(t, text.SecretProblem("é b", 4, 4))
 	for secret, problem := range map[string]string{
 		"": "is empty", " \n": "is empty or blank", "hunter2\n": "white space", "\thunter2": "white space",
-		"hunter2": "has 7 bytes; at most 6", "a\x00b": "control", "a\xffb": "UTF-8",
+		"hunter2": "has 7 bytes; at most 6", "hunt": "has 4 bytes; give at least 5", "abc\x00b": "control", "abc\xffb": "UTF-8",
 	} {
-		got := text.SecretProblem(secret, 6)
+		got := text.SecretProblem(secret, 5, 6)
 		require.Contains(t, got, problem)
 		require.NotContains(t, got, "hunter2")
 	}

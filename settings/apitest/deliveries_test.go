@@ -34,6 +34,30 @@ func TestATestEventIsDelivered(t *testing.T) {
 	})
 }
 
+func TestAnEventIsFound(t *testing.T) {
+	t.Parallel()
+	onEveryStore(t, func(t *testing.T, h *host) {
+		path := h.create(published)
+		id := h.fail(1)[0]
+		h.create(published)
+		got := h.do(200, "GET", "/v1/webhooks/events/"+id, "")
+		require.Contains(t, got.str("payload"), "Jane Smith")
+		require.Len(t, got.json["deliveries"], 1)
+		require.NotContains(t, h.do(200, "GET", "/v1/webhooks/events/"+id, "", "X-Lacks", "payloads").text, "Jane Smith")
+		for _, list := range []string{"/v1/webhooks/deliveries", path + "/deliveries"} {
+			require.Len(t, h.do(200, "GET", list+"?event="+id, "").json["deliveries"], 1)
+			require.Empty(t, h.do(200, "GET", list+"?event=evt_01kt0v7fbgf0m8n2p4q6r7s9tv", "").json["deliveries"])
+		}
+		event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateInvited, "org_a", map[string]string{"candidateName": "Jane Smith"})
+		require.NoError(t, err)
+		require.NoError(t, h.dispatcher.Emit(t.Context(), event))
+		nobody := h.do(200, "GET", "/v1/webhooks/events/"+event.ID, "")
+		require.Empty(t, nobody.json["deliveries"], "no endpoint is subscribed to it")
+		require.Equal(t, event.Type, nobody.str("type"))
+		h.do(404, "GET", "/v1/webhooks/events/"+event.ID, "", "X-Organization", "org_b")
+	})
+}
+
 // The responses to those who may not see payloads are as the document says, too.
 func TestPayloadsAreHidden(t *testing.T) {
 	t.Parallel()

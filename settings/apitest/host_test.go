@@ -166,6 +166,13 @@ func (f *flaky) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 	return f.Store.Delivery(ctx, id)
 }
 
+func (f *flaky) Deliveries(ctx context.Context, filter alotwebhook.Filter) ([]alotwebhook.Delivery, string, error) {
+	if err := f.err(); err != nil {
+		return nil, "", err
+	}
+	return f.Store.Deliveries(ctx, filter)
+}
+
 // reply is a response of the API, with its body as text and decoded.
 type reply struct {
 	status int

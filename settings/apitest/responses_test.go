@@ -33,7 +33,8 @@ func TestEveryDocumentedResponseIsGiven(t *testing.T) {
 // documented status was seen.
 func provokeAll(t *testing.T, h *host) {
 	endpoint := h.create(published)
-	delivery := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(h.fail(1)[0], strings.TrimPrefix(endpoint, "/v1/webhooks/"))
+	failed := h.fail(1)[0]
+	event, delivery := "/v1/webhooks/events/"+failed, "/v1/webhooks/deliveries/"+alotwebhook.DeliveryID(failed, strings.TrimPrefix(endpoint, "/v1/webhooks/"))
 	spare, off := h.create(published), h.create(published)
 	h.do(200, "PATCH", off, `{"disabled":true}`)
 	h.store.endless.Store(true)
@@ -43,6 +44,8 @@ func provokeAll(t *testing.T, h *host) {
 		{"GET", "/v1/webhooks/operations", "", "", 200},
 		{"GET", "/v1/webhooks/event-types", "", "", 200},
 		{"GET", "/v1/webhooks/openapi.json", "", "", 200},
+		{"GET", event, "", "", 200},
+		{"GET", "/v1/webhooks/deliveries", "", "", 200},
 		{"GET", delivery, "", "", 200},
 		{"POST", delivery + "/redeliver", "{}", "", 202},
 		{"GET", endpoint, "", "", 200},

@@ -16,10 +16,10 @@ func TestWhatIsPausedAndWhatIsOffered(t *testing.T) {
 		h := newHost(t)
 		c := &customer{tab: open(t, h.base, script), service: newReceiver(t)}
 		e, err := h.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
-			OrganizationID: "org_123", URL: c.service.url, EventTypes: []string{alotwebhook.EventCandidateInvited}, Secret: "x",
+			OrganizationID: "org_123", URL: c.service.url, EventTypes: []string{alotwebhook.EventCandidateInvited}, Secret: "a secret of these tests",
 		})
 		require.NoError(t, err)
-		c.service.set(func(r *receiver) { r.secret, r.broken = "x", true })
+		c.service.set(func(r *receiver) { r.secret, r.broken = "a secret of these tests", true })
 		h.emit(t)
 		c.visit("history?status=failed")
 		c.comes("500 Internal Server Error")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -26,12 +27,20 @@ type host struct {
 	dispatcher *alotwebhook.Dispatcher
 	base       string       // URL of the pages
 	role       atomic.Value // []settings.Action, what the visitor may do; everything if it is not set
+	signedOut  atomic.Bool
 }
 
 // may is what the pages ask.
 func (h *host) may(_ *http.Request, a settings.Action) bool {
 	role, limited := h.role.Load().([]settings.Action)
 	return !limited || slices.Contains(role, a)
+}
+
+func (h *host) organization(*http.Request) (string, error) {
+	if h.signedOut.Load() {
+		return "", errors.New("the session has ended")
+	}
+	return "org_123", nil
 }
 
 // newHost returns a host whose dispatcher runs.
@@ -57,7 +66,7 @@ func newIdleHost(t testing.TB) *host {
 	require.NoError(t, err)
 	h := &host{store: store, dispatcher: d}
 	pages, err := settings.NewPages(d, &settings.Options{
-		Organization: func(*http.Request) (string, error) { return "org_123", nil }, May: h.may,
+		Organization: h.organization, May: h.may,
 		Product: "Acme", HomeURL: "/", Logger: logger,
 	})
 	require.NoError(t, err)

@@ -93,6 +93,8 @@ var scenes = []scene{
 	{"delete", named("staging", "/delete")},
 	{"history", at("history")},
 	{"history-empty", at("history?status=parked&type=candidate.completed&live=off")},
+	{"history-refused", at("history?event=sess_123&since=2026-02-01T00:00&until=2026-01-01T00:00")},
+	{"history-no-event", at("history?event=evt_01jcc7zzzzf0m8n2p4q6r7s9tv&live=off")},
 	{"delivery-delivered", linked("history?status=delivered", ".lead a")},
 	{"delivery-failed", linked("history?status=failed", ".lead a")},
 	{"delivery-pending", linked("history?status=pending", ".lead a")},
@@ -131,7 +133,7 @@ func TestEveryPageIsFitToBeSeen(t *testing.T) {
 	}
 	address, login := monolith(t)
 	b := open(t, address+"/settings/webhooks/", true)
-	b.expected = []string{"status of 404", "status of 422"} // the pages that show an error
+	b.expected = []string{"status of 400", "status of 404", "status of 422"} // the pages that show an error
 	b.do(chromedp.Navigate(login))
 	for _, s := range scenes {
 		b.size(1280)
