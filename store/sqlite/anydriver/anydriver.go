@@ -59,6 +59,8 @@ type Store struct {
 	// The writer's own; nobody else touches them.
 	writing  *session
 	erasedTo int64 // up to this event every payload is erased
+	// removedTo has the event down to which Remove has come, by organization.
+	removedTo map[string]key
 
 	// Only who has put something into claiming may use these.
 	claiming chan struct{} // of capacity 1
@@ -176,16 +178,17 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 
 func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 	return &Store{
-		reads:    reads,
-		owned:    owned,
-		jobs:     make(chan *job, maxGroup),
-		quit:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		writing:  newSession(writes),
-		claiming: make(chan struct{}, 1),
-		claims:   newSession(claims),
-		lanes:    lanes{marks: map[int64]place{}},
-		held:     newHoldings(),
+		reads:     reads,
+		owned:     owned,
+		jobs:      make(chan *job, maxGroup),
+		quit:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+		writing:   newSession(writes),
+		claiming:  make(chan struct{}, 1),
+		claims:    newSession(claims),
+		removedTo: map[string]key{},
+		lanes:     lanes{marks: map[int64]place{}},
+		held:      newHoldings(),
 	}
 }
 

@@ -247,15 +247,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 		if err != nil {
 			return err
 		}
-		if err := t.unsubscribe(ref); err != nil {
-			return err
-		}
-		if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
-			return err
-		}
-		err = t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
-			event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
-		if err != nil {
+		if err := t.deleteEndpoint(ref); err != nil {
 			return err
 		}
 		return t.note(ops...)
@@ -264,4 +256,17 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 		return err
 	}
 	return s.failBacklog(ctx, ref)
+}
+
+// deleteEndpoint leaves nothing of an endpoint but its number, its id and its organization, by which
+// its history is found.
+func (t *txn) deleteEndpoint(ref int64) error {
+	if err := t.unsubscribe(ref); err != nil {
+		return err
+	}
+	if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
+		return err
+	}
+	return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
+		event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
 }

@@ -98,24 +98,31 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 	}
 	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
 	keys = slices.Compact(keys) // each is inserted once
-	err = s.write(ctx, "cancel", func(t *txn) error {
-		n = 0
-		err := cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
-			return t.exec(query, args...)
-		})
-		if err != nil {
-			return err
-		}
-		return dequeueRows.keys(nil, keys, func(query string, args []any) error {
-			gone, err := t.affected(query, args...)
-			n += int(gone)
-			return err
-		})
+	err = s.write(ctx, "cancel", func(t *txn) (err error) {
+		n, err = t.cancel(keys, alotwebhook.ReasonCanceled)
+		return err
 	})
 	if err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// cancel fails unfinished deliveries by their keys, none of which comes twice, for that reason and
+// without an attempt. It returns how many there were.
+func (t *txn) cancel(keys []key, reason alotwebhook.FailureReason) (n int, err error) {
+	err = cancelRows.keys([]any{failed, t.now, string(reason)}, keys, func(query string, args []any) error {
+		return t.exec(query, args...)
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = dequeueRows.keys(nil, keys, func(query string, args []any) error {
+		gone, err := t.affected(query, args...)
+		n += int(gone)
+		return err
+	})
+	return n, err
 }
 
 // Discard implements [alotwebhook.Endpoints].

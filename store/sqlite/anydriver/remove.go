@@ -1,0 +1,153 @@
+package anydriver
+
+import (
+	"context"
+
+	"github.com/alot/alotwebhook"
+)
+
+// removals delete rows of an organization: each takes it, and how many rows at most. They find
+// deliveries by the endpoints, of which the rows stay until the end.
+const (
+	removeQueued = `DELETE FROM alotwebhook_queue WHERE id IN (
+		SELECT q.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint = e.ref WHERE e.organization = ? LIMIT ?)`
+	removeFinished = `DELETE FROM alotwebhook_deliveries WHERE id IN (
+		SELECT d.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_deliveries d ON d.endpoint = e.ref WHERE e.organization = ? LIMIT ?)`
+	removeTallies = `DELETE FROM alotwebhook_tallies WHERE (endpoint, hour, reason) IN (
+		SELECT t.endpoint, t.hour, t.reason FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_tallies t ON t.endpoint = e.id
+		WHERE e.organization = ?1 AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints o WHERE o.id = e.id AND o.organization <> ?1) LIMIT ?2)`
+	removeOperations = `DELETE FROM alotwebhook_operations WHERE id IN (
+		SELECT id FROM alotwebhook_operations WHERE organization = ? LIMIT ?)`
+	removeRecoveries = `DELETE FROM alotwebhook_recoveries WHERE endpoint IN (
+		SELECT endpoint FROM alotwebhook_recoveries WHERE organization = ? AND NOT (endpoint >= '` + manyPrefix + `' AND endpoint < '` + afterMany + `') LIMIT ?)`
+	removePauses = `DELETE FROM alotwebhook_pauses WHERE (organization, endpoint) IN (
+		SELECT organization, endpoint FROM alotwebhook_pauses WHERE organization = ? LIMIT ?)`
+	removeEndpoints = `DELETE FROM alotwebhook_endpoints WHERE ref IN (
+		SELECT ref FROM alotwebhook_endpoints WHERE organization = ? AND deleted_at IS NOT NULL LIMIT ?)`
+)
+
+// stretchesAtOnce is how many stretches of events one call of Remove looks at.
+const stretchesAtOnce = 200
+
+// Remove implements [alotwebhook.History]. Events come after everything that is found by an
+// index, and what is left of the endpoints at the very end. Nothing finds the events of one
+// organization but to look at all: after a million of others, Remove returns limit, and goes on from
+// there the next time.
+func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n int, err error) {
+	if organizationID == "" {
+		return 0, sayf("remove an organization: its id is empty; name one")
+	}
+	limit = max(limit, 1)
+	for _, step := range []func(context.Context, string, int) (int, error){s.removeFound, s.removeEvents, s.removeLast} {
+		some, err := step(ctx, organizationID, limit)
+		if err != nil {
+			return 0, err
+		}
+		if n = max(n, some); n >= limit {
+			break
+		}
+	}
+	return n, nil
+}
+
+// removeFound removes all but events, and leaves endpoints as deleted ones. Like the two after it,
+// it takes up to limit rows of each kind, and returns the largest number.
+func (s *Store) removeFound(ctx context.Context, organizationID string, limit int) (n int, err error) {
+	err = s.write(ctx, "remove an organization", func(t *txn) error {
+		return t.overwriting(func() (err error) {
+			n, err = t.removeFound(organizationID, limit)
+			return err
+		})
+	})
+	return n, err
+}
+
+func (t *txn) removeFound(organizationID string, limit int) (n int, err error) {
+	refs, err := t.numbers("SELECT ref FROM alotwebhook_endpoints WHERE organization = ? AND deleted_at IS NULL LIMIT ?", organizationID, limit)
+	for _, ref := range refs {
+		if err == nil {
+			err = t.deleteEndpoint(ref)
+		}
+	}
+	n = len(refs)
+	remove := func(query string, limit int) int {
+		var gone int64
+		if err == nil {
+			gone, err = t.affected(query, organizationID, limit)
+		}
+		n = max(n, int(gone))
+		return int(gone)
+	}
+	queued := remove(removeQueued, limit)
+	n = max(n, queued+remove(removeFinished, limit-queued))
+	for _, query := range []string{removeTallies, removeOperations, removeRecoveries, removePauses} {
+		remove(query, limit)
+	}
+	return n, err
+}
+
+// removeEvents removes events, with deliveries that others have of them: of an endpoint that
+// was given to another organization.
+func (s *Store) removeEvents(ctx context.Context, organizationID string, limit int) (n int, err error) {
+	for range stretchesAtOnce {
+		var list []passed
+		var floor key
+		err := s.submit(&job{
+			ctx:   ctx,
+			doing: "remove an organization's events",
+			run: func(t *txn) (err error) {
+				before, ok := s.removedTo[organizationID]
+				if !ok {
+					before = everyKey
+				}
+				list, floor, err = t.pass(passage{organization: organizationID, before: before}, limit-n)
+				if err != nil || len(list) == 0 {
+					return err
+				}
+				return t.overwriting(func() error { return t.removeEvents(list) })
+			},
+			committed: func() { s.noteRemoved(organizationID, floor) },
+			done:      make(chan struct{}),
+		})
+		if err != nil {
+			return 0, err
+		}
+		if n += len(list); n == limit || floor == (key{}) {
+			return n, nil
+		}
+	}
+	return limit, nil
+}
+
+// noteRemoved notes that an organization's events are gone down to a key; to the zero key if all are.
+func (s *Store) noteRemoved(organizationID string, floor key) {
+	if floor == (key{}) {
+		delete(s.removedTo, organizationID)
+		return
+	}
+	put(s.removedTo, organizationID, floor)
+}
+
+// removeEvents deletes events and their deliveries.
+func (t *txn) removeEvents(list []passed) error {
+	for _, m := range moments(list) {
+		for _, table := range []string{"alotwebhook_queue", "alotwebhook_deliveries"} {
+			if err := t.exec("DELETE FROM "+table+" WHERE "+ofMoment, m.args()...); err != nil {
+				return err
+			}
+		}
+	}
+	return t.exec("DELETE FROM alotwebhook_events WHERE ref "+amongRefs, refsOf(list))
+}
+
+// removeLast deletes what was left of the endpoints, when nothing refers to it any more.
+func (s *Store) removeLast(ctx context.Context, organizationID string, limit int) (n int, err error) {
+	err = s.write(ctx, "remove an organization", func(t *txn) error {
+		return t.overwriting(func() error {
+			gone, err := t.affected(removeEndpoints, organizationID, limit)
+			n = int(gone)
+			return err
+		})
+	})
+	return n, err
+}
