@@ -100,7 +100,7 @@ func (s *Store) prepareForHosts(ctx context.Context) error {
 		return nil // nobody has a transaction of this handle
 	}
 	s.forHosts = map[string]*sql.Stmt{}
-	for _, query := range slices.Concat([]string{savepoint, insertOne, release}, insertEvents.queries, insertQueue.queries) {
+	for _, query := range slices.Concat([]string{savepoint, insertOne, release}, insertEvents.queries, insertAbout.queries, insertQueue.queries) {
 		stmt, err := s.writing.db.PrepareContext(ctx, query)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -140,10 +141,11 @@ func (t *txn) lockFirst() error {
 	return nil
 }
 
-// insertEvents inserts events, but none whose id is stored already. insertQueue
-// inserts deliveries.
+// insertEvents inserts events, but none whose id is stored already. insertAbout does so with their
+// subjects, for which the others need not pay. insertQueue inserts deliveries.
 var (
-	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload, trace_parent, subject) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?,?,?)")
+	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload, trace_parent) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?,?)")
+	insertAbout  = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload, trace_parent, subject) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?,?,?)")
 	insertQueue  = batchOf("INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history) VALUES %",
 		"(?,?,?,0,0,0,0,?,?,?,0,'','')")
 )
@@ -203,12 +205,19 @@ func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 		return nil, err
 	}
 	var stored int64
-	err = insertEvents.split(len(list), func(query string, from, to int) error {
+	insert, about := &insertEvents, slices.ContainsFunc(events, func(e alotwebhook.Event) bool { return e.Subject != "" })
+	if about {
+		insert = &insertAbout
+	}
+	err = insert.split(len(list), func(query string, from, to int) error {
 		args := make([]any, 0, 9*(to-from))
 		for i := from; i < to; i++ {
 			f := &list[i]
 			e := f.event
-			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent), nullable(e.Subject))
+			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent))
+			if about {
+				args = append(args, nullable(e.Subject))
+			}
 		}
 		n, err := t.affected(query, args...)
 		stored += n

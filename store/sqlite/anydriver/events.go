@@ -120,8 +120,10 @@ const subjectEvents = 1000
 // deliveries, but each of these is looked for in the whole of its millisecond: so the events of the
 // last one are all looked at.
 func (l *lister) ofSubject(table string, state int64) (keys []key, err error) {
-	p := passage{subject: l.subject, from: l.from}
-	_, p.before = l.before.sameInstant()
+	p := passage{subject: l.subject, from: l.from, before: l.before}
+	if first, end := l.before.sameInstant(); first != l.before {
+		p.before = end // an event may have a greater id than its delivery
+	}
 	events, floor, err := l.pass(p, subjectEvents)
 	if err == nil && floor != (key{}) {
 		p.before = floor

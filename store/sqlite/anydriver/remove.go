@@ -1,10 +1,6 @@
 package anydriver
 
-import (
-	"context"
-
-	"github.com/alot/alotwebhook"
-)
+import "context"
 
 // removals delete rows of an organization: each takes it, and how many rows at most. They find
 // deliveries by the endpoints, of which the rows stay until the end.
@@ -27,11 +23,11 @@ const (
 )
 
 // stretchesAtOnce is how many stretches of events one call of Remove looks at.
-const stretchesAtOnce = 200
+const stretchesAtOnce = 20
 
 // Remove implements [alotwebhook.History]. Events come after everything that is found by an
 // index, and what is left of the endpoints at the very end. Nothing finds the events of one
-// organization but to look at all: after a million of others, Remove returns limit, and goes on from
+// organization but to look at all: after 100,000 of others, Remove returns limit, and goes on from
 // there the next time.
 func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n int, err error) {
 	if organizationID == "" {
