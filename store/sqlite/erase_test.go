@@ -41,19 +41,18 @@ func count(t *testing.T, db *sql.DB, query string, args ...any) (n int) {
 	return n
 }
 
-// No index has the events of an organization. A call that looks for them among very many of others
-// comes to an end soon all the same, and the next one goes on from there.
-func TestOrganizationAmongTheEventsOfOthers(t *testing.T) {
+// No index has the events of an organization. To look for them among very many of others takes
+// several calls, each of which keeps others from writing for some milliseconds only.
+func TestEraseAnOrganizationAmongOthers(t *testing.T) {
 	t.Parallel()
 	skipUnderRaceDetector(t)
 	path := newPath(t)
 	s, tool := open(t, path), hostHandle(t, path)
 	first := newEvent(t, "org_1")
-	first.ID = "evt_00000000000000000000000000" // the walk comes to it at the very end
+	first.ID = "evt_00000000000000000000000000" // it is the last that is found
 	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{first}))
-	foreign(t, tool, 101_000)
+	foreign(t, tool, 21_000)
 	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_1"), newEvent(t, "org_2")}))
-
 	var found []int
 	r := alotwebhook.Recovery{OrganizationID: "org_1"}
 	for next := "begin"; next != ""; r.Cursor = next {
@@ -63,17 +62,14 @@ func TestOrganizationAmongTheEventsOfOthers(t *testing.T) {
 		require.NoError(t, err)
 		found = append(found, n)
 	}
-	require.Len(t, found, 21, "5,000 events at a time")
-	require.Equal(t, []int{1, 1}, []int{found[0], found[20]})
+	require.Equal(t, []int{1, 0, 0, 0, 1}, found, "5,000 at a time")
 	require.Equal(t, 2, count(t, tool, "SELECT count(*) FROM alotwebhook_events WHERE payload IS NULL"))
 
-	for _, want := range []int{10, 1, 0} { // the first call has not come to the end
-		n, err := s.Remove(t.Context(), "org_1", 10)
-		require.NoError(t, err)
-		require.Equal(t, want, n)
-	}
-	require.Equal(t, 101_001, count(t, tool, "SELECT count(*) FROM alotwebhook_events WHERE payload IS NOT NULL"))
-	require.Equal(t, 101_001, count(t, tool, "SELECT count(*) FROM alotwebhook_events"))
+	n, err := s.Remove(t.Context(), "org_1", 10)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Equal(t, 21_001, count(t, tool, "SELECT count(*) FROM alotwebhook_events WHERE payload IS NOT NULL"))
+	require.Equal(t, 21_001, count(t, tool, "SELECT count(*) FROM alotwebhook_events"))
 }
 
 // allPages reads all pages of a filter, and returns how many deliveries each has and all ids.

@@ -53,6 +53,8 @@ type Store struct {
 	stopped chan struct{} // closed when the writer has ended
 	closing sync.Once
 
+	stretches int // how many stretches of events one call of Remove looks at
+
 	audiences audiences            // for hosts' transactions
 	forHosts  map[string]*sql.Stmt // statements of theirs, prepared; not changed after start
 
@@ -187,6 +189,7 @@ func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 		claiming:  make(chan struct{}, 1),
 		claims:    newSession(claims),
 		removedTo: map[string]key{},
+		stretches: stretchesAtOnce,
 		lanes:     lanes{marks: map[int64]place{}},
 		held:      newHoldings(),
 	}

@@ -116,11 +116,16 @@ func (t *txn) subscribe(ref int64, e alotwebhook.Endpoint) error {
 	return nil
 }
 
-// unsubscribe deletes the subscriptions of an endpoint. Every change of an endpoint
-// passes here, so it also makes the catalogues of all processes out of date.
-func (t *txn) unsubscribe(ref int64) error {
+// outdate makes the catalogues of all processes out of date.
+func (t *txn) outdate() error {
 	t.forget()
-	if err := t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1); err != nil {
+	return t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1)
+}
+
+// unsubscribe deletes the subscriptions of an endpoint. Every change of an endpoint
+// passes here.
+func (t *txn) unsubscribe(ref int64) error {
+	if err := t.outdate(); err != nil {
 		return err
 	}
 	return t.exec("DELETE FROM alotwebhook_subscriptions WHERE endpoint = ?", ref)

@@ -22,13 +22,14 @@ const (
 		SELECT ref FROM alotwebhook_endpoints WHERE organization = ? AND deleted_at IS NOT NULL LIMIT ?)`
 )
 
-// stretchesAtOnce is how many stretches of events one call of Remove looks at.
-const stretchesAtOnce = 20
+// stretchesAtOnce is how many stretches of events one call of Remove looks at. That takes some
+// seconds, after which other processes still know that this one is at work.
+const stretchesAtOnce = 1000
 
 // Remove implements [alotwebhook.History]. Events come after everything that is found by an
 // index, and what is left of the endpoints at the very end. Nothing finds the events of one
-// organization but to look at all: after 100,000 of others, Remove returns limit, and goes on from
-// there the next time.
+// organization but to look at all: after five million of others, Remove returns limit, and goes on
+// from there the next time.
 func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n int, err error) {
 	if organizationID == "" {
 		return 0, sayf("remove an organization: its id is empty; name one")
@@ -85,7 +86,7 @@ func (t *txn) removeFound(organizationID string, limit int) (n int, err error) {
 // removeEvents removes events, with deliveries that others have of them: of an endpoint that
 // was given to another organization.
 func (s *Store) removeEvents(ctx context.Context, organizationID string, limit int) (n int, err error) {
-	for range stretchesAtOnce {
+	for range s.stretches {
 		var list []passed
 		var floor key
 		err := s.submit(&job{
@@ -124,8 +125,12 @@ func (s *Store) noteRemoved(organizationID string, floor key) {
 	put(s.removedTo, organizationID, floor)
 }
 
-// removeEvents deletes events and their deliveries.
+// removeEvents deletes events and their deliveries. What holds one of these must look whether it is
+// still the same.
 func (t *txn) removeEvents(list []passed) error {
+	if err := t.outdate(); err != nil {
+		return err
+	}
 	for _, m := range moments(list) {
 		for _, table := range []string{"alotwebhook_queue", "alotwebhook_deliveries"} {
 			if err := t.exec("DELETE FROM "+table+" WHERE "+ofMoment, m.args()...); err != nil {
