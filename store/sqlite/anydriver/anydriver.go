@@ -61,8 +61,8 @@ type Store struct {
 	// The writer's own; nobody else touches them.
 	writing  *session
 	erasedTo int64 // up to this event every payload is erased
-	// removedTo has the event down to which Remove has come, by organization.
-	removedTo map[string]key
+	// removedTo has the event up to which Remove has come, by organization.
+	removedTo map[string]int64
 
 	// Only who has put something into claiming may use these.
 	claiming chan struct{} // of capacity 1
@@ -188,7 +188,7 @@ func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 		writing:   newSession(writes),
 		claiming:  make(chan struct{}, 1),
 		claims:    newSession(claims),
-		removedTo: map[string]key{},
+		removedTo: map[string]int64{},
 		stretches: stretchesAtOnce,
 		lanes:     lanes{marks: map[int64]place{}},
 		held:      newHoldings(),

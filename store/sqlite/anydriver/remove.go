@@ -84,45 +84,69 @@ func (t *txn) removeFound(organizationID string, limit int) (n int, err error) {
 }
 
 // removeEvents removes events, with deliveries that others have of them: of an endpoint that
-// was given to another organization.
+// was given to another organization. It goes through all events in the order in which they were
+// stored, so that those that are stored meanwhile are still to come.
 func (s *Store) removeEvents(ctx context.Context, organizationID string, limit int) (n int, err error) {
 	for range s.stretches {
-		var list []passed
-		var floor key
+		var found, to int64
+		var more bool
 		err := s.submit(&job{
 			ctx:   ctx,
 			doing: "remove an organization's events",
-			run: func(t *txn) (err error) {
-				before, ok := s.removedTo[organizationID]
-				if !ok {
-					before = everyKey
-				}
-				list, floor, err = t.pass(passage{organization: organizationID, before: before}, limit-n)
-				if err != nil || len(list) == 0 {
+			run: func(t *txn) error {
+				return t.overwriting(func() (err error) {
+					found, to, more, err = t.removeStretch(organizationID, s.removedTo[organizationID], limit-n)
 					return err
-				}
-				return t.overwriting(func() error { return t.removeEvents(list) })
+				})
 			},
-			committed: func() { s.noteRemoved(organizationID, floor) },
-			done:      make(chan struct{}),
+			committed: func() {
+				delete(s.removedTo, organizationID)
+				if more {
+					put(s.removedTo, organizationID, to)
+				}
+			},
+			done: make(chan struct{}),
 		})
 		if err != nil {
 			return 0, err
 		}
-		if n += len(list); n == limit || floor == (key{}) {
+		if n += int(found); !more || n == limit {
 			return n, nil
 		}
 	}
 	return limit, nil
 }
 
-// noteRemoved notes that an organization's events are gone down to a key; to the zero key if all are.
-func (s *Store) noteRemoved(organizationID string, floor key) {
-	if floor == (key{}) {
-		delete(s.removedTo, organizationID)
-		return
+// removeStretch removes up to limit of an organization's events in a stretch of events, which begins
+// behind a ref. It returns how many, up to which ref none is left, and whether others follow.
+func (t *txn) removeStretch(organizationID string, behind int64, limit int) (n, to int64, more bool, err error) {
+	var first, last int64
+	const ends = "SELECT coalesce((SELECT min(ref) FROM alotwebhook_events), 0), coalesce((SELECT max(ref) FROM alotwebhook_events), 0)"
+	if err := t.one(ends)(&first, &last); err != nil {
+		return 0, 0, false, err
 	}
-	put(s.removedTo, organizationID, floor)
+	behind = max(behind, first-1)
+	to = min(behind+stretch, last)
+	more = to < last
+	var list []passed
+	err = t.each("SELECT ref, id FROM alotwebhook_events WHERE ref > ? AND ref <= ? AND organization = ? ORDER BY ref LIMIT ?",
+		[]any{behind, to, organizationID, limit + 1}, func(scan func(...any) error) error {
+			var e passed
+			err := scan(&e.ref, &e.key)
+			list = append(list, e)
+			return err
+		})
+	if len(list) > limit {
+		list, more = list[:limit], true
+		to = list[limit-1].ref
+	}
+	if err == nil && len(list) > 0 {
+		err = t.removeEvents(list)
+	}
+	if err == nil {
+		err = t.one(ends)(&first, &last)
+	}
+	return int64(len(list)), min(to, last), more, err // the next event gets the ref behind the last one
 }
 
 // removeEvents deletes events and their deliveries. What holds one of these must look whether it is
