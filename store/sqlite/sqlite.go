@@ -74,6 +74,7 @@ var ownPragmas = []string{
 	"cache_size(-16384)",           // KiB of pages per connection: the hot end of the queue and its indexes
 	"temp_store(MEMORY)",           // the few rows sorted for a page need no file
 	"journal_size_limit(67108864)", // bytes that the WAL keeps after a burst; without it, it never shrinks
+	"secure_delete(FAST)",          // what is deleted or replaced is overwritten in the pages that change anyway
 	"trusted_schema(OFF)",          // a doctored file cannot run functions through its schema
 }
 

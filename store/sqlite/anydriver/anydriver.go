@@ -53,12 +53,16 @@ type Store struct {
 	stopped chan struct{} // closed when the writer has ended
 	closing sync.Once
 
+	stretches int // how many stretches of events one call of Remove looks at
+
 	audiences audiences            // for hosts' transactions
 	forHosts  map[string]*sql.Stmt // statements of theirs, prepared; not changed after start
 
 	// The writer's own; nobody else touches them.
 	writing  *session
 	erasedTo int64 // up to this event every payload is erased
+	// removedTo has the event up to which Remove has come, by organization.
+	removedTo map[string]int64
 
 	// Only who has put something into claiming may use these.
 	claiming chan struct{} // of capacity 1
@@ -176,16 +180,18 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 
 func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 	return &Store{
-		reads:    reads,
-		owned:    owned,
-		jobs:     make(chan *job, maxGroup),
-		quit:     make(chan struct{}),
-		stopped:  make(chan struct{}),
-		writing:  newSession(writes),
-		claiming: make(chan struct{}, 1),
-		claims:   newSession(claims),
-		lanes:    lanes{marks: map[int64]place{}},
-		held:     newHoldings(),
+		reads:     reads,
+		owned:     owned,
+		jobs:      make(chan *job, maxGroup),
+		quit:      make(chan struct{}),
+		stopped:   make(chan struct{}),
+		writing:   newSession(writes),
+		claiming:  make(chan struct{}, 1),
+		claims:    newSession(claims),
+		removedTo: map[string]int64{},
+		stretches: stretchesAtOnce,
+		lanes:     lanes{marks: map[int64]place{}},
+		held:      newHoldings(),
 	}
 }
 

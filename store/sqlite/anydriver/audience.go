@@ -18,10 +18,10 @@ import (
 type audiences struct {
 	mu      sync.Mutex
 	changes int64
-	of      map[subject][]subscriber
+	of      map[topic][]subscriber
 }
 
-func (a *audiences) get(changes int64, of subject) ([]subscriber, bool) {
+func (a *audiences) get(changes int64, of topic) ([]subscriber, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.changes != changes {
@@ -31,21 +31,21 @@ func (a *audiences) get(changes int64, of subject) ([]subscriber, bool) {
 	return list, ok
 }
 
-func (a *audiences) put(changes int64, of subject, list []subscriber) {
+func (a *audiences) put(changes int64, of topic, list []subscriber) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.changes < changes:
-		a.changes, a.of = changes, map[subject][]subscriber{}
+		a.changes, a.of = changes, map[topic][]subscriber{}
 	case a.changes > changes:
 		return // another transaction has seen a later one
 	}
 	put(a.of, of, list)
 }
 
-// audience returns the endpoints that are to get events of the subject, after that many
+// audience returns the endpoints that are to get events of the topic, after that many
 // changes.
-func (t *txn) audience(known *audiences, changes int64, of subject) ([]subscriber, error) {
+func (t *txn) audience(known *audiences, changes int64, of topic) ([]subscriber, error) {
 	if list, ok := known.get(changes, of); ok {
 		return list, nil
 	}
@@ -59,8 +59,8 @@ func (t *txn) audience(known *audiences, changes int64, of subject) ([]subscribe
 // insertOne inserts an event of a type that is stored, unless its id is stored already. It
 // returns its ref, which SQLite makes one greater than the greatest, and the number of changes.
 // So one statement takes the write lock and reads all that enqueue asks for.
-const insertOne = `INSERT INTO alotwebhook_events (id, type, happened_at, stored_at, organization, payload, trace_parent)
-	SELECT ?, ref, ?, ?, ?, ?, ? FROM alotwebhook_types WHERE name = ?
+const insertOne = `INSERT INTO alotwebhook_events (id, type, happened_at, stored_at, organization, payload, trace_parent, subject)
+	SELECT ?, ref, ?, ?, ?, ?, ?, ? FROM alotwebhook_types WHERE name = ?
 	ON CONFLICT (id) DO NOTHING
 	RETURNING ref, type, (SELECT endpoints FROM alotwebhook_changes)`
 
@@ -72,7 +72,7 @@ func (t *txn) enqueueOne(e *alotwebhook.Event, known *audiences) (stored bool, e
 		return false, err
 	}
 	var changes int64
-	err = t.one(insertOne, f.key[:], e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent), e.Type)(&f.ref, &f.kind, &changes)
+	err = t.one(insertOne, f.key[:], e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent), nullable(e.Subject), e.Type)(&f.ref, &f.kind, &changes)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -81,7 +81,7 @@ func (t *txn) enqueueOne(e *alotwebhook.Event, known *audiences) (stored bool, e
 	}
 	t.outlive()
 	t.now = time.Now().UnixMicro() // not before: who writes first is due first
-	list, err := t.audience(known, changes, subject{e.OrganizationID, e.Type})
+	list, err := t.audience(known, changes, topic{e.OrganizationID, e.Type})
 	if err != nil {
 		return true, err
 	}
@@ -100,7 +100,7 @@ func (s *Store) prepareForHosts(ctx context.Context) error {
 		return nil // nobody has a transaction of this handle
 	}
 	s.forHosts = map[string]*sql.Stmt{}
-	for _, query := range slices.Concat([]string{savepoint, insertOne, release}, insertEvents.queries, insertQueue.queries) {
+	for _, query := range slices.Concat([]string{savepoint, insertOne, release}, insertEvents.queries, insertAbout.queries, insertQueue.queries) {
 		stmt, err := s.writing.db.PrepareContext(ctx, query)
 		if err != nil {
 			return err

@@ -14,15 +14,15 @@ import (
 type catalogue struct {
 	changes     int64                           // the number; 0 for a catalogue that never holds
 	endpoints   map[int64]*alotwebhook.Endpoint // by ref; never changed, since claims share them
-	subscribers map[subject][]subscriber
+	subscribers map[topic][]subscriber
 	types       map[string]int64        // the refs of event types, by name
 	typeNames   map[int64]string        // the names of event types, by ref
 	failing     map[int64]sql.NullInt64 // failing_since by ref; emptied when another process has written
 }
 
-// subject is a question to the subscriptions: which endpoints of the organization
+// topic is a question to the subscriptions: which endpoints of the organization
 // are to get events of this type?
-type subject struct{ organization, eventType string }
+type topic struct{ organization, eventType string }
 
 // subscriber is an endpoint with a subscription.
 type subscriber struct {
@@ -37,7 +37,7 @@ func newCatalogue(changes int64) *catalogue {
 	return &catalogue{
 		changes:     changes,
 		endpoints:   map[int64]*alotwebhook.Endpoint{},
-		subscribers: map[subject][]subscriber{},
+		subscribers: map[topic][]subscriber{},
 		types:       map[string]int64{},
 		typeNames:   map[int64]string{},
 		failing:     map[int64]sql.NullInt64{},
@@ -113,8 +113,8 @@ func (t *txn) failingSince(ref int64) (since sql.NullInt64, err error) {
 	return since, err
 }
 
-// subscribers returns the endpoints that are to get events of the subject.
-func (t *txn) subscribers(of subject) ([]subscriber, error) {
+// subscribers returns the endpoints that are to get events of the topic.
+func (t *txn) subscribers(of topic) ([]subscriber, error) {
 	c, err := t.known()
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (t *txn) subscribers(of subject) ([]subscriber, error) {
 	return list, nil
 }
 
-func (t *txn) subscribersOf(of subject) (list []subscriber, err error) {
+func (t *txn) subscribersOf(of topic) (list []subscriber, err error) {
 	err = t.each(`SELECT s.endpoint, e.id FROM alotwebhook_subscriptions s JOIN alotwebhook_endpoints e ON e.ref = s.endpoint
 		WHERE s.organization = ? AND s.type = ?`, []any{of.organization, of.eventType}, func(scan func(...any) error) error {
 		var s subscriber

@@ -386,7 +386,7 @@ func (c *claim) settle() (holds []holding) {
 	for i := range c.rows {
 		if r := c.rows[i]; !r.lost {
 			r.token = c.token
-			holds = append(holds, holding{r.queued, r.place, until, c.got[i].Endpoint.Ordered})
+			holds = append(holds, holding{r.queued, r.place, until, c.catalogue.changes, c.got[i].Endpoint.Ordered})
 		}
 	}
 	return holds

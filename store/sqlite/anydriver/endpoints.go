@@ -116,11 +116,16 @@ func (t *txn) subscribe(ref int64, e alotwebhook.Endpoint) error {
 	return nil
 }
 
-// unsubscribe deletes the subscriptions of an endpoint. Every change of an endpoint
-// passes here, so it also makes the catalogues of all processes out of date.
-func (t *txn) unsubscribe(ref int64) error {
+// outdate makes the catalogues of all processes out of date.
+func (t *txn) outdate() error {
 	t.forget()
-	if err := t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1); err != nil {
+	return t.exec("UPDATE alotwebhook_changes SET endpoints = endpoints + ?", 1)
+}
+
+// unsubscribe deletes the subscriptions of an endpoint. Every change of an endpoint
+// passes here.
+func (t *txn) unsubscribe(ref int64) error {
+	if err := t.outdate(); err != nil {
 		return err
 	}
 	return t.exec("DELETE FROM alotwebhook_subscriptions WHERE endpoint = ?", ref)
@@ -247,15 +252,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 		if err != nil {
 			return err
 		}
-		if err := t.unsubscribe(ref); err != nil {
-			return err
-		}
-		if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
-			return err
-		}
-		err = t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
-			event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
-		if err != nil {
+		if err := t.deleteEndpoint(ref); err != nil {
 			return err
 		}
 		return t.note(ops...)
@@ -264,4 +261,17 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 		return err
 	}
 	return s.failBacklog(ctx, ref)
+}
+
+// deleteEndpoint leaves nothing of an endpoint but its number, its id and its organization, by which
+// its history is found.
+func (t *txn) deleteEndpoint(ref int64) error {
+	if err := t.unsubscribe(ref); err != nil {
+		return err
+	}
+	if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
+		return err
+	}
+	return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
+		event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
 }

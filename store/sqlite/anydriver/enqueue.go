@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -29,7 +30,7 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 		if err != nil {
 			return err
 		}
-		return t.enqueue([]alotwebhook.Event{event}, func(subject) ([]subscriber, error) {
+		return t.enqueue([]alotwebhook.Event{event}, func(topic) ([]subscriber, error) {
 			return []subscriber{{ref, endpointID}}, nil
 		})
 	})
@@ -54,16 +55,10 @@ type hostTx struct {
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	select {
-	case <-h.s.quit:
-		return errClosed
-	default:
-	}
-	tx, err := sqltx.Of(h.tx)
+	t, err := h.begin(ctx)
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	t := &txn{ctx: ctx, on: tx, now: time.Now().UnixMicro(), prepared: h.s.forHosts}
 	return explainTx("enqueue in the host's transaction", t.whole(func() error {
 		if len(events) == 1 {
 			if stored, err := t.enqueueOne(&events[0], &h.s.audiences); stored || err != nil {
@@ -73,9 +68,7 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
-		t.outlive()
-		t.now = time.Now().UnixMicro() // not before: who writes first is due first
-		return t.enqueue(events, func(of subject) ([]subscriber, error) {
+		return t.enqueue(events, func(of topic) ([]subscriber, error) {
 			c, err := t.known()
 			if err != nil {
 				return nil, err
@@ -83,6 +76,20 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 			return t.audience(&h.s.audiences, c.changes, of)
 		})
 	}))
+}
+
+// begin returns the host's transaction, or says why it cannot be used.
+func (h hostTx) begin(ctx context.Context) (*txn, error) {
+	select {
+	case <-h.s.quit:
+		return nil, errClosed
+	default:
+	}
+	tx, err := sqltx.Of(h.tx)
+	if err != nil {
+		return nil, err
+	}
+	return &txn{ctx: ctx, on: tx, now: time.Now().UnixMicro(), prepared: h.s.forHosts}, nil
 }
 
 // whole executes these statements.
@@ -124,13 +131,21 @@ func (t *txn) stopped() error {
 	return context.Cause(t.caller)
 }
 
-// lockFirst writes nothing, but takes the write lock before anything is read.
-func (t *txn) lockFirst() error { return t.exec("DELETE FROM alotwebhook_migrations WHERE 0") }
+// lockFirst writes nothing, but takes the write lock of a host's transaction before anything is read.
+func (t *txn) lockFirst() error {
+	if err := t.exec("DELETE FROM alotwebhook_migrations WHERE 0"); err != nil {
+		return err
+	}
+	t.outlive()
+	t.now = time.Now().UnixMicro() // not before: who writes first is due first
+	return nil
+}
 
-// insertEvents inserts events, but none whose id is stored already. insertQueue
-// inserts deliveries.
+// insertEvents inserts events, but none whose id is stored already. insertAbout does so with their
+// subjects, for which the others need not pay. insertQueue inserts deliveries.
 var (
 	insertEvents = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload, trace_parent) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?,?)")
+	insertAbout  = batchOf("INSERT INTO alotwebhook_events (ref, id, type, happened_at, stored_at, organization, payload, trace_parent, subject) VALUES % ON CONFLICT (id) DO NOTHING", "(?,?,?,?,?,?,?,?,?)")
 	insertQueue  = batchOf("INSERT INTO alotwebhook_queue (id, endpoint, next_at, lease, claims, attempts, tried, event, type, created_at, status, reason, history) VALUES %",
 		"(?,?,?,0,0,0,0,?,?,?,0,'','')")
 )
@@ -152,7 +167,7 @@ type due struct {
 
 // enqueue stores the events that are new, and a delivery of each to every endpoint
 // that subscribers returns for it.
-func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]subscriber, error)) error {
+func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(topic) ([]subscriber, error)) error {
 	stored, err := t.storeEvents(events)
 	if err != nil {
 		return err
@@ -160,7 +175,7 @@ func (t *txn) enqueue(events []alotwebhook.Event, subscribers func(subject) ([]s
 	var deliveries []due
 	for i := range stored {
 		f := &stored[i]
-		list, err := subscribers(subject{f.event.OrganizationID, f.event.Type})
+		list, err := subscribers(topic{f.event.OrganizationID, f.event.Type})
 		if err != nil {
 			return err
 		}
@@ -190,12 +205,19 @@ func (t *txn) storeEvents(events []alotwebhook.Event) ([]fresh, error) {
 		return nil, err
 	}
 	var stored int64
-	err = insertEvents.split(len(list), func(query string, from, to int) error {
-		args := make([]any, 0, 8*(to-from))
+	insert, about := &insertEvents, slices.ContainsFunc(events, func(e alotwebhook.Event) bool { return e.Subject != "" })
+	if about {
+		insert = &insertAbout
+	}
+	err = insert.split(len(list), func(query string, from, to int) error {
+		args := make([]any, 0, 9*(to-from))
 		for i := from; i < to; i++ {
 			f := &list[i]
 			e := f.event
 			args = append(args, f.ref, f.key[:], f.kind, e.Timestamp.UnixMicro(), t.now, e.OrganizationID, e.Payload(), nullable(e.TraceParent))
+			if about {
+				args = append(args, nullable(e.Subject))
+			}
 		}
 		n, err := t.affected(query, args...)
 		stored += n

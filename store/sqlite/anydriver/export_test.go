@@ -11,6 +11,9 @@ func (s *Store) Writing() bool { return s.writing.db.Stats().InUse > 0 }
 // Waiting returns how many calls wait for the writer.
 func (s *Store) Waiting() int { return len(s.jobs) }
 
+// LookAtFewEvents has each call of Remove look at so many stretches of 5,000 events.
+func (s *Store) LookAtFewEvents(stretches int) { s.stretches = stretches }
+
 // Statements returns the statements that the writer and the claims of a closed store have prepared.
 func (s *Store) Statements() []string {
 	var list []string

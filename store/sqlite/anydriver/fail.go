@@ -102,7 +102,7 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 		ctx:   ctx,
 		doing: "cancel",
 		run: func(t *txn) (err error) {
-			n, err = t.cancel(keys)
+			n, err = t.cancel(keys, alotwebhook.ReasonCanceled)
 			return err
 		},
 		committed: func() { s.held.drop(s.held.unordered(keys)) },
@@ -114,9 +114,10 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 	return n, nil
 }
 
-// cancel fails the deliveries with these keys that are in the queue, and returns how many.
-func (t *txn) cancel(keys []key) (n int, err error) {
-	err = cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
+// cancel fails unfinished deliveries by their keys, none of which comes twice, for that reason and
+// without an attempt. It returns how many there were.
+func (t *txn) cancel(keys []key, reason alotwebhook.FailureReason) (n int, err error) {
+	err = cancelRows.keys([]any{failed, t.now, string(reason)}, keys, func(query string, args []any) error {
 		return t.exec(query, args...)
 	})
 	if err != nil {

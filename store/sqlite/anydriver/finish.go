@@ -170,6 +170,10 @@ func (t *txn) expect(n int) func(changed int64, err error) error {
 // rowsOf returns the rows of the outcomes' deliveries by key, each with the token of its
 // newest claim: with trust those that the store holds, and all others from the database.
 func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*claimedRow, error) {
+	known, err := t.known()
+	if err != nil {
+		return nil, err
+	}
 	rows := make(map[key]*claimedRow, len(outcomes))
 	held := map[key]holding{}
 	var unknown []key
@@ -182,7 +186,7 @@ func (t *txn) rowsOf(outcomes []alotwebhook.Outcome, trust bool) (map[key]*claim
 		if ok {
 			held[k] = h
 		}
-		if trust && ok && h.attempts == 0 { // those with earlier attempts have a history
+		if trust && ok && h.changes == known.changes && h.attempts == 0 { // those with earlier attempts have a history
 			rows[k] = &claimedRow{h.queued, fence{}}
 		} else {
 			unknown = append(unknown, k)
@@ -221,7 +225,7 @@ func (t *txn) readQueued(keys []key, held map[key]holding, rows map[key]*claimed
 			var q claimedRow
 			err := scan(&q.key, &q.token, &q.endpoint, &q.event, &q.kind, &q.createdAt, &q.attempts, &q.tried, &q.status, &q.reason, &q.history)
 			q.fence = fence{q.token, q.attempts}
-			if h, ok := held[q.key]; ok && q.token == 0 && q.attempts == h.attempts {
+			if h, ok := held[q.key]; ok && q.token == 0 && q.attempts == h.attempts && q.createdAt == h.createdAt {
 				q.token = h.token
 			}
 			rows[q.key] = &q

@@ -19,10 +19,10 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 	err = s.read(ctx, "read an event", func(t *txn) error {
 		var happened int64
 		var payload []byte
-		var trace sql.NullString
-		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload, e.trace_parent
+		var trace, subject sql.NullString
+		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload, e.trace_parent, e.subject
 			FROM alotwebhook_events e JOIN alotwebhook_types y ON y.ref = e.type
-			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload, &trace)
+			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload, &trace, &subject)
 		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("event", id)
 		}
@@ -35,7 +35,7 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 			return errors.New("the stored payload is damaged, restore the file from a backup")
 		}
 		e.Data = payload[before : len(payload)-1]
-		e.TraceParent = trace.String
+		e.TraceParent, e.Subject = trace.String, subject.String
 		return nil
 	})
 	return e, err

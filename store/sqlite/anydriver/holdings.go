@@ -24,6 +24,9 @@ type holding struct {
 	queued
 	place place
 	until int64 // the end of its lease, in µs since 1970
+	// changes is how often endpoints had changed then. An organization may have been removed
+	// since, and its ids stored again: then the row is another one under the same key.
+	changes int64
 	// ordered is set if its endpoint was ordered then.
 	ordered bool
 }

@@ -57,6 +57,7 @@ type lister struct {
 	all          bool    // every endpoint is selected, and refs is empty
 	refs         []int64 // the selected endpoints, deleted ones among them
 	event        int64   // the ref of the selected event; 0 for any
+	subject      string  // the subject of the selected events; "" for any
 	kind         int64   // the ref of the selected event type; 0 for any
 
 	// floor is the key down to which everything was read; zero if that is the end.
@@ -109,9 +110,10 @@ func (l *lister) lower(k key) {
 
 func (k key) less(other key) bool { return slices.Compare(k[:], other[:]) < 0 }
 
-// narrowEvent selects the deliveries of one event.
+// narrowEvent selects the deliveries of one event, or of a subject.
 func (l *lister) narrowEvent(f alotwebhook.Filter) (bool, error) {
 	if f.EventID == "" {
+		l.subject = f.Subject
 		return true, nil
 	}
 	k, ok := parseKey(eventPrefix, f.EventID)
@@ -123,7 +125,11 @@ func (l *lister) narrowEvent(f alotwebhook.Filter) (bool, error) {
 		l.from = from
 	}
 	l.lower(before)
-	return found(l.one("SELECT ref FROM alotwebhook_events WHERE id = ?", k[:])(&l.event))
+	query, args := "SELECT ref FROM alotwebhook_events WHERE id = ?", []any{k[:]}
+	if f.Subject != "" {
+		query, args = query+" AND subject = ?", append(args, f.Subject)
+	}
+	return found(l.one(query, args...)(&l.event))
 }
 
 // narrowType selects the deliveries of one event type.
@@ -229,8 +235,8 @@ func numberList(list []int64) string {
 }
 
 // collect returns the keys that a query finds.
-func (l *lister) collect(query string, args []any) (keys []key, err error) {
-	err = l.each(query, args, func(scan func(...any) error) error {
+func (t *txn) collect(query string, args []any) (keys []key, err error) {
+	err = t.each(query, args, func(scan func(...any) error) error {
 		var id key
 		err := scan(&id)
 		if err == nil {
@@ -246,7 +252,10 @@ func (l *lister) collect(query string, args []any) (keys []key, err error) {
 // meets many of them when it reads the queue in order. So the queue needs no index
 // for this, for which every delivery would pay.
 func (l *lister) queueKeys() ([]key, error) {
-	if l.all {
+	switch {
+	case l.subject != "":
+		return l.ofSubject("alotwebhook_queue", 0)
+	case l.all:
 		return l.inOrder("alotwebhook_queue", 0)
 	}
 	var queued int
@@ -290,6 +299,9 @@ func (l *lister) inOrder(table string, state int64) ([]key, error) {
 // finishedKeys finds a page in the history. State 0 stands for any.
 func (l *lister) finishedKeys(state int64) ([]key, error) {
 	const table = "alotwebhook_deliveries"
+	if l.subject != "" {
+		return l.ofSubject(table, state)
+	}
 	if l.event != 0 || l.all && l.kind == 0 && state == 0 || len(l.refs) > maxGroups {
 		return l.inOrder(table, state)
 	}

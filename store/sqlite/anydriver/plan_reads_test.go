@@ -113,6 +113,7 @@ func TestPlansOfReads(t *testing.T) {
 	defer s.Close()
 	require.NoError(t, s.PutEndpoint(t.Context(), alotwebhook.Endpoint{ID: endpointID(1), OrganizationID: "org_1", EventTypes: []string{completed}}))
 	event := newEvent(t, "org_1")
+	event.Subject = "cand_1"
 	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{event}))
 
 	endpoints := func(f alotwebhook.EndpointFilter) func() error {
@@ -142,6 +143,10 @@ func TestPlansOfReads(t *testing.T) {
 		{func() error { _, err := s.Totals(t.Context(), at); return err }, "tallies USING PRIMARY KEY (endpoint=? AND hour>?)"},
 		{deliveries(alotwebhook.Filter{State: alotwebhook.StateUnfinished}), "queue USING PRIMARY KEY (id>? AND id<?)"},
 		{deliveries(alotwebhook.Filter{State: alotwebhook.StateUnfinished, OrganizationID: "org_1"}), ofOrganization + "queue USING COVERING INDEX alotwebhook_queue_due (endpoint=?), queue USING COVERING INDEX alotwebhook_queue_due (endpoint=?), ORDER BY"},
+		{deliveries(alotwebhook.Filter{Subject: "cand_1"}), ofSubject + "queue USING PRIMARY KEY (id>? AND id<?), " + ofSubject + "deliveries USING PRIMARY KEY (id>? AND id<?)"},
+		{deliveries(alotwebhook.Filter{Subject: "cand_1", State: alotwebhook.StateFailed, EventType: completed}), ofType + ofSubject + "deliveries USING PRIMARY KEY (id>? AND id<?)"},
+		{deliveries(alotwebhook.Filter{Subject: "cand_1", State: alotwebhook.StateUnfinished, OrganizationID: "org_1"}), ofOrganization + ofSubject + "queue USING PRIMARY KEY (id>? AND id<?)"},
+		{deliveries(alotwebhook.Filter{Subject: "cand_1", State: alotwebhook.StateUnfinished, EventID: event.ID}), "events USING INDEX sqlite_autoindex_alotwebhook_events_1 (id=?), queue USING PRIMARY KEY (id>? AND id<?), queue USING PRIMARY KEY (id>? AND id<?)"},
 		{count(alotwebhook.Recovery{State: failed}), "deliveries USING COVERING INDEX alotwebhook_deliveries_failed (state=?), GROUP BY"},
 		{count(alotwebhook.Recovery{State: failed, FailedSince: at, FailedUntil: at.Add(1), Reason: "x"}), "deliveries USING COVERING INDEX alotwebhook_deliveries_failed (state=? AND finished_at>? AND finished_at<?), GROUP BY"},
 		{count(alotwebhook.Recovery{State: failed, FailedSince: at, OrganizationID: "org_1"}), ofOrganization + "deliveries USING COVERING INDEX alotwebhook_deliveries_failed (state=? AND finished_at>?), GROUP BY"},
@@ -163,5 +168,6 @@ func TestPlansOfReads(t *testing.T) {
 const (
 	ofOrganization = "endpoints USING COVERING INDEX alotwebhook_endpoints_organization (organization=?), "
 	ofType         = "types USING COVERING INDEX sqlite_autoindex_alotwebhook_types_1 (name=?), "
+	ofSubject      = "events USING COVERING INDEX alotwebhook_events_subject (subject=? AND id>? AND id<?), "
 	ofEvent        = "events USING COVERING INDEX sqlite_autoindex_alotwebhook_events_1 (id=?), "
 )

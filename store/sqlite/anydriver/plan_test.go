@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ func everyStatement(t *testing.T, s *sqlite.Store) {
 	events := make([]alotwebhook.Event, 300)
 	for i := range events {
 		events[i] = newEvent(t, fmt.Sprint("org_", i%20))
+		events[i].Subject = fmt.Sprint("cand_", i)
 	}
 	require.NoError(t, s.Enqueue(t.Context(), events))
 	r, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 200, PerEndpoint: 200, Lease: time.Minute})
@@ -73,6 +75,7 @@ func everyStatement(t *testing.T, s *sqlite.Store) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	operate(t, s)
+	erase(t, s)
 	n, err = s.Cancel(t.Context(), []string{r.Deliveries[150].DeliveryID, r.Deliveries[151].DeliveryID})
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
@@ -103,6 +106,38 @@ func operate(t *testing.T, s *sqlite.Store) {
 	require.NoError(t, s.DeletePause(t.Context(), "org_5", ""))
 	require.NoError(t, s.PutRecovery(t.Context(), alotwebhook.Recovery{EndpointID: "rec_5", State: alotwebhook.RecoveryRunning}))
 	require.NoError(t, s.AddTallies(t.Context(), []alotwebhook.Tally{{EndpointID: e.ID, Hour: time.Now().Truncate(time.Hour), Succeeded: 1}}))
+}
+
+// erase has a store erase by whatever selects events, and remove an organization with all that it has.
+func erase(t *testing.T, s *sqlite.Store) {
+	t.Helper()
+	event, failing := newEvent(t, "org_18"), newEvent(t, "org_18")
+	failing.Subject = "cand_failing"
+	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{event, failing}))
+	r, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 200, PerEndpoint: 200, Lease: time.Minute})
+	require.NoError(t, err)
+	i := slices.IndexFunc(r.Deliveries, func(c alotwebhook.Claimed) bool { return c.EventID == failing.ID })
+	lost, err := s.Finish(t.Context(), []alotwebhook.Outcome{{
+		DeliveryID: r.Deliveries[i].DeliveryID, Token: r.Deliveries[i].Token, State: alotwebhook.StateFailed,
+		Attempt: alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), Reason: alotwebhook.ReasonTimeout, Detail: "a detail"},
+	}})
+	require.NoError(t, err)
+	require.Empty(t, lost)
+	for _, r := range []alotwebhook.Recovery{
+		{Subject: "cand_failing"}, {EventID: event.ID}, {EventID: event.ID, OrganizationID: "org_18"}, {Subject: "cand_1", OrganizationID: "org_1"},
+	} {
+		n, _, err := s.Erase(t.Context(), r, 10)
+		require.NoError(t, err)
+		require.Equal(t, 1, n, r)
+	}
+	n, next, err := s.Erase(t.Context(), alotwebhook.Recovery{OrganizationID: "org_18"}, 10)
+	require.NoError(t, err)
+	require.Equal(t, 10, n)
+	require.NotEmpty(t, next)
+	for n = 10; n == 10; {
+		n, err = s.Remove(t.Context(), "org_18", 10)
+		require.NoError(t, err)
+	}
 }
 
 // Nothing that the writer does reads a whole table that grows.

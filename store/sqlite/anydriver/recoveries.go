@@ -22,8 +22,8 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...
 		if version != r.Version {
 			return fmt.Errorf("%w: the recovery of %q is at version %d, not %d", alotwebhook.ErrConflict, r.EndpointID, version, r.Version)
 		}
-		err = t.exec("INSERT OR REPLACE INTO alotwebhook_recoveries ("+recoveryColumns+", narrowed) VALUES ("+repeat("?", ",", 21)+")",
-			r.EndpointID, r.OrganizationID, string(r.State), r.EventID, r.EventType, string(r.Reason), micros(r.FailedSince), micros(r.FailedUntil),
+		err = t.exec("INSERT OR REPLACE INTO alotwebhook_recoveries ("+recoveryColumns+", narrowed) VALUES ("+repeat("?", ",", 22)+")",
+			r.EndpointID, r.OrganizationID, string(r.State), r.EventID, r.EventType, string(r.Reason), r.Subject, micros(r.FailedSince), micros(r.FailedUntil),
 			r.Actor, r.Note, micros(r.Since), micros(r.Until), micros(r.Oldest), r.Recovered, r.Skipped,
 			r.Cursor, micros(r.CreatedAt), micros(r.UpdatedAt), micros(r.FinishedAt), r.Version+1, narrowed(&r))
 		if err != nil {
@@ -34,7 +34,7 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...
 }
 
 // recoveryColumns are the columns that scanRecovery reads.
-const recoveryColumns = `endpoint, organization, state, event, type, reason, failed_since, failed_until, actor, note,
+const recoveryColumns = `endpoint, organization, state, event, type, reason, subject, failed_since, failed_until, actor, note,
 	since, until, oldest, recovered, skipped, cursor, created_at, updated_at, finished_at, version`
 
 // narrowed reports whether a release that knows recoveries of whole endpoints alone would take
@@ -83,7 +83,7 @@ func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (p
 // scanRecovery reads a row of Recoveries.
 func scanRecovery(scan func(...any) error) (r alotwebhook.Recovery, err error) {
 	var failedSince, failedUntil, since, until, oldest, created, updated, finished sql.NullInt64
-	err = scan(&r.EndpointID, &r.OrganizationID, &r.State, &r.EventID, &r.EventType, &r.Reason, &failedSince, &failedUntil,
+	err = scan(&r.EndpointID, &r.OrganizationID, &r.State, &r.EventID, &r.EventType, &r.Reason, &r.Subject, &failedSince, &failedUntil,
 		&r.Actor, &r.Note, &since, &until, &oldest, &r.Recovered, &r.Skipped, &r.Cursor, &created, &updated, &finished, &r.Version)
 	r.FailedSince, r.FailedUntil = optional(failedSince), optional(failedUntil)
 	r.Since, r.Until, r.Oldest = optional(since), optional(until), optional(oldest)
@@ -95,8 +95,9 @@ func scanRecovery(scan func(...any) error) (r alotwebhook.Recovery, err error) {
 // ended and were changed at until or before.
 func (t *txn) purgeRecoveries(until int64, limit int) error {
 	return t.exec(`DELETE FROM alotwebhook_recoveries WHERE endpoint IN (
-		SELECT endpoint FROM alotwebhook_recoveries r WHERE state IN (?, ?, ?, ?) AND updated_at <= ?
+		SELECT endpoint FROM alotwebhook_recoveries r WHERE state IN (?, ?, ?, ?, ?, ?) AND updated_at <= ?
 		AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints WHERE id = r.endpoint AND deleted_at IS NULL) LIMIT ?)`,
 		string(alotwebhook.RecoveryDone), string(alotwebhook.RecoveryStopped),
-		string(alotwebhook.RecoveryDiscarded), string(alotwebhook.RecoveryCanceled), until, limit)
+		string(alotwebhook.RecoveryDiscarded), string(alotwebhook.RecoveryCanceled),
+		string(alotwebhook.RecoveryErased), string(alotwebhook.RecoveryRemoved), until, limit)
 }

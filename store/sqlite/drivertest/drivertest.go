@@ -45,6 +45,7 @@ func Run(t *testing.T, d Driver) {
 	t.Run("NoDatabase", d.noDatabase)
 	t.Run("Busy", d.busy)
 	t.Run("Stale", d.stale)
+	t.Run("Erase", d.erase)
 	t.Run("LinksNoOtherDriver", linksNoOtherDriver)
 }
 
@@ -203,4 +204,60 @@ func linksNoOtherDriver(t *testing.T) {
 	for _, dep := range strings.Fields(string(deps)) {
 		require.NotContains(t, dep, "modernc.org/")
 	}
+}
+
+// erase: what is erased is overwritten, whenever the driver compiles a statement, and the connection is
+// as it was.
+func (d Driver) erase(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	db := d.open(t, d.DSN(path))
+	db.SetMaxOpenConns(1)
+	s := newStore(t, db)
+	execute := func(query string) {
+		_, err := db.Exec(query)
+		require.NoError(t, err)
+	}
+	for i, setting := range []string{"OFF", "ON", "FAST", "OFF"} {
+		execute("PRAGMA secure_delete = " + setting)
+		for _, inTx := range []bool{false, true} {
+			e := newEvent(t)
+			e.Subject, e.Data = "cand_123", []byte(`"Jane Smith"`)
+			require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{e}))
+			execute("PRAGMA wal_checkpoint(TRUNCATE)")
+			require.Contains(t, read(t, path), "Jane Smith")
+			require.Equal(t, 1, d.eraseIn(t, db, s, inTx))
+			execute("PRAGMA wal_checkpoint(TRUNCATE)")
+			require.NotContains(t, read(t, path), "Jane Smith")
+		}
+		var now int
+		require.NoError(t, db.QueryRow("PRAGMA secure_delete").Scan(&now))
+		require.Equal(t, i%3, now)
+	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(content)
+}
+
+// eraseIn erases a subject, in a transaction of the host's or outside of one.
+func (d Driver) eraseIn(t *testing.T, db *sql.DB, s *anydriver.Store, inTx bool) int {
+	t.Helper()
+	r := alotwebhook.Recovery{Subject: "cand_123"}
+	if !inTx {
+		n, _, err := s.Erase(t.Context(), r, 10)
+		require.NoError(t, err)
+		return n
+	}
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	dispatcher, err := alotwebhook.NewDispatcher(s, nil)
+	require.NoError(t, err)
+	n, err := dispatcher.EraseIn(t.Context(), s.Tx(tx), "", r.Subject)
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit())
+	return n
 }

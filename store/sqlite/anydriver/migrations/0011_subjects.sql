@@ -1,0 +1,8 @@
+-- additive
+-- Whom the event is about, NULL for nobody: such an event has no entry in the index.
+ALTER TABLE alotwebhook_events ADD COLUMN subject TEXT;
+CREATE INDEX alotwebhook_events_subject ON alotwebhook_events (subject, id) WHERE subject IS NOT NULL;
+-- Whose data a recovery erases, '' where it does not say.
+ALTER TABLE alotwebhook_recoveries ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+-- What finds the recoveries of an organization that leaves.
+CREATE INDEX alotwebhook_recoveries_organization ON alotwebhook_recoveries (organization);
