@@ -256,12 +256,13 @@ type writing struct {
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the rest
 // of the leases in µs $4. A row must have the number of attempts $3 and the due time $5 that it was
-// claimed with: its outcome may stand there already, when this process does not know it yet.
-const writeSQL = `
+// claimed with: its outcome may stand there already, when this process does not know it yet. What a
+// host's transaction is erasing is left out: if that rolls back, it may be sent twice.
+var writeSQL = `
 UPDATE {s}.queue q
 SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsecond'
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[]) AS w (id, token, attempts, rest, due)
-WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due`
+WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due AND q.id = ANY (` + lockable(`$1::uuid[]`) + `)`
 
 func (w *writing) steps() []step {
 	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due}})
