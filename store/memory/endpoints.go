@@ -167,7 +167,13 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 	if e == nil {
 		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
 	}
-	delete(s.endpoints, id)
+	s.deleteEndpoint(e)
+	s.note(ops)
+	return nil
+}
+
+func (s *Store) deleteEndpoint(e *storedEndpoint) {
+	delete(s.endpoints, e.ID)
 	org := s.byOrg[e.OrganizationID]
 	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
 	e.deleted = true
@@ -175,8 +181,6 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 		s.fail(e.anyUnfinished(), alotwebhook.ReasonEndpointDeleted, now)
 	}
 	s.reschedule(e)
-	s.note(ops)
-	return nil
 }
 
 // Discard implements [alotwebhook.Endpoints].

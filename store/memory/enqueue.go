@@ -59,6 +59,9 @@ func (s *Store) addEvent(event alotwebhook.Event) *storedEvent {
 	event.Data = payload[end-len(event.Data) : end : end]
 	stored := &storedEvent{Event: event, payload: payload}
 	s.events[event.ID] = stored
+	for _, of := range s.recordsOf(stored) {
+		of.events.insert(stored)
+	}
 	return stored
 }
 
@@ -72,8 +75,10 @@ func (s *Store) addDelivery(event *storedEvent, e *storedEndpoint, now time.Dura
 		waiting:   -1,
 	}
 	s.deliveries[d.id] = d
-	for _, l := range s.listsOf(d) {
-		l.insert(d)
+	event.deliveries.insert(d)
+	entry(s.byEndpoint, e.ID).insert(d)
+	for _, of := range s.recordsOf(event) {
+		of.deliveries.insert(d)
 	}
 	s.begin(d, now)
 }

@@ -116,25 +116,31 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 
 // narrowest returns the shortest of the store's lists that holds every delivery
 // that f selects.
-func (s *Store) narrowest(f alotwebhook.Filter) *idList {
+func (s *Store) narrowest(f alotwebhook.Filter) *idList[*storedDelivery] {
+	var none idList[*storedDelivery]
 	switch {
 	case f.EventID != "":
 		if event := s.events[f.EventID]; event != nil {
 			return &event.deliveries
 		}
-		return &idList{}
+		return &none
+	case f.Subject != "":
+		if subject := s.bySubject[f.Subject]; subject != nil {
+			return &subject.deliveries
+		}
+		return &none
 	case f.EndpointID != "":
 		if l := s.byEndpoint[f.EndpointID]; l != nil {
 			return l
 		}
-		return &idList{}
+		return &none
 	case f.OrganizationID != "":
 		if org := s.byOrg[f.OrganizationID]; org != nil {
 			return &org.deliveries
 		}
-		return &idList{}
+		return &none
 	}
-	return &s.all
+	return &s.all.deliveries
 }
 
 func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
@@ -142,6 +148,7 @@ func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
 		matchesText(f.EndpointID, d.endpoint.ID) &&
 		matchesText(f.EventID, d.event.ID) &&
 		matchesText(f.EventType, d.event.Type) &&
+		matchesText(f.Subject, d.event.Subject) &&
 		(f.State == alotwebhook.StateUnfinished && d.state == alotwebhook.StatePending || matchesText(f.State, d.shownState()))
 }
 
@@ -201,15 +208,4 @@ func (e *storedEndpoint) oldestDue(now time.Duration) (oldest time.Duration) {
 		oldest = max(oldest, now-e.waiting[0].dueAt)
 	}
 	return oldest
-}
-
-// listsOf returns the four lists that d belongs to: of all deliveries, of its
-// organization's, of its event's and of its endpoint's.
-func (s *Store) listsOf(d *storedDelivery) [4]*idList {
-	ofEndpoint := s.byEndpoint[d.endpoint.ID]
-	if ofEndpoint == nil {
-		ofEndpoint = &idList{}
-		s.byEndpoint[d.endpoint.ID] = ofEndpoint
-	}
-	return [...]*idList{&s.all, &s.organization(d.event.OrganizationID).deliveries, &d.event.deliveries, ofEndpoint}
 }

@@ -54,10 +54,11 @@ type Store struct {
 	alarms    dueHeap[*storedEndpoint]
 	lastToken int64 // the fencing token that was given out last
 
-	// These lists serve the pages of the history, in the order of delivery ids.
-	all        idList
+	// These lists serve the pages of the history and its erasure, in the order of ids.
+	all        records
 	byOrg      map[string]*storedOrganization
-	byEndpoint map[string]*idList // by endpoint id; a deleted endpoint's list stays
+	bySubject  map[string]*records                 // without those that are empty
+	byEndpoint map[string]*idList[*storedDelivery] // by endpoint id; a deleted endpoint's list stays
 
 	// Purge works through these lists from the front, which is the oldest.
 	finished     *list.List // finished deliveries
@@ -67,17 +68,23 @@ type Store struct {
 
 var _ alotwebhook.Store = (*Store)(nil)
 
-// storedOrganization holds the endpoints and deliveries of one organization.
+// records holds the events and deliveries of somebody in the order of their ids.
+type records struct {
+	events     idList[*storedEvent]
+	deliveries idList[*storedDelivery]
+}
+
+// storedOrganization holds the endpoints, events and deliveries of one organization.
 type storedOrganization struct {
-	endpoints  []*storedEndpoint // in the order of their ids
-	deliveries idList
+	endpoints []*storedEndpoint // in the order of their ids
+	records
 }
 
 // storedEvent is an event with its deliveries.
 type storedEvent struct {
 	alotwebhook.Event        // its Data is a part of payload
 	payload           []byte // nil once it is erased
-	deliveries        idList
+	deliveries        idList[*storedDelivery]
 	unfinished        int           // how many of its deliveries are unfinished
 	settledAt         time.Duration // when the last delivery was finished, or when an event without any was stored
 
@@ -131,7 +138,8 @@ func New() *Store {
 		pauses:       map[pauseKey]alotwebhook.Pause{},
 		turns:        list.New(),
 		byOrg:        map[string]*storedOrganization{},
-		byEndpoint:   map[string]*idList{},
+		bySubject:    map[string]*records{},
+		byEndpoint:   map[string]*idList[*storedDelivery]{},
 		finished:     list.New(),
 		settled:      list.New(),
 		unsubscribed: list.New(),
@@ -156,13 +164,25 @@ func (s *Store) instant(t time.Duration) time.Time {
 	return s.begun.Add(t).Round(0).UTC() // Round drops the monotonic reading
 }
 
-// organization returns an organization's endpoints and deliveries, empty for one
-// that is new.
-func (s *Store) organization(id string) *storedOrganization {
-	org := s.byOrg[id]
-	if org == nil {
-		org = &storedOrganization{}
-		s.byOrg[id] = org
+// organization returns what an organization has, nothing for one that is new.
+func (s *Store) organization(id string) *storedOrganization { return entry(s.byOrg, id) }
+
+// entry returns the entry of the map with that key, and makes an empty one if there is none.
+func entry[T any](m map[string]*T, key string) *T {
+	x := m[key]
+	if x == nil {
+		x = new(T)
+		m[key] = x
 	}
-	return org
+	return x
+}
+
+// recordsOf returns where an event is listed, and where its deliveries are: with all others, with
+// those of its organization and, if it has one, with those of its subject.
+func (s *Store) recordsOf(event *storedEvent) []*records {
+	of := []*records{&s.all, &s.organization(event.OrganizationID).records}
+	if event.Subject != "" {
+		of = append(of, entry(s.bySubject, event.Subject))
+	}
+	return of
 }

@@ -65,19 +65,26 @@ func (s *Store) purgeDeliveries(until time.Duration, limit int, r *alotwebhook.P
 		if d.finishedAt > until {
 			return
 		}
-		s.finished.Remove(d.elem)
-		delete(s.deliveries, d.id)
-		for _, l := range s.listsOf(d) {
-			l.remove(d.id)
-		}
+		s.deleteDelivery(d)
 		r.Deliveries++
 		if d.event.deliveries.empty() {
 			s.deleteEvent(d.event)
 			r.Events++
 		}
-		if s.byEndpoint[d.endpoint.ID].empty() {
-			delete(s.byEndpoint, d.endpoint.ID)
-		}
+	}
+}
+
+// deleteDelivery forgets a finished delivery.
+func (s *Store) deleteDelivery(d *storedDelivery) {
+	s.finished.Remove(d.elem)
+	delete(s.deliveries, d.id)
+	d.event.deliveries.remove(d.id)
+	for _, of := range s.recordsOf(d.event) {
+		of.deliveries.remove(d.id)
+	}
+	ofEndpoint := s.byEndpoint[d.endpoint.ID]
+	if ofEndpoint.remove(d.id); ofEndpoint.empty() {
+		delete(s.byEndpoint, d.endpoint.ID)
 	}
 }
 
@@ -143,6 +150,10 @@ func (s *Store) deleteEvent(event *storedEvent) {
 		s.unsubscribed.Remove(event.unsubscribed)
 	}
 	delete(s.events, event.ID)
+	for _, of := range s.recordsOf(event) {
+		of.events.remove(event.ID)
+	}
+	s.forgetIfEmpty(event.Subject)
 }
 
 // settle notes that no delivery of the event is unfinished: from now on, the

@@ -268,6 +268,14 @@ func (s *shared) Delivery(ctx context.Context, id string) (alotwebhook.Delivery,
 	return s.next().Delivery(ctx, id)
 }
 
+func (s *shared) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (int, string, error) {
+	return s.next().Erase(ctx, r, limit)
+}
+
+func (s *shared) Remove(ctx context.Context, organizationID string, limit int) (int, error) {
+	return s.next().Remove(ctx, organizationID, limit)
+}
+
 func (s *shared) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
 	if err := s.leave(ctx); err != nil {
 		return alotwebhook.PurgeResult{}, err
