@@ -19,7 +19,9 @@ import (
 // [*alotwebhook.FieldError].
 //
 // Enqueue late in the transaction, and commit soon: see the package comment on
-// deliveries that commit more than a second after they were emitted.
+// deliveries that commit more than a second after they were emitted. So it is with erasing, by
+// [alotwebhook.Dispatcher.EraseIn]: until the commit, outcomes of the deliveries that it ends are
+// not stored, and nobody redelivers what it erases.
 func (s *Store) Tx(tx pgx.Tx) alotwebhook.Enqueuer { return pgxEnqueuer{s, tx} }
 
 type pgxEnqueuer struct {

@@ -146,13 +146,9 @@ func (e *erasure) erase(send sender) error {
 }
 
 // deliveriesOf returns an array of the ids of the deliveries that the events $1 have in the table. The
-// conditions within are on the delivery x.
-func deliveriesOf(table, within string) string {
-	return `ARRAY(
-		SELECT x.id FROM unnest($1::uuid[]) AS e (id)
-		CROSS JOIN LATERAL (
-			SELECT x.id FROM {s}.` + table + ` x WHERE x.id ` + ofEvent + ` AND x.event_id = e.id` + within + ` OFFSET 0
-		) AS x)`
+// condition is on the delivery d.
+func deliveriesOf(table, condition string) string {
+	return `ARRAY(` + ofEvents(`$1::uuid[]`, "d.id", table, "d", condition) + `)`
 }
 
 // These statements erase the events $1. Except in cancelEventsSQL, $2 and $3 are the least and the
@@ -174,7 +170,7 @@ WHERE delivery_id = ANY (` + deliveriesOf("deliveries", withinDays) + ` || ` + d
 	AND delivery_id BETWEEN $2::uuid AND $3::uuid AND (detail <> '' OR response_body <> '')`
 )
 
-const withinDays = ` AND x.id BETWEEN $2::uuid AND $3::uuid`
+const withinDays = ` AND d.id BETWEEN $2::uuid AND $3::uuid`
 
 // changes returns the statements that erase the events. Each sees what those have committed that the
 // ones before it had to wait for. The first one takes the events: from then on, nobody redelivers. The

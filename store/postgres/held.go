@@ -138,6 +138,9 @@ func (h *held) standing(r *row) standing {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := h.byID[r.id]
+	if n != nil && n.endpoint != r.endpoint { // that one was removed
+		n = nil
+	}
 	switch {
 	case n != nil && n.index >= 0 && (r.token == 0 || r.token == n.token), h.finished[r.id]:
 		return busy
@@ -194,16 +197,17 @@ func (h *held) nextIn(known func(lane int64) bool) time.Duration {
 	return max(time.Until(first), time.Microsecond)
 }
 
-// fence returns how many attempts a delivery's row must have, so that an outcome under the token
-// counts although no lease stands in the row. It returns -1 if the delivery is not held under
-// that token, or its lease stands in the row.
-func (h *held) fence(id uuid, token int64) int32 {
+// fence returns how many attempts a delivery's row must have, and to which endpoint it must be, so that
+// an outcome under the token counts although no lease stands in the row: what was removed may have been
+// stored again. It returns -1 if the delivery is not held under that token, or its lease stands in the
+// row.
+func (h *held) fence(id uuid, token int64) (attempts int32, endpoint int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := h.byID[id]; n != nil && n.token == token && !n.written {
-		return int32(n.attempts)
+		return int32(n.attempts), n.endpoint
 	}
-	return -1
+	return -1, 0
 }
 
 // settle notes that outcomes are stored: their deliveries are held no longer, but for those whose

@@ -258,7 +258,7 @@ func (l *listing) step() step {
 	from, before := l.bind("uuid", param(l.from)), l.bind("uuid", param(l.before))
 	var sources []string
 	if l.events != nil {
-		sources = l.ofEvents(from, before)
+		sources = l.ofSubject(from, before)
 	} else {
 		sources = append(l.queue(from, before), l.history(from, before)...)
 	}

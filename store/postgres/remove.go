@@ -72,7 +72,7 @@ WITH blank AS (
 	WHERE key = ANY (ARRAY(
 		SELECT key FROM {s}.endpoints
 		WHERE organization_id = $1::text AND (deleted_at IS NULL OR url <> '' OR description <> '')
-		ORDER BY key LIMIT $2::bigint FOR UPDATE))
+		ORDER BY id LIMIT $2::bigint FOR UPDATE))
 	RETURNING key
 ), firsts AS (
 	DELETE FROM {s}.firsts WHERE endpoint = ANY (ARRAY(SELECT key FROM blank))
@@ -173,10 +173,13 @@ func deleteDeliveries(ids []pgtype.UUID) []step {
 }
 
 // removeEvents removes events of an organization, the newest first, with deliveries of theirs that are
-// left: fewer than limit only if there are no more. It notes after each step how far it has come.
+// left: fewer than limit only if there are no more. It notes after each step how far it has come. A walk
+// that earlier calls have begun may have passed what was stored meanwhile. So at its end another one
+// begins, unless it has found nothing.
 func (s *Store) removeEvents(ctx context.Context, organizationID string, limit int) (n int, err error) {
-	r := alotwebhook.Recovery{OrganizationID: organizationID, Cursor: s.walks.get(organizationID)}
-	for {
+	w := s.walks.get(organizationID)
+	for begun := w.cursor == ""; n < limit; {
+		r := alotwebhook.Recovery{OrganizationID: organizationID, Cursor: w.cursor}
 		e, err := newErasure(&r, limit-n)
 		if err == nil {
 			err = s.read(ctx, prune, e.find.step())
@@ -188,12 +191,17 @@ func (s *Store) removeEvents(ctx context.Context, organizationID string, limit i
 			return n, err
 		}
 		n += len(e.events)
-		r.Cursor = e.next
-		s.walks.set(organizationID, e.next)
-		if e.next == "" || n >= limit {
-			return n, nil
+		w.cursor, w.found = e.next, w.found || len(e.events) > 0
+		ended := e.next == "" && (begun || !w.found)
+		if e.next == "" {
+			w, begun = walk{}, true
+		}
+		s.walks.set(organizationID, w)
+		if ended {
+			break
 		}
 	}
+	return n, nil
 }
 
 func (s *Store) deleteEvents(ctx context.Context, events []pgtype.UUID) error {
@@ -212,27 +220,27 @@ type walks struct {
 	of map[string]walk // by organization
 }
 
-// walk is where to go on: below the event of that id.
+// walk says where to go on: below the event whose id is cursor; "" is the beginning.
 type walk struct {
 	cursor string
+	found  bool // it has found something
 	at     time.Time
 }
 
-// walkFor is how long it is known where to go on. Later, others may have stored events above.
+// walkFor is how long a walk is remembered, so that it is the same Remove that goes on.
 const walkFor = time.Minute
 
-// get returns where to go on; "" is the beginning.
-func (w *walks) get(organizationID string) (cursor string) {
+func (w *walks) get(organizationID string) walk {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if of := w.of[organizationID]; time.Since(of.at) < walkFor {
-		return of.cursor
+		return of
 	}
-	return ""
+	return walk{}
 }
 
-// set notes where to go on, and forgets what is too old.
-func (w *walks) set(organizationID, cursor string) {
+// set remembers a walk unless it is at its beginning, and forgets those of long ago.
+func (w *walks) set(organizationID string, to walk) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.of == nil {
@@ -243,7 +251,7 @@ func (w *walks) set(organizationID, cursor string) {
 			delete(w.of, id)
 		}
 	}
-	if cursor != "" {
-		w.of[organizationID] = walk{cursor, time.Now()}
+	if to.at = time.Now(); to.cursor != "" {
+		w.of[organizationID] = to
 	}
 }

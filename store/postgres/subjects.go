@@ -17,8 +17,24 @@ import (
 // the newest of them alone.
 const subjectEvents = 1000
 
-// atInstant is the first id of the millisecond in which e.id was made.
-const atInstant = `(left(e.id::text, 13) || '-0000-0000-000000000000')::uuid`
+// atInstant is the first id of the millisecond in which e.id was made, and endOfInstant the last one.
+const (
+	atInstant    = `(left(e.id::text, 13) || '-0000-0000-000000000000')::uuid`
+	endOfInstant = `(left(e.id::text, 13) || '-ffff-ffff-ffffffffffff')::uuid`
+)
+
+// ofEvents returns a query for columns of the rows of queue or deliveries, here named as, that belong to
+// events whose ids are in an array, and meet the condition. It goes through each millisecond of theirs
+// once, however many events there are in it.
+func ofEvents(events, columns, table, as, condition string) string {
+	return `SELECT x.* FROM (
+			SELECT DISTINCT ` + atInstant + ` AS first, ` + endOfInstant + ` AS last FROM unnest(` + events + `) AS e (id)
+		) AS m
+		CROSS JOIN LATERAL (
+			SELECT ` + columns + ` FROM {s}.` + table + ` ` + as + `
+			WHERE ` + as + `.id BETWEEN m.first AND m.last AND ` + as + `.event_id = ANY (` + events + `)` + condition + ` OFFSET 0
+		) AS x`
+}
 
 // findEvents returns the statement that finds the newest events of a subject that may have deliveries
 // within the bounds, whole milliseconds of them. If there are more, it raises the lower bound to where
@@ -48,18 +64,17 @@ func (l *listing) findEvents(subject string) step {
 	}
 }
 
-// ofEvents returns the queries for a page of the deliveries of the events. from and before are
+// ofSubject returns the queries for a page of the deliveries of the events. from and before are
 // placeholders.
-func (l *listing) ofEvents(from, before string) (sources []string) {
+func (l *listing) ofSubject(from, before string) (sources []string) {
 	events := l.bind("uuid[]", l.events)
 	if l.owned {
 		l.residual = append(l.residual, "{d}.endpoint = ANY ("+l.bind("bigint[]", l.keys)+")")
 	}
-	source := func(columns, table, name, state string) {
-		sources = append(sources, fmt.Sprintf(`(SELECT d.* FROM unnest(%[1]s) AS e (id) CROSS JOIN LATERAL (
-				SELECT %[2]s, true AS matched, false AS last FROM {s}.%[3]s %[4]s
-				WHERE %[4]s.id `+ofEvent+` AND %[4]s.event_id = e.id AND %[4]s.id >= %[5]s AND %[4]s.id < %[6]s AND %[7]s AND %[8]s OFFSET 0) AS d
-			ORDER BY d.id DESC LIMIT %[9]d)`, events, columns, table, name, from, before, state, l.conditions(name), l.limit+1))
+	source := func(columns, table, as, state string) {
+		condition := fmt.Sprintf(" AND %[1]s.id >= %[2]s AND %[1]s.id < %[3]s AND %[4]s AND %[5]s", as, from, before, state, l.conditions(as))
+		sources = append(sources, fmt.Sprintf("(%s ORDER BY x.id DESC LIMIT %d)",
+			ofEvents(events, columns+", true AS matched, false AS last", table, as, condition), l.limit+1))
 	}
 	if state := unfinishedIn(l.state); state != "false" {
 		source(queueColumns, "queue", "q", "(SELECT "+state+" FROM {s}.endpoints p WHERE p.key = q.endpoint)")

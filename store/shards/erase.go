@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/fault"
@@ -35,25 +36,20 @@ func (s *Store) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n
 	return n, next, nil
 }
 
-// Remove implements [alotwebhook.History]: in one shard after the other, those that the organization has
-// left included. All of them must be there; one that is not does not keep the others from removing.
+// Remove implements [alotwebhook.History], in all shards at once, those that the organization has left
+// included: up to limit rows of each kind in each. All of them must be there; one that is not does not
+// keep the others from removing.
 func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n int, err error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
 	}
-	var errs []error
-	for _, sh := range s.shards {
-		if n > 0 && n >= limit {
-			break
-		}
-		removed, err := inTime(func(ctx context.Context, sh *shard) (int, error) {
-			return sh.store.Remove(ctx, organizationID, limit-n)
-		})(ctx, sh)
-		if n += removed; err != nil {
-			errs = append(errs, sh.explain(err))
-		}
+	parts, err := gather(ctx, s.shards, func(ctx context.Context, sh *shard) (int, error) {
+		return sh.store.Remove(ctx, organizationID, limit)
+	})
+	if err != nil {
+		return 0, err
 	}
-	return n, joined(errs)
+	return slices.Max(parts), nil
 }
 
 // eraser is what a store returns for a transaction of the host's, as far as it erases.
