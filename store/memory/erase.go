@@ -110,6 +110,7 @@ func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n
 		s.removeEndpoints(org, limit),
 		s.removeDeliveries(org, limit),
 		s.removeEvents(org, limit),
+		s.removeTallies(organizationID, limit),
 		s.removeRecoveries(organizationID, limit),
 		s.removeOperations(organizationID, limit),
 		s.removePauses(organizationID, limit),
@@ -120,19 +121,16 @@ func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n
 	return n, nil
 }
 
-// removeEndpoints deletes up to limit endpoints with what is kept of them alone. The others of
-// these functions do the same with what their names say.
+// removeEndpoints deletes up to limit endpoints, and returns how many. The others of these
+// functions do the same with what their names say.
 func (s *Store) removeEndpoints(org *storedOrganization, limit int) int {
 	some := slices.Clone(org.endpoints[:min(len(org.endpoints), limit)])
 	for _, e := range some {
 		s.deleteEndpoint(e)
-		delete(s.tallies, e.ID)
 	}
 	return len(some)
 }
 
-// removeDeliveries removes those whose endpoints were deleted before, too, of which the tallies
-// may be there still.
 func (s *Store) removeDeliveries(org *storedOrganization, limit int) int {
 	some := org.deliveries.newest(limit)
 	for _, d := range some {
@@ -140,7 +138,6 @@ func (s *Store) removeDeliveries(org *storedOrganization, limit int) int {
 			s.fail(d, alotwebhook.ReasonEndpointDeleted, s.now())
 		}
 		s.deleteDelivery(d)
-		delete(s.tallies, d.endpoint.ID)
 	}
 	return len(some)
 }
@@ -154,6 +151,10 @@ func (s *Store) removeEvents(org *storedOrganization, limit int) (n int) {
 		}
 	}
 	return n
+}
+
+func (s *Store) removeTallies(organizationID string, limit int) int {
+	return s.deleteTallies(limit, func(of string) bool { return of == organizationID }, func(*alotwebhook.Tally) bool { return true })
 }
 
 func (s *Store) removeRecoveries(organizationID string, limit int) (n int) {

@@ -39,9 +39,9 @@ type Store struct {
 
 	events     map[string]*storedEvent
 	deliveries map[string]*storedDelivery
-	endpoints  map[string]*storedEndpoint              // without the deleted ones
-	recoveries map[string]alotwebhook.Recovery         // by endpoint id, or by their own
-	tallies    map[string]map[int64]*alotwebhook.Tally // by endpoint id and the hour's Unix time in seconds
+	endpoints  map[string]*storedEndpoint      // without the deleted ones
+	recoveries map[string]alotwebhook.Recovery // by endpoint id, or by their own
+	tallies    map[string]*storedTallies       // by endpoint id
 	pauses     map[pauseKey]alotwebhook.Pause
 	operations []*storedOperation // in the order of their ids
 	unhandled  []*storedOperation // in the order in which they were stored
@@ -134,7 +134,7 @@ func New() *Store {
 		deliveries:   map[string]*storedDelivery{},
 		endpoints:    map[string]*storedEndpoint{},
 		recoveries:   map[string]alotwebhook.Recovery{},
-		tallies:      map[string]map[int64]*alotwebhook.Tally{},
+		tallies:      map[string]*storedTallies{},
 		pauses:       map[pauseKey]alotwebhook.Pause{},
 		turns:        list.New(),
 		byOrg:        map[string]*storedOrganization{},

@@ -127,20 +127,30 @@ func (s *Store) purgeRecoveries(until time.Duration) {
 
 // purgeTallies deletes the tallies of the hours that began at until or before.
 func (s *Store) purgeTallies(until time.Duration, limit int, r *alotwebhook.PurgeResult) {
-	for id, hours := range s.tallies {
-		for hour, t := range hours {
-			if r.Tallies == limit {
-				return
+	all := func(string) bool { return true }
+	r.Tallies = s.deleteTallies(limit, all, func(t *alotwebhook.Tally) bool { return !t.Hour.After(s.instant(until)) })
+}
+
+// deleteTallies deletes up to limit tallies of those organizations, and returns how many.
+func (s *Store) deleteTallies(limit int, of func(organizationID string) bool, is func(*alotwebhook.Tally) bool) (n int) {
+	for id, stored := range s.tallies {
+		if !of(stored.organizationID) {
+			continue
+		}
+		for hour, t := range stored.hours {
+			if n == limit {
+				return n
 			}
-			if !t.Hour.After(s.instant(until)) {
-				delete(hours, hour)
-				r.Tallies++
+			if is(t) {
+				delete(stored.hours, hour)
+				n++
 			}
 		}
-		if len(hours) == 0 {
+		if len(stored.hours) == 0 {
 			delete(s.tallies, id)
 		}
 	}
+	return n
 }
 
 // deleteEvent forgets an event that has no delivery.

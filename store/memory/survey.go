@@ -57,8 +57,8 @@ func (s *Store) Totals(ctx context.Context, since time.Time) ([]alotwebhook.Tall
 	}
 	defer s.mu.Unlock()
 	totals := map[int64]alotwebhook.Tally{}
-	for _, hours := range s.tallies {
-		for hour, t := range hours {
+	for _, of := range s.tallies {
+		for hour, t := range of.hours {
 			if !t.Hour.Before(since) {
 				sum := totals[hour]
 				sum.Hour = t.Hour

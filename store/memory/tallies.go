@@ -12,6 +12,24 @@ import (
 
 var _ alotwebhook.Tallier = (*Store)(nil)
 
+// storedTallies are the tallies of an endpoint.
+type storedTallies struct {
+	organizationID string                       // whose endpoint it is, or was; "" if that is unknown
+	hours          map[int64]*alotwebhook.Tally // by the hour's Unix time in seconds
+}
+
+// ownerOf returns the organization of an endpoint, or of one that was deleted and has deliveries;
+// otherwise "".
+func (s *Store) ownerOf(endpointID string) string {
+	if e := s.endpoints[endpointID]; e != nil {
+		return e.OrganizationID
+	}
+	if of := s.byEndpoint[endpointID]; of != nil {
+		return of.newest(1)[0].endpoint.OrganizationID
+	}
+	return ""
+}
+
 // AddTallies implements [alotwebhook.Tallier].
 func (s *Store) AddTallies(ctx context.Context, list []alotwebhook.Tally) error {
 	if err := s.lock(ctx); err != nil {
@@ -19,15 +37,15 @@ func (s *Store) AddTallies(ctx context.Context, list []alotwebhook.Tally) error 
 	}
 	defer s.mu.Unlock()
 	for _, t := range list {
-		hours := s.tallies[t.EndpointID]
-		if hours == nil {
-			hours = map[int64]*alotwebhook.Tally{}
-			s.tallies[t.EndpointID] = hours
+		of := s.tallies[t.EndpointID]
+		if of == nil {
+			of = &storedTallies{s.ownerOf(t.EndpointID), map[int64]*alotwebhook.Tally{}}
+			s.tallies[t.EndpointID] = of
 		}
-		if sum := hours[t.Hour.Unix()]; sum != nil {
+		if sum := of.hours[t.Hour.Unix()]; sum != nil {
 			sum.Add(t)
 		} else {
-			hours[t.Hour.Unix()] = clone(t)
+			of.hours[t.Hour.Unix()] = clone(t)
 		}
 	}
 	return nil
@@ -50,7 +68,7 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 	}
 	defer s.mu.Unlock()
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(endpointIDs))) {
-		for _, t := range s.tallies[id] {
+		for _, t := range s.hoursOf(id) {
 			if !t.Hour.Before(since) {
 				list = append(list, *clone(*t))
 			}
@@ -58,4 +76,11 @@ func (s *Store) Tallies(ctx context.Context, endpointIDs []string, since time.Ti
 	}
 	slices.SortFunc(list, byEndpointAndHour)
 	return list, nil
+}
+
+func (s *Store) hoursOf(endpointID string) map[int64]*alotwebhook.Tally {
+	if of := s.tallies[endpointID]; of != nil {
+		return of.hours
+	}
+	return nil
 }

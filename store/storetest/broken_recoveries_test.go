@@ -51,6 +51,17 @@ func (s recoveryKeepsNote) PutRecovery(ctx context.Context, r alotwebhook.Recove
 	return s.Store.PutRecovery(ctx, r, ops...)
 }
 
+// recoveryKeepsSubject keeps whom an erasure was about when that is done.
+type recoveryKeepsSubject struct{ alotwebhook.Store }
+
+func (s recoveryKeepsSubject) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
+	before, _, err := s.Recoveries(ctx, alotwebhook.RecoveryFilter{EndpointID: r.EndpointID})
+	if err == nil && len(before) > 0 && r.Subject == "" {
+		r.Subject = before[0].Subject
+	}
+	return s.Store.PutRecovery(ctx, r, ops...)
+}
+
 // recoveriesShown shows recoveries with a change, after a purge or always.
 type recoveriesShown struct {
 	alotwebhook.Store
@@ -135,6 +146,10 @@ func recoveryMutants() map[string]mutant {
 			func(s alotwebhook.Store) alotwebhook.Store { return recoveryKeepsNote{s} },
 			[]string{"Recoveries/KeepsAllFields"},
 		},
+		"RecoveryKeepsSubject": {
+			func(s alotwebhook.Store) alotwebhook.Store { return recoveryKeepsSubject{s} },
+			[]string{"Recoveries/KeepsAllFields"},
+		},
 		"RecoverySince1970": {
 			func(s alotwebhook.Store) alotwebhook.Store {
 				return &recoveriesShown{Store: s, always: true, change: func(page []alotwebhook.Recovery) []alotwebhook.Recovery {
@@ -190,6 +205,8 @@ func recoveryMutants() map[string]mutant {
 		"RecoveryActorCut":       put(func(r *alotwebhook.Recovery) { r.Actor = r.Actor[:min(len(r.Actor), 127)] }, "Recoveries/KeepsAllFields"),
 		"PurgesCanceling":        purged(func(r alotwebhook.Recovery) bool { return r.State == alotwebhook.RecoveryCanceling }, "Recoveries/PurgeOverMany"),
 		"PurgesDiscarding":       purged(func(r alotwebhook.Recovery) bool { return r.State == alotwebhook.RecoveryDiscarding }, "Recoveries/PurgeOverMany"),
+		"PurgesErasing":          purged(func(r alotwebhook.Recovery) bool { return r.State == alotwebhook.RecoveryErasing }, "Recoveries/PurgeOverMany"),
+		"PurgesRemoving":         purged(func(r alotwebhook.Recovery) bool { return r.State == alotwebhook.RecoveryRemoving }, "Recoveries/PurgeOverMany"),
 		"PurgesManyAtOnce":       purged(func(r alotwebhook.Recovery) bool { return overMany(r) && !r.State.Active() }, "Recoveries/PurgeOverMany"),
 	}
 	for field, forget := range map[string]func(*alotwebhook.Recovery){
@@ -198,6 +215,7 @@ func recoveryMutants() map[string]mutant {
 		"Reason":      func(r *alotwebhook.Recovery) { r.Reason = "" },
 		"FailedSince": func(r *alotwebhook.Recovery) { r.FailedSince = r.FailedSince.Truncate(time.Millisecond) },
 		"FailedUntil": func(r *alotwebhook.Recovery) { r.FailedUntil = r.FailedUntil.Truncate(time.Millisecond) },
+		"Subject":     func(r *alotwebhook.Recovery) { r.Subject = r.Subject[:min(len(r.Subject), 127)] },
 		"Actor":       func(r *alotwebhook.Recovery) { r.Actor = "" },
 		"Note":        func(r *alotwebhook.Recovery) { r.Note = "" },
 	} {

@@ -16,9 +16,12 @@ import (
 // memoryTx is a transaction of a host's on a store in memory: it stores what it has
 // gathered when it commits.
 type memoryTx struct {
-	store  alotwebhook.Store
-	mu     sync.Mutex
-	events []alotwebhook.Event
+	store      alotwebhook.Store
+	known      *sync.Map // the ids of the events that the store has
+	mu         sync.Mutex
+	events     []alotwebhook.Event
+	erased     map[string]bool
+	work, late []func() error // what a commit does, in this order
 }
 
 func (tx *memoryTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
@@ -31,6 +34,8 @@ func (tx *memoryTx) Enqueue(ctx context.Context, events []alotwebhook.Event) err
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
 	tx.events = append(tx.events, events...)
+	events = slices.Clone(events)
+	tx.work = append(tx.work, func() error { return tx.store.Enqueue(context.Background(), events) })
 	return nil
 }
 
@@ -42,13 +47,18 @@ func refused(e alotwebhook.Event) bool {
 func (tx *memoryTx) commit() error {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	return tx.store.Enqueue(context.Background(), tx.events)
+	for _, step := range append(tx.work, tx.late...) {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (tx *memoryTx) rollback() error {
 	tx.mu.Lock()
 	defer tx.mu.Unlock()
-	tx.events = nil
+	tx.events, tx.work, tx.late = nil, nil, nil
 	return nil
 }
 
@@ -61,8 +71,10 @@ func (f enqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error
 
 // host returns a host whose transactions are as change makes them of good ones.
 func host(store alotwebhook.Store, change func(of *memoryTx, tx *storetest.Tx)) storetest.Host {
+	known := &sync.Map{}
+	store = knowing{store, known}
 	return storetest.Host{Store: store, Begin: func(context.Context) (storetest.Tx, error) {
-		of := &memoryTx{store: store}
+		of := &memoryTx{store: store, known: known, erased: map[string]bool{}}
 		tx := storetest.Tx{Enqueuer: of, Commit: of.commit, Rollback: of.rollback}
 		if change != nil {
 			change(of, &tx)
@@ -128,11 +140,14 @@ func (s orphaning) Stats(ctx context.Context) (alotwebhook.Stats, error) {
 	return st, err
 }
 
-// txMutants are hosts with one fault each, and rules that find the fault.
-var txMutants = map[string]struct {
+// txMutant is a host with one fault, and rules that find the fault.
+type txMutant struct {
 	host  func() storetest.Host
 	found []string
-}{
+}
+
+// txMutants are all of them.
+var txMutants = map[string]txMutant{
 	"StoresAtOnce": {
 		func() storetest.Host {
 			return host(memory.New(), func(of *memoryTx, tx *storetest.Tx) { tx.Enqueuer = of.store })

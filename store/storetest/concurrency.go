@@ -21,10 +21,14 @@ var concurrencyRules = []rule{
 	{"RedeliverBesideClaims", "If deliveries are redelivered while they are claimed and finished, none is claimed under lease.", redeliverBesideClaims},
 	{"PurgeBesideWork", "If a purge goes on and endpoints are deleted while deliveries are stored, claimed and finished, no call fails, no outcome of another endpoint is lost, and each claim has its payload.", purgeBesideWork},
 	{"CancelBesideFinishes", "If deliveries are canceled while their outcomes are stored, each ends once: it is canceled and its outcome is lost, or the other way round.", cancelBesideFinishes},
+	{"EraseBesideWork", "If events are erased while their deliveries are claimed and finished, each delivery ends once, and nothing of them is left.", eraseBesideWork},
+	{"RemoveBesideWork", "If an organization is removed while its deliveries and those of others are stored, claimed and finished, no call fails, and no outcome of another organization is lost.", removeBesideWork},
 	{"EnqueueCutShort", "If its context ends meanwhile, Enqueue stores all of its batch or nothing, and can be repeated.", enqueueCutShort},
 	{"FinishCutShort", "If its context ends meanwhile, Finish stores all of its batch or nothing, and can be repeated.", finishCutShort},
 	{"RedeliverCutShort", "If its context ends meanwhile, Redeliver makes all of its batch due or nothing, and can be repeated.", redeliverCutShort},
 	{"CancelCutShort", "If its context ends meanwhile, Cancel fails all of its batch or nothing, and can be repeated.", cancelCutShort},
+	{"EraseCutShort", "If its context ends meanwhile, Erase erases all of its page or nothing, and can be repeated.", eraseCutShort},
+	{"RemoveCutShort", "If its context ends meanwhile, Remove leaves nothing unfinished of what it has deleted, and can be repeated.", removeCutShort},
 	{"Cancelled", "With a context that has ended, a method returns an error and changes nothing.", cancelled},
 }
 

@@ -257,3 +257,64 @@ func cancelBesideFinishes(t *trial) {
 	}
 	require.Zero(t, t.stats())
 }
+
+// Somebody is to be forgotten whose events are being sent at that moment. What a receiver answers must
+// not be stored behind the back of whoever erases.
+func eraseBesideWork(t *trial) {
+	const rounds, batch = 10, 5
+	e := t.endpoint("org_1", completed)
+	for range rounds {
+		events := newPersonals(t, "org_1", 10*batch)
+		t.enqueue(events...)
+		claims := t.claim(5 * batch)
+		var g group
+		g.run(1, func(int) error {
+			for part := range slices.Chunk(claims, batch) {
+				if _, err := t.store.Finish(t.ctx(), allTelling(part)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		g.run(1, func(int) error {
+			for range 5 {
+				r, err := t.store.Claim(t.ctx(), alotwebhook.ClaimRequest{Limit: batch, PerEndpoint: 100, Lease: long})
+				if err == nil {
+					_, err = t.store.Finish(t.ctx(), allTelling(r.Deliveries))
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		g.run(1, func(int) error {
+			r := alotwebhook.Recovery{Subject: personal[1], State: alotwebhook.RecoveryErasing}
+			for more := true; more; more = r.Cursor != "" {
+				var err error
+				if _, r.Cursor, err = t.store.Erase(t.ctx(), r, 2*batch); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		g.wait(t)
+		t.requireForgotten(events...)
+		for _, d := range t.deliveriesOf(events, e) {
+			if d.State != alotwebhook.StateDelivered {
+				requireErasedAfter(t, d, 0)
+			}
+		}
+		require.Empty(t, t.claim(1000))
+	}
+	require.Zero(t, t.stats())
+}
+
+// allTelling returns the outcomes of claims that were delivered, with what the receivers answered.
+func allTelling(claims []alotwebhook.Claimed) []alotwebhook.Outcome {
+	outcomes := allDelivered(claims)
+	for i := range outcomes {
+		outcomes[i] = telling(outcomes[i])
+	}
+	return outcomes
+}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -192,6 +193,38 @@ func cancelCutShort(t *trial) {
 	})
 }
 
+// Whoever erases is told that it is done, or repeats the page.
+func eraseCutShort(t *trial) {
+	t.cutEraseShort(func(ctx context.Context, r alotwebhook.Recovery) error {
+		_, _, err := t.store.Erase(ctx, r, 1000)
+		return err
+	})
+}
+
+// cutEraseShort requires of a way to erase a page that it erases all or nothing when it is cut short,
+// and that Erase can erase the rest afterwards.
+func (t *trial) cutEraseShort(erase func(ctx context.Context, r alotwebhook.Recovery) error) {
+	t.Helper()
+	t.endpoint("org_1", completed)
+	run := 0
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		run++
+		r := alotwebhook.Recovery{Subject: fmt.Sprintf("cand_%d", run), State: alotwebhook.RecoveryErasing}
+		events := newEvents(t, "org_1", completed, 100)
+		for i := range events {
+			events[i].Subject = r.Subject
+		}
+		t.enqueue(events...)
+		err := erase(ctx, r)
+		erased := 100 - len(t.list(alotwebhook.Filter{Subject: r.Subject, State: alotwebhook.StatePending, Limit: 1000}))
+		requireWhole(t, 100, erased, err)
+		require.Contains(t, []int{0, 100 - erased}, t.erase(r), "the call can be repeated after an error")
+		t.requireErased(events[0], events[49], events[99])
+		require.Empty(t, t.ofSubject(r.Subject))
+		return err == nil, err
+	})
+}
+
 // A process adds a batch of tallies again after an error. If half of it was stored the first time,
 // that half would count twice.
 func talliesCutShort(t *trial, s alotwebhook.Tallier) {
@@ -243,7 +276,12 @@ func cancelled(t *trial) {
 		"Delivery":         func() error { _, err := t.store.Delivery(ctx, c.DeliveryID); return err },
 		"Purge":            func() error { _, err := t.store.Purge(ctx, alotwebhook.PurgeRequest{}); return err },
 		"Stats":            func() error { _, err := t.store.Stats(ctx); return err },
-		"Cancel":           func() error { _, err := t.store.Cancel(ctx, []string{c.DeliveryID}); return err },
+		"Erase": func() error {
+			_, _, err := t.store.Erase(ctx, alotwebhook.Recovery{OrganizationID: "org_1", State: alotwebhook.RecoveryErasing}, 10)
+			return err
+		},
+		"Remove": func() error { _, err := t.store.Remove(ctx, "org_1", 10); return err },
+		"Cancel": func() error { _, err := t.store.Cancel(ctx, []string{c.DeliveryID}); return err },
 	} {
 		require.Error(t, call(), name)
 	}

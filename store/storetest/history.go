@@ -15,6 +15,8 @@ var historyRules = []rule{
 	{"Event", "Event returns the event, or ErrNotFound.", historyEvent},
 	{"DeliveryNotFound", "Delivery returns the delivery, or ErrNotFound.", historyDeliveryNotFound},
 	{"Filters", "Deliveries returns the deliveries that match every field of the filter; a zero field matches all.", historyFilters},
+	{"Subject", "The filter's Subject selects the deliveries of events of that subject, together with every other field.", historySubject},
+	{"SubjectAmongMany", "The deliveries of a subject are found at once among many others.", subjectAmongMany},
 	{"Unfinished", "StateUnfinished selects pending and parked deliveries, in one listing. No delivery has it as its state.", historyUnfinished},
 	{"ListsAsOne", "A list has each delivery as Delivery returns it, but without attempts.", historyListsAsOne},
 	{"Order", "Deliveries returns them in descending order of their ids, no matter in which order they were stored.", historyOrder},

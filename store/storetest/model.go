@@ -36,7 +36,8 @@ type modelDelivery struct {
 	leased   bool
 	waits    bool // for a retry
 	attempts int
-	tried    int                       // attempts before the last redelivery
+	tried    int // attempts before the last redelivery
+	erased   bool
 	reason   alotwebhook.FailureReason // of the end, or of the newest attempt
 	attempt  alotwebhook.FailureReason // of the newest attempt
 }
@@ -64,7 +65,7 @@ func randomWalk(t *trial) {
 		weight int
 		step   func()
 	}{
-		{20, m.enqueue}, {30, m.claim}, {30, m.finish}, {10, m.finishStale}, {10, m.redeliver}, {3, m.cancel},
+		{20, m.enqueue}, {30, m.claim}, {30, m.finish}, {10, m.finishStale}, {10, m.redeliver}, {3, m.cancel}, {2, m.erase},
 		{8, m.toggle}, {2, m.addEndpoint}, {1, m.deleteEndpoint},
 	}
 	sum := 0
@@ -262,10 +263,10 @@ func (m *model) finishStale() {
 func (m *model) redeliver() {
 	for _, id := range m.someDeliveries() {
 		d, want := m.deliveries[id], 0
-		if m.endpoints[d.endpoint] == nil || d.due() || !d.leased && m.underWay(id) {
+		if m.endpoints[d.endpoint] == nil || d.due() || !d.leased && !d.erased && m.underWay(id) {
 			continue // the endpoint was deleted, or the delivery is due, or it was canceled during an attempt
 		}
-		if !d.leased {
+		if !d.leased && !d.erased {
 			want = 1
 			if d.state != alotwebhook.StatePending {
 				d.state, d.tried, d.reason = alotwebhook.StatePending, d.attempts, d.attempt
@@ -300,6 +301,24 @@ func (m *model) cancel() {
 		}
 	}
 	require.Equal(m, want, m.trial.cancel(ids...))
+}
+
+// erase erases a random event, and so all of its deliveries.
+func (m *model) erase() {
+	if len(m.events) == 0 {
+		return
+	}
+	event := pick(m.rng, m.events)
+	m.trial.erase(ofEvent(event))
+	m.requireErased(event)
+	for id, d := range m.deliveries {
+		if e := alotwebhook.DeliveryID(event.ID, d.endpoint); e != id {
+			continue
+		}
+		if d.erased = true; d.state == alotwebhook.StatePending {
+			d.fail(alotwebhook.ReasonErased)
+		}
+	}
 }
 
 // compare compares all of the store with the model.

@@ -29,10 +29,11 @@ type mutant struct {
 func init() {
 	for _, more := range []map[string]mutant{
 		operationMutants(), cancelMutants(), cancelRecordMutants(), unfinishedMutants(), endpointFilterMutants(), recoveryMutants(), pauseMutants(),
-		backlogMutants(), countMutants(),
+		backlogMutants(), countMutants(), subjectMutants(), eraseMutants(), eraseUnfinishedMutants(), removeMutants(),
 	} {
 		maps.Copy(mutants, more)
 	}
+	maps.Copy(txMutants, txEraseMutants())
 }
 
 // mutants are all of them.
@@ -243,7 +244,7 @@ var mutants = map[string]mutant{
 	},
 	"RedeliverCountsAll": {
 		func(s alotwebhook.Store) alotwebhook.Store { return redeliverCountsAll{s} },
-		[]string{"Redeliver/Leased", "Redeliver/EndpointGone", "Redeliver/PayloadGone", "Redeliver/Due", "Redeliver/Twice"},
+		[]string{"Redeliver/Leased", "Redeliver/EndpointGone", "Redeliver/PayloadGone", "Redeliver/Due", "Redeliver/Twice", "Erase/Redeliver"},
 	},
 	"CountedTwice": {
 		func(s alotwebhook.Store) alotwebhook.Store { return redeliverTwiceInBatch{s} },
@@ -553,7 +554,7 @@ func requireFound(t *testing.T, test, name string, rules []string) {
 
 func TestUnbrokenPasses(t *testing.T) {
 	t.Parallel()
-	for test, rules := range map[string]int{"TestMutant": 150, "TestSharedMutant": 150, "TestTxMutant": 14} {
+	for test, rules := range map[string]int{"TestMutant": 150, "TestSharedMutant": 150, "TestTxMutant": 22} {
 		t.Run(test, func(t *testing.T) {
 			t.Parallel()
 			out, err := runMutant(t, test, "none", "")
@@ -584,7 +585,7 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 		}
 	}
 	timeout := "10m"
-	if slices.Contains([]string{"HoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept"}, name) {
+	if slices.Contains([]string{"HoldsUpClaims", "EraseHoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept"}, name) {
 		timeout = "1m"
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)

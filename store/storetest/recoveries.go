@@ -82,6 +82,7 @@ func recoveryKeepsAllFields(t *trial) {
 	r.Since, r.Until, r.Oldest = at, at.Add(time.Hour+time.Microsecond), at.Add(time.Minute)
 	r.CreatedAt, r.UpdatedAt, r.FinishedAt = at.Add(1*time.Second), at.Add(2*time.Second), at.Add(3*time.Second)
 	r.EventID, r.EventType, r.Reason = newEvent(t, "org_é", completed).ID, ending(128), alotwebhook.ReasonResponseTooLarge
+	r.Subject = ending(128)
 	r.FailedSince, r.FailedUntil = at.Add(4*time.Second+time.Microsecond), at.Add(5*time.Second)
 	const said = `'wrong' "data" \ %s; 日本 😀 `
 	r.Actor, r.Note = ending(128), said+ending(256-len(said))

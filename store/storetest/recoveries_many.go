@@ -23,10 +23,10 @@ func recoveryOverMany(t *trial) {
 	t.putRecovery(&own)
 	var many []alotwebhook.Recovery
 	for _, state := range []alotwebhook.RecoveryState{
-		alotwebhook.RecoveryRunning, alotwebhook.RecoveryCanceling, alotwebhook.RecoveryCanceled, alotwebhook.RecoveryRunning, alotwebhook.RecoveryStopped,
+		alotwebhook.RecoveryRunning, alotwebhook.RecoveryCanceling, alotwebhook.RecoveryErasing, alotwebhook.RecoveryRunning, alotwebhook.RecoveryRemoving,
 	} {
 		r := newRecoveryOfMany(t, []string{"", "org_1"}[len(many)%2], state)
-		r.EventType, r.Note = completed, "why"
+		r.EventType, r.Note, r.Subject = completed, "why", "cand_1"
 		t.putRecovery(&r)
 		many = append(many, r)
 	}
@@ -40,6 +40,8 @@ func recoveryOverMany(t *trial) {
 	t.requireRecoveries(alotwebhook.RecoveryFilter{Many: true, State: alotwebhook.RecoveryRunning}, many[0], many[3])
 	t.requireRecoveries(alotwebhook.RecoveryFilter{State: alotwebhook.RecoveryRunning}, many[0], many[3], own)
 	t.requireRecoveries(alotwebhook.RecoveryFilter{State: alotwebhook.RecoveryCanceling}, many[1])
+	t.requireRecoveries(alotwebhook.RecoveryFilter{State: alotwebhook.RecoveryErasing}, many[2])
+	t.requireRecoveries(alotwebhook.RecoveryFilter{State: alotwebhook.RecoveryRemoving}, many[4])
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: many[2].EndpointID}, many[2])
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: many[2].EndpointID, Many: true}, many[2])
 	t.requireRecoveries(alotwebhook.RecoveryFilter{EndpointID: own.EndpointID, Many: true})
@@ -70,19 +72,23 @@ func recoveryPurgeOverMany(t *trial) {
 		return r
 	}
 	var kept []alotwebhook.Recovery
-	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryCanceling} {
+	for _, state := range []alotwebhook.RecoveryState{
+		alotwebhook.RecoveryRunning, alotwebhook.RecoveryCanceling, alotwebhook.RecoveryErasing, alotwebhook.RecoveryRemoving,
+	} {
 		kept = append(kept, put(state, 3*time.Hour))
 	}
-	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryDone, alotwebhook.RecoveryStopped, alotwebhook.RecoveryCanceled} {
+	for _, state := range []alotwebhook.RecoveryState{
+		alotwebhook.RecoveryDone, alotwebhook.RecoveryStopped, alotwebhook.RecoveryCanceled, alotwebhook.RecoveryErased, alotwebhook.RecoveryRemoved,
+	} {
 		kept = append(kept, put(state, time.Hour))
 		put(state, 3*time.Hour)
 	}
 	discarding := newRecovery(newEndpoint(t, "org_1")) // of an endpoint that is gone
 	discarding.State, discarding.UpdatedAt = alotwebhook.RecoveryDiscarding, discarding.UpdatedAt.Add(-3*time.Hour)
 	t.putRecovery(&discarding)
-	require.Len(t, t.recoveries(alotwebhook.RecoveryFilter{}), 9)
+	require.Len(t, t.recoveries(alotwebhook.RecoveryFilter{}), 15)
 	t.purge(alotwebhook.PurgeRequest{Payloads: soon})
-	require.Len(t, t.recoveries(alotwebhook.RecoveryFilter{}), 9, "without a time for the history, it is kept for ever")
+	require.Len(t, t.recoveries(alotwebhook.RecoveryFilter{}), 15, "without a time for the history, it is kept for ever")
 	require.Equal(t, alotwebhook.PurgeResult{}, t.purge(alotwebhook.PurgeRequest{History: 2 * time.Hour}), "a recovery is not counted")
 	t.requireRecoveries(alotwebhook.RecoveryFilter{}, append(kept, discarding)...)
 }

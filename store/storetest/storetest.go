@@ -82,6 +82,8 @@ var topics = []topic{
 	{"Recoveries", recoveryRules},
 	{"Operations", operationRules},
 	{"History", historyRules},
+	{"Erase", eraseRules},
+	{"Remove", removeRules},
 	{"Purge", purgeRules},
 	{"Stats", statsRules},
 	{"Tallies", tallyRules},

@@ -13,6 +13,7 @@ import (
 var textRules = []rule{
 	{"OrganizationsDiffer", "Organizations are compared byte by byte: those that differ in case, in an accent or in a blank at the end are different, in each method.", organizationsDiffer},
 	{"TypesDiffer", "Event types are compared byte by byte, by Enqueue and by the filter.", typesDiffer},
+	{"SubjectsDiffer", "Subjects of up to 128 bytes are kept whole and compared byte by byte, by the filter and by Erase.", subjectsDiffer},
 	{"IDsDiffer", "Ids are compared byte by byte: an id with another case or a blank at the end is an unknown one, in each method.", idsDiffer},
 	{"PutTogether", "Texts are compared each for itself: no two become the same by standing side by side.", textsPutTogether},
 	{"Longest", "The longest texts that the contract allows are kept whole, whatever characters they end with.", longestTexts},

@@ -26,7 +26,8 @@ type Host struct {
 
 // Tx is an open transaction of a host.
 type Tx struct {
-	// Enqueuer stores events in the transaction. Usually the store's method Tx returns it.
+	// Enqueuer stores events in the transaction, and erases with its method Erase. Usually the
+	// store's method Tx returns it.
 	Enqueuer alotwebhook.Enqueuer
 	// Commit and Rollback end the transaction. Commit returns an error unless everything
 	// that was done in it is stored.
@@ -61,6 +62,14 @@ var txRules = []rule{
 	{"EndpointDeletedMeanwhile", "If an endpoint is deleted before the transaction commits, its delivery is not pending afterwards.", txEndpointDeletedMeanwhile},
 	{"EndpointDisabledMeanwhile", "If an endpoint is disabled before the transaction commits, its delivery is parked afterwards.", txEndpointDisabledMeanwhile},
 	{"KeepsTraceParent", "An event that is stored in a transaction keeps its TraceParent.", txKeepsTraceParent},
+	{"KeepsSubject", "An event that is stored in a transaction keeps its Subject.", txKeepsSubject},
+	{"EraseCommits", "What is erased in a transaction is gone once it has committed: unfinished deliveries fail, and outcomes of those that are leased are lost.", txEraseCommits},
+	{"EraseRollsBack", "What is erased in a transaction that is rolled back is there as before, and is delivered.", txEraseRollsBack},
+	{"EraseNotBeforeCommit", "What is erased in a transaction is there for everybody else before it commits.", txEraseNotBeforeCommit},
+	{"EraseItsOwn", "A transaction erases what it has stored itself before, and nothing that it stores later.", txEraseItsOwn},
+	{"EraseHoldsUpNobodyElse", "An open transaction that has erased holds up no Claim, Enqueue or PutEndpoint, and no Finish or Redeliver of other deliveries.", txEraseHoldsUpNobodyElse},
+	{"EraseCutShort", "If the context of Erase ends, nothing or all of its page is erased, even if the host commits.", txEraseCutShort},
+	{"EraseErrorLeavesTheRest", "After an error of Erase, what stood in the transaction before is stored if the host commits.", txEraseErrorLeavesTheRest},
 	{"NothingToStore", "An empty batch is no error.", txNothingToStore},
 }
 

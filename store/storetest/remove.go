@@ -1,0 +1,425 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+)
+
+var removeRules = []rule{
+	{"Everything", "Remove deletes all that belongs to an organization: endpoints, events, deliveries, finished or not, their attempts, recoveries of its endpoints, tallies, operations and pauses.", removeEverything},
+	{"OthersStay", "Remove deletes nothing of other organizations, no recovery over many endpoints, and no pause of all.", removeOthersStay},
+	{"Limit", "Remove deletes up to limit rows of each kind, endpoints first. It returns the largest of these numbers, less than limit once nothing is left.", removeLimit},
+	{"Late", "An outcome that comes after its delivery was removed is lost, and brings nothing back.", removeLate},
+	{"Again", "Of an organization that has nothing, or nothing any more, Remove deletes nothing, and returns 0.", removeAgain},
+	{"ForgetsID", "The ids of what was removed are unknown, and can be stored again. Claims have tokens that those before had not.", removeForgetsID},
+}
+
+// tenant is an organization with something of each kind.
+type tenant struct {
+	org        string
+	endpoints  []alotwebhook.Endpoint // the last one is deleted
+	events     []alotwebhook.Event
+	leased     []alotwebhook.Claimed
+	recoveries []alotwebhook.Recovery
+}
+
+// tenant stores something of each kind for an organization.
+func (t *trial) tenant(org string) tenant {
+	t.Helper()
+	var of tenant
+	of.org = org
+	on, off, ordered, gone := t.endpoint(org, completed), t.endpoint(org, completed), t.ordered(org), t.endpoint(org, completed)
+	of.endpoints = []alotwebhook.Endpoint{on, off, ordered, gone}
+	for range 5 {
+		of.events = append(of.events, newPersonal(t, org))
+		t.enqueue(of.events[len(of.events)-1])
+	}
+	unheard := newPersonal(t, org)
+	unheard.Type = invited
+	of.events = append(of.events, unheard)
+	t.enqueue(unheard)
+	for i, c := range t.claim(1000) {
+		if c.Endpoint.OrganizationID != org { // what another tenant has released
+			t.finish(holding(release(c), long))
+			continue
+		}
+		switch i % 5 {
+		case 0:
+			t.finish(holding(telling(delivered(c)), long))
+		case 1:
+			t.finish(holding(telling(failed(c)), long))
+		case 2:
+			t.finish(holding(telling(retry(c, long)), 2*long))
+		case 3:
+			t.finish(holding(release(c), long))
+		default:
+			if c.Endpoint.ID != gone.ID {
+				of.leased = append(of.leased, c)
+			}
+		}
+	}
+	t.setDisabled(&of.endpoints[1], true)
+	for i, e := range of.endpoints {
+		r := newRecovery(e)
+		if i%2 == 1 {
+			r.State, r.FinishedAt = alotwebhook.RecoveryDone, r.UpdatedAt
+		}
+		require.NoError(t, t.store.PutRecovery(t.ctx(), r, newOperation(t, alotwebhook.OpRecoveryBegun, e)))
+		of.recoveries = append(of.recoveries, r)
+		t.addTenant(e)
+	}
+	if s, ok := capabilityOf[alotwebhook.Pauser](t.store); ok {
+		t.putPauses(s, newPause(org, ""))
+	}
+	t.finishOperations(0, t.claimOperations(1, long)[0].ID)
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), gone.ID, newOperation(t, alotwebhook.OpEndpointDeleted, gone)))
+	return of
+}
+
+// addTenant stores the tallies and the pause of an endpoint, if the store keeps any.
+func (t *trial) addTenant(e alotwebhook.Endpoint) {
+	t.Helper()
+	if s, ok := capabilityOf[alotwebhook.Tallier](t.store); ok {
+		t.addTallies(s, tallyOf(e.ID, talliedHour), tallyOf(e.ID, talliedHour.Add(time.Hour)))
+	}
+	if s, ok := capabilityOf[alotwebhook.Pauser](t.store); ok {
+		t.putPauses(s, newPause(e.OrganizationID, e.ID))
+	}
+}
+
+// kinds counts what is stored of a tenant, by the kind.
+func (t *trial) kinds(of tenant) map[string]int {
+	t.Helper()
+	n := map[string]int{}
+	page, _, err := t.store.Endpoints(t.ctx(), alotwebhook.EndpointFilter{OrganizationID: of.org})
+	require.NoError(t, err)
+	n["endpoints"] = len(page)
+	for _, event := range of.events {
+		if _, err := t.store.Event(t.ctx(), event.ID); err == nil {
+			n["events"]++
+		}
+	}
+	n["deliveries"] = len(t.list(alotwebhook.Filter{OrganizationID: of.org, Limit: 1000}))
+	n["operations"] = len(t.operations(alotwebhook.OperationFilter{OrganizationID: of.org}))
+	var ids []string
+	for _, e := range of.endpoints {
+		ids = append(ids, e.ID)
+		n["recoveries"] += len(t.recoveries(alotwebhook.RecoveryFilter{EndpointID: e.ID}))
+	}
+	if s, ok := capabilityOf[alotwebhook.Tallier](t.store); ok {
+		list, err := s.Tallies(t.ctx(), ids, time.Time{})
+		require.NoError(t, err)
+		n["tallies"] = len(list)
+	}
+	if s, ok := capabilityOf[alotwebhook.Pauser](t.store); ok {
+		list, err := s.Pauses(t.ctx())
+		require.NoError(t, err)
+		for _, p := range list {
+			if p.OrganizationID == of.org {
+				n["pauses"]++
+			}
+		}
+	}
+	return n
+}
+
+// requireNothingOf requires that nothing of a tenant can be found in any way.
+func (t *trial) requireNothingOf(of tenant) {
+	t.Helper()
+	for kind, n := range t.kinds(of) {
+		require.Zero(t, n, "%s of %s are left", kind, of.org)
+	}
+	for _, e := range of.endpoints {
+		_, err := t.store.Endpoint(t.ctx(), e.ID)
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+		require.Empty(t, t.list(alotwebhook.Filter{EndpointID: e.ID}))
+		for _, event := range of.events {
+			_, err := t.store.Delivery(t.ctx(), alotwebhook.DeliveryID(event.ID, e.ID))
+			require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+		}
+	}
+	for _, event := range of.events {
+		require.Empty(t, t.list(alotwebhook.Filter{EventID: event.ID}))
+	}
+	if s, ok := capabilityOf[alotwebhook.Surveyor](t.store); ok {
+		list, err := s.Backlogs(t.ctx(), 100)
+		require.NoError(t, err)
+		for _, b := range list {
+			require.NotEqual(t, of.org, b.OrganizationID)
+		}
+	}
+}
+
+// removePage removes up to limit rows of each kind.
+func (t *trial) removePage(org string, limit int) int {
+	t.Helper()
+	n, err := t.store.Remove(t.ctx(), org, limit)
+	require.NoError(t, err)
+	require.LessOrEqual(t, n, limit)
+	return n
+}
+
+// remove removes an organization.
+func (t *trial) remove(org string) {
+	t.Helper()
+	for range endless {
+		if t.removePage(org, 1000) < 1000 {
+			return
+		}
+	}
+	require.FailNow(t, "a removal has no end", org)
+}
+
+// A customer who leaves may have it in the contract that nothing is kept. What were left would be found
+// years later, by whoever looks for something else.
+func removeEverything(t *trial) {
+	of := t.tenant("org_1")
+	for kind, n := range t.kinds(of) {
+		require.NotZero(t, n, kind)
+	}
+	require.NotEmpty(t, of.leased)
+	t.remove(of.org)
+	t.requireNothingOf(of)
+	require.Zero(t, t.stats())
+	require.Empty(t, t.claim(100))
+	require.Empty(t, t.claimOperations(100, long))
+	require.Empty(t, t.ofSubject(personal[1]))
+	require.NotContains(t, t.everything(of.events...), of.org)
+	t.enqueue(newEvent(t, of.org, completed))
+	require.Empty(t, t.list(alotwebhook.Filter{}), "nobody is left to be told of anything")
+}
+
+// What is removed of another customer cannot be brought back.
+func removeOthersStay(t *trial) {
+	var others []tenant
+	for _, org := range []string{"org_2", "org_10", "Org_1", "org_1 ", "org_", "org_é", "org%"} {
+		others = append(others, t.tenant(org))
+	}
+	of := t.tenant("org_1")
+	many := newRecoveryOfMany(t, "org_1", alotwebhook.RecoveryRemoving)
+	all := newRecoveryOfMany(t, "", alotwebhook.RecoveryCanceled)
+	t.putRecovery(&many)
+	t.putRecovery(&all)
+	pauser, pauses := capabilityOf[alotwebhook.Pauser](t.store)
+	if pauses {
+		t.putPauses(pauser, newPause("", ""))
+	}
+	before := map[string]string{}
+	for _, other := range others {
+		before[other.org] = t.allOf(other)
+	}
+	stats := t.stats()
+	mine := len(t.list(alotwebhook.Filter{OrganizationID: "org_1", State: alotwebhook.StatePending}))
+	parked := len(t.list(alotwebhook.Filter{OrganizationID: "org_1", State: alotwebhook.StateParked}))
+	t.remove("org_1")
+	t.requireNothingOf(of)
+	for _, other := range others {
+		require.Equal(t, before[other.org], t.allOf(other), "%q is as it was", other.org)
+	}
+	t.requireRecoveries(alotwebhook.RecoveryFilter{Many: true}, many, all)
+	after := t.stats()
+	require.Equal(t, []int64{stats.Pending - int64(mine), stats.Parked - int64(parked)}, []int64{after.Pending, after.Parked})
+	if pauses {
+		list, err := pauser.Pauses(t.ctx())
+		require.NoError(t, err)
+		require.Empty(t, list[0].OrganizationID, "the pause of all stays")
+	}
+	for _, other := range others {
+		for _, c := range other.leased {
+			t.finish(holding(delivered(c), long))
+		}
+	}
+}
+
+// allOf returns all that can be read of a tenant as text.
+func (t *trial) allOf(of tenant) string {
+	t.Helper()
+	var all strings.Builder
+	for _, d := range t.list(alotwebhook.Filter{OrganizationID: of.org, Limit: 1000}) {
+		fmt.Fprintf(&all, "%+v\n", t.delivery(d.ID))
+	}
+	for _, event := range of.events {
+		t.requireKept(event)
+	}
+	for _, e := range of.endpoints[:len(of.endpoints)-1] {
+		fmt.Fprintf(&all, "%+v\n", t.stored(e.ID))
+	}
+	for _, r := range of.recoveries {
+		fmt.Fprintf(&all, "%+v\n", t.recoveries(alotwebhook.RecoveryFilter{EndpointID: r.EndpointID}))
+	}
+	fmt.Fprintf(&all, "%+v\n%v\n", t.operations(alotwebhook.OperationFilter{OrganizationID: of.org}), t.kinds(of))
+	return all.String()
+}
+
+// An organization may have millions of rows, and the queue must not wait for them. Endpoints go first,
+// so that nothing more is sent.
+func removeLimit(t *trial) {
+	const limit = 3
+	var of tenant
+	of.org = "org_1"
+	for range 5 {
+		e := newEndpoint(t, of.org, completed)
+		t.putWith(&e, newOperation(t, alotwebhook.OpEndpointCreated, e))
+		r := newRecovery(e)
+		t.putRecovery(&r)
+		t.addTenant(e)
+		of.endpoints = append(of.endpoints, e)
+	}
+	of.events = newEvents(t, of.org, completed, 8)
+	of.events[6].Type, of.events[7].Type = invited, invited
+	t.enqueue(of.events...)
+	for _, c := range t.claim(12) {
+		t.finish(retry(c, 0))
+	}
+	before := t.kinds(of)
+	for call := 1; ; call++ {
+		require.Less(t, call, 200, "a removal has no end")
+		n := t.removePage(of.org, limit)
+		after := t.kinds(of)
+		for kind := range before {
+			require.LessOrEqual(t, before[kind]-after[kind], n, "%s in one call, which returned %d", kind, n)
+		}
+		require.LessOrEqual(t, after["endpoints"], max(5-call*limit, 0), "endpoints go first")
+		if before = after; n < limit {
+			break
+		}
+	}
+	t.requireNothingOf(of)
+	require.Zero(t, t.stats())
+}
+
+// A process does not know that a customer has left, and may be late.
+func removeLate(t *trial) {
+	e, ordered := t.endpoint("org_1", completed), t.ordered("org_1")
+	other := t.endpoint("org_2", completed)
+	events := append(t.emit("org_1", completed, 4), t.emit("org_2", completed, 1)...)
+	claims := t.claim(100)
+	require.Equal(t, map[string]int{e.ID: 4, ordered.ID: 1, other.ID: 1}, perEndpoint(claims))
+	t.remove("org_1")
+	outcomes := make([]alotwebhook.Outcome, len(claims))
+	var want []string
+	for i, c := range claims {
+		o := []alotwebhook.Outcome{delivered(c), failed(c), retry(c, 0), release(c), delivered(c)}[i%5]
+		if c.Endpoint.ID == other.ID {
+			o = delivered(c)
+		} else {
+			want = append(want, c.DeliveryID)
+		}
+		outcomes[i] = holding(telling(o), long)
+		if o.Attempt.Number == 0 {
+			outcomes[i] = holding(o, long)
+		}
+	}
+	require.ElementsMatch(t, want, t.lost(outcomes...))
+	t.requireState(alotwebhook.DeliveryID(events[4].ID, other.ID), alotwebhook.StateDelivered)
+	t.requireNothingOf(tenant{org: "org_1", endpoints: []alotwebhook.Endpoint{e, ordered}, events: events[:4]})
+	require.Empty(t, t.claim(100))
+	require.Zero(t, t.stats())
+	require.Zero(t, t.redeliver(want...))
+	require.Zero(t, t.cancel(want...))
+}
+
+// Whoever removes goes on until nothing is left, and after a crash once more.
+func removeAgain(t *trial) {
+	require.Zero(t, t.removePage("org_1", 10))
+	t.tenant("org_2")
+	require.Zero(t, t.removePage("org_1", 10))
+	of := t.tenant("org_1")
+	for range 2 {
+		t.remove("org_1")
+	}
+	require.Zero(t, t.removePage("org_1", 10))
+	t.requireNothingOf(of)
+}
+
+// A customer may come back. Whatever was sent to the one before must not be mistaken for what is sent
+// to the new one.
+func removeForgetsID(t *trial) {
+	e := t.endpoint("org_1", completed)
+	event := t.emit("org_1", completed, 1)[0]
+	seen := map[int64]bool{}
+	stale := t.claimOne()
+	for range 2 {
+		seen[stale.Token] = true
+		t.finish(release(stale))
+		stale = t.claimOne()
+	}
+	seen[stale.Token] = true
+	t.remove("org_1")
+	again := e
+	again.Version = 0
+	t.put(&again)
+	t.enqueue(event)
+	require.Equal(t, []string{stale.DeliveryID}, t.lost(delivered(stale)), "a claim from before is not the newest")
+	for range 4 {
+		c := t.claimOne()
+		require.Equal(t, []any{stale.DeliveryID, 1}, []any{c.DeliveryID, c.Attempt})
+		require.False(t, seen[c.Token], "the token was that of a claim before the removal")
+		require.Equal(t, []string{c.DeliveryID}, t.lost(delivered(stale)))
+		t.finish(release(c))
+	}
+	t.finish(delivered(t.claimOne()))
+}
+
+// A removal that is cut short must leave no delivery that were pending for ever.
+func removeCutShort(t *trial) {
+	run := 0
+	t.cutShort(func(ctx context.Context) (bool, error) {
+		run++
+		of := tenant{org: fmt.Sprintf("org_%d", run)}
+		of.endpoints = append(of.endpoints, t.endpoint(of.org, completed))
+		of.events = newEvents(t, of.org, completed, 50)
+		t.enqueue(of.events...)
+		_, err := t.store.Remove(ctx, of.org, 1000)
+		if _, gone := t.store.Endpoint(t.ctx(), of.endpoints[0].ID); gone != nil {
+			require.Zero(t, t.stats().Pending, "the endpoint is gone")
+		}
+		t.remove(of.org)
+		t.requireNothingOf(of)
+		return err == nil, err
+	})
+}
+
+// Customers leave while others are told of their events.
+func removeBesideWork(t *trial) {
+	const batches, batch = 20, 20
+	stays, leaves := t.endpoint("org_1", completed), t.endpoint("org_2", completed)
+	t.ordered("org_2")
+	of := tenant{org: "org_2", endpoints: []alotwebhook.Endpoint{leaves}}
+	var emits [batches][]alotwebhook.Event
+	for i := range emits {
+		emits[i] = append(newEvents(t, "org_1", completed, batch), newEvents(t, "org_2", completed, batch)...)
+		of.events = append(of.events, emits[i][batch:]...)
+	}
+	t.enqueue(emits[0]...)
+	var claims tally
+	c := t.crew(batches * batch)
+	c.run(1, func(int) error {
+		for _, events := range emits[1:] {
+			if err := t.store.Enqueue(t.ctx(), events); err != nil {
+				return fmt.Errorf("Enqueue: %w", err)
+			}
+		}
+		return nil
+	})
+	c.meanwhile(func() error {
+		if _, err := t.store.Remove(t.ctx(), "org_2", 7); err != nil {
+			return fmt.Errorf("Remove: %w", err)
+		}
+		return nil
+	})
+	c.work(4, func(int) (int, error) { return t.workBesidePurge(map[string]bool{stays.ID: true}, &claims) })
+	c.wait(t)
+	require.EqualValues(t, batches*batch, c.ended.Load(), "each delivery of the organization that stays is delivered")
+	t.remove("org_2")
+	t.requireNothingOf(of)
+	claims.requireOnce(t)
+	require.Zero(t, t.stats())
+	require.Len(t, t.list(alotwebhook.Filter{Limit: 1000}), batches*batch)
+}
