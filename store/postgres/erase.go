@@ -10,12 +10,18 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// eraseStretch is how many events an erasure looks at in one call, where no index covers what it
-// selects.
-const eraseStretch = 20_000
+const (
+	// eraseStretch is how many events an erasure looks at in one call, where no index covers what it
+	// selects.
+	eraseStretch = 20_000
+	// eraseAtOnce is how many events one call erases at most: each may have many deliveries, and each of
+	// those many attempts.
+	eraseAtOnce = 250
+)
 
-// Erase implements [alotwebhook.History]. The events of a subject and of an id are found by indexes.
-// Of an organization alone, a call looks at the next 20,000 events of all, so that it may end early.
+// Erase implements [alotwebhook.History]. A call erases at most 250 events. Those of a subject and of
+// an id are found by indexes. Of an organization alone, a call looks at the next 20,000 events of all,
+// so that it may end early.
 func (s *Store) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n int, next string, err error) {
 	return s.erase(&r, limit, func(e *erasure) error {
 		return s.within(ctx, func(conn *pgxpool.Conn) error { return e.erase(s.sender(ctx, conn, join(begin, []step{prune}))) })
@@ -50,7 +56,7 @@ func newErasure(r *alotwebhook.Recovery, limit int) (*erasure, error) {
 	if err != nil || l == nil {
 		return nil, err
 	}
-	e := &erasure{limit: max(limit, 1)}
+	e := &erasure{limit: min(max(limit, 1), eraseAtOnce)}
 	e.find = l.findSelected(e.limit, e.read)
 	return e, nil
 }
