@@ -194,14 +194,14 @@ func TestOpenErasureHoldsUpNoClaim(t *testing.T) {
 // awaitClaimOf claims until it has a delivery of the endpoint. It takes others as well.
 func awaitClaimOf(t *testing.T, store alotwebhook.Store, e alotwebhook.Endpoint, lease time.Duration) {
 	t.Helper()
-	require.Eventually(t, func() bool {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(5 * time.Millisecond) {
 		for _, c := range claimSome(t, store, 9, 9, lease) {
 			if c.Endpoint.ID == e.ID {
-				return true
+				return
 			}
 		}
-		return false
-	}, patience, 5*time.Millisecond)
+	}
+	require.FailNow(t, "nothing of the endpoint was claimed")
 }
 
 // What a process has claimed before and somebody is erasing, it does not wait for: it claims the rest.
