@@ -8,14 +8,16 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// cancelSQL moves unfinished deliveries, whose ids are $1, from the queue into the history, as failed
-// with the reason $2 and without an attempt. Those of deleted endpoints have failed already.
-const cancelSQL = `
+// cancelSQL returns the statement that moves unfinished deliveries from the queue into the history, as
+// failed with the reason $2 and without an attempt. these is an array of their ids, made of $1. Those of
+// deleted endpoints have failed already.
+func cancelSQL(these string) string {
+	return `
 WITH these AS MATERIALIZED (
 	SELECT q.id
 	FROM {s}.queue q
 	JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
-	WHERE q.id = ANY ($1::uuid[])
+	WHERE q.id = ANY (` + these + `)
 	ORDER BY q.id
 	FOR UPDATE OF q
 ), gone AS (
@@ -25,6 +27,9 @@ WITH these AS MATERIALIZED (
 	SELECT id, endpoint, event_id, event_type, clock_timestamp(), attempts, false, $2::text FROM gone
 )
 SELECT count(*)::int FROM gone`
+}
+
+var cancelTheseSQL = cancelSQL(`$1::uuid[]`)
 
 // Cancel implements [alotwebhook.Queue]. Whichever process has a delivery under way does not find its
 // row any more when it is to record the outcome. Until then, or until the lease runs out, that
@@ -33,7 +38,7 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 	defer s.lanes.distrust()
 	n, err = inParts(ctx, deliveryIDs, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
 		for tries := 0; ; tries++ {
-			err = s.run(ctx, giveWay, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
+			err = s.run(ctx, giveWay, step{sql: cancelTheseSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
 			if sqlState(err) != lockTimeout || tries == maxGivenWay {
 				return n, err
 			}

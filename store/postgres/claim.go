@@ -51,18 +51,24 @@ WHERE p.active`
 
 // reclaimSQL leases deliveries in their rows that were claimed before without an outcome: from
 // now on the new token alone counts. If this process dies, too, they are due when this lease has
-// run out, behind what is due longer.
+// run out, behind what is due longer. What a host's transaction is erasing it leaves alone.
 //
 //	$1, $2  ids and the tokens that the rows must have
 //	$3      the lease in µs
 //	$4      the new token
 //	$5      1 if a claim has been lost that the row does not count yet, else 0
-const reclaimSQL = `
+var reclaimSQL = `
 UPDATE {s}.queue q
 SET next_at = clock_timestamp() + $3::bigint * interval '1 microsecond', token = $4::bigint, claims = q.claims + r.lost
 FROM unnest($1::uuid[], $2::bigint[], $5::int[]) AS r (id, token, lost)
-WHERE q.id = r.id AND q.token = r.token AND q.next_at <= clock_timestamp()
+WHERE q.id = r.id AND q.token = r.token AND q.next_at <= clock_timestamp() AND q.id = ANY (` + lockable(`$1::uuid[]`) + `)
 RETURNING q.id, q.claims`
+
+// lockable returns an array of those of the queue's rows, by an array of their ids, that nobody has
+// locked, and locks them. A host's transaction may hold the others for long.
+func lockable(ids string) string {
+	return `ARRAY(SELECT id FROM {s}.queue WHERE id = ANY (` + ids + `) FOR NO KEY UPDATE SKIP LOCKED)`
+}
 
 // row is a due delivery.
 type row struct {

@@ -106,14 +106,14 @@ func (m *emission) storeOne(send sender) error {
 	e := m.events[0]
 	of := audience{e.OrganizationID, e.Type}
 	m.content = content{e.Payload(), e.TraceParent}
-	args := []any{param(e.id), e.Type, e.OrganizationID, string(m.content.payload), textOrNull(e.TraceParent)}
+	args := []any{param(e.id), e.Type, e.OrganizationID, string(m.content.payload), textOrNull(e.TraceParent), textOrNull(e.Subject)}
 	if endpoints, ok := m.known.get(of); ok {
 		deliveries := make([]pgtype.UUID, len(endpoints))
 		for i, id := range endpoints {
 			deliveries[i] = param(deliveryID(e, id))
 		}
 		var f fanned
-		if err := send(true, query{enqueueKnown, append(args, endpoints, deliveries), f.read}); err != nil {
+		if err := send(true, query{sql: enqueueKnown, args: append(args, endpoints, deliveries), rows: f.read}); err != nil {
 			return err
 		}
 		if !f.unknown {
@@ -122,7 +122,7 @@ func (m *emission) storeOne(send sender) error {
 		}
 	}
 	var f fanned
-	if err := send(true, query{enqueueOne, append(args[:5:5], e.ID), f.read}); err != nil {
+	if err := send(true, query{sql: enqueueOne, args: append(args[:6:6], e.ID), rows: f.read}); err != nil {
 		return err
 	}
 	m.found, m.isNew = f.found, f.isNew
@@ -167,8 +167,9 @@ type chunk struct {
 	groups []group
 	ages   []int32      // by how many µs the events were emitted before the last one, by their index
 	stored map[int]bool // which events are stored already, by their index
-	traced bool         // one of them has a traceparent
-	found  []lane
+	// traced and about say that one of them has a traceparent, and a subject.
+	traced, about bool
+	found         []lane
 }
 
 // group has the events of a chunk for one audience.
@@ -194,7 +195,7 @@ func newChunk(events []fresh) *chunk {
 			break
 		}
 		size += len(e.Data)
-		c.traced = c.traced || e.TraceParent != ""
+		c.traced, c.about = c.traced || e.TraceParent != "", c.about || e.Subject != ""
 		c.events = events[:i+1]
 		of := audience{e.OrganizationID, e.Type}
 		g, ok := index[of]
@@ -231,7 +232,7 @@ func (c *chunk) find() query {
 	for i, g := range c.groups {
 		organizations[i], types[i] = g.organization, g.eventType
 	}
-	return query{findSubscribers, []any{organizations, types}, func(rows resultRows) error {
+	return query{sql: findSubscribers, reads: true, args: []any{organizations, types}, rows: func(rows resultRows) error {
 		for rows.Next() {
 			var place, now int64
 			var p subscriber
@@ -254,7 +255,7 @@ func (c *chunk) findStored() query {
 	for i, e := range c.events {
 		ids[i] = param(e.id)
 	}
-	return query{findStored, []any{ids}, c.readStored}
+	return query{sql: findStored, args: []any{ids}, rows: c.readStored, reads: true}
 }
 
 func (c *chunk) readStored(rows resultRows) error {
@@ -276,19 +277,21 @@ func (c *chunk) insert() query {
 	for i, e := range c.events {
 		ids[i], types[i], organizations[i], payloads[i] = param(e.id), e.Type, e.OrganizationID, string(e.Payload())
 	}
-	return query{insertNewEvents, []any{ids, types, organizations, payloads, c.traces()}, c.readStored}
+	traces := c.texts(c.traced, func(e fresh) string { return e.TraceParent })
+	subjects := c.texts(c.about, func(e fresh) string { return e.Subject })
+	return query{sql: insertNewEvents, args: []any{ids, types, organizations, payloads, traces, subjects}, rows: c.readStored}
 }
 
-// traces returns the traceparents of the events, NULL where one has none; nil if none has one.
-func (c *chunk) traces() []*string {
-	if !c.traced {
+// texts returns a text of each event, NULL where one has none; nil unless some has one.
+func (c *chunk) texts(some bool, of func(fresh) string) []*string {
+	if !some {
 		return nil
 	}
-	traces := make([]*string, len(c.events))
+	texts := make([]*string, len(c.events))
 	for i, e := range c.events {
-		traces[i] = textOrNull(e.TraceParent)
+		texts[i] = textOrNull(of(e))
 	}
-	return traces
+	return texts
 }
 
 // textOrNull returns a text that is NULL if it is empty.
@@ -371,7 +374,7 @@ func (d *deliveries) add(e fresh, p subscriber, age int32) {
 }
 
 func (d *deliveries) insert() query {
-	return query{insertDeliveries, []any{d.ids, d.endpoints, d.events, d.types, d.ages}, nil}
+	return query{sql: insertDeliveries, args: []any{d.ids, d.endpoints, d.events, d.types, d.ages}}
 }
 
 // deliveryID returns what [alotwebhook.DeliveryID] spells: the first six bytes of the event's

@@ -21,20 +21,20 @@ import (
 // enqueueKnown stores an event if it is new, and its deliveries, if this process knows all
 // endpoints that get it. Otherwise it stores nothing.
 //
-//	$1 … $5  its id, type, organization id, payload and traceparent
-//	$6, $7   the ids of the endpoints that are known, and of their deliveries
+//	$1 … $6  its id, type, organization id, payload, traceparent and subject
+//	$7, $8   the ids of the endpoints that are known, and of their deliveries
 //
 // A result row is an endpoint that gets the event: its key, its id, whether it is disabled,
 // whether it is unknown, whether the event is new, and the clock in µs since 1970, since a number
 // reads the same whatever the DateStyle of a host's transaction.
 const enqueueKnown = `
 WITH fanned AS MATERIALIZED (
-	SELECT p.key, p.id, p.disabled, ($7::uuid[])[array_position($6::text[], p.id)] AS delivery, clock_timestamp() AS at
+	SELECT p.key, p.id, p.disabled, ($8::uuid[])[array_position($7::text[], p.id)] AS delivery, clock_timestamp() AS at
 	FROM {s}.endpoints p
 	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND (SELECT $2::text) = ANY (p.event_types)
 ), stored AS (
-	INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, created_at)
-	SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, ` + storedAt + `
+	INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, created_at)
+	SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, ` + storedAt + `
 	WHERE NOT EXISTS (SELECT FROM fanned WHERE delivery IS NULL)
 	ON CONFLICT DO NOTHING
 	RETURNING id
@@ -47,18 +47,18 @@ SELECT key, id, disabled, delivery IS NULL, EXISTS (SELECT FROM stored), (date_p
 // enqueueOne stores an event if it is new, and a delivery to every endpoint that gets it. It
 // computes their ids as deliveryID does, which costs a fifth of the statement.
 //
-//	$1 … $5  its id, type, organization id, payload and traceparent
-//	$6       its id as text
+//	$1 … $6  its id, type, organization id, payload, traceparent and subject
+//	$7       its id as text
 //
 // The result is that of enqueueKnown.
 const enqueueOne = `
 WITH stored AS (
-	INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, created_at)
-	VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, ` + storedAt + `)
+	INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, created_at)
+	VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, ` + storedAt + `)
 	ON CONFLICT DO NOTHING
 	RETURNING id
 ), fanned AS MATERIALIZED (
-	SELECT p.key, p.id, p.disabled, sha256(convert_to($6::text || p.id, 'UTF8')) AS sum, clock_timestamp() AS at
+	SELECT p.key, p.id, p.disabled, sha256(convert_to($7::text || p.id, 'UTF8')) AS sum, clock_timestamp() AS at
 	FROM {s}.endpoints p
 	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND (SELECT $2::text) = ANY (p.event_types)
 ), queued AS (
@@ -104,13 +104,13 @@ CROSS JOIN LATERAL (
 ) AS e
 WHERE EXISTS (SELECT FROM {s}.events WHERE id >= ($1::uuid[])[1] AND id <= ($1::uuid[])[cardinality($1::uuid[])])`
 
-	// insertEvents stores events: $1 … $5 their ids, types, organization ids, payloads and
-	// traceparents. Where the last array is empty, all are NULL. It fails if an event is there:
-	// somebody else has stored it since findStored.
+	// insertEvents stores events: $1 … $6 their ids, types, organization ids, payloads,
+	// traceparents and subjects. Where one of the last two arrays is empty, all are NULL. It fails if an
+	// event is there: somebody else has stored it since findStored.
 	insertEvents = `
-INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, created_at)
+INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, created_at)
 SELECT unnest((SELECT $1::uuid[])), unnest((SELECT $2::text[])), unnest((SELECT $3::text[])), unnest((SELECT $4::text[])),
-	unnest((SELECT $5::text[])), ` + storedAt
+	unnest((SELECT $5::text[])), unnest((SELECT $6::text[])), ` + storedAt
 
 	// insertNewEvents does not fail then, but costs half as much again. It returns which events
 	// it has not stored, by their numbers from 0, and looks for them only if there are any.
@@ -137,11 +137,13 @@ type resultRows interface {
 	Err() error
 }
 
-// query is a statement of an enqueue, for whatever driver.
+// query is a statement of an enqueue or of an erasure, for whatever driver.
 type query struct {
 	sql  string
 	args []any                  // in the form that pgx takes; see literals
 	rows func(resultRows) error // nil if there are none
+	// reads is set if it changes nothing.
+	reads bool
 }
 
 // sender executes queries in order, in one round trip if it can. last says that the
@@ -169,7 +171,7 @@ func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 
 // enqueueFew stores events in a transaction of the store's own.
 func (s *Store) enqueueFew(ctx context.Context, m *emission) error {
-	err := s.within(ctx, func(conn *pgxpool.Conn) error { return m.storeAmongOthers(s.sender(ctx, conn)) })
+	err := s.within(ctx, func(conn *pgxpool.Conn) error { return m.storeAmongOthers(s.sender(ctx, conn, beginPlain)) })
 	if m.remember = err == nil && m.isNew && s.owns.id.Load() != 0; m.remember {
 		s.recent.add(m.events[0].id, m.content)
 	}
@@ -179,13 +181,13 @@ func (s *Store) enqueueFew(ctx context.Context, m *emission) error {
 // enqueueMany does the same, but fails if somebody else stores one of the events.
 func (s *Store) enqueueMany(ctx context.Context, m *emission) error {
 	return s.within(ctx, func(conn *pgxpool.Conn) error {
-		return m.store(s.sender(ctx, conn), func(c *chunk, last bool) error { return s.stream(ctx, conn, c, last) })
+		return m.store(s.sender(ctx, conn, beginPlain), func(c *chunk, last bool) error { return s.stream(ctx, conn, c, last) })
 	})
 }
 
-// sender returns a sender that begins a transaction first, and commits at last.
-func (s *Store) sender(ctx context.Context, conn *pgxpool.Conn) sender {
-	before := beginPlain
+// sender returns a sender that begins a transaction first, by the steps of opening, and commits at last.
+func (s *Store) sender(ctx context.Context, conn *pgxpool.Conn, opening []step) sender {
+	before := opening
 	return func(last bool, queries ...query) error {
 		steps := before
 		before = nil
@@ -194,7 +196,7 @@ func (s *Store) sender(ctx context.Context, conn *pgxpool.Conn) sender {
 		}
 		if last { // should more follow, it needs another transaction
 			steps = append(steps[:len(steps):len(steps)], commit)
-			before = beginPlain
+			before = opening
 		}
 		return s.send(ctx, conn, steps)
 	}
@@ -245,22 +247,23 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 	var found bool
 	var key int64
 	err := s.run(ctx, step{
-		// $1 the endpoint's id; of the event $2 id, $3 type, $4 organization id, $5 payload and
-		// $6 traceparent; $7 the delivery's id. No row comes back where there is no endpoint.
+		// $1 the endpoint's id; of the event $2 id, $3 type, $4 organization id, $5 payload,
+		// $6 traceparent and $7 subject; $8 the delivery's id. No row comes back where there is no
+		// endpoint.
 		sql: `
 			WITH target AS MATERIALIZED (
 				SELECT key FROM {s}.endpoints WHERE id = $1 AND deleted_at IS NULL
 			), stored AS (
-				INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, created_at)
-				SELECT $2::uuid, $3::text, $4::text, $5::text, $6::text, clock_timestamp() FROM target
+				INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, created_at)
+				SELECT $2::uuid, $3::text, $4::text, $5::text, $6::text, $7::text, clock_timestamp() FROM target
 				ON CONFLICT DO NOTHING
 				RETURNING id, type
 			), queued AS (
 				INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
-				SELECT $7::uuid, t.key, st.id, st.type, clock_timestamp() FROM stored st, target t
+				SELECT $8::uuid, t.key, st.id, st.type, clock_timestamp() FROM stored st, target t
 			)
 			SELECT key FROM target`,
-		args: []any{endpointID, param(id), event.Type, event.OrganizationID, string(event.Payload()), textOrNull(event.TraceParent), param(delivery)},
+		args: []any{endpointID, param(id), event.Type, event.OrganizationID, string(event.Payload()), textOrNull(event.TraceParent), textOrNull(event.Subject), param(delivery)},
 		rows: one(&found, &key),
 	})
 	if err != nil {

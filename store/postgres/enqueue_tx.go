@@ -19,7 +19,9 @@ import (
 // [*alotwebhook.FieldError].
 //
 // Enqueue late in the transaction, and commit soon: see the package comment on
-// deliveries that commit more than a second after they were emitted.
+// deliveries that commit more than a second after they were emitted. So it is with erasing, by
+// [alotwebhook.Dispatcher.EraseIn]: until the commit, outcomes of the deliveries that it ends are
+// not stored, and nobody redelivers what it erases.
 func (s *Store) Tx(tx pgx.Tx) alotwebhook.Enqueuer { return pgxEnqueuer{s, tx} }
 
 type pgxEnqueuer struct {
@@ -29,22 +31,50 @@ type pgxEnqueuer struct {
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
+	if err := q.check(); err != nil {
+		return err
+	}
+	return q.store.enqueue(ctx, events, func(m *emission) error { return m.storeAmongOthers(q.sender(ctx)) })
+}
+
+// Erase is [Store.Erase] in the host's transaction.
+func (q pgxEnqueuer) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n int, next string, err error) {
+	if err := q.check(); err != nil {
+		return 0, "", err
+	}
+	return q.store.erase(&r, limit, func(e *erasure) error { return e.erase(q.sender(ctx)) })
+}
+
+func (q pgxEnqueuer) check() error {
 	if v := reflect.ValueOf(q.tx); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return &alotwebhook.FieldError{Field: "tx", Problem: "is nil; give the transaction that Begin returned, after a look at its error"}
 	}
-	return q.store.enqueue(ctx, events, func(m *emission) error {
-		ctx := ctx
-		return m.storeAmongOthers(func(_ bool, queries ...query) error {
-			if err := q.send(ctx, queries); err != nil {
-				return inHostTx{err}
-			}
-			// The statements that follow are sent even if ctx ends. Without the next one, the host
-			// could commit events without their deliveries. A statement that is cut short aborts
-			// the transaction, so the first one may be.
-			ctx = context.WithoutCancel(ctx)
-			return nil
-		})
-	})
+	return nil
+}
+
+// sender returns a sender of which the host could commit no part.
+//
+// The statements that follow the first one that writes are sent even if ctx ends. Without the next
+// one, the host could commit events without their deliveries. A statement that is cut short aborts
+// the transaction, so the first one may be.
+func (q pgxEnqueuer) sender(ctx context.Context) sender {
+	return func(_ bool, queries ...query) error {
+		if err := q.send(ctx, queries); err != nil {
+			return inHostTx{err}
+		}
+		for _, one := range queries {
+			ctx = afterwards(ctx, one)
+		}
+		return nil
+	}
+}
+
+// afterwards returns the context of what follows a query, as pgxEnqueuer.sender says.
+func afterwards(ctx context.Context, q query) context.Context {
+	if q.reads {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
 }
 
 // send executes queries in one round trip.
@@ -92,20 +122,29 @@ func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) er
 	if err != nil {
 		return err
 	}
-	return q.store.enqueue(ctx, events, func(m *emission) error {
-		ctx := ctx
-		return m.storeAmongOthers(func(_ bool, queries ...query) error {
-			for _, one := range queries {
-				if err := q.send(ctx, tx, one); err != nil {
-					return inHostTx{err}
-				}
-				if one.sql != findSubscribers {
-					ctx = context.WithoutCancel(ctx) // for the reason that pgxEnqueuer has
-				}
+	return q.store.enqueue(ctx, events, func(m *emission) error { return m.storeAmongOthers(q.sender(ctx, tx)) })
+}
+
+// Erase is [Store.Erase] in the host's transaction.
+func (q sqlEnqueuer) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n int, next string, err error) {
+	tx, err := sqltx.Of(q.tx)
+	if err != nil {
+		return 0, "", err
+	}
+	return q.store.erase(&r, limit, func(e *erasure) error { return e.erase(q.sender(ctx, tx)) })
+}
+
+// sender is that of pgxEnqueuer.
+func (q sqlEnqueuer) sender(ctx context.Context, tx sqltx.Tx) sender {
+	return func(_ bool, queries ...query) error {
+		for _, one := range queries {
+			if err := q.send(ctx, tx, one); err != nil {
+				return inHostTx{err}
 			}
-			return nil
-		})
-	})
+			ctx = afterwards(ctx, one)
+		}
+		return nil
+	}
 }
 
 func (q sqlEnqueuer) send(ctx context.Context, tx sqltx.Tx, one query) error {

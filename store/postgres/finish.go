@@ -30,6 +30,7 @@ import (
 //	$12  the owner of the slots. Once others have taken these over, rows without a token stay
 //	     as they are
 //	$13  true when no attempt of this Finish has failed, no endpoint is ordered, and nothing is to be told
+//	$14  the keys of the endpoints: a row without a token that is to another one stays as it is
 //
 // With $13 the statement also clears failing_since of the endpoints that have it
 // set. Without it, updateFailingSince weighs successes and failures instead.
@@ -40,12 +41,12 @@ import (
 const finishSQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[])
-		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $14::bigint[])
+		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, endpoint)
 ), ended AS (
 	DELETE FROM {s}.queue q
 	USING o
-	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT true FROM {s}.owners WHERE id = $12::bigint))
+	WHERE q.id = o.id AND (q.token = o.token OR ` + unwrittenLease + `)
 	RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts,
 		o.delivered, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
@@ -64,6 +65,10 @@ SELECT NULL::uuid, count(*) FROM ended
 UNION ALL
 SELECT id, endpoint FROM ended WHERE NOT $13::boolean OR (SELECT count(*) FROM ended) <> cardinality($1::uuid[])`
 
+// unwrittenLease is a condition on a row q without a token and an outcome o: that the row is the one
+// that this process has claimed.
+const unwrittenLease = `q.token = 0 AND q.attempts = o.attempts AND q.endpoint = o.endpoint AND (SELECT true FROM {s}.owners WHERE id = $12::bigint)`
+
 // retrySQL makes unfinished deliveries due again and keeps their attempts. It takes
 // the arguments of finishSQL with two differences: $3 holds the µs until each falls
 // due, and $13 says which of them stay leased until then; it writes these leases into
@@ -71,8 +76,8 @@ SELECT id, endpoint FROM ended WHERE NOT $13::boolean OR (SELECT count(*) FROM e
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $13::boolean[])
-		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, held)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $13::boolean[], $14::bigint[])
+		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, held, endpoint)
 ), again AS (
 	UPDATE {s}.queue q
 	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond',
@@ -80,7 +85,7 @@ WITH o AS MATERIALIZED (
 		token = CASE WHEN o.held THEN o.token ELSE 0 END,
 		attempts = q.attempts + (o.number <> 0)::int
 	FROM o
-	WHERE q.id = o.id AND (q.token = o.token OR q.token = 0 AND q.attempts = o.attempts AND (SELECT true FROM {s}.owners WHERE id = $12::bigint))
+	WHERE q.id = o.id AND (q.token = o.token OR ` + unwrittenLease + `)
 	RETURNING q.id, q.endpoint, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
 ), kept AS (
 	INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body)
@@ -147,6 +152,7 @@ type outcomeArgs struct {
 	held                       []bool  // $13 of retrySQL
 	numbers                    []int32
 	attempts                   []int32 // $11
+	endpoints                  []int64 // $14
 	started                    pgtype.FlatArray[pgtype.Timestamptz]
 	durations                  []int64 // ns
 	codes                      []int32
@@ -166,20 +172,21 @@ func (s *Store) sortOutcomes(outcomes []alotwebhook.Outcome) *finishing {
 		f.ids[i], seen[id] = id, true
 		f.failures = f.failures || o.Attempt.Number != 0 && o.State != alotwebhook.StateDelivered || o.HoldsUp > 0 || o.Operation != nil
 		if o.State == alotwebhook.StatePending {
-			f.again.add(id, o, s.held.fence(id, o.Token))
+			f.again.add(id, o, s.held)
 			f.again.nextIn = append(f.again.nextIn, max(o.NextAttemptIn.Microseconds(), 0))
 			f.again.held = append(f.again.held, o.Held)
 		} else {
-			f.ended.add(id, o, s.held.fence(id, o.Token))
+			f.ended.add(id, o, s.held)
 			f.ended.delivered = append(f.ended.delivered, o.State == alotwebhook.StateDelivered)
 		}
 	}
 	return f
 }
 
-func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome, attempts int32) {
+func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome, h *held) {
+	attempts, endpoint := h.fence(id, o.Token)
 	a.ids = append(a.ids, param(id))
-	a.attempts = append(a.attempts, attempts)
+	a.attempts, a.endpoints = append(a.attempts, attempts), append(a.endpoints, endpoint)
 	a.tokens = append(a.tokens, o.Token)
 	a.numbers = append(a.numbers, int32(o.Attempt.Number))
 	a.started = append(a.started, pgtype.Timestamptz{Time: o.Attempt.StartedAt, Valid: !o.Attempt.StartedAt.IsZero()})
@@ -192,7 +199,7 @@ func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome, attempts int32) {
 
 // args returns the arguments. third is $3 and last $13, in which the two statements differ.
 func (a *outcomeArgs) args(third any, owner int64, last any) []any {
-	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response, a.attempts, owner, last}
+	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response, a.attempts, owner, last, a.endpoints}
 }
 
 // lockOwner returns the statement that keeps the slots with their owner until the transaction

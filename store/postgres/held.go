@@ -138,6 +138,9 @@ func (h *held) standing(r *row) standing {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := h.byID[r.id]
+	if n != nil && n.endpoint != r.endpoint { // that one was removed
+		n = nil
+	}
 	switch {
 	case n != nil && n.index >= 0 && (r.token == 0 || r.token == n.token), h.finished[r.id]:
 		return busy
@@ -194,16 +197,17 @@ func (h *held) nextIn(known func(lane int64) bool) time.Duration {
 	return max(time.Until(first), time.Microsecond)
 }
 
-// fence returns how many attempts a delivery's row must have, so that an outcome under the token
-// counts although no lease stands in the row. It returns -1 if the delivery is not held under
-// that token, or its lease stands in the row.
-func (h *held) fence(id uuid, token int64) int32 {
+// fence returns how many attempts a delivery's row must have, and to which endpoint it must be, so that
+// an outcome under the token counts although no lease stands in the row: what was removed may have been
+// stored again. It returns -1 if the delivery is not held under that token, or its lease stands in the
+// row.
+func (h *held) fence(id uuid, token int64) (attempts int32, endpoint int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := h.byID[id]; n != nil && n.token == token && !n.written {
-		return int32(n.attempts)
+		return int32(n.attempts), n.endpoint
 	}
-	return -1
+	return -1, 0
 }
 
 // settle notes that outcomes are stored: their deliveries are held no longer, but for those whose
@@ -256,12 +260,13 @@ type writing struct {
 
 // writeSQL writes leases into the rows of deliveries that are under way: ids $1, tokens $2, the rest
 // of the leases in µs $4. A row must have the number of attempts $3 and the due time $5 that it was
-// claimed with: its outcome may stand there already, when this process does not know it yet.
-const writeSQL = `
+// claimed with: its outcome may stand there already, when this process does not know it yet. What a
+// host's transaction is erasing is left out: if that rolls back, it may be sent twice.
+var writeSQL = `
 UPDATE {s}.queue q
 SET token = w.token, next_at = clock_timestamp() + w.rest * interval '1 microsecond'
 FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::bigint[], $5::timestamptz[]) AS w (id, token, attempts, rest, due)
-WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due`
+WHERE q.id = w.id AND q.token = 0 AND q.attempts = w.attempts AND q.next_at = w.due AND q.id = ANY (` + lockable(`$1::uuid[]`) + `)`
 
 func (w *writing) steps() []step {
 	return append(w.first.keep(), step{sql: writeSQL, args: []any{w.ids, w.tokens, w.attempts, w.rest, w.due}})

@@ -15,12 +15,12 @@ import (
 func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
 	var found bool
 	var payload string
-	var trace zeronull.Text
+	var trace, subject zeronull.Text
 	if u, ok := decodeID(eventPrefix, id); ok {
 		err := s.read(ctx, prune, step{
-			sql:  `SELECT payload, trace_parent FROM {s}.events WHERE id = $1::uuid AND payload IS NOT NULL`,
+			sql:  `SELECT payload, trace_parent, subject FROM {s}.events WHERE id = $1::uuid AND payload IS NOT NULL`,
 			args: []any{param(u)},
-			rows: one(&found, &payload, &trace),
+			rows: one(&found, &payload, &trace, &subject),
 		})
 		if err != nil {
 			return alotwebhook.Event{}, s.explain("read an event", err)
@@ -30,7 +30,7 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
 	}
 	e, err := parsePayload(payload)
-	e.TraceParent = string(trace)
+	e.TraceParent, e.Subject = string(trace), string(subject)
 	return e, err
 }
 
@@ -65,6 +65,40 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %q", alotwebhook.ErrNotFound, id)
 	}
 	return found[0], nil
+}
+
+// scanDelivery reads a row of a listing. before takes the columns that stand in
+// front of the delivery's.
+func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err error) {
+	var id, event uuid
+	var nextAt, finishedAt *time.Time
+	var delivered *bool
+	var disabled, deleted bool
+	var first *uuid
+	var until *time.Time
+	err = rows.Scan(append(before, &id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.AttemptCount,
+		&nextAt, &finishedAt, &delivered, &disabled, &deleted, &d.CreatedAt, &d.LastStatusCode, &d.LastReason, &first, &until)...)
+	d.ID, d.EventID = encodeID(deliveryPrefix, id), encodeID(eventPrefix, event)
+	d.CreatedAt = d.CreatedAt.UTC()
+	switch {
+	case delivered != nil && *delivered:
+		d.State = alotwebhook.StateDelivered
+	case delivered != nil:
+		d.State = alotwebhook.StateFailed
+	case deleted: // it is failed, but stands in the queue still
+		d.State, d.LastReason = alotwebhook.StateFailed, alotwebhook.ReasonEndpointDeleted
+	case disabled:
+		d.State = alotwebhook.StateParked
+	default:
+		d.State = alotwebhook.StatePending
+	}
+	if d.State == alotwebhook.StatePending || d.State == alotwebhook.StateParked {
+		d.NextAttemptAt = instant(nextAt)
+		setWaits(&d, first, until)
+	} else {
+		d.FinishedAt = instant(finishedAt)
+	}
+	return d, err
 }
 
 // attemptsOf returns the statement that reads the attempts of a delivery: the last

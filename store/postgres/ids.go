@@ -93,3 +93,13 @@ func firstOf(t time.Time) (u uuid) {
 	binary.BigEndian.PutUint64(u[:], uint64(ms)<<16)
 	return u
 }
+
+// instantOf returns the first and the last uuid of the millisecond in which u was made. The ids of an
+// event and of its deliveries lie between them.
+func instantOf(u uuid) (first, last uuid) {
+	first, last = u, u
+	for i := 6; i < len(u); i++ {
+		first[i], last[i] = 0, 0xff
+	}
+	return first, last
+}

@@ -6,9 +6,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook"
@@ -41,6 +41,11 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (found []a
 		}
 		if l.owned {
 			if err := ask(l.findOwners(f)); err != nil || len(l.keys) == 0 {
+				return err
+			}
+		}
+		if f.Subject != "" {
+			if err := ask(l.findEvents(f.Subject)); err != nil || len(l.events) == 0 {
 				return err
 			}
 		}
@@ -80,6 +85,7 @@ type listing struct {
 	from, before uuid                      // the bounds of the ids: from ≤ id < before
 	args         []any                     // of the query, $1 first
 	residual     []string                  // conditions that no index covers; {d} stands for the table
+	covered      string                    // a condition on events that an index covers
 	state        alotwebhook.DeliveryState // "" for any
 
 	// owned says that the deliveries of certain endpoints are wanted: of those with
@@ -90,6 +96,8 @@ type listing struct {
 	// are in the wanted state. queued counts these deliveries, up to sortable + 1.
 	unfinished []int64
 	queued     int
+	// events are those whose deliveries are wanted, if a subject is.
+	events []pgtype.UUID
 
 	found []alotwebhook.Delivery
 	next  string // the cursor of a page that was cut short
@@ -135,20 +143,32 @@ func (l *listing) lower(before uuid) {
 // sameInstant narrows the ids to those that begin with the millisecond of the
 // event's id: the ids of its deliveries all do.
 func (l *listing) sameInstant(event uuid) {
-	from, before := event, event
-	for i := 6; i < len(event); i++ {
-		from[i], before[i] = 0, 0xff
-	}
+	from, last := instantOf(event)
+	l.raise(from)
+	l.lower(last)
+}
+
+// raise raises the lower bound of the ids, unless it is higher already.
+func (l *listing) raise(from uuid) {
 	if bytes.Compare(from[:], l.from[:]) > 0 {
 		l.from = from
 	}
-	l.lower(before)
 }
 
 // after returns the least uuid that is greater than u.
 func after(u uuid) uuid {
 	for i := len(u) - 1; i >= 0; i-- {
 		if u[i]++; u[i] != 0 {
+			break
+		}
+	}
+	return u
+}
+
+// prior returns the greatest uuid that is less than u.
+func prior(u uuid) uuid {
+	for i := len(u) - 1; i >= 0; i-- {
+		if u[i]--; u[i] != 0xff {
 			break
 		}
 	}
@@ -236,7 +256,12 @@ const (
 // is the newest in the table of attempts.
 func (l *listing) step() step {
 	from, before := l.bind("uuid", param(l.from)), l.bind("uuid", param(l.before))
-	sources := append(l.queue(from, before), l.history(from, before)...)
+	var sources []string
+	if l.events != nil {
+		sources = l.ofSubject(from, before)
+	} else {
+		sources = append(l.queue(from, before), l.history(from, before)...)
+	}
 	if len(sources) == 0 {
 		return step{sql: `SELECT`}
 	}
@@ -362,38 +387,4 @@ func (l *listing) stretch(columns, table, within, residual, order string, longes
 			SELECT %s, (%s) IS TRUE AS matched, row_number() OVER (ORDER BY %s) = %d AS last
 			FROM {s}.%s WHERE %s ORDER BY %s LIMIT %d) AS s
 		WHERE matched OR last LIMIT %d)`, columns, residual, order, longest, table, within, order, longest, l.limit+1)
-}
-
-// scanDelivery reads a row of a listing. before takes the columns that stand in
-// front of the delivery's.
-func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err error) {
-	var id, event uuid
-	var nextAt, finishedAt *time.Time
-	var delivered *bool
-	var disabled, deleted bool
-	var first *uuid
-	var until *time.Time
-	err = rows.Scan(append(before, &id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.AttemptCount,
-		&nextAt, &finishedAt, &delivered, &disabled, &deleted, &d.CreatedAt, &d.LastStatusCode, &d.LastReason, &first, &until)...)
-	d.ID, d.EventID = encodeID(deliveryPrefix, id), encodeID(eventPrefix, event)
-	d.CreatedAt = d.CreatedAt.UTC()
-	switch {
-	case delivered != nil && *delivered:
-		d.State = alotwebhook.StateDelivered
-	case delivered != nil:
-		d.State = alotwebhook.StateFailed
-	case deleted: // it is failed, but stands in the queue still
-		d.State, d.LastReason = alotwebhook.StateFailed, alotwebhook.ReasonEndpointDeleted
-	case disabled:
-		d.State = alotwebhook.StateParked
-	default:
-		d.State = alotwebhook.StatePending
-	}
-	if d.State == alotwebhook.StatePending || d.State == alotwebhook.StateParked {
-		d.NextAttemptAt = instant(nextAt)
-		setWaits(&d, first, until)
-	} else {
-		d.FinishedAt = instant(finishedAt)
-	}
-	return d, err
 }

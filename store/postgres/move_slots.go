@@ -41,7 +41,7 @@ const mostDoubtful = 10_000
 //	$1  the slots of the dead process
 //	$2  how many deliveries of an endpoint may be under way
 //	$3  how many are counted at most
-const doubtSQL = `
+var doubtSQL = `
 WITH RECURSIVE now AS MATERIALIZED (
 	SELECT clock_timestamp() AS at
 ), firsts AS (
@@ -54,7 +54,7 @@ WITH RECURSIVE now AS MATERIALIZED (
 	) AS q
 )
 UPDATE {s}.queue SET claims = 1
-WHERE id = ANY (ARRAY(
+WHERE id = ANY (` + lockable(`ARRAY(
 	SELECT q.id
 	FROM firsts f
 	JOIN {s}.endpoints p ON p.key = f.endpoint AND NOT p.ordered -- those have doubtOrderedSQL
@@ -65,7 +65,7 @@ WHERE id = ANY (ARRAY(
 		LIMIT $2::int
 	) AS q
 	WHERE q.token = 0 AND q.claims = 0 AND (f.endpoint % 256)::int = ANY ($1::int[])
-	LIMIT $3::int))`
+	LIMIT $3::int)`) + `)`
 
 // doubt returns the statements that count the claims of a dead process with these slots.
 func doubt(slots []int32, perEndpoint int) []step {

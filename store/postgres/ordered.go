@@ -238,11 +238,11 @@ func (f *finishing) keepOrder() []step {
 // been under way: the slots of the dead process $1.
 var doubtOrderedSQL = `
 UPDATE {s}.queue SET claims = 1
-WHERE token = 0 AND claims = 0 AND next_at <= statement_timestamp() AND id = ANY (ARRAY(
+WHERE token = 0 AND claims = 0 AND next_at <= statement_timestamp() AND id = ANY (` + lockable(`ARRAY(
 	SELECT f.id
 	FROM {s}.endpoints p
-	CROSS JOIN LATERAL (` + firstSQL(`statement_timestamp()`, ``) + `) AS f
-	WHERE p.ordered AND (p.key % 256)::int = ANY ($1::int[])))`
+	CROSS JOIN LATERAL (`+firstSQL(`statement_timestamp()`, ``)+`) AS f
+	WHERE p.ordered AND (p.key % 256)::int = ANY ($1::int[]))`) + `)`
 
 // waitsForSQL finds what an unfinished delivery d of the endpoint p waits for, if that is ordered.
 // For all others it reads nothing.

@@ -119,6 +119,7 @@ type Store struct {
 	lanes         *lanes
 	audiences     audienceCache
 	recent        recent
+	walks         walks
 	prepares      bool // the pool's connections keep prepared statements
 	// expiring holds the keys of endpoints that have parked deliveries to expire, as far as
 	// a purge has found and not dealt with them.

@@ -183,7 +183,7 @@ func count(n *int) func(pgx.Rows) error {
 // ofEvent is a condition on the id of a delivery. All deliveries of an event e meet
 // it, since their ids begin with the event's millisecond. It lets the primary key
 // find them.
-const ofEvent = `BETWEEN (left(e.id::text, 13) || '-0000-0000-000000000000')::uuid AND (left(e.id::text, 13) || '-ffff-ffff-ffffffffffff')::uuid`
+const ofEvent = `BETWEEN ` + atInstant + ` AND ` + endOfInstant
 
 // purgeEvents deletes events that were stored at until ($1) or before and have no
 // delivery any more, or never had one, up to limit ($2).

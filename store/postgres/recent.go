@@ -64,3 +64,11 @@ func (r *recent) fill(rows []row, contents map[uuid]content) {
 		}
 	}
 }
+
+// clear forgets everything.
+func (r *recent) clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.events)
+	r.order, r.bytes = nil, 0
+}

@@ -14,14 +14,14 @@ import (
 
 // recoveryColumns are the columns of the table recoveries that PutRecovery writes.
 const recoveryColumns = `endpoint_id, organization_id, state, since, until, oldest, recovered, skipped, cursor, ` +
-	`created_at, updated_at, finished_at, event_id, event_type, reason, failed_since, failed_until, actor, note, version, begun_at, narrowed`
+	`created_at, updated_at, finished_at, event_id, event_type, reason, failed_since, failed_until, actor, note, subject, version, begun_at, narrowed`
 
 var newRecovery = `excluded.` + strings.ReplaceAll(recoveryColumns, `, `, `, excluded.`)
 
 // PutRecovery implements [alotwebhook.Endpoints]. One statement inserts and
-// replaces: $1 to $19 are the columns in their order, and $20 is the version that
-// the caller has read, 0 for a new recovery. $21 says whether releases before version 10 of the schema
-// have to leave it alone, and $22 are the operations. No row comes back in a conflict.
+// replaces: $1 to $20 are the columns in their order, and $21 is the version that
+// the caller has read, 0 for a new recovery. $22 says whether releases before version 10 of the schema
+// have to leave it alone, and $23 are the operations. No row comes back in a conflict.
 func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...alotwebhook.Operation) error {
 	told, err := notes(ops)
 	if err != nil {
@@ -35,17 +35,17 @@ func (s *Store) PutRecovery(ctx context.Context, r alotwebhook.Recovery, ops ...
 			INSERT INTO {s}.recoveries AS r (` + recoveryColumns + `)
 			SELECT $1::text, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::timestamptz, $7::bigint, $8::bigint,
 				$9::text, $10::timestamptz, $11::timestamptz, $12::timestamptz, $13::text, $14::text, $15::text,
-				$16::timestamptz, $17::timestamptz, $18::text, $19::text, $20::bigint + 1,
-				$10::timestamptz, CASE WHEN $21::boolean THEN $20::bigint + 1 ELSE 0 END
-			WHERE $20::bigint = 0 OR EXISTS (SELECT FROM {s}.recoveries WHERE endpoint_id = $1::text)
+				$16::timestamptz, $17::timestamptz, $18::text, $19::text, $20::text, $21::bigint + 1,
+				$10::timestamptz, CASE WHEN $22::boolean THEN $21::bigint + 1 ELSE 0 END
+			WHERE $21::bigint = 0 OR EXISTS (SELECT FROM {s}.recoveries WHERE endpoint_id = $1::text)
 			ON CONFLICT (endpoint_id) DO UPDATE SET (` + recoveryColumns + `) = ROW (` + newRecovery + `)
-			WHERE r.version = $20::bigint
+			WHERE r.version = $21::bigint
 			RETURNING version
-			), told AS (` + note(22, `EXISTS (SELECT FROM stored)`) + `)
+			), told AS (` + note(23, `EXISTS (SELECT FROM stored)`) + `)
 			SELECT version FROM stored`,
 		args: []any{r.EndpointID, r.OrganizationID, string(r.State), nullable(r.Since), nullable(r.Until), nullable(r.Oldest), r.Recovered, r.Skipped,
 			r.Cursor, nullable(r.CreatedAt), nullable(r.UpdatedAt), nullable(r.FinishedAt), r.EventID, r.EventType, string(r.Reason),
-			nullable(r.FailedSince), nullable(r.FailedUntil), r.Actor, r.Note, r.Version, narrowed(&r), told},
+			nullable(r.FailedSince), nullable(r.FailedUntil), r.Actor, r.Note, r.Subject, r.Version, narrowed(&r), told},
 		rows: one(&stored, &version),
 	})
 	if err != nil {
@@ -111,7 +111,7 @@ const (
 func scanRecovery(rows pgx.Rows) (r alotwebhook.Recovery, err error) {
 	var since, until, oldest, created, updated, finished, failedSince, failedUntil, begun *time.Time
 	err = rows.Scan(&r.EndpointID, &r.OrganizationID, &r.State, &since, &until, &oldest, &r.Recovered, &r.Skipped, &r.Cursor,
-		&created, &updated, &finished, &r.EventID, &r.EventType, &r.Reason, &failedSince, &failedUntil, &r.Actor, &r.Note, &r.Version, &begun, new(int64))
+		&created, &updated, &finished, &r.EventID, &r.EventType, &r.Reason, &failedSince, &failedUntil, &r.Actor, &r.Note, &r.Subject, &r.Version, &begun, new(int64))
 	r.FailedSince, r.FailedUntil = instant(failedSince), instant(failedUntil)
 	if !instant(begun).Equal(instant(created)) { // an older release has begun it
 		r = alotwebhook.Recovery{EndpointID: r.EndpointID, OrganizationID: r.OrganizationID, State: r.State,
@@ -127,7 +127,8 @@ func scanRecovery(rows pgx.Rows) (r alotwebhook.Recovery, err error) {
 // limit ($2).
 func purgeRecoveries(until time.Time, limit int) step {
 	ended := []string{string(alotwebhook.RecoveryDone), string(alotwebhook.RecoveryStopped),
-		string(alotwebhook.RecoveryDiscarded), string(alotwebhook.RecoveryCanceled)}
+		string(alotwebhook.RecoveryDiscarded), string(alotwebhook.RecoveryCanceled),
+		string(alotwebhook.RecoveryErased), string(alotwebhook.RecoveryRemoved)}
 	return step{
 		sql: `
 			DELETE FROM {s}.recoveries

@@ -39,12 +39,15 @@ func inParts(ctx context.Context, deliveryIDs []string, change func(context.Cont
 // ones. It brings forward the due times of those that wait for their next attempt.
 // It leaves alone those whose endpoint or payload is gone.
 //
+// Before, it locks their events, so that none of them is erased meanwhile: Erase would miss the attempts
+// that are moved.
+//
 // A canceled one may still be under way. Under the token -1, which no claim has, the outcome of
 // that does not count, and whoever claims it next writes the lease into the row: see held.standing.
 func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
 	defer s.lanes.distrust()
 	var found bool
-	err = s.run(ctx, prune, step{
+	err = s.run(ctx, prune, step{sql: lockEventsSQL, args: []any{ids}}, step{
 		sql: `
 			WITH back AS (
 				DELETE FROM {s}.deliveries d
@@ -79,3 +82,14 @@ func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err er
 	})
 	return n, err
 }
+
+// lockEventsSQL locks the events of the deliveries $1, all processes in the same order, until the
+// transaction ends.
+const lockEventsSQL = `
+SELECT FROM (
+	SELECT event_id FROM {s}.deliveries WHERE id = ANY ($1::uuid[])
+	UNION
+	SELECT event_id FROM {s}.queue WHERE id = ANY ($1::uuid[])
+	ORDER BY event_id
+) AS d
+CROSS JOIN LATERAL (SELECT FROM {s}.events e WHERE e.id = d.event_id FOR SHARE) AS e`

@@ -60,6 +60,9 @@ func (c *chunk) sendEvents(into *rowStream) error {
 		if c.traced {
 			into.addNullable(4, e.TraceParent)
 		}
+		if c.about {
+			into.addNullable(5, e.Subject)
+		}
 		if err := into.endRow(); err != nil {
 			return err
 		}

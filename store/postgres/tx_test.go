@@ -118,6 +118,9 @@ func TestTxRefusesWhatIsNoTransaction(t *testing.T) {
 		err := c.q.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID)})
 		require.ErrorIs(t, err, alotwebhook.ErrInvalid, name)
 		require.ErrorContains(t, err, "alotwebhook: "+c.says, name)
+		_, _, err = c.q.(eraser).Erase(t.Context(), alotwebhook.Recovery{Subject: "cand_1"}, 10)
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid, name)
+		require.ErrorContains(t, err, "alotwebhook: "+c.says, name)
 	}
 	require.Empty(t, claim(t, store), "nothing was stored")
 }
@@ -177,6 +180,8 @@ func TestTxLeavesNoSettings(t *testing.T) {
 	defer func() { _ = tx.Rollback(context.Background()) }()
 	before := settings(tx)
 	require.NoError(t, store.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID)}))
+	_, _, err = store.Tx(tx).(eraser).Erase(t.Context(), alotwebhook.Recovery{Subject: "cand_1"}, 10)
+	require.NoError(t, err)
 	require.Equal(t, before, settings(tx))
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Len(t, claim(t, store), 1)

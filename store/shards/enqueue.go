@@ -194,7 +194,8 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 //
 // A transaction is of one database. So the host's own rows for an organization must be in the
 // database of its shard if they are to be stored together with the events. An event of
-// another organization is refused, and nothing is stored then.
+// another organization is refused, and nothing is stored then. So is erasing of more than one
+// organization's data, and of one that is in several shards.
 func (s *Store) Within(shard string, q alotwebhook.Enqueuer) alotwebhook.Enqueuer {
 	return &within{s, shard, q}
 }
@@ -207,8 +208,8 @@ type within struct {
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (w *within) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
-	if fault.IsNil(w.q) || w.s.byName[w.shard] == nil {
-		return &alotwebhook.FieldError{Field: "q", Problem: fmt.Sprintf("is nil, or %q is no shard; there are %q", w.shard, namesOf(w.s.shards))}
+	if err := w.check(); err != nil {
+		return err
 	}
 	batches, err := w.s.parts(events)
 	if err != nil {
@@ -224,6 +225,13 @@ func (w *within) Enqueue(ctx context.Context, events []alotwebhook.Event) error 
 		if err := b.enqueue(ctx, w.q); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (w *within) check() error {
+	if fault.IsNil(w.q) || w.s.byName[w.shard] == nil {
+		return &alotwebhook.FieldError{Field: "q", Problem: fmt.Sprintf("is nil, or %q is no shard; there are %q", w.shard, namesOf(w.s.shards))}
 	}
 	return nil
 }

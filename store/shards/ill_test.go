@@ -190,3 +190,13 @@ func (i *ill) Backlogs(ctx context.Context, limit int) (list []alotwebhook.Backl
 	err = i.call(ctx, "Backlogs", func() (err error) { list, err = i.Store.Backlogs(ctx, limit); return err })
 	return list, err
 }
+
+func (i *ill) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n int, next string, err error) {
+	err = i.call(ctx, "Erase", func() (err error) { n, next, err = i.Store.Erase(ctx, r, limit); return err })
+	return n, next, err
+}
+
+func (i *ill) Remove(ctx context.Context, organizationID string, limit int) (n int, err error) {
+	err = i.call(ctx, "Remove", func() (err error) { n, err = i.Store.Remove(ctx, organizationID, limit); return err })
+	return n, err
+}

@@ -30,6 +30,7 @@ var (
 	oldest, oldestFailing gauge
 	failingEndpoints      gauge
 	disabledEndpoints     gauge
+	transaction           alotwebhook.Enqueuer
 	tellCustomer          func(ctx context.Context, organization, endpoint, why string) error
 )
 
