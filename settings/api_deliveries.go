@@ -152,6 +152,7 @@ var deliveryFilters = []string{"status", "type", "since", "until", "cursor", "li
 func (q *query) deliveries(of alotwebhook.Filter) (f alotwebhook.Filter, list listing) {
 	f = q.filter(time.RFC3339)
 	f.OrganizationID, f.EndpointID, f.EventID, f.Limit = of.OrganizationID, of.EndpointID, of.EventID, q.limit()
+	f.Subject = of.Subject
 	list = listDeliveriesOf(f)
 	f.Cursor = q.place(list)
 	return f, list
@@ -165,6 +166,9 @@ func listDeliveriesOf(f alotwebhook.Filter) listing {
 	}}
 	if f.EventID != "" { // lists without it keep the cursors that they had before there was one
 		list.by = append(list.by, f.EventID)
+	}
+	if f.Subject != "" {
+		list.by = append(list.by, "subject", f.Subject)
 	}
 	return list
 }

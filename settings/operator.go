@@ -22,8 +22,8 @@ type OperatorOptions struct {
 	Operator func(*http.Request) (name string, err error)
 
 	// May reports whether a request may do something: see [Options.May], which is asked in the
-	// same way about the actions of customers. Operators' requests need [ActionPause] and
-	// [ActionCancel] besides. Return false for an action that you do not know. May is required,
+	// same way about the actions of customers. Operators' requests need [ActionPause],
+	// [ActionCancel] and [ActionErase] besides. Return false for an action that you do not know. May is required,
 	// so that nobody opens everything by forgetting it.
 	May func(*http.Request, Action) bool
 

@@ -37,7 +37,7 @@ type operators struct {
 //	POST   /v1/operator/pauses            pause an endpoint, an organization, or all
 //	POST   /v1/operator/resume            end a pause
 //	GET    /v1/operator/recoveries        list the recoveries over many endpoints
-//	POST   /v1/operator/recoveries        send failed deliveries again, cancel unfinished ones, or count either
+//	POST   /v1/operator/recoveries        send failed deliveries again, cancel unfinished ones, count either, erase or remove
 //	GET    /v1/operator/recoveries/{id}   read how far it is
 //	DELETE /v1/operator/recoveries/{id}   stop it
 //	GET    /v1/operator/openapi.json      read the OpenAPI 3.1 document: see [OperatorOpenAPI]

@@ -108,10 +108,11 @@ func (o *operators) searchEndpoints(r *http.Request, _ caller) (response, error)
 // searchDeliveries responds with a page of the deliveries of all organizations. As in the list of
 // one endpoint, a search that takes long is cut short.
 func (o *operators) searchDeliveries(r *http.Request, _ caller) (response, error) {
-	q := readQuery(r, append([]string{"organization", "endpoint", "event"}, deliveryFilters...)...)
+	q := readQuery(r, append([]string{"organization", "endpoint", "event", "subject"}, deliveryFilters...)...)
 	q.many = true
 	f, list := q.deliveries(alotwebhook.Filter{
 		OrganizationID: q.organization("organization"), EndpointID: q.id("endpoint", endpointPrefix), EventID: q.id("event", eventPrefix),
+		Subject: q.subject("subject"),
 	})
 	if err := q.err(); err != nil {
 		return response{}, err

@@ -17,6 +17,7 @@ type manyJSON struct {
 	Reason         alotwebhook.FailureReason `json:"reason,omitzero"`
 	FailedSince    instant                   `json:"failedSince,omitzero"`
 	FailedUntil    instant                   `json:"failedUntil,omitzero"`
+	Subject        string                    `json:"subject,omitzero"` // "" once it is erased
 	Actor          string                    `json:"actor,omitzero"`
 	Note           string                    `json:"note,omitzero"`
 	recoveryJSON
@@ -38,7 +39,7 @@ type countJSON struct {
 func showMany(r alotwebhook.Recovery) manyJSON {
 	shown := manyJSON{
 		r.EndpointID, r.OrganizationID, r.EventID, r.EventType, r.Reason,
-		instant(r.FailedSince), instant(r.FailedUntil), r.Actor, r.Note, showRecovery(r),
+		instant(r.FailedSince), instant(r.FailedUntil), r.Subject, r.Actor, r.Note, showRecovery(r),
 	}
 	if isID(recoveryPrefix, r.EndpointID) {
 		shown.EndpointID = ""
@@ -57,6 +58,31 @@ type manyAction struct {
 var manyActions = map[string]manyAction{
 	"recover": {alotwebhook.RecoveryRunning, toSend, (*alotwebhook.Dispatcher).RecoverMany},
 	"cancel":  {alotwebhook.RecoveryCanceling, toCancel, (*alotwebhook.Dispatcher).CancelMany},
+	"erase":   {alotwebhook.RecoveryErasing, toErase, (*alotwebhook.Dispatcher).Erase},
+	"remove":  {alotwebhook.RecoveryRemoving, toErase, remove},
+}
+
+// remove removes the organization that a selection names, if that is all it names.
+func remove(d *alotwebhook.Dispatcher, ctx context.Context, of alotwebhook.Recovery) (alotwebhook.Recovery, error) {
+	if of != (alotwebhook.Recovery{OrganizationID: of.OrganizationID, Note: of.Note, State: of.State}) {
+		return alotwebhook.Recovery{}, invalid(fieldProblem{"action", "removes all of an organization; name nothing but organizationId and note"})
+	}
+	return d.Remove(ctx, of.OrganizationID, of.Note)
+}
+
+// counted reports whether what the action is about can be counted before.
+func (a manyAction) counted() bool {
+	return a.state == alotwebhook.RecoveryRunning || a.state == alotwebhook.RecoveryCanceling
+}
+
+// actionOf returns the action of a recovery that is under way.
+func actionOf(of alotwebhook.Recovery) manyAction {
+	for _, action := range manyActions {
+		if action.state == of.State {
+			return action
+		}
+	}
+	return manyActions["recover"]
 }
 
 // listRecoveries responds with a page of the recoveries over many endpoints.
@@ -82,7 +108,8 @@ func readSelection(r *http.Request) (action string, of alotwebhook.Recovery, dry
 	var s selector
 	err = readObject(r, s.into(fields{
 		"action": stringInto(&action), "eventId": idInto(&of.EventID, eventPrefix), "eventType": stringInto(&of.EventType),
-		"reason": stringInto(&reason), "since": timeInto(&of.Since), "until": timeInto(&of.Until),
+		"subject": stringInto(&of.Subject),
+		"reason":  stringInto(&reason), "since": timeInto(&of.Since), "until": timeInto(&of.Until),
 		"failedSince": timeInto(&of.FailedSince), "failedUntil": timeInto(&of.FailedUntil),
 		"note": noteInto(&of.Note), "dryRun": boolInto(&dryRun),
 	}))
@@ -100,7 +127,7 @@ func (o *operators) beginMany(r *http.Request, who caller) (response, error) {
 	action, known := manyActions[name]
 	switch {
 	case !known:
-		return response{}, invalid(fieldProblem{"action", `must be "recover" or "cancel"`})
+		return response{}, invalid(fieldProblem{"action", `must be "recover", "cancel", "erase" or "remove"`})
 	case !action.needs.met(who.may):
 		return response{}, notAllowed(action.needs.missing(who.may))
 	case of.Reason != "" && !slices.Contains(failureReasons, of.Reason):
@@ -109,6 +136,8 @@ func (o *operators) beginMany(r *http.Request, who caller) (response, error) {
 		return response{}, invalid(fieldProblem{"eventType", "must be an event type such as " + alotwebhook.EventCandidateCompleted})
 	case of.Note == "" && !dry:
 		return response{}, invalid(noNote)
+	case dry && !action.counted():
+		return response{}, invalid(fieldProblem{"dryRun", "counts what is sent again or canceled; list the deliveries of what is to be erased"})
 	}
 	if of.State = action.state; dry {
 		n, err := o.dispatcher.CountMany(r.Context(), of)
@@ -152,10 +181,7 @@ func (o *operators) stopMany(r *http.Request, who caller) (response, error) {
 	if err != nil || !found.State.Active() {
 		return response{status: http.StatusOK, body: showMany(found)}, err
 	}
-	action := manyActions["recover"]
-	if cancel := manyActions["cancel"]; found.State == cancel.state {
-		action = cancel
-	}
+	action := actionOf(found)
 	if !action.needs.met(who.may) {
 		return response{}, notAllowed(action.needs.missing(who.may))
 	}

@@ -37,7 +37,7 @@ func everythingGoes(*http.Request, settings.Action) bool { return true }
 // what the function allows. All may pause and cancel.
 func (h *host) letOperate(may func(*http.Request, settings.Action) bool) {
 	h.operate(func(r *http.Request, a settings.Action) bool {
-		return a == settings.ActionPause || a == settings.ActionCancel || may(r, a)
+		return a == settings.ActionPause || a == settings.ActionCancel || a == settings.ActionErase || may(r, a)
 	})
 }
 
@@ -57,9 +57,9 @@ type operatorCall struct {
 
 // operatorCalls returns calls for each route over all organizations. The deliveries are a failed and
 // a pending one; the recoveries are running, and cancel.
-func operatorCalls(endpoint, failed, recovers, cancels string) []operatorCall {
+func operatorCalls(endpoint, failed, recovers, cancels, erases string) []operatorCall {
 	look, pause := takes(), takes(settings.ActionPause)
-	send, cancel := takes(settings.ActionSend), takes(settings.ActionCancel)
+	send, cancel, erase := takes(settings.ActionSend), takes(settings.ActionCancel), takes(settings.ActionErase)
 	const at = "/v1/operator/"
 	return []operatorCall{
 		{call{"GET", at + "overview", ""}, "overview", look},
@@ -78,6 +78,9 @@ func operatorCalls(endpoint, failed, recovers, cancels string) []operatorCall {
 		{call{"GET", at + "recoveries/" + recovers, ""}, "recoveries/{id}", look},
 		{call{"DELETE", at + "recoveries/" + recovers, ""}, "recoveries/{id}", send},
 		{call{"DELETE", at + "recoveries/" + cancels, ""}, "recoveries/{id}", cancel},
+		{call{"DELETE", at + "recoveries/" + erases, ""}, "recoveries/{id}", erase},
+		{call{"POST", at + "recoveries", `{"action":"erase","subject":"cand_9","note":"n"}`}, "recoveries", erase},
+		{call{"POST", at + "recoveries", `{"action":"remove","organizationId":"org_b","note":"n"}`}, "recoveries", erase},
 		{call{"GET", at + "openapi.json", ""}, "openapi.json", look},
 	}
 }
@@ -93,8 +96,10 @@ func newOperators(t testing.TB) (h *host, list []operatorCall) {
 	require.NoError(t, err)
 	cancels, err := h.dispatcher.CancelMany(t.Context(), alotwebhook.Recovery{OrganizationID: "org_b"})
 	require.NoError(t, err)
+	erases, err := h.dispatcher.Erase(t.Context(), alotwebhook.Recovery{OrganizationID: "org_b"})
+	require.NoError(t, err)
 	h.operate(everythingGoes)
-	return h, operatorCalls(endpoint, delivery, recovers.EndpointID, cancels.EndpointID)
+	return h, operatorCalls(endpoint, delivery, recovers.EndpointID, cancels.EndpointID, erases.EndpointID)
 }
 
 // The list of calls has every route, so that what is tried on it is tried on all.
@@ -117,7 +122,7 @@ func TestEveryRouteOfOperatorsIsTried(t *testing.T) {
 
 func TestEveryRouteOfTheOperatorsAPIAndEverySetOfRights(t *testing.T) {
 	t.Parallel()
-	all := append(slices.Clip(allActions), settings.ActionPause, settings.ActionCancel)
+	all := append(slices.Clip(allActions), settings.ActionPause, settings.ActionCancel, settings.ActionErase)
 	_, list := newOperators(t)
 	for bits := range 1 << len(all) {
 		var may rightSet

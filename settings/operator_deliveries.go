@@ -2,10 +2,10 @@ package settings
 
 // listDeliveries shows the history of all organizations.
 func (o *operatorPages) listDeliveries(v *visit) error {
-	q := readQuery(v.r, append(historyParameters, "organization")...)
+	q := readQuery(v.r, append(historyParameters, "organization", "subject")...)
 	q.many = true
 	data := historyView{Filter: v.historyFilter(q), Many: true}
-	data.Filter.OrganizationID = q.organization("organization")
+	data.Filter.OrganizationID, data.Filter.Subject = q.organization("organization"), q.subject("subject")
 	if err := v.fillHistory(q, &data); err != nil {
 		return err
 	}

@@ -12,11 +12,11 @@ import (
 var (
 	operatorLabels = map[string]string{
 		"organizationId": "The organization", "endpointId": "The endpoint", "eventId": "The event", "eventType": "The event type",
-		"since": "The beginning", "failedSince": "The beginning", "until": "The end", "failedUntil": "The end", "note": "What you wrote",
+		"since": "The beginning", "failedSince": "The beginning", "until": "The end", "failedUntil": "The end", "note": "What you wrote", "subject": "The subject",
 	}
 	operatorFields = map[string]string{
 		"organizationId": "organization", "endpointId": "endpoint", "eventId": "event", "eventType": "type",
-		"since": "since", "failedSince": "since", "until": "until", "failedUntil": "until", "note": "note",
+		"since": "since", "failedSince": "since", "until": "until", "failedUntil": "until", "note": "note", "subject": "subject",
 	}
 )
 

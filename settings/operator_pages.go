@@ -23,13 +23,14 @@ type operatorPages struct {
 // Paths below the mount:
 //
 //	/                                what needs attention, backlogs, the last 24 hours, processes
-//	/search                          by ?q=: an id, an organization, a part of a URL
+//	/search                          by ?q=: an id, an organization, a subject, a part of a URL
 //	/endpoints                       by ?organization=, url=, failing=yes, disabled=yes
-//	/deliveries                      by ?organization= and what the customers' history has
+//	/deliveries                      by ?organization=, subject= and what the customers' history has
 //	/operations                      what has happened, by ?organization=, endpoint=, type=
 //	/organizations/{organization}/   the pages of an organization: see [NewPages]
 //	/pause, /resume                  hold deliveries back, and let them go on
 //	/recover, /cancel                send failed deliveries again, cancel unfinished ones
+//	/erase, /remove                  erase personal data, remove an organization that has left
 //	/recoveries, /recoveries/{id}    how far that is
 //
 // The error is a [alotwebhook.FieldError]: d, OperatorOptions.Operator or OperatorOptions.May is
@@ -93,10 +94,15 @@ func (o *operatorPages) table() []pageRoute {
 		{http.MethodPost, "/recover", toSend, recovering.submit},
 		{http.MethodGet, "/cancel", toCancel, canceling.open},
 		{http.MethodPost, "/cancel", toCancel, canceling.submit},
+		{http.MethodGet, "/erase", toErase, o.newErasure},
+		{http.MethodPost, "/erase", toErase, o.erase},
+		{http.MethodGet, "/remove", toErase, o.newRemoval},
+		{http.MethodPost, "/remove", toErase, o.remove},
 		{http.MethodGet, "/recoveries", toLook, o.listRecoveries},
 		{http.MethodGet, "/recoveries/{id}", toLook, o.showRecovery},
-		{http.MethodPost, "/recoveries/{id}/stop", toSend, recovering.stop},
-		{http.MethodPost, "/recoveries/{id}/stop-canceling", toCancel, canceling.stop},
+		{http.MethodPost, "/recoveries/{id}/stop", toSend, stopping("stop")},
+		{http.MethodPost, "/recoveries/{id}/stop-canceling", toCancel, stopping("stop-canceling")},
+		{http.MethodPost, "/recoveries/{id}/stop-erasing", toErase, stopping("stop-erasing")},
 	}
 }
 

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"time"
@@ -16,21 +17,77 @@ type recoveryRow struct {
 	Page  string // path of the recovery's own page
 }
 
-// Cancels reports whether it cancels deliveries.
-func (r recoveryRow) Cancels() bool {
-	return r.State == alotwebhook.RecoveryCanceling || r.State == alotwebhook.RecoveryCanceled
+// purpose says what a recovery does, in words, and how it is stopped. A recovery that was stopped does
+// not say any more what it did.
+type purpose struct {
+	Heading string
+	Going   string // what is going on while it is under way
+	stop    string // the path that stops it, below its page
 }
+
+var (
+	sending    = purpose{"Send failed deliveries again", "Failed deliveries are being sent again", "stop"}
+	discarding = purpose{"Discard parked deliveries", "Parked deliveries are being discarded", "stop"}
+	cancels    = purpose{"Cancel deliveries", "Deliveries are being canceled", "stop-canceling"}
+	erases     = purpose{"Erase personal data", "Personal data is being erased", "stop-erasing"}
+	removes    = purpose{"Remove an organization", "An organization is being removed", "stop-erasing"}
+	stopped    = purpose{"Recovery", "", ""}
+)
+
+// standings are the states of recoveries, as their pages show them.
+var standings = map[alotwebhook.RecoveryState]struct {
+	purpose
+	word string // where it stands
+}{
+	alotwebhook.RecoveryRunning: {sending, "Sending again"}, alotwebhook.RecoveryDone: {sending, "Done"},
+	alotwebhook.RecoveryDiscarding: {discarding, "Discarding"}, alotwebhook.RecoveryDiscarded: {discarding, "Discarded"},
+	alotwebhook.RecoveryCanceling: {cancels, "Canceling"}, alotwebhook.RecoveryCanceled: {cancels, "Canceled"},
+	alotwebhook.RecoveryErasing: {erases, "Erasing"}, alotwebhook.RecoveryErased: {erases, "Erased"},
+	alotwebhook.RecoveryRemoving: {removes, "Removing"}, alotwebhook.RecoveryRemoved: {removes, "Removed"},
+	alotwebhook.RecoveryStopped: {stopped, "Stopped"},
+}
+
+// underWay are the states in which a recovery goes on.
+var underWay = []alotwebhook.RecoveryState{
+	alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling,
+	alotwebhook.RecoveryErasing, alotwebhook.RecoveryRemoving,
+}
+
+// Purpose returns what it does.
+func (r recoveryRow) Purpose() purpose { return standings[r.State].purpose }
+
+// Done returns how much of that is done, in words.
+func (r recoveryRow) Done() string {
+	switch r.Purpose() {
+	case sending:
+		return count(r.Recovered, "delivery", "deliveries") + " sent again"
+	case discarding:
+		return count(r.Skipped, "delivery", "deliveries") + " discarded"
+	case cancels:
+		return count(r.Skipped, "delivery", "deliveries") + " canceled"
+	case erases:
+		return count(r.Skipped, "event", "events") + " erased"
+	case removes:
+		return count(r.Skipped, "row", "rows") + " removed"
+	}
+	if r.Recovered == 0 && r.Skipped > 0 {
+		return count(r.Skipped, "delivery or event", "deliveries or events") + " canceled, erased or passed over"
+	}
+	return count(r.Recovered, "delivery", "deliveries") + " sent again"
+}
+
+// Sends reports whether it sends deliveries again.
+func (r recoveryRow) Sends() bool { return r.Purpose() == sending }
+
+// Removes reports whether it removes an organization, which has no end in time.
+func (r recoveryRow) Removes() bool { return r.Purpose() == removes }
 
 // Many reports whether it is one over many endpoints.
 func (r recoveryRow) Many() bool { return isID(recoveryPrefix, r.EndpointID) }
 
 // Word returns where it stands.
 func (r recoveryRow) Word() string {
-	return map[alotwebhook.RecoveryState]string{
-		alotwebhook.RecoveryRunning: "Sending again", alotwebhook.RecoveryDone: "Done", alotwebhook.RecoveryStopped: "Stopped",
-		alotwebhook.RecoveryCanceling: "Canceling", alotwebhook.RecoveryCanceled: "Canceled",
-		alotwebhook.RecoveryDiscarding: "Discarding", alotwebhook.RecoveryDiscarded: "Discarded",
-	}[r.State]
+	return cmp.Or(standings[r.State].word, recoveryWord(r.State))
 }
 
 // Icon returns the name of the shape for that.
@@ -44,12 +101,17 @@ func (r recoveryRow) Icon() string {
 	return "delivered"
 }
 
-// StopPath returns the path that stops it, below its page.
-func (r recoveryRow) StopPath() string {
-	if r.Cancels() {
-		return "stop-canceling"
+// StopRoute returns the route that stops it, and StopPath its path; "" if it has ended.
+func (r recoveryRow) StopRoute() string { return r.below("/recoveries/{id}") }
+
+// StopPath returns the path that stops it; "" if it has ended.
+func (r recoveryRow) StopPath() string { return r.below(r.Page) }
+
+func (r recoveryRow) below(page string) string {
+	if !r.State.Active() {
+		return ""
 	}
-	return "stop"
+	return page + "/" + r.Purpose().stop
 }
 
 func (v *visit) recoveryRow(r alotwebhook.Recovery) recoveryRow {
@@ -91,7 +153,7 @@ func (v *visit) recoveriesSince(t time.Time) ([]alotwebhook.Recovery, error) {
 // runningRecoveries returns the recoveries over many endpoints that are under way, up to
 // listedRecoveries of each kind.
 func (v *visit) runningRecoveries() (rows []recoveryRow, err error) {
-	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryCanceling} {
+	for _, state := range underWay {
 		page, _, err := v.dispatcher.Recoveries(v.r.Context(), alotwebhook.RecoveryFilter{State: state, Many: true, Limit: listedRecoveries})
 		if err != nil {
 			return nil, err
@@ -100,6 +162,7 @@ func (v *visit) runningRecoveries() (rows []recoveryRow, err error) {
 			rows = append(rows, v.recoveryRow(r))
 		}
 	}
+	slices.SortFunc(rows, func(a, b recoveryRow) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return rows, nil
 }
 
@@ -150,20 +213,23 @@ func (o *operatorPages) showRecovery(v *visit) error {
 	return v.show(http.StatusOK, "operator_recovery", view{Heading: "Recovery", Section: "recoveries", Data: v.recoveryRow(r)})
 }
 
-// stop ends a recovery that does what m does.
-func (m many) stop(v *visit) error {
-	if _, err := readForm(v.r); err != nil {
-		return err
+// stopping returns the handler that stops the recoveries that are stopped by that path. What such a
+// recovery does is what the rights of the route are about.
+func stopping(path string) func(*visit) error {
+	return func(v *visit) error {
+		if _, err := readForm(v.r); err != nil {
+			return err
+		}
+		r, err := v.recovery()
+		if err != nil {
+			return err
+		}
+		if p := v.recoveryRow(r).Purpose(); p != stopped && p.stop != path {
+			return errNoPage
+		}
+		if _, err := v.dispatcher.StopRecovery(v.r.Context(), r.EndpointID); err != nil {
+			return err
+		}
+		return v.redirect("recoveries/"+r.EndpointID, "ended")
 	}
-	r, err := v.recovery()
-	if err != nil {
-		return err
-	}
-	if v.recoveryRow(r).Cancels() != (m.state == alotwebhook.RecoveryCanceling) {
-		return errNoPage
-	}
-	if _, err := v.dispatcher.StopRecovery(v.r.Context(), r.EndpointID); err != nil {
-		return err
-	}
-	return v.redirect("recoveries/"+r.EndpointID, "ended")
 }

@@ -27,20 +27,27 @@ var operatorTakes = map[string][]settings.Action{
 	"POST /recover":                        takes(settings.ActionSend),
 	"GET /cancel":                          takes(settings.ActionCancel),
 	"POST /cancel":                         takes(settings.ActionCancel),
+	"GET /erase":                           takes(settings.ActionErase),
+	"POST /erase":                          takes(settings.ActionErase),
+	"GET /remove":                          takes(settings.ActionErase),
+	"POST /remove":                         takes(settings.ActionErase),
+	"POST /recoveries/{id}/stop-erasing":   takes(settings.ActionErase),
 	"GET /recoveries":                      takes(),
 	"GET /recoveries/{id}":                 takes(),
 	"POST /recoveries/{id}/stop":           takes(settings.ActionSend),
 	"POST /recoveries/{id}/stop-canceling": takes(settings.ActionCancel),
 }
 
-var operatorActions = append(slices.Clone(allActions), settings.ActionPause, settings.ActionCancel)
+var operatorActions = append(slices.Clone(allActions), settings.ActionPause, settings.ActionCancel, settings.ActionErase)
 
 // operatorVisit returns a request that the route accepts, on a site in trouble.
-func operatorVisit(rt [2]string, recovery, cancellation string) (method, path string, fields []string) {
+func operatorVisit(rt [2]string, recovery, cancellation, erasure string) (method, path string, fields []string) {
 	counted := []string{"organization", "org_a", "note", "why", "counted", "2026-05-25T14:23:00Z"}
 	id := recovery
 	if strings.HasSuffix(rt[1], "canceling") {
 		id = cancellation
+	} else if strings.HasSuffix(rt[1], "erasing") {
+		id = erasure
 	}
 	path = strings.Replace(rt[1], "{id}", id, 1)
 	switch rt[1] {
@@ -55,6 +62,10 @@ func operatorVisit(rt [2]string, recovery, cancellation string) (method, path st
 		fields = []string{"scope", "organization", "organization", "org_b", "endpoint", "", "note", "why"}
 	case "/recover", "/cancel":
 		fields = counted
+	case "/erase":
+		fields = []string{"subject", "cand_7", "note", "why", "sure", "yes"}
+	case "/remove":
+		fields = []string{"organization", "org_b", "again", "org_b", "note", "why"}
 	}
 	return rt[0], path, fields
 }
@@ -67,17 +78,18 @@ func TestEveryRouteOfTheOperatorsPagesAndEverySetOfRights(t *testing.T) {
 	require.Len(t, operatorTakes, len(routes))
 	onEverySetOf(t, operatorActions, func(t *testing.T, may rightSet) {
 		var s *site
-		var recovery, cancellation, before string
+		var recovery, cancellation, erasure, before string
 		for _, rt := range routes {
 			name := rt[0] + " " + rt[1]
 			require.Contains(t, operatorTakes, name)
 			if s == nil {
 				s = newOperatorSite(t)
 				_, _, recovery, cancellation = s.trouble()
+				erasure = s.erasure()
 				s.letOperators(may.may)
 				before = s.allOfIt()
 			}
-			method, path, fields := operatorVisit(rt, recovery, cancellation)
+			method, path, fields := operatorVisit(rt, recovery, cancellation, erasure)
 			got := s.ask(method, path, fields...)
 			require.NotContains(t, s.log.String(), "ERROR")
 			if may.lacks(operatorTakes[name]) == nil {
@@ -174,11 +186,12 @@ func TestTheOperatorsPagesOfferWhatMayBeDone(t *testing.T) {
 	onEverySetOf(t, operatorActions, func(t *testing.T, may rightSet) {
 		s := newOperatorSite(t)
 		e, _, recovery, cancellation := s.trouble()
+		erasure := s.erasure()
 		s.letOperators(may.may)
 		offered := map[string]bool{}
 		for _, path := range []string{
 			"/", "/search", "/search?q=hooks", "/endpoints", "/deliveries", "/operations", "/pause", "/resume?organization=org_a",
-			"/recover", "/cancel", "/recoveries", "/recoveries/" + recovery, "/recoveries/" + cancellation,
+			"/recover", "/cancel", "/erase", "/remove", "/recoveries", "/recoveries/" + recovery, "/recoveries/" + cancellation, "/recoveries/" + erasure,
 			"/organizations/org_a/", "/organizations/org_a/" + e.ID, "/organizations/org_b/",
 		} {
 			got := s.see(path)
@@ -195,11 +208,20 @@ func TestTheOperatorsPagesOfferWhatMayBeDone(t *testing.T) {
 	})
 }
 
+// erasure begins to erase, and returns the id of that.
+func (s *site) erasure() string {
+	s.t.Helper()
+	begun, err := s.dispatcher.Erase(s.t.Context(), alotwebhook.Recovery{OrganizationID: "org_b"})
+	require.NoError(s.t, err)
+	return begun.EndpointID
+}
+
 // everyOperatorPath returns the paths of all pages, those of an organization included.
 func everyOperatorPath(s *site) (requests [][2]string) {
 	e, d, recovery, cancellation := s.trouble()
+	erasure := s.erasure()
 	for _, rt := range settings.OperatorRoutes(s.handler) {
-		method, path, _ := operatorVisit(rt, recovery, cancellation)
+		method, path, _ := operatorVisit(rt, recovery, cancellation, erasure)
 		requests = append(requests, [2]string{method, path})
 	}
 	gets, posts := routes(e.ID, d)
@@ -238,10 +260,11 @@ func TestFormsOfOtherSitesChangeNothingForOperators(t *testing.T) {
 	t.Parallel()
 	s := newOperatorSite(t)
 	e, d, recovery, cancellation := s.trouble()
+	erasure := s.erasure()
 	before := s.allOfIt()
 	posts := map[string][]string{}
 	for _, rt := range settings.OperatorRoutes(s.handler) {
-		if method, path, fields := operatorVisit(rt, recovery, cancellation); method == http.MethodPost {
+		if method, path, fields := operatorVisit(rt, recovery, cancellation, erasure); method == http.MethodPost {
 			posts[path] = fields
 		}
 	}

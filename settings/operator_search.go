@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -19,6 +20,7 @@ type searchView struct {
 	Endpoints    []operatorEndpoint // by a part of the URL
 	More         string             // address of the list of all of them; "" if all are shown
 	Event        *eventFound        // an event that went nowhere
+	Subject      string             // address of the deliveries of events about it, if the query is one
 	Gone         []goneLink         // what is left of an endpoint that is gone
 }
 
@@ -33,7 +35,7 @@ type goneLink struct{ Address, Label string }
 
 // Nothing reports whether nothing was found.
 func (s searchView) Nothing() bool {
-	return s.Organization == "" && len(s.Endpoints)+len(s.Gone) == 0 && s.Event == nil
+	return s.Organization+s.Subject == "" && len(s.Endpoints)+len(s.Gone) == 0 && s.Event == nil
 }
 
 // listedFound is how many endpoints a search shows.
@@ -150,10 +152,26 @@ func (v *visit) findOperation(data *searchView) (string, error) {
 	}
 }
 
-// findText finds the organization whose id the text is, and endpoints by a part of their URLs.
+// findSubject returns the address of the deliveries of events about that subject; "" if there are none.
+func (v *visit) findSubject(subject string) (string, error) {
+	if envelope.SubjectProblem(subject) != "" {
+		return "", nil
+	}
+	page, next, err := v.dispatcher.DeliveryPage(v.r.Context(), alotwebhook.Filter{Subject: subject, Limit: 1})
+	if err != nil || len(page) == 0 && next == "" {
+		return "", err
+	}
+	return v.base + "/deliveries?" + url.Values{"subject": {subject}}.Encode(), nil
+}
+
+// findText finds the organization whose id the text is, events by their subject, and endpoints by a
+// part of their URLs.
 func (v *visit) findText(data *searchView) (target string, err error) {
 	known, err := v.knows(v.r.Context(), data.Query)
 	if err != nil {
+		return "", err
+	}
+	if data.Subject, err = v.findSubject(data.Query); err != nil {
 		return "", err
 	}
 	if known {
@@ -163,7 +181,7 @@ func (v *visit) findText(data *searchView) (target string, err error) {
 	if data.Endpoints = found; next != "" {
 		data.More = v.base + "/endpoints?" + url.Values{"url": {data.Query}}.Encode()
 	}
-	if known && len(found) == 0 {
+	if known && len(found) == 0 && data.Subject == "" {
 		return data.Organization + "/", err
 	}
 	return "", err

@@ -27,7 +27,8 @@ type outage struct {
 // chosenOrGone are the reasons of deliveries that are not offered: somebody chose that they are not
 // sent, or they cannot be sent again.
 var chosenOrGone = []alotwebhook.FailureReason{
-	alotwebhook.ReasonDiscarded, alotwebhook.ReasonCanceled, alotwebhook.ReasonEndpointDeleted, alotwebhook.ReasonUnsendable,
+	alotwebhook.ReasonDiscarded, alotwebhook.ReasonCanceled, alotwebhook.ReasonErased, alotwebhook.ReasonEndpointDeleted,
+	alotwebhook.ReasonUnsendable,
 }
 
 // outage returns what the page of an endpoint offers to recover. That is nothing while the endpoint
@@ -133,7 +134,7 @@ func (s *span) covers(at, now time.Time) bool { return s.After == 0 || !at.Befor
 
 // add counts a delivery that a recovery sends again.
 func (s *span) add(d alotwebhook.Delivery, now time.Time) {
-	if d.LastReason != alotwebhook.ReasonCanceled && s.covers(idTime(d.ID), now) {
+	if d.LastReason != alotwebhook.ReasonCanceled && d.LastReason != alotwebhook.ReasonErased && s.covers(idTime(d.ID), now) {
 		s.Failed++
 	}
 }

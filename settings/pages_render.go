@@ -17,7 +17,7 @@ var templateFiles embed.FS
 var pageNames = []string{
 	"endpoints", "form", "endpoint", "rotate", "secret", "delete", "history", "delivery", "error",
 	"operator_overview", "operator_search", "operator_endpoints", "operator_operations", "operator_pause",
-	"operator_many", "operator_recoveries", "operator_recovery",
+	"operator_many", "operator_erase", "operator_remove", "operator_recoveries", "operator_recovery",
 }
 
 // loadTemplates returns the templates, which all handlers of a process share.

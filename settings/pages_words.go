@@ -163,6 +163,10 @@ var recoveryWords = map[alotwebhook.RecoveryState]string{
 	alotwebhook.RecoveryDiscarded:  "Parked deliveries discarded",
 	alotwebhook.RecoveryCanceling:  "Canceling deliveries",
 	alotwebhook.RecoveryCanceled:   "Deliveries canceled",
+	alotwebhook.RecoveryErasing:    "Erasing personal data",
+	alotwebhook.RecoveryErased:     "Personal data erased",
+	alotwebhook.RecoveryRemoving:   "Removing an organization",
+	alotwebhook.RecoveryRemoved:    "Organization removed",
 }
 
 // recoveryWord returns the heading of a recovery.

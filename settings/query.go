@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -106,6 +107,15 @@ func (q *query) inOrder(since, until time.Time) {
 	if !since.IsZero() && !until.IsZero() && !since.Before(until) {
 		q.refuse("until", "must be later than "+q.label("since"))
 	}
+}
+
+// subject reads whom events are about.
+func (q *query) subject(name string) string {
+	given := q.values.Get(name)
+	if problem := envelope.SubjectProblem(given); problem != "" {
+		q.refuse(name, problem)
+	}
+	return given
 }
 
 var states = []string{

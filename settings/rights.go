@@ -42,13 +42,17 @@ const (
 	// ActionCancel is to cancel unfinished deliveries, of many endpoints at once. It is for
 	// operators alone, as ActionPause is. To send many again takes [ActionSend].
 	ActionCancel Action = "cancel"
+
+	// ActionErase is to erase personal data for good, and to remove an organization with its
+	// endpoints and its history. It is for operators alone, as ActionPause is.
+	ActionErase Action = "erase"
 )
 
 // actions are those that customers' requests are about, in the order in which a problem names
 // them. operatorActions are all.
 var (
 	actions         = []Action{ActionLook, ActionPayloads, ActionChange, ActionSend, ActionSecrets}
-	operatorActions = append(slices.Clip(actions), ActionPause, ActionCancel)
+	operatorActions = append(slices.Clip(actions), ActionPause, ActionCancel, ActionErase)
 )
 
 // rights are the actions that a request may do. The zero value allows nothing.
@@ -86,6 +90,7 @@ var (
 	toAdd    = needs{ActionLook, ActionChange, ActionSecrets}
 	toPause  = needs{ActionLook, ActionPause}
 	toCancel = needs{ActionLook, ActionCancel}
+	toErase  = needs{ActionLook, ActionErase}
 )
 
 // met reports whether the rights are enough.
@@ -105,6 +110,7 @@ var rightWords = map[Action]string{
 	ActionSecrets:  "see and choose secrets",
 	ActionPause:    "pause and resume deliveries",
 	ActionCancel:   "cancel deliveries",
+	ActionErase:    "erase personal data and remove organizations",
 }
 
 // inWords returns what somebody who has the rights may do.

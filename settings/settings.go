@@ -96,7 +96,7 @@
 // # Operators
 //
 // [NewOperatorPages] is for the people who run the host, who see all organizations. What they may
-// do says [OperatorOptions.May], which is asked about [ActionPause] and [ActionCancel], too.
+// do says [OperatorOptions.May], which is asked about [ActionPause], [ActionCancel] and [ActionErase], too.
 package settings
 
 import (
