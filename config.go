@@ -331,8 +331,8 @@ func (c *Config) check(wrong ranges.Result) error {
 		return refused("Retry", problem)
 	}
 	switch {
-	case checkRate(c.Rate) != "":
-		return refused("Rate", checkRate(c.Rate))
+	case ranges.RateProblem(c.Rate) != "":
+		return refused("Rate", ranges.RateProblem(c.Rate))
 	case c.Sealer != nil && isNil(c.Sealer):
 		return refused("Sealer", "holds a nil pointer; make it with NewSealer, or leave the field nil")
 	case c.Lease < c.minLease():

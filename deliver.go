@@ -47,8 +47,7 @@ type Dispatcher struct {
 
 	tests, redeliveries, changes *rate.Limiter // by organization
 
-	// paused is what this process claims nothing of; nil until it was read.
-	paused atomic.Pointer[holds.Set]
+	paused holds.Watch // this process claims nothing of it
 
 	// uncommitted is set by EmitTo. No one tells the dispatcher when the host's
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
@@ -99,6 +98,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		done:   make(chan struct{}),
 	}
 	d.recoveries, d.operations, d.tallies, d.observer = d.newRecoveries(), d.newOperations(), d.newTallies(), newObserver(cfg)
+	d.paused = holds.Watch{Read: d.readPauses, Changed: func() { pace.Wake(d.wake) }}
 	for _, t := range withOperations(cfg.EventTypes, cfg.HostOrganization != "") {
 		d.types[t.Name] = t
 	}
@@ -129,17 +129,25 @@ func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
 // A [FieldError] refuses a q that is nil, and one that is a [Store]: it would store
 // outside the transaction, so that a rollback would change nothing.
 func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) error {
-	if isNil(q) {
-		return &FieldError{Field: "q", Problem: "is nil; give store.Tx(tx) for your transaction tx"}
-	}
-	if _, ok := q.(Store); ok {
-		return &FieldError{Field: "q", Problem: "is a store, not a transaction: a rollback would not undo the event; give store.Tx(tx), or call Emit"}
+	if err := checkTransaction(q, "Emit"); err != nil {
+		return err
 	}
 	if err := d.enqueue(ctx, q, events, true); err != nil {
 		return err
 	}
 	d.uncommitted.Store(true)
 	d.emitted()
+	return nil
+}
+
+// checkTransaction refuses a q that is no transaction. Outside of one there is the method instead.
+func checkTransaction(q Enqueuer, instead string) error {
+	if isNil(q) {
+		return &FieldError{Field: "q", Problem: "is nil; give store.Tx(tx) for your transaction tx"}
+	}
+	if _, ok := q.(Store); ok {
+		return &FieldError{Field: "q", Problem: "is a store, not a transaction: a rollback would undo nothing; give store.Tx(tx), or call " + instead}
+	}
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/quota"
+	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -323,13 +324,10 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 			return err
 		}
 	}
-	if len(e.Description) > maxDescription || !text.IsPlain(e.Description) {
-		return &FieldError{Field: "description", Problem: fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", maxDescription)}
-	}
-	if problem := checkRate(e.Rate); problem != "" {
-		return &FieldError{Field: "rate", Problem: problem}
-	}
-	if len(e.EventTypes) == 0 {
+	switch err := cmp.Or(refused("description", text.PlainProblem(e.Description, maxDescription)), refused("rate", ranges.RateProblem(e.Rate))); {
+	case err != nil:
+		return err
+	case len(e.EventTypes) == 0:
 		return &FieldError{Field: "events", Problem: "is empty; name at least one event type to be told of"}
 	}
 	for i, name := range e.EventTypes {
@@ -342,14 +340,6 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 		}
 	}
 	return nil
-}
-
-// checkRate says why so many requests a second cannot be meant; "" if they can.
-func checkRate(perSecond float64) string {
-	if perSecond == 0 || perSecond >= 0.01 && perSecond <= 10_000 {
-		return ""
-	}
-	return fmt.Sprintf("is %.12g requests a second; give from 0.01 to 10,000, or 0 for no limit of its own", perSecond)
 }
 
 // checkSecret refuses a secret that cannot be meant, with a [FieldError].

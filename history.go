@@ -141,20 +141,27 @@ func (d *Dispatcher) Erase(ctx context.Context, r Recovery) (Recovery, error) {
 // EraseIn is [Dispatcher.Erase] of one subject inside a transaction of the host's own: q is
 // store.Tx(tx) for the host's tx. It has erased when it returns, if the transaction commits. A
 // subject is erased of one organization, or of all if organizationID is "". It returns how many
-// events that were. The error is an [errors.ErrUnsupported] if q cannot erase.
+// events that were. After an error, roll back: some may be erased. A [FieldError] refuses what
+// [Dispatcher.EmitTo] refuses of q, and the error is an [errors.ErrUnsupported] if q cannot erase.
 func (d *Dispatcher) EraseIn(ctx context.Context, q Enqueuer, organizationID, subject string) (events int, err error) {
 	r := Recovery{OrganizationID: organizationID, Subject: subject, State: RecoveryErasing}
 	if subject == "" {
 		return 0, refused("subject", "is empty; name whose data is to be erased")
 	}
-	if err := checkMany(&r); err != nil {
+	if err := checkTransaction(q, "Erase"); err != nil {
+		return 0, err
+	}
+	if err := r.check(); err != nil {
+		return 0, err
+	}
+	if _, err := d.ownerOf(ctx, organizationID, ""); err != nil {
 		return 0, err
 	}
 	eraser, ok := q.(interface {
 		Erase(ctx context.Context, r Recovery, limit int) (int, string, error)
 	})
-	if _, outside := q.(Store); outside || !ok {
-		return 0, fmt.Errorf("alotwebhook: this transaction erases nothing; give store.Tx(tx), or call Erase: %w", errors.ErrUnsupported)
+	if !ok {
+		return 0, fmt.Errorf("alotwebhook: this transaction erases nothing; its store has no Erase there: %w", errors.ErrUnsupported)
 	}
 	for {
 		n, next, err := eraser.Erase(ctx, r, erasePage)

@@ -8,11 +8,8 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/audit"
-	"github.com/alot/alotwebhook/internal/envelope"
-	"github.com/alot/alotwebhook/internal/holds"
-	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/selection"
 	"github.com/alot/alotwebhook/internal/text"
-	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // Pause holds deliveries back: those of an endpoint, of an organization or of all. They stay as
@@ -86,9 +83,6 @@ type Process struct {
 // organizations.
 type Count struct{ Deliveries, Endpoints, Organizations int64 }
 
-// maxNote is the longest note of a pause or a recovery, in bytes.
-const maxNote = 256
-
 // pauseInterval is how often each process that delivers reads the pauses.
 const pauseInterval = 2 * time.Second
 
@@ -158,42 +152,19 @@ func (d *Dispatcher) changePauses(ctx context.Context, change func(Pauser) error
 	err := change(d.pauser)
 	d.operations.Wake()
 	if err == nil {
-		_ = d.readPauses(ctx) // which the loop repeats
+		_ = d.paused.Refresh(ctx) // which the loop repeats
 		d.emitted()
 	}
 	return err
 }
 
-// readPauses reads what is paused, and wakes the claimer if that is no longer what it was.
-func (d *Dispatcher) readPauses(ctx context.Context) error {
+// readPauses calls add with all that is paused.
+func (d *Dispatcher) readPauses(ctx context.Context, add func(organizationID, endpointID string)) error {
 	list, err := d.Pauses(ctx)
-	if err != nil {
-		return err
-	}
-	var set holds.Set
 	for _, p := range list {
-		set.Add(p.OrganizationID, p.EndpointID)
+		add(p.OrganizationID, p.EndpointID)
 	}
-	if was := d.paused.Swap(&set); was != nil && !was.Equal(&set) {
-		pace.Wake(d.wake)
-	}
-	return nil
-}
-
-// keepPauses reads the pauses again and again until ctx is done.
-func (d *Dispatcher) keepPauses(ctx context.Context) {
-	if d.pauser == nil {
-		return
-	}
-	pace.Keep(ctx, pace.Episode{Log: d.log, Operation: "read pauses"}, func(well func()) error {
-		for pace.Pause(ctx, pauseInterval) {
-			if err := d.readPauses(ctx); err != nil {
-				return err
-			}
-			well()
-		}
-		return nil
-	})
+	return err
 }
 
 // RecoverMany begins to send again the failed deliveries that r selects, of many endpoints, in the
@@ -225,6 +196,9 @@ func (d *Dispatcher) CancelMany(ctx context.Context, r Recovery) (Recovery, erro
 // [Dispatcher.CancelMany] would select now. It has their errors, and an [errors.ErrUnsupported] if the
 // store is no [Surveyor].
 func (d *Dispatcher) CountMany(ctx context.Context, r Recovery) (Count, error) {
+	if r.State != RecoveryCanceling {
+		r.State = RecoveryRunning
+	}
 	r, err := d.manyOf(ctx, r)
 	if err != nil {
 		return Count{}, err
@@ -268,12 +242,10 @@ func (d *Dispatcher) beginMany(ctx context.Context, r Recovery) (Recovery, error
 	return stored, err
 }
 
-// failedLookback is how much older than its failure the event of a delivery may be.
-const failedLookback = 8 * day
-
 // manyOf returns a recovery as it begins, with what it takes from r, or refuses r.
 func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
-	if err := checkMany(&r); err != nil {
+	s := r.selection()
+	if err := r.check(); err != nil {
 		return Recovery{}, err
 	}
 	organizationID, err := d.ownerOf(ctx, r.OrganizationID, r.EndpointID)
@@ -281,68 +253,39 @@ func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
 		return Recovery{}, err
 	}
 	now := recoveryTime()
-	until := now.Truncate(time.Millisecond).Add(time.Millisecond) // ids have whole milliseconds
-	for _, bound := range []time.Time{r.Until, r.FailedUntil} {
-		if !bound.IsZero() && bound.Before(until) {
-			until = bound.UTC().Truncate(time.Millisecond)
-		}
-	}
-	if r.Since.IsZero() && !r.FailedSince.IsZero() {
-		r.Since = r.FailedSince.Add(-failedLookback)
-	}
 	begun := Recovery{
 		EndpointID: r.EndpointID, OrganizationID: organizationID, State: r.State,
 		EventID: r.EventID, EventType: r.EventType, Reason: r.Reason, Subject: r.Subject,
 		FailedSince: microsecond(r.FailedSince), FailedUntil: microsecond(r.FailedUntil),
-		Actor: audit.Actor(ctx), Note: r.Note,
-		Since: r.Since.UTC().Truncate(time.Millisecond), Until: until, CreatedAt: now,
+		Actor: audit.Actor(ctx), Note: r.Note, CreatedAt: now, Oldest: s.Bound(now, max(d.cfg.HistoryRetention, day)),
 	}
-	begun.Oldest = begun.Since
-	if r.Since.IsZero() {
-		begun.Since, begun.Oldest = time.Time{}, now.Add(-max(d.cfg.HistoryRetention, day))
-	}
-	if begun.State == RecoveryRunning && begun.FailedSince.IsZero() {
+	if begun.Since, begun.Until = s.Since, s.Until; begun.State == RecoveryRunning && begun.FailedSince.IsZero() {
 		begun.FailedSince = begun.Oldest // which leaves out what was discarded, of one endpoint, too
 	}
 	return begun, nil
 }
 
-// checkMany refuses a selection that cannot be meant.
-func checkMany(r *Recovery) error {
-	now := time.Now()
-	bounded := r.OrganizationID+r.EndpointID+r.EventID+r.EventType != ""
-	if problem := envelope.SubjectProblem(r.Subject); problem != "" {
-		return refused("subject", problem)
+func (r *Recovery) selection() selection.Selection {
+	return selection.Selection{
+		OrganizationID: r.OrganizationID, EndpointID: r.EndpointID, EventID: r.EventID, EventType: r.EventType, Reason: string(r.Reason), Subject: r.Subject,
+		Since: r.Since, Until: r.Until, FailedSince: r.FailedSince, FailedUntil: r.FailedUntil, Note: r.Note,
 	}
-	switch {
-	case r.State == RecoveryErasing || r.State == RecoveryRemoving:
-		if r.EndpointID+r.EventType+string(r.Reason) != "" || !r.FailedSince.IsZero() || !r.FailedUntil.IsZero() {
-			return refused("endpointId", "does not go with erasing, nor do an event type, a reason and the time of a failure: name an event, a subject or an organization")
-		}
-		if r.EventID+r.Subject+r.OrganizationID == "" {
-			return refused("subject", "is empty, as are the event and the organization: name at least one of them")
-		}
-	case r.Subject != "":
-		return refused("subject", "selects only what is to be erased")
-	case !r.Since.IsZero() && r.Since.After(now):
-		return &FieldError{Field: "since", Problem: "is in the future"}
-	case !r.FailedSince.IsZero() && r.FailedSince.After(now):
-		return &FieldError{Field: "failedSince", Problem: "is in the future"}
-	case !r.Until.IsZero() && !r.Since.Before(r.Until):
-		return &FieldError{Field: "until", Problem: "is not after since"}
-	case !r.FailedUntil.IsZero() && !r.FailedSince.Before(r.FailedUntil):
-		return &FieldError{Field: "failedUntil", Problem: "is not after failedSince"}
-	case r.State == RecoveryCanceling && !(r.FailedSince.IsZero() && r.FailedUntil.IsZero()):
-		return &FieldError{Field: "failedSince", Problem: "does not go with canceling: what has failed is finished"}
-	case r.State == RecoveryCanceling && !bounded:
-		return &FieldError{Field: "organizationId", Problem: "is empty, as are the endpoint, the event and the type: name at least one of them, or pause everything instead"}
-	case !bounded && r.Since.IsZero() && r.FailedSince.IsZero():
-		return &FieldError{Field: "failedSince", Problem: "is missing, and nothing else selects deliveries: give the time since which they failed"}
+}
+
+// check refuses a selection that cannot be meant.
+func (r *Recovery) check() error {
+	purpose := selection.Recover
+	switch r.State {
+	case RecoveryCanceling:
+		purpose = selection.Cancel
+	case RecoveryErasing, RecoveryRemoving:
+		purpose = selection.Erase
 	}
-	if _, err := typeid.Parse(eventPrefix, r.EventID); r.EventID != "" && err != nil {
-		return &FieldError{Field: "eventId", Problem: fmt.Sprintf("%q is no id of an event: evt_ and 26 characters", clip(r.EventID))}
+	s := r.selection()
+	if field, problem := s.Problem(purpose, time.Now()); problem != "" {
+		return refused(field, problem)
 	}
-	return checkNote(r.Note)
+	return nil
 }
 
 // ownerOf returns the organization of an endpoint, if one is named, or else the given one.
@@ -361,8 +304,8 @@ func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID str
 }
 
 func checkNote(note string) error {
-	if len(note) > maxNote || !text.IsPlain(note) {
-		return &FieldError{Field: "note", Problem: fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", maxNote)}
+	if problem := text.PlainProblem(note, selection.MaxNote); problem != "" {
+		return refused("note", problem)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/record"
-	"github.com/alot/alotwebhook/internal/typeid"
+	"github.com/alot/alotwebhook/internal/selection"
 )
 
 // ErrRecovering is returned by [Dispatcher.Recover] while a recovery of the
@@ -52,8 +52,9 @@ func (s RecoveryState) Active() bool {
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
 // [Dispatcher.Recover]. Or it discards parked ones: see [Dispatcher.EnableEndpoint]. An
 // endpoint has one recovery at a time; a new one takes the place of the last. A recovery over
-// many endpoints sends failed deliveries of all of them, or cancels unfinished ones: see
-// [Dispatcher.RecoverMany] and [Dispatcher.CancelMany]. Any number of those can be under way.
+// many endpoints sends failed deliveries of all of them, cancels unfinished ones, erases events or
+// removes an organization: see [Dispatcher.RecoverMany], [Dispatcher.CancelMany],
+// [Dispatcher.Erase] and [Dispatcher.Remove]. Any number of those can be under way.
 type Recovery struct {
 	// EndpointID and OrganizationID are those of the endpoint. Over many endpoints, EndpointID
 	// is the recovery's own id, "rec_" and 26 characters, and OrganizationID is the only one
@@ -81,8 +82,8 @@ type Recovery struct {
 	// could not be: their payload was erased, or they were no longer failed. While deliveries
 	// are discarded or canceled, Skipped counts these, and events while these are erased or removed.
 	Recovered, Skipped int64
-	// Cursor is the id of the delivery below which the recovery goes on; "" before its
-	// first page.
+	// Cursor is the id of the delivery, or of the event that is erased, below which the recovery
+	// goes on; "" before its first page.
 	Cursor string
 	// CreatedAt is when the recovery began, UpdatedAt when it last went on, FinishedAt
 	// when it ended, zero while it runs. All are by the clocks of the dispatchers.
@@ -92,7 +93,7 @@ type Recovery struct {
 	Version int64
 }
 
-// Progress returns how much is done, from 0 to 1. Deliveries are recovered newest first,
+// Progress returns how much is done, from 0 to 1. Deliveries and events are gone through newest first,
 // and Progress is the share of the time from Until back to Oldest that the recovery has
 // passed. It is a good measure of the work where failures are spread evenly over that
 // time. It needs no count of them.
@@ -100,12 +101,7 @@ func (r Recovery) Progress() float64 {
 	if !r.State.Active() && r.State != RecoveryStopped {
 		return 1
 	}
-	at, ok := typeid.Time(deliveryPrefix, r.Cursor)
-	span := r.Until.Sub(r.Oldest)
-	if !ok || span <= 0 {
-		return 0
-	}
-	return min(max(float64(r.Until.Sub(at))/float64(span), 0), 1)
+	return selection.Progress(r.Cursor, r.Until, r.Oldest)
 }
 
 // Recover begins to send again the failed deliveries of an endpoint, of all events since

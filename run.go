@@ -45,8 +45,7 @@ type run struct {
 	newest   atomic.Pointer[lastClaim]
 	pulse    pace.Pulse // of the claimer
 
-	workers atomic.Int64   // those that run; the claimer alone starts them
-	working sync.WaitGroup // counts them, too
+	workers slots.Workers // the claimer alone starts them
 
 	attempts wire.Attempts // those under way
 }
@@ -67,6 +66,7 @@ func newRun(d *Dispatcher) *run {
 		bad:   make(chan outcome, d.cfg.InFlight),
 	}
 	r.badCtx, r.leaveBad = context.WithCancel(context.Background())
+	r.workers = slots.Workers{Slots: r.slots, Work: r.work}
 	r.recorder = r.newRecorder()
 	return r
 }
@@ -87,7 +87,9 @@ func (r *run) run(ctx context.Context) error {
 	helpers.Go(func() { r.d.purge(claimsCtx) })
 	helpers.Go(func() { r.d.listen(claimsCtx) })
 	helpers.Go(func() { r.d.recoveries.Run(claimsCtx) })
-	helpers.Go(func() { r.d.keepPauses(claimsCtx) })
+	if r.d.pauser != nil {
+		helpers.Go(func() { r.d.paused.Keep(claimsCtx, pauseInterval, r.d.log) })
+	}
 	helpers.Go(func() { r.d.operations.Run(claimsCtx) })
 	if r.d.tallier != nil {
 		helpers.Go(func() { r.d.tallies.Run(claimsCtx) })
@@ -96,8 +98,7 @@ func (r *run) run(ctx context.Context) error {
 	r.claim(claimsCtx)
 	helpers.Go(r.leave)
 	close(r.jobs)
-	workersDone := make(chan struct{})
-	go func() { defer close(workersDone); r.working.Wait() }()
+	workersDone := r.workers.Done()
 	r.drain(workersDone)
 	r.attempts.CutOff()
 	r.recorder.GiveUpIn(finishTimeout)
@@ -161,7 +162,7 @@ func (r *run) claim(ctx context.Context) {
 		for i := range got.Deliveries {
 			r.start(ctx, &got.Deliveries[i])
 		}
-		r.staff()
+		r.workers.Staff()
 		r.pulse.End()
 		if len(got.Deliveries) > 0 {
 			poll.Reset()
@@ -183,14 +184,9 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
 	room := r.slots.Free(r.prefetch)
-	if r.d.paused.Load() == nil { // the first claim
-		if err := r.d.readPauses(ctx); err != nil {
-			return ClaimResult{}, err
-		}
-	}
-	paused := r.d.paused.Load()
-	if room.Limit == 0 || paused.All {
-		return ClaimResult{}, nil
+	paused, err := r.d.paused.Held(ctx)
+	if err != nil || room.Limit == 0 || paused.All {
+		return ClaimResult{}, err
 	}
 	paused.Apply(room.Busy, room.Withheld, r.cfg.InFlightPerEndpoint)
 	if r.recorder.Away() { // what is sent now is sent again if the process is killed
@@ -230,7 +226,7 @@ func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
 	defer waited.Stop()
 	most := r.cfg.InFlight + r.prefetch
 	for {
-		r.staff()
+		r.workers.Staff()
 		working, next := r.slots.Working()
 		if working <= most/2 {
 			return ctx.Err() == nil
@@ -289,7 +285,7 @@ func (r *run) start(ctx context.Context, c *Claimed) {
 	case r.jobs <- j:
 		return
 	default: // only if slow receivers or the recorder hold the workers
-		r.staff()
+		r.workers.Staff()
 	}
 	select {
 	case r.jobs <- j:
@@ -298,25 +294,8 @@ func (r *run) start(ctx context.Context, c *Claimed) {
 	}
 }
 
-// mostWorkers is how many workers there may be: InFlight, and one for each attempt that
-// waits for a slow receiver.
-func (r *run) mostWorkers() int {
-	working, _ := r.slots.Working()
-	return r.cfg.InFlight + r.slots.Used() - working
-}
-
-// staff starts workers while there are fewer than slots in use and than there may be.
-func (r *run) staff() {
-	for most := min(r.slots.Used(), r.mostWorkers()); int(r.workers.Load()) < most; {
-		r.workers.Add(1)
-		r.working.Add(1)
-		go r.work()
-	}
-}
-
 // work makes attempts until no job can come any more, or there are more workers than needed.
 func (r *run) work() {
-	defer r.working.Done()
 	for j := range r.jobs {
 		o, effect := r.attempt(&j.Claimed, j.slot)
 		r.slots.Release(j.slot, effect)
@@ -325,16 +304,10 @@ func (r *run) work() {
 		r.recorder.Add(record.Outcome[outcome]{
 			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint, r.d.describe(&j.Claimed, &o)},
 		})
-		if r.isSurplus() {
+		if r.workers.IsSurplus() {
 			return
 		}
 	}
-}
-
-// isSurplus takes one off the number of workers if it is too large.
-func (r *run) isSurplus() bool {
-	n := r.workers.Load()
-	return int(n) > r.cfg.InFlight && int(n) > r.mostWorkers() && r.workers.CompareAndSwap(n, n-1)
 }
 
 // finishTimeout bounds how long the end of a run waits for a store that fails.

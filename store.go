@@ -37,8 +37,8 @@ var (
 //
 // Texts are UTF-8 without NUL, kept as they are, and compared byte by byte: another case,
 // accent or blank at the end makes another organization. Event types have at most 128
-// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB, traceparents 55. No secret
-// is logged.
+// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB, traceparents 55, subjects 128.
+// No secret is logged.
 type Store interface {
 	Queue
 	Endpoints
@@ -61,7 +61,7 @@ type Enqueuer interface {
 	// An event whose id is stored already changes nothing, even if the subscriptions or
 	// the event are different now. The same id twice in one call counts once. The events
 	// are valid: the dispatcher has checked them. The TraceParent of each is kept as long as its
-	// payload: [Claimed] and Event give it back.
+	// payload, and given back by [Claimed] and Event; its Subject is kept as long as the event.
 	Enqueue(ctx context.Context, events []Event) error
 }
 
@@ -337,10 +337,10 @@ type History interface {
 	// already may still be sent.
 	Erase(ctx context.Context, r Recovery, limit int) (n int, next string, err error)
 
-	// Remove deletes up to limit rows of each kind of what belongs to the organization: endpoints
-	// with their secrets, events, deliveries, finished or not, attempts, recoveries of its endpoints,
-	// tallies, operations and pauses. It returns the largest of these numbers, less than limit once nothing
-	// is left. What is emitted meanwhile may stay.
+	// Remove deletes up to limit rows of each kind of what belongs to the organization, endpoints with
+	// their secrets first: events, deliveries, finished or not, attempts, recoveries of its endpoints,
+	// tallies, operations and pauses. It returns the largest of these numbers, less than limit once
+	// nothing is left. What is emitted meanwhile may stay.
 	Remove(ctx context.Context, organizationID string, limit int) (n int, err error)
 
 	// Purge erases payloads and deletes history older than p allows, at most p.Limit rows

@@ -120,7 +120,8 @@ func Begun(r Recovery, until time.Time) string {
 	return text.Clip(words, maxNote-len("…"))
 }
 
-// Ended says what a recovery has done. One that discards or cancels deliveries has skipped these.
+// Ended says what a recovery has done. One that discards or cancels deliveries, or erases events, has
+// skipped these.
 func Ended(r Recovery, recovered, skipped int64) string {
 	switch r.State {
 	case "discarded", "canceled":
@@ -191,8 +192,8 @@ var descriptions = [...][3]string{
 	{"endpoint.enabled", "An endpoint was enabled: what was parked is sent.", ""},
 	{"endpoint.recovered", "An endpoint that had been failing has succeeded.", ""},
 	{"delivery.exhausted", "A delivery has failed for good.", "timeout"},
-	{"recovery.begun", "Failed deliveries are being sent again, parked ones discarded, or unfinished ones canceled.", "running: events until 2026-05-25T14:23:00Z"},
-	{"recovery.ended", "Sending failed deliveries again, discarding parked ones, or canceling has ended.", "done: 17 sent again, 0 skipped"},
+	{"recovery.begun", "Failed deliveries are being sent again, parked ones discarded, unfinished ones canceled, or data is being erased.", "running: events until 2026-05-25T14:23:00Z"},
+	{"recovery.ended", "Sending failed deliveries again, discarding parked ones, canceling or erasing has ended.", "done: 17 sent again, 0 skipped"},
 	{"deliveries.paused", "Deliveries are held back.", "maintenance of the receiver"},
 	{"deliveries.resumed", "Deliveries are no longer held back.", ""},
 }

@@ -106,6 +106,8 @@ func TestNotesOfRecoveries(t *testing.T) {
 	require.Equal(t, "done: 17 sent again, 1 skipped", audit.Ended(audit.Recovery{State: "done"}, 17, 1))
 	require.Equal(t, "discarded: 9 deliveries", audit.Ended(audit.Recovery{State: "discarded"}, 0, 9))
 	require.Equal(t, "canceled: 9 deliveries", audit.Ended(audit.Recovery{State: "canceled"}, 0, 9))
+	require.Equal(t, "erased: 9 events", audit.Ended(audit.Recovery{State: "erased"}, 0, 9))
+	require.Equal(t, "removed", audit.Ended(audit.Recovery{State: "removed"}, 0, 9))
 }
 
 func TestTold(t *testing.T) {

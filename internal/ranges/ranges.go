@@ -18,6 +18,14 @@ func Check[T cmp.Ordered](r *Result, name string, value, least, most T) {
 	}
 }
 
+// RateProblem says why so many requests a second cannot be meant; "" if they can.
+func RateProblem(perSecond float64) string {
+	if perSecond == 0 || perSecond >= 0.01 && perSecond <= 10_000 {
+		return ""
+	}
+	return fmt.Sprintf("is %.12g requests a second; give from 0.01 to 10,000, or 0 for no limit of its own", perSecond)
+}
+
 // Set gives one more value its default if it is zero, and checks it.
 func Set[T cmp.Ordered](r *Result, name string, value *T, fallback, least, most T) {
 	*value = cmp.Or(*value, fallback)

@@ -39,6 +39,15 @@ func IsPlain(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
+// PlainProblem returns what is wrong with a text that has to be plain and have at most so many
+// bytes, or "". It is the rest of a sentence that begins with the field's name.
+func PlainProblem(s string, most int) string {
+	if len(s) > most || !IsPlain(s) {
+		return fmt.Sprintf("is longer than %d bytes, or has control characters or is not UTF-8", most)
+	}
+	return ""
+}
+
 // Plain returns as many whole characters from the beginning of s as fit into most bytes, with
 // U+FFFD for each that is a control character or not UTF-8.
 func Plain(s string, most int) string {

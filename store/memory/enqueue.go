@@ -59,7 +59,7 @@ func (s *Store) addEvent(event alotwebhook.Event) *storedEvent {
 	event.Data = payload[end-len(event.Data) : end : end]
 	stored := &storedEvent{Event: event, payload: payload}
 	s.events[event.ID] = stored
-	for _, of := range s.recordsOf(stored) {
+	for of := range s.recordsOf(stored) {
 		of.events.insert(stored)
 	}
 	return stored
@@ -77,7 +77,7 @@ func (s *Store) addDelivery(event *storedEvent, e *storedEndpoint, now time.Dura
 	s.deliveries[d.id] = d
 	event.deliveries.insert(d)
 	entry(s.byEndpoint, e.ID).insert(d)
-	for _, of := range s.recordsOf(event) {
+	for of := range s.recordsOf(event) {
 		of.deliveries.insert(d)
 	}
 	s.begin(d, now)

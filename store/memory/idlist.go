@@ -26,14 +26,15 @@ func (l *idList[T]) empty() bool { return len(l.chunks) == 0 }
 // chunk's index and the index in the chunk. An id behind all others belongs to
 // a chunk that does not exist yet.
 func (l *idList[T]) find(id string) (chunk, i int) {
+	if last := len(l.chunks) - 1; last < 0 || l.chunks[last][len(l.chunks[last])-1].key() < id {
+		return last + 1, 0
+	}
 	chunk, _ = slices.BinarySearchFunc(l.chunks, id, func(c []T, id string) int {
 		return cmp.Compare(c[len(c)-1].key(), id)
 	})
-	if chunk < len(l.chunks) {
-		i, _ = slices.BinarySearchFunc(l.chunks[chunk], id, func(x T, id string) int {
-			return cmp.Compare(x.key(), id)
-		})
-	}
+	i, _ = slices.BinarySearchFunc(l.chunks[chunk], id, func(x T, id string) int {
+		return cmp.Compare(x.key(), id)
+	})
 	return chunk, i
 }
 

@@ -25,6 +25,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -179,10 +180,9 @@ func entry[T any](m map[string]*T, key string) *T {
 
 // recordsOf returns where an event is listed, and where its deliveries are: with all others, with
 // those of its organization and, if it has one, with those of its subject.
-func (s *Store) recordsOf(event *storedEvent) []*records {
-	of := []*records{&s.all, &s.organization(event.OrganizationID).records}
-	if event.Subject != "" {
-		of = append(of, entry(s.bySubject, event.Subject))
+func (s *Store) recordsOf(event *storedEvent) iter.Seq[*records] {
+	return func(yield func(*records) bool) {
+		_ = yield(&s.all) && yield(&s.organization(event.OrganizationID).records) &&
+			(event.Subject == "" || yield(entry(s.bySubject, event.Subject)))
 	}
-	return of
 }

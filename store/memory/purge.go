@@ -79,7 +79,7 @@ func (s *Store) deleteDelivery(d *storedDelivery) {
 	s.finished.Remove(d.elem)
 	delete(s.deliveries, d.id)
 	d.event.deliveries.remove(d.id)
-	for _, of := range s.recordsOf(d.event) {
+	for of := range s.recordsOf(d.event) {
 		of.deliveries.remove(d.id)
 	}
 	ofEndpoint := s.byEndpoint[d.endpoint.ID]
@@ -160,7 +160,7 @@ func (s *Store) deleteEvent(event *storedEvent) {
 		s.unsubscribed.Remove(event.unsubscribed)
 	}
 	delete(s.events, event.ID)
-	for _, of := range s.recordsOf(event) {
+	for of := range s.recordsOf(event) {
 		of.events.remove(event.ID)
 	}
 	s.forgetIfEmpty(event.Subject)

@@ -186,7 +186,7 @@ func eraseUnfinishedMutants() map[string]mutant {
 	}
 	return map[string]mutant{
 		"EraseLeavesUnfinished": leaves(func(d alotwebhook.Delivery) bool { return d.FinishedAt.IsZero() },
-			"Erase/Unfinished", "Erase/Parked", "Erase/Leased", "Erase/LeaseOver", "Erase/Ordered", "Model/RandomWalk"),
+			"Erase/Unfinished", "Erase/Parked", "Erase/Leased", "Erase/LeaseOver", "Erase/Ordered"),
 		"EraseLeavesParked":  leaves(func(d alotwebhook.Delivery) bool { return d.State == alotwebhook.StateParked }, "Erase/Parked"),
 		"EraseLeavesWaiting": leaves(func(d alotwebhook.Delivery) bool { return d.FinishedAt.IsZero() && d.AttemptCount > 0 }, "Erase/Unfinished", "Erase/Parked"),
 		"EraseCancels": {
@@ -204,7 +204,7 @@ func eraseUnfinishedMutants() map[string]mutant {
 					return of.Store.Erase(ctx, r, limit)
 				}}
 			},
-			[]string{"Erase/Unfinished", "Erase/Parked", "Erase/Leased", "Erase/LeaseOver", "Model/RandomWalk"},
+			[]string{"Erase/Unfinished", "Erase/Parked", "Erase/Leased", "Erase/LeaseOver"},
 		},
 		"ErasedIsAttempt":  shows(func(d *alotwebhook.Delivery) { d.AttemptCount++ }, "Erase/Unfinished", "Erase/Leased"),
 		"ErasedWithoutEnd": shows(func(d *alotwebhook.Delivery) { d.FinishedAt = time.Time{} }, "Erase/Unfinished", "Erase/Leased"),
@@ -216,7 +216,7 @@ func eraseUnfinishedMutants() map[string]mutant {
 			},
 			[]string{"Erase/Unfinished"},
 		},
-		"EraseLeavesLeased":    leases(func(s *eraseLeases) { s.leave = true }, "Erase/Leased", "Erase/LeaseOver", "Erase/OrderedLeased", "Model/RandomWalk"),
+		"EraseLeavesLeased":    leases(func(s *eraseLeases) { s.leave = true }, "Erase/Leased", "Erase/LeaseOver", "Erase/OrderedLeased"),
 		"EraseUntilLeaseEnds":  leases(func(s *eraseLeases) { s.wake = true }, "Erase/LeaseOver"),
 		"EraseKeepsPlace":      leases(func(s *eraseLeases) { s.queue = true }, "Erase/Ordered", "Erase/OrderedLeased"),
 		"EraseKeepsLate":       leases(func(s *eraseLeases) { s.late = true }, "Erase/Leased", "Erase/LeaseOver", "Erase/OrderedLeased"),

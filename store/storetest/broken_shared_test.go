@@ -140,6 +140,23 @@ func (s *cachedPauses) PutPause(ctx context.Context, p alotwebhook.Pause, ops ..
 	return s.Pauser.PutPause(ctx, p, ops...)
 }
 
+// cachedEvents keeps each event that it was asked for.
+type cachedEvents struct {
+	alotwebhook.Store
+	known sync.Map
+}
+
+func (s *cachedEvents) Event(ctx context.Context, id string) (alotwebhook.Event, error) {
+	if known, ok := s.known.Load(id); ok {
+		return known.(alotwebhook.Event), nil
+	}
+	e, err := s.Store.Event(ctx, id)
+	if err == nil {
+		s.known.Store(id, e)
+	}
+	return e, err
+}
+
 // sharedMutants are broken stores of several values, and rules that find the fault.
 var sharedMutants = map[string]struct {
 	open  func() []alotwebhook.Store
@@ -158,6 +175,12 @@ var sharedMutants = map[string]struct {
 			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return &cachedEndpoints{Store: of} })
 		},
 		[]string{"Endpoints/ClaimSeesChanges", "Model/RandomWalk"},
+	},
+	"CachedEvents": {
+		func() []alotwebhook.Store {
+			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return &cachedEvents{Store: of} })
+		},
+		[]string{"Erase/Pages"},
 	},
 	"OrderOfProcess": {
 		func() []alotwebhook.Store {

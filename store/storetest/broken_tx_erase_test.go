@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/memory"
@@ -18,7 +19,7 @@ func (tx *memoryTx) Erase(ctx context.Context, r alotwebhook.Recovery, limit int
 	if err := ctx.Err(); err != nil {
 		return 0, "", err
 	}
-	if strings.ContainsAny(r.OrganizationID+r.Subject+r.Cursor, "\x00\xff") {
+	if texts := r.OrganizationID + r.Subject + r.Cursor; strings.Contains(texts, "\x00") || !utf8.ValidString(texts) {
 		return 0, "", errors.New("bad text")
 	}
 	tx.mu.Lock()

@@ -84,6 +84,10 @@ func randomWalk(t *trial) {
 			m.compare()
 		}
 	}
+	for range 5 {
+		m.erase()
+	}
+	m.compare()
 }
 
 var modelOrganizations = []string{"org_1", "org_2"}

@@ -585,7 +585,7 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 		}
 	}
 	timeout := "10m"
-	if slices.Contains([]string{"HoldsUpClaims", "EraseHoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept"}, name) {
+	if slices.Contains([]string{"HoldsUpClaims", "EraseHoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept", "ErasedKept", "ErasedPurgedAtOnce"}, name) {
 		timeout = "1m"
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)
