@@ -32,8 +32,21 @@ SELECT count(*)::int FROM gone`
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
 	defer s.lanes.distrust()
 	n, err = inParts(ctx, deliveryIDs, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
-		err = s.run(ctx, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
-		return n, err
+		for tries := 0; ; tries++ {
+			err = s.run(ctx, giveWay, step{sql: cancelSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
+			if sqlState(err) != lockTimeout || tries == maxGivenWay {
+				return n, err
+			}
+		}
 	})
 	return n, s.explain("cancel", err)
 }
+
+const (
+	lockTimeout = "55P03" // the SQLSTATE
+	maxGivenWay = 100     // ten seconds in all, as long as other statements wait
+)
+
+// giveWay has a statement wait for locks for less time than a Finish does. A Finish locks the same
+// rows in another order: when both wait for each other, it goes on, and the other begins anew.
+var giveWay = step{sql: `SELECT set_config('lock_timeout', '100ms', true)`}

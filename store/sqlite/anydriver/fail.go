@@ -87,8 +87,8 @@ var (
 	dequeueRows = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
 )
 
-// Cancel implements [alotwebhook.Queue]. What this store or another one holds of them stays held until
-// the outcome of its attempt is lost: so an ordered endpoint gets one request at a time still.
+// Cancel implements [alotwebhook.Queue]. What is held of an ordered endpoint stays held until the
+// outcome of its attempt is lost: so the endpoint gets one request at a time still.
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
 	keys := make([]key, 0, len(deliveryIDs))
 	for _, id := range deliveryIDs {
@@ -109,7 +109,7 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 }
 
 // cancel fails unfinished deliveries by their keys, none of which comes twice, for that reason and
-// without an attempt. It returns how many there were.
+// without an attempt. It returns how many there were. What the store holds of them falls due no more.
 func (t *txn) cancel(keys []key, reason alotwebhook.FailureReason) (n int, err error) {
 	err = cancelRows.keys([]any{failed, t.now, string(reason)}, keys, func(query string, args []any) error {
 		return t.exec(query, args...)
@@ -117,6 +117,7 @@ func (t *txn) cancel(keys []key, reason alotwebhook.FailureReason) (n int, err e
 	if err != nil {
 		return 0, err
 	}
+	t.canceled = append(t.canceled, keys...)
 	err = dequeueRows.keys(nil, keys, func(query string, args []any) error {
 		gone, err := t.affected(query, args...)
 		n += int(gone)
