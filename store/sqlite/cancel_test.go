@@ -84,6 +84,20 @@ func TestCanceledFallsDueNoMore(t *testing.T) {
 	require.Zero(t, r.NextIn)
 }
 
+// The same of what is erased.
+func TestErasedFallsDueNoMore(t *testing.T) {
+	t.Parallel()
+	s, _ := backlog(t, 1, 2)
+	c := claimFor(t, s, 1, time.Hour)
+	n, _, err := s.Erase(t.Context(), alotwebhook.Recovery{EventID: c[0].EventID}, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	r, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Unlisted: -1, Lease: time.Hour})
+	require.NoError(t, err)
+	require.Empty(t, r.Deliveries)
+	require.Zero(t, r.NextIn)
+}
+
 // The request that is under way cannot be called back. An ordered endpoint gets no other one beside it.
 func TestCanceledIsUnderWayStill(t *testing.T) {
 	t.Parallel()

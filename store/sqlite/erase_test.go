@@ -206,3 +206,26 @@ func TestRemoveKeepsWhatOthersHave(t *testing.T) {
 	_, _, err = s.Erase(t.Context(), alotwebhook.Recovery{Subject: "cand_1", Cursor: "evt_1"}, 10)
 	require.ErrorContains(t, err, "evt_1")
 }
+
+// What a process has under way stands in no row. The outcome of an attempt from before a removal is not
+// that of what was stored since under the same ids, at an endpoint that has never changed.
+func TestRemovedAndStoredAgain(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s, other := open(t, path), open(t, path)
+	e := putEndpoint(t, s, 1, "org_2")
+	for i, by := range []*sqlite.Store{s, other} {
+		event := newEvent(t, "org_1")
+		require.NoError(t, s.EnqueueTo(t.Context(), e.ID, event))
+		stale := claim(t, s, 10, nil)
+		require.Len(t, stale, 1)
+		n, err := by.Remove(t.Context(), "org_1", 10)
+		require.NoError(t, err)
+		require.Equal(t, i+1, n, "with what the round before has stored again")
+		require.NoError(t, s.EnqueueTo(t.Context(), e.ID, event))
+		require.Equal(t, []string{stale[0].DeliveryID}, finishOne(t, s, stale[0], alotwebhook.StateDelivered))
+		fresh := claim(t, s, 10, nil)
+		require.Len(t, fresh, 1)
+		require.Empty(t, finishOne(t, s, fresh[0], alotwebhook.StateDelivered))
+	}
+}

@@ -38,6 +38,17 @@
 //
 // The store's clock is this machine's, [time.Now], kept to the microsecond.
 //
+// # What is erased
+//
+// [Store.Erase] and [Store.Remove] have SQLite overwrite with zeros what they take out of the tables
+// (PRAGMA secure_delete), on any connection, which they give back as it was. What remains is what
+// other changes of rows have left in free pages before, and what is in the log until a checkpoint:
+//
+//	VACUUM;
+//	PRAGMA wal_checkpoint(TRUNCATE);
+//
+// leave nothing of it in the file and the log. See docs/operating.md, "Erasing personal data".
+//
 // # Tables
 //
 // All tables begin with alotwebhook_. Migrations are forward only and run by

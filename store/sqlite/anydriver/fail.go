@@ -98,15 +98,9 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 	}
 	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
 	keys = slices.Compact(keys) // each is inserted once
-	err = s.submit(&job{
-		ctx:   ctx,
-		doing: "cancel",
-		run: func(t *txn) (err error) {
-			n, err = t.cancel(keys, alotwebhook.ReasonCanceled)
-			return err
-		},
-		committed: func() { s.held.drop(s.held.unordered(keys)) },
-		done:      make(chan struct{}),
+	err = s.write(ctx, "cancel", func(t *txn) (err error) {
+		n, err = t.cancel(keys, alotwebhook.ReasonCanceled)
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -115,7 +109,7 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 }
 
 // cancel fails unfinished deliveries by their keys, none of which comes twice, for that reason and
-// without an attempt. It returns how many there were.
+// without an attempt. It returns how many there were. What the store holds of them falls due no more.
 func (t *txn) cancel(keys []key, reason alotwebhook.FailureReason) (n int, err error) {
 	err = cancelRows.keys([]any{failed, t.now, string(reason)}, keys, func(query string, args []any) error {
 		return t.exec(query, args...)
@@ -123,6 +117,7 @@ func (t *txn) cancel(keys []key, reason alotwebhook.FailureReason) (n int, err e
 	if err != nil {
 		return 0, err
 	}
+	t.canceled = append(t.canceled, keys...)
 	err = dequeueRows.keys(nil, keys, func(query string, args []any) error {
 		gone, err := t.affected(query, args...)
 		n += int(gone)

@@ -88,7 +88,8 @@ func (t *txn) removeFound(organizationID string, limit int) (n int, err error) {
 // stored, so that those that are stored meanwhile are still to come.
 func (s *Store) removeEvents(ctx context.Context, organizationID string, limit int) (n int, err error) {
 	for range s.stretches {
-		var found, to int64
+		var found int
+		var to int64
 		var more bool
 		err := s.submit(&job{
 			ctx:   ctx,
@@ -110,7 +111,7 @@ func (s *Store) removeEvents(ctx context.Context, organizationID string, limit i
 		if err != nil {
 			return 0, err
 		}
-		if n += int(found); !more || n == limit {
+		if n += found; !more || n == limit {
 			return n, nil
 		}
 	}
@@ -119,13 +120,15 @@ func (s *Store) removeEvents(ctx context.Context, organizationID string, limit i
 
 // removeStretch removes up to limit of an organization's events in a stretch of events, which begins
 // behind a ref. It returns how many, up to which ref none is left, and whether others follow.
-func (t *txn) removeStretch(organizationID string, behind int64, limit int) (n, to int64, more bool, err error) {
+func (t *txn) removeStretch(organizationID string, behind int64, limit int) (n int, to int64, more bool, err error) {
 	var first, last int64
-	const ends = "SELECT coalesce((SELECT min(ref) FROM alotwebhook_events), 0), coalesce((SELECT max(ref) FROM alotwebhook_events), 0)"
-	if err := t.one(ends)(&first, &last); err != nil {
+	err = t.one("SELECT coalesce((SELECT min(ref) FROM alotwebhook_events), 0), coalesce((SELECT max(ref) FROM alotwebhook_events), 0)")(&first, &last)
+	if err != nil {
 		return 0, 0, false, err
 	}
-	behind = max(behind, first-1)
+	if behind = max(behind, first-1); behind > last {
+		behind = first - 1 // the last events have gone as well, and new ones get their refs
+	}
 	to = min(behind+stretch, last)
 	more = to < last
 	var list []passed
@@ -143,10 +146,7 @@ func (t *txn) removeStretch(organizationID string, behind int64, limit int) (n, 
 	if err == nil && len(list) > 0 {
 		err = t.removeEvents(list)
 	}
-	if err == nil {
-		err = t.one(ends)(&first, &last)
-	}
-	return int64(len(list)), min(to, last), more, err // the next event gets the ref behind the last one
+	return len(list), to, more, err
 }
 
 // removeEvents deletes events and their deliveries. What holds one of these must look whether it is

@@ -163,6 +163,7 @@ func (s *Store) transact(group []*job) (err error) {
 	if err := t.tx.Commit(); err != nil {
 		return err
 	}
+	s.held.drop(s.held.unordered(t.canceled))
 	for _, j := range group {
 		if j.err == nil && j.committed != nil {
 			j.committed()
@@ -247,6 +248,7 @@ type txn struct {
 	stmts     map[string]*sql.Stmt
 	catalogue *catalogue // as of this transaction; nil until asked for
 	owner     *bool      // whether the store is an owner still; nil until asked for
+	canceled  []key      // the deliveries that were canceled
 }
 
 // end rolls the transaction back unless it was committed, and gives back its
