@@ -111,7 +111,7 @@ func TestReceiversPassTheBattery(t *testing.T) {
 				Secret: secret, URL: url, MaxBodyBytes: 1 << 20, Timeout: patience,
 				Skip: []string{"duplicate-keys"}, // the JSON parsers of both languages cannot tell
 			}
-			findings := battery.Check(t.Context(), http.DefaultClient.Do)
+			findings := battery.Check(t.Context(), client.Do)
 			for _, f := range findings {
 				require.True(t, f.OK(), f)
 			}
@@ -131,6 +131,10 @@ func TestReceiversPassTheBattery(t *testing.T) {
 	}
 }
 
+// client has connections of its own. The end of an httptest.Server closes the idle ones of the default
+// client, one of which a test beside it may just be using.
+var client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+
 func send(t *testing.T, method, url, body string, h http.Header) int {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -138,7 +142,7 @@ func send(t *testing.T, method, url, body string, h http.Header) int {
 	if h != nil {
 		r.Header = h
 	}
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := client.Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)

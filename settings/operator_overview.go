@@ -2,14 +2,15 @@ package settings
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
 )
 
 const (
-	// lateAfter is how long a delivery to a healthy endpoint is due until the pages call it late:
-	// as long as the alert of package otelwebhook waits.
+	// lateAfter is how long a delivery to a healthy endpoint is due until the pages call it late,
+	// before the first alert of package otelwebhook does.
 	lateAfter = time.Minute
 	// listedFirst is how many endpoints of a kind the overview shows.
 	listedFirst = 5
@@ -30,15 +31,11 @@ type overview struct {
 	Disabled   []operatorEndpoint
 	Running    []recoveryRow
 	Backlog    []backlogRow
+	Flood      *backlogRow  // whose most of the backlog is; nil if it is nobody's
+	Stuck      *recoveryRow // that has not gone on for longest; nil if all go on
 	Day        day
 	ThisHour   int64 // attempts
 	HasStopped bool  // one of the processes
-}
-
-// Well reports whether nothing needs attention.
-func (o overview) Well() bool {
-	return !o.Late && !o.Health.StoreAway && len(o.Pauses)+len(o.Running) == 0 && !o.HasStopped &&
-		o.Stats.FailingEndpoints+o.Stats.DisabledEndpoints == 0
 }
 
 // Age returns how old the figures are.
@@ -86,6 +83,8 @@ func (o *operatorPages) fillOverview(v *visit, data *overview) error {
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(pauses, func(a, b alotwebhook.Pause) int { return a.At.Compare(b.At) })
+	data.Flood, data.Stuck = data.flood(pauses), v.stuck(data.Slowest)
 	data.MorePauses = max(0, len(pauses)-listedPauses)
 	for _, p := range pauses[:len(pauses)-data.MorePauses] {
 		data.Pauses = append(data.Pauses, newPauseRow(p, v.base))

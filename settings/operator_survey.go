@@ -14,6 +14,8 @@ import (
 type survey struct {
 	At    time.Time // when it was read
 	Stats alotwebhook.Stats
+	// Slowest is the recovery under way that went on longest ago; its EndpointID is "" if there is none.
+	Slowest alotwebhook.Recovery
 	// Complete is false if the store shows no survey: it is no [alotwebhook.Surveyor]. Then the
 	// fields from here on are empty.
 	Complete  bool
@@ -108,6 +110,9 @@ func look(ctx context.Context, d *alotwebhook.Dispatcher) (survey, error) {
 	found := survey{At: time.Now()}
 	var err error
 	if found.Stats, err = d.Stats(ctx); err != nil {
+		return survey{}, err
+	}
+	if found.Slowest, err = slowest(ctx, d); err != nil {
 		return survey{}, err
 	}
 	store, err := d.Surveyor()

@@ -120,7 +120,9 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 
 // Check runs the battery against any receiver and returns a finding for each check, in a
 // fixed order. It sends the requests by do, which several goroutines call at once; the Do
-// method of an [http.Client] that does not follow redirects is one. It reads up to 64 KiB
+// method of an [http.Client] that does not follow redirects is one. Give that a transport of
+// its own: the end of an [net/http/httptest.Server] closes connections of the default one, and then a
+// request beside it may fail (seen with Go 1.26.8). Check reads up to 64 KiB
 // of each response's body and closes it. A setting that is wrong is a finding with the
 // name "settings", and then no check is made.
 //

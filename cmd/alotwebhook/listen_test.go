@@ -18,6 +18,10 @@ import (
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
+// ownClient has connections of its own. The end of an httptest.Server closes the idle ones of the
+// default client, one of which a test beside it may just be using.
+var ownClient = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+
 // listening is a running command listen in this process.
 type listening struct {
 	*session
@@ -80,7 +84,7 @@ func (l *listening) types(line string) {
 // do sends a request and returns the response.
 func do(t *testing.T, r *http.Request) (status int, header http.Header, body string) {
 	t.Helper()
-	resp, err := http.DefaultClient.Do(r)
+	resp, err := ownClient.Do(r)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)

@@ -31,7 +31,7 @@ func TestSIGTERMLetsDeliveriesFinish(t *testing.T) {
 
 		p.terminate()
 		refusing := func() bool {
-			res, err := http.Get(p.url)
+			res, err := ownClient.Get(p.url)
 			if err == nil {
 				_ = res.Body.Close()
 			}

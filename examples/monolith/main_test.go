@@ -200,7 +200,7 @@ func TestOnlyGoodTokensAreAccepted(t *testing.T) {
 func TestDevelopmentIsAskedFor(t *testing.T) {
 	t.Parallel()
 	p := launch(t)
-	res, err := http.Get(p.url + "/dev/token?organization=org_123")
+	res, err := ownClient.Get(p.url + "/dev/token?organization=org_123")
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusNotFound, res.StatusCode)
@@ -214,7 +214,7 @@ func TestDevelopmentIsAskedFor(t *testing.T) {
 	}
 
 	dev := launch(t, "-dev")
-	res, err = http.Get(dev.url + "/dev/token")
+	res, err = ownClient.Get(dev.url + "/dev/token")
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusBadRequest, res.StatusCode)

@@ -15,7 +15,7 @@ import (
 // look returns the status and the body of a page.
 func (p *process) look(path string) (int, string) {
 	p.t.Helper()
-	res, err := http.Get(p.url + path)
+	res, err := ownClient.Get(p.url + path)
 	require.NoError(p.t, err)
 	body, err := io.ReadAll(res.Body)
 	require.NoError(p.t, err)

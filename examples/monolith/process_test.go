@@ -50,6 +50,10 @@ type process struct {
 	stderr bytes.Buffer
 }
 
+// ownClient has connections of its own. The end of an httptest.Server closes the idle ones of the
+// default client, one of which a test beside it may just be using.
+var ownClient = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+
 // launch starts the program and waits until it listens.
 func launch(t testing.TB, args ...string) *process {
 	t.Helper()
@@ -118,7 +122,7 @@ type client struct {
 // as returns a client with a token from the program.
 func (p *process) as(organization string) client {
 	p.t.Helper()
-	res, err := http.Get(p.url + "/dev/token?organization=" + organization)
+	res, err := ownClient.Get(p.url + "/dev/token?organization=" + organization)
 	require.NoError(p.t, err)
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
@@ -136,7 +140,7 @@ func (c client) do(method, path, body string) (int, map[string]any) {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(r)
+	res, err := ownClient.Do(r)
 	require.NoError(c.t, err)
 	defer res.Body.Close()
 	var decoded map[string]any

@@ -315,8 +315,19 @@ func (b *tab) requireFits(what string) {
 // picture keeps a picture of the whole page.
 func (b *tab) picture(name string) {
 	b.t.Helper()
-	data := run(b, chromedp.FullScreenshot(100))
-	require.NoError(b.t, os.WriteFile(filepath.Join(artifacts(b.t), name+".png"), data, 0o600))
+	b.keep(name, run(b, chromedp.FullScreenshot(100)))
+}
+
+// topPicture keeps a picture of the upper part of the page, of a height in CSS pixels.
+func (b *tab) topPicture(name string, height int64) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(1280, height))
+	b.keep(name, run(b, chromedp.CaptureScreenshot()))
+}
+
+func (b *tab) keep(name string, picture []byte) {
+	b.t.Helper()
+	require.NoError(b.t, os.WriteFile(filepath.Join(artifacts(b.t), name+".png"), picture, 0o600))
 }
 
 // artifacts returns the folder of the pictures: one in ALOT_TEST_ARTIFACTS if that is

@@ -29,6 +29,11 @@ func (s *shared) Processes(context.Context) ([]alotwebhook.Process, error) { ret
 func newOperators(t testing.TB) (*host, *shared) {
 	t.Helper()
 	store := &shared{Store: memory.New()}
+	return newOperatorsOn(t, store), store
+}
+
+func newOperatorsOn(t testing.TB, store alotwebhook.Store) *host {
+	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
 	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,
@@ -47,7 +52,7 @@ func newOperators(t testing.TB) (*host, *shared) {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	h.base = server.URL + "/operations/"
-	return h, store
+	return h
 }
 
 // runs has the dispatcher deliver until the test ends.
@@ -118,19 +123,25 @@ func (h *host) seedTrouble(t testing.TB, store *shared) {
 	h.emitTo(t, odd, 12)
 	h.endpointOf(t, "org_flood", "https://flood.example.test/alot")
 	h.emitTo(t, "org_flood", 1500)
+	seedDay(t, store.Store, e.ID)
+	store.processes = []alotwebhook.Process{
+		{ID: "web-7f9c4b-1", Seen: 400 * time.Millisecond, Left: 30 * time.Second, Share: 0.5},
+		{ID: "web-7f9c4b-2", Seen: 90 * time.Second, Left: -30 * time.Second, Share: 0.5},
+	}
+}
+
+// seedDay has the hours of a day behind an endpoint, some of them with failures.
+func seedDay(t testing.TB, store *memory.Store, endpointID string) {
+	t.Helper()
 	now := time.Now().UTC().Truncate(time.Hour)
 	var tallies []alotwebhook.Tally
 	for i := range 24 {
 		n := int64(4000 + 900*(i%7))
-		tally := alotwebhook.Tally{EndpointID: e.ID, Hour: now.Add(-time.Duration(i) * time.Hour), Succeeded: n, Duration: time.Duration(n) * 60 * time.Millisecond, Slowest: 9 * time.Second}
+		tally := alotwebhook.Tally{EndpointID: endpointID, Hour: now.Add(-time.Duration(i) * time.Hour), Succeeded: n, Duration: time.Duration(n) * 60 * time.Millisecond, Slowest: 9 * time.Second}
 		if i > 3 && i < 7 {
 			tally.Reasons = map[alotwebhook.FailureReason]int64{alotwebhook.ReasonStatus: n / 4, alotwebhook.ReasonTimeout: 120}
 		}
 		tallies = append(tallies, tally)
 	}
 	require.NoError(t, store.AddTallies(t.Context(), tallies))
-	store.processes = []alotwebhook.Process{
-		{ID: "web-7f9c4b-1", Seen: 400 * time.Millisecond, Left: 30 * time.Second, Share: 0.5},
-		{ID: "web-7f9c4b-2", Seen: 90 * time.Second, Left: -30 * time.Second, Share: 0.5},
-	}
 }

@@ -20,12 +20,9 @@ SELECT p.organization_id,
 	coalesce(sum(q.due) FILTER (WHERE NOT p.disabled), 0)::bigint,
 	coalesce(extract(epoch FROM statement_timestamp() - min(q.first) FILTER (WHERE NOT p.disabled)), 0)::float8
 FROM (
-	SELECT endpoint, count(*) AS n, count(due_at) AS due, min(due_at) AS first
-	FROM (
-		SELECT endpoint, CASE WHEN next_at <= statement_timestamp() AND id NOT IN (SELECT h FROM unnest($1::uuid[]) AS h) THEN next_at END AS due_at
-		FROM {s}.queue
-		OFFSET 0 -- so that the condition is judged once for each row
-	) AS q
+	SELECT endpoint, count(*) AS n, count(*) FILTER (WHERE next_at <= statement_timestamp() AND id NOT IN (SELECT h FROM unnest($1::uuid[]) AS h)) AS due,
+		min(next_at) FILTER (WHERE id NOT IN (SELECT h FROM unnest($1::uuid[]) AS h)) AS first
+	FROM {s}.queue
 	GROUP BY endpoint
 ) AS q
 JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL

@@ -66,6 +66,7 @@ type claiming struct {
 	s        *Store
 	request  alotwebhook.ClaimRequest
 	given    map[string]int // deliveries by endpoint id
+	at       map[string]int // where a delivery stands in the result
 	done     map[*shard]bool
 	answered bool
 	result   alotwebhook.ClaimResult
@@ -84,7 +85,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	}
 	// A shard may read the maps after the caller has got them back.
 	c.Busy, c.Withheld = maps.Clone(c.Busy), maps.Clone(c.Withheld)
-	k := &claiming{s: s, request: c, given: map[string]int{}, done: map[*shard]bool{}}
+	k := &claiming{s: s, request: c, given: map[string]int{}, at: map[string]int{}, done: map[*shard]bool{}}
 	k.takeLate()
 	for k.room() > 0 {
 		shares := k.shares()
@@ -289,10 +290,11 @@ func (k *claiming) take(c *call) {
 	if next := c.got.NextIn; next > 0 && (k.result.NextIn == 0 || next < k.result.NextIn) {
 		k.result.NextIn = next
 	}
-	if len(c.got.Deliveries) < c.limit || c.doubtful {
+	before := len(k.result.Deliveries)
+	k.s.giveBack(c.shard, k.hand(c.shard, c.got.Deliveries))
+	if nothingNew := len(k.result.Deliveries) == before; nothingNew || len(c.got.Deliveries) < c.limit || c.doubtful {
 		k.done[c.shard] = true
 	}
-	k.s.giveBack(c.shard, k.hand(c.shard, c.got.Deliveries))
 }
 
 // hand hands deliveries out while their endpoints have slots, and returns the others. There
@@ -302,6 +304,11 @@ func (k *claiming) hand(sh *shard, list []alotwebhook.Claimed) (over []alotwebho
 	k.result.Deliveries = slices.Grow(k.result.Deliveries, len(list))
 	for i := range list {
 		d, e := &list[i], list[i].Endpoint
+		if at, again := k.at[d.DeliveryID]; again { // its lease has run out meanwhile
+			k.s.noteClaim(d.DeliveryID, claim{sh, d.Token})
+			k.result.Deliveries[at] = *d
+			continue
+		}
 		if k.room() == 0 || k.request.Free(e.ID, e.OrganizationID) <= k.given[e.ID] {
 			over = append(over, *d)
 			continue
@@ -309,6 +316,7 @@ func (k *claiming) hand(sh *shard, list []alotwebhook.Claimed) (over []alotwebho
 		k.given[e.ID]++
 		k.s.organizations.put(e.ID, e.OrganizationID)
 		k.s.noteClaim(d.DeliveryID, claim{sh, d.Token})
+		k.at[d.DeliveryID] = len(k.result.Deliveries)
 		k.result.Deliveries = append(k.result.Deliveries, *d)
 	}
 	return over

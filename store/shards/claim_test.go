@@ -37,6 +37,35 @@ func TestClaimUsesItsLimit(t *testing.T) {
 	require.LessOrEqual(t, p.a.count("Claim")+p.b.count("Claim"), int64(15))
 }
 
+// tardy is a store that takes its time for a claim.
+type tardy struct{ alotwebhook.Store }
+
+func (s tardy) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	time.Sleep(5 * time.Millisecond)
+	return s.Store.Claim(ctx, c)
+}
+
+// A claim that asks a shard again gets once more what it has got, if the lease of that has run out by
+// then. It returns each delivery once, under its newest token, so that its outcome counts.
+func TestClaimReturnsEachOnce(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, map[string]alotwebhook.Store{"a": tardy{memory.New()}, "b": tardy{memory.New()}}, shards.Config{Places: byPrefix, Patience: patient})
+	put(t, s, "org_a")
+	enqueue(t, s, "org_a", 40)
+	got, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 60, PerEndpoint: 1000, Lease: time.Millisecond})
+	require.NoError(t, err)
+	claims := got.Deliveries
+	seen := map[string]bool{}
+	for _, c := range claims {
+		require.False(t, seen[c.DeliveryID], c.DeliveryID)
+		seen[c.DeliveryID] = true
+	}
+	require.Len(t, seen, 40)
+	lost, err := s.Finish(t.Context(), delivered(claims...))
+	require.NoError(t, err)
+	require.Empty(t, lost)
+}
+
 // Endpoints take turns by their number, not by that of the shards: one alone in its shard
 // does not get half of everything.
 func TestClaimSharesByEndpoints(t *testing.T) {

@@ -63,6 +63,27 @@ func TestCanceledAndSentAgainByAnotherProcessLater(t *testing.T) {
 	require.Empty(t, finishOne(t, other, fresh, alotwebhook.StateDelivered))
 }
 
+// Nothing waits for the end of a lease that is of no use any more.
+func TestCanceledFallsDueNoMore(t *testing.T) {
+	t.Parallel()
+	s, _ := backlog(t, 1, 2)
+	c := claimFor(t, s, 2, time.Hour)
+	finishOne(t, s, c[0], alotwebhook.StateDelivered)
+	n, err := s.Cancel(t.Context(), []string{c[1].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	n, err = s.Redeliver(t.Context(), []string{c[1].DeliveryID})
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	d, err := s.Delivery(t.Context(), c[1].DeliveryID)
+	require.NoError(t, err)
+	require.False(t, d.NextAttemptAt.After(time.Now()), "it is due, not leased")
+	r, err := s.Claim(t.Context(), alotwebhook.ClaimRequest{Limit: 1, PerEndpoint: 1, Unlisted: -1, Lease: time.Hour})
+	require.NoError(t, err)
+	require.Empty(t, r.Deliveries)
+	require.Zero(t, r.NextIn)
+}
+
 // The request that is under way cannot be called back. An ordered endpoint gets no other one beside it.
 func TestCanceledIsUnderWayStill(t *testing.T) {
 	t.Parallel()

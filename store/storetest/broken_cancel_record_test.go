@@ -175,7 +175,7 @@ func cancelRecordMutants() map[string]mutant {
 		},
 		"CanceledIsPending": {
 			func(s alotwebhook.Store) alotwebhook.Store { return canceledIsPending{&cancelCounts{Store: s}} },
-			[]string{"Cancel/Unfinished", "Cancel/Leased", "Cancel/LeaseOver", "Model/RandomWalk"},
+			[]string{"Cancel/Unfinished", "Cancel/Leased", "Cancel/LeaseOver"},
 		},
 		"CanceledFallsDue": {
 			func(s alotwebhook.Store) alotwebhook.Store { return canceledFallsDue{&cancelCounts{Store: s}} },

@@ -172,10 +172,10 @@ func cancelMutants() map[string]mutant {
 		}
 	}
 	return map[string]mutant{
-		"CancelTakesFinished": {by(cancelsFinished), []string{"Cancel/Finished", "Model/RandomWalk"}},
+		"CancelTakesFinished": {by(cancelsFinished), []string{"Cancel/Finished"}},
 		"CancelLeavesParked": {
 			by(cancelsOnly(func(d alotwebhook.Delivery) bool { return d.State != alotwebhook.StateParked })),
-			[]string{"Cancel/Parked", "Cancel/Redelivered", "Cancel/Ordered", "Model/RandomWalk"},
+			[]string{"Cancel/Parked", "Cancel/Redelivered", "Cancel/Ordered"},
 		},
 		"CancelLeavesWaiting": {
 			by(cancelsOnly(func(d alotwebhook.Delivery) bool { return d.AttemptCount == 0 })),
@@ -211,7 +211,7 @@ func cancelMutants() map[string]mutant {
 		},
 		"CancelLeavesLeased": {
 			leases(func(s *cancelLeases) { s.leave = func(bool) bool { return true } }),
-			[]string{"Cancel/Leased", "Cancel/LeaseOver", "Cancel/Held", "Cancel/OrderedLeased", "Model/RandomWalk"},
+			[]string{"Cancel/Leased", "Cancel/LeaseOver", "Cancel/Held", "Cancel/OrderedLeased"},
 		},
 		"CancelLeavesHeld": {
 			leases(func(s *cancelLeases) { s.leave = func(held bool) bool { return held } }),

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -63,7 +64,8 @@ func Measure(ctx context.Context, name string, c Config) (table report.Table, er
 // page is a page to look at.
 type page struct {
 	what, path string
-	// again waits before each view, so that nothing is kept of the view before.
+	form       url.Values // nil for a page that is read
+	// again is the wait before each view, so that nothing is kept of the view before.
 	again time.Duration
 }
 
@@ -71,20 +73,20 @@ type page struct {
 func (f *filler) pages() []page {
 	until := time.Now().UTC()
 	since := until.Add(-time.Hour)
-	text := func(t time.Time) string { return url.QueryEscape(t.Format("2006-01-02T15:04:05")) }
+	text := func(t time.Time) string { return t.Format("2006-01-02T15:04:05") }
 	return []page{
-		{"overview, kept for 5 s", "/", 0},
-		{"overview, counted anew", "/", 5100 * time.Millisecond},
-		{"search: an event", "/search?q=" + f.event, 0},
-		{"search: a part of a URL", "/search?q=hook/77", 0},
-		{"endpoints that are failing", "/endpoints?failing=yes", 0},
-		{"endpoints with a part of a URL", "/endpoints?url=hook/77", 0},
-		{"deliveries of all", "/deliveries", 0},
-		{"failed deliveries of all", "/deliveries?status=failed", 0},
-		{"the audit trail of all", "/operations", 0},
-		{"an organization's endpoints", "/organizations/org_77/", 0},
-		{"an organization's history", "/organizations/org_77/history", 0},
-		{"a dry count of what failed in an hour", "/recover?failedSince=" + text(since) + "&failedUntil=" + text(until), 0},
+		{what: "overview, kept for 5 s", path: "/"},
+		{what: "overview, counted anew", path: "/", again: 5100 * time.Millisecond},
+		{what: "search: an event", path: "/search?q=" + f.event},
+		{what: "search: a part of a URL", path: "/search?q=hook/77"},
+		{what: "endpoints that are failing", path: "/endpoints?failing=yes"},
+		{what: "endpoints with a part of a URL", path: "/endpoints?url=hook/77"},
+		{what: "deliveries of all", path: "/deliveries"},
+		{what: "failed deliveries of all", path: "/deliveries?status=failed"},
+		{what: "the audit trail of all", path: "/operations"},
+		{what: "an organization's endpoints", path: "/organizations/org_77/"},
+		{what: "an organization's history", path: "/organizations/org_77/history"},
+		{what: "a dry count of what failed in an hour", path: "/recover", form: url.Values{"since": {text(since)}, "until": {text(until)}, "note": {"to be counted"}}},
 	}
 }
 
@@ -97,6 +99,10 @@ func look(ctx context.Context, h http.Handler, p page, n int) (*report.Figure, e
 	for range n {
 		time.Sleep(p.again)
 		r := httptest.NewRequest(http.MethodGet, p.path, nil).WithContext(ctx)
+		if p.form != nil {
+			r = httptest.NewRequest(http.MethodPost, p.path, strings.NewReader(p.form.Encode())).WithContext(ctx)
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
 		w := httptest.NewRecorder()
 		began := time.Now()
 		h.ServeHTTP(w, r)

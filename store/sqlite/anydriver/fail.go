@@ -87,8 +87,8 @@ var (
 	dequeueRows = batchOf("DELETE FROM alotwebhook_queue WHERE id IN (%)", "?")
 )
 
-// Cancel implements [alotwebhook.Queue]. What this store or another one holds of them stays held until
-// the outcome of its attempt is lost: so an ordered endpoint gets one request at a time still.
+// Cancel implements [alotwebhook.Queue]. What is held of an ordered endpoint stays held until the
+// outcome of its attempt is lost: so the endpoint gets one request at a time still.
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
 	keys := make([]key, 0, len(deliveryIDs))
 	for _, id := range deliveryIDs {
@@ -98,24 +98,36 @@ func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err er
 	}
 	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
 	keys = slices.Compact(keys) // each is inserted once
-	err = s.write(ctx, "cancel", func(t *txn) error {
-		n = 0
-		err := cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
-			return t.exec(query, args...)
-		})
-		if err != nil {
+	err = s.submit(&job{
+		ctx:   ctx,
+		doing: "cancel",
+		run: func(t *txn) (err error) {
+			n, err = t.cancel(keys)
 			return err
-		}
-		return dequeueRows.keys(nil, keys, func(query string, args []any) error {
-			gone, err := t.affected(query, args...)
-			n += int(gone)
-			return err
-		})
+		},
+		committed: func() { s.held.drop(s.held.unordered(keys)) },
+		done:      make(chan struct{}),
 	})
 	if err != nil {
 		return 0, err
 	}
 	return n, nil
+}
+
+// cancel fails the deliveries with these keys that are in the queue, and returns how many.
+func (t *txn) cancel(keys []key) (n int, err error) {
+	err = cancelRows.keys([]any{failed, t.now, string(alotwebhook.ReasonCanceled)}, keys, func(query string, args []any) error {
+		return t.exec(query, args...)
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = dequeueRows.keys(nil, keys, func(query string, args []any) error {
+		gone, err := t.affected(query, args...)
+		n += int(gone)
+		return err
+	})
+	return n, err
 }
 
 // Discard implements [alotwebhook.Endpoints].

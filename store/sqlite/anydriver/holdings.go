@@ -101,6 +101,18 @@ func (h *holdings) drop(keys []key) {
 	}
 }
 
+// unordered returns those of these deliveries that are held and whose endpoints were not ordered.
+func (h *holdings) unordered(keys []key) (list []key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, k := range keys {
+		if held := h.rows[k]; held != nil && !held.ordered {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
 // clear removes all, when somebody else owns the slots.
 func (h *holdings) clear() {
 	h.mu.Lock()

@@ -145,7 +145,7 @@ func TestPlansOfReads(t *testing.T) {
 		{count(alotwebhook.Recovery{State: failed}), "deliveries USING COVERING INDEX alotwebhook_deliveries_failed (state=?), GROUP BY"},
 		{count(alotwebhook.Recovery{State: failed, FailedSince: at, FailedUntil: at.Add(1), Reason: "x"}), "deliveries USING COVERING INDEX alotwebhook_deliveries_failed (state=? AND finished_at>? AND finished_at<?), GROUP BY"},
 		{count(alotwebhook.Recovery{State: failed, FailedSince: at, OrganizationID: "org_1"}), ofOrganization + "deliveries USING COVERING INDEX alotwebhook_deliveries_failed (state=? AND finished_at>?), GROUP BY"},
-		{count(alotwebhook.Recovery{State: failed, OrganizationID: "org_1", EventType: completed}), ofType + ofOrganization + "deliveries USING COVERING INDEX alotwebhook_deliveries_group (endpoint=? AND state=? AND type=? AND id>? AND id<?)"},
+		{count(alotwebhook.Recovery{State: failed, OrganizationID: "org_1", EventType: completed}), ofType + ofOrganization + "deliveries USING INDEX alotwebhook_deliveries_group (endpoint=? AND state=? AND type=? AND id>? AND id<?)"},
 		{count(alotwebhook.Recovery{State: failed, OrganizationID: "org_1", EventID: event.ID, FailedSince: at}), ofEvent + ofOrganization + "deliveries USING PRIMARY KEY (id>? AND id<?), GROUP BY"},
 		{count(alotwebhook.Recovery{State: canceling}), "all of queue USING COVERING INDEX alotwebhook_queue_due"},
 		{count(alotwebhook.Recovery{State: canceling, OrganizationID: "org_1"}), ofOrganization + "queue USING COVERING INDEX alotwebhook_queue_due (endpoint=?)"},
