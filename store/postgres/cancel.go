@@ -37,12 +37,10 @@ var cancelTheseSQL = cancelSQL(`$1::uuid[]`)
 func (s *Store) Cancel(ctx context.Context, deliveryIDs []string) (n int, err error) {
 	defer s.lanes.distrust()
 	n, err = inParts(ctx, deliveryIDs, func(ctx context.Context, ids []pgtype.UUID) (n int, err error) {
-		for tries := 0; ; tries++ {
-			err = s.run(ctx, giveWay, step{sql: cancelTheseSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
-			if sqlState(err) != lockTimeout || tries == maxGivenWay {
-				return n, err
-			}
-		}
+		err = givingWay(func() error {
+			return s.run(ctx, giveWay, step{sql: cancelTheseSQL, args: []any{ids, string(alotwebhook.ReasonCanceled)}, rows: one(new(bool), &n)})
+		})
+		return n, err
 	})
 	return n, s.explain("cancel", err)
 }
@@ -55,3 +53,13 @@ const (
 // giveWay has a statement wait for locks for less time than a Finish does. A Finish locks the same
 // rows in another order: when both wait for each other, it goes on, and the other begins anew.
 var giveWay = step{sql: `SELECT set_config('lock_timeout', '100ms', true)`}
+
+// givingWay calls do, whose transaction gives way, until it need not. In the end it returns the error.
+func givingWay(do func() error) (err error) {
+	for range maxGivenWay {
+		if err = do(); sqlState(err) != lockTimeout {
+			break
+		}
+	}
+	return err
+}

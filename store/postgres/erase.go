@@ -24,7 +24,11 @@ const (
 // so that it may end early.
 func (s *Store) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n int, next string, err error) {
 	return s.erase(&r, limit, func(e *erasure) error {
-		return s.within(ctx, func(conn *pgxpool.Conn) error { return e.erase(s.sender(ctx, conn, join(begin, []step{prune}))) })
+		return givingWay(func() error {
+			return s.within(ctx, func(conn *pgxpool.Conn) error {
+				return e.erase(s.sender(ctx, conn, join(begin, []step{prune, giveWay})))
+			})
+		})
 	})
 }
 

@@ -257,3 +257,48 @@ func fillEvents(t testing.TB, pool *pgxpool.Pool, schema, organization string, n
 		FROM generate_series(1, $1::bigint) AS i`, schema), n, organization)
 	require.NoError(t, err)
 }
+
+// Who stores outcomes locks the same rows in another order. He must not be the one whose transaction
+// fails: his outcomes would be stored late.
+func TestOutcomesGoFirst(t *testing.T) {
+	t.Parallel()
+	cluster := postgrestest.New(t, "deadlock_timeout = 1min")
+	for name, do := range map[string]func(context.Context, *postgres.Store, []alotwebhook.Event, []string) error{
+		"cancel": func(ctx context.Context, s *postgres.Store, _ []alotwebhook.Event, ids []string) error {
+			_, err := s.Cancel(ctx, ids)
+			return err
+		},
+		"erase": func(ctx context.Context, s *postgres.Store, events []alotwebhook.Event, _ []string) error {
+			_, _, err := s.Erase(ctx, alotwebhook.Recovery{OrganizationID: events[0].OrganizationID}, 10)
+			return err
+		},
+		"remove": func(ctx context.Context, s *postgres.Store, events []alotwebhook.Event, _ []string) error {
+			_, err := s.Remove(ctx, events[0].OrganizationID, 10)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, pool := openAt(t, cluster.DSN())
+			e := putEndpoints(t, store, 1)[0]
+			var events []alotwebhook.Event
+			var ids []string
+			for range 2 {
+				events = append(events, newEvent(t, e.OrganizationID))
+				ids = append(ids, alotwebhook.DeliveryID(events[len(events)-1].ID, e.ID))
+			}
+			require.NoError(t, store.Enqueue(t.Context(), events))
+			tx, err := pool.Begin(t.Context())
+			require.NoError(t, err)
+			defer func() { _ = tx.Rollback(context.Background()) }()
+			_, err = tx.Exec(t.Context(), withSchema(`SET LOCAL deadlock_timeout = '5s'; SELECT FROM {s}.queue ORDER BY id DESC LIMIT 1 FOR UPDATE`, store.Schema()))
+			require.NoError(t, err)
+			ended := waiting(t, pool, store.Schema(), 1, func() error { return do(t.Context(), store, events, ids) })
+			_, err = tx.Exec(t.Context(), withSchema(`SELECT FROM {s}.queue ORDER BY id FOR UPDATE`, store.Schema()))
+			require.NoError(t, err)
+			require.NoError(t, tx.Commit(t.Context()))
+			require.NoError(t, <-ended)
+			require.Zero(t, count(t, pool, store.Schema()+".queue"))
+		})
+	}
+}

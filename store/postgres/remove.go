@@ -147,7 +147,7 @@ func (s *Store) removeDeliveries(ctx context.Context, organizationID string, lim
 			WHERE p.organization_id = $1::text LIMIT $2::bigint)) AS d
 		LIMIT $2::bigint`, organizationID, int64(limit))
 	if err == nil && len(ids) > 0 {
-		err = s.run(ctx, join([]step{prune}, deleteDeliveries(ids))...)
+		err = givingWay(func() error { return s.run(ctx, join([]step{prune, giveWay}, deleteDeliveries(ids))...) })
 	}
 	return len(ids), err
 }
@@ -209,9 +209,11 @@ func (s *Store) deleteEvents(ctx context.Context, events []pgtype.UUID) error {
 	if err != nil {
 		return err
 	}
-	return s.run(ctx, join([]step{prune}, deleteDeliveries(left), []step{
-		{sql: `DELETE FROM {s}.events WHERE id = ANY ($1::uuid[])`, args: []any{events}},
-	})...)
+	return givingWay(func() error {
+		return s.run(ctx, join([]step{prune, giveWay}, deleteDeliveries(left), []step{
+			{sql: `DELETE FROM {s}.events WHERE id = ANY ($1::uuid[])`, args: []any{events}},
+		})...)
+	})
 }
 
 // walks remembers how far Remove has looked through the events of all organizations.
