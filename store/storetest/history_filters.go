@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"github.com/stretchr/testify/require"
+	"time"
 
 	"github.com/alot/alotwebhook"
 )
@@ -104,7 +105,9 @@ func unfinished(d alotwebhook.Delivery) bool {
 func historyUnfinished(t *trial) {
 	on, off := t.endpoint("org_1", completed), t.endpoint("org_1", completed)
 	t.setDisabled(&off, true)
-	events := t.emit("org_1", completed, 6)
+	events := t.emit("org_1", completed, 3)
+	time.Sleep(2 * time.Millisecond) // the next ids have a later millisecond: within one, their order is random
+	events = append(events, t.emit("org_1", completed, 3)...)
 	c := t.claim(3)
 	t.finish(delivered(c[0]), failed(c[1]), retry(c[2], long))
 	want := newestFirst(append(idsOf(events, off), idsOf(events, on)[2:]...))
