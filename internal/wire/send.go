@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/text"
@@ -31,20 +32,25 @@ type Result struct {
 	Detail   string  // a sentence for the customer, which every store takes
 	Body     string  // the beginning of the response's body
 	Duration time.Duration
-	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not.
+	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not. After a fault of
+	// the host's proxy it is how long to wait.
 	RetryAfter time.Duration
 	// Final is set if every further attempt would fail, too.
 	Final bool
 }
 
 // Send makes a POST request with this header and payload, as an attempt that began at that time.
-// ok is false if it was cut off: such an attempt does not count.
+// ok is false if it was cut off, or the host's proxy failed: such an attempt does not count.
 func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
 	attempt := all.Begin(s.Timeout)
 	defer attempt.End()
 	resp, err := s.Transport.RoundTrip(post(to, header, payload).WithContext(attempt))
 	if err != nil {
 		if all.AreCutOff() {
+			return r, false
+		}
+		if wait, isFault := egress.IsFault(err); isFault {
+			r.RetryAfter = wait
 			return r, false
 		}
 		r.Failure, r.Detail = Explain(err)
