@@ -120,7 +120,7 @@ func newSender(cfg *Config) (*sender, error) {
 		MaxIdle:        max(cfg.InFlight, 1024),
 	})
 	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections, proxy: dialer.Watch}
-	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody}
+	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody, ProxyIsAway: dialer.IsAway}
 	if cfg.WrapTransport != nil {
 		s.Transport = cfg.WrapTransport(base)
 	}

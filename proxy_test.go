@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -228,6 +229,35 @@ func TestAProxyThatFailsLosesNothing(t *testing.T) {
 			require.Empty(t, p.Health().ProxyReason)
 		})
 	}
+}
+
+// A proxy that dies cuts off attempts that are under way; they do not count.
+func TestAProxyThatDiesUnderWay(t *testing.T) {
+	t.Parallel()
+	p := newProxied(t, false, httpProxy(t), nil)
+	hanging, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { hanging.Close() })
+	reached := make(chan struct{})
+	go func() {
+		conn, err := hanging.Accept()
+		if err == nil {
+			_, _ = io.ReadFull(conn, make([]byte, 100))
+			close(reached)
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	}()
+	p.proxy.Set(func(proxytest.Ask) proxytest.Answer { return proxytest.Answer{Dial: hanging.Addr().String()} })
+	register(t, p.Dispatcher, "http://example.com/hook")
+	defer p.run(t)()
+	p.emit(t)
+	<-reached
+	time.Sleep(time.Second) // the proxy's answer is no news any more
+	p.proxy.Close()
+	for p.Health().ProxyReason == "" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	require.Empty(t, p.attempts)
 }
 
 // faultsOf returns the errors of a dial through a proxy that fails, and through one that refuses.

@@ -183,7 +183,7 @@ func newSending(t *testing.T, p *realProxy, resolves bool, roots *x509.CertPool)
 			Credentials: func(context.Context) (string, string, error) { return "alot", s.password.Load().(string), nil },
 		},
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, RootCAs: roots,
-		ConnectTimeout: 5 * time.Second, Timeout: time.Minute, Retry: alotwebhook.Schedule(), Logger: slog.New(slog.DiscardHandler),
+		ConnectTimeout: 5 * time.Second, Timeout: 10 * time.Second, Retry: alotwebhook.Schedule(), Logger: slog.New(slog.DiscardHandler),
 		Observer: &alotwebhook.Observer{Finished: func(r alotwebhook.FinishReport) {
 			for _, a := range r.Attempts {
 				s.attempts <- a
@@ -300,9 +300,7 @@ func TestRealProxies(t *testing.T) {
 			s.password.Store("s3cret")
 			s.delivers(t)
 
-			p.kill()
-			p.start(t, args)
-			p.signal(t, syscall.SIGSTOP)
+			p.signal(t, syscall.SIGSTOP) // while a tunnel is kept
 			s.emit(t, secure.URL)
 			s.awaitFault(t, alotwebhook.ReasonProxyUnreachable)
 			p.signal(t, syscall.SIGCONT)

@@ -141,23 +141,3 @@ func credentialsProblem(scheme, user, password string) string {
 	}
 	return ""
 }
-
-// isThere reports whether the proxy answers at all: an HTTP proxy is asked for something that needs no
-// target. One that speaks SOCKS5 has answered before it is asked for a tunnel.
-func (d *Dialer) isThere(ctx context.Context) bool {
-	if d.proxy.URL.Scheme == "socks5" {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	conn, err := d.reach(ctx)
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	defer bind(ctx, conn)()
-	_, _ = io.WriteString(conn, "OPTIONS * HTTP/1.1\r\nHost: "+d.proxy.URL.Host+"\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n")
-	var begin [5]byte
-	_, err = io.ReadFull(conn, begin[:])
-	return err == nil && string(begin[:]) == "HTTP/"
-}

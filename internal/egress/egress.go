@@ -12,6 +12,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -208,7 +209,6 @@ func (d *Dialer) allowed(to target, addrs []netip.Addr) (list []target, err erro
 // attempt asks for one tunnel within its share of the time: others are to have theirs, as when
 // package net dials. It finds out whose fault it is when no answer comes.
 func (d *Dialer) attempt(ctx, within context.Context, to target, left int) (net.Conn, error) {
-	began := time.Now()
 	if deadline, ok := within.Deadline(); ok && left > 1 {
 		share, cancel := context.WithTimeout(within, max(time.Until(deadline)/time.Duration(left), leastShare))
 		defer cancel()
@@ -217,7 +217,7 @@ func (d *Dialer) attempt(ctx, within context.Context, to target, left int) (net.
 	d.Watch.begin()
 	conn, err := d.tunnel(within, to)
 	if silence := (noAnswer{}); errors.As(err, &silence) {
-		err = d.whoIsSilent(ctx, began, silence)
+		err = d.whoIsSilent(ctx, silence)
 	}
 	return conn, d.Watch.end(err, errors.Is(ctx.Err(), context.Canceled))
 }
@@ -278,7 +278,7 @@ func (d *Dialer) reach(ctx context.Context) (net.Conn, error) {
 	secure := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.proxy.RootCAs, ServerName: u.Hostname(), NextProtos: []string{"http/1.1"}})
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, unreachable("and its TLS fail", err)
+		return nil, unreachable("does not complete TLS", err)
 	}
 	return secure, nil
 }
@@ -299,13 +299,10 @@ func (d *Dialer) isOwn(to target, proxy net.Addr) bool {
 	return judge.Judge(to.addr) != nil
 }
 
-// probeTime bounds the question whether the proxy is there.
-const probeTime = 2 * time.Second
-
-// whoIsSilent explains that no answer came since a time. A proxy that answers others is well: then
-// the target keeps it waiting, or the proxy wants no tunnel to it.
-func (d *Dialer) whoIsSilent(ctx context.Context, began time.Time, silence noAnswer) error {
-	if !d.Watch.answeredSince(began) && !d.isThere(ctx) {
+// whoIsSilent explains that no answer came. A proxy that answers others is well: then the target keeps it
+// waiting, or the proxy wants no tunnel to it.
+func (d *Dialer) whoIsSilent(ctx context.Context, silence noAnswer) error {
+	if !d.answers(ctx) {
 		return unreachable("does not answer", silence.error)
 	}
 	var timeout net.Error
@@ -313,4 +310,47 @@ func (d *Dialer) whoIsSilent(ctx context.Context, began time.Time, silence noAns
 		return context.DeadlineExceeded
 	}
 	return refused("ended the connection without an answer")
+}
+
+// IsAway reports whether the proxy does not answer, and how long to wait then. It is for an attempt
+// through a tunnel that ended, or hung, before there was a response: the proxy may have.
+func (d *Dialer) IsAway(ctx context.Context) (wait time.Duration, away bool) {
+	if d.proxy == nil || d.answers(ctx) {
+		return 0, false
+	}
+	d.Watch.begin()
+	return IsFault(d.Watch.end(unreachable("does not answer", nil), ctx.Err() != nil))
+}
+
+const (
+	// probeTime bounds the question whether the proxy is there.
+	probeTime = 2 * time.Second
+	// fresh is how long an answer says that it is.
+	fresh = 250 * time.Millisecond
+)
+
+// answers reports whether the proxy answers at all. It is asked for something that needs no target.
+func (d *Dialer) answers(ctx context.Context) bool {
+	if d.Watch.answeredSince(time.Now().Add(-fresh)) {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	conn, err := d.reach(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	defer bind(ctx, conn)()
+	question, answer := "OPTIONS * HTTP/1.1\r\nHost: "+d.proxy.URL.Host+"\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n", "HTTP/"
+	if d.proxy.URL.Scheme == "socks5" {
+		question, answer = string([]byte{socksVersion, 2, noCredentials, userAndPassword}), string([]byte{socksVersion})
+	}
+	_, _ = io.WriteString(conn, question)
+	begin := make([]byte, len(answer))
+	if _, err = io.ReadFull(conn, begin); err != nil || string(begin) != answer {
+		return false
+	}
+	d.Watch.answersNow()
+	return true
 }

@@ -422,6 +422,26 @@ func TestAddressesInTurn(t *testing.T) {
 	require.Len(t, p.Asked(), asked+1, "the other addresses would fare no better")
 }
 
+// An attempt that had no response is the proxy's fault if that does not answer.
+func TestIsAway(t *testing.T) {
+	t.Parallel()
+	for _, p := range []*proxytest.Proxy{proxytest.HTTP(t, nil, nil), proxytest.SOCKS(t, "password", nil)} {
+		d, _ := dialer(egress.Proxy{URL: p.URL}, guard.Guard{}, patience)
+		_, away := d.IsAway(t.Context())
+		require.False(t, away)
+		p.Close()
+		for !away { // its last answer counts for a moment
+			_, away = d.IsAway(t.Context())
+		}
+		kind, _ := d.Watch.Failing()
+		require.Equal(t, unreachable, kind)
+	}
+	direct := egress.New(new(guard.Guard), nil, patience, nil, nil)
+	_, away := direct.IsAway(t.Context())
+	require.False(t, away)
+	require.Nil(t, direct.Watch)
+}
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	for text, good := range map[string]bool{

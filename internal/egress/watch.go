@@ -166,6 +166,16 @@ func (w *Watch) worked(now time.Time) {
 	w.kind, w.claim = "", time.Time{}
 }
 
+// answersNow notes that the proxy has answered a question that asked for no tunnel. That ends no fault:
+// it may answer and yet make none.
+func (w *Watch) answersNow() {
+	if w != nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.answered = time.Now()
+	}
+}
+
 // answeredSince reports whether the proxy has answered anybody since a time.
 func (w *Watch) answeredSince(t time.Time) bool {
 	if w == nil {

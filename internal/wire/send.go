@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -23,6 +24,8 @@ type Sender struct {
 	Timeout time.Duration
 	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read.
 	KeepBody, MaxBody int
+	// ProxyIsAway reports whether the host's proxy does not answer, and how long to wait then.
+	ProxyIsAway func(context.Context) (wait time.Duration, away bool)
 }
 
 // Result is what an attempt came to.
@@ -49,8 +52,8 @@ func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []
 		if all.AreCutOff() {
 			return r, false
 		}
-		if wait, isFault := egress.IsFault(err); isFault {
-			r.RetryAfter = wait
+		var isFault bool
+		if r.RetryAfter, isFault = s.isFault(all, err); isFault {
 			return r, false
 		}
 		r.Failure, r.Detail = Explain(err)
@@ -70,6 +73,18 @@ func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []
 		r.Duration = time.Since(began)
 	}
 	return r, true
+}
+
+// isFault reports whether the host's proxy is to blame for the error of an attempt, and how long to
+// wait then. A tunnel that ends or hangs may be the proxy's work: it is asked.
+func (s *Sender) isFault(all *Attempts, err error) (wait time.Duration, ok bool) {
+	if wait, ok = egress.IsFault(err); ok || s.ProxyIsAway == nil {
+		return wait, ok
+	}
+	if failure, _ := Explain(err); failure != Timeout && failure != ConnectionReset {
+		return 0, false
+	}
+	return s.ProxyIsAway(all.Context())
 }
 
 // post returns a request without a context.
