@@ -36,6 +36,7 @@ type Watch struct {
 	newest   time.Time     // the newest of them
 	wait     time.Duration // after the newest
 	claim    time.Time     // when the next claim may be made
+	tried    bool          // a claim was made since the wait began
 	answered time.Time     // when the proxy answered last
 	asking   int           // dials under way
 	changed  chan struct{} // wakes Await
@@ -99,7 +100,7 @@ func (w *Watch) untilClaim(now, began time.Time) time.Duration {
 		wait = max(wait, began.Add(lastWait).Sub(now))
 	}
 	if wait <= 0 {
-		w.claim = now.Add(firstWait)
+		w.claim, w.tried = now.Add(firstWait), true
 	}
 	return wait
 }
@@ -143,9 +144,10 @@ func (w *Watch) failed(fault *Error, now time.Time) time.Duration {
 		if _, ok := w.lines.Allow("fails"); ok {
 			w.log.Error("alotwebhook: the proxy fails; deliveries wait until it works, and none is lost", "proxy", w.proxy, "reason", string(fault.Kind), "error", fault)
 		}
-	case !now.Before(w.claim):
+	case w.tried:
 		w.wait = min(2*w.wait, lastWait)
 	}
+	w.tried = false
 	w.kind, w.newest = fault.Kind, now
 	wait := w.wait/2 + rand.N(w.wait/2+1)
 	if next := now.Add(wait); next.After(w.claim) {
