@@ -74,6 +74,7 @@ package alotwebhook
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/typeid"
@@ -270,6 +271,7 @@ const (
 	ReasonResponseTooLarge  FailureReason = "response_too_large" // the headers exceed Config.MaxResponseHeader
 	ReasonProtocol          FailureReason = "protocol"           // the response is not HTTP
 	ReasonNetwork           FailureReason = "network"            // any other failure to connect, send or read
+	ReasonProxyRefused      FailureReason = "proxy_refused"      // the host's own proxy lets nothing through to that host: see Config.Proxy
 	ReasonPoison            FailureReason = "poison"             // claimed five times without an outcome; no request was made
 	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no attempt was made
 	ReasonExpired           FailureReason = "expired"            // parked for longer than Config.ParkedRetention; no attempt was made
@@ -278,6 +280,16 @@ const (
 	ReasonErased            FailureReason = "erased"             // erased by Dispatcher.Erase; no further attempt was made
 	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
+
+// The faults of [Config.Proxy] that [Health] tells of. No attempt has one: none is counted.
+const (
+	ReasonProxyUnreachable    FailureReason = "proxy_unreachable"    // it does not answer, or not as a proxy does
+	ReasonProxyAuthentication FailureReason = "proxy_authentication" // it does not take the credentials
+)
+
+// IsProxy reports whether the host's own proxy is the reason. Such a failure says nothing of the
+// endpoint: a [Store] leaves [Endpoint.FailingSince] as it is, and nothing is disabled for it.
+func (r FailureReason) IsProxy() bool { return strings.HasPrefix(string(r), "proxy_") }
 
 func newID(prefix string) (string, error) {
 	id, err := typeid.New(prefix)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/prepared"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
@@ -49,7 +50,8 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 		outcome.Attempt, result, ok = r.d.sender.send(&r.attempts, c)
 	}
 	if !ok {
-		outcome.State = StatePending // an outcome without an attempt: the delivery is released
+		// An outcome without an attempt releases the delivery, after a fault of the proxy for a while.
+		outcome.State, outcome.NextAttemptIn = StatePending, result.RetryAfter
 		return outcome, slots.Effect{}
 	}
 	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
@@ -94,6 +96,7 @@ type sender struct {
 	wire.Sender
 	cfg       *Config
 	closeIdle func()
+	proxy     *egress.Watch           // nil without Config.Proxy
 	targets   prepared.Things[target] // by endpoint id
 	plain     sync.Map                // what open has warned of: endpoint ids with their secrets
 }
@@ -108,15 +111,16 @@ type target struct {
 }
 
 func newSender(cfg *Config) (*sender, error) {
+	dialer := egress.New(cfg.guard(), cfg.Resolver, cfg.ConnectTimeout, (*egress.Proxy)(cfg.Proxy), cfg.Logger)
 	base := wire.New(wire.Config{
-		Dial:           cfg.guard().Dialer(cfg.Resolver, cfg.ConnectTimeout).DialContext,
+		Dial:           dialer.DialContext,
 		RootCAs:        cfg.RootCAs,
 		TLSTimeout:     cfg.TLSTimeout,
 		MaxHeaderBytes: cfg.MaxResponseHeader,
 		MaxIdle:        max(cfg.InFlight, 1024),
 	})
-	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections}
-	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody}
+	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections, proxy: dialer.Watch}
+	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody, ProxyIsAway: dialer.IsAway}
 	if cfg.WrapTransport != nil {
 		s.Transport = cfg.WrapTransport(base)
 	}
@@ -126,8 +130,8 @@ func newSender(cfg *Config) (*sender, error) {
 	return s, nil
 }
 
-// send makes the request of an attempt. ok is false if it was cut off: such an attempt
-// does not count.
+// send makes the request of an attempt. ok is false if it was cut off, or the proxy failed: such
+// an attempt does not count.
 func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result, ok bool) {
 	start := time.Now()
 	switch t := s.target(c.Endpoint); {

@@ -5,12 +5,15 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/schedule"
@@ -155,6 +158,11 @@ type Config struct {
 	// Defaults to [net.DefaultResolver].
 	Resolver *net.Resolver
 
+	// Proxy is the forward proxy through which requests leave your network. Variables of the
+	// environment, such as HTTPS_PROXY, are never read.
+	// Defaults to nil: connections are made directly.
+	Proxy *Proxy
+
 	// WrapTransport wraps the guarded transport, for tracing or metrics. It must return a
 	// transport that sends through the given one: a transport that dials by itself goes
 	// around the guard. No request is sent chunked: a body whose length the wrapper hides is
@@ -252,6 +260,28 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// Proxy is a forward proxy of the host's. Each connection to an endpoint is a tunnel through it, by
+// CONNECT or SOCKS5, also one to an http URL. While the proxy itself fails, deliveries wait, and no
+// attempt is counted. Its own address is dialled without the guard, and opened to no customer.
+type Proxy struct {
+	// URL is http, https or socks5, with the host and, unless it is 80, 443 or 1080, the port. The
+	// system's resolver looks up the host. User and password in it are for the proxy alone.
+	URL *url.URL
+	// Credentials returns user and password instead, for each connection, if they change with time.
+	// Its error, whose text nobody sees, is a [ReasonProxyAuthentication].
+	Credentials func(ctx context.Context) (user, password string, err error)
+	// Resolves has the proxy look up the names of endpoints and judge their addresses, as Smokescreen
+	// does: it must refuse private ones. AllowNets and DenyNets then hold for addresses in URLs alone.
+	// Defaults to false: names are looked up here, and the proxy gets an address that the guard allows.
+	Resolves bool
+	// RootCAs are the authorities that may have signed the certificate of an https proxy.
+	// Defaults to those of the system.
+	RootCAs *x509.CertPool
+}
+
+// Format implements [fmt.Formatter]: every verb prints the URL without the password.
+func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, egress.Redacted(p.URL)) }
+
 const (
 	kib = 1 << 10
 	mib = 1 << 20
@@ -333,6 +363,8 @@ func (c *Config) check(wrong ranges.Result) error {
 	switch {
 	case ranges.RateProblem(c.Rate) != "":
 		return refused("Rate", ranges.RateProblem(c.Rate))
+	case c.Proxy != nil && egress.Problem(c.Proxy.URL) != "":
+		return refused("Proxy.URL", egress.Problem(c.Proxy.URL))
 	case c.Sealer != nil && isNil(c.Sealer):
 		return refused("Sealer", "holds a nil pointer; make it with NewSealer, or leave the field nil")
 	case c.Lease < c.minLease():
@@ -345,5 +377,5 @@ func (c *Config) check(wrong ranges.Result) error {
 
 // guard returns the guard that judges addresses by this configuration.
 func (c *Config) guard() *guard.Guard {
-	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64}
+	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64, Own: (*egress.Proxy)(c.Proxy).Addr()}
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/handover"
 	"github.com/alot/alotwebhook/internal/holds"
+	"github.com/alot/alotwebhook/internal/life"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
@@ -53,14 +53,8 @@ type Dispatcher struct {
 	// transaction commits, so the claimer polls after 1, 2, 4 … ms for a while.
 	uncommitted atomic.Bool
 
-	mu      sync.Mutex    // for the two that follow
-	started bool          // by Run
-	closed  bool          // by Shutdown
-	closing chan struct{} // closed by Shutdown
-	cutNow  chan struct{} // closed when the context of Shutdown is done
-	done    chan struct{} // closed when Run returns
+	life    *life.Life // of Run
 	running atomic.Pointer[run]
-	cutOne  sync.Once
 }
 
 // NewDispatcher makes a dispatcher over a store. A nil cfg stands for all defaults.
@@ -87,15 +81,12 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		log:     cfg.Logger,
 		wake:    make(chan struct{}, 1),
 		tallier: capability[Tallier](store),
-		closing: make(chan struct{}),
+		life:    life.New(),
 
 		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},
 		tests:        rate.New("TestsPerMinute", cfg.TestsPerMinute),
 		redeliveries: rate.New("RedeliveriesPerMinute", cfg.RedeliveriesPerMinute),
 		changes:      rate.New("ChangesPerMinute", cfg.ChangesPerMinute),
-
-		cutNow: make(chan struct{}),
-		done:   make(chan struct{}),
 	}
 	d.recoveries, d.operations, d.tallies, d.observer = d.newRecoveries(), d.newOperations(), d.newTallies(), newObserver(cfg)
 	d.paused = holds.Watch{Read: d.readPauses, Changed: func() { pace.Wake(d.wake) }}
@@ -201,10 +192,10 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event, in
 // While the store fails, Run tries again, for as long as it takes. A dispatcher runs
 // once: further calls return [ErrDispatcherClosed].
 func (d *Dispatcher) Run(ctx context.Context) error {
-	if !d.start() {
+	if !d.life.Begin() {
 		return ErrDispatcherClosed
 	}
-	defer close(d.done)
+	defer d.life.End()
 	defer d.sender.closeIdle()
 	r := newRun(d)
 	d.running.Store(r)
@@ -212,41 +203,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return r.run(ctx)
 }
 
-// start reports whether Run may begin. Once it has, Shutdown waits for its end.
-func (d *Dispatcher) start() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	may := !d.started && !d.closed
-	d.started = d.started || may
-	return may
-}
-
-// close begins the end of Run, and reports whether there is one to wait for.
-func (d *Dispatcher) close() (started bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.closed {
-		d.closed = true
-		close(d.closing)
-	}
-	return d.started
-}
-
 // Shutdown ends Run and waits for its end: Run claims no more, and attempts in flight
 // may finish until ctx is done; then they are cut off and released. Shutdown returns
 // nil, or the error of ctx if it was done before Run ended.
 //
 // After Shutdown the dispatcher does not run again. Emit still works.
-func (d *Dispatcher) Shutdown(ctx context.Context) error {
-	if !d.close() {
-		return nil
-	}
-	select {
-	case <-d.done:
-		return nil
-	case <-ctx.Done():
-		d.cutOne.Do(func() { close(d.cutNow) })
-		<-d.done // soon: claimTimeout and finishTimeout bound what is left
-		return ctx.Err()
-	}
-}
+func (d *Dispatcher) Shutdown(ctx context.Context) error { return d.life.Shutdown(ctx) }

@@ -388,6 +388,8 @@ func (r *run) verdict(e *Endpoint, a *Attempt) (disable DisabledReason, warned i
 	switch failing := a.StartedAt.Sub(e.FailingSince); {
 	case a.Reason == "":
 		return "", 0
+	case a.Reason.IsProxy():
+		return "", e.Warned
 	case a.StatusCode == http.StatusGone:
 		return DisabledGone, e.Warned
 	case e.FailingSince.IsZero():

@@ -206,6 +206,10 @@ type Health struct {
 	ClaimError error
 	// StoreAway is set while the store takes no outcomes. Hardly anything is sent then.
 	StoreAway bool
+	// ProxyReason says what is wrong with [Config.Proxy], as [ReasonProxyUnreachable] does, and ProxySince
+	// since when; zero while nothing is known to be. Deliveries then wait for the proxy.
+	ProxyReason FailureReason
+	ProxySince  time.Time
 	// Stuck is how long the claimer has been in one step that should have been over after half a
 	// minute, although the store takes outcomes; 0 if it is not stuck. A new process may help.
 	Stuck time.Duration
@@ -233,6 +237,8 @@ func (d *Dispatcher) Health() Health {
 	if c := r.newest.Load(); c != nil {
 		h.ClaimedAt, h.ClaimError = c.at, c.err
 	}
+	kind, since := r.d.sender.proxy.Failing()
+	h.ProxyReason, h.ProxySince = FailureReason(kind), since
 	if stuck := r.pulse.For(); stuck > mostStep && !h.StoreAway {
 		h.Stuck = stuck
 	}

@@ -73,15 +73,8 @@ func newRun(d *Dispatcher) *run {
 
 // run claims until ctx is done or Shutdown is called. Then one stage after the other ends.
 func (r *run) run(ctx context.Context) error {
-	claimsCtx, stop := context.WithCancel(ctx)
+	claimsCtx, stop := r.d.life.Context(ctx)
 	defer stop()
-	go func() {
-		select {
-		case <-r.d.closing:
-			stop()
-		case <-claimsCtx.Done():
-		}
-	}()
 	var helpers sync.WaitGroup
 	helpers.Go(r.changeBad)
 	helpers.Go(func() { r.d.purge(claimsCtx) })
@@ -99,7 +92,7 @@ func (r *run) run(ctx context.Context) error {
 	helpers.Go(r.leave)
 	close(r.jobs)
 	workersDone := r.workers.Done()
-	r.drain(workersDone)
+	r.d.life.Drain(workersDone, r.cfg.ShutdownTimeout)
 	r.attempts.CutOff()
 	r.recorder.GiveUpIn(finishTimeout)
 	<-workersDone
@@ -118,24 +111,6 @@ func (r *run) run(ctx context.Context) error {
 	return nil
 }
 
-// drain waits until the workers are done, or the time that whoever ended the run
-// gives them is up: ShutdownTimeout, or the context of Shutdown.
-func (r *run) drain(workersDone <-chan struct{}) {
-	var timeUp <-chan time.Time
-	select {
-	case <-r.d.closing: // Shutdown closes cutNow when its context is done
-	default:
-		t := time.NewTimer(r.cfg.ShutdownTimeout)
-		defer t.Stop()
-		timeUp = t.C
-	}
-	select {
-	case <-workersDone:
-	case <-timeUp:
-	case <-r.d.cutNow:
-	}
-}
-
 // claim leases deliveries and hands them to the workers until ctx is done.
 func (r *run) claim(ctx context.Context) {
 	poll := pace.NewPoller(r.cfg.PollInterval)
@@ -145,7 +120,7 @@ func (r *run) claim(ctx context.Context) {
 		if r.d.uncommitted.Swap(false) {
 			poll.Soon()
 		}
-		if !r.recorder.AwaitStore(ctx) {
+		if !r.recorder.AwaitStore(ctx) || !r.d.sender.proxy.Await(ctx) {
 			return
 		}
 		began := time.Now()
@@ -189,7 +164,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 		return ClaimResult{}, err
 	}
 	paused.Apply(room.Busy, room.Withheld, r.cfg.InFlightPerEndpoint)
-	if r.recorder.Away() { // what is sent now is sent again if the process is killed
+	if r.recorder.Away() || r.d.sender.proxy.Fails() { // the first is sent again if the process is killed, the other not at all
 		room.Limit = 1
 	}
 	released := r.slots.Released()

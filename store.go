@@ -121,8 +121,8 @@ type Queue interface {
 	// to twice as many in all. Their numbers and AttemptCount go on counting all.
 	//
 	// Finish also keeps [Endpoint.FailingSince]: an attempt clears it with StateDelivered,
-	// and otherwise sets it to the attempt's StartedAt if it is zero. Neither changes the
-	// endpoint's Version.
+	// and otherwise sets it to the attempt's StartedAt if it is zero, unless [FailureReason.IsProxy]
+	// says that its Reason is the host's own. None changes the endpoint's Version.
 	Finish(ctx context.Context, outcomes []Outcome) (lost []string, err error)
 
 	// Redeliver makes deliveries due at once and returns how many. A finished one becomes

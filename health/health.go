@@ -109,6 +109,10 @@ type report struct {
 	// every few hundred milliseconds.
 	ClaimedSecondsAgo *float64 `json:"claimedSecondsAgo,omitempty"`
 	StuckSeconds      float64  `json:"stuckSeconds,omitempty"`
+	// Proxy says what is wrong with the host's proxy, and ProxyFailingSeconds for how long it has been.
+	// That is no failure of the process, which may have pages to show.
+	Proxy               string  `json:"proxy,omitempty"`
+	ProxyFailingSeconds float64 `json:"proxyFailingSeconds,omitempty"`
 }
 
 func describe(h alotwebhook.Health) report {
@@ -116,6 +120,9 @@ func describe(h alotwebhook.Health) report {
 	if !h.ClaimedAt.IsZero() {
 		ago := seconds(time.Since(h.ClaimedAt))
 		r.ClaimedSecondsAgo = &ago
+	}
+	if h.ProxyReason != "" {
+		r.Proxy, r.ProxyFailingSeconds = string(h.ProxyReason), seconds(time.Since(h.ProxySince))
 	}
 	return r
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -87,6 +89,7 @@ func (p *process) run() (stop func()) {
 type answer struct {
 	code              int
 	Status, Problem   string
+	Proxy             string
 	Running           bool
 	ClaimedSecondsAgo *float64
 	StuckSeconds      float64
@@ -123,6 +126,34 @@ func TestIdle(t *testing.T) {
 		require.Equal(t, http.StatusServiceUnavailable, ask(t, p.ready).code, "it has ended")
 		require.Equal(t, http.StatusOK, ask(t, p.live).code)
 	})
+}
+
+// The host's proxy is no reason to take the process, with its pages, out of use.
+func TestProxyThatFails(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	p := &process{store: &ill{Store: memory.New()}}
+	p.Dispatcher, err = alotwebhook.NewDispatcher(p.store, &alotwebhook.Config{
+		Logger: slog.New(slog.DiscardHandler), Proxy: &alotwebhook.Proxy{URL: &url.URL{Scheme: "http", Host: closed.Addr().String()}, Resolves: true},
+	})
+	require.NoError(t, err)
+	p.live, p.ready = health.Live(p.Dispatcher), health.Ready(p.Dispatcher, nil)
+	_, err = p.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: "org_1", URL: "https://example.com/", EventTypes: []string{alotwebhook.EventCandidateInvited}})
+	require.NoError(t, err)
+	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateInvited, "org_1", map[string]string{})
+	require.NoError(t, err)
+	require.NoError(t, p.Emit(t.Context(), event))
+	defer p.run()()
+	a := ask(t, p.ready)
+	for a.Proxy == "" {
+		time.Sleep(10 * time.Millisecond)
+		a = ask(t, p.ready)
+	}
+	require.Equal(t, "proxy_unreachable", a.Proxy)
+	require.Equal(t, http.StatusOK, a.code)
+	require.Equal(t, http.StatusOK, ask(t, p.live).code)
 }
 
 func TestStoreThatFails(t *testing.T) {

@@ -103,7 +103,7 @@ func TestRunbooks(t *testing.T) {
 		require.Contains(t, headings, page.Fragment, a.Alert)
 	}
 	require.Equal(t, []string{
-		"DeliveriesLate", "NothingRecorded", "StoreFailing", "ManyEndpointsFailing", "OrganizationFlooding", "RecoveryStuck", "PausedForLong", "ClaimerStuck",
+		"DeliveriesLate", "NothingRecorded", "StoreFailing", "ProxyFailing", "ManyEndpointsFailing", "OrganizationFlooding", "RecoveryStuck", "PausedForLong", "ClaimerStuck",
 	}, names)
 }
 
@@ -127,7 +127,7 @@ func anchors(t testing.TB, file string) (found []string) {
 // otherwise.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
-	require.Contains(t, promtool(t, "check", "rules", "alerts.yaml"), "8 rules found")
+	require.Contains(t, promtool(t, "check", "rules", "alerts.yaml"), "9 rules found")
 	promtool(t, "test", "rules", "alerts_test.yaml")
 	tests, err := os.ReadFile("alerts_test.yaml")
 	require.NoError(t, err)

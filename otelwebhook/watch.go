@@ -74,7 +74,7 @@ type watch struct {
 // gauges are observed when metrics are collected. docs/metrics.md is their list for users.
 type gauges struct {
 	running, attemptsActive, attemptsLimit, attemptsUnrecorded, storeFailing metric.Int64ObservableGauge
-	claimAge, claimerStuck                                                   metric.Float64ObservableGauge
+	claimAge, claimerStuck, proxyFailing                                     metric.Float64ObservableGauge
 
 	queueDeliveries, endpoints, recoveryActive, pauseActive metric.Int64ObservableGauge
 	oldestDue, recoveryIdle, pauseAge                       metric.Float64ObservableGauge
@@ -104,6 +104,7 @@ func (w *watch) register(meter metric.Meter) (metric.Registration, error) {
 	w.storeFailing = m.gauge("alotwebhook.store.failing", "{store}", "1 while the store fails at the operation.")
 	w.claimAge = m.secondsGauge("alotwebhook.claim.age", "How long ago a claim last succeeded, or Watch was called if none has yet; absent while the dispatcher does not run.")
 	w.claimerStuck = m.secondsGauge("alotwebhook.claimer.stuck", "How long the claimer has been in one step that should be over by now.")
+	w.proxyFailing = m.secondsGauge("alotwebhook.proxy.failing", "How long the host's own proxy has been failing; 0 while nothing is known to be wrong with it, and without one.")
 
 	w.queueDeliveries = m.gauge("alotwebhook.queue.deliveries", "{delivery}", "Unfinished deliveries in the store, of all processes, by state.")
 	w.oldestDue = m.secondsGauge("alotwebhook.queue.oldest_due", "How long the delivery that is due longest has been due, to healthy and to failing endpoints.")
@@ -116,7 +117,7 @@ func (w *watch) register(meter metric.Meter) (metric.Registration, error) {
 		return nil, m.err
 	}
 	return meter.RegisterCallback(w.observe, w.running, w.attemptsActive, w.attemptsLimit, w.attemptsUnrecorded, w.storeFailing,
-		w.claimAge, w.claimerStuck, w.queueDeliveries, w.oldestDue, w.endpoints, w.recoveryActive, w.recoveryIdle, w.pauseActive, w.pauseAge)
+		w.claimAge, w.claimerStuck, w.proxyFailing, w.queueDeliveries, w.oldestDue, w.endpoints, w.recoveryActive, w.recoveryIdle, w.pauseActive, w.pauseAge)
 }
 
 // observe returns no error: some readers would then drop all other metrics, too.
@@ -148,11 +149,20 @@ func (w *watch) observeHealth(o metric.Observer, h alotwebhook.Health) {
 	o.ObserveInt64(w.storeFailing, oneIf(h.ClaimError != nil), byClaim)
 	o.ObserveInt64(w.storeFailing, oneIf(h.StoreAway), byFinish)
 	o.ObserveFloat64(w.claimerStuck, h.Stuck.Seconds())
+	o.ObserveFloat64(w.proxyFailing, proxyFailing(h).Seconds())
 	if h.Running {
 		o.ObserveInt64(w.attemptsLimit, int64(h.Slots), inFlight)
 		o.ObserveInt64(w.attemptsLimit, int64(h.WaitingSlots), waiting)
 		o.ObserveFloat64(w.claimAge, time.Since(w.claimedAt(h)).Seconds())
 	}
+}
+
+// proxyFailing returns for how long the proxy has been failing.
+func proxyFailing(h alotwebhook.Health) time.Duration {
+	if h.ProxyReason == "" {
+		return 0
+	}
+	return time.Since(h.ProxySince)
 }
 
 // claimedAt returns when a claim last succeeded, as far as it is known: the newest claim by

@@ -76,6 +76,10 @@ func TestHealth(t *testing.T) {
 		failing := []point{{"alotwebhook.store.operation=claim", 0, 0}, {"alotwebhook.store.operation=finish", 0, 0}, {"alotwebhook.store.operation=stats", 0, 0}}
 		require.Equal(t, failing, s.points(t, "alotwebhook.store.failing"))
 
+		require.Equal(t, []point{{"", 0, 0}}, s.points(t, "alotwebhook.proxy.failing"))
+		d.health.ProxyReason, d.health.ProxySince = alotwebhook.ReasonProxyUnreachable, time.Now().Add(-time.Minute)
+		require.Equal(t, []point{{"", 0, 60}}, s.points(t, "alotwebhook.proxy.failing"))
+
 		d.health.ClaimError = errDisk
 		failing[0].value = 1
 		require.Equal(t, failing, s.points(t, "alotwebhook.store.failing"))

@@ -19,7 +19,7 @@ const (
 
 // Well reports whether nothing needs attention.
 func (o overview) Well() bool {
-	return !o.Late && !o.ClaimerIll() && !o.Health.StoreAway && len(o.Pauses)+len(o.Running) == 0 && !o.HasStopped &&
+	return !o.Late && !o.ClaimerIll() && !o.Health.StoreAway && o.Health.ProxyReason == "" && len(o.Pauses)+len(o.Running) == 0 && !o.HasStopped &&
 		o.Flood == nil && o.Stuck == nil && o.Stats.FailingEndpoints+o.Stats.DisabledEndpoints == 0
 }
 

@@ -90,7 +90,9 @@ func (v *visit) showMany(status int, f manyForm) error {
 // failureReasons are the reasons by which deliveries can be selected, in the order of their words.
 var failureReasons = func() (list []alotwebhook.FailureReason) {
 	for reason := range reasons {
-		list = append(list, reason)
+		if reason != alotwebhook.ReasonProxyUnreachable && reason != alotwebhook.ReasonProxyAuthentication { // no delivery has them
+			list = append(list, reason)
+		}
 	}
 	list = append(list, alotwebhook.ReasonStatus)
 	slices.SortFunc(list, func(a, b alotwebhook.FailureReason) int {

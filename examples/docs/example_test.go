@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -27,6 +29,19 @@ var config = &alotwebhook.Config{
 	AllowHTTP: true,
 	AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	Retry:     alotwebhook.Schedule(300*time.Millisecond, 900*time.Millisecond),
+}
+
+var proxied = &alotwebhook.Config{
+	Proxy: &alotwebhook.Proxy{URL: &url.URL{
+		Scheme: "http", // or https, or socks5
+		Host:   "proxy.internal:3128",
+		User:   url.UserPassword("webhooks", os.Getenv("PROXY_PASSWORD")),
+	}},
+}
+
+func TestProxied(t *testing.T) {
+	_, err := alotwebhook.NewDispatcher(memory.New(), proxied)
+	require.NoError(t, err)
 }
 
 func newHandler(secret alotwebhook.Secret) http.Handler {

@@ -83,6 +83,9 @@ type Guard struct {
 	// is allowed. AllowNets has no effect on such an address: it would open every
 	// IPv4 address.
 	AllowNAT64 bool
+	// Own is the address of the host's own proxy, which reaches networks that others do not. It is
+	// blocked unless AllowNets has it. The zero Addr is none.
+	Own netip.Addr
 }
 
 // Check returns a [*Refusal] for the first of AllowNets and DenyNets that would match
@@ -128,6 +131,8 @@ func (g *Guard) allows(addr netip.Addr) bool {
 		return g.AllowNAT64 && g.allows(embedded4(addr))
 	case contains(g.AllowNets, addr):
 		return true
+	case addr == g.Own:
+		return false
 	case addr.Is4():
 		return !contains(blocked4, addr)
 	}

@@ -142,6 +142,15 @@ func blockedProblem(addr netip.Addr, development bool) string {
 	return "has an address that is blocked; use a host that is reachable from the public internet"
 }
 
+// CheckName returns a [*Refusal] for a host that is no name of the public DNS by its spelling. It is for
+// a name that somebody else looks up, who may take it for an address.
+func CheckName(host string) error {
+	if problem := nameProblem(strings.TrimSuffix(strings.ToLower(host), ".")); problem != "" {
+		return refuse(problem)
+	}
+	return nil
+}
+
 func isLocalhost(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/guard"
 )
 
@@ -58,10 +59,13 @@ func Explain(err error) (Failure, string) {
 	var (
 		dns     *net.DNSError
 		timeout net.Error
+		proxy   *egress.Error
 	)
 	switch {
 	case errors.Is(err, guard.ErrBlocked):
 		return BlockedAddress, BlockedDetail
+	case errors.As(err, &proxy):
+		return Failure(proxy.Kind), proxy.Detail()
 	case errors.As(err, &dns):
 		return DNS, "the host name has no address, or could not be looked up"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/text"
@@ -22,6 +24,8 @@ type Sender struct {
 	Timeout time.Duration
 	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read.
 	KeepBody, MaxBody int
+	// ProxyIsAway reports whether the host's proxy does not answer, and how long to wait then.
+	ProxyIsAway func(context.Context) (wait time.Duration, away bool)
 }
 
 // Result is what an attempt came to.
@@ -31,20 +35,25 @@ type Result struct {
 	Detail   string  // a sentence for the customer, which every store takes
 	Body     string  // the beginning of the response's body
 	Duration time.Duration
-	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not.
+	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not. After a fault of
+	// the host's proxy it is how long to wait.
 	RetryAfter time.Duration
 	// Final is set if every further attempt would fail, too.
 	Final bool
 }
 
 // Send makes a POST request with this header and payload, as an attempt that began at that time.
-// ok is false if it was cut off: such an attempt does not count.
+// ok is false if it was cut off, or the host's proxy failed: such an attempt does not count.
 func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
 	attempt := all.Begin(s.Timeout)
 	defer attempt.End()
 	resp, err := s.Transport.RoundTrip(post(to, header, payload).WithContext(attempt))
 	if err != nil {
 		if all.AreCutOff() {
+			return r, false
+		}
+		var isFault bool
+		if r.RetryAfter, isFault = s.isFault(all, err); isFault {
 			return r, false
 		}
 		r.Failure, r.Detail = Explain(err)
@@ -64,6 +73,18 @@ func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []
 		r.Duration = time.Since(began)
 	}
 	return r, true
+}
+
+// isFault reports whether the host's proxy is to blame for the error of an attempt, and how long to
+// wait then. A tunnel that ends or hangs may be the proxy's work: it is asked.
+func (s *Sender) isFault(all *Attempts, err error) (wait time.Duration, ok bool) {
+	if wait, ok = egress.IsFault(err); ok || s.ProxyIsAway == nil {
+		return wait, ok
+	}
+	if failure, _ := Explain(err); failure != Timeout && failure != ConnectionReset {
+		return 0, false
+	}
+	return s.ProxyIsAway(all.Context())
 }
 
 // post returns a request without a context.

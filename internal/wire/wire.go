@@ -14,7 +14,7 @@
 //   - A kept connection has an age limit, so that a changed DNS record is followed.
 //   - An idle connection costs no goroutine, a request no more than its own.
 //
-// It follows no redirects, uses no proxy and decompresses nothing. Responses are parsed by
+// It follows no redirects and decompresses nothing; a proxy is a matter of Config.Dial. Responses are parsed by
 // [http.ReadResponse].
 package wire
 

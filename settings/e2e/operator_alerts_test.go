@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -141,6 +143,19 @@ var alerts = map[string]func(*onCall){
 		for o.visit(""); !strings.Contains(o.text(), "Something failed on our side"); o.visit("") {
 			time.Sleep(time.Second) // a survey is read every five seconds
 		}
+	},
+	"ProxyFailing": func(o *onCall) {
+		closed, err := net.Listen("tcp4", "127.0.0.1:0")
+		require.NoError(o.t, err)
+		require.NoError(o.t, closed.Close())
+		o.host = newOperatorsOn(o.t, o.store, func(cfg *alotwebhook.Config) {
+			cfg.Proxy = &alotwebhook.Proxy{URL: &url.URL{Scheme: "http", Host: closed.Addr().String()}, Resolves: true}
+		})
+		o.tab = open(o.t, o.host.base, true)
+		o.host.runs(o.t)
+		o.host.emitTo(o.t, "org_acme", 40)
+		o.visit("")
+		o.shows("proxy-failing", 460, "The proxy fails. Our proxy does not answer. Deliveries wait for it, and none is lost")
 	},
 	"ManyEndpointsFailing": func(o *onCall) {
 		var tallies []alotwebhook.Tally

@@ -32,13 +32,17 @@ func newOperators(t testing.TB) (*host, *shared) {
 	return newOperatorsOn(t, store), store
 }
 
-func newOperatorsOn(t testing.TB, store alotwebhook.Store) *host {
+func newOperatorsOn(t testing.TB, store alotwebhook.Store, changes ...func(*alotwebhook.Config)) *host {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+	cfg := &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,
 		Retry: alotwebhook.Schedule(), Logger: logger,
-	})
+	}
+	for _, change := range changes {
+		change(cfg)
+	}
+	d, err := alotwebhook.NewDispatcher(store, cfg)
 	require.NoError(t, err)
 	h := &host{store: store, dispatcher: d}
 	pages, err := settings.NewOperatorPages(d, &settings.OperatorOptions{

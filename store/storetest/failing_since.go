@@ -86,6 +86,27 @@ func finishFailingSince(t *trial) {
 	t.put(&e) // the version is still the one that was read first
 }
 
+// What the host's own proxy refuses says nothing of the endpoint. Nobody is to be told that it fails,
+// and it is not to be disabled.
+func finishFailingSinceOfProxy(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	refused := func(c alotwebhook.Claimed, s alotwebhook.DeliveryState) alotwebhook.Outcome {
+		return outcome(c, s, 0, alotwebhook.ReasonProxyRefused)
+	}
+	c := t.claim(2)
+	t.finish(refused(c[0], alotwebhook.StatePending), refused(c[1], alotwebhook.StateFailed))
+	require.True(t, t.stored(e.ID).FailingSince.IsZero(), "it is not set")
+	require.Equal(t, alotwebhook.ReasonProxyRefused, t.delivery(c[1].DeliveryID).LastReason, "the attempt is in the history")
+	t.emit("org_1", completed, 1)
+	c = t.claim(2)
+	fails := outcome(c[1], alotwebhook.StateFailed, 500, alotwebhook.ReasonStatus)
+	t.finish(refused(c[0], alotwebhook.StatePending), fails)
+	require.True(t, fails.Attempt.StartedAt.Equal(t.stored(e.ID).FailingSince), "the receiver's own failure sets it, in the same batch, too")
+	t.finish(refused(t.claimOne(), alotwebhook.StateFailed))
+	require.True(t, fails.Attempt.StartedAt.Equal(t.stored(e.ID).FailingSince), "it is not cleared")
+}
+
 // The dispatcher says by the state of an outcome whether it was a success. A store must not judge
 // by the reason or the status code.
 func finishSuccessByState(t *trial) {
