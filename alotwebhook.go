@@ -133,7 +133,7 @@ type Endpoint struct {
 	// characters; may be empty.
 	Description string
 	// EventTypes are the types that the endpoint subscribes to: at least one, each in the
-	// catalogue, none twice.
+	// catalogue, none twice. [Config.Wildcards] allows "*", and "candidate.*".
 	EventTypes []string
 	// Rate is the most requests a second that the endpoint gets, from 0.01 to 10,000; 0 stands
 	// for [Config.Rate]. They are spread evenly: at once come those of a tenth of a second, or one.
@@ -145,6 +145,8 @@ type Endpoint struct {
 	// later than [Config.OrderedWait] after the first failed one, they overtake it at once. A
 	// finished delivery that is redelivered or recovered comes behind what is due.
 	Ordered bool
+	// PayloadVersion is the one of [Config.PayloadVersions] that it gets; "" stands for the first.
+	PayloadVersion string
 	// Secret signs the requests: 16 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
 	// returns it once, and no method that reads endpoints does. A [Store] holds it as the
@@ -276,6 +278,7 @@ const (
 	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no attempt was made
 	ReasonCanceled          FailureReason = "canceled"           // by Dispatcher.CancelMany; no further attempt was made
 	ReasonErased            FailureReason = "erased"             // erased by Dispatcher.Erase; no further attempt was made
+	ReasonConversion        FailureReason = "conversion"         // the payload version could not be made, which is not the receiver's fault
 	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
 

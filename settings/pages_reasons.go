@@ -43,6 +43,8 @@ var reasons = map[alotwebhook.FailureReason]reason{
 		"Somebody chose not to send it when the endpoint was enabled. Redeliver it if you want it after all."},
 	alotwebhook.ReasonCanceled: {"Canceled",
 		"The people who run this service canceled it, so it is not sent. Redeliver it if you want it after all."},
+	alotwebhook.ReasonConversion: {"Not sent",
+		"The sender could not make the payload in the version that the endpoint has. Your service is not the cause. Ask the sender, then redeliver, or choose another version."},
 	alotwebhook.ReasonUnsendable: {"Could not be sent",
 		"See the detail of the attempt. If the payload was erased, it cannot be sent again. Otherwise check the URL, or rotate the secret."},
 }

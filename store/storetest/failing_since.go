@@ -108,3 +108,34 @@ func finishSuccessByState(t *trial) {
 	t.finish(outcome(t.claimOne(), alotwebhook.StateDelivered, 0, ""))
 	require.False(t, failing())
 }
+
+// A fault of the host's must not have a customer's endpoint disabled.
+func finishBlameless(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	claims := t.claim(2)
+	again, ends := retry(claims[0], 0), failed(claims[1])
+	again.Blameless, ends.Blameless = true, true
+	t.finish(again, ends)
+	require.True(t, t.stored(e.ID).FailingSince.IsZero(), "nobody has failed")
+	require.Equal(t, 1, t.delivery(ends.DeliveryID).AttemptCount)
+	require.Equal(t, alotwebhook.ReasonStatus, t.delivery(again.DeliveryID).LastReason)
+
+	t.finish(retry(t.claimOne(), 0))
+	since := t.stored(e.ID).FailingSince
+	require.False(t, since.IsZero(), "now the receiver has")
+	blameless := retry(t.claimOne(), 0)
+	blameless.Blameless = true
+	t.finish(blameless)
+	require.True(t, since.Equal(t.stored(e.ID).FailingSince), "it does not heal either")
+	t.finish(delivered(t.claimOne()))
+	require.True(t, t.stored(e.ID).FailingSince.IsZero())
+
+	t.emit("org_1", completed, 2)
+	claims = t.claim(2)
+	first, second := retry(claims[0], 0), retry(claims[1], 0)
+	first.Blameless = true
+	second.Attempt.StartedAt = second.Attempt.StartedAt.Add(time.Second)
+	t.finish(first, second)
+	require.True(t, second.Attempt.StartedAt.Equal(t.stored(e.ID).FailingSince), "of a batch, the one that is not Blameless counts")
+}
