@@ -1,9 +1,11 @@
 package schema
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -16,7 +18,7 @@ const maxProblems = 5
 // Error says where data does not fit its schema. It quotes the schema, and the keys that lead to
 // what is wrong, but no value.
 type Error struct {
-	// Problems are the first five, at least one.
+	// Problems are the first five by their pointers, at least one.
 	Problems []Problem
 	// More is how many others there are.
 	More int
@@ -27,7 +29,7 @@ type Problem struct {
 	// Pointer is the JSON Pointer (RFC 6901) of what is wrong, such as "/candidate/score"; "" is the
 	// data itself.
 	Pointer string
-	// Rule says which rule it breaks, such as "type must be number or null".
+	// Rule says which rule it breaks, such as "type must be null or number".
 	Rule string
 }
 
@@ -52,6 +54,10 @@ func explain(err error) *Error {
 		return &Error{Problems: []Problem{{Rule: "it cannot be checked"}}}
 	}
 	e.add(invalid)
+	slices.SortFunc(e.Problems, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Rule, b.Rule)) })
+	if len(e.Problems) > maxProblems {
+		e.Problems, e.More = e.Problems[:maxProblems], len(e.Problems)-maxProblems
+	}
 	return e
 }
 
@@ -67,10 +73,6 @@ func (e *Error) add(v *jsonschema.ValidationError) {
 			}
 			return
 		}
-	}
-	if len(e.Problems) == maxProblems {
-		e.More++
-		return
 	}
 	e.Problems = append(e.Problems, Problem{pointer(v.InstanceLocation), rule(v.ErrorKind)})
 }

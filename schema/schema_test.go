@@ -33,7 +33,7 @@ func TestPublishedExamplesFit(t *testing.T) {
 		require.NoError(t, c.Check(e.Name, json.RawMessage(`{"sessionId":null,"new":1}`)), e.Name)
 		require.Error(t, c.Check(e.Name, json.RawMessage(`[]`)), e.Name)
 	}
-	require.ErrorContains(t, c.Check("candidate.completed", json.RawMessage(`{"score":"82"}`)), `at "/score": type must be number or null`)
+	require.ErrorContains(t, c.Check("candidate.completed", json.RawMessage(`{"score":"82"}`)), `at "/score": type must be null or number`)
 }
 
 // No value of the data may be in an error, since errors end in logs.
