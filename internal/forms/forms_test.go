@@ -75,3 +75,34 @@ func TestFormsThatAreRefused(t *testing.T) {
 	require.Equal(t, "2", f.Current())
 	require.Empty(t, newForms(t).Current())
 }
+
+// What an attempt pays: nothing where nobody has versions, and a conversion where there is one.
+func BenchmarkPayload(b *testing.B) {
+	fields := func(data json.RawMessage) (json.RawMessage, error) {
+		var f map[string]any
+		if err := json.Unmarshal(data, &f); err != nil {
+			return nil, err
+		}
+		f["points"] = f["score"]
+		delete(f, "score")
+		return json.Marshal(f)
+	}
+	body := []byte(strings.Replace(payload, ` {"x": 1}`, `{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`, 1))
+	none, _, _ := forms.New(nil)
+	some, _, _ := forms.New([]string{"1", "2"})
+	require.Empty(b, some.Add("a.b", map[string]forms.Func{"1": fields}))
+	for _, c := range []struct {
+		name    string
+		forms   *forms.Forms
+		version string
+	}{{"unused", none, ""}, {"current", some, "2"}, {"older", some, "1"}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.forms.Payload(c.version, "a.b", body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
