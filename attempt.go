@@ -138,8 +138,7 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 	case c.Payload == nil:
 		r = wire.Erased()
 	case err != nil:
-		s.cfg.Logger.Error("alotwebhook: payload version not made; mend EventType.Versions, and recover what has failed", "event", c.EventID,
-			"type", c.EventType, "endpoint", c.Endpoint.ID, "version", c.Endpoint.PayloadVersion, "error", err)
+		s.cfg.forms.Tell(s.cfg.Logger, err, c.Endpoint.PayloadVersion, "event", c.EventID, "type", c.EventType, "endpoint", c.Endpoint.ID)
 		r = wire.Unconverted()
 	default:
 		if r, ok = s.Send(all, t.url, s.header(c, t, payload, start), payload, start); !ok {

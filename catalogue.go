@@ -84,8 +84,8 @@ type EventType struct {
 	// Deprecated says what to use instead of the type, which goes on: at most 512 bytes, or "".
 	Deprecated string
 	// Versions makes the data of each earlier one of [Config.PayloadVersions] in which it was not as
-	// it is today. A function gets the data as emitted, also long ago. It returns the same for the
-	// same, so that all attempts send the same bytes, and changes nothing that others see.
+	// it is today. A function gets the data as emitted, also long ago, and returns the same for the
+	// same, so that all attempts send the same bytes. Its errors are logged.
 	Versions map[string]func(data json.RawMessage) (json.RawMessage, error)
 }
 

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -85,11 +86,14 @@ func (t *schemaTable) read(path string, schema json.RawMessage, depth int) {
 
 // node reads a schema. One that refers to a part of the same document is that part.
 func (t *schemaTable) node(schema json.RawMessage) (n schemaNode, ok bool) {
+	var says string // what stands beside the reference is about this use of it
 	for range maxSchemaDepth {
 		n = schemaNode{}
 		if json.Unmarshal(schema, &n) != nil { // true and false are schemas, too
 			return schemaNode{}, false
 		}
+		says = cmp.Or(says, n.Description)
+		n.Description = says
 		if n.Ref == "" {
 			return n, true
 		}

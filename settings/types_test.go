@@ -22,7 +22,7 @@ func catalogueOfOwn() alotwebhook.Config {
 		Schema: json.RawMessage(`{
 			"type": "object", "required": ["who"],
 			"properties": {
-				"who": {"$ref": "#/$defs/person"},
+				"who": {"$ref": "#/$defs/person", "description": "Who withdrew."},
 				"stages": {"type": "array", "items": {"type": "object", "properties": {"name": {"enum": ["new", "<b>"]}}}},
 				"at": {"type": ["string", "null"], "format": "date-time", "description": "When it was."}
 			},
@@ -43,7 +43,7 @@ func TestThePageOfEventTypesShowsTheCatalogue(t *testing.T) {
 	for _, words := range []string{
 		"candidate.invited", "candidate.withdrew", "since May 2026", "Use candidate.left instead.", "A candidate withdrew.",
 		"<code>who</code> <span class=\"aside\">always there</span>", "<code>who.id</code>", "<code>who.boss.boss", "<code>stages[].name</code>",
-		"one of &#34;new&#34;", "string or null", "in the form date-time", "When it was.", "The schema says more than this table.",
+		"one of &#34;new&#34;", "string or null", "in the form date-time", "When it was.", "Who withdrew.", "The schema says more than this table.",
 		"JSON Schema", "version 2026-01",
 	} {
 		require.Contains(t, got.text, words)

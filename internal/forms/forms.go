@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -24,6 +26,7 @@ type Func = func(data json.RawMessage) (json.RawMessage, error)
 type Forms struct {
 	versions []string // from the oldest to today's
 	older    map[form]Func
+	told     loglimit.Limiter // by version
 }
 
 type form struct{ version, eventType string }
@@ -113,4 +116,17 @@ func (f *Forms) Payload(version, eventType string, payload []byte) ([]byte, erro
 		return nil, fmt.Errorf("alotwebhook: the data that the function returned %s", problem)
 	}
 	return e.Payload(), nil
+}
+
+// Tell logs that a payload could not be made, at most ten times a minute for a version.
+func (f *Forms) Tell(log *slog.Logger, err error, version string, about ...any) {
+	missed, ok := f.told.Allow(version)
+	if !ok {
+		return
+	}
+	args := append(about[:len(about):len(about)], "version", version, "error", err)
+	if missed > 0 {
+		args = append(args, "missed", missed)
+	}
+	log.Error("alotwebhook: payload version not made; mend EventType.Versions, then recover what has failed with the reason conversion", args...)
 }

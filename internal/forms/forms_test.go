@@ -1,14 +1,17 @@
 package forms_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook/internal/forms"
+	"github.com/alot/alotwebhook/internal/loglimit"
 )
 
 const payload = `{"id":"evt_01kt0v7fbgf0m8n2p4q6r7s9tv","type":"a.b","timestamp":"2026-05-25T14:23:00.000Z","organizationId":"org_1","data": {"x": 1}}`
@@ -54,6 +57,18 @@ func TestFunctionsThatFail(t *testing.T) {
 		_, err := f.Payload("1", "a.b", []byte(payload))
 		require.ErrorContains(t, err, name)
 	}
+}
+
+// A backlog of a version that cannot be made must not fill the log.
+func TestTellIsBounded(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	f := newForms(t, "1", "2")
+	for range 100 {
+		f.Tell(slog.New(slog.NewTextHandler(&log, nil)), errors.New("broken"), "1", "event", "evt_1")
+	}
+	require.Equal(t, loglimit.Lines, strings.Count(log.String(), "version=1 error=broken"))
+	require.Contains(t, log.String(), "event=evt_1")
 }
 
 func TestFormsThatAreRefused(t *testing.T) {
