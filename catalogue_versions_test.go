@@ -73,10 +73,6 @@ func TestPayloadVersions(t *testing.T) {
 			require.Equal(t, string(sent.Payload()), r.body, r.host)
 			secret := alotwebhook.Secret("s3cret of " + r.host)
 			require.NoError(t, alotwebhook.Verify([]byte(r.body), r.head.Get(alotwebhook.SignatureHeader), secret))
-			v, err := alotwebhook.NewVerifier(secret)
-			require.NoError(t, err)
-			_, err = v.ParseBody([]byte(r.body), r.head)
-			require.NoError(t, err)
 			require.Equal(t, alotwebhook.SignStandard([]byte(r.body), event.ID, r.at, secret), r.head.Get(alotwebhook.StandardSignatureHeader))
 			seen[r.host]++
 		}
@@ -131,7 +127,7 @@ func TestConversionThatFailsIsTheHostsFault(t *testing.T) {
 					OrganizationID: "org_1", URL: "https://old.test/hook", EventTypes: []string{"candidate.completed"}, PayloadVersion: "2024",
 				})
 				require.NoError(t, err)
-				event, err := alotwebhook.NewEvent("candidate.completed", "org_1", json.RawMessage(`{"score":82}`))
+				event, err := alotwebhook.NewEvent("candidate.completed", "org_1", json.RawMessage(`{"score":8212345}`))
 				require.NoError(t, err)
 				require.NoError(t, w.Emit(t.Context(), event))
 				stop := w.run(t)
@@ -152,10 +148,10 @@ func TestConversionThatFailsIsTheHostsFault(t *testing.T) {
 				require.NoError(t, err)
 				require.Len(t, ops, 1, "it was created, and nothing else happened")
 				require.Equal(t, 3, strings.Count(log.String(), "payload version not made"))
-				require.NotContains(t, log.String(), "82")
+				require.NotContains(t, log.String(), "8212345")
 
 				mended := newWorldOn(t, store, versioned(), net)
-				_, err = mended.RecoverMany(t.Context(), alotwebhook.Recovery{Reason: alotwebhook.ReasonConversion})
+				_, err = mended.RecoverMany(t.Context(), alotwebhook.Recovery{OrganizationID: "org_1", Reason: alotwebhook.ReasonConversion})
 				require.NoError(t, err)
 				stop = mended.run(t)
 				time.Sleep(time.Minute)
