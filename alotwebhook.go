@@ -74,7 +74,6 @@ package alotwebhook
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/typeid"
@@ -134,7 +133,7 @@ type Endpoint struct {
 	// characters; may be empty.
 	Description string
 	// EventTypes are the types that the endpoint subscribes to: at least one, each in the
-	// catalogue, none twice.
+	// catalogue, none twice. [Config.Wildcards] allows "*", and "candidate.*".
 	EventTypes []string
 	// Rate is the most requests a second that the endpoint gets, from 0.01 to 10,000; 0 stands
 	// for [Config.Rate]. They are spread evenly: at once come those of a tenth of a second, or one.
@@ -146,6 +145,8 @@ type Endpoint struct {
 	// later than [Config.OrderedWait] after the first failed one, they overtake it at once. A
 	// finished delivery that is redelivered or recovered comes behind what is due.
 	Ordered bool
+	// PayloadVersion is the one of [Config.PayloadVersions] that it gets; "" stands for the first.
+	PayloadVersion string
 	// Secret signs the requests: 16 to 256 bytes of UTF-8 without control characters, and
 	// without white space at its ends. It is write-only: [Dispatcher.CreateEndpoint]
 	// returns it once, and no method that reads endpoints does. A [Store] holds it as the
@@ -278,6 +279,7 @@ const (
 	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no attempt was made
 	ReasonCanceled          FailureReason = "canceled"           // by Dispatcher.CancelMany; no further attempt was made
 	ReasonErased            FailureReason = "erased"             // erased by Dispatcher.Erase; no further attempt was made
+	ReasonConversion        FailureReason = "conversion"         // the payload version could not be made, which is not the receiver's fault
 	ReasonUnsendable        FailureReason = "unsendable"         // the payload was erased, or the secret or the URL is not usable
 )
 
@@ -287,9 +289,10 @@ const (
 	ReasonProxyAuthentication FailureReason = "proxy_authentication" // it does not take the credentials
 )
 
-// IsProxy reports whether the host's own proxy is the reason. Such a failure says nothing of the
-// endpoint: a [Store] leaves [Endpoint.FailingSince] as it is, and nothing is disabled for it.
-func (r FailureReason) IsProxy() bool { return strings.HasPrefix(string(r), "proxy_") }
+// blameless reports whether the host is the cause, and the receiver has no part in it.
+func (r FailureReason) blameless() bool {
+	return r == ReasonProxyRefused || r == ReasonConversion
+}
 
 func newID(prefix string) (string, error) {
 	id, err := typeid.New(prefix)

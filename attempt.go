@@ -48,6 +48,7 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	ok := r.slots.Begin(r.attempts.Context(), slot)
 	if ok {
 		outcome.Attempt, result, ok = r.d.sender.send(&r.attempts, c)
+		outcome.Blameless = outcome.Attempt.Reason.blameless()
 	}
 	if !ok {
 		// An outcome without an attempt releases the delivery, after a fault of the proxy for a while.
@@ -134,13 +135,17 @@ func newSender(cfg *Config) (*sender, error) {
 // an attempt does not count.
 func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result, ok bool) {
 	start := time.Now()
+	payload, err := s.cfg.forms.Payload(c.Endpoint.PayloadVersion, c.EventType, c.Payload)
 	switch t := s.target(c.Endpoint); {
 	case t.err != nil:
 		r = wire.Unsendable(t.err)
 	case c.Payload == nil:
 		r = wire.Erased()
+	case err != nil:
+		s.cfg.forms.Tell(s.cfg.Logger, err, c.Endpoint.PayloadVersion, "event", c.EventID, "type", c.EventType, "endpoint", c.Endpoint.ID)
+		r = wire.Unconverted()
 	default:
-		if r, ok = s.Send(all, t.url, s.header(c, t, start), c.Payload, start); !ok {
+		if r, ok = s.Send(all, t.url, s.header(c, t, payload, start), payload, start); !ok {
 			return Attempt{}, r, false
 		}
 	}
@@ -201,8 +206,8 @@ var contentTypeJSON = []string{"application/json"}
 
 // header returns the header of an attempt's request, with the signature. Its values share one
 // array, which saves an allocation for each.
-func (s *sender) header(c *Claimed, t *target, now time.Time) http.Header {
-	values := [...]string{Sign(c.Payload, t.signingSecret(now)), c.EventType, c.DeliveryID, strconv.Itoa(c.Attempt), s.cfg.UserAgent}
+func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) http.Header {
+	values := [...]string{Sign(payload, t.signingSecret(now)), c.EventType, c.DeliveryID, strconv.Itoa(c.Attempt), s.cfg.UserAgent}
 	h := http.Header{
 		"Content-Type":  contentTypeJSON,
 		SignatureHeader: values[0:1:1],
@@ -215,7 +220,7 @@ func (s *sender) header(c *Claimed, t *target, now time.Time) http.Header {
 		h["Traceparent"] = []string{c.TraceParent}
 	}
 	if s.cfg.StandardWebhooks {
-		t.addStandardHeaders(h, c, now)
+		t.addStandardHeaders(h, c.EventID, payload, now)
 	}
 	return h
 }
@@ -223,12 +228,12 @@ func (s *sender) header(c *Claimed, t *target, now time.Time) http.Header {
 // addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is
 // still to come, it signs with the next secret as well: a receiver whose library takes
 // only one secret can then change to the new one at any moment before.
-func (t *target) addStandardHeaders(h http.Header, c *Claimed, now time.Time) {
-	signature := SignStandard(c.Payload, c.EventID, now, t.signingSecret(now))
+func (t *target) addStandardHeaders(h http.Header, eventID string, payload []byte, now time.Time) {
+	signature := SignStandard(payload, eventID, now, t.signingSecret(now))
 	if t.next != "" && now.Before(t.nextAt) {
-		signature += " " + SignStandard(c.Payload, c.EventID, now, t.next)
+		signature += " " + SignStandard(payload, eventID, now, t.next)
 	}
-	values := [...]string{c.EventID, strconv.FormatInt(now.Unix(), 10), signature}
+	values := [...]string{eventID, strconv.FormatInt(now.Unix(), 10), signature}
 	h[StandardIDHeader] = values[0:1:1]
 	h[StandardTimestampHeader] = values[1:2:2]
 	h[StandardSignatureHeader] = values[2:3:3]

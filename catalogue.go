@@ -2,11 +2,10 @@ package alotwebhook
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 
-	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
+	"github.com/alot/alotwebhook/internal/published"
 )
 
 // The names of the four published event types.
@@ -68,53 +67,72 @@ type AssessmentPublished struct {
 }
 
 // EventType is an entry of the catalogue: a type of event that can be emitted and
-// subscribed to.
+// subscribed to. Customers read all of it but Versions.
 type EventType struct {
 	// Name is one or more words of a–z, 0–9 and _ with dots between, at most 128 bytes:
 	// "candidate.completed". Subscriptions hold it, so never change it.
 	Name string
-	// Description says in a sentence when the event happens. Customers read it.
+	// Description says in a sentence when the event happens.
 	Description string
 	// Example is believable data for documentation and test events: one JSON value, or
 	// empty.
 	Example json.RawMessage
+	// Schema is the JSON Schema (2020-12) of the data, an object, or empty: see [Config.CheckData].
+	Schema json.RawMessage
+	// Since says since when there is the type, as your customers count: at most 64 bytes, or "".
+	Since string
+	// Deprecated says what to use instead of the type, which goes on: at most 512 bytes, or "".
+	Deprecated string
+	// Versions makes the data of each earlier one of [Config.PayloadVersions] in which it was not as
+	// it is today. A function gets the data as emitted, also long ago, and returns the same for the
+	// same, so that all attempts send the same bytes. Its errors are logged.
+	Versions map[string]func(data json.RawMessage) (json.RawMessage, error)
 }
 
 // DefaultEventTypes returns the four published types. The caller may extend the slice:
 //
 //	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.withdrew"})
-func DefaultEventTypes() []EventType {
-	return []EventType{
-		{EventCandidateInvited, "A new candidate invite was created.",
-			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","status":"INVITED"}`)},
-		{EventCandidateCompleted, "A candidate completed an assessment flow.",
-			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`)},
-		{EventCandidateDisqualified, "A candidate failed a required stage gate.",
-			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":31,"status":"DISQUALIFIED"}`)},
-		{EventAssessmentPublished, "An assessment became publicly available.",
-			json.RawMessage(`{"assessmentId":"asm_456","status":"PUBLISHED"}`)},
+func DefaultEventTypes() (types []EventType) {
+	for _, t := range published.Types() {
+		types = append(types, EventType(t))
 	}
+	return types
 }
 
 // EventTypes returns a copy of the catalogue, in the order of [Config.EventTypes].
 func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventTypes) }
 
-// checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
+// Subscribes reports whether one of the endpoint's EventTypes is among [Subscriptions] to a type.
+func (e *Endpoint) Subscribes(eventType string) bool {
+	return eventtype.Includes(e.EventTypes, eventType)
+}
+
+// Subscriptions returns what endpoints subscribe to that get the events of a type: its name, "*" and
+// each beginning of it, such as "candidate.*". The type of an [Operation] has its name alone.
+func Subscriptions(eventType string) []string { return eventtype.Names(eventType) }
+
+// checkEventTypes refuses a catalogue or versions that are not valid with a [FieldError] of a field
 // such as "eventTypes[2].name".
-func checkEventTypes(types []EventType) error {
-	first := make(map[string]int, len(types))
-	for i, t := range types {
-		field := fmt.Sprintf("eventTypes[%d].", i)
-		if problem := eventtype.Problem(t.Name); problem != "" {
-			return &FieldError{Field: field + "name", Problem: problem}
-		}
-		if j, ok := first[t.Name]; ok {
-			return &FieldError{Field: field + "name", Problem: fmt.Sprintf("is that of eventTypes[%d], too: %s", j, t.Name)}
-		}
-		first[t.Name] = i
-		if len(t.Example) > 0 && envelope.DataProblem(t.Example) != "" {
-			return &FieldError{Field: field + "example", Problem: "is not one JSON value in UTF-8"}
-		}
+func (c *Config) checkEventTypes() error {
+	entries := make([]eventtype.Entry, len(c.EventTypes))
+	for i, t := range c.EventTypes {
+		entries[i] = eventtype.Entry(t)
 	}
+	known, field, problem := eventtype.CheckCatalogue(entries, c.PayloadVersions, c.CheckData)
+	if problem != "" {
+		return refused(field, problem)
+	}
+	c.forms = known
 	return nil
+}
+
+// Offers returns [Config.Wildcards], and a copy of [Config.PayloadVersions].
+func (d *Dispatcher) Offers() (wildcards bool, payloadVersions []string) {
+	return d.cfg.Wildcards, d.cfg.forms.Versions()
+}
+
+// PayloadOf returns the payload of an event as an endpoint with that PayloadVersion gets it. The error
+// is that of [EventType].Versions, or says that there is no such version.
+func (d *Dispatcher) PayloadOf(e Event, version string) ([]byte, error) {
+	return d.cfg.forms.Payload(version, e.Type, e.Payload())
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/egress"
+	"github.com/alot/alotwebhook/internal/forms"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/schedule"
@@ -27,6 +29,23 @@ type Config struct {
 	// EventTypes is the catalogue: no other types can be emitted or subscribed to.
 	// Defaults to [DefaultEventTypes]; add your own to those.
 	EventTypes []EventType
+
+	// Wildcards lets an endpoint subscribe to "*", to all types, and to beginnings of whole words such
+	// as "candidate.*", those to come included: see [Subscriptions]. What is included in another is
+	// refused.
+	// Defaults to false; an endpoint that has one keeps it.
+	Wildcards bool
+
+	// CheckData refuses data that does not fit its event type, of each Emit and of the examples, with
+	// an error that quotes no data. Module schema has one. It is not asked of an [Operation].
+	// Defaults to nil: any JSON is taken.
+	CheckData func(eventType string, data json.RawMessage) error
+
+	// PayloadVersions names the versions of payloads, from the first, which endpoints without one get,
+	// to today's, which new ones get: each 1 to 64 letters, digits, dots, hyphens and underscores.
+	// [EventType].Versions makes the earlier ones. Keep each as long as an endpoint has it.
+	// Defaults to none: all get what was emitted.
+	PayloadVersions []string
 
 	// Retry makes the schedule of the attempts.
 	// Defaults to [DefaultSchedule]: three attempts, the second after 30 s,
@@ -258,6 +277,8 @@ type Config struct {
 	// a secret, a header value or a query string.
 	// Defaults to [slog.Default].
 	Logger *slog.Logger
+
+	forms *forms.Forms // those of PayloadVersions
 }
 
 // Proxy is a forward proxy of the host's. Each connection to an endpoint is a tunnel through it, by
@@ -346,7 +367,7 @@ func (c *Config) minLease() time.Duration { return 2*c.Timeout + 10*time.Second 
 // check refuses a configuration with a [FieldError]. Defaults are filled in already, and wrong is
 // what setNumbers returned.
 func (c *Config) check(wrong ranges.Result) error {
-	if err := checkEventTypes(c.EventTypes); err != nil {
+	if err := c.checkEventTypes(); err != nil {
 		return err
 	}
 	switch {

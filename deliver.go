@@ -16,6 +16,7 @@ import (
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/tally"
+	"github.com/alot/alotwebhook/internal/unwrap"
 )
 
 // ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
@@ -75,12 +76,12 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 		cfg:     cfg,
 		store:   store,
 		sender:  sender,
-		notify:  capability[Notifier](store),
-		pauser:  capability[Pauser](store),
+		notify:  unwrap.To[Notifier](store),
+		pauser:  unwrap.To[Pauser](store),
 		types:   make(map[string]EventType, len(cfg.EventTypes)),
 		log:     cfg.Logger,
 		wake:    make(chan struct{}, 1),
-		tallier: capability[Tallier](store),
+		tallier: unwrap.To[Tallier](store),
 		life:    life.New(),
 
 		endpoints:    quota.Quota{Most: cfg.MaxEndpoints},
@@ -165,7 +166,7 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event, in
 		return nil
 	}
 	for i := range events {
-		if err := events[i].check(d.types, d.cfg.MaxPayload); err != nil {
+		if err := events[i].check(d.types, d.cfg); err != nil {
 			if len(events) > 1 {
 				err.Field = fmt.Sprintf("events[%d].%s", i, err.Field)
 			}

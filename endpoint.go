@@ -3,7 +3,6 @@ package alotwebhook
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/quota"
@@ -28,8 +28,8 @@ const (
 )
 
 // CreateEndpoint registers an endpoint. It takes OrganizationID, URL, EventTypes,
-// Description, Rate, Ordered, Secret and Disabled from e and fills in the rest; without a
-// Secret it makes one. The returned endpoint carries the secret: show it now, since it
+// Description, Rate, Ordered, PayloadVersion, Secret and Disabled from e and fills in the rest; without
+// a Secret it makes one, and without a PayloadVersion the endpoint gets today's. The returned endpoint carries the secret: show it now, since it
 // cannot be read again.
 //
 // A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
@@ -63,6 +63,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	created := Endpoint{
 		ID: id, OrganizationID: e.OrganizationID, URL: e.URL, Description: e.Description,
 		EventTypes: slices.Clone(e.EventTypes), Rate: e.Rate, Ordered: e.Ordered, Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
+		PayloadVersion: cmp.Or(e.PayloadVersion, d.cfg.forms.Current()),
 	}
 	if e.Disabled {
 		created.DisabledReason = DisabledByUser
@@ -99,8 +100,8 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 	return nil
 }
 
-// UpdateEndpoint sets the URL, Description, EventTypes, Rate, Ordered and Disabled of e.ID
-// and returns it without its secrets. e.Version must be the version that was read; all
+// UpdateEndpoint sets the URL, Description, EventTypes, Rate, Ordered, Disabled and, unless it is "",
+// PayloadVersion of e.ID and returns it without its secrets. e.Version must be the version that was read; all
 // other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
 // clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
 //
@@ -118,7 +119,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 			return err
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
-		stored.Rate, stored.Ordered = e.Rate, e.Ordered
+		stored.Rate, stored.Ordered, stored.PayloadVersion = e.Rate, e.Ordered, cmp.Or(e.PayloadVersion, stored.PayloadVersion)
 		if e.Disabled != stored.Disabled {
 			stored.setDisabled(e.Disabled, DisabledByUser)
 		}
@@ -234,11 +235,7 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 	if err != nil {
 		return Event{}, err
 	}
-	example := d.types[eventType].Example
-	if len(example) == 0 {
-		example = json.RawMessage(`{}`)
-	}
-	event, err := NewEvent(eventType, endpoint.OrganizationID, example)
+	event, err := NewEvent(eventType, endpoint.OrganizationID, eventtype.ExampleOf(d.types[eventType].Example))
 	if err != nil {
 		return Event{}, err
 	}
@@ -332,17 +329,14 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	switch err := cmp.Or(refused("description", text.PlainProblem(e.Description, maxDescription)), refused("rate", ranges.RateProblem(e.Rate))); {
 	case err != nil:
 		return err
+	case e.PayloadVersion != stored.PayloadVersion && d.cfg.forms.Problem(e.PayloadVersion) != "":
+		return refused("payloadVersion", d.cfg.forms.Problem(e.PayloadVersion))
 	case len(e.EventTypes) == 0:
 		return &FieldError{Field: "events", Problem: "is empty; name at least one event type to be told of"}
 	}
-	for i, name := range e.EventTypes {
-		field := fmt.Sprintf("events[%d]", i)
-		if err := checkType(field, name, d.types); err != nil && !slices.Contains(stored.EventTypes, name) {
-			return err
-		}
-		if slices.Contains(e.EventTypes[:i], name) {
-			return &FieldError{Field: field, Problem: fmt.Sprintf("%q stands twice", name)}
-		}
+	i, problem := eventtype.SubscriptionsProblem(e.EventTypes, stored.EventTypes, d.types, d.cfg.Wildcards)
+	if problem != "" {
+		return refused(fmt.Sprintf("events[%d]", i), problem)
 	}
 	return nil
 }
@@ -365,7 +359,7 @@ func (r *run) changeIfDue(claimed *Endpoint, a *Attempt) {
 	e, err := r.d.changeEndpoint(ctx, claimed.ID, false, func(e *Endpoint) error {
 		disable, warned := r.verdict(e, a)
 		if e.Disabled || e.Version != claimed.Version || !e.CreatedAt.Equal(claimed.CreatedAt) ||
-			a.Reason != "" && e.succeededSince(claimed) || disable == "" && warned == e.Warned {
+			a.Reason != "" && audit.SucceededSince(e.FailingSince, claimed.FailingSince) || disable == "" && warned == e.Warned {
 			return errNotDue
 		}
 		if e.Warned = warned; disable != "" {
@@ -385,27 +379,19 @@ func (r *run) changeIfDue(claimed *Endpoint, a *Attempt) {
 // verdict returns why an attempt disables the endpoint: DisabledGone after a 410, DisabledFailing
 // after a failure if none has succeeded for DisableAfter, otherwise "", and what becomes of Warned.
 func (r *run) verdict(e *Endpoint, a *Attempt) (disable DisabledReason, warned int) {
-	switch failing := a.StartedAt.Sub(e.FailingSince); {
+	switch {
 	case a.Reason == "":
 		return "", 0
-	case a.Reason.IsProxy():
-		return "", e.Warned
 	case a.StatusCode == http.StatusGone:
 		return DisabledGone, e.Warned
-	case e.FailingSince.IsZero():
+	case e.FailingSince.IsZero() || a.Reason.blameless():
 		return "", e.Warned
-	case r.cfg.DisableAfter > 0 && failing >= r.cfg.DisableAfter:
-		return DisabledFailing, e.Warned
-	default:
-		return "", audit.Warnings(failing, r.cfg.WarnFailing, r.cfg.DisableAfter, e.Warned)
 	}
-}
-
-// succeededSince reports whether a success is known to have been recorded since the
-// endpoint was claimed, and a failure before or none after.
-func (e *Endpoint) succeededSince(claimed *Endpoint) bool {
-	since := claimed.FailingSince
-	return e.FailingSince.IsZero() || !since.IsZero() && !since.Equal(e.FailingSince)
+	due, warned := audit.Due(a.StartedAt.Sub(e.FailingSince), r.cfg.WarnFailing, r.cfg.DisableAfter, e.Warned)
+	if due {
+		return DisabledFailing, warned
+	}
+	return "", warned
 }
 
 // errNotDue ends a change that is not wanted any more: somebody has changed the endpoint

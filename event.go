@@ -94,8 +94,8 @@ func DecodeData[T any](e Event) (T, error) {
 }
 
 // check refuses an event that may not be emitted, with a [FieldError]: first by its
-// fields, one after the other, then by the size of its payload in bytes.
-func (e *Event) check(types map[string]EventType, maxPayload int) *FieldError {
+// fields, one after the other, then by the size of its payload in bytes and by CheckData.
+func (e *Event) check(types map[string]EventType, cfg *Config) *FieldError {
 	for _, err := range [...]*FieldError{
 		refused("id", envelope.IDProblem(e.ID, eventPrefix)),
 		checkType("type", e.Type, types),
@@ -104,13 +104,13 @@ func (e *Event) check(types map[string]EventType, maxPayload int) *FieldError {
 		refused("traceParent", envelope.TraceParentProblem(e.TraceParent)),
 		refused("subject", envelope.SubjectProblem(e.Subject)),
 		refused("data", envelope.DataProblem(e.Data)),
-		refused("data", (*envelope.Event)(e).SizeProblem(maxPayload)),
+		refused("data", (*envelope.Event)(e).SizeProblem(cfg.MaxPayload)),
 	} {
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return refused("data", eventtype.Check(cfg.CheckData).Problem(e.Type, e.Data))
 }
 
 // checkType refuses an event type that is not in the catalogue. The field is the one that

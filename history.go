@@ -308,7 +308,7 @@ func (d *Dispatcher) newTallies() *tally.Sums[hour, Tally] {
 
 // tally counts an attempt, if the store is a [Tallier]. A released delivery has none.
 func (d *Dispatcher) tally(endpointID string, a *Attempt) {
-	if d.tallier == nil || a.Number == 0 {
+	if d.tallier == nil || a.Number == 0 || a.Reason == ReasonConversion {
 		return
 	}
 	d.tallies.Count(hour{endpointID, a.StartedAt.Truncate(time.Hour).Unix()}, func(t *Tally) {

@@ -10,6 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/selection"
 	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/unwrap"
 )
 
 // Pause holds deliveries back: those of an endpoint, of an organization or of all. They stay as
@@ -95,8 +96,8 @@ const pauseInterval = 2 * time.Second
 // The error is [ErrNotFound] if there is no such endpoint, a [FieldError] if a field is not valid,
 // and an [errors.ErrUnsupported] if the store is no [Pauser].
 func (d *Dispatcher) Pause(ctx context.Context, p Pause) (Pause, error) {
-	if err := checkNote(p.Note); err != nil {
-		return Pause{}, err
+	if problem := text.PlainProblem(p.Note, selection.MaxNote); problem != "" {
+		return Pause{}, refused("note", problem)
 	}
 	organizationID, err := d.ownerOf(ctx, p.OrganizationID, p.EndpointID)
 	if err != nil {
@@ -117,8 +118,8 @@ func (d *Dispatcher) Pause(ctx context.Context, p Pause) (Pause, error) {
 // [ErrNotFound] if there is no such pause, a [FieldError] if the Note is not valid, and an
 // [errors.ErrUnsupported] if the store is no [Pauser].
 func (d *Dispatcher) Resume(ctx context.Context, p Pause) error {
-	if err := checkNote(p.Note); err != nil {
-		return err
+	if problem := text.PlainProblem(p.Note, selection.MaxNote); problem != "" {
+		return refused("note", problem)
 	}
 	list, err := d.Pauses(ctx)
 	if err != nil {
@@ -214,7 +215,7 @@ func (d *Dispatcher) CountMany(ctx context.Context, r Recovery) (Count, error) {
 // Surveyor returns the survey of all organizations that the store keeps. The error is an
 // [errors.ErrUnsupported] if it is no [Surveyor].
 func (d *Dispatcher) Surveyor() (Surveyor, error) {
-	if s := capability[Surveyor](d.store); s != nil {
+	if s := unwrap.To[Surveyor](d.store); s != nil {
 		return s, nil
 	}
 	return nil, explain(fmt.Errorf("the store shows none: %w", errors.ErrUnsupported), "no survey")
@@ -301,13 +302,6 @@ func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID str
 		err = &FieldError{Field: "organizationId", Problem: fmt.Sprintf("%q is not that of the endpoint %s", clip(organizationID), e.ID)}
 	}
 	return e.OrganizationID, err
-}
-
-func checkNote(note string) error {
-	if problem := text.PlainProblem(note, selection.MaxNote); problem != "" {
-		return refused("note", problem)
-	}
-	return nil
 }
 
 // isMany reports whether the recovery is one over many endpoints.

@@ -119,7 +119,7 @@ func (d *Dispatcher) told(ctx context.Context, was, is *Endpoint, rotated bool) 
 }
 
 func (e *Endpoint) audited() audit.Endpoint {
-	return audit.Endpoint{URL: e.URL, Events: e.EventTypes, Description: e.Description, Rate: e.Rate, Ordered: e.Ordered,
+	return audit.Endpoint{URL: e.URL, Events: e.EventTypes, Description: e.Description, Rate: e.Rate, Ordered: e.Ordered, PayloadVersion: e.PayloadVersion,
 		NextSecretAt: e.NextSecretAt, Disabled: string(e.DisabledReason), FailingSince: e.FailingSince, Warned: e.Warned}
 }
 
@@ -174,7 +174,7 @@ func withOperations(types []EventType, wanted bool) []EventType {
 	types = slices.Clip(types)
 	for _, t := range audit.Types() {
 		if wanted && !slices.ContainsFunc(types, func(own EventType) bool { return own.Name == t.Name }) {
-			types = append(types, EventType(t))
+			types = append(types, EventType{Name: t.Name, Description: t.Description, Example: t.Example})
 		}
 	}
 	return types

@@ -358,18 +358,10 @@ func (r Recovery) status() adopt.Status {
 
 // activeRecoveries calls found with all recoveries that are under way.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
-	for _, state := range []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving} {
-		page := func(cursor string) ([]Recovery, string, error) {
-			return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
-		}
-		for r, err := range paging.All("", page) {
-			if err != nil {
-				return err
-			}
-			found(r)
-		}
-	}
-	return nil
+	states := []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving}
+	return paging.Each(states, found, func(state RecoveryState, cursor string) ([]Recovery, string, error) {
+		return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
+	})
 }
 
 // recoverSome sends or discards the next page of deliveries. It returns how long to wait
@@ -490,8 +482,8 @@ func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
 		case r.State.Active() && (r.State != RecoveryRunning || r.EventID+r.EventType+string(r.Reason) != "" || !r.FailedUntil.IsZero()):
 			return fmt.Errorf("%w: %s", ErrRecovering, r.EndpointID)
 		case r.State.Active(): // it begins anew, and covers both
-			r.Since, r.Oldest = earlier(r.Since, begun.Since), earlier(r.Oldest, begun.Oldest)
-			r.FailedSince, r.Until, r.Cursor = earlier(r.FailedSince, since), begun.Until, ""
+			r.Since, r.Oldest = selection.Earlier(r.Since, begun.Since), selection.Earlier(r.Oldest, begun.Oldest)
+			r.FailedSince, r.Until, r.Cursor = selection.Earlier(r.FailedSince, since), begun.Until, ""
 			return nil
 		}
 		begun.Version = r.Version
@@ -500,12 +492,4 @@ func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
 	})
 	d.recoveries.Wake()
 	return err
-}
-
-// earlier returns the earlier of two bounds; zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

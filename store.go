@@ -37,7 +37,7 @@ var (
 //
 // Texts are UTF-8 without NUL, kept as they are, and compared byte by byte: another case,
 // accent or blank at the end makes another organization. Event types have at most 128
-// bytes, sealed secrets 1,024, payloads and response bodies 16 MiB, traceparents 55, subjects 128.
+// bytes, payload versions 64, sealed secrets 1,024, payloads and answers 16 MiB, traceparents 55, subjects 128.
 // No secret is logged.
 type Store interface {
 	Queue
@@ -54,7 +54,7 @@ type Store interface {
 // One for a transaction has a method Erase, too, as [History] does: see [Dispatcher.EraseIn].
 type Enqueuer interface {
 	// Enqueue stores the events and, for each, one delivery to every endpoint of the
-	// organization that subscribes to the type. The delivery is pending and due at once,
+	// organization that subscribes to the type: see [Subscriptions]. The delivery is pending and due at once,
 	// or parked while the endpoint is disabled, and failed if that is deleted meanwhile. Its
 	// id is [DeliveryID]. An event without subscribers is stored as well.
 	//
@@ -121,8 +121,8 @@ type Queue interface {
 	// to twice as many in all. Their numbers and AttemptCount go on counting all.
 	//
 	// Finish also keeps [Endpoint.FailingSince]: an attempt clears it with StateDelivered,
-	// and otherwise sets it to the attempt's StartedAt if it is zero, unless [FailureReason.IsProxy]
-	// says that its Reason is the host's own. None changes the endpoint's Version.
+	// and otherwise sets it to the attempt's StartedAt if it is zero, unless the outcome is
+	// Blameless. None changes the endpoint's Version.
 	Finish(ctx context.Context, outcomes []Outcome) (lost []string, err error)
 
 	// Redeliver makes deliveries due at once and returns how many. A finished one becomes
@@ -218,6 +218,8 @@ type Outcome struct {
 	// Held is set, with StatePending and without an attempt, while an attempt was made
 	// whose outcome cannot be stored yet.
 	Held bool
+	// Blameless says that the receiver has no part in the failure of the attempt.
+	Blameless bool
 	// Operation, if not nil, is stored with the outcome; an outcome that is lost stores none.
 	Operation *Operation
 }
@@ -431,13 +433,4 @@ type Notifier interface {
 	// in the goroutine that called Listen. It returns when ctx is done, or when it cannot
 	// go on; then the dispatcher calls it again.
 	Listen(ctx context.Context, heard func()) error
-}
-
-// capability returns the store as a C, or one that it wraps; nil if none is one.
-func capability[C any](s Store) C {
-	c, ok := s.(C)
-	if outer, wraps := s.(interface{ Unwrap() Store }); wraps && !ok {
-		return capability[C](outer.Unwrap())
-	}
-	return c
 }

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -37,14 +38,15 @@ type endpointPatch struct {
 	disabled         *bool
 	ordered          *bool
 	rate             *float64
+	payloadVersion   string
 }
 
 func readPatch(r *http.Request) (p endpointPatch, err error) {
 	err = readObject(r, fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
 		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": rateInto(&p.rate),
-		"ordered": boolInto(&p.ordered),
-		"secret":  elsewhere("cannot be changed here; use rotate-secret"),
+		"ordered": boolInto(&p.ordered), "payloadVersion": versionInto(&p.payloadVersion),
+		"secret": elsewhere("cannot be changed here; use rotate-secret"),
 	})
 	return p, err
 }
@@ -70,7 +72,8 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 	if p.ordered != nil {
 		e.Ordered = *p.ordered
 	}
-	return e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
+	e.PayloadVersion = cmp.Or(p.payloadVersion, e.PayloadVersion)
+	return e.URL != before.URL || e.PayloadVersion != before.PayloadVersion || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 

@@ -16,6 +16,7 @@ type endpointJSON struct {
 	Events         []string                   `json:"events"`
 	Rate           float64                    `json:"rate,omitzero"`
 	Ordered        bool                       `json:"ordered,omitzero"`
+	PayloadVersion string                     `json:"payloadVersion,omitzero"`
 	Disabled       bool                       `json:"disabled"`
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
 	DisabledAt     instant                    `json:"disabledAt,omitzero"`
@@ -43,7 +44,7 @@ func (a *api) shower(r *http.Request) (func(alotwebhook.Endpoint) endpointJSON, 
 // showEndpoint returns e as the API shows it, without its secret and what is paused.
 func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
-		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes, Rate: e.Rate, Ordered: e.Ordered,
+		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes, Rate: e.Rate, Ordered: e.Ordered, PayloadVersion: e.PayloadVersion,
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: instant(e.DisabledAt), FailingSince: instant(e.FailingSince),
 		NextSecretFrom: nextSecretFrom(e),
 		CreatedAt:      instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
@@ -74,7 +75,7 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	err := readObject(r, fields{
 		"url": stringInto(&e.URL), "events": stringsInto(&e.EventTypes), "secret": optionalInto(&secret),
 		"description": stringInto(&e.Description), "disabled": boolInto(&disabled),
-		"rate": rateInto(&rate), "ordered": boolInto(&ordered),
+		"rate": rateInto(&rate), "ordered": boolInto(&ordered), "payloadVersion": versionInto(&e.PayloadVersion),
 	})
 	if err != nil {
 		return response{}, err

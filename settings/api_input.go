@@ -161,6 +161,16 @@ func optionalInto(into **string) readValue {
 	}
 }
 
+// versionInto reads a version of payloads, which is not empty.
+func versionInto(into *string) readValue {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		if string(value) == `""` {
+			return []fieldProblem{{name, "is empty; name a version, or leave it out"}}
+		}
+		return stringInto(into)(name, value)
+	}
+}
+
 // removableInto reads a string, or null, which counts as an empty string.
 func removableInto(into **string) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {

@@ -87,7 +87,8 @@ func (a *api) sendTest(r *http.Request, who caller) (response, error) {
 		return response{}, err
 	}
 	if eventType == nil {
-		eventType = &e.EventTypes[0] // an endpoint has at least one
+		first := firstOf(a.dispatcher.EventTypes(), e)
+		eventType = &first
 	}
 	event, repeated, err := a.test(r, e.ID, *eventType)
 	if err != nil {

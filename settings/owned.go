@@ -63,7 +63,24 @@ func (c caller) payload(ctx context.Context, d *alotwebhook.Dispatcher, delivery
 	case err != nil || !c.may[ActionPayloads]:
 		return nil, false, err
 	}
-	return event.Payload(), false, nil
+	return payloadFor(ctx, d, event, delivery.EndpointID), false, nil
+}
+
+// payloadFor returns the payload of an event in the version that an endpoint has now. What cannot be
+// made, or is of an endpoint that is gone, is shown as it was emitted.
+func payloadFor(ctx context.Context, d *alotwebhook.Dispatcher, event alotwebhook.Event, endpointID string) []byte {
+	if _, versions := d.Offers(); len(versions) == 0 {
+		return event.Payload()
+	}
+	e, err := d.Endpoint(ctx, endpointID)
+	if err != nil {
+		return event.Payload()
+	}
+	payload, err := d.PayloadOf(event, e.PayloadVersion)
+	if err != nil {
+		return event.Payload()
+	}
+	return payload
 }
 
 // endpoints returns up to limit endpoints that follow the one with the id cursor, from the

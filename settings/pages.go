@@ -43,7 +43,7 @@ type navEntry struct{ Path, Label, Section string }
 
 // toCustomers is how the pages of an organization speak.
 var toCustomers = manner{
-	nav:  []navEntry{{"/", "Endpoints", "endpoints"}, {"/history", "History", "history"}},
+	nav:  []navEntry{{"/", "Endpoints", "endpoints"}, {"/history", "History", "history"}, {"/event-types", "Event types", "types"}},
 	home: "the endpoints", ask: "Ask somebody who looks after the webhooks of your organization.",
 }
 
@@ -135,6 +135,7 @@ func (p *pages) table() []pageRoute {
 		{http.MethodGet, "/new", toAdd, (*visit).newEndpoint},
 		{http.MethodPost, "/new", toAdd, (*visit).createEndpoint},
 		{http.MethodGet, "/history", toLook, (*visit).listHistory},
+		{http.MethodGet, "/event-types", toLook, (*visit).listTypes},
 		{http.MethodGet, "/deliveries/{id}", toLook, (*visit).showDelivery},
 		{http.MethodPost, "/deliveries/{id}/redeliver", toSend, (*visit).redeliver},
 		{http.MethodGet, "/{id}", toLook, (*visit).showEndpoint},

@@ -24,18 +24,33 @@ type endpointForm struct {
 	Ordered     bool
 	Chosen      map[string]bool // event types; nil for all
 	Types       []alotwebhook.EventType
+	stars       bool              // the host allows new subscriptions with a star
+	Wide        []wide            // the subscriptions with a star that it offers
+	Versions    []string          // of payloads, from the oldest to today's; offered if there are several
+	Version     string            // the one that is chosen
 	Problems    map[string]string // by field
 	Refused     *problem          // why nothing was saved, if it is not for a field; else nil
 	Stale       bool              // the endpoint was changed after the form was opened
-	Version     int64             // of the endpoint that the form shows
+	Revision    int64             // the version of the endpoint that the form shows
 	Issued      int64             // when the form was made, in microseconds since 1970
 }
 
 // Ticked reports whether the form shows an event type as chosen.
-func (f endpointForm) Ticked(eventType string) bool { return f.Chosen == nil || f.Chosen[eventType] }
+func (f endpointForm) Ticked(eventType string) bool {
+	return f.Chosen == nil && !isWide(eventType) || f.Chosen[eventType]
+}
+
+// Newest returns today's version of payloads.
+func (f endpointForm) Newest() string { return f.Versions[len(f.Versions)-1] }
 
 func (v *visit) newForm() endpointForm {
-	return endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}
+	f := endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}
+	f.stars, f.Versions = v.dispatcher.Offers()
+	f.Wide = wides(f.Types, f.stars, nil)
+	if len(f.Versions) > 0 {
+		f.Version = f.Newest()
+	}
+	return f
 }
 
 // changeForm returns the form to change an endpoint. It also offers event types that
@@ -43,9 +58,13 @@ func (v *visit) newForm() endpointForm {
 // would be lost when somebody changes anything else.
 func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 	f := v.newForm()
-	f.Endpoint, f.Version = e, e.Version
+	f.Endpoint, f.Revision = e, e.Version
+	f.Wide = wides(f.Types, f.stars, e.EventTypes)
+	if len(f.Versions) > 0 {
+		f.Version = cmp.Or(e.PayloadVersion, f.Versions[0])
+	}
 	for _, name := range e.EventTypes {
-		if !slices.ContainsFunc(f.Types, func(t alotwebhook.EventType) bool { return t.Name == name }) {
+		if !isWide(name) && !slices.ContainsFunc(f.Types, func(t alotwebhook.EventType) bool { return t.Name == name }) {
 			f.Types = append(f.Types, alotwebhook.EventType{Name: name, Description: "This event type no longer exists."})
 		}
 	}
@@ -56,7 +75,7 @@ func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 // sent back.
 func (f *endpointForm) fill(given *form) {
 	f.URL, f.Description, f.Rate, f.Problems = strings.TrimSpace(given.get("url")), given.get("description"), given.get("rate"), given.problems
-	f.Ordered = given.get("ordered") != ""
+	f.Ordered, f.Version = given.get("ordered") != "", cmp.Or(given.get("payloadVersion"), f.Version)
 	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
 	f.Chosen = map[string]bool{}
 	for _, name := range given.values["events"] {
@@ -67,7 +86,7 @@ func (f *endpointForm) fill(given *form) {
 // endpointLabels are the subjects of the problems that a form about an endpoint shows,
 // by the field of the problem.
 var endpointLabels = map[string]string{
-	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret", "rate": "The limit",
+	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret", "rate": "The limit", "payloadVersion": "The version",
 }
 
 func (v *visit) newEndpoint() error {
@@ -91,7 +110,7 @@ func (v *visit) showForm(status int, f endpointForm) error {
 // generated secret. When a visitor reloads that page, the browser sends the form
 // again: that leads to the endpoint that exists, and makes no second one.
 func (v *visit) createEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "secret", "issued")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "payloadVersion", "secret", "issued")
 	if err != nil {
 		return err
 	}
@@ -108,7 +127,7 @@ func (v *visit) createEndpoint() error {
 	secret := alotwebhook.Secret(given.get("secret"))
 	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
 		OrganizationID: v.who.organization, URL: f.URL, Description: f.Description,
-		EventTypes: given.values["events"], Rate: rate, Ordered: f.Ordered, Secret: secret,
+		EventTypes: widest(given.values["events"]), Rate: rate, Ordered: f.Ordered, PayloadVersion: given.get("payloadVersion"), Secret: secret,
 	})
 	switch {
 	case err == nil && repeated, errors.Is(err, alotwebhook.ErrKeyReused): // the latter after going back in the browser
@@ -208,7 +227,7 @@ func (v *visit) editEndpoint() error {
 }
 
 func (v *visit) updateEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "version")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "payloadVersion", "version")
 	if err != nil {
 		return err
 	}
@@ -227,7 +246,8 @@ func (v *visit) updateEndpoint() error {
 	if changed.Rate, err = f.perSecond(); err != nil {
 		return v.refuseForm(f, given, err)
 	}
-	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, given.values["events"]
+	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, widest(given.values["events"])
+	changed.PayloadVersion = cmp.Or(given.get("payloadVersion"), e.PayloadVersion)
 	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)
 	if err == nil {
 		return v.redirect(e.ID, "updated")

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -24,6 +25,8 @@ type endpointView struct {
 	Recent   []deliveryRow
 	Changes  []alotwebhook.Operation
 	Types    []alotwebhook.EventType // those that the endpoint subscribes to come first
+	Wide     []wide                  // its subscriptions with a star
+	Versions []string                // of payloads, from the oldest to today's
 	Recovery *alotwebhook.Recovery   // running or ended recently; nil if there is none
 	Failed   bool                    // there are failed deliveries, or there may be some
 	Outage   outage                  // what the page offers to recover beside the form
@@ -36,6 +39,19 @@ const maxParked = 100
 
 // ManyParked reports whether there may be more parked deliveries than were counted.
 func (e endpointView) ManyParked() bool { return e.Parked == maxParked }
+
+// Version returns the version of payloads that the endpoint gets; "" if there are none.
+func (e endpointView) Version() string {
+	if len(e.Versions) == 0 {
+		return ""
+	}
+	return cmp.Or(e.Endpoint.PayloadVersion, e.Versions[0])
+}
+
+// Newest reports whether the endpoint gets today's version of payloads, or there are none.
+func (e endpointView) Newest() bool {
+	return len(e.Versions) == 0 || e.Version() == e.Versions[len(e.Versions)-1]
+}
 
 // Rotating reports whether a rotation is still to take effect.
 func (e endpointView) Rotating() bool { return e.Endpoint.NextSecretAt.After(time.Now()) }
@@ -55,8 +71,10 @@ func (v *visit) showEndpoint() error {
 	}
 	data := endpointView{Endpoint: e, Standing: standingOf(e), Types: v.dispatcher.EventTypes()}
 	slices.SortStableFunc(data.Types, func(a, b alotwebhook.EventType) int {
-		return boolean(slices.Contains(e.EventTypes, b.Name)) - boolean(slices.Contains(e.EventTypes, a.Name))
+		return boolean(e.Subscribes(b.Name)) - boolean(e.Subscribes(a.Name))
 	})
+	data.Wide = wides(v.dispatcher.EventTypes(), false, e.EventTypes)
+	_, data.Versions = v.dispatcher.Offers()
 	if err := v.fillEndpoint(&data); err != nil {
 		return err
 	}

@@ -51,6 +51,8 @@ var reasons = map[alotwebhook.FailureReason]reason{
 		"The people who run this service canceled it, so it is not sent. Redeliver it if you want it after all."},
 	alotwebhook.ReasonErased: {"Erased",
 		"The personal data in it was erased before it was delivered, so it is not sent. There is nothing to do."},
+	alotwebhook.ReasonConversion: {"Not sent",
+		"The sender could not make the payload in the version that the endpoint has. Your service is not the cause. Ask the sender, then redeliver, or choose another version."},
 	alotwebhook.ReasonUnsendable: {"Could not be sent",
 		"See the detail of the attempt. If the payload was erased, it cannot be sent again. Otherwise check the URL, or rotate the secret."},
 }

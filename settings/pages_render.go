@@ -15,7 +15,7 @@ var templateFiles embed.FS
 // pageNames are the names of the templates that are pages. Each of them contains
 // layout.html and parts.html.
 var pageNames = []string{
-	"endpoints", "form", "endpoint", "rotate", "secret", "delete", "history", "delivery", "error",
+	"endpoints", "form", "endpoint", "rotate", "secret", "delete", "history", "delivery", "types", "error",
 	"operator_overview", "operator_search", "operator_endpoints", "operator_operations", "operator_pause",
 	"operator_many", "operator_erase", "operator_remove", "operator_recoveries", "operator_recovery",
 }

@@ -34,15 +34,16 @@ func Actor(ctx context.Context) string {
 
 // Endpoint is what operations tell of an endpoint.
 type Endpoint struct {
-	URL          string
-	Events       []string
-	Description  string
-	Rate         float64
-	Ordered      bool
-	NextSecretAt time.Time
-	Disabled     string // why it is; "" while it is enabled
-	FailingSince time.Time
-	Warned       int
+	URL            string
+	Events         []string
+	Description    string
+	Rate           float64
+	Ordered        bool
+	PayloadVersion string
+	NextSecretAt   time.Time
+	Disabled       string // why it is; "" while it is enabled
+	FailingSince   time.Time
+	Warned         int
 }
 
 // Change is what an operation tells.
@@ -86,6 +87,7 @@ func fieldsOf(was, is Endpoint) string {
 	note(was.Description == is.Description, "description")
 	note(was.Rate == is.Rate, "rate")
 	note(was.Ordered == is.Ordered, "ordered")
+	note(was.PayloadVersion == is.PayloadVersion, "payloadVersion")
 	return strings.Join(names, ", ")
 }
 
@@ -100,6 +102,21 @@ func Warnings(failing, warn, disable time.Duration, warned int) int {
 		return 2
 	}
 	return max(warned, 1)
+}
+
+// Due says whether what has been failing for that long is to be disabled, after disable unless that
+// is negative, and else how often is to be warned of it in all.
+func Due(failing, warn, disable time.Duration, warned int) (bool, int) {
+	if disable > 0 && failing >= disable {
+		return true, warned
+	}
+	return false, Warnings(failing, warn, disable, warned)
+}
+
+// SucceededSince reports whether a success is known to have been recorded since an endpoint was
+// claimed that had been failing since then, and a failure before or none after. Zero is not failing.
+func SucceededSince(failing, claimed time.Time) bool {
+	return failing.IsZero() || !claimed.IsZero() && !claimed.Equal(failing)
 }
 
 // Recovery is what operations tell of a recovery. Of all fields but State, "" says nothing.

@@ -29,3 +29,16 @@ func All[T any](cursor string, page func(cursor string) (items []T, next string,
 		}
 	}
 }
+
+// Each calls found with the items of all pages of each kind, and ends with the first error.
+func Each[K, T any](kinds []K, found func(T), page func(kind K, cursor string) (items []T, next string, err error)) error {
+	for _, kind := range kinds {
+		for item, err := range All("", func(cursor string) ([]T, string, error) { return page(kind, cursor) }) {
+			if err != nil {
+				return err
+			}
+			found(item)
+		}
+	}
+	return nil
+}

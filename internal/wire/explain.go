@@ -32,6 +32,7 @@ const (
 	Redirect          Failure = "redirect"
 	Status            Failure = "status"
 	NotSendable       Failure = "unsendable" // no request was made
+	NotConverted      Failure = "conversion" // no request was made
 )
 
 // ExplainStatus returns the kind of a response's status, and a sentence about it. Both are

@@ -122,3 +122,8 @@ func Unsendable(err error) Result {
 func Erased() Result {
 	return Result{Failure: NotSendable, Detail: "the payload was erased after its retention time", Final: true}
 }
+
+// Unconverted is the result without a request of a delivery whose payload the host could not make.
+func Unconverted() Result {
+	return Result{Failure: NotConverted, Detail: "the sender could not make the payload in the version of the endpoint; no request was made"}
+}

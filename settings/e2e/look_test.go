@@ -87,6 +87,7 @@ var scenes = []scene{
 	{"endpoint-failing", named("crm", "")},
 	{"endpoint-well", named("analytics", "")},
 	{"endpoint-disabled", named("partner.test", "")},
+	{"event-types", at("event-types")},
 	{"new", at("new")},
 	{"edit", named("partner.test", "/edit")},
 	{"rotate", named("ats", "/rotate")},

@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -22,7 +21,7 @@ func (s *Store) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 		}
 		stored := s.addEvent(event)
 		for _, e := range s.organization(event.OrganizationID).endpoints {
-			if slices.Contains(e.EventTypes, event.Type) {
+			if e.Subscribes(event.Type) {
 				s.addDelivery(stored, e, now)
 			}
 		}

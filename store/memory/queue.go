@@ -158,7 +158,7 @@ func (e *storedEndpoint) updateFailingSince(o alotwebhook.Outcome) {
 	switch failed := o.State != alotwebhook.StateDelivered; {
 	case !failed:
 		since = time.Time{}
-	case since.IsZero() && !o.Attempt.Reason.IsProxy():
+	case since.IsZero() && !o.Blameless:
 		since = o.Attempt.StartedAt.UTC()
 	}
 	if !since.Equal(e.FailingSince) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -107,13 +108,14 @@ func (m *emission) storeOne(send sender) error {
 	of := audience{e.OrganizationID, e.Type}
 	m.content = content{e.Payload(), e.TraceParent}
 	args := []any{param(e.id), e.Type, e.OrganizationID, string(m.content.payload), textOrNull(e.TraceParent), textOrNull(e.Subject)}
+	names := alotwebhook.Subscriptions(e.Type)
 	if endpoints, ok := m.known.get(of); ok {
 		deliveries := make([]pgtype.UUID, len(endpoints))
 		for i, id := range endpoints {
 			deliveries[i] = param(deliveryID(e, id))
 		}
 		var f fanned
-		if err := send(true, query{sql: enqueueKnown, args: append(args, endpoints, deliveries), rows: f.read}); err != nil {
+		if err := send(true, query{sql: enqueueKnown, args: append(args, endpoints, deliveries, names), rows: f.read}); err != nil {
 			return err
 		}
 		if !f.unknown {
@@ -122,7 +124,7 @@ func (m *emission) storeOne(send sender) error {
 		}
 	}
 	var f fanned
-	if err := send(true, query{sql: enqueueOne, args: append(args[:6:6], e.ID), rows: f.read}); err != nil {
+	if err := send(true, query{sql: enqueueOne, args: append(args[:6:6], e.ID, names), rows: f.read}); err != nil {
 		return err
 	}
 	m.found, m.isNew = f.found, f.isNew
@@ -228,11 +230,12 @@ func (c *chunk) order() {
 
 // find returns the query that finds who gets the events.
 func (c *chunk) find() query {
-	organizations, types := make([]string, len(c.groups)), make([]string, len(c.groups))
+	organizations, types, stars := make([]string, len(c.groups)), make([]string, len(c.groups)), make([]string, len(c.groups))
 	for i, g := range c.groups {
 		organizations[i], types[i] = g.organization, g.eventType
+		stars[i] = strings.Join(alotwebhook.Subscriptions(g.eventType)[1:], " ")
 	}
-	return query{sql: findSubscribers, reads: true, args: []any{organizations, types}, rows: func(rows resultRows) error {
+	return query{sql: findSubscribers, reads: true, args: []any{organizations, types, stars}, rows: func(rows resultRows) error {
 		for rows.Next() {
 			var place, now int64
 			var p subscriber

@@ -23,6 +23,7 @@ import (
 //
 //	$1 … $6  its id, type, organization id, payload, traceparent and subject
 //	$7, $8   the ids of the endpoints that are known, and of their deliveries
+//	$9       what an endpoint may subscribe to in order to get it
 //
 // A result row is an endpoint that gets the event: its key, its id, whether it is disabled,
 // whether it is unknown, whether the event is new, and the clock in µs since 1970, since a number
@@ -31,7 +32,7 @@ const enqueueKnown = `
 WITH fanned AS MATERIALIZED (
 	SELECT p.key, p.id, p.disabled, ($8::uuid[])[array_position($7::text[], p.id)] AS delivery, clock_timestamp() AS at
 	FROM {s}.endpoints p
-	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND (SELECT $2::text) = ANY (p.event_types)
+	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND p.event_types && (SELECT $9::text[])
 ), stored AS (
 	INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, created_at)
 	SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, ` + storedAt + `
@@ -49,6 +50,7 @@ SELECT key, id, disabled, delivery IS NULL, EXISTS (SELECT FROM stored), (date_p
 //
 //	$1 … $6  its id, type, organization id, payload, traceparent and subject
 //	$7       its id as text
+//	$8       what an endpoint may subscribe to in order to get it
 //
 // The result is that of enqueueKnown.
 const enqueueOne = `
@@ -60,7 +62,7 @@ WITH stored AS (
 ), fanned AS MATERIALIZED (
 	SELECT p.key, p.id, p.disabled, sha256(convert_to($7::text || p.id, 'UTF8')) AS sum, clock_timestamp() AS at
 	FROM {s}.endpoints p
-	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND (SELECT $2::text) = ANY (p.event_types)
+	WHERE p.organization_id = (SELECT $3::text) AND num_nulls(p.deleted_at) = 1 AND p.event_types && (SELECT $8::text[])
 ), queued AS (
 	INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
 	SELECT encode(substring(uuid_send(st.id) FOR 6) || set_byte(set_byte(substring(f.sum FOR 10),
@@ -77,16 +79,17 @@ const storedAt = `(SELECT CASE WHEN current_setting('client_encoding') IN ('UTF8
 // These statements store several events. The process first reads their subscribers, and makes
 // the deliveries itself.
 const (
-	// findSubscribers returns, for each organization ($1) with an event type ($2), the endpoints
-	// that get it: the number of the pair from 0, key, id, whether it is disabled, and the clock
-	// in µs since 1970.
+	// findSubscribers returns, for each organization ($1) with an event type ($2) and the subscriptions
+	// with a star that include it ($3, with blanks between), the endpoints that get it: the number of
+	// these from 0, key, id, whether it is disabled, and the clock in µs since 1970.
 	findSubscribers = `
 SELECT w.place - 1, p.key, p.id, p.disabled, (date_part('epoch', clock_timestamp()) * 1000000)::bigint
-FROM unnest((SELECT $1::text[]), (SELECT $2::text[])) WITH ORDINALITY AS w (organization_id, type, place)
+FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::text[])) WITH ORDINALITY AS w (organization_id, type, stars, place)
 CROSS JOIN LATERAL (
 	SELECT p.key, p.id, p.disabled
 	FROM {s}.endpoints p
-	WHERE p.organization_id = w.organization_id AND num_nulls(p.deleted_at) = 1 AND w.type = ANY (p.event_types)
+	WHERE p.organization_id = w.organization_id AND num_nulls(p.deleted_at) = 1
+		AND (w.type = ANY (p.event_types) OR p.event_types && string_to_array(w.stars, ' '))
 	OFFSET 0
 ) AS p`
 

@@ -299,7 +299,7 @@ func (f *finishing) updateFailingSince() step {
 		case !ok || o.Attempt.Number == 0:
 		case o.State == alotwebhook.StateDelivered:
 			of[key] = health{cleared: true}
-		case h.since == nil && !o.Attempt.Reason.IsProxy():
+		case h.since == nil && !o.Blameless:
 			h.since = nullable(o.Attempt.StartedAt)
 			of[key] = h
 		}

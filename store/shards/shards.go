@@ -54,6 +54,7 @@ import (
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/unwrap"
 )
 
 // Config says how a [Store] works. Nil, and every zero field, stands for the defaults.
@@ -161,23 +162,13 @@ func New(stores map[string]alotwebhook.Store, cfg *Config) (*Store, error) {
 
 func (s *Store) add(index int, name string, store alotwebhook.Store, log *slog.Logger) {
 	sh := &shard{name: name, index: index, store: store, log: log}
-	sh.tallier, sh.notifier = capability[alotwebhook.Tallier](store), capability[alotwebhook.Notifier](store)
-	sh.pauser, sh.surveyor = capability[alotwebhook.Pauser](store), capability[alotwebhook.Surveyor](store)
+	sh.tallier, sh.notifier = unwrap.To[alotwebhook.Tallier](store), unwrap.To[alotwebhook.Notifier](store)
+	sh.pauser, sh.surveyor = unwrap.To[alotwebhook.Pauser](store), unwrap.To[alotwebhook.Surveyor](store)
 	sh.claims = claims{weight: 1, finishes: map[int64]time.Time{}, episode: pace.Episode{Log: log, Operation: "claim"}}
 	sh.operations.episode = pace.Episode{Log: log, Operation: "operations"}
 	sh.tallies = tallies{pending: map[tallyKey]*alotwebhook.Tally{}, episode: pace.Episode{Log: log, Operation: "tally"}}
 	s.shards = append(s.shards, sh)
 	s.byName[name] = sh
-}
-
-// capability returns the store as a C, or one that it wraps, as a dispatcher does; nil if none
-// is one.
-func capability[C any](s alotwebhook.Store) C {
-	c, ok := s.(C)
-	if outer, wraps := s.(interface{ Unwrap() alotwebhook.Store }); wraps && !ok {
-		return capability[C](outer.Unwrap())
-	}
-	return c
 }
 
 // explain names the shard in an error of it.

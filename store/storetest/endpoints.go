@@ -69,7 +69,7 @@ func keepsAllFields(t *trial) {
 	e.URL, e.Description = "https://example.com:8443/p%20q?x=1&y='2'", `Jane's "ATS" \ 日本`
 	e.Secret, e.NextSecret = "v1.sealed/+==\x01\x7f 😀", "\n second \t"
 	e.NextSecretAt = time.Date(2031, 1, 2, 3, 4, 5, 678901000, time.UTC)
-	e.Rate, e.Ordered, e.Warned = 0.1, true, 2
+	e.Rate, e.Ordered, e.Warned, e.PayloadVersion = 0.1, true, 2, "2026-11-29_b.c"
 	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
 	e.FailingSince = time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC)
 	e.CreatedAt = time.Date(2025, 1, 1, 0, 0, 0, 999999000, time.UTC)
@@ -92,7 +92,7 @@ func putReplaces(t *trial) {
 	e := t.endpoint("org_1", completed)
 	other := t.endpoint("org_1", completed)
 	e.URL, e.EventTypes, e.Secret, e.Description = "https://example.com/new", []string{invited}, "new", "new"
-	e.Rate, e.Warned = 10_000, 1
+	e.Rate, e.Warned, e.PayloadVersion = 10_000, 1, "1"
 	t.put(&e)
 	e.UpdatedAt = e.UpdatedAt.Add(time.Minute)
 	t.put(&e)
@@ -174,6 +174,7 @@ func claimSeesChanges(t *trial) {
 	first := t.claim(1)[0]
 	for i := range changes {
 		e.URL, e.Secret = fmt.Sprintf("https://example.com/new/%d", i), alotwebhook.Secret(fmt.Sprint("new", i))
+		e.PayloadVersion = fmt.Sprint("v", i)
 		t.put(&e)
 		requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
 	}

@@ -86,27 +86,6 @@ func finishFailingSince(t *trial) {
 	t.put(&e) // the version is still the one that was read first
 }
 
-// What the host's own proxy refuses says nothing of the endpoint. Nobody is to be told that it fails,
-// and it is not to be disabled.
-func finishFailingSinceOfProxy(t *trial) {
-	e := t.endpoint("org_1", completed)
-	t.emit("org_1", completed, 2)
-	refused := func(c alotwebhook.Claimed, s alotwebhook.DeliveryState) alotwebhook.Outcome {
-		return outcome(c, s, 0, alotwebhook.ReasonProxyRefused)
-	}
-	c := t.claim(2)
-	t.finish(refused(c[0], alotwebhook.StatePending), refused(c[1], alotwebhook.StateFailed))
-	require.True(t, t.stored(e.ID).FailingSince.IsZero(), "it is not set")
-	require.Equal(t, alotwebhook.ReasonProxyRefused, t.delivery(c[1].DeliveryID).LastReason, "the attempt is in the history")
-	t.emit("org_1", completed, 1)
-	c = t.claim(2)
-	fails := outcome(c[1], alotwebhook.StateFailed, 500, alotwebhook.ReasonStatus)
-	t.finish(refused(c[0], alotwebhook.StatePending), fails)
-	require.True(t, fails.Attempt.StartedAt.Equal(t.stored(e.ID).FailingSince), "the receiver's own failure sets it, in the same batch, too")
-	t.finish(refused(t.claimOne(), alotwebhook.StateFailed))
-	require.True(t, fails.Attempt.StartedAt.Equal(t.stored(e.ID).FailingSince), "it is not cleared")
-}
-
 // The dispatcher says by the state of an outcome whether it was a success. A store must not judge
 // by the reason or the status code.
 func finishSuccessByState(t *trial) {
@@ -128,4 +107,35 @@ func finishSuccessByState(t *trial) {
 	require.True(t, failing(), "one that failed has")
 	t.finish(outcome(t.claimOne(), alotwebhook.StateDelivered, 0, ""))
 	require.False(t, failing())
+}
+
+// A fault of the host's must not have a customer's endpoint disabled.
+func finishBlameless(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 2)
+	claims := t.claim(2)
+	again, ends := retry(claims[0], 0), failed(claims[1])
+	again.Blameless, ends.Blameless = true, true
+	t.finish(again, ends)
+	require.True(t, t.stored(e.ID).FailingSince.IsZero(), "nobody has failed")
+	require.Equal(t, 1, t.delivery(ends.DeliveryID).AttemptCount)
+	require.Equal(t, alotwebhook.ReasonStatus, t.delivery(again.DeliveryID).LastReason)
+
+	t.finish(retry(t.claimOne(), 0))
+	since := t.stored(e.ID).FailingSince
+	require.False(t, since.IsZero(), "now the receiver has")
+	blameless := retry(t.claimOne(), 0)
+	blameless.Blameless = true
+	t.finish(blameless)
+	require.True(t, since.Equal(t.stored(e.ID).FailingSince), "it does not heal either")
+	t.finish(delivered(t.claimOne()))
+	require.True(t, t.stored(e.ID).FailingSince.IsZero())
+
+	t.emit("org_1", completed, 2)
+	claims = t.claim(2)
+	first, second := retry(claims[0], 0), retry(claims[1], 0)
+	first.Blameless = true
+	second.Attempt.StartedAt = second.Attempt.StartedAt.Add(time.Second)
+	t.finish(first, second)
+	require.True(t, second.Attempt.StartedAt.Equal(t.stored(e.ID).FailingSince), "of a batch, the one that is not Blameless counts")
 }

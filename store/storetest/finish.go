@@ -28,7 +28,7 @@ var finishRules = []rule{
 	{"RefusesAsAWhole", "A batch with an outcome that the store cannot take is stored as a whole or not at all; without that outcome it is stored.", finishRefusesAsAWhole},
 	{"ForgetsOldAttempts", "A delivery keeps its newest attempts, at least KeptAttempts and at most twice as many; the numbers and AttemptCount go on counting all.", finishForgetsOldAttempts},
 	{"FailingSince", "A failed attempt sets FailingSince to its StartedAt if FailingSince is zero; a successful one clears it. Neither changes Version.", finishFailingSince},
-	{"FailingSinceOfProxy", "A failed attempt whose Reason IsProxy leaves FailingSince as it is.", finishFailingSinceOfProxy},
+	{"Blameless", "An attempt that failed and is Blameless leaves FailingSince as it is, and is in the history as any other.", finishBlameless},
 	{"SuccessByState", "An attempt is successful if the outcome's State is StateDelivered, whatever its Reason and StatusCode.", finishSuccessByState},
 	{"WhileDisabled", "If an endpoint is disabled during an attempt, the attempt's outcome is stored.", finishWhileDisabled},
 	{"Nothing", "An empty batch of outcomes is no error.", finishNothing},

@@ -156,7 +156,7 @@ func (m *model) enqueue() {
 		m.events = append(m.events, event)
 		batch = append(batch, event)
 		for _, e := range m.endpoints {
-			if e.OrganizationID == event.OrganizationID && slices.Contains(e.EventTypes, event.Type) {
+			if e.OrganizationID == event.OrganizationID && e.Subscribes(event.Type) {
 				m.deliveries[alotwebhook.DeliveryID(event.ID, e.ID)] = &modelDelivery{endpoint: e.ID, state: alotwebhook.StatePending}
 			}
 		}

@@ -70,6 +70,7 @@ type topic struct {
 // topics are the rules by topic, in the order of the contract.
 var topics = []topic{
 	{"Enqueue", enqueueRules},
+	{"Subscriptions", subscriptionRules},
 	{"Texts", textRules},
 	{"Claim", claimRules},
 	{"Fairness", fairnessRules},

@@ -63,6 +63,7 @@ var txRules = []rule{
 	{"EndpointDisabledMeanwhile", "If an endpoint is disabled before the transaction commits, its delivery is parked afterwards.", txEndpointDisabledMeanwhile},
 	{"KeepsTraceParent", "An event that is stored in a transaction keeps its TraceParent.", txKeepsTraceParent},
 	{"KeepsSubject", "An event that is stored in a transaction keeps its Subject.", txKeepsSubject},
+	{"Subscriptions", "An event that is stored in a transaction goes once to each endpoint that subscribes to its type, to \"*\" or to a beginning of it.", txSubscriptions},
 	{"EraseCommits", "What is erased in a transaction is gone once it has committed: unfinished deliveries fail, and outcomes of those that are leased are lost.", txEraseCommits},
 	{"EraseRollsBack", "What is erased in a transaction that is rolled back is there as before, and is delivered.", txEraseRollsBack},
 	{"EraseNotBeforeCommit", "What is erased in a transaction is there for everybody else before it commits.", txEraseNotBeforeCommit},

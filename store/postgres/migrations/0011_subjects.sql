@@ -10,3 +10,6 @@ ALTER TABLE {s}.recoveries ADD COLUMN subject text NOT NULL DEFAULT '';
 -- Statistics would keep a sample of these, and nothing is planned by them.
 ALTER TABLE {s}.events ALTER COLUMN subject SET STATISTICS 0;
 ALTER TABLE {s}.recoveries ALTER COLUMN subject SET STATISTICS 0;
+
+-- The version of payloads that an endpoint gets, '' for one that is older than all.
+ALTER TABLE {s}.endpoints ADD COLUMN payload_version text NOT NULL DEFAULT '';

@@ -2,6 +2,7 @@ package anydriver
 
 import (
 	"database/sql"
+	"encoding/json"
 	"errors"
 
 	"github.com/alot/alotwebhook"
@@ -131,8 +132,12 @@ func (t *txn) subscribers(of topic) ([]subscriber, error) {
 }
 
 func (t *txn) subscribersOf(of topic) (list []subscriber, err error) {
-	err = t.each(`SELECT s.endpoint, e.id FROM alotwebhook_subscriptions s JOIN alotwebhook_endpoints e ON e.ref = s.endpoint
-		WHERE s.organization = ? AND s.type = ?`, []any{of.organization, of.eventType}, func(scan func(...any) error) error {
+	names, err := json.Marshal(alotwebhook.Subscriptions(of.eventType))
+	if err != nil {
+		return nil, err
+	}
+	err = t.each(`SELECT ref, id FROM alotwebhook_endpoints WHERE ref IN (SELECT endpoint FROM alotwebhook_subscriptions
+		WHERE organization = ? AND type IN (SELECT value FROM json_each(?)))`, []any{of.organization, string(names)}, func(scan func(...any) error) error {
 		var s subscriber
 		err := scan(&s.ref, &s.id)
 		list = append(list, s)

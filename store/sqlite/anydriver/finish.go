@@ -290,7 +290,7 @@ func addToHealth(all map[int64]*health, endpoint int64, o *alotwebhook.Outcome) 
 	switch {
 	case o.State == alotwebhook.StateDelivered:
 		h.succeeded, h.since = true, time.Time{}
-	case h.since.IsZero() && !o.Attempt.Reason.IsProxy():
+	case h.since.IsZero() && !o.Blameless:
 		h.since = o.Attempt.StartedAt
 	}
 }

@@ -1,0 +1,105 @@
+package eventtype
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/forms"
+	"github.com/alot/alotwebhook/internal/text"
+)
+
+// The longest texts of an entry, in bytes.
+const (
+	maxSince      = 64
+	maxDeprecated = 512
+)
+
+// Check checks data of an event type by the host's rules.
+type Check func(eventType string, data json.RawMessage) error
+
+// Problem returns why the data of an event is refused, or "". Without rules all data will do. The data
+// of operations is this module's own.
+func (check Check) Problem(eventType string, data json.RawMessage) string {
+	if check == nil || audit.IsType(eventType) {
+		return ""
+	}
+	if err := check(eventType, data); err != nil {
+		return "does not fit " + text.Clip(eventType, MaxLen) + ": " + err.Error()
+	}
+	return ""
+}
+
+// Entry has the fields of the root's EventType, so that each converts to the other.
+type Entry struct {
+	Name        string
+	Description string
+	Example     json.RawMessage
+	Schema      json.RawMessage
+	Since       string
+	Deprecated  string
+	Versions    map[string]forms.Func
+}
+
+// ExampleOf returns the data of a test event of a type with that example, which may be empty.
+func ExampleOf(example json.RawMessage) json.RawMessage {
+	if len(example) == 0 {
+		return json.RawMessage(`{}`)
+	}
+	return example
+}
+
+// CheckCatalogue returns the forms of the payloads of a catalogue, from the first of the versions to
+// today's. Otherwise it returns what is wrong with the first wrong entry or version, after the name of
+// its field, such as "eventTypes[2].name". Examples are checked as data of events.
+func CheckCatalogue(entries []Entry, versions []string, check Check) (known *forms.Forms, field, problem string) {
+	known, i, problem := forms.New(versions)
+	if problem != "" {
+		return nil, fmt.Sprintf("PayloadVersions[%d]", i), problem
+	}
+	first := make(map[string]int, len(entries))
+	for i, e := range entries {
+		j, twice := first[e.Name]
+		if twice {
+			return nil, fmt.Sprintf("eventTypes[%d].name", i), fmt.Sprintf("is that of eventTypes[%d], too: %s", j, e.Name)
+		}
+		first[e.Name] = i
+		field, problem := e.problem(check)
+		if problem == "" {
+			field, problem = "versions", known.Add(e.Name, e.Versions)
+		}
+		if problem != "" {
+			return nil, fmt.Sprintf("eventTypes[%d].%s", i, field), problem
+		}
+	}
+	return known, "", ""
+}
+
+func (e *Entry) problem(check Check) (field, problem string) {
+	if problem := Problem(e.Name); problem != "" {
+		return "name", problem
+	}
+	if problem := text.PlainProblem(e.Since, maxSince); problem != "" {
+		return "since", problem
+	}
+	if problem := text.PlainProblem(e.Deprecated, maxDeprecated); problem != "" {
+		return "deprecated", problem
+	}
+	if len(e.Schema) > 0 && (envelope.DataProblem(e.Schema) != "" || !bytes.HasPrefix(bytes.TrimSpace(e.Schema), []byte("{"))) {
+		return "schema", "is not a JSON object in UTF-8"
+	}
+	switch {
+	case len(e.Example) == 0:
+		if problem := check.Problem(e.Name, ExampleOf(nil)); problem != "" {
+			return "example", "is missing, and {}, which tests send instead, " + problem
+		}
+	case envelope.DataProblem(e.Example) != "":
+		return "example", "is not one JSON value in UTF-8"
+	}
+	if len(e.Example) > 0 {
+		return "example", check.Problem(e.Name, e.Example)
+	}
+	return "", ""
+}
