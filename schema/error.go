@@ -62,10 +62,10 @@ func explain(err error) *Error {
 }
 
 // add adds the causes that have no causes themselves. One of several alternatives is enough, so that
-// what is wrong with each of them says little: they count as one.
+// what is wrong with each of them says little: they count as one. A name of a property is no place.
 func (e *Error) add(v *jsonschema.ValidationError) {
 	switch v.ErrorKind.(type) {
-	case *kind.AnyOf, *kind.OneOf, *kind.Not:
+	case *kind.AnyOf, *kind.OneOf, *kind.Not, *kind.PropertyNames:
 	default:
 		if len(v.Causes) > 0 {
 			for _, cause := range v.Causes {

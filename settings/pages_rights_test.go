@@ -22,6 +22,7 @@ var pageTakes = map[string][]settings.Action{
 	"GET /new":                        takes(settings.ActionChange, settings.ActionSecrets),
 	"POST /new":                       takes(settings.ActionChange, settings.ActionSecrets),
 	"GET /history":                    takes(),
+	"GET /event-types":                takes(),
 	"GET /deliveries/{id}":            takes(),
 	"POST /deliveries/{id}/redeliver": takes(settings.ActionSend),
 	"GET /{id}":                       takes(),

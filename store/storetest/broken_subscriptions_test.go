@@ -16,7 +16,7 @@ func subscriptionMutants() map[string]mutant {
 		}
 	}
 	return map[string]mutant{
-		"StarIsAType": {all([]string{"ping"}), []string{"Subscriptions/All", "Subscriptions/Once"}},
+		"StarIsAType": {all([]string{"ping"}), []string{"Subscriptions/All"}},
 		"StarIncludesOperations": {
 			all([]string{"*", string(alotwebhook.OpEndpointFailing), string(alotwebhook.OpDeliveryExhausted)}),
 			[]string{"Subscriptions/NotOperations"},
