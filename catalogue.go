@@ -102,19 +102,14 @@ func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventT
 // checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
 // such as "eventTypes[2].name".
 func checkEventTypes(types []EventType) error {
-	first := make(map[string]int, len(types))
+	names := make([]string, len(types))
 	for i, t := range types {
-		field := fmt.Sprintf("eventTypes[%d].", i)
-		if problem := eventtype.Problem(t.Name); problem != "" {
-			return &FieldError{Field: field + "name", Problem: problem}
+		if names[i] = t.Name; len(t.Example) > 0 && envelope.DataProblem(t.Example) != "" {
+			return refused(fmt.Sprintf("eventTypes[%d].example", i), "is not one JSON value in UTF-8")
 		}
-		if j, ok := first[t.Name]; ok {
-			return &FieldError{Field: field + "name", Problem: fmt.Sprintf("is that of eventTypes[%d], too: %s", j, t.Name)}
-		}
-		first[t.Name] = i
-		if len(t.Example) > 0 && envelope.DataProblem(t.Example) != "" {
-			return &FieldError{Field: field + "example", Problem: "is not one JSON value in UTF-8"}
-		}
+	}
+	if i, problem := eventtype.CatalogueProblem(names); problem != "" {
+		return refused(fmt.Sprintf("eventTypes[%d].name", i), problem)
 	}
 	return nil
 }

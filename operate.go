@@ -273,7 +273,7 @@ func (r *Recovery) selection() selection.Selection {
 }
 
 // check refuses a selection that cannot be meant.
-func (r *Recovery) check() error {
+func (r *Recovery) check() *FieldError {
 	purpose := selection.Recover
 	switch r.State {
 	case RecoveryCanceling:
@@ -282,10 +282,7 @@ func (r *Recovery) check() error {
 		purpose = selection.Erase
 	}
 	s := r.selection()
-	if field, problem := s.Problem(purpose, time.Now()); problem != "" {
-		return refused(field, problem)
-	}
-	return nil
+	return refused(s.Problem(purpose, time.Now()))
 }
 
 // ownerOf returns the organization of an endpoint, if one is named, or else the given one.
@@ -303,25 +300,18 @@ func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID str
 	return e.OrganizationID, err
 }
 
-func checkNote(note string) error {
-	if problem := text.PlainProblem(note, selection.MaxNote); problem != "" {
-		return refused("note", problem)
-	}
-	return nil
+func checkNote(note string) *FieldError {
+	return refused("note", text.PlainProblem(note, selection.MaxNote))
 }
 
 // isMany reports whether the recovery is one over many endpoints.
 func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recoveryPrefix+"_") }
 
 // selects reports whether a delivery is one that the recovery is about, as far as its Filter leaves
-// that open.
+// that open. Recover sends what was discarded, and so an endpoint's own recovery does.
 func (r *Recovery) selects(of *Delivery) bool {
-	if r.Reason != "" && r.Reason != of.LastReason {
-		return false
-	}
-	discarded := of.LastReason == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero()) // Recover sends them
-	if r.Reason == "" && (discarded || of.LastReason == ReasonCanceled) {
-		return false
-	}
-	return !of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
+	last := of.LastReason
+	left := last == ReasonCanceled || last == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero())
+	return (r.Reason == last || r.Reason == "" && !left) &&
+		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
 }

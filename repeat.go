@@ -82,7 +82,8 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 	if stored.Version > 1 { // it was changed since, so that a difference means nothing
 		return first, nil
 	}
-	same := stored.URL == asked.URL && stored.Description == asked.Description &&
+	holds, err := d.sender.box(stored.ID).Holds(string(stored.Credentials), asked.change(&Endpoint{}))
+	same := err == nil && holds && stored.URL == asked.URL && stored.Description == asked.Description &&
 		stored.Disabled == asked.Disabled && stored.Rate == asked.Rate && stored.Ordered == asked.Ordered && slices.Equal(stored.EventTypes, asked.EventTypes)
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
 		return first, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)
@@ -115,7 +116,7 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	}
 	madeAt, traced := repeatkey.MadeAt(string(newest), mac.SecretPrefix, endpointID, key)
 	if next == "" && traced || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
-		if !sameMoment(effective, at) {
+		if !repeatkey.SameMoment(effective, at.UTC().Truncate(time.Microsecond)) {
 			return "", true, fmt.Errorf("%w: it rotated the secret of %s for another time", ErrKeyReused, endpointID)
 		}
 		if next == "" && time.Since(madeAt).Abs() >= secretKeyAge {
@@ -128,16 +129,6 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	}
 	secret, err = d.RotateSecret(ctx, endpointID, next, at)
 	return secret, false, err
-}
-
-// sameMoment reports whether two orders of a rotation are for the same time. Any time
-// that has come already stands for now.
-func sameMoment(effective, at time.Time) bool {
-	now := time.Now()
-	if !at.After(now) {
-		return !effective.After(now)
-	}
-	return effective.Equal(at.UTC().Truncate(time.Microsecond))
 }
 
 // SendTestOnce is [Dispatcher.SendTest] for a request that may come again. For ten
@@ -187,9 +178,6 @@ func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 
 // open returns a secret that the store kept as its plain text.
 func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
-	secret, err := d.sender.open(endpointID, sealed)
-	if err != nil {
-		return "", explain(err, "secret not opened")
-	}
-	return secret, nil
+	secret, err := d.sender.safe.Open(endpointID, sealed)
+	return secret, explain(err, "secret not opened")
 }

@@ -37,15 +37,16 @@ type endpointPatch struct {
 	disabled         *bool
 	ordered          *bool
 	rate             *float64
+	credentials
 }
 
 func readPatch(r *http.Request) (p endpointPatch, err error) {
-	err = readObject(r, fields{
+	err = readObject(r, p.credentials.fields(fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
 		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": rateInto(&p.rate),
 		"ordered": boolInto(&p.ordered),
 		"secret":  elsewhere("cannot be changed here; use rotate-secret"),
-	})
+	}))
 	return p, err
 }
 
@@ -70,7 +71,8 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 	if p.ordered != nil {
 		e.Ordered = *p.ordered
 	}
-	return e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
+	p.credentials.apply(e)
+	return p.given() || e.URL != before.URL || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 
@@ -85,6 +87,9 @@ func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 	patch, err := readPatch(r)
 	if err != nil {
 		return response{}, err
+	}
+	if patch.given() && !toCredit.met(who.may) {
+		return response{}, notAllowed(toCredit.missing(who.may))
 	}
 	show, err := a.shower(r)
 	if err != nil {

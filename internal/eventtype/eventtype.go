@@ -3,6 +3,7 @@ package eventtype
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook/internal/text"
@@ -38,6 +39,38 @@ func ListProblem(name string, listed bool) string {
 		return fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", text.Clip(name, 40))
 	}
 	return ""
+}
+
+// SubscriptionProblem returns which of the names cannot be subscribed to, such as "[2]" or "" for all,
+// and why; "" if all can. A name that was subscribed to before need not be in the catalogue any more.
+func SubscriptionProblem(names, before []string, isListed func(string) bool) (part, problem string) {
+	if len(names) == 0 {
+		return "", "is empty; name at least one event type to be told of"
+	}
+	for i, name := range names {
+		part = fmt.Sprintf("[%d]", i)
+		if problem := ListProblem(name, isListed(name)); problem != "" && !slices.Contains(before, name) {
+			return part, problem
+		}
+		if slices.Contains(names[:i], name) {
+			return part, fmt.Sprintf("%q stands twice", name)
+		}
+	}
+	return "", ""
+}
+
+// CatalogueProblem returns what is wrong with the names of a catalogue, and the index; "" if nothing
+// is.
+func CatalogueProblem(names []string) (i int, problem string) {
+	for i, name := range names {
+		if problem := Problem(name); problem != "" {
+			return i, problem
+		}
+		if j := slices.Index(names, name); j < i {
+			return i, fmt.Sprintf("is that of eventTypes[%d], too: %s", j, name)
+		}
+	}
+	return 0, ""
 }
 
 // notOfWord reports whether c cannot stand in a word of a name.

@@ -16,6 +16,15 @@ const (
 	alertNoApplicationProtocol = tls.AlertError(120)
 )
 
+// refusedDetails say why a server refuses a client certificate. Source: RFC 8446, section 6.2.
+var refusedDetails = map[tls.AlertError]string{
+	43: "it does not take its kind of key",
+	44: "it was revoked",
+	45: "it has expired or is not yet valid",
+	48: "the server does not know the authority that signed it; is an intermediate certificate missing?",
+	49: "it may not enter",
+}
+
 var alertDetails = map[tls.AlertError]string{
 	alertHandshakeFailure:      "there is no cipher suite in common; TLS 1.3, or TLS 1.2 with ECDHE, is needed",
 	alertProtocolVersion:       "there is no TLS version in common; TLS 1.2 or later is needed",
@@ -37,6 +46,14 @@ func explainTLS(err error) (detail string, ok bool) {
 	switch {
 	case errors.Is(err, ErrClientCertificate):
 		return "the server demands a client certificate, and none is sent", true
+	case errors.Is(err, ErrNoCertificate):
+		return "the server demands a client certificate, and the sender's could not be had", true
+	case errors.Is(err, ErrRefusedCertificate) && errors.As(err, &alert):
+		detail := "the server refuses the client certificate that was sent"
+		if why := refusedDetails[alert]; why != "" {
+			detail += ": " + why
+		}
+		return detail, true
 	case errors.As(err, &host):
 		return "the certificate is for another host name", true
 	case errors.As(err, &authority):

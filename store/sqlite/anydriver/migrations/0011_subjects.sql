@@ -6,3 +6,5 @@ CREATE INDEX alotwebhook_events_subject ON alotwebhook_events (subject, id) WHER
 ALTER TABLE alotwebhook_recoveries ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 -- What finds the recoveries of an organization that leaves.
 CREATE INDEX alotwebhook_recoveries_organization ON alotwebhook_recoveries (organization);
+-- The headers and the client certificate of an endpoint, sealed; '' for none.
+ALTER TABLE alotwebhook_endpoints ADD COLUMN credentials TEXT NOT NULL DEFAULT '';
