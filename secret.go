@@ -52,7 +52,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // store returns them, so that every store holds them encrypted. It must be safe
 // for concurrent use.
 type Sealer interface {
-	// Seal encrypts the secret of an endpoint.
+	// Seal encrypts the secret of an endpoint, or up to 40 KiB with its headers and certificate.
 	Seal(endpointID string, secret Secret) (sealed Secret, err error)
 	// Open decrypts a secret that Seal encrypted for the same endpoint. It
 	// returns an error if it cannot.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -52,10 +53,20 @@ func parse(pemText string) (*tls.Certificate, string) {
 	if len(pemText) > maxPEM {
 		return nil, fmt.Sprintf("has %d bytes; at most %d are allowed", len(pemText), maxPEM)
 	}
-	certificates, keys, problem := count(pemText)
+	certificates, keys, encrypted := 0, 0, false
+	for block := range blocks(pemText) {
+		switch {
+		case isEncrypted(block):
+			encrypted = true
+		case isKey(block):
+			keys++
+		case block.Type == "CERTIFICATE":
+			certificates++
+		}
+	}
 	switch {
-	case problem != "":
-		return nil, problem
+	case encrypted:
+		return nil, "has an encrypted private key: give it without a passphrase"
 	case certificates == 0:
 		return nil, "has no certificate: give it in PEM, beginning with -----BEGIN CERTIFICATE-----, with its chain and its private key"
 	case keys == 0:
@@ -76,21 +87,31 @@ func parse(pemText string) (*tls.Certificate, string) {
 	return &pair, ""
 }
 
-// count counts the blocks of a PEM text, and finds what cannot be used.
-func count(pemText string) (certificates, keys int, problem string) {
-	for block, rest := pem.Decode([]byte(pemText)); block != nil; block, rest = pem.Decode(rest) {
-		encrypted := block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")
-		switch {
-		case encrypted:
-			return 0, 0, "has an encrypted private key: give it without a passphrase"
-		case block.Type == "CERTIFICATE":
-			if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-				return 0, 0, "has a certificate that cannot be read"
+// blocks returns the blocks of a PEM text.
+func blocks(pemText string) iter.Seq[*pem.Block] {
+	return func(yield func(*pem.Block) bool) {
+		for block, rest := pem.Decode([]byte(pemText)); block != nil; block, rest = pem.Decode(rest) {
+			if !yield(block) {
+				return
 			}
-			certificates++
-		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			keys++
 		}
 	}
-	return certificates, keys, ""
+}
+
+func isKey(b *pem.Block) bool { return strings.HasSuffix(b.Type, "PRIVATE KEY") }
+
+func isEncrypted(b *pem.Block) bool {
+	return b.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED")
+}
+
+// bare returns a PEM text with nothing but its certificates and its key: tools write about these
+// between them, in whatever characters.
+func bare(pemText string) string {
+	var b strings.Builder
+	for block := range blocks(pemText) {
+		if isKey(block) || block.Type == "CERTIFICATE" {
+			b.Write(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+		}
+	}
+	return b.String()
 }

@@ -130,7 +130,7 @@ func (b Box) Apply(text string, c Change) (string, error) {
 		if k.Certificate, err = describe(*c.Certificate, old.Certificate); err != nil {
 			return "", err
 		}
-		s.Certificate = *c.Certificate
+		s.Certificate = bare(*c.Certificate)
 	}
 	return b.pack(k, s)
 }
@@ -221,7 +221,7 @@ func (b Box) Holds(text string, c Change) (bool, error) {
 	}
 	asked := secrets{Headers: c.Headers, URL: s.URL}
 	if c.Certificate != nil {
-		asked.Certificate = *c.Certificate
+		asked.Certificate = bare(*c.Certificate)
 	}
 	was, err := encode(s)
 	if err != nil {

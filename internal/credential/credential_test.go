@@ -234,7 +234,7 @@ func TestCertificates(t *testing.T) {
 		"two keys":       {good + keyPEM(t, other), "several private keys"},
 		"encrypted":      {certificate(t, &key.PublicKey, key, time.Hour) + encrypted, "without a passphrase"},
 		"other key":      {certificate(t, &key.PublicKey, key, time.Hour) + keyPEM(t, other), "does not fit together"},
-		"no DER":         {"-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n" + keyPEM(t, key), "cannot be read"},
+		"no DER":         {"-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n" + keyPEM(t, key), "does not fit together"},
 		"expired":        {made(t, key, -time.Hour), "has expired"},
 		"weak":           {certificate(t, &weak.PublicKey, weak, time.Hour) + keyPEM(t, weak), "1024 bits"},
 		"large":          {good + strings.Repeat("\n", 16<<10), "at most 16384"},

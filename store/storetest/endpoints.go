@@ -172,7 +172,7 @@ func endpointNotFound(t *trial) {
 	require.ErrorIs(t, t.store.DeleteEndpoint(t.ctx(), gone.ID), alotwebhook.ErrNotFound)
 }
 
-// Credentials that were given up must be gone: '' is a value like any other.
+// Credentials that were given up must be gone: ” is a value like any other.
 func putClears(t *trial) {
 	e := newEndpoint(t, "org_1", completed)
 	e.Credentials = "given"
