@@ -48,14 +48,9 @@ func (c *credentials) fields(f fields) fields {
 // given reports whether the request gives any.
 func (c *credentials) given() bool { return c.headers != nil || c.certificate != nil }
 
-// apply has an endpoint get them.
+// apply has an endpoint get them; what is nil is kept.
 func (c *credentials) apply(e *alotwebhook.Endpoint) {
-	if c.headers != nil {
-		e.Headers = c.headers
-	}
-	if c.certificate != nil {
-		e.ClientCertificate = c.certificate
-	}
+	e.Headers, e.ClientCertificate = c.headers, c.certificate
 }
 
 // readHeaders reads an array of headers; null stands for none.

@@ -49,6 +49,7 @@ func (f *endpointForm) fillCredentials(given *form) {
 
 // credentials has the endpoint get what was filled in. A form without the fields keeps all.
 func (given *form) credentials(e *alotwebhook.Endpoint) (err error) {
+	e.Headers, e.ClientCertificate = nil, nil // which keeps them
 	if _, ok := given.values["headers"]; ok {
 		if e.Headers, err = given.headers(); err != nil {
 			return err
@@ -78,9 +79,9 @@ func (given *form) headers() ([]alotwebhook.Header, error) {
 		value = strings.TrimSpace(value)
 		switch {
 		case !ok:
-			return nil, &alotwebhook.FieldError{Field: "headers", Problem: fmt.Sprintf("in line %d has no colon behind its name; write it as X-Tenant: 42", n)}
+			return nil, &alotwebhook.FieldError{Field: "headers[].name", Problem: fmt.Sprintf("in line %d has no colon behind its name; write it as X-Tenant: 42", n)}
 		case value == typedBefore:
-			return nil, &alotwebhook.FieldError{Field: "headers", Problem: fmt.Sprintf("in line %d needs its value again, in the place of %s", n, typedBefore)}
+			return nil, &alotwebhook.FieldError{Field: "headers[].name", Problem: fmt.Sprintf("in line %d needs its value again, in the place of %s", n, typedBefore)}
 		}
 		list = append(list, alotwebhook.Header{Name: strings.TrimSpace(name), Value: alotwebhook.Secret(value)})
 	}

@@ -75,7 +75,7 @@ func (f *endpointForm) fill(given *form) {
 // by the field of the problem.
 var endpointLabels = map[string]string{
 	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret", "rate": "The limit",
-	"headers": "The header", "headers.value": "The value", "user": "The user", "password": "The password", "token": "The token",
+	"headers": "The headers", "headers.name": "The header", "headers.value": "The value", "user": "The user", "password": "The password", "token": "The token",
 	"clientCertificate": "The client certificate",
 }
 

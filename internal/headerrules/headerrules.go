@@ -28,7 +28,7 @@ type Header struct {
 // be a value in the wrong place.
 func Problem(list []Header) (part, problem string) {
 	if len(list) > Most {
-		return "", fmt.Sprintf("has %d headers; at most %d are allowed", len(list), Most)
+		return "", fmt.Sprintf("are %d; at most %d are allowed", len(list), Most)
 	}
 	size, seen := 0, make(map[string]bool, len(list))
 	for i, h := range list {
@@ -46,7 +46,7 @@ func Problem(list []Header) (part, problem string) {
 		size += len(h.Name) + len(h.Value)
 	}
 	if size > MaxBytes {
-		return "", fmt.Sprintf("has %d bytes of names and values; at most %d are allowed", size, MaxBytes)
+		return "", fmt.Sprintf("have %d bytes of names and values; at most %d are allowed", size, MaxBytes)
 	}
 	return "", ""
 }

@@ -123,7 +123,7 @@ func TestSize(t *testing.T) {
 	require.Empty(t, part+problem)
 	part, problem = headerrules.Problem(append(list, one("X-Z")...))
 	require.Empty(t, part)
-	require.Equal(t, "has 11 headers; at most 10 are allowed", problem)
+	require.Equal(t, "are 11; at most 10 are allowed", problem)
 
 	fits := []headerrules.Header{{Name: "X-A", Value: strings.Repeat("v", 4096-3)}}
 	part, problem = headerrules.Problem(fits)
@@ -131,7 +131,7 @@ func TestSize(t *testing.T) {
 	fits[0].Value += "v"
 	part, problem = headerrules.Problem(fits)
 	require.Empty(t, part)
-	require.Equal(t, "has 4097 bytes of names and values; at most 4096 are allowed", problem)
+	require.Equal(t, "have 4097 bytes of names and values; at most 4096 are allowed", problem)
 }
 
 // The example is that of RFC 7617, section 2.

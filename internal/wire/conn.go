@@ -94,9 +94,9 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 // blame names the cause of an alert that follows a demand for a client certificate. TLS
 // 1.2 has no alert of its own for it, and in TLS 1.3 it comes behind the handshake.
 func (c *conn) blame(err error) error {
-	var alert tls.AlertError
+	_, ok := alertOf(err)
 	switch {
-	case !c.demands || !errors.As(err, &alert):
+	case !c.demands || !ok:
 		return err
 	case c.shows:
 		return fmt.Errorf("%w: %w", ErrRefusedCertificate, err)

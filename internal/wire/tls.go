@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"reflect"
 	"strings"
 )
 
@@ -32,23 +34,41 @@ var alertDetails = map[tls.AlertError]string{
 	alertNoApplicationProtocol: "the server does not offer HTTP/1.1",
 }
 
+// alertOf returns the alert that a server has sent. Package tls gives those of a connection a type
+// that it does not export.
+func alertOf(err error) (tls.AlertError, bool) {
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return alert, true
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
+		return 0, false
+	}
+	v := reflect.ValueOf(op.Err)
+	if v.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return tls.AlertError(v.Uint()), true
+}
+
 // explainTLS returns a sentence about a failure of TLS, for people at the other end; ok is
 // false for every other error.
 func explainTLS(err error) (detail string, ok bool) {
 	var (
 		verification *tls.CertificateVerificationError
 		header       tls.RecordHeaderError
-		alert        tls.AlertError
 		host         x509.HostnameError
 		authority    x509.UnknownAuthorityError
 		invalid      x509.CertificateInvalidError
 	)
+	alert, isAlert := alertOf(err)
 	switch {
 	case errors.Is(err, ErrClientCertificate):
 		return "the server demands a client certificate, and none is sent", true
 	case errors.Is(err, ErrNoCertificate):
 		return "the server demands a client certificate, and the sender's could not be had", true
-	case errors.Is(err, ErrRefusedCertificate) && errors.As(err, &alert):
+	case errors.Is(err, ErrRefusedCertificate):
 		detail := "the server refuses the client certificate that was sent"
 		if why := refusedDetails[alert]; why != "" {
 			detail += ": " + why
@@ -64,7 +84,7 @@ func explainTLS(err error) (detail string, ok bool) {
 		return "the certificate is not valid", true
 	case errors.As(err, &header):
 		return "the server did not speak TLS; is this a plain http port?", true
-	case errors.As(err, &alert):
+	case isAlert:
 		return cmp.Or(alertDetails[alert], "the TLS handshake failed: "+strings.TrimPrefix(alert.Error(), "tls: ")), true
 	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"):
 		return alertDetails[alertProtocolVersion], true

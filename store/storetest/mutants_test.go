@@ -180,7 +180,7 @@ var mutants = map[string]mutant{
 	},
 	"CredentialsOfAll": {
 		func(s alotwebhook.Store) alotwebhook.Store { return &credentialsOfAll{Store: s} },
-		[]string{"Endpoints/PutReplaces"},
+		[]string{"Endpoints/Replaces"},
 	},
 	"CredentialsCut": {
 		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, credentials: 65_535} },

@@ -7,7 +7,7 @@ CREATE INDEX IF NOT EXISTS events_subject ON {s}.events (subject, id) WHERE subj
 -- Whose data a recovery erases, '' for nobody's and once that is done.
 ALTER TABLE {s}.recoveries ADD COLUMN subject text NOT NULL DEFAULT '';
 
--- The headers and the client certificate of an endpoint, sealed; '' for none.
+-- The headers and the client certificate of an endpoint, sealed, '' for none.
 ALTER TABLE {s}.endpoints ADD COLUMN credentials text NOT NULL DEFAULT '';
 
 -- Statistics would keep a sample of these, and nothing is planned by them.
