@@ -156,6 +156,17 @@ type Endpoint struct {
 	// [Dispatcher.RotateSecret].
 	NextSecret   Secret
 	NextSecretAt time.Time
+	// Headers go out with each request, beside ours: up to 10, none twice, at most 4 KiB together. An
+	// update keeps them if this is nil, and otherwise has these and no others; one without a Value
+	// keeps that of its name. No value is kept if the URL changes: give it again.
+	Headers []Header
+	// ClientCertificate is sent to a server that demands one, over connections that no other endpoint
+	// uses. An update keeps it if this is nil or as it was read, and removes it if it is zero. It is
+	// not kept if the URL changes. Nil is none: [Config.ClientCertificate] then holds.
+	ClientCertificate *ClientCertificate
+	// Credentials is for a [Store], which keeps it in the place of Headers and ClientCertificate: a
+	// text with their values as the [Sealer] left them.
+	Credentials Secret
 	// Disabled stops all requests to the endpoint. Its deliveries are parked, and sent
 	// once it is enabled again: see [Dispatcher.EnableEndpoint].
 	Disabled bool

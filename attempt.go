@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/egress"
@@ -99,7 +99,7 @@ type sender struct {
 	closeIdle func()
 	proxy     *egress.Watch           // nil without Config.Proxy
 	targets   prepared.Things[target] // by endpoint id
-	plain     sync.Map                // what open has warned of: endpoint ids with their secrets
+	safe      seal.Safe[Secret]
 }
 
 // target is one version of an endpoint, prepared for requests: its URL checked, its
@@ -108,19 +108,23 @@ type target struct {
 	url          *url.URL
 	secret, next Secret
 	nextAt       time.Time // when next signs in place of secret
-	err          error     // why nothing can be sent to it; nil for most
+	own          http.Header
+	as           *wire.Identity
+	err          error // why nothing can be sent to it; nil for most
 }
 
 func newSender(cfg *Config) (*sender, error) {
 	dialer := egress.New(cfg.guard(), cfg.Resolver, cfg.ConnectTimeout, (*egress.Proxy)(cfg.Proxy), cfg.Logger)
 	base := wire.New(wire.Config{
-		Dial:           dialer.DialContext,
-		RootCAs:        cfg.RootCAs,
-		TLSTimeout:     cfg.TLSTimeout,
-		MaxHeaderBytes: cfg.MaxResponseHeader,
-		MaxIdle:        max(cfg.InFlight, 1024),
+		Dial:              dialer.DialContext,
+		RootCAs:           cfg.RootCAs,
+		ClientCertificate: cfg.ClientCertificate,
+		TLSTimeout:        cfg.TLSTimeout,
+		MaxHeaderBytes:    cfg.MaxResponseHeader,
+		MaxIdle:           max(cfg.InFlight, 1024),
 	})
 	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections, proxy: dialer.Watch}
+	s.safe.Sealer, s.safe.Log = cfg.Sealer, cfg.Logger
 	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody, ProxyIsAway: dialer.IsAway}
 	if cfg.WrapTransport != nil {
 		s.Transport = cfg.WrapTransport(base)
@@ -145,7 +149,7 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 		s.cfg.forms.Tell(s.cfg.Logger, err, c.Endpoint.PayloadVersion, "event", c.EventID, "type", c.EventType, "endpoint", c.Endpoint.ID)
 		r = wire.Unconverted()
 	default:
-		if r, ok = s.Send(all, t.url, s.header(c, t, payload, start), payload, start); !ok {
+		if r, ok = s.Send(all, t.url, t.as, s.header(c, t, payload, start), payload, start); !ok {
 			return Attempt{}, r, false
 		}
 	}
@@ -163,26 +167,16 @@ func (s *sender) target(e *Endpoint) *target {
 	}
 	t := &target{nextAt: e.NextSecretAt}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
-		t.secret, t.err = s.open(e.ID, e.Secret)
+		t.secret, t.err = s.safe.Open(e.ID, e.Secret)
 	}
 	if t.err == nil && e.NextSecret != "" {
-		t.next, t.err = s.open(e.ID, e.NextSecret)
+		t.next, t.err = s.safe.Open(e.ID, e.NextSecret)
+	}
+	if t.err == nil && e.Credentials != "" {
+		t.own, t.as, t.err = s.box(e.ID).Prepare(string(e.Credentials), e.URL)
 	}
 	s.targets.Put(e.ID, version, t)
 	return t
-}
-
-// open returns a secret that the store kept as its plain text.
-func (s *sender) open(endpointID string, secret Secret) (Secret, error) {
-	if s.cfg.Sealer == nil {
-		return secret, nil
-	}
-	if _, ok := s.cfg.Sealer.(sealer); ok && !seal.IsSealed(string(secret)) {
-		if _, told := s.plain.LoadOrStore(endpointID+string(secret), nil); !told {
-			s.cfg.Logger.Warn("alotwebhook: a secret is stored in plain although there is a Sealer; call Reseal, and if you have, find out who wrote it", "endpoint", endpointID)
-		}
-	}
-	return s.cfg.Sealer.Open(endpointID, secret)
 }
 
 // host returns the URL's host for the log, or "". The whole URL is not logged: its path
@@ -216,6 +210,7 @@ func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) ht
 		AttemptHeader:   values[3:4:4],
 		"User-Agent":    values[4:5:5],
 	}
+	maps.Copy(h, t.own)
 	if s.cfg.SendTraceParent && c.TraceParent != "" {
 		h["Traceparent"] = []string{c.TraceParent}
 	}

@@ -3,6 +3,7 @@ package alotwebhook
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -173,6 +174,11 @@ type Config struct {
 	// Defaults to those of the system.
 	RootCAs *x509.CertPool
 
+	// ClientCertificate returns the certificate for a server that demands one, to endpoints without
+	// an [Endpoint.ClientCertificate]: as GetClientCertificate in [tls.Config], but nil is none.
+	// Defaults to nil: none is sent.
+	ClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+
 	// Resolver looks up host names.
 	// Defaults to [net.DefaultResolver].
 	Resolver *net.Resolver
@@ -189,8 +195,8 @@ type Config struct {
 	// Defaults to nil: not wrapped.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 
-	// Sealer encrypts the secrets before the store gets them. Without it, everybody who
-	// reads the database can sign as you.
+	// Sealer encrypts the secrets before the store gets them, and the headers and certificates of
+	// endpoints. Without it, everybody who reads the database can sign as you.
 	// Defaults to nil: secrets are stored in plain.
 	Sealer Sealer
 

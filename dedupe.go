@@ -128,7 +128,7 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	end := time.Now().Add(lease) // before Claim, so that fn's context ends before the lease
 	claim, err := d.Claim(ctx, key, lease)
 	if err != nil {
-		return notClaimed(explain(err, "cannot tell whether %s was handled", key))
+		return refusal.NotClaimed(explain(err, "cannot tell whether %s was handled", key))
 	}
 	switch claim.State {
 	case DedupeClaimed:
@@ -138,7 +138,7 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	case DedupeDone:
 		return nil
 	}
-	return notClaimed(fmt.Errorf("alotwebhook: the Deduper gave %s a state that does not exist: %q", key, claim.State))
+	return refusal.NotClaimed(fmt.Errorf("alotwebhook: the Deduper gave %s a state that does not exist: %q", key, claim.State))
 }
 
 // handleClaimed calls fn under a claim, and completes or releases the claim.
@@ -150,7 +150,7 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 		settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
 		if failure := settle(settleCtx, claim); failure != nil {
-			err = notSettled(err, failure)
+			err = refusal.NotSettled(err, failure, ErrNotMarked)
 		}
 	}()
 	fnCtx, cancel := context.WithDeadline(context.WithValue(ctx, claimKey{}, claim), end)
@@ -159,21 +159,6 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 		settle = d.Complete
 	}
 	return err
-}
-
-// notClaimed returns the error for an event of which nobody knows whether it was
-// handled. Its status makes the sender repeat the event.
-func notClaimed(err error) error {
-	return &refusal.Error{Status: http.StatusServiceUnavailable, Cause: "dedupe_failed", Err: err}
-}
-
-// notSettled adds to the error of fn, nil included, that its claim could not be
-// settled.
-func notSettled(err, failure error) error {
-	if err == nil {
-		return &refusal.Error{Status: http.StatusOK, Cause: refusal.NotMarked, Err: both(ErrNotMarked, ": ", failure)}
-	}
-	return both(err, "; nor was its key settled: ", failure)
 }
 
 type claimKey struct{}

@@ -28,8 +28,9 @@ const (
 )
 
 // CreateEndpoint registers an endpoint. It takes OrganizationID, URL, EventTypes,
-// Description, Rate, Ordered, PayloadVersion, Secret and Disabled from e and fills in the rest; without
-// a Secret it makes one, and without a PayloadVersion the endpoint gets today's. The returned endpoint carries the secret: show it now, since it
+// Description, Rate, Ordered, PayloadVersion, Secret, Headers, ClientCertificate and Disabled from e
+// and fills in the rest; without a Secret it makes one, and without a PayloadVersion the endpoint gets
+// today's. The returned endpoint carries the secret: show it now, since it
 // cannot be read again.
 //
 // A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
@@ -50,10 +51,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if e.Secret == "" {
 		e.Secret = NewSecret()
 	}
-	if err := checkOrganization(e.OrganizationID); err != nil {
-		return Endpoint{}, err
-	}
-	if err := checkSecret("secret", e.Secret); err != nil {
+	if err := cmp.Or(checkOrganization(e.OrganizationID), checkSecret(e.Secret)); err != nil {
 		return Endpoint{}, err
 	}
 	if err := d.checkEndpoint(&e, &Endpoint{}); err != nil {
@@ -68,12 +66,16 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if e.Disabled {
 		created.DisabledReason = DisabledByUser
 	}
-	if created.Secret, err = d.seal(id, e.Secret); err != nil {
+	if created.Secret, err = d.seal(id, e.Secret); err == nil {
+		err = d.setCredentials(&created, &e)
+	}
+	if err == nil {
+		err = d.addEndpoint(ctx, created)
+	}
+	if err != nil {
 		return Endpoint{}, err
 	}
-	if err := d.addEndpoint(ctx, created); err != nil {
-		return Endpoint{}, err
-	}
+	created = created.withoutSecrets()
 	created.Version, created.Secret = 1, e.Secret
 	d.readDisabledAt(ctx, &created)
 	return created, nil
@@ -100,8 +102,9 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 	return nil
 }
 
-// UpdateEndpoint sets the URL, Description, EventTypes, Rate, Ordered, Disabled and, unless it is "",
-// PayloadVersion of e.ID and returns it without its secrets. e.Version must be the version that was read; all
+// UpdateEndpoint sets the URL, Description, EventTypes, Rate, Ordered, Headers, ClientCertificate,
+// Disabled and, unless it is "", PayloadVersion of e.ID and returns it without its secrets. e.Version
+// must be the version that was read; all
 // other fields of e are ignored. Enabling an endpoint sends its parked deliveries and
 // clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
 //
@@ -115,7 +118,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 		if stored.Version != e.Version {
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, stored.Version, e.Version)
 		}
-		if err := d.checkEndpoint(&e, stored); err != nil {
+		if err := cmp.Or(d.checkEndpoint(&e, stored), d.setCredentials(stored, &e)); err != nil {
 			return err
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
@@ -149,7 +152,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	if next == "" {
 		next = NewSecret()
 	}
-	if err := checkSecret("secret", next); err != nil {
+	if err := checkSecret(next); err != nil {
 		return "", err
 	}
 	if !at.IsZero() && at.Before(time.Now().Add(-clockSkew)) {
@@ -301,21 +304,10 @@ func (d *Dispatcher) readDisabledAt(ctx context.Context, e *Endpoint) {
 	}
 }
 
-func (e Endpoint) withoutSecrets() Endpoint {
-	e.Secret, e.NextSecret = "", ""
-	return e
-}
-
 // seal returns the secret as the store is to keep it.
 func (d *Dispatcher) seal(endpointID string, secret Secret) (Secret, error) {
-	if d.cfg.Sealer == nil {
-		return secret, nil
-	}
-	sealed, err := d.cfg.Sealer.Seal(endpointID, secret)
-	if err != nil {
-		return "", explain(err, "secret not sealed")
-	}
-	return sealed, nil
+	sealed, err := d.sender.safe.Seal(endpointID, secret)
+	return sealed, explain(err, "secret not sealed")
 }
 
 // checkEndpoint refuses e with a [FieldError] if a field is not valid that differs from
@@ -326,27 +318,20 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 			return err
 		}
 	}
-	switch err := cmp.Or(refused("description", text.PlainProblem(e.Description, maxDescription)), refused("rate", ranges.RateProblem(e.Rate))); {
-	case err != nil:
-		return err
-	case e.PayloadVersion != stored.PayloadVersion && d.cfg.forms.Problem(e.PayloadVersion) != "":
-		return refused("payloadVersion", d.cfg.forms.Problem(e.PayloadVersion))
-	case len(e.EventTypes) == 0:
-		return &FieldError{Field: "events", Problem: "is empty; name at least one event type to be told of"}
+	part, problem := eventtype.SubscriptionsProblem(e.EventTypes, stored.EventTypes, d.types, d.cfg.Wildcards)
+	err := cmp.Or(refused("description", text.PlainProblem(e.Description, maxDescription)), refused("rate", ranges.RateProblem(e.Rate)), refused("events"+part, problem))
+	if err == nil && e.PayloadVersion != stored.PayloadVersion {
+		err = refused("payloadVersion", d.cfg.forms.Problem(e.PayloadVersion))
 	}
-	i, problem := eventtype.SubscriptionsProblem(e.EventTypes, stored.EventTypes, d.types, d.cfg.Wildcards)
-	if problem != "" {
-		return refused(fmt.Sprintf("events[%d]", i), problem)
+	if err != nil {
+		return err
 	}
 	return nil
 }
 
 // checkSecret refuses a secret that cannot be meant, with a [FieldError].
-func checkSecret(field string, s Secret) error {
-	if problem := text.SecretProblem(string(s), minSecret, maxSecret); problem != "" {
-		return &FieldError{Field: field, Problem: problem}
-	}
-	return nil
+func checkSecret(s Secret) *FieldError {
+	return refused("secret", text.SecretProblem(string(s), minSecret, maxSecret))
 }
 
 // changeIfDue disables the endpoint of a failed attempt, has the host warned of it, or notes that

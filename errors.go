@@ -14,7 +14,6 @@ import (
 // Short names for what most files use.
 var (
 	explain = fault.Explain
-	both    = fault.Both
 	isNil   = fault.IsNil
 )
 

@@ -274,7 +274,7 @@ func (r *Recovery) selection() selection.Selection {
 }
 
 // check refuses a selection that cannot be meant.
-func (r *Recovery) check() error {
+func (r *Recovery) check() *FieldError {
 	purpose := selection.Recover
 	switch r.State {
 	case RecoveryCanceling:
@@ -283,10 +283,7 @@ func (r *Recovery) check() error {
 		purpose = selection.Erase
 	}
 	s := r.selection()
-	if field, problem := s.Problem(purpose, time.Now()); problem != "" {
-		return refused(field, problem)
-	}
-	return nil
+	return refused(s.Problem(purpose, time.Now()))
 }
 
 // ownerOf returns the organization of an endpoint, if one is named, or else the given one.
@@ -304,18 +301,18 @@ func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID str
 	return e.OrganizationID, err
 }
 
+func checkNote(note string) *FieldError {
+	return refused("note", text.PlainProblem(note, selection.MaxNote))
+}
+
 // isMany reports whether the recovery is one over many endpoints.
 func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recoveryPrefix+"_") }
 
 // selects reports whether a delivery is one that the recovery is about, as far as its Filter leaves
-// that open.
+// that open. Recover sends what was discarded, and so an endpoint's own recovery does.
 func (r *Recovery) selects(of *Delivery) bool {
-	if r.Reason != "" && r.Reason != of.LastReason {
-		return false
-	}
-	discarded := of.LastReason == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero()) // Recover sends them
-	if r.Reason == "" && (discarded || of.LastReason == ReasonCanceled) {
-		return false
-	}
-	return !of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
+	last := of.LastReason
+	left := last == ReasonCanceled || last == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero())
+	return (r.Reason == last || r.Reason == "" && !left) &&
+		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/credential"
 	"github.com/alot/alotwebhook/internal/handover"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -119,7 +120,7 @@ func (d *Dispatcher) told(ctx context.Context, was, is *Endpoint, rotated bool) 
 }
 
 func (e *Endpoint) audited() audit.Endpoint {
-	return audit.Endpoint{URL: e.URL, Events: e.EventTypes, Description: e.Description, Rate: e.Rate, Ordered: e.Ordered, PayloadVersion: e.PayloadVersion,
+	return audit.Endpoint{Credentials: credential.Read(string(e.Credentials)), URL: e.URL, Events: e.EventTypes, Description: e.Description, Rate: e.Rate, Ordered: e.Ordered, PayloadVersion: e.PayloadVersion,
 		NextSecretAt: e.NextSecretAt, Disabled: string(e.DisabledReason), FailingSince: e.FailingSince, Warned: e.Warned}
 }
 

@@ -82,7 +82,8 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 	if stored.Version > 1 { // it was changed since, so that a difference means nothing
 		return first, nil
 	}
-	same := stored.URL == asked.URL && stored.Description == asked.Description &&
+	holds, err := d.sender.box(stored.ID).Holds(string(stored.Credentials), asked.change(&Endpoint{}))
+	same := err == nil && holds && stored.URL == asked.URL && stored.Description == asked.Description &&
 		stored.Disabled == asked.Disabled && stored.Rate == asked.Rate && stored.Ordered == asked.Ordered &&
 		(asked.PayloadVersion == "" || stored.PayloadVersion == asked.PayloadVersion) && slices.Equal(stored.EventTypes, asked.EventTypes)
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
@@ -178,9 +179,6 @@ func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
 
 // open returns a secret that the store kept as its plain text.
 func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
-	secret, err := d.sender.open(endpointID, sealed)
-	if err != nil {
-		return "", explain(err, "secret not opened")
-	}
-	return secret, nil
+	secret, err := d.sender.safe.Open(endpointID, sealed)
+	return secret, explain(err, "secret not opened")
 }

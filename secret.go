@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 
+	"github.com/alot/alotwebhook/internal/credential"
 	"github.com/alot/alotwebhook/internal/mac"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/seal"
@@ -51,7 +52,7 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // store returns them, so that every store holds them encrypted. It must be safe
 // for concurrent use.
 type Sealer interface {
-	// Seal encrypts the secret of an endpoint.
+	// Seal encrypts the secret of an endpoint, or up to 40 KiB with its headers and certificate.
 	Seal(endpointID string, secret Secret) (sealed Secret, err error)
 	// Open decrypts a secret that Seal encrypted for the same endpoint. It
 	// returns an error if it cannot.
@@ -86,7 +87,7 @@ func NewSealer(keys ...SealingKey) (Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("alotwebhook: %w", err)
 	}
-	return sealer{ring}, nil
+	return seal.Of[Secret]{Ring: ring}, nil
 }
 
 // Reseal seals anew the secrets that are not sealed with the first key of [NewSealer]: so an
@@ -111,7 +112,7 @@ func (d *Dispatcher) Reseal(ctx context.Context) (changed int, err error) {
 		if err != nil {
 			return changed, err
 		}
-		if s, ok := d.cfg.Sealer.(sealer); ok && s.isCurrent(e.Secret) && (e.NextSecret == "" || s.isCurrent(e.NextSecret)) {
+		if d.sender.safe.AreCurrent(e.Secret, e.NextSecret, Secret(credential.SealedPart(string(e.Credentials)))) {
 			continue
 		}
 		var refused error
@@ -136,33 +137,11 @@ func (d *Dispatcher) Reseal(ctx context.Context) (changed int, err error) {
 
 // reseal seals the secrets of an endpoint anew.
 func (d *Dispatcher) reseal(e *Endpoint) error {
-	for _, secret := range []*Secret{&e.Secret, &e.NextSecret} {
-		if *secret == "" {
-			continue
-		}
-		plain, err := d.open(e.ID, *secret)
-		if err != nil {
-			return err
-		}
-		if *secret, err = d.seal(e.ID, plain); err != nil {
-			return err
-		}
+	err := d.sender.safe.Reseal(e.ID, &e.Secret, &e.NextSecret)
+	if err == nil && e.Credentials != "" {
+		var kept string
+		kept, err = d.sender.box(e.ID).Reseal(string(e.Credentials))
+		e.Credentials = Secret(kept)
 	}
-	return nil
-}
-
-type sealer struct{ ring *seal.Ring }
-
-func (s sealer) isCurrent(stored Secret) bool { return s.ring.IsCurrent(string(stored)) }
-
-func (s sealer) Seal(endpointID string, secret Secret) (Secret, error) {
-	return Secret(s.ring.Seal(endpointID, string(secret))), nil
-}
-
-func (s sealer) Open(endpointID string, sealed Secret) (Secret, error) {
-	plain, err := s.ring.Open(endpointID, string(sealed))
-	if err != nil {
-		return "", fmt.Errorf("alotwebhook: %w", err)
-	}
-	return Secret(plain), nil
+	return explain(err, "secret not sealed anew")
 }

@@ -37,7 +37,8 @@ var (
 //
 // Texts are UTF-8 without NUL, kept as they are, and compared byte by byte: another case,
 // accent or blank at the end makes another organization. Event types have at most 128
-// bytes, payload versions 64, sealed secrets 1,024, payloads and answers 16 MiB, traceparents 55, subjects 128.
+// bytes, payload versions 64, sealed secrets 1,024, [Endpoint.Credentials] 64 KiB, payloads and response
+// bodies 16 MiB, traceparents 55, subjects 128.
 // No secret is logged.
 type Store interface {
 	Queue

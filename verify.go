@@ -5,12 +5,22 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
 	"github.com/alot/alotwebhook/internal/claim"
 	"github.com/alot/alotwebhook/internal/mac"
+	"github.com/alot/alotwebhook/internal/text"
 )
+
+// SignatureHeader is the request header that carries the signature.
+const SignatureHeader = "X-Alot-Signature"
+
+// Sign returns the value of [SignatureHeader] for a body: "sha256=" and the
+// HMAC-SHA256 of exactly these bytes in lower-case hex. The key is the secret's
+// UTF-8 bytes.
+//
+// Sign accepts an empty secret, but [Verify] does not, and no endpoint can have one.
+func Sign(body []byte, secret Secret) string { return mac.Sign(body, string(secret)) }
 
 // These errors say why a signature is refused. None of them carries a MAC or a
 // secret. They are for your log: the sender should get the status 401 and no
@@ -78,13 +88,8 @@ func NewVerifier(secrets ...Secret) (*Verifier, error) {
 		return nil, &FieldError{Field: "secrets", Problem: "has none; give the endpoint's signing secret"}
 	}
 	for i, s := range secrets {
-		field := "secrets[" + strconv.Itoa(i) + "]"
-		switch strings.TrimSpace(string(s)) {
-		case "":
-			return nil, &FieldError{Field: field, Problem: "is empty; is its environment variable or file set?"}
-		case string(s):
-		default:
-			return nil, &FieldError{Field: field, Problem: "has white space around it; trim the line end or the blanks"}
+		if problem := text.KeyProblem(string(s)); problem != "" {
+			return nil, refused("secrets["+strconv.Itoa(i)+"]", problem)
 		}
 	}
 	return newVerifier(claim.NewKeys(secrets), bodybuf.NewBudget(DefaultMaxBodyMemory)), nil

@@ -39,15 +39,16 @@ type endpointPatch struct {
 	ordered          *bool
 	rate             *float64
 	payloadVersion   string
+	credentials
 }
 
 func readPatch(r *http.Request) (p endpointPatch, err error) {
-	err = readObject(r, fields{
+	err = readObject(r, p.credentials.fields(fields{
 		"url": optionalInto(&p.url), "description": removableInto(&p.description),
 		"events": stringsInto(&p.events), "disabled": boolInto(&p.disabled), "rate": rateInto(&p.rate),
 		"ordered": boolInto(&p.ordered), "payloadVersion": versionInto(&p.payloadVersion),
 		"secret": elsewhere("cannot be changed here; use rotate-secret"),
-	})
+	}))
 	return p, err
 }
 
@@ -73,7 +74,8 @@ func (p endpointPatch) apply(e *alotwebhook.Endpoint) bool {
 		e.Ordered = *p.ordered
 	}
 	e.PayloadVersion = cmp.Or(p.payloadVersion, e.PayloadVersion)
-	return e.URL != before.URL || e.PayloadVersion != before.PayloadVersion || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
+	p.credentials.apply(e)
+	return p.given() || e.URL != before.URL || e.PayloadVersion != before.PayloadVersion || e.Description != before.Description || e.Rate != before.Rate || e.Ordered != before.Ordered ||
 		e.Disabled != before.Disabled || !slices.Equal(e.EventTypes, before.EventTypes)
 }
 
@@ -88,6 +90,9 @@ func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 	patch, err := readPatch(r)
 	if err != nil {
 		return response{}, err
+	}
+	if patch.given() && !toCredit.met(who.may) {
+		return response{}, notAllowed(toCredit.missing(who.may))
 	}
 	show, err := a.shower(r)
 	if err != nil {

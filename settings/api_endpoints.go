@@ -17,6 +17,8 @@ type endpointJSON struct {
 	Rate           float64                    `json:"rate,omitzero"`
 	Ordered        bool                       `json:"ordered,omitzero"`
 	PayloadVersion string                     `json:"payloadVersion,omitzero"`
+	Headers        []headerJSON               `json:"headers,omitzero"`
+	Certificate    *certificateJSON           `json:"clientCertificate,omitzero"`
 	Disabled       bool                       `json:"disabled"`
 	DisabledReason alotwebhook.DisabledReason `json:"disabledReason,omitzero"`
 	DisabledAt     instant                    `json:"disabledAt,omitzero"`
@@ -45,6 +47,7 @@ func (a *api) shower(r *http.Request) (func(alotwebhook.Endpoint) endpointJSON, 
 func showEndpoint(e alotwebhook.Endpoint) endpointJSON {
 	return endpointJSON{
 		ID: e.ID, URL: e.URL, Description: e.Description, Events: e.EventTypes, Rate: e.Rate, Ordered: e.Ordered, PayloadVersion: e.PayloadVersion,
+		Headers: showHeaders(e), Certificate: showCertificate(e),
 		Disabled: e.Disabled, DisabledReason: e.DisabledReason, DisabledAt: instant(e.DisabledAt), FailingSince: instant(e.FailingSince),
 		NextSecretFrom: nextSecretFrom(e),
 		CreatedAt:      instant(e.CreatedAt), UpdatedAt: instant(e.UpdatedAt),
@@ -72,11 +75,12 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	var secret *string
 	var disabled, ordered *bool
 	var rate *float64
-	err := readObject(r, fields{
+	var own credentials
+	err := readObject(r, own.fields(fields{
 		"url": stringInto(&e.URL), "events": stringsInto(&e.EventTypes), "secret": optionalInto(&secret),
 		"description": stringInto(&e.Description), "disabled": boolInto(&disabled),
 		"rate": rateInto(&rate), "ordered": boolInto(&ordered), "payloadVersion": versionInto(&e.PayloadVersion),
-	})
+	}))
 	if err != nil {
 		return response{}, err
 	}
@@ -87,6 +91,7 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	if rate != nil {
 		e.Rate = *rate
 	}
+	own.apply(&e)
 	show, err := a.shower(r)
 	if err != nil {
 		return response{}, err

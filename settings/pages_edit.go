@@ -33,6 +33,12 @@ type endpointForm struct {
 	Stale       bool              // the endpoint was changed after the form was opened
 	Revision    int64             // the version of the endpoint that the form shows
 	Issued      int64             // when the form was made, in microseconds since 1970
+
+	Headers       string // a line for each, without its value
+	Auth          string // how Authorization is to be set: basic, bearer, or "" for not at all
+	NoCertificate bool   // the client certificate is to be removed
+	Typed         bool   // values were typed that are not sent back
+	MayCredit     bool   // the visitor may give headers and a certificate
 }
 
 // Ticked reports whether the form shows an event type as chosen.
@@ -44,7 +50,7 @@ func (f endpointForm) Ticked(eventType string) bool {
 func (f endpointForm) Newest() string { return f.Versions[len(f.Versions)-1] }
 
 func (v *visit) newForm() endpointForm {
-	f := endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro()}
+	f := endpointForm{Types: v.dispatcher.EventTypes(), Chosen: map[string]bool{}, Issued: time.Now().UnixMicro(), MayCredit: v.mayCredit()}
 	f.stars, f.Versions = v.dispatcher.Offers()
 	f.Wide = wides(f.Types, f.stars, nil)
 	if len(f.Versions) > 0 {
@@ -76,6 +82,7 @@ func (v *visit) changeForm(e alotwebhook.Endpoint) endpointForm {
 func (f *endpointForm) fill(given *form) {
 	f.URL, f.Description, f.Rate, f.Problems = strings.TrimSpace(given.get("url")), given.get("description"), given.get("rate"), given.problems
 	f.Ordered, f.Version = given.get("ordered") != "", cmp.Or(given.get("payloadVersion"), f.Version)
+	f.fillCredentials(given)
 	f.Issued, _ = strconv.ParseInt(given.get("issued"), 10, 64)
 	f.Chosen = map[string]bool{}
 	for _, name := range given.values["events"] {
@@ -87,6 +94,8 @@ func (f *endpointForm) fill(given *form) {
 // by the field of the problem.
 var endpointLabels = map[string]string{
 	"url": "The URL", "description": "The description", "events": "The event", "secret": "The secret", "rate": "The limit", "payloadVersion": "The version",
+	"headers": "The headers", "headers.name": "The header", "headers.value": "The value", "user": "The user", "password": "The password", "token": "The token",
+	"clientCertificate": "The client certificate",
 }
 
 func (v *visit) newEndpoint() error {
@@ -110,7 +119,7 @@ func (v *visit) showForm(status int, f endpointForm) error {
 // generated secret. When a visitor reloads that page, the browser sends the form
 // again: that leads to the endpoint that exists, and makes no second one.
 func (v *visit) createEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "payloadVersion", "secret", "issued")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "payloadVersion", "secret", "issued", "headers", "auth", "user", "password", "token", "clientCertificate", "noCertificate")
 	if err != nil {
 		return err
 	}
@@ -125,10 +134,14 @@ func (v *visit) createEndpoint() error {
 		return v.refuseForm(f, given, err)
 	}
 	secret := alotwebhook.Secret(given.get("secret"))
-	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), alotwebhook.Endpoint{
+	asked := alotwebhook.Endpoint{
 		OrganizationID: v.who.organization, URL: f.URL, Description: f.Description,
 		EventTypes: widest(given.values["events"]), Rate: rate, Ordered: f.Ordered, PayloadVersion: given.get("payloadVersion"), Secret: secret,
-	})
+	}
+	if err := given.credentials(&asked); err != nil {
+		return v.refuseForm(f, given, err)
+	}
+	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), asked)
 	switch {
 	case err == nil && repeated, errors.Is(err, alotwebhook.ErrKeyReused): // the latter after going back in the browser
 		return v.redirect(created.ID, "existing")
@@ -216,7 +229,7 @@ func (v *visit) editEndpoint() error {
 		return err
 	}
 	f := v.changeForm(e)
-	f.URL, f.Description, f.Ordered = e.URL, e.Description, e.Ordered
+	f.URL, f.Description, f.Ordered, f.Headers = e.URL, e.Description, e.Ordered, headerLines(e.Headers)
 	if e.Rate != 0 {
 		f.Rate = decimal(e.Rate)
 	}
@@ -227,9 +240,12 @@ func (v *visit) editEndpoint() error {
 }
 
 func (v *visit) updateEndpoint() error {
-	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "payloadVersion", "version")
+	given, err := readForm(v.r, "url", "description", "events[]", "rate", "ordered", "payloadVersion", "version", "headers", "auth", "user", "password", "token", "clientCertificate", "noCertificate")
 	if err != nil {
 		return err
+	}
+	if given.has(credentialFields) && !v.mayCredit() {
+		return v.notAllowed(toCredit.missing(v.who.may))
 	}
 	e, err := v.endpoint()
 	if err != nil {
@@ -248,6 +264,9 @@ func (v *visit) updateEndpoint() error {
 	}
 	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, widest(given.values["events"])
 	changed.PayloadVersion = cmp.Or(given.get("payloadVersion"), e.PayloadVersion)
+	if err = given.credentials(&changed); err != nil {
+		return v.refuseForm(f, given, err)
+	}
 	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)
 	if err == nil {
 		return v.redirect(e.ID, "updated")

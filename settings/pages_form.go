@@ -48,6 +48,11 @@ func readForm(r *http.Request, known ...string) (*form, error) {
 	return f, nil
 }
 
+// has reports whether the form gives one of the fields.
+func (f *form) has(fields []string) bool {
+	return slices.ContainsFunc(fields, func(name string) bool { return f.values.Has(name) })
+}
+
 func (f *form) get(name string) string { return f.values.Get(name) }
 
 // addProblem adds what the dispatcher's error says about a field to the problems of
@@ -62,6 +67,9 @@ func (f *form) addProblem(err error, labels map[string]string) error {
 	label, ok := labels[name]
 	if !ok {
 		return err
+	}
+	if _, part, _ := strings.Cut(field.Field, "]."); part != "" && labels[name+"."+part] != "" {
+		label = labels[name+"."+part]
 	}
 	f.problems[name] = label + " " + field.Problem + "."
 	if name == "events" && len(f.values[name]) == 0 {

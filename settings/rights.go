@@ -32,7 +32,9 @@ const (
 	ActionSend Action = "send"
 
 	// ActionSecrets is to see a generated secret, once, and to choose one: by rotating, and
-	// by adding an endpoint. With a secret one can forge events of the endpoint.
+	// by adding an endpoint. With a secret one can forge events of the endpoint. It is also to
+	// give, replace and remove the headers and the client certificate of an endpoint, and so to
+	// change the URL of one that has some: nobody can read those.
 	ActionSecrets Action = "secrets"
 
 	// ActionPause is to hold deliveries back and to resume them, of an endpoint, of an organization
@@ -88,6 +90,7 @@ var (
 	toSend   = needs{ActionLook, ActionSend}
 	toRotate = needs{ActionLook, ActionSecrets}
 	toAdd    = needs{ActionLook, ActionChange, ActionSecrets}
+	toCredit = needs{ActionLook, ActionChange, ActionSecrets} // headers and certificate
 	toPause  = needs{ActionLook, ActionPause}
 	toCancel = needs{ActionLook, ActionCancel}
 	toErase  = needs{ActionLook, ActionErase}

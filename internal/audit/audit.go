@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/credential"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -40,6 +42,7 @@ type Endpoint struct {
 	Rate           float64
 	Ordered        bool
 	PayloadVersion string
+	Credentials    credential.Kept
 	NextSecretAt   time.Time
 	Disabled       string // why it is; "" while it is enabled
 	FailingSince   time.Time
@@ -88,7 +91,9 @@ func fieldsOf(was, is Endpoint) string {
 	note(was.Rate == is.Rate, "rate")
 	note(was.Ordered == is.Ordered, "ordered")
 	note(was.PayloadVersion == is.PayloadVersion, "payloadVersion")
-	return strings.Join(names, ", ")
+	note(was.Credentials.SameHeaders(is.Credentials), "headers ("+cmp.Or(strings.Join(is.Credentials.Headers, ", "), "none")+")")
+	note(was.Credentials.SameCertificate(is.Credentials), "clientCertificate")
+	return text.Clip(strings.Join(names, ", "), maxNote-len("…"))
 }
 
 // Warnings says how often is to be warned in all of something that has been failing for that long,

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/credential"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -34,12 +35,15 @@ func TestChanges(t *testing.T) {
 	at := time.Date(2026, 5, 25, 16, 23, 0, 9, time.FixedZone("", 7200))
 	was := audit.Endpoint{URL: "https://example.com", Events: []string{"a"}, Description: "d", Rate: 1, FailingSince: at}
 	for want, change := range map[string]func(*audit.Endpoint){
-		"":                                      func(*audit.Endpoint) {},
-		"endpoint.changed url":                  func(e *audit.Endpoint) { e.URL = "https://example.org/secret?x" },
-		"endpoint.changed events":               func(e *audit.Endpoint) { e.Events = []string{"a", "b"} },
-		"endpoint.changed url, rate":            func(e *audit.Endpoint) { e.URL, e.Rate = "", 2 },
-		"endpoint.changed description, ordered": func(e *audit.Endpoint) { e.Description, e.Ordered = "", true },
-		"endpoint.disabled gone":                func(e *audit.Endpoint) { e.Disabled = "gone" },
+		"":                                             func(*audit.Endpoint) {},
+		"endpoint.changed url":                         func(e *audit.Endpoint) { e.URL = "https://example.org/secret?x" },
+		"endpoint.changed events":                      func(e *audit.Endpoint) { e.Events = []string{"a", "b"} },
+		"endpoint.changed url, rate":                   func(e *audit.Endpoint) { e.URL, e.Rate = "", 2 },
+		"endpoint.changed description, ordered":        func(e *audit.Endpoint) { e.Description, e.Ordered = "", true },
+		"endpoint.changed headers (X-A, X-B)":          func(e *audit.Endpoint) { e.Credentials.Headers = []string{"X-A", "X-B"} },
+		"endpoint.changed headers (none)":              func(e *audit.Endpoint) { e.Credentials.Changes++ },
+		"endpoint.changed clientCertificate":           func(e *audit.Endpoint) { e.Credentials.Certificate = &credential.Certificate{Subject: "CN=x"} },
+		"endpoint.disabled gone":                       func(e *audit.Endpoint) { e.Disabled = "gone" },
 		"endpoint.failing since 2026-05-25T14:23:00Z":  func(e *audit.Endpoint) { e.Warned = 1 },
 		"endpoint.changed url; endpoint.disabled user": func(e *audit.Endpoint) { e.URL, e.Disabled = "", "user" },
 	} {
@@ -56,6 +60,18 @@ func TestChanges(t *testing.T) {
 	require.Equal(t, "endpoint.rotated ", told(audit.Changes(is, is, true)))
 	is.NextSecretAt = at
 	require.Equal(t, "endpoint.rotated signs from 2026-05-25T14:23:00Z", told(audit.Changes(is, is, true)))
+}
+
+// The longest names must fit into a note, or be cut.
+func TestLongNotes(t *testing.T) {
+	t.Parallel()
+	var is audit.Endpoint
+	for range 10 {
+		is.Credentials.Headers = append(is.Credentials.Headers, strings.Repeat("x", 128))
+	}
+	note := audit.Changes(audit.Endpoint{}, is, false)[0].Note
+	require.LessOrEqual(t, len(note), 512)
+	require.True(t, strings.HasSuffix(note, "…"))
 }
 
 func told(changes []audit.Change) string {

@@ -48,22 +48,26 @@ func Covers(subscription, name string) bool {
 // SubscriptionsProblem returns what is wrong with the first wrong one of the subscriptions of an
 // endpoint, and its index; "" if none is. Those that are kept need not be in the catalogue any more,
 // nor to be allowed. stars says whether new ones may have a star.
-func SubscriptionsProblem[T any](names, kept []string, catalogue map[string]T, stars bool) (i int, problem string) {
+func SubscriptionsProblem[T any](names, kept []string, catalogue map[string]T, stars bool) (part, problem string) {
+	if len(names) == 0 {
+		return "", "is empty; name at least one event type to be told of"
+	}
 	for i, name := range names {
+		part = fmt.Sprintf("[%d]", i)
 		wider := slices.IndexFunc(names, func(other string) bool { return Covers(other, name) })
 		switch {
 		case slices.Contains(names[:i], name):
-			return i, fmt.Sprintf("%q stands twice", name)
+			return part, fmt.Sprintf("%q stands twice", name)
 		case wider >= 0:
-			return i, fmt.Sprintf("%q is included in %q; leave one of them out", name, names[wider])
+			return part, fmt.Sprintf("%q is included in %q; leave one of them out", name, names[wider])
 		case slices.Contains(kept, name):
 			continue
 		}
 		if problem := subscriptionProblem(name, catalogue, stars); problem != "" {
-			return i, problem
+			return part, problem
 		}
 	}
-	return 0, ""
+	return "", ""
 }
 
 // subscriptionProblem returns what is wrong with a new subscription, or "".

@@ -59,3 +59,6 @@ func IsNil(v any) bool {
 	}
 	return false
 }
+
+// Prefixed returns err with the module's prefix in its text.
+func Prefixed(err error) error { return fmt.Errorf(Prefix+"%w", err) }

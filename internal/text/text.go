@@ -82,6 +82,17 @@ func SecretProblem(s string, least, most int) string {
 	return ""
 }
 
+// KeyProblem returns what is wrong with a secret that somebody verifies with, or "".
+func KeyProblem(s string) string {
+	switch strings.TrimSpace(s) {
+	case "":
+		return "is empty; is its environment variable or file set?"
+	case s:
+		return ""
+	}
+	return "has white space around it; trim the line end or the blanks"
+}
+
 // IsPrintableASCII reports whether s can be the value of a header.
 func IsPrintableASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) < 0

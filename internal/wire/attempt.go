@@ -84,7 +84,8 @@ type Attempt struct {
 	all      *Attempts
 	node     chain.Node[*Attempt]
 	deadline time.Time
-	repeats  int
+	as       *Identity
+	notes    notes
 
 	mu        sync.Mutex
 	err       error
@@ -96,7 +97,11 @@ type Attempt struct {
 var _ context.Context = (*Attempt)(nil)
 
 // Repeats returns how often the attempt's request was repeated. No request may be under way.
-func (a *Attempt) Repeats() int { return a.repeats }
+func (a *Attempt) Repeats() int { return a.notes.repeats }
+
+// Demanded reports whether the server demanded a client certificate, and none was sent. No request
+// may be under way.
+func (a *Attempt) Demanded() bool { return a.notes.demanded }
 
 // End ends the attempt.
 func (a *Attempt) End() {
@@ -109,8 +114,11 @@ func (a *Attempt) Deadline() (time.Time, bool) { return a.deadline, true }
 
 // Value implements [context.Context].
 func (a *Attempt) Value(key any) any {
-	if key == (repeats{}) {
-		return &a.repeats
+	switch key {
+	case notesKey{}:
+		return &a.notes
+	case identityKey{}:
+		return a.as
 	}
 	return nil
 }
@@ -197,11 +205,23 @@ func afterEnd(ctx context.Context, f func()) (stop func() bool) {
 	return context.AfterFunc(ctx, f)
 }
 
-// repeats is the key of where a request's context counts its repeats, an *int.
-type repeats struct{}
+// notes are what a request's transport tells the attempt.
+type notes struct {
+	repeats  int
+	demanded bool // the server demanded a client certificate, and none was sent
+}
+
+// notesKey is the key of the notes of a request's context, a *notes.
+type notesKey struct{}
 
 func countRepeat(ctx context.Context) {
-	if n, ok := ctx.Value(repeats{}).(*int); ok {
-		*n++
+	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+		n.repeats++
+	}
+}
+
+func noteDemand(ctx context.Context) {
+	if n, ok := ctx.Value(notesKey{}).(*notes); ok {
+		n.demanded = true
 	}
 }

@@ -25,6 +25,7 @@ type conn struct {
 	born     time.Time
 	kept     bool // it was used before
 	demands  bool // the server has asked for a client certificate
+	shows    bool // it was sent one
 
 	// in is there while a response is read.
 	in *bufio.Reader
@@ -71,6 +72,9 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 	if trace != nil && trace.WroteRequest != nil {
 		trace.WroteRequest(httptrace.WroteRequestInfo{Err: written})
 	}
+	if c.demands && !c.shows {
+		noteDemand(r.ctx)
+	}
 	resp, err := c.receive(r.Request, t.MaxHeaderBytes, trace)
 	if err != nil {
 		stale := c.kept && errors.As(err, new(noResponse))
@@ -90,11 +94,14 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 // blame names the cause of an alert that follows a demand for a client certificate. TLS
 // 1.2 has no alert of its own for it, and in TLS 1.3 it comes behind the handshake.
 func (c *conn) blame(err error) error {
-	var alert tls.AlertError
-	if c.demands && errors.As(err, &alert) {
-		return fmt.Errorf("%w: %w", ErrClientCertificate, err)
+	_, ok := alertOf(err)
+	switch {
+	case !c.demands || !ok:
+		return err
+	case c.shows:
+		return fmt.Errorf("%w: %w", ErrRefusedCertificate, err)
 	}
-	return err
+	return fmt.Errorf("%w: %w", ErrClientCertificate, err)
 }
 
 // failure chooses the error that says most.

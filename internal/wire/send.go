@@ -42,10 +42,12 @@ type Result struct {
 	Final bool
 }
 
-// Send makes a POST request with this header and payload, as an attempt that began at that time.
-// ok is false if it was cut off, or the host's proxy failed: such an attempt does not count.
-func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
+// Send makes a POST request with this header and payload, as an attempt that began at that time. It
+// is made with an identity, or nil. ok is false if it was cut off, or the host's proxy failed: such an
+// attempt does not count.
+func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
 	attempt := all.Begin(s.Timeout)
+	attempt.as = as
 	defer attempt.End()
 	resp, err := s.Transport.RoundTrip(post(to, header, payload).WithContext(attempt))
 	if err != nil {
@@ -60,6 +62,9 @@ func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []
 	} else {
 		r.Status, r.RetryAfter = resp.StatusCode, RetryAfter(resp.Header, began)
 		r.Failure, r.Detail = ExplainStatus(r.Status)
+		if attempt.Demanded() && lacksCertificate(r.Status) {
+			r.Detail = join(r.Detail, "the server had demanded a client certificate, and none was sent")
+		}
 		var whole bool
 		if r.Body, whole = ReadBody(resp, s.KeepBody, s.MaxBody, attempt.End); !whole {
 			r.Detail = join(r.Detail, "the response's body broke off or did not end")
@@ -94,6 +99,16 @@ func post(to *url.URL, header http.Header, payload []byte) *http.Request {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: io.NopCloser(bytes.NewReader(payload)), ContentLength: int64(len(payload)),
 	}
+}
+
+// lacksCertificate reports whether a status may be for want of a client certificate. 400 is what nginx
+// answers, whose own words for it are 495 and 496.
+func lacksCertificate(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, 495, 496:
+		return true
+	}
+	return false
 }
 
 // join puts a further clause behind a detail, or begins one.

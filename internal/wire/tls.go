@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
+	"reflect"
 	"strings"
 )
 
@@ -16,11 +18,38 @@ const (
 	alertNoApplicationProtocol = tls.AlertError(120)
 )
 
+// refusedDetails say why a server refuses a client certificate. Source: RFC 8446, section 6.2.
+var refusedDetails = map[tls.AlertError]string{
+	43: "it does not take its kind of key",
+	44: "it was revoked",
+	45: "it has expired or is not yet valid",
+	48: "the server does not know the authority that signed it; is an intermediate certificate missing?",
+	49: "it may not enter",
+}
+
 var alertDetails = map[tls.AlertError]string{
 	alertHandshakeFailure:      "there is no cipher suite in common; TLS 1.3, or TLS 1.2 with ECDHE, is needed",
 	alertProtocolVersion:       "there is no TLS version in common; TLS 1.2 or later is needed",
 	alertUnrecognizedName:      "the server has no site for this host name",
 	alertNoApplicationProtocol: "the server does not offer HTTP/1.1",
+}
+
+// alertOf returns the alert that a server has sent. Package tls gives those of a connection a type
+// that it does not export.
+func alertOf(err error) (tls.AlertError, bool) {
+	var alert tls.AlertError
+	if errors.As(err, &alert) {
+		return alert, true
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
+		return 0, false
+	}
+	v := reflect.ValueOf(op.Err)
+	if v.Kind() != reflect.Uint8 {
+		return 0, false
+	}
+	return tls.AlertError(v.Uint()), true
 }
 
 // explainTLS returns a sentence about a failure of TLS, for people at the other end; ok is
@@ -29,14 +58,22 @@ func explainTLS(err error) (detail string, ok bool) {
 	var (
 		verification *tls.CertificateVerificationError
 		header       tls.RecordHeaderError
-		alert        tls.AlertError
 		host         x509.HostnameError
 		authority    x509.UnknownAuthorityError
 		invalid      x509.CertificateInvalidError
 	)
+	alert, isAlert := alertOf(err)
 	switch {
 	case errors.Is(err, ErrClientCertificate):
 		return "the server demands a client certificate, and none is sent", true
+	case errors.Is(err, ErrNoCertificate):
+		return "the server demands a client certificate, and the sender's could not be had", true
+	case errors.Is(err, ErrRefusedCertificate):
+		detail := "the server refuses the client certificate that was sent"
+		if why := refusedDetails[alert]; why != "" {
+			detail += ": " + why
+		}
+		return detail, true
 	case errors.As(err, &host):
 		return "the certificate is for another host name", true
 	case errors.As(err, &authority):
@@ -47,7 +84,7 @@ func explainTLS(err error) (detail string, ok bool) {
 		return "the certificate is not valid", true
 	case errors.As(err, &header):
 		return "the server did not speak TLS; is this a plain http port?", true
-	case errors.As(err, &alert):
+	case isAlert:
 		return cmp.Or(alertDetails[alert], "the TLS handshake failed: "+strings.TrimPrefix(alert.Error(), "tls: ")), true
 	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"):
 		return alertDetails[alertProtocolVersion], true

@@ -38,8 +38,14 @@ import (
 var ErrHeaderTooLarge = errors.New("the response's header is too large")
 
 // ErrClientCertificate says that the server demanded a client certificate and ended the
-// connection, since none is sent.
-var ErrClientCertificate = errors.New("the server demands a client certificate")
+// connection, since none was sent. ErrRefusedCertificate says that one was sent, and that the
+// server ended the connection because of it, and ErrNoCertificate that the one of the host could
+// not be had.
+var (
+	ErrClientCertificate  = errors.New("the server demands a client certificate")
+	ErrRefusedCertificate = errors.New("the server refuses the client certificate")
+	ErrNoCertificate      = errors.New("no client certificate")
+)
 
 // Config configures a [Transport]. There are no defaults but those named.
 type Config struct {
@@ -47,6 +53,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RootCAs are the trusted authorities; nil is the system's.
 	RootCAs *x509.CertPool
+	// ClientCertificate returns the certificate for servers that demand one, of requests without an
+	// [Identity] of their own. Nil is none, as in [tls.Config].
+	ClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
 	// TLSTimeout bounds a TLS handshake.
 	TLSTimeout time.Duration
 	// MaxHeaderBytes bounds the header of a response.
@@ -86,6 +95,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	host := hostOf(r)
+	host.as, _ = sent.ctx.Value(identityKey{}).(*Identity)
 	if c := t.idle.take(host, t.MaxAge); c != nil {
 		resp, err := t.exchange(c, sent)
 		if err == nil || !isStale(err) || sent.ctx.Err() != nil {
@@ -102,10 +112,13 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, sent.explain(err)
 }
 
-// host is where a connection leads to.
-type host struct{ scheme, name string }
+// host is where a connection leads to, and whose it is.
+type host struct {
+	scheme, name string
+	as           *Identity // nil for all that have none of their own
+}
 
-func hostOf(r *http.Request) host { return host{r.URL.Scheme, r.URL.Host} }
+func hostOf(r *http.Request) host { return host{scheme: r.URL.Scheme, name: r.URL.Host} }
 
 func (h host) isTLS() bool { return h.scheme == "https" }
 
@@ -166,9 +179,11 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 		RootCAs:    t.RootCAs,
 		ServerName: c.host.serverName(),
 		NextProtos: []string{"http/1.1"},
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			c.demands = true
-			return new(tls.Certificate), nil // none
+			own, err := t.certificate(c.host.as, asked)
+			c.shows = own != nil && len(own.Certificate) > 0
+			return own, err
 		},
 	})
 	trace := httptrace.ContextClientTrace(ctx)

@@ -17,14 +17,16 @@ const defaultPage = 100
 
 // endpointColumns are the columns of endpoints AS p that scanEndpoint reads.
 const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
-	p.disabled, p.disabled_reason, p.disabled_at, p.failing_since, p.created_at, p.updated_at, p.version, p.rate, p.ordered, p.warned, p.payload_version`
+	p.disabled, p.disabled_reason, p.disabled_at, p.failing_since, p.created_at, p.updated_at, p.version, p.rate, p.ordered, p.warned,
+	p.credentials, p.payload_version`
 
 // scanEndpoint reads a row of endpointColumns. before takes the columns that stand
 // in front of them.
 func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err error) {
 	var nextSecretAt, disabledAt, failingSince, createdAt, updatedAt *time.Time
 	err = rows.Scan(append(before, &e.ID, &e.OrganizationID, &e.URL, &e.Description, &e.EventTypes, &e.Secret, &e.NextSecret, &nextSecretAt,
-		&e.Disabled, &e.DisabledReason, &disabledAt, &failingSince, &createdAt, &updatedAt, &e.Version, &e.Rate, &e.Ordered, &e.Warned, &e.PayloadVersion)...)
+		&e.Disabled, &e.DisabledReason, &disabledAt, &failingSince, &createdAt, &updatedAt, &e.Version, &e.Rate, &e.Ordered, &e.Warned,
+		&e.Credentials, &e.PayloadVersion)...)
 	e.NextSecretAt, e.DisabledAt, e.FailingSince = instant(nextSecretAt), instant(disabledAt), instant(failingSince)
 	e.CreatedAt, e.UpdatedAt = instant(createdAt), instant(updatedAt)
 	return e, err
@@ -82,14 +84,15 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...
 
 // endpointArgs returns the arguments of insertEndpoint and updateEndpoint: $1 to
 // $13 in the order of the columns of insertEndpoint, $14 the version that the caller has
-// read, $15 to $17 and $19 what came later, and $18 the operations.
+// read, $15 to $18 and $20 what came later, and $19 the operations.
 func endpointArgs(e alotwebhook.Endpoint, told string) []any {
 	types := e.EventTypes
 	if types == nil {
 		types = []string{}
 	}
 	return []any{e.ID, e.OrganizationID, e.URL, e.Description, types, string(e.Secret), string(e.NextSecret), nullable(e.NextSecretAt),
-		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version, e.Rate, e.Ordered, e.Warned, told, e.PayloadVersion}
+		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version, e.Rate, e.Ordered, e.Warned,
+		string(e.Credentials), told, e.PayloadVersion}
 }
 
 // insertEndpoint stores a new endpoint. stored is false if there is one with its id.
@@ -99,13 +102,13 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint, told
 		sql: `
 			WITH stored AS (
 			INSERT INTO {s}.endpoints (id, organization_id, url, description, event_types, secret, next_secret, next_secret_at,
-				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at, rate, ordered, warned, payload_version)
+				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at, rate, ordered, warned, credentials, payload_version)
 			VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::text, $7::text, $8::timestamptz,
 				$9::boolean, $10::text, $11::timestamptz, $12::timestamptz, $13::timestamptz, $14::bigint + 1,
-				CASE WHEN $9::boolean THEN clock_timestamp() END, $15::float8, $16::boolean, $17::integer, $19::text)
+				CASE WHEN $9::boolean THEN clock_timestamp() END, $15::float8, $16::boolean, $17::integer, $18::text, $20::text)
 			ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING
 			RETURNING version
-			), told AS (` + note(18, `EXISTS (SELECT FROM stored)`) + `)
+			), told AS (` + note(19, `EXISTS (SELECT FROM stored)`) + `)
 			SELECT version FROM stored`,
 		args: endpointArgs(e, told),
 		rows: one(&stored, &version),
@@ -126,11 +129,12 @@ func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint, told
 				disabled = $9::boolean, disabled_reason = $10::text,
 				disabled_at = CASE WHEN $9::boolean THEN CASE WHEN disabled THEN disabled_at ELSE clock_timestamp() END END,
 				failing_since = CASE WHEN $9::boolean OR NOT disabled THEN failing_since END,
-				created_at = $12::timestamptz, updated_at = $13::timestamptz, rate = $15::float8, ordered = $16::boolean, warned = $17::integer, payload_version = $19::text, version = version + 1, revision = revision + 1
+				created_at = $12::timestamptz, updated_at = $13::timestamptz, rate = $15::float8, ordered = $16::boolean, warned = $17::integer,
+				credentials = $18::text, payload_version = $20::text, version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND version = $14::bigint AND deleted_at IS NULL
 				AND ($11::timestamptz IS NULL OR failing_since = $11::timestamptz)
 			RETURNING version
-			), told AS (` + note(18, `EXISTS (SELECT FROM stored)`) + `)
+			), told AS (` + note(19, `EXISTS (SELECT FROM stored)`) + `)
 			SELECT version FROM stored`,
 		args: endpointArgs(e, told),
 		rows: one(&stored, &version),
@@ -236,7 +240,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 		sql: `
 			WITH deleted AS (
 			UPDATE {s}.endpoints
-			SET deleted_at = clock_timestamp(), secret = '', next_secret = '', version = version + 1, revision = revision + 1
+			SET deleted_at = clock_timestamp(), secret = '', next_secret = '', credentials = '', version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND deleted_at IS NULL
 			RETURNING key
 			), told AS (` + note(2, `EXISTS (SELECT FROM deleted)`) + `)

@@ -67,7 +67,7 @@ const (
 	blankEndpointsSQL = `
 WITH blank AS (
 	UPDATE {s}.endpoints
-	SET deleted_at = coalesce(deleted_at, clock_timestamp()), url = '', description = '', event_types = '{}', secret = '', next_secret = '',
+	SET deleted_at = coalesce(deleted_at, clock_timestamp()), url = '', description = '', event_types = '{}', secret = '', next_secret = '', credentials = '',
 		next_secret_at = NULL, disabled_reason = '', failing_since = NULL, version = version + 1, revision = revision + 1
 	WHERE key = ANY (ARRAY(
 		SELECT key FROM {s}.endpoints

@@ -92,7 +92,7 @@ func TestRemoveTakesTextsFirst(t *testing.T) {
 	t.Parallel()
 	store, pool := openAt(t, postgrestest.DSN(t))
 	e := endpointOf("org_0", "a")
-	e.URL, e.Description, e.Secret, e.NextSecret = "https://example.com/of-jane", "of-jane", "of-jane", "of-jane"
+	e.URL, e.Description, e.Secret, e.NextSecret, e.Credentials = "https://example.com/of-jane", "of-jane", "of-jane", "of-jane", "of-jane"
 	gone := endpointOf("org_0", "b")
 	gone.URL = e.URL
 	for _, one := range []alotwebhook.Endpoint{e, gone} {

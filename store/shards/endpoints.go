@@ -161,7 +161,7 @@ func putCopy(ctx context.Context, sh *shard, e alotwebhook.Endpoint) error {
 
 // isCopy reports whether a copy has all that an attempt or a person sees of an endpoint.
 func isCopy(c, e alotwebhook.Endpoint) bool {
-	return c.URL == e.URL && c.Description == e.Description && c.Secret == e.Secret && c.NextSecret == e.NextSecret &&
+	return c.URL == e.URL && c.Description == e.Description && c.Secret == e.Secret && c.NextSecret == e.NextSecret && c.Credentials == e.Credentials &&
 		c.NextSecretAt.Equal(e.NextSecretAt) && c.Disabled == e.Disabled && c.DisabledReason == e.DisabledReason && c.Warned == e.Warned &&
 		slices.Equal(c.EventTypes, e.EventTypes) && c.UpdatedAt.Equal(e.UpdatedAt)
 }

@@ -208,7 +208,7 @@ func TestEraseInFiles(t *testing.T) {
 }
 
 // ofOrganization is what only the organization has that is removed.
-var ofOrganization = []string{"org_jane_doe", "jane-doe.example.com", "whsec_of_jane_doe", "jane-doe-note", "jane-doe-description", inPayload}
+var ofOrganization = []string{"org_jane_doe", "jane-doe.example.com", "whsec_of_jane_doe", "jane-doe-note", "jane-doe-description", inPayload, "jane-doe-credentials"}
 
 // leaving stores all that an organization can have.
 func leaving(t *testing.T, s *sqlite.Store) {
@@ -217,7 +217,7 @@ func leaving(t *testing.T, s *sqlite.Store) {
 	for n := 10; n < 14; n++ {
 		e := alotwebhook.Endpoint{
 			ID: endpointID(n), OrganizationID: org, URL: "https://" + ofOrganization[1], Description: ofOrganization[4], EventTypes: []string{completed},
-			Secret: alotwebhook.Secret(ofOrganization[2]), NextSecret: alotwebhook.Secret(ofOrganization[2]), Disabled: n == 11, Ordered: n == 12,
+			Secret: alotwebhook.Secret(ofOrganization[2]), NextSecret: alotwebhook.Secret(ofOrganization[2]), Credentials: alotwebhook.Secret(ofOrganization[6]), Disabled: n == 11, Ordered: n == 12,
 		}
 		require.NoError(t, s.PutEndpoint(t.Context(), e, alotwebhook.Operation{
 			ID: strings.Replace(newEvent(t, org).ID, "evt_", "op_", 1), Type: alotwebhook.OpEndpointCreated, OrganizationID: org, EndpointID: e.ID, Note: ofOrganization[3],

@@ -95,6 +95,48 @@ func (s secretTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, 
 	return s.Store.PutEndpoint(ctx, e, ops...)
 }
 
+// credentialsTrimmed trims white space around credentials.
+type credentialsTrimmed struct{ alotwebhook.Store }
+
+func (s credentialsTrimmed) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	e.Credentials = alotwebhook.Secret(strings.TrimSpace(string(e.Credentials)))
+	return s.Store.PutEndpoint(ctx, e, ops...)
+}
+
+// credentialsStay takes no credentials for a change that keeps them, also in an endpoint that is made
+// anew with the id of one that was deleted.
+type credentialsStay struct {
+	alotwebhook.Store
+	given sync.Map
+}
+
+func (s *credentialsStay) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	if given, ok := s.given.Load(e.ID); ok && e.Credentials == "" {
+		e.Credentials = given.(alotwebhook.Secret)
+	}
+	s.given.Store(e.ID, e.Credentials)
+	return s.Store.PutEndpoint(ctx, e, ops...)
+}
+
+// credentialsOfAll keeps one text of credentials for all endpoints.
+type credentialsOfAll struct {
+	alotwebhook.Store
+	last sync.Map
+}
+
+func (s *credentialsOfAll) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
+	s.last.Store("", e.Credentials)
+	return s.Store.PutEndpoint(ctx, e, ops...)
+}
+
+func (s *credentialsOfAll) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, error) {
+	e, err := s.Store.Endpoint(ctx, id)
+	if last, ok := s.last.Load(""); ok {
+		e.Credentials = last.(alotwebhook.Secret)
+	}
+	return e, err
+}
+
 // idsIgnored lists all endpoints, whichever are asked for.
 type idsIgnored struct{ alotwebhook.Store }
 

@@ -107,7 +107,7 @@ func (s joining) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ..
 // cuts nothing.
 type cutting struct {
 	alotwebhook.Store
-	organization, url, secret, nextSecret, description, eventType, detail int
+	organization, url, secret, nextSecret, description, eventType, detail, credentials int
 }
 
 // cut returns at most n bytes of s, or s if n is 0.
@@ -129,7 +129,7 @@ func (s cutting) Enqueue(ctx context.Context, events []alotwebhook.Event) error 
 
 func (s cutting) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
 	e.OrganizationID, e.URL, e.Description = cut(e.OrganizationID, s.organization), cut(e.URL, s.url), cut(e.Description, s.description)
-	e.Secret, e.NextSecret = cut(e.Secret, s.secret), cut(e.NextSecret, s.nextSecret)
+	e.Secret, e.NextSecret, e.Credentials = cut(e.Secret, s.secret), cut(e.NextSecret, s.nextSecret), cut(e.Credentials, s.credentials)
 	e.EventTypes = slices.Clone(e.EventTypes)
 	for i := range e.EventTypes {
 		e.EventTypes[i] = cut(e.EventTypes[i], s.eventType)

@@ -31,6 +31,7 @@ var claimRules = []rule{
 func carriesAll(t *trial) {
 	e := newEndpoint(t, "org_1", completed)
 	e.Secret, e.NextSecret = "sealed:v1:AAEC/+==\n\"'\\ é 😀", alotwebhook.Secret([]byte("第二の秘密 \u0001\u007f"))
+	e.Credentials = "{\"sealed\":\"é \\n 😀\"}\n"
 	e.NextSecretAt = time.Date(2030, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	t.put(&e)
 	event := newEvent(t, "org_1", completed)

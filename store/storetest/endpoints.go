@@ -33,6 +33,7 @@ var endpointRules = []rule{
 	{"Discard", "Discard fails parked deliveries of events before a time with ReasonDiscarded, which is not an attempt, and leaves all others.", discard},
 	{"DiscardLeased", "Discard leaves a delivery that is leased, and takes one whose lease has run out.", discardLeased},
 	{"DiscardEnabled", "Discard fails nothing while the endpoint is enabled, and returns ErrNotFound if it is gone.", discardEnabled},
+	{"Credentials", "PutEndpoint replaces the credentials, also by none, and nothing is left of them after DeleteEndpoint.", putClears},
 	{"ClaimSeesChanges", "A claim carries the endpoint as it is stored now.", claimSeesChanges},
 	{"DeleteFails", "DeleteEndpoint fails the unfinished deliveries with ReasonEndpointDeleted, which is not an attempt; their history stays readable.", deleteFails},
 	{"DeleteLeased", "The outcome of an attempt is lost if its endpoint was deleted while it was under way.", deleteLeased},
@@ -44,6 +45,7 @@ func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
 	t.Helper()
 	require.Equal(t, string(want.Secret), string(got.Secret), "the secret is kept as it is")
 	require.Equal(t, string(want.NextSecret), string(got.NextSecret), "the next secret is kept as it is")
+	require.Equal(t, string(want.Credentials), string(got.Credentials), "the credentials are kept as they are")
 	require.Equal(t, want.Disabled, !got.DisabledAt.IsZero(), "DisabledAt is the store's, and zero while the endpoint is enabled")
 	want.DisabledAt = got.DisabledAt
 	for _, at := range []struct {
@@ -68,6 +70,7 @@ func keepsAllFields(t *trial) {
 	e := newEndpoint(t, "org_é", completed, invited, "candidate.disqualified")
 	e.URL, e.Description = "https://example.com:8443/p%20q?x=1&y='2'", `Jane's "ATS" \ 日本`
 	e.Secret, e.NextSecret = "v1.sealed/+==\x01\x7f 😀", "\n second \t"
+	e.Credentials = "{\"headers\":[\"X-Jane's\"],\n\"sealed\":\"\\\\ é 😀 \x01\x7f\"} \t"
 	e.NextSecretAt = time.Date(2031, 1, 2, 3, 4, 5, 678901000, time.UTC)
 	e.Rate, e.Ordered, e.Warned, e.PayloadVersion = 0.1, true, 2, "2026-11-29_b.c"
 	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
@@ -90,9 +93,11 @@ func keepsAllFields(t *trial) {
 // of their own must replace them together with the endpoint.
 func putReplaces(t *trial) {
 	e := t.endpoint("org_1", completed)
-	other := t.endpoint("org_1", completed)
+	other := newEndpoint(t, "org_1", completed)
+	other.Credentials = "of the other"
+	t.put(&other)
 	e.URL, e.EventTypes, e.Secret, e.Description = "https://example.com/new", []string{invited}, "new", "new"
-	e.Rate, e.Warned, e.PayloadVersion = 10_000, 1, "1"
+	e.Rate, e.Warned, e.Credentials, e.PayloadVersion = 10_000, 1, "new", "1"
 	t.put(&e)
 	e.UpdatedAt = e.UpdatedAt.Add(time.Minute)
 	t.put(&e)
@@ -100,6 +105,7 @@ func putReplaces(t *trial) {
 	stored, err := t.store.Endpoint(t.ctx(), e.ID)
 	require.NoError(t, err)
 	requireSameEndpoint(t, e, stored)
+	requireSameEndpoint(t, other, t.stored(other.ID))
 	event := newEvent(t, "org_1", invited)
 	t.enqueue(event, newEvent(t, "org_1", completed))
 	require.Equal(t, map[string]int{e.ID: 1, other.ID: 1}, perEndpoint(t.claim(10)), "subscriptions are replaced, too")
@@ -166,6 +172,22 @@ func endpointNotFound(t *trial) {
 	require.ErrorIs(t, t.store.DeleteEndpoint(t.ctx(), gone.ID), alotwebhook.ErrNotFound)
 }
 
+// Credentials that were given up must be gone: ” is a value like any other.
+func putClears(t *trial) {
+	e := newEndpoint(t, "org_1", completed)
+	e.Credentials = "given"
+	t.put(&e)
+	e.Credentials = ""
+	t.put(&e)
+	requireSameEndpoint(t, e, t.stored(e.ID))
+	e.Credentials = "given again"
+	t.put(&e)
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), e.ID))
+	e.Version, e.Credentials = 0, ""
+	t.put(&e)
+	requireSameEndpoint(t, e, t.stored(e.ID))
+}
+
 // After a change of the URL or the secret, the very next attempt must use the new one.
 func claimSeesChanges(t *trial) {
 	e := t.endpoint("org_1", completed)
@@ -175,6 +197,7 @@ func claimSeesChanges(t *trial) {
 	for i := range changes {
 		e.URL, e.Secret = fmt.Sprintf("https://example.com/new/%d", i), alotwebhook.Secret(fmt.Sprint("new", i))
 		e.PayloadVersion = fmt.Sprint("v", i)
+		e.Credentials = e.Secret + " of the headers"
 		t.put(&e)
 		requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
 	}

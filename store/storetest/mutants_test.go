@@ -170,6 +170,22 @@ var mutants = map[string]mutant{
 		func(s alotwebhook.Store) alotwebhook.Store { return secretTrimmed{s} },
 		[]string{"Endpoints/KeepsAllFields"},
 	},
+	"CredentialsTrimmed": {
+		func(s alotwebhook.Store) alotwebhook.Store { return credentialsTrimmed{s} },
+		[]string{"Endpoints/KeepsAllFields", "Claim/CarriesAll"},
+	},
+	"CredentialsStay": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &credentialsStay{Store: s} },
+		[]string{"Endpoints/Credentials"},
+	},
+	"CredentialsOfAll": {
+		func(s alotwebhook.Store) alotwebhook.Store { return &credentialsOfAll{Store: s} },
+		[]string{"Endpoints/Replaces"},
+	},
+	"CredentialsCut": {
+		func(s alotwebhook.Store) alotwebhook.Store { return cutting{Store: s, credentials: 65_535} },
+		[]string{"Texts/Longest"},
+	},
 	"PageHasGap": {
 		func(s alotwebhook.Store) alotwebhook.Store { return pageHasGap{s} },
 		[]string{"History/Pages", "History/PagesWhileAdding"},

@@ -180,7 +180,7 @@ func longestTexts(t *trial) {
 	e.URL = "https://example.com/" + strings.Repeat("u", 2048-len("https://example.com/"))
 	e.Secret, e.NextSecret = alotwebhook.Secret(ending(1024)), alotwebhook.Secret(strings.Repeat("日", 341)+"n")
 	e.NextSecretAt = e.CreatedAt
-	e.Description = ending(256)
+	e.Description, e.Credentials = ending(256), alotwebhook.Secret(ending(64<<10))
 	t.put(&e)
 	stored, err := t.store.Endpoint(t.ctx(), e.ID)
 	require.NoError(t, err)

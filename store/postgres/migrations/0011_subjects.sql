@@ -7,9 +7,13 @@ CREATE INDEX IF NOT EXISTS events_subject ON {s}.events (subject, id) WHERE subj
 -- Whose data a recovery erases, '' for nobody's and once that is done.
 ALTER TABLE {s}.recoveries ADD COLUMN subject text NOT NULL DEFAULT '';
 
+-- The headers and the client certificate of an endpoint, sealed, '' for none.
+ALTER TABLE {s}.endpoints ADD COLUMN credentials text NOT NULL DEFAULT '';
+
 -- Statistics would keep a sample of these, and nothing is planned by them.
 ALTER TABLE {s}.events ALTER COLUMN subject SET STATISTICS 0;
 ALTER TABLE {s}.recoveries ALTER COLUMN subject SET STATISTICS 0;
 
 -- The version of payloads that an endpoint gets, '' for one that is older than all.
 ALTER TABLE {s}.endpoints ADD COLUMN payload_version text NOT NULL DEFAULT '';
+ALTER TABLE {s}.endpoints ALTER COLUMN credentials SET STATISTICS 0;

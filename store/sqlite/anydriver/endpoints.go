@@ -87,19 +87,19 @@ func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 		old = ref
 	}
 	err = t.one(`INSERT INTO alotwebhook_endpoints (ref, id, organization, version, active, failing_since, url, description,
-			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, payload_version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, credentials, payload_version)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (ref) DO UPDATE SET organization = excluded.organization, version = excluded.version,
 			active = excluded.active, failing_since = excluded.failing_since, url = excluded.url,
 			description = excluded.description, event_types = excluded.event_types, secret = excluded.secret,
 			next_secret = excluded.next_secret, next_secret_at = excluded.next_secret_at,
 			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, rate = excluded.rate, ordered = excluded.ordered, warned = excluded.warned,
-			payload_version = excluded.payload_version
+			credentials = excluded.credentials, payload_version = excluded.payload_version
 		RETURNING ref`,
 		old, e.ID, e.OrganizationID, e.Version+1, !e.Disabled, micros(e.FailingSince), e.URL, e.Description,
 		string(types), string(e.Secret), string(e.NextSecret), micros(e.NextSecretAt), e.Disabled, string(e.DisabledReason),
-		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered, e.Warned, e.PayloadVersion)(&ref)
+		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered, e.Warned, string(e.Credentials), e.PayloadVersion)(&ref)
 	return ref, err
 }
 
@@ -134,14 +134,15 @@ func (t *txn) unsubscribe(ref int64) error {
 
 // endpointColumns are the columns that scanEndpoint reads.
 const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
-	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, payload_version`
+	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, credentials, payload_version`
 
 func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	var e alotwebhook.Endpoint
 	var types []byte
 	var failing, next, disabledAt, created, updated sql.NullInt64
 	err := scan(&e.ID, &e.OrganizationID, &e.Version, &failing, &e.URL, &e.Description, &types, &e.Secret,
-		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated, &e.Rate, &e.Ordered, &e.Warned, &e.PayloadVersion)
+		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated, &e.Rate, &e.Ordered, &e.Warned,
+		&e.Credentials, &e.PayloadVersion)
 	if err != nil {
 		return e, err
 	}
@@ -274,5 +275,5 @@ func (t *txn) deleteEndpoint(ref int64) error {
 		return err
 	}
 	return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',
-		event_types = '[]', secret = '', next_secret = '' WHERE ref = ?`, t.now, ref)
+		event_types = '[]', secret = '', next_secret = '', credentials = '' WHERE ref = ?`, t.now, ref)
 }

@@ -8,3 +8,5 @@ ALTER TABLE alotwebhook_recoveries ADD COLUMN subject TEXT NOT NULL DEFAULT '';
 CREATE INDEX alotwebhook_recoveries_organization ON alotwebhook_recoveries (organization);
 -- The version of payloads that an endpoint gets, '' for one that is older than all.
 ALTER TABLE alotwebhook_endpoints ADD COLUMN payload_version TEXT NOT NULL DEFAULT '';
+-- The headers and the client certificate of an endpoint, sealed; '' for none.
+ALTER TABLE alotwebhook_endpoints ADD COLUMN credentials TEXT NOT NULL DEFAULT '';
