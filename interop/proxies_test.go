@@ -120,7 +120,7 @@ func tinyproxyArgs(t *testing.T, p *realProxy, ports []int) []string {
 }
 
 func microsocksArgs(_ *testing.T, p *realProxy, _ []int) []string {
-	return []string{"-q", "-i", "127.0.0.1", "-p", fmt.Sprint(p.port), "-u", "alot", "-P", "s3cret"}
+	return []string{"-i", "127.0.0.1", "-p", fmt.Sprint(p.port), "-u", "alot", "-P", "s3cret"}
 }
 
 // start starts the program and waits until it listens. Its port stays the same.

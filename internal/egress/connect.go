@@ -76,7 +76,8 @@ func (d *Dialer) explain(resp *http.Response, to target) error {
 	switch code := resp.StatusCode; {
 	case strings.Contains(words, "role cannot be determined"): // Smokescreen does not know us
 		return unauthenticated(status + ": " + words)
-	case code == http.StatusProxyAuthRequired && resp.Header.Get(smokescreenHeader) == "":
+	case code == http.StatusUnauthorized, // as tinyproxy 1.11.1 says of a wrong password
+		code == http.StatusProxyAuthRequired && resp.Header.Get(smokescreenHeader) == "":
 		return unauthenticated(status + "; see the user and the password of Config.Proxy")
 	case code == http.StatusProxyAuthRequired, code == http.StatusForbidden, code == http.StatusUnavailableForLegalReasons:
 		d.Watch.refuses(to, code, words)

@@ -231,6 +231,7 @@ func TestAnswersOfHTTPProxies(t *testing.T) {
 		is     error
 	}{
 		"wrong credentials":          {status(407, nil), authentication, nil},
+		"tinyproxy, wrong password":  {status(401, nil), authentication, nil},
 		"forbidden":                  {status(403, nil), refused, nil},
 		"squid denies":               {status(403, squid("ERR_ACCESS_DENIED 0")), refused, nil},
 		"smokescreen denies":         {status(407, smokescreen("Egress proxying is denied to host 'a.example.com:443': The destination address (10.0.0.1) was denied by rule 'Deny: Private Range'.")), refused, nil},
