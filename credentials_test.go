@@ -347,7 +347,7 @@ func newCertificate(t testing.TB, name string) ownCertificate {
 }
 
 // visitor is who sent a request, as a server saw it.
-type visitor struct{ name, from string }
+type visitor struct{ name, from, path string }
 
 // demanding starts a server that demands one of these certificates, and notes who came.
 func demanding(t *testing.T, version uint16, trusted ...ownCertificate) (s *httptest.Server, visitors func() []visitor) {
@@ -357,7 +357,7 @@ func demanding(t *testing.T, version uint16, trusted ...ownCertificate) (s *http
 	s = httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		all = append(all, visitor{r.TLS.PeerCertificates[0].Subject.CommonName, r.RemoteAddr})
+		all = append(all, visitor{r.TLS.PeerCertificates[0].Subject.CommonName, r.RemoteAddr, r.URL.Path})
 	}))
 	pool := x509.NewCertPool()
 	for _, c := range trusted {
@@ -401,9 +401,9 @@ func TestClientCertificates(t *testing.T) {
 			server, visitors := demanding(t, version, jane, john, host)
 			_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 			require.NoError(t, err)
-			register := func(w *world, own *ownCertificate) alotwebhook.Endpoint {
+			register := func(w *world, path string, own *ownCertificate) alotwebhook.Endpoint {
 				e := validEndpoint()
-				e.URL = "https://127.0.0.1:" + port + "/hook"
+				e.URL = "https://127.0.0.1:" + port + path
 				if own != nil {
 					e.ClientCertificate = &alotwebhook.ClientCertificate{PEM: alotwebhook.Secret(own.pem)}
 				}
@@ -413,7 +413,7 @@ func TestClientCertificates(t *testing.T) {
 			}
 			none := dispatcherFor(t, server, alotwebhook.Config{})
 			defer none.run(t)()
-			bare := none.attempted(t, register(none, nil))
+			bare := none.attempted(t, register(none, "/none", nil))
 			require.Equal(t, alotwebhook.ReasonTLS, bare.Reason)
 			require.Equal(t, "the server demands a client certificate, and none is sent", bare.Detail)
 
@@ -421,7 +421,7 @@ func TestClientCertificates(t *testing.T) {
 				ClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &host.pair, nil },
 			})
 			defer w.run(t)()
-			ofJane, ofJohn, ofHost := register(w, &jane), register(w, &john), register(w, nil)
+			ofJane, ofJohn, ofHost := register(w, "/jane", &jane), register(w, "/john", &john), register(w, "/host", nil)
 			for range 3 {
 				for _, e := range []alotwebhook.Endpoint{ofJane, ofJohn, ofHost} {
 					require.Empty(t, w.attempted(t, e).Detail)
@@ -430,6 +430,7 @@ func TestClientCertificates(t *testing.T) {
 			whose := map[string]string{}
 			names := map[string]int{}
 			for _, v := range visitors() {
+				require.Equal(t, v.path, "/"+v.name, "each request has the certificate of its endpoint")
 				if of, ok := whose[v.from]; ok {
 					require.Equal(t, of, v.name, "a connection belongs to one endpoint")
 				}
@@ -439,7 +440,7 @@ func TestClientCertificates(t *testing.T) {
 			require.Len(t, names, 3)
 			require.Less(t, len(whose), names["jane"]+names["john"]+names["host"], "connections are kept")
 
-			wrong := w.attempted(t, register(w, &stranger))
+			wrong := w.attempted(t, register(w, "/stranger", &stranger))
 			require.Equal(t, alotwebhook.ReasonTLS, wrong.Reason)
 			require.Contains(t, wrong.Detail, "the server refuses the client certificate that was sent")
 		})
