@@ -48,29 +48,29 @@ func (f *endpointForm) fillCredentials(given *form) {
 }
 
 // credentials has the endpoint get what was filled in. A form without the fields keeps all.
-func (given *form) credentials(e *alotwebhook.Endpoint) (err error) {
+func (f *form) credentials(e *alotwebhook.Endpoint) (err error) {
 	e.Headers, e.ClientCertificate = nil, nil // which keeps them
-	if _, ok := given.values["headers"]; ok {
-		if e.Headers, err = given.headers(); err != nil {
+	if _, ok := f.values["headers"]; ok {
+		if e.Headers, err = f.headers(); err != nil {
 			return err
 		}
 	}
-	switch pem := strings.TrimSpace(given.get("clientCertificate")); {
-	case pem != "" && given.get("noCertificate") != "":
+	switch pem := strings.TrimSpace(f.get("clientCertificate")); {
+	case pem != "" && f.get("noCertificate") != "":
 		return &alotwebhook.FieldError{Field: "clientCertificate", Problem: "is given, and is to be removed: choose one of them"}
 	case pem != "":
 		e.ClientCertificate = &alotwebhook.ClientCertificate{PEM: alotwebhook.Secret(pem + "\n")}
-	case given.get("noCertificate") != "":
+	case f.get("noCertificate") != "":
 		e.ClientCertificate = new(alotwebhook.ClientCertificate)
 	}
 	return nil
 }
 
 // headers returns the headers of a form: those of its lines, and Authorization as it was chosen.
-func (given *form) headers() ([]alotwebhook.Header, error) {
+func (f *form) headers() ([]alotwebhook.Header, error) {
 	list := []alotwebhook.Header{}
 	n := 0
-	for line := range strings.Lines(given.get("headers")) {
+	for line := range strings.Lines(f.get("headers")) {
 		n++
 		if line = strings.TrimSpace(line); line == "" {
 			continue
@@ -85,20 +85,20 @@ func (given *form) headers() ([]alotwebhook.Header, error) {
 		}
 		list = append(list, alotwebhook.Header{Name: strings.TrimSpace(name), Value: alotwebhook.Secret(value)})
 	}
-	return given.authorized(list)
+	return f.authorized(list)
 }
 
 // authorized returns the headers with Authorization as it was chosen, in the place of one that is kept.
-func (given *form) authorized(list []alotwebhook.Header) ([]alotwebhook.Header, error) {
+func (f *form) authorized(list []alotwebhook.Header) ([]alotwebhook.Header, error) {
 	var own alotwebhook.Header
 	var err error
-	switch given.get("auth") {
+	switch f.get("auth") {
 	case "":
 		return list, nil
 	case "basic":
-		own, err = alotwebhook.BasicAuth(given.get("user"), alotwebhook.Secret(given.get("password")))
+		own, err = alotwebhook.BasicAuth(f.get("user"), alotwebhook.Secret(f.get("password")))
 	case "bearer":
-		own, err = alotwebhook.BearerAuth(alotwebhook.Secret(strings.TrimSpace(given.get("token"))))
+		own, err = alotwebhook.BearerAuth(alotwebhook.Secret(strings.TrimSpace(f.get("token"))))
 	default:
 		return nil, badForm("Choose how the endpoint knows the sender.")
 	}

@@ -105,12 +105,15 @@ const (
 // nothing. A [guard.Refusal] says what is not allowed.
 func (b Box) Apply(text string, c Change) (string, error) {
 	old := Read(text)
-	if old.has(c) && !c.Moved {
+	if old.has(c) && !c.Moved && !(c.Headers != nil && old.isDamaged(text)) {
 		return text, nil
 	}
 	k, s, err := b.unpack(text)
-	if err != nil {
+	switch {
+	case err != nil && !old.replacedBy(c):
 		return "", err
+	case err != nil: // nothing of it is needed
+		k, s, text = Kept{Changes: old.Changes}, secrets{}, ""
 	}
 	c.Moved = c.Moved || text != "" && s.URL != c.URL
 	if c.Moved && c.Headers == nil && len(k.Headers) > 0 {
@@ -138,6 +141,17 @@ func (b Box) Apply(text string, c Change) (string, error) {
 // has reports whether a change leaves everything as it is.
 func (k Kept) has(c Change) bool {
 	return (c.Headers == nil || k.hasHeaders(c.Headers)) && (c.Certificate == nil || *c.Certificate == "" && k.Certificate == nil)
+}
+
+// isDamaged reports whether k is all that could be read of a text that holds more.
+func (k Kept) isDamaged(text string) bool {
+	return text != "" && len(k.Headers) == 0 && k.Certificate == nil
+}
+
+// replacedBy reports whether a change keeps nothing.
+func (k Kept) replacedBy(c Change) bool {
+	keeps := slices.ContainsFunc(c.Headers, func(h Header) bool { return h.Value == "" })
+	return c.Headers != nil && !keeps && (c.Certificate != nil || k.Certificate == nil)
 }
 
 // hasHeaders reports whether a list keeps all headers in their order.

@@ -149,6 +149,14 @@ func TestDamagedTexts(t *testing.T) {
 		_, err = box().Reseal(text)
 		require.Error(t, err, text)
 		require.Empty(t, credential.Read(text).Sealed)
+
+		// They can be given again, or given up.
+		again := apply(t, text, credential.Change{Headers: headers("X-B", "b")})
+		require.Equal(t, map[string][]string{"X-B": {"b"}}, prepared(t, again))
+		require.Empty(t, apply(t, text, credential.Change{Headers: headers()}))
+		_, err = box().Apply(text, credential.Change{URL: url, Headers: headers("X-A", "", "X-B", "b")})
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), value)
 	}
 }
 
