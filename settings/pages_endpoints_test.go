@@ -49,3 +49,36 @@ func TestEndpointsComeInPages(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, s.get("/?cursor=dlv_00000000000000000000000000").status)
 	require.Equal(t, http.StatusBadRequest, s.get("/?page=2").status)
 }
+
+// Whoever has many endpoints finds one by a part of its URL. Whoever has few is spared the form.
+func TestEndpointsAreFoundByTheirURL(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for range 7 {
+		s.endpoint("https://hooks.example.com/alot")
+	}
+	require.NotContains(t, s.get("/").text, "Part of the URL")
+	s.endpoint("https://ats.example.com/Jobs?a=b")
+	require.Contains(t, s.get("/").text, "Part of the URL")
+
+	got := s.get("/?url=+example.com/jobs?a").text // as it is pasted
+	require.Equal(t, 1, strings.Count(got, `class="lead"`))
+	require.Contains(t, got, `value="example.com/jobs?a"`)
+	require.Contains(t, s.get("/?url=nothing").text, "No endpoint has this in its URL.")
+	_, err := s.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_b", URL: "https://theirs.example.com", EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	require.Contains(t, s.get("/?url=theirs").text, "No endpoint has this in its URL.")
+	long := s.get("/?url=" + strings.Repeat("x", 257))
+	require.Equal(t, http.StatusBadRequest, long.status)
+	require.Contains(t, long.text, `<p class="problem" id="problem-url">It is longer than 256 bytes`)
+
+	for range 100 {
+		s.endpoint("https://hooks.example.com/more")
+	}
+	page := s.get("/?url=hooks").text
+	m := reference.FindAllStringSubmatch(page[strings.Index(page, `class="pager"`):], 1)
+	require.Contains(t, m[0][1], "url=hooks")
+	require.Equal(t, 7, strings.Count(s.get(strings.ReplaceAll(m[0][1], "&amp;", "&")).text, `class="lead"`))
+}
