@@ -181,7 +181,7 @@ func (l *importLines) print(r moving.Result) {
 		}
 	}
 	if r.ID != "" {
-		line = append(line, "as", r.ID)
+		line = append(line, "as "+r.ID)
 	}
 	said := strings.Join(line, "  ")
 	if r.Detail != "" {

@@ -80,12 +80,20 @@ func (im *Importer) Run(ctx context.Context, endpoints []Endpoint) error {
 			}
 			return err
 		case err != nil:
-			result = Result{Outcome: Refused, ID: result.ID, Detail: err.Error()}
+			result = Result{Outcome: Refused, ID: result.ID, Detail: saidOf(err)}
 		}
 		result.Endpoint = e
 		im.Report(result)
 	}
 	return nil
+}
+
+// saidOf returns what a service says of what it refuses.
+func saidOf(err error) string {
+	if e := (*StatusError)(nil); errors.As(err, &e) && e.Detail != "" {
+		return e.Detail
+	}
+	return err.Error()
 }
 
 // one imports one endpoint.
@@ -153,8 +161,9 @@ func (im *Importer) catalogue(ctx context.Context, organization string) ([]event
 // create registers an endpoint that is not in the map. If it was begun before, the key finds what
 // the service has made of it.
 func (im *Importer) create(ctx context.Context, e *Endpoint, want state, all bool) (Result, error) {
-	begun := im.Ledger.entries[[2]string{e.Organization, e.name()}]
-	if begun.OldID == "" || time.Since(begun.At) > keyAge {
+	line := im.Ledger.entries[[2]string{e.Organization, e.name()}]
+	begun := line.Begun && time.Since(line.At) < keyAge
+	if !begun {
 		if err := im.unlikeOthers(ctx, e); err != nil {
 			return Result{}, err
 		}
@@ -163,22 +172,37 @@ func (im *Importer) create(ctx context.Context, e *Endpoint, want state, all boo
 	if im.DryRun {
 		return Result{Outcome: Created, Detail: detail}, im.rehearse(ctx, e, want)
 	}
-	line := entry{Organization: e.Organization, OldID: e.name(), OldUID: e.UID}
-	if err := im.Ledger.put(line); err != nil {
-		return Result{}, err
+	if !begun { // else the time stays, that of the key's first request
+		line = entry{Organization: e.Organization, OldID: e.name(), OldUID: e.UID, Begun: true}
+		if err := im.Ledger.put(line); err != nil {
+			return Result{}, err
+		}
 	}
 	made, err := im.Service.create(ctx, e.Organization, key("create", e), want, e.Secret)
 	if err != nil {
-		return Result{}, err
+		return Result{}, im.notMade(line, err)
 	}
 	if e.Secret == "" {
 		if err := im.KeepSecret(*e, made.Secret); err != nil {
 			return Result{}, fmt.Errorf("%s was registered, but its secret is not kept: %w", made.ID, err)
 		}
 	}
-	im.present[e.Organization] = append(im.present[e.Organization], made)
+	line.Begun = false
 	line.ID, line.ETag, line.Imported, line.Trace = made.ID, made.etag, &want, trace(e.Organization, e.name(), e.Secret)
 	return Result{Outcome: Created, ID: made.ID, Detail: detail}, im.Ledger.put(line)
+}
+
+// notMade notes that an endpoint was refused, so that nothing of it can have been registered. After
+// another error nobody knows.
+func (im *Importer) notMade(line entry, err error) error {
+	if ends(err) {
+		return err
+	}
+	line.Begun = false
+	if unwritten := im.Ledger.put(line); unwritten != nil {
+		return unwritten
+	}
+	return err
 }
 
 // keyAge is for how long the service finds an endpoint by the key that made it, with some time

@@ -26,8 +26,10 @@ type entry struct {
 	Organization string    `json:"organizationId,omitempty"`
 	OldID        string    `json:"oldId"`
 	OldUID       string    `json:"oldUid,omitempty"`
-	ID           string    `json:"id,omitempty"` // empty: its registration was begun, and has no outcome
+	ID           string    `json:"id,omitempty"` // empty: it is not registered, as far as is known
 	At           time.Time `json:"at"`
+	// Begun says that the registration has no outcome: a crash or an error may have hidden it.
+	Begun bool `json:"begun,omitempty"`
 	// ETag is that of the endpoint once it was imported. Another one says that somebody has
 	// changed it since.
 	ETag string `json:"etag,omitempty"`
