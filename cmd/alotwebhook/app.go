@@ -70,7 +70,7 @@ func (a *app) root() *cobra.Command {
 		Use:   "alotwebhook",
 		Short: "Test webhooks without a tunnel, and move endpoints",
 		Long: `Test webhooks on your own machine: no tunnel, no account, and no network but
-the URL that you name.
+the URL that you name. And move endpoints in from another sender.
 
 The signing secret comes from --secret-file, from the environment variable
 ALOT_WEBHOOK_SECRET, or from --secret, which other users of the machine can read

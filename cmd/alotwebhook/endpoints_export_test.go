@@ -120,7 +120,8 @@ func convoy() map[string]string {
 	}
 	const secrets = `"secrets":[
 		{"uid":"1","value":"the-secret-before-this-one","expires_at":"2026-01-01T00:00:00Z","created_at":"2025-01-01T00:00:00Z"},
-		{"uid":"2","value":"your-signing-secret","expires_at":null,"created_at":"2025-12-31T00:00:00Z","deleted_at":null}]`
+		{"uid":"2","value":"your-signing-secret","expires_at":null,"created_at":"2025-12-31T00:00:00Z","deleted_at":null},
+		{"uid":"3","value":"a-secret-that-was-deleted","created_at":"2026-02-01T00:00:00Z","deleted_at":"2026-02-02T00:00:00Z"}]`
 	const none = `"filter_config":{"event_types":["candidate.invited","candidate.completed"],"filter":{"is_flattened":false,"headers":{},"body":{},"query":null}},"function":null`
 	return map[string]string{
 		of + "/endpoints?perPage=100": page(endpoint("01A", "https://a.example.com/", `"status":"active","rate_limit":120,"rate_limit_duration":60,`+secrets), next),

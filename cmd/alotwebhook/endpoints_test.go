@@ -151,6 +151,27 @@ func TestImportTwiceMakesNothingTwice(t *testing.T) {
 	require.Len(t, s.stored(t, "org_1"), 2)
 }
 
+// The old sender may have several endpoints with one URL. One that somebody has registered here
+// himself is another matter, also after the service has refused the endpoint once.
+func TestImportOfOneURL(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	ledger := filepath.Join(t.TempDir(), "map")
+	bring := func(exported ...string) string {
+		_, out, _ := endpoints(t, "import", exportOf(t, exported...), "--api", s.URL+"/v1/webhooks", "--map", ledger)
+		return out
+	}
+	first, second := one("ep_1", "https://a.example.com", ""), one("ep_2", "https://A.example.com:443/", "")
+	require.Contains(t, bring(first), "1 created")
+	require.Contains(t, bring(first, second), "1 created, 1 unchanged")
+
+	require.Contains(t, bring(one("ep_3", "https://b.example.com/", `,"rate":0.001`)), "1 refused")
+	own, _, _ := endpoints(t, "import", exportOf(t, one("his", "https://b.example.com/", "")), "--api", s.URL+"/v1/webhooks", "--map", ledger+"2")
+	require.Equal(t, exitOK, own)
+	require.Contains(t, bring(one("ep_3", "https://b.example.com/", "")), "has its URL already, and is not in the map")
+	require.Len(t, s.stored(t, "org_1"), 3)
+}
+
 // What was changed at the old sender comes over; what was changed here stays.
 func TestImportCarriesChangesOver(t *testing.T) {
 	t.Parallel()
