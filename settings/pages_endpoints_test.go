@@ -82,3 +82,18 @@ func TestEndpointsAreFoundByTheirURL(t *testing.T) {
 	require.Contains(t, m[0][1], "url=hooks")
 	require.Equal(t, 7, strings.Count(s.get(strings.ReplaceAll(m[0][1], "&amp;", "&")).text, `class="lead"`))
 }
+
+// The time in a note is shown as all times are.
+func TestAFailingEndpointSaysSinceWhen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	e = s.stored(e.ID)
+	require.NoError(t, s.store.PutEndpoint(t.Context(), e, alotwebhook.Operation{
+		ID: "op_01jcc7wjz3e4qv8x5k2m9n6p0r", Type: alotwebhook.OpEndpointFailing, At: time.Now(),
+		OrganizationID: "org_a", EndpointID: e.ID, Note: "since 2026-05-25T13:22:59Z",
+	}))
+	text := s.get("/" + e.ID).text
+	require.Contains(t, text, `Failing since <time datetime="2026-05-25T13:22:59.000Z" title="2026-05-25T13:22:59.000Z">25 May 2026, 13:22:59 UTC</time>`)
+	require.NotContains(t, text, "since 2026-05-25T13:22:59Z")
+}
