@@ -148,7 +148,7 @@ func (a *api) listEndpoints(r *http.Request, who caller) (response, error) {
 	if err := q.err(); err != nil {
 		return response{}, err
 	}
-	found, next, err := who.endpoints(r.Context(), a.dispatcher, cursor, limit)
+	found, next, err := who.endpoints(r.Context(), a.dispatcher, alotwebhook.EndpointFilter{Cursor: cursor}, limit)
 	if err != nil {
 		return response{}, err
 	}

@@ -1,6 +1,8 @@
 package settings_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
 )
 
 func TestThePublishedRequestRegistersAnEndpoint(t *testing.T) {
@@ -26,6 +29,23 @@ func TestThePublishedRequestRegistersAnEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "your-signing-secret", string(stored.Secret))
 	require.Equal(t, "org_a", stored.OrganizationID)
+}
+
+// The floor of a secret is in bytes, and what the document says of it in characters: it refuses
+// nothing that the API takes.
+func TestASecretOfFewCharactersMayHaveEnoughBytes(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	body := `{"url":"https://example.com/","events":["candidate.invited"],"secret":"%s"}`
+	require.Equal(t, http.StatusCreated, h.do("POST", "/v1/webhooks", fmt.Sprintf(body, "😀😁😂😃")).status)
+	require.Equal(t, http.StatusUnprocessableEntity, h.do("POST", "/v1/webhooks", fmt.Sprintf(body, "😀😁😂…")).status)
+	var document struct {
+		Components struct {
+			Schemas map[string]struct{ MinLength int }
+		}
+	}
+	require.NoError(t, json.Unmarshal(settings.OpenAPI(), &document))
+	require.Equal(t, 4, document.Components.Schemas["Secret"].MinLength)
 }
 
 func TestASecretMadeHereIsShownOnce(t *testing.T) {

@@ -40,7 +40,7 @@ type OperatorOptions struct {
 	// The fields from here on are for [NewOperatorPages] alone. They are as in [Options], but
 	// that Title defaults to "Webhooks: operations".
 
-	Prefix, Title, Product, HomeURL, LogoURL, Stylesheet string
+	Prefix, Title, Product, HomeURL, LogoURL, LoginURL, Stylesheet string
 }
 
 // check refuses a missing dispatcher, and options without authentication or rights.

@@ -55,7 +55,7 @@ func NewOperatorPages(d *alotwebhook.Dispatcher, opts *OperatorOptions) (http.Ha
 func (o *OperatorOptions) look() *Options {
 	return &Options{
 		Logger: o.Logger, TrustedOrigins: o.TrustedOrigins, Prefix: o.Prefix, Title: cmp.Or(o.Title, "Webhooks: operations"),
-		Product: o.Product, HomeURL: o.HomeURL, LogoURL: o.LogoURL, Stylesheet: o.Stylesheet,
+		Product: o.Product, HomeURL: o.HomeURL, LogoURL: o.LogoURL, LoginURL: o.LoginURL, Stylesheet: o.Stylesheet,
 	}
 }
 

@@ -83,10 +83,11 @@ func payloadFor(ctx context.Context, d *alotwebhook.Dispatcher, event alotwebhoo
 	return payload
 }
 
-// endpoints returns up to limit endpoints that follow the one with the id cursor, from the
-// beginning if cursor is "". next is the cursor of the page after it, "" if there is none.
-func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	return endpointPage(ctx, d, alotwebhook.EndpointFilter{OrganizationID: c.organization, Cursor: cursor}, limit)
+// endpoints returns up to limit endpoints that f selects, from the beginning if its cursor is "". next is the cursor of the page after it, "" if there is none. Of the
+// filter, the organization is always the caller's.
+func (c caller) endpoints(ctx context.Context, d *alotwebhook.Dispatcher, f alotwebhook.EndpointFilter, limit int) (found []alotwebhook.Endpoint, next string, err error) {
+	f.OrganizationID = c.organization
+	return endpointPage(ctx, d, f, limit)
 }
 
 // endpointPage returns up to limit endpoints that f selects, oldest first, and the cursor of the next

@@ -49,7 +49,7 @@ var toCustomers = manner{
 
 // brand is what the pages show of the host. The fields are those of [Options].
 type brand struct {
-	Title, Product, HomeURL, LogoURL, Stylesheet string
+	Title, Product, HomeURL, LogoURL, LoginURL, Stylesheet string
 }
 
 // NewPages returns the pages Settings → Webhooks as a handler: the list of
@@ -98,7 +98,7 @@ func newPages(d *alotwebhook.Dispatcher, opts *Options) (*pages, error) {
 	p := &pages{
 		dispatcher: d,
 		logger:     cmp.Or(opts.Logger, d.Logger()),
-		brand:      brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.Stylesheet},
+		brand:      brand{cmp.Or(opts.Title, "Webhooks"), opts.Product, opts.HomeURL, opts.LogoURL, opts.LoginURL, opts.Stylesheet},
 		prefix:     "/" + strings.Trim(opts.Prefix, "/"),
 		policy:     contentPolicy(opts),
 		protection: protection,

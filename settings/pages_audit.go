@@ -2,6 +2,7 @@ package settings
 
 import (
 	"strings"
+	"time"
 
 	"github.com/alot/alotwebhook"
 )
@@ -32,9 +33,22 @@ var operationWords = map[alotwebhook.OperationType]string{
 	alotwebhook.OpResumed:           "Resumed",
 }
 
-// happened says what an operation tells.
+// happened says what an operation tells, but for the time that [sinceOf] returns.
 func happened(o alotwebhook.Operation) string {
+	if sinceOf(o) != nil {
+		return deed(o.Type) + " since"
+	}
 	return strings.TrimSuffix(deed(o.Type)+": "+o.Note, ": ")
+}
+
+// sinceOf returns the time that the note of an operation is, as that of a failing endpoint, or
+// nil: pages show it as they show other times.
+func sinceOf(o alotwebhook.Operation) *time.Time {
+	t, err := time.Parse(time.RFC3339, strings.TrimPrefix(o.Note, "since "))
+	if err != nil || o.Type != alotwebhook.OpEndpointFailing {
+		return nil
+	}
+	return &t
 }
 
 // deed returns the word for a type of operations.

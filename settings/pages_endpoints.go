@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -48,34 +49,59 @@ type endpointsView struct {
 	Attention, Rest []endpointRow
 	Next            string // cursor of the next page; "" on the last page
 	First           bool   // this is the first page
+	URLPart         string // only endpoints with this in their URL are listed
+	Problem         string // why URLPart is refused
 }
 
 // Empty reports whether the organization has no endpoints.
-func (l endpointsView) Empty() bool { return l.First && len(l.Attention)+len(l.Rest) == 0 }
+func (l endpointsView) Empty() bool { return l.First && l.URLPart == "" && l.rows() == 0 }
+
+// Long reports whether there are so many endpoints that one may want to search them.
+func (l endpointsView) Long() bool {
+	return l.URLPart != "" || !l.First || l.Next != "" || l.rows() >= longList
+}
+
+// longList is how many endpoints no longer stand on one screen.
+const longList = 8
+
+func (l endpointsView) rows() int { return len(l.Attention) + len(l.Rest) }
 
 func (v *visit) listEndpoints() error {
-	q := readQuery(v.r, "cursor", flashName)
+	q := readQuery(v.r, "cursor", "url", flashName)
 	cursor := q.cursor(endpointPrefix)
 	if q.err() != nil {
 		return errAddress
 	}
-	found, next, err := v.endpoints(cursor, endpointsPage)
+	list := endpointsView{First: cursor == "", URLPart: strings.TrimSpace(q.values.Get("url"))}
+	if len(list.URLPart) > maxURLPart {
+		list.Problem = "It is longer than 256 bytes; give a part of it."
+		return v.show(http.StatusBadRequest, "endpoints", view{Heading: "Endpoints", Section: "endpoints", Data: list})
+	}
+	found, next, err := v.endpoints(alotwebhook.EndpointFilter{Cursor: cursor, URLPart: list.URLPart}, endpointsPage)
 	if err != nil {
 		return err
 	}
+	if list, err = v.rows(list, found); err != nil {
+		return err
+	}
+	list.Next = next
+	return v.show(http.StatusOK, "endpoints", view{Heading: "Endpoints", Section: "endpoints", Data: list})
+}
+
+// rows adds the endpoints to the list, with what a row says of each.
+func (v *visit) rows(list endpointsView, found []alotwebhook.Endpoint) (endpointsView, error) {
 	days, err := v.days(found...)
 	if err != nil {
-		return err
+		return list, err
 	}
 	paused, err := v.dispatcher.Pauses(v.r.Context())
 	if err != nil {
-		return err
+		return list, err
 	}
-	list := endpointsView{Next: next, First: cursor == ""}
 	for _, e := range found {
 		row := endpointRow{Endpoint: e, Standing: standingOf(e), Paused: pauses(paused).since(e.OrganizationID, e.ID), Day: days[e.ID]}
 		if row.LastFailure, err = v.lastFailure(e.ID); err != nil {
-			return err
+			return list, err
 		}
 		if row.Standing.Attention {
 			list.Attention = append(list.Attention, row)
@@ -84,7 +110,7 @@ func (v *visit) listEndpoints() error {
 		}
 	}
 	list.sort()
-	return v.show(http.StatusOK, "endpoints", view{Heading: "Endpoints", Section: "endpoints", Data: list})
+	return list, nil
 }
 
 // sort puts the disabled endpoints first among those that need attention, because they
@@ -106,10 +132,10 @@ func boolean(b bool) int {
 	return 0
 }
 
-// endpoints returns up to limit endpoints of the organization behind the cursor, and
-// the cursor of the next page.
-func (v *visit) endpoints(cursor string, limit int) (found []alotwebhook.Endpoint, next string, err error) {
-	return v.who.endpoints(v.r.Context(), v.dispatcher, cursor, limit)
+// endpoints returns up to limit endpoints of the organization that f selects, and the cursor of
+// the next page.
+func (v *visit) endpoints(f alotwebhook.EndpointFilter, limit int) (found []alotwebhook.Endpoint, next string, err error) {
+	return v.who.endpoints(v.r.Context(), v.dispatcher, f, limit)
 }
 
 // days returns the last 24 hours of each endpoint, by its id. It returns nil if the

@@ -49,3 +49,51 @@ func TestEndpointsComeInPages(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, s.get("/?cursor=dlv_00000000000000000000000000").status)
 	require.Equal(t, http.StatusBadRequest, s.get("/?page=2").status)
 }
+
+// Whoever has many endpoints finds one by a part of its URL. Whoever has few is spared the form.
+func TestEndpointsAreFoundByTheirURL(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for range 7 {
+		s.endpoint("https://hooks.example.com/alot")
+	}
+	require.NotContains(t, s.get("/").text, "Part of the URL")
+	s.endpoint("https://ats.example.com/Jobs?a=b")
+	require.Contains(t, s.get("/").text, "Part of the URL")
+
+	got := s.get("/?url=+example.com/jobs?a").text // as it is pasted
+	require.Equal(t, 1, strings.Count(got, `class="lead"`))
+	require.Contains(t, got, `value="example.com/jobs?a"`)
+	require.Contains(t, s.get("/?url=nothing").text, "No endpoint has this in its URL.")
+	_, err := s.dispatcher.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
+		OrganizationID: "org_b", URL: "https://theirs.example.com", EventTypes: []string{alotwebhook.EventCandidateInvited},
+	})
+	require.NoError(t, err)
+	require.Contains(t, s.get("/?url=theirs").text, "No endpoint has this in its URL.")
+	long := s.get("/?url=" + strings.Repeat("x", 257))
+	require.Equal(t, http.StatusBadRequest, long.status)
+	require.Contains(t, long.text, `<p class="problem" id="problem-url">It is longer than 256 bytes`)
+
+	for range 100 {
+		s.endpoint("https://hooks.example.com/more")
+	}
+	page := s.get("/?url=hooks").text
+	m := reference.FindAllStringSubmatch(page[strings.Index(page, `class="pager"`):], 1)
+	require.Contains(t, m[0][1], "url=hooks")
+	require.Equal(t, 7, strings.Count(s.get(strings.ReplaceAll(m[0][1], "&amp;", "&")).text, `class="lead"`))
+}
+
+// The time in a note is shown as all times are.
+func TestAFailingEndpointSaysSinceWhen(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	e := s.endpoint("https://hooks.example.com/alot")
+	e = s.stored(e.ID)
+	require.NoError(t, s.store.PutEndpoint(t.Context(), e, alotwebhook.Operation{
+		ID: "op_01jcc7wjz3e4qv8x5k2m9n6p0r", Type: alotwebhook.OpEndpointFailing, At: time.Now(),
+		OrganizationID: "org_a", EndpointID: e.ID, Note: "since 2026-05-25T13:22:59Z",
+	}))
+	text := s.get("/" + e.ID).text
+	require.Contains(t, text, `Failing since <time datetime="2026-05-25T13:22:59.000Z" title="2026-05-25T13:22:59.000Z">25 May 2026, 13:22:59 UTC</time>`)
+	require.NotContains(t, text, "since 2026-05-25T13:22:59Z")
+}

@@ -38,7 +38,7 @@ func sourceOf(link string) string {
 // checkLinks refuses options that are not the URLs and the path that they should be.
 func checkLinks(opts *Options) error {
 	for _, link := range []struct{ field, value string }{
-		{"HomeURL", opts.HomeURL}, {"LogoURL", opts.LogoURL}, {"Stylesheet", opts.Stylesheet},
+		{"HomeURL", opts.HomeURL}, {"LogoURL", opts.LogoURL}, {"LoginURL", opts.LoginURL}, {"Stylesheet", opts.Stylesheet},
 	} {
 		if link.value == "" {
 			continue

@@ -120,7 +120,7 @@ func (v *visit) listHistory() error {
 	if err != nil {
 		return err
 	}
-	if data.Endpoints, _, err = v.endpoints("", endpointChoices); err != nil {
+	if data.Endpoints, _, err = v.endpoints(alotwebhook.EndpointFilter{}, endpointChoices); err != nil {
 		return err
 	}
 	if err := v.nameEndpoints(&data); err != nil {

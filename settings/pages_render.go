@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 )
 
@@ -54,6 +56,7 @@ type view struct {
 	Static     string // the path below which the files are
 	Nav        []navEntry
 	Home       string  // the first page, with its article
+	Login      string  // where to sign in and come back from; "" if the host does not say
 	Banner     *banner // nil for none
 	Seek       string  // the address of the search over everything; "" for none
 	Brand      brand
@@ -84,12 +87,18 @@ func (v view) May(pattern string) (bool, error) {
 	return true, nil
 }
 
+// At reports whether this page is the one at the path below the mount.
+func (v view) At(path string) bool {
+	self, _, _ := strings.Cut(v.Self, "?")
+	return self == v.Base+path
+}
+
 // show renders a page. When the script of the page asks for its live part, show
 // renders that part alone.
 func (v *visit) show(status int, name string, data view) error {
 	data.Base, data.Self, data.Static = v.base, v.self(), v.home+"/static/"
 	data.Nav, data.Home = v.manner.nav, v.manner.home
-	data.Brand, data.Files = v.brand, v.assets.named
+	data.Brand, data.Files, data.Login = v.brand, v.assets.named, v.login()
 	data.Flash = flashes[v.r.URL.Query().Get(flashName)]
 	data.routes, data.may = v.routes, v.who.may
 	data.Alone = !v.who.may[ActionLook]
@@ -125,6 +134,15 @@ func (v *visit) self() string {
 		return v.base + "/" + v.path + "?" + encoded
 	}
 	return v.base + "/" + v.path
+}
+
+// login returns the address at which the visitor signs in, and comes back to this page.
+func (v *visit) login() string {
+	back := v.self()
+	if methodOf(v.r) != http.MethodGet {
+		back = v.base + "/"
+	}
+	return strings.ReplaceAll(v.brand.LoginURL, returnMark, url.QueryEscape(back))
 }
 
 // redirect sends the browser from a posted form to a page. done is the word that

@@ -27,6 +27,7 @@ type site struct {
 	dispatcher *alotwebhook.Dispatcher
 	handler    http.Handler
 	log        *logged
+	options    *settings.Options
 }
 
 func newSite(t testing.TB) *site { return newSiteOn(t, memory.New(), nil) }
@@ -46,6 +47,7 @@ func newSiteWith(t testing.TB, store alotwebhook.Store, opts *settings.Options, 
 		opts = &settings.Options{}
 	}
 	opts.Organization, opts.Logger = organization, logger
+	s.options = opts
 	s.handler, err = settings.NewPages(s.dispatcher, opts)
 	require.NoError(t, err)
 	return s

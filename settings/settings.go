@@ -161,12 +161,22 @@ type Options struct {
 	// Each defaults to none.
 	Product, HomeURL, LogoURL string
 
+	// LoginURL is the page of the host at which people sign in, a URL as the others. Somebody
+	// whose session has ended is shown a link to it. If it has {return} in it, as in
+	// "/login?next={return}", the path and query of the page to come back to stand there,
+	// percent-encoded: follow it only if it begins with one slash.
+	// Defaults to none.
+	LoginURL string
+
 	// Stylesheet is the URL of a style sheet of the host, loaded after that of
 	// the pages. It may set the custom properties at the beginning of
 	// static/pages.css: --accent and the other colours, --font and --radius.
 	// Defaults to none.
 	Stylesheet string
 }
+
+// returnMark is what stands in [Options.LoginURL] for the page to come back to.
+const returnMark = "{return}"
 
 // checkHost refuses a missing dispatcher, and options without authentication.
 func checkHost(d *alotwebhook.Dispatcher, opts *Options) error {

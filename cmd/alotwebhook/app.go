@@ -68,9 +68,9 @@ func plain(err error) string { return printable(strings.TrimPrefix(err.Error(), 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "alotwebhook",
-		Short: "Test webhooks without a tunnel: sign, verify, send, listen, check",
+		Short: "Test webhooks without a tunnel, and move endpoints",
 		Long: `Test webhooks on your own machine: no tunnel, no account, and no network but
-the URL that you name.
+the URL that you name. And move endpoints in from another sender.
 
 The signing secret comes from --secret-file, from the environment variable
 ALOT_WEBHOOK_SECRET, or from --secret, which other users of the machine can read
@@ -90,7 +90,8 @@ Output is coloured only on a terminal, and never when NO_COLOR is set.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand())
+	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand(),
+		a.endpointsCommand(), a.idCommand())
 	return root
 }
 
@@ -125,9 +126,7 @@ func (a *app) does(run func(cmd *cobra.Command, args []string) error) func(*cobr
 // doubleDashes lets "-forward" stand for "--forward", as in programs that use
 // package flag.
 func doubleDashes(root *cobra.Command, args []string) []string {
-	long := func(name string) bool {
-		return name == "help" || name == "version" || slices.ContainsFunc(root.Commands(), func(c *cobra.Command) bool { return c.Flags().Lookup(name) != nil })
-	}
+	long := func(name string) bool { return name == "help" || name == "version" || hasFlag(root, name) }
 	fixed := make([]string, len(args))
 	for i, arg := range args {
 		if arg == "--" { // no flag follows
@@ -140,6 +139,11 @@ func doubleDashes(root *cobra.Command, args []string) []string {
 		fixed[i] = arg
 	}
 	return fixed
+}
+
+// hasFlag reports whether a command or one below it has a flag of this name.
+func hasFlag(cmd *cobra.Command, name string) bool {
+	return cmd.Flags().Lookup(name) != nil || slices.ContainsFunc(cmd.Commands(), func(c *cobra.Command) bool { return hasFlag(c, name) })
 }
 
 // body reads the file that the argument names, or standard input if there is no

@@ -123,7 +123,7 @@ func TestHelpAndCompletion(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "Exit codes: 0 all is well; 1 ")
 	require.Contains(t, out, secretVariable)
-	for _, name := range []string{"sign", "verify", "send", "listen", "replay", "check"} {
+	for _, name := range []string{"sign", "verify", "send", "listen", "replay", "check", "id", "endpoints"} {
 		require.Contains(t, out, "\n  "+name+" ")
 		code, help, _ := run(t, "", name, "-help")
 		require.Equal(t, exitOK, code)

@@ -1,5 +1,6 @@
 // Command alotwebhook tests webhooks without a tunnel, an account or a network:
-// it signs, verifies, sends, listens, forwards, replays, and checks a receiver.
+// it signs, verifies, sends, listens, forwards, replays, and checks a receiver. It also
+// moves endpoints in from other senders, and shows ids as the UUIDs that databases keep.
 package main
 
 import (

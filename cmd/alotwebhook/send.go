@@ -179,6 +179,9 @@ func dataFlag(text string) (json.RawMessage, error) {
 func (a *app) send(cmd *cobra.Command, s *send, to string, header http.Header, body []byte) error {
 	style := a.styleFor(a.out)
 	fmt.Fprintf(a.out, "%s %s\n%s\n%s\n", style.bold("POST"), printable(to), style.dim(headerLines(header)), shown(body))
+	if json.Valid(body) && shown(body) != string(body) {
+		fmt.Fprintln(a.out, style.dim(fmt.Sprintf("(shown with indentation; sent and signed as %d bytes)", len(body))))
+	}
 	got := post(cmd.Context(), s.client.client(), s.client.timeout, to, header, body)
 	fmt.Fprintln(a.out)
 	if got.err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -37,7 +38,7 @@ func TestSendEveryType(t *testing.T) {
 func TestSendOwnData(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
-	const data = `{"big":9007199254740993,"html":"<b>"}`
+	const data = "{\n  \"big\": 9007199254740993,\n  \"html\": \"<b>\"\n}" // indented, and left so
 	for _, given := range []string{data, "@" + file(t, data)} {
 		code, _, _ := run(t, "", "send", "--type", "candidate.withdrew", "--organization", "org_9", "--id", "evt_01jcc7wjz3e4qv8x5k2m9n6p0r", "--data", given, s.URL)
 		require.Equal(t, exitOK, code)
@@ -58,13 +59,15 @@ func TestSendOwnData(t *testing.T) {
 func TestSendExactBody(t *testing.T) {
 	t.Parallel()
 	s := webhooktest.NewServer(t, secret)
-	code, _, _ := run(t, "", "send", "--body", file(t, payload+"\r\n"), s.URL)
+	code, out, _ := run(t, "", "send", "--body", file(t, payload+"\r\n"), s.URL)
 	require.Equal(t, exitOK, code)
-	code, out, _ := run(t, "Hello\n", "send", "--body", "-", s.URL)
+	require.Contains(t, out, fmt.Sprintf("\n(shown with indentation; sent and signed as %d bytes)\n", len(payload)+2))
+	code, out, _ = run(t, "Hello\n", "send", "--body", "-", s.URL)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "\n400 Bad Request in ")
 	require.Equal(t, payload+"\r\n", string(s.Received()[0].Body))
 	require.NoError(t, s.Received()[0].Err)
+	require.NotContains(t, out, "indentation")
 	require.Equal(t, "Hello\n", string(s.Received()[1].Body))
 	require.Empty(t, s.Received()[1].Header.Get(alotwebhook.EventHeader))
 }

@@ -72,10 +72,26 @@ var sessions = []session{
 			`"name": "candidate.completed"`, `Etag: "1"`, `"description": "ATS"`, `"ordered": true`, `"nextSecretFrom"`, `"payload"`, `"operations": [`, `"title"`,
 		},
 	},
+	{
+		document: "docs/moving.md",
+		steps:    []step{{begins: "go run ./examples/monolith -dev & # a product with the API"}},
+		prints: []string{
+			"would be created  ep_1", "would be refused  ep_2", "url", "created  ep_1", "unchanged  ep_1", "1 unchanged, 1 refused",
+			"ep_1\twh_", "without their secrets",
+		},
+	},
+	{
+		document: "docs/operating.md",
+		steps:    []step{{begins: "alotwebhook id evt_01jcc7wjz3e4qv8x5k2m9n6p0r     # an id as a UUID, as bytes, and its time"}},
+		prints:   []string{"0193187e-4be3-712f-b474-b31513535818", "evt_01jcc7wjz3e4qv8x5k2m9n6p0r"},
+	},
 }
 
 // notRun are the blocks that cannot be run here, by document and first line.
 var notRun = map[string]map[string]string{
+	"docs/moving.md": {
+		"umask 077 # the files that follow are for you alone": "it asks Svix and Convoy; nothing here leaves loopback. The tests of the command ask stand-ins",
+	},
 	"README.md": {
 		"go get github.com/alot/alotwebhook                              # receivers need no more": "it fetches a release; nothing here leaves loopback",
 	},

@@ -1,6 +1,7 @@
 package eventtype_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,7 +64,7 @@ func TestSubscriptionsThatAreRefused(t *testing.T) {
 	} {
 		at, problem := eventtype.SubscriptionsProblem(c.given, nil, catalogue, true)
 		require.Contains(t, problem, c.problem, "%q", c.given)
-		require.Equal(t, c.at, at, "%q", c.given)
+		require.Equal(t, fmt.Sprintf("[%d]", c.at), at, "%q", c.given)
 	}
 	_, problem := eventtype.SubscriptionsProblem([]string{"*"}, nil, catalogue, false)
 	require.Contains(t, problem, "has a star, which is not offered")

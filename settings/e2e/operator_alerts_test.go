@@ -112,7 +112,7 @@ var alerts = map[string]func(*onCall){
 		o.host.emitTo(o.t, "org_acme", 40)
 		o.store.late.Store(int64(3*time.Minute + 12*time.Second))
 		o.visit("")
-		o.shows("deliveries-late", 760, "Needs attention", "Deliveries are late: one to a healthy endpoint has been due for 3 min")
+		o.shows("deliveries-late", 800, "Needs attention", "Deliveries are late: one to a healthy endpoint has been due for 3 min")
 		o.click(".alerts a[href*=pending]")
 		o.sees("Pending", "org_acme", "hooks.acme.test")
 	},
@@ -123,7 +123,7 @@ var alerts = map[string]func(*onCall){
 			o.store.processes[i].Seen, o.store.processes[i].Left = 6*time.Minute, -5*time.Minute
 		}
 		o.visit("")
-		o.shows("nothing-recorded", 820, "Deliveries are late", "No process delivers. Nothing is sent until one does", "A process is gone", "Gone web-7f9c4b-1", "Gone web-7f9c4b-2")
+		o.shows("nothing-recorded", 860, "Deliveries are late", "No process delivers. Nothing is sent until one does", "A process is gone", "Gone web-7f9c4b-1", "Gone web-7f9c4b-2")
 	},
 	"StoreFailing": func(o *onCall) {
 		o.host.runs(o.t)
@@ -134,7 +134,7 @@ var alerts = map[string]func(*onCall){
 		o.store.noOutcomes.Store(true)
 		o.host.emitTo(o.t, "org_northwind", 20) // one outcome that is not stored may be at fault itself
 		o.visit("")
-		o.shows("store-failing", 620, "The store takes no outcomes. Hardly anything is sent until it does")
+		o.shows("store-failing", 660, "The store takes no outcomes. Hardly anything is sent until it does")
 		o.store.noOutcomes.Store(false)
 		o.store.noClaims.Store(true)
 		o.sees("The newest claim of this process failed. It sends nothing new until one succeeds")
@@ -168,7 +168,7 @@ var alerts = map[string]func(*onCall){
 		o.host.finishAll(o.t, alotwebhook.StatePending, alotwebhook.Attempt{Reason: alotwebhook.ReasonDNS, Detail: "no such host", Duration: 4 * time.Millisecond})
 		require.NoError(o.t, o.store.AddTallies(o.t.Context(), tallies))
 		o.visit("")
-		o.shows("many-endpoints-failing", 760, "12 endpoints fail: not one attempt succeeds", "21\u202f600", "Host not found", "All 12 failing endpoints")
+		o.shows("many-endpoints-failing", 800, "12 endpoints fail: not one attempt succeeds", "21\u202f600", "Host not found", "All 12 failing endpoints")
 		o.click(".alerts a[href*=failing]")
 		o.sees("hooks.customer-12.test", "org_customer_01")
 	},
@@ -177,7 +177,7 @@ var alerts = map[string]func(*onCall){
 		o.host.endpointOf(o.t, "org_flood", "https://hooks.flood.test/alot")
 		o.host.emitTo(o.t, "org_flood", 1500)
 		o.visit("")
-		o.shows("organization-flooding", 860, "Most of the backlog is org_flood's: 1\u202f500 of 1\u202f512 pending deliveries")
+		o.shows("organization-flooding", 900, "Most of the backlog is org_flood's: 1\u202f500 of 1\u202f512 pending deliveries")
 		o.click(".alerts a.org")
 		o.sees("These are the pages of org_flood", "hooks.flood.test")
 	},

@@ -147,11 +147,15 @@
 		});
 	}
 
+	// A page of ours has one of these ids. What has neither, and is no error, is a page to sign in,
+	// which the host or a proxy in front of it sends in the place of ours.
+	const isOurs = (text) => / id="(page|live)"/.test(text);
+
 	// If the visitor was signed out, what was typed stays. Without that, the page is loaded again
 	// and says so, as if the visitor may not see the live part any more.
 	document.addEventListener("htmx:after:request", (event) => {
 		const { ctx } = event.detail, { status } = ctx.response;
-		const out = status === 401 || status < 400 && !/ id="(page|live)"/.test(ctx.text); // a page to sign in
+		const out = status === 401 || status < 400 && !isOurs(ctx.text);
 		if (!out && !(status === 403 && isLive(ctx))) return lost();
 		event.preventDefault();
 		if (isLive(ctx) && !typed()) return location.reload();
@@ -161,8 +165,17 @@
 
 	// htmx sends every form but those whose response shows a secret. The browser
 	// sends these, and after a second click it would show the second response,
-	// which has no secret. So a second click does nothing. The browser would show its own
-	// page, without what was typed, if the visitor is signed out or offline: so that is asked first.
+	// which has no secret. So a second click does nothing. If the visitor is signed out or
+	// offline, the browser would show another page, without what was typed: so that is asked first.
+	// It is asked by loading this page again, as the browser did before. A proxy may well treat
+	// every other request in another way, such as a HEAD. Whatever it says that is not understood
+	// is left to the form itself to find out.
+	async function signedOut() {
+		const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual", cache: "no-store" });
+		if (answer.status === 401 || answer.type === "opaqueredirect") return true;
+		return answer.ok && !isOurs(await answer.text());
+	}
+
 	const sent = new Set();
 	document.addEventListener("submit", async (event) => {
 		const form = event.target;
@@ -172,8 +185,7 @@
 		sent.add(form);
 		busy(form, true);
 		try {
-			const answer = await fetch(location.href, { method: "HEAD", redirect: "manual", cache: "no-store" });
-			if (answer.status !== 401 && answer.type !== "opaqueredirect") return form.submit();
+			if (!await signedOut()) return form.submit();
 			lost("session");
 		} catch {
 			unreachable();

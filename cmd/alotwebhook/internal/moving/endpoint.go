@@ -1,0 +1,194 @@
+// Package moving reads the endpoints of other webhook senders and registers them with a service
+// that has the management API of this project, as often as somebody asks and each of them once.
+package moving
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Everything stands in the events of an endpoint that gets all event types.
+const Everything = "*"
+
+// Endpoint is an endpoint as its old sender has it. Its JSON is documented in docs/moving.md.
+type Endpoint struct {
+	// Organization is whose it is: the id that events will be emitted for.
+	Organization string `json:"organizationId,omitempty"`
+	// ID and UID are its ids at the old sender; UID is the one that the host chose there.
+	ID          string   `json:"id,omitempty"`
+	UID         string   `json:"uid,omitempty"`
+	URL         string   `json:"url"`
+	Description string   `json:"description,omitempty"`
+	Events      []string `json:"events"`
+	Disabled    bool     `json:"disabled,omitempty"`
+	Ordered     bool     `json:"ordered,omitempty"`
+	Rate        float64  `json:"rate,omitempty"` // requests a second; 0 for no limit
+	Secret      string   `json:"secret,omitempty"`
+	// Unsupported says what the old sender does for the endpoint, and the new one would not.
+	Unsupported []string `json:"unsupported,omitempty"`
+}
+
+// name is what tells the endpoint from others of its organization.
+func (e *Endpoint) name() string {
+	if e.ID != "" {
+		return e.ID
+	}
+	return e.URL
+}
+
+// lacks notes what the new sender would not do.
+func (e *Endpoint) lacks(format string, args ...any) {
+	e.Unsupported = append(e.Unsupported, fmt.Sprintf(format, args...))
+}
+
+// maxDescription is the longest description of the API, in bytes.
+const maxDescription = 256
+
+// describe takes over a description: on one line, and cut to what the API takes.
+func (e *Endpoint) describe(text string) {
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxDescription {
+		text = strings.TrimSpace(strings.ToValidUTF8(text[:maxDescription-len("…")], "")) + "…"
+	}
+	e.Description = text
+}
+
+// File is what an export writes and an import reads.
+type File struct {
+	// From says which sender the endpoints are from.
+	From      string     `json:"from,omitempty"`
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// These are the senders whose endpoints can be read.
+const (
+	FromOurs   = "alotwebhook"
+	FromSvix   = "svix"
+	FromConvoy = "convoy"
+)
+
+// Sources are the values of From.
+var Sources = []string{FromOurs, FromSvix, FromConvoy}
+
+// Read reads the endpoints of an export. It refuses what it would otherwise pass over in silence:
+// an unknown key in a file of ours, an endpoint that stands twice, and a file without any.
+func Read(from string, r io.Reader) ([]Endpoint, error) {
+	read := map[string]func(io.Reader) ([]Endpoint, error){FromOurs: readOurs, FromSvix: readSvix, FromConvoy: readConvoy}[from]
+	if read == nil {
+		return nil, fmt.Errorf("exports are read from %s, and not from %q", strings.Join(Sources, ", "), from)
+	}
+	found, err := read(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) == 0:
+		return nil, errors.New("the export has no endpoints")
+	}
+	seen := map[[2]string]bool{}
+	for i, e := range found {
+		if e.URL == "" {
+			return nil, fmt.Errorf("endpoint %d of the export has no URL", i+1)
+		}
+		key := [2]string{e.Organization, e.name()}
+		if seen[key] {
+			return nil, fmt.Errorf("the export has %s of %q twice; without an id, a URL may stand once", e.name(), e.Organization)
+		}
+		seen[key] = true
+	}
+	return found, nil
+}
+
+// Write writes a file of ours. With secrets it is as secret as they are.
+func (f File) Write(w io.Writer) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(f)
+}
+
+func readOurs(r io.Reader) ([]Endpoint, error) {
+	decoder := json.NewDecoder(r)
+	decoder.DisallowUnknownFields()
+	var f File
+	if err := decoder.Decode(&f); err != nil {
+		return nil, unreadable(err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("something stands behind the JSON of the export")
+	}
+	return f.Endpoints, nil
+}
+
+// documents hands over every JSON value of a stream: pages of a list, one after the other, or one
+// endpoint a line.
+func documents(r io.Reader, take func(json.RawMessage) error) error {
+	decoder := json.NewDecoder(r)
+	for {
+		var document json.RawMessage
+		switch err := decoder.Decode(&document); {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return unreadable(err)
+		}
+		if err := take(bytes.TrimSpace(document)); err != nil {
+			return err
+		}
+	}
+}
+
+// unreadable says what is wrong with an export without quoting it: it holds secrets.
+func unreadable(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return fmt.Errorf("the export is not JSON: the error is at byte %d", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%q in the export is a %s, where a %s belongs", kind.Field, kind.Value, kind.Type)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("the export ends in the middle of its JSON")
+	}
+	return fmt.Errorf("the export is not understood: %w", err)
+}
+
+// secretProblem returns why the API would refuse a secret by its length, which many a secret of
+// other senders would be; "" if it would not.
+func secretProblem(secret string) string {
+	switch {
+	case len(secret) < 16:
+		return fmt.Sprintf("its secret has %d bytes, and one of less than 16 is refused: whoever has one captured request can guess it. Rotate it first", len(secret))
+	case len(secret) > 256:
+		return fmt.Sprintf("its secret has %d bytes, and one of more than 256 is refused", len(secret))
+	}
+	return ""
+}
+
+// eventsOf returns the types that the endpoint is to get: renamed, without those that are
+// dropped, each once, and all of the catalogue in the place of "*". missing are those that the
+// catalogue does not have.
+func eventsOf(e *Endpoint, rename map[string]string, drop, catalogue []string) (events, missing []string) {
+	for _, name := range e.Events {
+		if slices.Contains(drop, name) {
+			continue
+		}
+		if renamed, ok := rename[name]; ok {
+			name = renamed
+		}
+		switch {
+		case name == Everything:
+			events = append(events, catalogue...)
+		case slices.Contains(catalogue, name):
+			events = append(events, name)
+		default:
+			missing = append(missing, name)
+		}
+	}
+	slices.Sort(events)
+	return slices.Compact(events), missing
+}
