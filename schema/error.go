@@ -27,7 +27,7 @@ type Error struct {
 // Problem is one place in the data that a rule of the schema refuses.
 type Problem struct {
 	// Pointer is the JSON Pointer (RFC 6901) of what is wrong, such as "/candidate/score"; "" is the
-	// data itself.
+	// data itself, or something in it where the rule is one of propertyNames.
 	Pointer string
 	// Rule says which rule it breaks, such as "type must be null or number".
 	Rule string
@@ -62,10 +62,16 @@ func explain(err error) *Error {
 }
 
 // add adds the causes that have no causes themselves. One of several alternatives is enough, so that
-// what is wrong with each of them says little: they count as one. A name of a property is no place.
+// what is wrong with each of them says little: they count as one.
 func (e *Error) add(v *jsonschema.ValidationError) {
+	at := pointer(v.InstanceLocation)
 	switch v.ErrorKind.(type) {
-	case *kind.AnyOf, *kind.OneOf, *kind.Not, *kind.PropertyNames:
+	case *kind.AnyOf, *kind.OneOf, *kind.Not:
+	case *kind.PropertyNames:
+		// The place that the validator gives may be another one: see the script in findings.
+		_, in, _ := strings.Cut(v.SchemaURL, "#")
+		e.Problems = append(e.Problems, Problem{Rule: "propertyNames refuses a key: " + in + " of the schema"})
+		return
 	default:
 		if len(v.Causes) > 0 {
 			for _, cause := range v.Causes {
@@ -74,7 +80,7 @@ func (e *Error) add(v *jsonschema.ValidationError) {
 			return
 		}
 	}
-	e.Problems = append(e.Problems, Problem{pointer(v.InstanceLocation), rule(v.ErrorKind)})
+	e.Problems = append(e.Problems, Problem{at, rule(v.ErrorKind)})
 }
 
 var escaper = strings.NewReplacer("~", "~0", "/", "~1")

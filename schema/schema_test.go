@@ -78,7 +78,7 @@ func TestErrorsNamePlaceAndRuleAlone(t *testing.T) {
 		{`{"id":"c_1","who":5}`, `at "/who": anyOf refuses it`},
 		{`{"id":"c_1","a/b":{"~c":5}}`, `at "/a~1b/~0c": type must be string`},
 		{`{"id":"c_1","none":"jane"}`, `at "/none": nothing is allowed here`},
-		{`{"id":"c_1","names":{"jane":1}}`, `at "/names": propertyNames refuses it`},
+		{`{"id":"c_1","names":{"jane":1}}`, `at "": propertyNames refuses a key: /properties/names/propertyNames of the schema`},
 		{`{"id":"c_1","closed":{"jane":1}}`, `at "/closed": additionalProperties refuses it`},
 		{`{"id":"c_1","no":"jane"}`, `at "/no": not refuses it`},
 		{`{"id":"c_1","link":"jane"}`, `at "/link": maxLength is 3`},

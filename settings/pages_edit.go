@@ -22,7 +22,7 @@ type endpointForm struct {
 	Description string
 	Rate        string // as it was filled in
 	Ordered     bool
-	Chosen      map[string]bool // event types; nil for all
+	Chosen      map[string]bool // event types; nil for all that are not deprecated
 	Types       []alotwebhook.EventType
 	stars       bool              // the host allows new subscriptions with a star
 	Wide        []wide            // the subscriptions with a star that it offers
@@ -43,7 +43,10 @@ type endpointForm struct {
 
 // Ticked reports whether the form shows an event type as chosen.
 func (f endpointForm) Ticked(eventType string) bool {
-	return f.Chosen == nil && !isWide(eventType) || f.Chosen[eventType]
+	if f.Chosen != nil {
+		return f.Chosen[eventType]
+	}
+	return slices.ContainsFunc(f.Types, func(t alotwebhook.EventType) bool { return t.Name == eventType && t.Deprecated == "" })
 }
 
 // Newest returns today's version of payloads.

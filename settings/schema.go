@@ -134,11 +134,9 @@ func (n schemaNode) types() string {
 	return strings.Join(many, " or ")
 }
 
+// says returns what the schema says of a value, without the backticks of Markdown.
 func (n schemaNode) says() string {
-	if n.Description == "" {
-		return n.Title
-	}
-	return n.Description
+	return strings.ReplaceAll(cmp.Or(n.Description, n.Title), "`", "")
 }
 
 // rule returns which values the schema names, and its format.

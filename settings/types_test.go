@@ -62,6 +62,8 @@ func TestAFormOffersWhatIncludesTypesToCome(t *testing.T) {
 	require.NotContains(t, form, `value="assessment.*"`, "one type is no beginning of several")
 	require.Contains(t, form, "Today: candidate.invited, candidate.completed, candidate.disqualified, candidate.withdrew.")
 	require.NotContains(t, form, `value="*" checked`)
+	require.Contains(t, form, `value="candidate.invited" checked`)
+	require.NotContains(t, form, `value="candidate.withdrew" checked`, "it is deprecated")
 	created := s.post("/new", []string{"url", "https://hooks.example.com", "events", "candidate.*", "events", "candidate.invited", "events", "assessment.published", "secret", "a secret of my own"})
 	require.Equal(t, http.StatusSeeOther, created.status, created.text)
 	page, _, err := s.store.Endpoints(t.Context(), alotwebhook.EndpointFilter{})
