@@ -2,10 +2,8 @@ package alotwebhook
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 
-	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 )
 
@@ -76,8 +74,9 @@ type EventType struct {
 	// Description says in a sentence when the event happens. Customers read it.
 	Description string
 	// Example is believable data for documentation and test events: one JSON value, or
-	// empty.
-	Example json.RawMessage
+	// empty. TestExample, if not empty, takes its place in test events: it may say that it is a
+	// test, to receivers that look at nothing but the signed payload.
+	Example, TestExample json.RawMessage
 }
 
 // DefaultEventTypes returns the four published types. The caller may extend the slice:
@@ -85,14 +84,14 @@ type EventType struct {
 //	types := append(alotwebhook.DefaultEventTypes(), alotwebhook.EventType{Name: "candidate.withdrew"})
 func DefaultEventTypes() []EventType {
 	return []EventType{
-		{EventCandidateInvited, "A new candidate invite was created.",
-			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","status":"INVITED"}`)},
-		{EventCandidateCompleted, "A candidate completed an assessment flow.",
-			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`)},
-		{EventCandidateDisqualified, "A candidate failed a required stage gate.",
-			json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":31,"status":"DISQUALIFIED"}`)},
-		{EventAssessmentPublished, "An assessment became publicly available.",
-			json.RawMessage(`{"assessmentId":"asm_456","status":"PUBLISHED"}`)},
+		{Name: EventCandidateInvited, Description: "A new candidate invite was created.",
+			Example: json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","status":"INVITED"}`)},
+		{Name: EventCandidateCompleted, Description: "A candidate completed an assessment flow.",
+			Example: json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":82,"status":"COMPLETED"}`)},
+		{Name: EventCandidateDisqualified, Description: "A candidate failed a required stage gate.",
+			Example: json.RawMessage(`{"sessionId":"sess_123","assessmentId":"asm_456","candidateName":"Jane Smith","candidateEmail":"jane@example.com","score":31,"status":"DISQUALIFIED"}`)},
+		{Name: EventAssessmentPublished, Description: "An assessment became publicly available.",
+			Example: json.RawMessage(`{"assessmentId":"asm_456","status":"PUBLISHED"}`)},
 	}
 }
 
@@ -102,19 +101,9 @@ func (d *Dispatcher) EventTypes() []EventType { return slices.Clone(d.cfg.EventT
 // checkEventTypes refuses a catalogue that is not valid with a [FieldError] of a field
 // such as "eventTypes[2].name".
 func checkEventTypes(types []EventType) error {
-	first := make(map[string]int, len(types))
-	for i, t := range types {
-		field := fmt.Sprintf("eventTypes[%d].", i)
-		if problem := eventtype.Problem(t.Name); problem != "" {
-			return &FieldError{Field: field + "name", Problem: problem}
-		}
-		if j, ok := first[t.Name]; ok {
-			return &FieldError{Field: field + "name", Problem: fmt.Sprintf("is that of eventTypes[%d], too: %s", j, t.Name)}
-		}
-		first[t.Name] = i
-		if len(t.Example) > 0 && envelope.DataProblem(t.Example) != "" {
-			return &FieldError{Field: field + "example", Problem: "is not one JSON value in UTF-8"}
-		}
+	field, problem := eventtype.CatalogueProblem(len(types), func(i int) eventtype.Type { return eventtype.Type(types[i]) })
+	if problem != "" {
+		return refused(field, problem)
 	}
 	return nil
 }

@@ -457,7 +457,7 @@ func (r *run) heal(ctx context.Context, batch []record.Outcome[outcome]) {
 	seen := make(map[string]bool)
 	for i := range batch {
 		e := batch[i].Value.endpoint
-		if batch[i].Value.State != StateDelivered || e.FailingSince.IsZero() || seen[e.ID] {
+		if batch[i].Value.State != StateDelivered || batch[i].Value.test || e.FailingSince.IsZero() || seen[e.ID] {
 			continue
 		}
 		seen[e.ID] = true
@@ -490,8 +490,8 @@ func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
 		case r.State.Active() && (r.State != RecoveryRunning || r.EventID+r.EventType+string(r.Reason) != "" || !r.FailedUntil.IsZero()):
 			return fmt.Errorf("%w: %s", ErrRecovering, r.EndpointID)
 		case r.State.Active(): // it begins anew, and covers both
-			r.Since, r.Oldest = earlier(r.Since, begun.Since), earlier(r.Oldest, begun.Oldest)
-			r.FailedSince, r.Until, r.Cursor = earlier(r.FailedSince, since), begun.Until, ""
+			r.Since, r.Oldest = selection.Earlier(r.Since, begun.Since), selection.Earlier(r.Oldest, begun.Oldest)
+			r.FailedSince, r.Until, r.Cursor = selection.Earlier(r.FailedSince, since), begun.Until, ""
 			return nil
 		}
 		begun.Version = r.Version
@@ -500,12 +500,4 @@ func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
 	})
 	d.recoveries.Wake()
 	return err
-}
-
-// earlier returns the earlier of two bounds; zero is none.
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

@@ -115,7 +115,7 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	}
 	madeAt, traced := repeatkey.MadeAt(string(newest), mac.SecretPrefix, endpointID, key)
 	if next == "" && traced || next != "" && hmac.Equal([]byte(next), []byte(newest)) {
-		if !sameMoment(effective, at) {
+		if !repeatkey.SameMoment(effective, at) {
 			return "", true, fmt.Errorf("%w: it rotated the secret of %s for another time", ErrKeyReused, endpointID)
 		}
 		if next == "" && time.Since(madeAt).Abs() >= secretKeyAge {
@@ -128,16 +128,6 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	}
 	secret, err = d.RotateSecret(ctx, endpointID, next, at)
 	return secret, false, err
-}
-
-// sameMoment reports whether two orders of a rotation are for the same time. Any time
-// that has come already stands for now.
-func sameMoment(effective, at time.Time) bool {
-	now := time.Now()
-	if !at.After(now) {
-		return !effective.After(now)
-	}
-	return effective.Equal(at.UTC().Truncate(time.Microsecond))
 }
 
 // SendTestOnce is [Dispatcher.SendTest] for a request that may come again. For ten

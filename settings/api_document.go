@@ -79,7 +79,7 @@ var publishedData = map[string]string{
 func describeWebhook(t alotwebhook.EventType) object {
 	return object{
 		"parameters": components("parameters",
-			"Signature", "EventHeader", "DeliveryHeader", "AttemptHeader", "UserAgent",
+			"Signature", "EventHeader", "DeliveryHeader", "AttemptHeader", "TestHeader", "UserAgent",
 			"StandardId", "StandardTimestamp", "StandardSignature"),
 		"post": object{
 			"operationId": "on." + t.Name,

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -176,10 +177,7 @@ func EventID(operationID, organizationID string) string {
 }
 
 // Type describes a type of operations for a catalogue of event types.
-type Type struct {
-	Name, Description string
-	Example           json.RawMessage
-}
+type Type = eventtype.Type
 
 // descriptions are those of the types, by their names.
 var descriptions = [...][3]string{
@@ -209,7 +207,7 @@ func Types() []Type {
 		if d[2] != "" {
 			example += fmt.Sprintf(`,"note":%q`, d[2])
 		}
-		list[i] = Type{d[0], d[1], json.RawMessage(example + "}")}
+		list[i] = Type{Name: d[0], Description: d[1], Example: json.RawMessage(example + "}")}
 	}
 	return list
 }

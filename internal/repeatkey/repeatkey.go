@@ -76,3 +76,13 @@ func traceOf(others []byte, scope, key string) []byte {
 	mac.Write(sum[:])
 	return mac.Sum(nil)[:size-trace]
 }
+
+// SameMoment reports whether two orders of a rotation are for the same time. Any time
+// that has come already stands for now.
+func SameMoment(effective, at time.Time) bool {
+	now := time.Now()
+	if !at.After(now) {
+		return !effective.After(now)
+	}
+	return effective.Equal(at.UTC().Truncate(time.Microsecond))
+}

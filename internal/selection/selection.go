@@ -151,3 +151,11 @@ func Progress(cursor string, until, oldest time.Time) float64 {
 	}
 	return min(max(float64(until.Sub(at))/float64(span), 0), 1)
 }
+
+// Earlier returns the earlier of two bounds; zero is none.
+func Earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

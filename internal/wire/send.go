@@ -20,8 +20,9 @@ type Sender struct {
 	Transport http.RoundTripper
 	// Timeout bounds an attempt.
 	Timeout time.Duration
-	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read.
-	KeepBody, MaxBody int
+	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read, and
+	// KeepHeader how many of its headers are kept.
+	KeepBody, MaxBody, KeepHeader int
 }
 
 // Result is what an attempt came to.
@@ -30,6 +31,7 @@ type Result struct {
 	Failure  Failure // "" after a success
 	Detail   string  // a sentence for the customer, which every store takes
 	Body     string  // the beginning of the response's body
+	Header   string  // of the response, as lines
 	Duration time.Duration
 	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not.
 	RetryAfter time.Duration
@@ -51,6 +53,7 @@ func (s *Sender) Send(all *Attempts, to *url.URL, header http.Header, payload []
 	} else {
 		r.Status, r.RetryAfter = resp.StatusCode, RetryAfter(resp.Header, began)
 		r.Failure, r.Detail = ExplainStatus(r.Status)
+		r.Header = keptHeader(resp.Header, s.KeepHeader)
 		var whole bool
 		if r.Body, whole = ReadBody(resp, s.KeepBody, s.MaxBody, attempt.End); !whole {
 			r.Detail = join(r.Detail, "the response's body broke off or did not end")
