@@ -117,6 +117,9 @@ type Event struct {
 	// candidate, at most 128 bytes of plain text; "" for nobody. It is stored, so that
 	// [Dispatcher.Erase] and a [Filter] find the event by it, and never sent.
 	Subject string
+	// Test is set by [Dispatcher.SendTest], and by a [Receiver] after [TestHeader]. It is stored,
+	// and no part of the payload.
+	Test bool
 }
 
 // Endpoint is a URL at which an organization wants to be told of its events.
@@ -129,6 +132,8 @@ type Endpoint struct {
 	// port 443 or from 1024 on, with a public host and without user, password or fragment.
 	// [Config.AllowHTTP] and [Config.AllowNets] allow more.
 	URL string
+	// URLs is how many other URLs the endpoint had before this one.
+	URLs int
 	// Description is the customer's own text: at most 256 bytes of UTF-8 without control
 	// characters; may be empty.
 	Description string
@@ -222,7 +227,9 @@ type Delivery struct {
 	// EventID, EventType and OrganizationID are those of the event, EndpointID is that of
 	// the endpoint.
 	EventID, EventType, OrganizationID, EndpointID string
-	State                                          DeliveryState
+	// Test is the event's.
+	Test  bool
+	State DeliveryState
 	// CreatedAt is when the delivery was stored, by the store's clock.
 	CreatedAt time.Time
 	// NextAttemptAt is when an unfinished delivery is due. While it is being attempted, that
@@ -253,6 +260,9 @@ type Attempt struct {
 	Number int
 	// StartedAt is by the clock of the dispatcher that made the attempt.
 	StartedAt time.Time
+	// URL is what the endpoint had as its URL when the delivery was claimed, also if it was
+	// changed since; "" once the endpoint is deleted, and until [Dispatcher.Delivery] fills it in.
+	URL string
 	// Duration is the time from StartedAt to the last byte that was read, or to the failure;
 	// always 0 with [ReasonBlockedAddress].
 	Duration time.Duration
@@ -263,6 +273,9 @@ type Attempt struct {
 	// Detail is a sentence for people, at most 256 bytes. It holds no payload, no secret
 	// and no address.
 	Detail string
+	// ResponseHeaders are those of the response, one a line, up to [Config.KeepResponseHeaders].
+	// A [Store] does not know them: it keeps them as a part of ResponseBody.
+	ResponseHeaders string
 	// ResponseBody is the first [Config.KeepResponseBody] bytes of the response's body,
 	// made valid UTF-8.
 	ResponseBody string

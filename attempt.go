@@ -1,13 +1,10 @@
 package alotwebhook
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/egress"
@@ -19,10 +16,14 @@ import (
 
 // The unsigned headers of a request, for people and for routing. A receiver must not
 // act on them: they prove nothing, and only the body is signed.
+//
+// With TestHeader, the data is an example: nothing has happened. Who adds it on the way could as well
+// withhold the request. Without it, the data may be that of a test that somebody sends again.
 const (
-	EventHeader    = "X-Alot-Event"    // the event type
-	DeliveryHeader = "X-Alot-Delivery" // the delivery's id
-	AttemptHeader  = "X-Alot-Attempt"  // the attempt's number, from 1
+	EventHeader    = wire.EventHeader    // X-Alot-Event: the event type
+	DeliveryHeader = wire.DeliveryHeader // X-Alot-Delivery: the delivery's id
+	AttemptHeader  = wire.AttemptHeader  // X-Alot-Attempt: the attempt's number, from 1
+	TestHeader     = wire.TestHeader     // X-Alot-Test: "true" for an [Event.Test], otherwise absent
 )
 
 // maxClaims is how often a delivery is claimed without an outcome before it is taken
@@ -32,8 +33,8 @@ const maxClaims = 5
 // attempt makes one attempt and decides how the delivery goes on. The effect says how
 // the endpoint is to be treated after it.
 func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
-	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token}
-	if c.Endpoint.Ordered {
+	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token, URLs: c.Endpoint.URLs}
+	if c.Endpoint.Ordered && !c.Test {
 		outcome.HoldsUp = r.cfg.OrderedWait
 	}
 	if c.Claims > maxClaims+int(r.doubtful.Load()) {
@@ -65,31 +66,14 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 	}
 }
 
-// report logs an attempt. The level is warn when the delivery has failed, info when it is
-// tried again, debug when it succeeded.
+// report logs an attempt.
 func (r *run) report(c *Claimed, o *Outcome) {
-	level := slog.LevelDebug
-	switch {
-	case o.State == StateFailed:
-		level = slog.LevelWarn
-	case o.Attempt.Reason != "":
-		level = slog.LevelInfo
+	report := wire.Report{
+		Delivery: c.DeliveryID, Event: c.EventID, Endpoint: c.Endpoint.ID, URL: r.d.sender.target(c.Endpoint).url,
+		Number: o.Attempt.Number, Status: o.Attempt.StatusCode, Reason: string(o.Attempt.Reason), Took: o.Attempt.Duration,
+		State: string(o.State), Failed: o.State == StateFailed,
 	}
-	ctx := context.Background()
-	if !r.d.log.Enabled(ctx, level) {
-		return
-	}
-	r.d.log.LogAttrs(ctx, level, "alotwebhook: attempt",
-		slog.String("delivery", c.DeliveryID),
-		slog.String("event", c.EventID),
-		slog.String("endpoint", c.Endpoint.ID),
-		slog.String("host", r.d.sender.target(c.Endpoint).host()),
-		slog.Int("attempt", o.Attempt.Number),
-		slog.Int("status", o.Attempt.StatusCode),
-		slog.String("reason", string(o.Attempt.Reason)),
-		slog.Int64("ms", o.Attempt.Duration.Milliseconds()),
-		slog.String("state", string(o.State)),
-	)
+	report.Log(r.d.log)
 }
 
 // sender makes the requests of attempts.
@@ -125,7 +109,8 @@ func newSender(cfg *Config) (*sender, error) {
 	})
 	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections, proxy: dialer.Watch}
 	s.safe.Sealer, s.safe.Log = cfg.Sealer, cfg.Logger
-	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody, ProxyIsAway: dialer.IsAway}
+	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody,
+		KeepHeader: cfg.KeepResponseHeaders, ProxyIsAway: dialer.IsAway}
 	if cfg.WrapTransport != nil {
 		s.Transport = cfg.WrapTransport(base)
 	}
@@ -155,7 +140,7 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 	}
 	return Attempt{
 		Number: c.Attempt, StartedAt: start, Duration: r.Duration, StatusCode: r.Status,
-		Reason: FailureReason(r.Failure), Detail: r.Detail, ResponseBody: r.Body,
+		Reason: FailureReason(r.Failure), Detail: r.Detail, ResponseHeaders: r.Header, ResponseBody: r.Body,
 	}, r, true
 }
 
@@ -196,40 +181,19 @@ func (t *target) signingSecret(now time.Time) Secret {
 	return t.secret
 }
 
-var contentTypeJSON = []string{"application/json"}
-
-// header returns the header of an attempt's request, with the signature. Its values share one
-// array, which saves an allocation for each.
-func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) http.Header {
-	values := [...]string{Sign(payload, t.signingSecret(now)), c.EventType, c.DeliveryID, strconv.Itoa(c.Attempt), s.cfg.UserAgent}
-	h := http.Header{
-		"Content-Type":  contentTypeJSON,
-		SignatureHeader: values[0:1:1],
-		EventHeader:     values[1:2:2],
-		DeliveryHeader:  values[2:3:3],
-		AttemptHeader:   values[3:4:4],
-		"User-Agent":    values[4:5:5],
-	}
-	maps.Copy(h, t.own)
-	if s.cfg.SendTraceParent && c.TraceParent != "" {
-		h["Traceparent"] = []string{c.TraceParent}
-	}
-	if s.cfg.StandardWebhooks {
-		t.addStandardHeaders(h, c.EventID, payload, now)
-	}
-	return h
+// head returns what the headers of an attempt's request say.
+func (s *sender) head(eventID, eventType, deliveryID string, attempt int, test bool, traceParent string) *wire.Head {
+	return &wire.Head{EventID: eventID, EventType: eventType, DeliveryID: deliveryID, Attempt: attempt, Test: test,
+		TraceParent: traceParent, Traced: s.cfg.SendTraceParent, UserAgent: s.cfg.UserAgent, Standard: s.cfg.StandardWebhooks}
 }
 
-// addStandardHeaders adds the three headers of Standard Webhooks. While a rotation is
-// still to come, it signs with the next secret as well: a receiver whose library takes
-// only one secret can then change to the new one at any moment before.
-func (t *target) addStandardHeaders(h http.Header, eventID string, payload []byte, now time.Time) {
-	signature := SignStandard(payload, eventID, now, t.signingSecret(now))
-	if t.next != "" && now.Before(t.nextAt) {
-		signature += " " + SignStandard(payload, eventID, now, t.next)
+// header returns the header of an attempt's request, with the signature and the endpoint's own.
+func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) http.Header {
+	by := wire.Signing{Payload: payload, Secret: string(t.signingSecret(now)), At: now}
+	if now.Before(t.nextAt) {
+		by.Next = string(t.next)
 	}
-	values := [...]string{eventID, strconv.FormatInt(now.Unix(), 10), signature}
-	h[StandardIDHeader] = values[0:1:1]
-	h[StandardTimestampHeader] = values[1:2:2]
-	h[StandardSignatureHeader] = values[2:3:3]
+	h := s.head(c.EventID, c.EventType, c.DeliveryID, c.Attempt, c.Test, c.TraceParent).Header(&by)
+	maps.Copy(h, t.own)
+	return h
 }

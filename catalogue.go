@@ -75,8 +75,9 @@ type EventType struct {
 	// Description says in a sentence when the event happens.
 	Description string
 	// Example is believable data for documentation and test events: one JSON value, or
-	// empty.
-	Example json.RawMessage
+	// empty. TestExample, if not empty, takes its place in test events: it may say that it is a
+	// test, to receivers that look at nothing but the signed payload.
+	Example, TestExample json.RawMessage
 	// Schema is the JSON Schema (2020-12) of the data, an object, or empty: see [Config.CheckData].
 	Schema json.RawMessage
 	// Since says since when there is the type, as your customers count: at most 64 bytes, or "".

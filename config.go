@@ -133,6 +133,11 @@ type Config struct {
 	// Defaults to 0: none.
 	KeepResponseBody int
 
+	// KeepResponseHeaders is how many bytes of each response's headers are kept in the history, in
+	// whole lines. Values of cookies, tokens and the like are left out. At most MaxResponseHeader.
+	// Defaults to 0: none.
+	KeepResponseHeaders int
+
 	// StandardWebhooks adds the three headers of Standard Webhooks
 	// (https://www.standardwebhooks.com) to each request, beside [SignatureHeader]. A
 	// customer can then verify with that project's libraries, for which [Secret.Standard]
@@ -363,6 +368,7 @@ func (c *Config) setNumbers() (wrong ranges.Result) {
 	ranges.SetOrNone(r, "ChangesPerMinute", &c.ChangesPerMinute, 120, -1, 100_000)
 	ranges.Set(r, "RecoverPerSecond", &c.RecoverPerSecond, 100, 1, 10_000)
 	ranges.Set(r, "KeepResponseBody", &c.KeepResponseBody, 0, 0, c.MaxResponseBody)
+	ranges.Set(r, "KeepResponseHeaders", &c.KeepResponseHeaders, 0, 0, c.MaxResponseHeader)
 	return wrong
 }
 

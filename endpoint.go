@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/paging"
@@ -121,6 +122,9 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 		if err := cmp.Or(d.checkEndpoint(&e, stored), d.setCredentials(stored, &e)); err != nil {
 			return err
 		}
+		if e.URL != stored.URL {
+			stored.URLs++
+		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
 		stored.Rate, stored.Ordered, stored.PayloadVersion = e.Rate, e.Ordered, cmp.Or(e.PayloadVersion, stored.PayloadVersion)
 		if e.Disabled != stored.Disabled {
@@ -219,9 +223,9 @@ func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[
 	})
 }
 
-// SendTest sends the example data of an event type to one endpoint, whether it
-// subscribes to the type or not, and returns the event. For a disabled endpoint the
-// delivery is parked.
+// SendTest sends the example data of an event type to one endpoint, whether it subscribes to
+// the type or not, and disabled or not, and returns the event. What comes of it changes nothing:
+// no tally counts it, no recovery sends it again, and the endpoint neither fails nor heals by it.
 //
 // A [FieldError] refuses a type that is not in the catalogue. The error is [ErrNotFound]
 // if there is no such endpoint, and a [LimitError] beyond [Config.TestsPerMinute].
@@ -238,10 +242,11 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 	if err != nil {
 		return Event{}, err
 	}
-	event, err := NewEvent(eventType, endpoint.OrganizationID, eventtype.ExampleOf(d.types[eventType].Example))
+	event, err := NewEvent(eventType, endpoint.OrganizationID, envelope.FirstOf(d.types[eventType].TestExample, d.types[eventType].Example))
 	if err != nil {
 		return Event{}, err
 	}
+	event.Test = true
 	if err := once(d.tests, endpoint.OrganizationID); err != nil {
 		return Event{}, err
 	}

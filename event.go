@@ -103,6 +103,7 @@ func (e *Event) check(types map[string]EventType, cfg *Config) *FieldError {
 		checkOrganization(e.OrganizationID),
 		refused("traceParent", envelope.TraceParentProblem(e.TraceParent)),
 		refused("subject", envelope.SubjectProblem(e.Subject)),
+		refused("test", envelope.TestProblem(e.Test)),
 		refused("data", envelope.DataProblem(e.Data)),
 		refused("data", (*envelope.Event)(e).SizeProblem(cfg.MaxPayload)),
 	} {

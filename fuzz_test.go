@@ -45,6 +45,7 @@ func FuzzParseEvent(f *testing.F) {
 			Data           json.RawMessage `json:"data"`
 			TraceParent    string          `json:"-"`
 			Subject        string          `json:"-"`
+			Test           bool            `json:"-"`
 		}
 		require.NoError(t, json.Unmarshal(body, &other))
 		require.Equal(t, alotwebhook.Event(other), e)

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/tally"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // Deliveries returns the deliveries that f selects, newest first and without their
@@ -41,7 +43,17 @@ func (d *Dispatcher) DeliveryPage(ctx context.Context, f Filter) (page []Deliver
 // Delivery returns one delivery with its attempts, or [ErrNotFound].
 func (d *Dispatcher) Delivery(ctx context.Context, id string) (Delivery, error) {
 	delivery, err := d.store.Delivery(ctx, id)
+	delivery.Attempts = slices.Clone(delivery.Attempts)
+	for i, a := range delivery.Attempts {
+		delivery.Attempts[i].ResponseHeaders, delivery.Attempts[i].ResponseBody = wire.SplitAnswer(a.ResponseBody)
+	}
 	return delivery, explain(err, "delivery %q", clip(id))
+}
+
+// RequestHeader returns the headers that the request of an attempt has, but for those that sign it or
+// belong to a trace: nobody keeps these.
+func (d *Dispatcher) RequestHeader(of Delivery, attempt int) http.Header {
+	return d.sender.head(of.EventID, of.EventType, of.ID, attempt, of.Test, "").Header(nil)
 }
 
 // Event returns a stored event, or [ErrNotFound]. An event whose payload was erased after

@@ -85,6 +85,8 @@ type PurgeReport struct {
 // AttemptInfo describes an attempt to an [Observer].
 type AttemptInfo struct {
 	DeliveryID, EventID, EventType, EndpointID, OrganizationID string
+	// Test is the event's: the attempt is none of those that tell how an endpoint fares.
+	Test bool
 	// Host is that of the endpoint's URL, with the port if the URL has one.
 	Host    string
 	Attempt Attempt
@@ -179,7 +181,7 @@ func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
 	}
 	at, _ := typeid.Time(eventPrefix, c.EventID)
 	return &AttemptInfo{
-		DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType,
+		DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, Test: c.Test,
 		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: d.sender.target(c.Endpoint).host(),
 		Attempt: o.Attempt, Try: c.Try, State: o.State, EmittedAt: at, TraceParent: c.TraceParent, PayloadBytes: len(c.Payload),
 	}

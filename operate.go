@@ -183,11 +183,11 @@ func (d *Dispatcher) RecoverMany(ctx context.Context, r Recovery) (Recovery, err
 	return d.beginMany(ctx, r)
 }
 
-// CancelMany begins to cancel the unfinished deliveries that r selects, in the background. They fail
-// with [ReasonCanceled], and are sent no more unless somebody redelivers or recovers them. What is
-// being attempted is canceled as well, although its receiver may get it. CancelMany takes the fields
-// that [Dispatcher.RecoverMany] takes, but for FailedSince and FailedUntil, has its errors, and
-// refuses to cancel everything: name at least an organization, an endpoint, an event or a type.
+// CancelMany begins to cancel the unfinished deliveries that r selects, but for tests, in the
+// background. They fail with [ReasonCanceled], and are sent no more unless somebody redelivers or
+// recovers them. What is being attempted is canceled as well, although its receiver may get it. It
+// takes the fields that [Dispatcher.RecoverMany] takes, but for FailedSince and FailedUntil, has its
+// errors, and refuses to cancel everything: name an organization, an endpoint, an event or a type.
 func (d *Dispatcher) CancelMany(ctx context.Context, r Recovery) (Recovery, error) {
 	r.State = RecoveryCanceling
 	return d.beginMany(ctx, r)
@@ -313,6 +313,6 @@ func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recove
 func (r *Recovery) selects(of *Delivery) bool {
 	last := of.LastReason
 	left := last == ReasonCanceled || last == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero())
-	return (r.Reason == last || r.Reason == "" && !left) &&
+	return !of.Test && (r.Reason == last || r.Reason == "" && !left) &&
 		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
 }

@@ -127,7 +127,7 @@ func (e *Endpoint) audited() audit.Endpoint {
 // exhausted returns the operation that tells of a delivery that has failed for good, or nil. A
 // delivery that carries an operation itself gets none: otherwise they would multiply.
 func (d *Dispatcher) exhausted(c *Claimed, o *Outcome) *Operation {
-	if !d.cfg.ExhaustedOperations || o.State != StateFailed || audit.IsType(c.EventType) {
+	if !d.cfg.ExhaustedOperations || o.State != StateFailed || c.Test || audit.IsType(c.EventType) {
 		return nil
 	}
 	op := d.operation(context.Background(), OpDeliveryExhausted, c.Endpoint, string(o.Attempt.Reason))

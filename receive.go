@@ -84,6 +84,12 @@ type ReceiverConfig struct {
 	// events are then claimed like others. Defaults to nil.
 	Unknown func(ctx context.Context, e Event) error
 
+	// Tests is called for an event with [TestHeader], in place of its type's handler, and its error
+	// has the same effect: a function that returns nil has tests answered with 200 and does
+	// nothing else. Middleware does not use it: see [Event.Test].
+	// Defaults to nil: tests are handled as all events are, and so they test the whole way.
+	Tests func(ctx context.Context, e Event) error
+
 	// OnMatch is called for every verified request with the index, among the
 	// arguments of [NewVerifier], of the secret that signed it. Count the
 	// indexes to see when an old secret is no longer in use. Several goroutines
@@ -258,7 +264,7 @@ func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) erro
 	index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
 	var e Event
 	if err == nil {
-		e, err = r.accept(body, index)
+		e, err = r.accept(body, h, index)
 	}
 	if err != nil {
 		return r.log.Refused(ctx, "", "", requestErrors.OfRequest(err))
@@ -276,7 +282,7 @@ func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error)
 		return Event{}, err
 	}
 	defer buf.Free()
-	return r.accept(buf.Bytes(), index)
+	return r.accept(buf.Bytes(), req.Header, index)
 }
 
 // read returns the verified body of a request, and the index of its secret. The
@@ -295,11 +301,11 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.
 }
 
 // accept parses a verified body and checks the event's organization and age.
-func (r *Receiver) accept(body []byte, index int) (Event, error) {
+func (r *Receiver) accept(body []byte, header http.Header, index int) (Event, error) {
 	if r.config.OnMatch != nil {
 		r.config.OnMatch(index)
 	}
-	e, err := ParseEvent(body)
+	e, err := parseSent(body, header)
 	if err != nil {
 		return Event{}, err
 	}
@@ -321,7 +327,9 @@ func (r *Receiver) accept(body []byte, index int) (Event, error) {
 // there is one. The status is that of a nil error.
 func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) {
 	h, status := r.handler(e.Type), http.StatusOK
-	if h == nil {
+	if e.Test && r.config.Tests != nil {
+		h = r.config.Tests
+	} else if h == nil {
 		h, status = r.config.Unknown, http.StatusNoContent
 	}
 	if h == nil {

@@ -70,7 +70,14 @@ func (v *Verifier) ParseRequest(r *http.Request) (Event, error) {
 		return Event{}, err
 	}
 	defer buf.Free()
-	return ParseEvent(buf.Bytes())
+	return parseSent(buf.Bytes(), r.Header)
+}
+
+// parseSent parses a verified body, and fills in what the headers say of it.
+func parseSent(body []byte, h http.Header) (Event, error) {
+	e, err := ParseEvent(body)
+	e.Test = err == nil && h.Get(TestHeader) == "true"
+	return e, err
 }
 
 // ParseBody is [Verifier.ParseRequest] for an event that does not come by HTTP but,
@@ -81,7 +88,7 @@ func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
 	if _, err := v.secrets().Verify(body, h, DefaultMaxBodyBytes); err != nil {
 		return Event{}, err
 	}
-	return ParseEvent(body)
+	return parseSent(body, h)
 }
 
 // Received is a verified request, as [Receiver.Middleware] passes it to the next
@@ -146,7 +153,7 @@ func (r *Receiver) receive(w http.ResponseWriter, req *http.Request) (received R
 	}
 	defer buf.Free()
 	received.SecretIndex = index
-	if received.Event, err = r.accept(buf.Bytes(), index); err != nil {
+	if received.Event, err = r.accept(buf.Bytes(), req.Header, index); err != nil {
 		return Received{}, nil, err
 	}
 	return received, bytes.Clone(buf.Bytes()), nil

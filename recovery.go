@@ -449,7 +449,7 @@ func (r *run) heal(ctx context.Context, batch []record.Outcome[outcome]) {
 	seen := make(map[string]bool)
 	for i := range batch {
 		e := batch[i].Value.endpoint
-		if batch[i].Value.State != StateDelivered || e.FailingSince.IsZero() || seen[e.ID] {
+		if batch[i].Value.State != StateDelivered || batch[i].Value.test || e.FailingSince.IsZero() || seen[e.ID] {
 			continue
 		}
 		seen[e.ID] = true

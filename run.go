@@ -275,9 +275,11 @@ func (r *run) work() {
 		o, effect := r.attempt(&j.Claimed, j.slot)
 		r.slots.Release(j.slot, effect)
 		pace.Wake(r.freed)
-		r.d.tally(j.Endpoint.ID, &o.Attempt)
+		if !j.Test {
+			r.d.tally(j.Endpoint.ID, &o.Attempt)
+		}
 		r.recorder.Add(record.Outcome[outcome]{
-			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint, r.d.describe(&j.Claimed, &o)},
+			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint, j.Test, r.d.describe(&j.Claimed, &o)},
 		})
 		if r.workers.IsSurplus() {
 			return
@@ -292,17 +294,20 @@ const finishTimeout = 10 * time.Second
 type outcome struct {
 	Outcome
 	endpoint *Endpoint
+	test     bool
 	info     *AttemptInfo // nil unless an observer is to be told
 }
 
 // newRecorder returns the recorder of a run.
 func (r *run) newRecorder() *record.Parts[outcome] {
 	return record.NewParts(r.d.store, r.cfg.InFlight+r.cfg.Waiting, record.Config[outcome]{
-		Store:    r.finish,
-		Stored:   r.stored,
-		Extend:   r.extend,
-		Lease:    r.cfg.Lease,
-		Strip:    func(o *record.Outcome[outcome]) { o.Value.Attempt.Detail, o.Value.Attempt.ResponseBody = "", "" },
+		Store:  r.finish,
+		Stored: r.stored,
+		Extend: r.extend,
+		Lease:  r.cfg.Lease,
+		Strip: func(o *record.Outcome[outcome]) {
+			o.Value.Attempt.Detail, o.Value.Attempt.ResponseHeaders, o.Value.Attempt.ResponseBody = "", "", ""
+		},
 		More:     func() bool { return r.slots.Used() > 0 },
 		Capacity: r.cfg.InFlight,
 		Log:      r.d.log,
@@ -315,6 +320,8 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 	for i := range batch {
 		outcomes[i] = batch[i].Value.Outcome
 		outcomes[i].Token = batch[i].Token
+		a := &outcomes[i].Attempt
+		a.ResponseHeaders, a.ResponseBody = "", wire.JoinAnswer(a.ResponseHeaders, a.ResponseBody)
 	}
 	if r.cfg.Heal {
 		r.heal(ctx, batch)
@@ -342,7 +349,7 @@ func (r *run) stored(o *record.Outcome[outcome]) {
 		pace.Wake(r.d.wake) // for the delivery behind it
 	}
 	e, a := o.Value.endpoint, &o.Value.Attempt
-	if disable, warned := r.verdict(e, a); a.Number == 0 || disable == "" && warned == e.Warned {
+	if disable, warned := r.verdict(e, a); o.Value.test || a.Number == 0 || disable == "" && warned == e.Warned {
 		return
 	}
 	select {

@@ -77,13 +77,16 @@ type Queue interface {
 	// EnqueueTo stores the event with one delivery, to that endpoint alone, whether it
 	// subscribes to the type or not. An event that is stored already, for whomever, changes
 	// nothing. The error is [ErrNotFound] if there is no such endpoint.
+	// It alone stores tests: events with Test, which Event gives back. A test is pending, and
+	// claimed, although the endpoint is disabled; it has no part in the order of an Ordered one, in
+	// FailingSince, in [Stats], in a [Backlog] or in a [Count], and Discard leaves it alone.
 	EnqueueTo(ctx context.Context, endpointID string, event Event) error
 
 	// Claim leases due deliveries of enabled endpoints and returns them with their
 	// payload and endpoint.
 	//
-	//   - It returns what is due: at most Limit, and of each endpoint [ClaimRequest.Free]. It
-	//     may miss what other processes have just stored if it returns anything at all.
+	//   - It returns what is due: at most Limit, and of each endpoint [ClaimRequest.Free] and,
+	//     if that is more than 0, one test besides. It may miss what other processes have just stored if it returns anything at all.
 	//   - Of an endpoint's deliveries, those that are due longest come first.
 	//   - Of an endpoint that is Ordered, it returns one at most, and none while one is leased:
 	//     the one that has the place, see [Outcome.HoldsUp], or else the one due longest, of a
@@ -194,6 +197,7 @@ type Claimed struct {
 	Claims int
 	// EventID, EventType and TraceParent are the event's.
 	EventID, EventType, TraceParent string
+	Test                            bool
 	// Payload is the result of [Event.Payload]; nil if it was erased. It is read-only.
 	Payload []byte
 	// Endpoint is read-only: all claims of the batch may share it.
@@ -207,6 +211,8 @@ type Outcome struct {
 	Token int64
 	// Attempt is the attempt that was made; its Number is 0 if none was.
 	Attempt Attempt
+	// URLs is that of the endpoint as claimed. Delivery fills in the attempt's URL by it.
+	URLs int
 	// State is the delivery's next state: pending, delivered or failed.
 	State DeliveryState
 	// NextAttemptIn is how long until a pending delivery is due again.
@@ -238,6 +244,9 @@ type Endpoints interface {
 	//
 	// DisabledAt is the store's: it notes by its own clock when it disables the endpoint,
 	// or stores a new one that is disabled, and clears it when it enables it.
+	//
+	// Where it changes URLs, the URL that it replaces is kept for Delivery, until the endpoint is
+	// deleted.
 	//
 	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
 	// pending again, with the due times that they have. Both take effect at once, however
@@ -367,6 +376,8 @@ type Filter struct {
 	Subject string
 	// State is one of the four states, or [StateUnfinished].
 	State DeliveryState
+	// OnlyTests selects deliveries of tests, NoTests those of all other events; both, none.
+	OnlyTests, NoTests bool
 	// Since (inclusive) and Until (exclusive), cut to milliseconds, bound the time in the
 	// event's id.
 	Since, Until time.Time

@@ -96,6 +96,9 @@ func attemptAttributes(a *alotwebhook.AttemptInfo, own attribute.Set) []attribut
 	if a.Attempt.Reason != "" {
 		all = append(all, semconv.ErrorTypeKey.String(string(a.Attempt.Reason)))
 	}
+	if a.Test {
+		all = append(all, attribute.Bool("alotwebhook.event.test", true))
+	}
 	return appendServer(all, a.Host)
 }
 

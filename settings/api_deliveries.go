@@ -14,6 +14,7 @@ type deliveryJSON struct {
 	EventID        string                    `json:"eventId"`
 	Type           string                    `json:"type"`
 	EndpointID     string                    `json:"endpointId"`
+	Test           bool                      `json:"test,omitzero"`
 	Status         alotwebhook.DeliveryState `json:"status"`
 	CreatedAt      instant                   `json:"createdAt"`
 	NextAttemptAt  instant                   `json:"nextAttemptAt,omitzero"`
@@ -38,12 +39,16 @@ type deliveryJSON struct {
 // attemptJSON is an attempt as the API shows it.
 type attemptJSON struct {
 	Number       int                       `json:"number"`
+	URL          string                    `json:"url,omitzero"`
 	StartedAt    instant                   `json:"startedAt"`
 	DurationMs   float64                   `json:"durationMs"`
 	StatusCode   int                       `json:"statusCode,omitzero"`
 	Reason       alotwebhook.FailureReason `json:"reason,omitzero"`
 	Detail       string                    `json:"detail,omitzero"`
 	ResponseBody string                    `json:"responseBody,omitzero"`
+	// RequestHeaders are those of the request, but for the signatures.
+	RequestHeaders  map[string]string `json:"requestHeaders,omitzero"`
+	ResponseHeaders string            `json:"responseHeaders,omitzero"`
 }
 
 // showDelivery returns d as the lists of the API show it.
@@ -52,7 +57,7 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 		d.NextAttemptAt = time.Time{}
 	}
 	return deliveryJSON{
-		ID: d.ID, EventID: d.EventID, Type: d.EventType, EndpointID: d.EndpointID, Status: d.State,
+		ID: d.ID, EventID: d.EventID, Type: d.EventType, EndpointID: d.EndpointID, Test: d.Test, Status: d.State,
 		CreatedAt: instant(d.CreatedAt), NextAttemptAt: instant(d.NextAttemptAt), FinishedAt: instant(d.FinishedAt),
 		WaitsFor: d.WaitsFor, WaitsUntil: instant(d.WaitsUntil),
 		AttemptCount: d.AttemptCount, LastStatusCode: d.LastStatusCode, LastReason: d.LastReason,
@@ -63,10 +68,10 @@ func showDelivery(d alotwebhook.Delivery) deliveryJSON {
 const maxAttempts = alotwebhook.KeptAttempts
 
 // showWholeDelivery returns d as lists show it, and with its newest attempts.
-func (c caller) showWholeDelivery(d alotwebhook.Delivery) deliveryJSON {
+func (c caller) showWholeDelivery(from *alotwebhook.Dispatcher, d alotwebhook.Delivery) deliveryJSON {
 	shown := showDelivery(d)
 	shown.PayloadsHidden = !c.may[ActionPayloads]
-	shown.Attempts = showAttempts(newest(d.Attempts))
+	shown.Attempts = showAttempts(newest(d.Attempts), func(number int) map[string]string { return singly(from.RequestHeader(d, number)) })
 	shown.OlderAttempts = d.AttemptCount - len(shown.Attempts)
 	return shown
 }
@@ -76,15 +81,32 @@ func newest(attempts []alotwebhook.Attempt) []alotwebhook.Attempt {
 	return attempts[max(0, len(attempts)-maxAttempts):]
 }
 
-func showAttempts(attempts []alotwebhook.Attempt) []attemptJSON {
+// singly returns headers that have one value each.
+func singly(h http.Header) map[string]string {
+	values := make(map[string]string, len(h))
+	for name := range h {
+		values[name] = h.Get(name)
+	}
+	return values
+}
+
+func showAttempts(attempts []alotwebhook.Attempt, sent func(number int) map[string]string) []attemptJSON {
 	shown := make([]attemptJSON, len(attempts))
 	for i, t := range attempts {
 		shown[i] = attemptJSON{
-			Number: t.Number, StartedAt: instant(t.StartedAt), DurationMs: milliseconds(t.Duration),
-			StatusCode: t.StatusCode, Reason: t.Reason, Detail: t.Detail, ResponseBody: t.ResponseBody,
+			Number: t.Number, URL: t.URL, StartedAt: instant(t.StartedAt), DurationMs: milliseconds(t.Duration),
+			StatusCode: t.StatusCode, Reason: t.Reason, Detail: t.Detail, ResponseBody: t.ResponseBody, ResponseHeaders: t.ResponseHeaders,
+		}
+		if t.URL != "" && wasRequested(t) {
+			shown[i].RequestHeaders = sent(t.Number)
 		}
 	}
 	return shown
+}
+
+// wasRequested reports whether an attempt made a request, or tried to.
+func wasRequested(a alotwebhook.Attempt) bool {
+	return a.Reason != alotwebhook.ReasonPoison && a.Reason != alotwebhook.ReasonUnsendable && a.Reason != alotwebhook.ReasonBlockedAddress
 }
 
 // milliseconds returns d in milliseconds with three decimals, since some attempts
@@ -145,7 +167,7 @@ func deliveryFilter(r *http.Request, who caller) (f alotwebhook.Filter, list lis
 }
 
 // deliveryFilters are the parameters of a list of deliveries.
-var deliveryFilters = []string{"status", "type", "since", "until", "cursor", "limit"}
+var deliveryFilters = []string{"status", "type", "test", "since", "until", "cursor", "limit"}
 
 // deliveries reads the parameters of a list of deliveries of what is given. The list is what its
 // cursors belong to.
@@ -170,6 +192,9 @@ func listDeliveriesOf(f alotwebhook.Filter) listing {
 	if f.Subject != "" {
 		list.by = append(list.by, "subject", f.Subject)
 	}
+	if test := testsOf(f); test != "" {
+		list.by = append(list.by, "test="+test)
+	}
 	return list
 }
 
@@ -178,7 +203,7 @@ func (a *api) readDelivery(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	shown := who.showWholeDelivery(d)
+	shown := who.showWholeDelivery(a.dispatcher, d)
 	payload, _, err := who.payload(r.Context(), a.dispatcher, d)
 	if err != nil {
 		return response{}, err
@@ -217,7 +242,7 @@ func (a *api) redelivered(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return response{status: http.StatusAccepted, body: who.showWholeDelivery(d)}.
+	return response{status: http.StatusAccepted, body: who.showWholeDelivery(a.dispatcher, d)}.
 		with("Location", a.at(r, "/deliveries/"+d.ID)), nil
 }
 

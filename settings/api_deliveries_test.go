@@ -220,3 +220,37 @@ func TestBadParameters(t *testing.T) {
 	}
 	require.Equal(t, []string{"dry"}, h.do("POST", "/v1/webhooks?dry=1", published).fields())
 }
+
+// The API says what was sent where, which are tests, and what came back.
+func TestADeliverySaysWhatWasSent(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	endpoint := h.create(published)
+	event := h.emit(alotwebhook.EventCandidateCompleted, 1)[0]
+	sent := h.do("POST", "/v1/webhooks/"+endpoint+"/test", "")
+	require.Equal(t, http.StatusAccepted, sent.status)
+	test := sent.json["eventId"].(string)
+	h.attempt(alotwebhook.Outcome{
+		Attempt: alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: 200, ResponseBody: "\x01Server: nginx\n\nthanks"},
+		State:   alotwebhook.StateDelivered,
+	})
+	for id, is := range map[string]bool{event: false, test: true} {
+		path := "/v1/webhooks/deliveries/" + alotwebhook.DeliveryID(id, endpoint)
+		got := h.do("GET", path, "")
+		attempt := got.json["attempts"].([]any)[0].(map[string]any)
+		require.Regexp(t, "^https://", attempt["url"])
+		headers := attempt["requestHeaders"].(map[string]any)
+		require.Equal(t, []any{"1", alotwebhook.EventCandidateCompleted, "application/json"}, []any{headers["X-Alot-Attempt"], headers["X-Alot-Event"], headers["Content-Type"]})
+		require.NotContains(t, headers, alotwebhook.SignatureHeader)
+		require.Equal(t, []any{"Server: nginx\n", "thanks"}, []any{attempt["responseHeaders"], attempt["responseBody"]})
+		require.Equal(t, is, got.json["test"] == true)
+		require.Equal(t, is, headers[alotwebhook.TestHeader] == "true")
+	}
+	list := "/v1/webhooks/" + endpoint + "/deliveries"
+	require.Equal(t, []string{test}, h.do("GET", list+"?test=true", "").eventIDs(t))
+	require.Equal(t, []string{event}, h.do("GET", list+"?test=false", "").eventIDs(t))
+	require.Len(t, h.do("GET", list, "").eventIDs(t), 2)
+	page := h.do("GET", list+"?test=false&limit=1", "")
+	require.NotContains(t, page.json, "nextCursor")
+	require.Equal(t, http.StatusBadRequest, h.do("GET", list+"?test=yes", "").status)
+}

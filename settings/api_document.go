@@ -96,7 +96,7 @@ func describeWebhook(t alotwebhook.EventType) object {
 	}
 	return object{
 		"parameters": components("parameters",
-			"Signature", "EventHeader", "DeliveryHeader", "AttemptHeader", "UserAgent",
+			"Signature", "EventHeader", "DeliveryHeader", "AttemptHeader", "TestHeader", "UserAgent",
 			"StandardId", "StandardTimestamp", "StandardSignature"),
 		"post": post,
 	}

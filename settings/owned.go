@@ -42,12 +42,12 @@ func (c caller) delivery(ctx context.Context, d *alotwebhook.Dispatcher, id stri
 	return delivery, err
 }
 
-// withoutBodies returns the attempts without the response bodies. It changes a copy: a store
+// withoutBodies returns the attempts without what the responses say. It changes a copy: a store
 // may keep the attempts that it returns.
 func withoutBodies(attempts []alotwebhook.Attempt) []alotwebhook.Attempt {
 	attempts = slices.Clone(attempts)
 	for i := range attempts {
-		attempts[i].ResponseBody = ""
+		attempts[i].ResponseHeaders, attempts[i].ResponseBody = "", ""
 	}
 	return attempts
 }

@@ -21,6 +21,9 @@ type deliveryView struct {
 	Older    int                  // attempts that are not among Attempts
 	Payload  string               // indented; "" if it was erased or is hidden
 	Exact    string               // the same as it was sent, in base64
+	Sent     string               // the newest request as it was sent, without its body; "" if none was made
+	Curl     string               // the command that sends it again; "" without a payload
+	CurlOf   string               // the same in base64
 	Erased   bool                 // there is no payload any more
 	Hidden   bool                 // the visitor may not see payloads
 	Live     bool                 // there will be another attempt, so the page updates itself
@@ -93,7 +96,22 @@ func (v *visit) showDelivery() error {
 		return err
 	}
 	data.Payload, data.Exact, data.Erased = pretty(payload), exactly(payload), erased
+	data.showRequest(v.dispatcher, payload)
 	return v.show(http.StatusOK, "delivery", view{Heading: d.EventType, Section: "history", Data: data})
+}
+
+// showRequest shows the newest request, if one was made and its endpoint is there.
+func (d *deliveryView) showRequest(from *alotwebhook.Dispatcher, payload []byte) {
+	if len(d.Attempts) == 0 || d.Attempts[0].URL == "" || !wasRequested(d.Attempts[0].Attempt) {
+		return
+	}
+	last := d.Attempts[0]
+	header := from.RequestHeader(d.Delivery, last.Number)
+	d.Sent = "POST " + last.URL + "\n" + strings.Join(sentLines(header), "\n") + "\n" + alotwebhook.SignatureHeader + ": sha256=…\n"
+	if len(payload) > 0 {
+		d.Curl = curl(last.URL, header, payload)
+		d.CurlOf = exactly([]byte(d.Curl))
+	}
 }
 
 // attemptViews returns the views of attempts, newest first.

@@ -22,8 +22,9 @@ func TestWhatNeedsAttentionComesFirst(t *testing.T) {
 	e := s.stored(gone.ID)
 	e.Disabled, e.DisabledReason = true, alotwebhook.DisabledGone
 	require.NoError(t, s.store.PutEndpoint(t.Context(), e))
-	_, err := s.dispatcher.SendTest(t.Context(), failing.ID, alotwebhook.EventCandidateCompleted)
+	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateCompleted, "org_a", struct{}{})
 	require.NoError(t, err)
+	require.NoError(t, s.store.EnqueueTo(t.Context(), failing.ID, event)) // no test: those make nobody fail
 	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Number: 1, StartedAt: time.Now(), StatusCode: http.StatusInternalServerError, Reason: alotwebhook.ReasonStatus})
 	text := s.get("/").text
 	last := -1

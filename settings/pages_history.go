@@ -19,7 +19,7 @@ const (
 
 // historyLabels are the labels of the form with the filters, by parameter.
 var historyLabels = map[string]string{
-	"organization": "Organization", "subject": "Subject", "endpoint": "Endpoint", "status": "State", "type": "Event type", "since": "From", "until": "To", "event": "Event id",
+	"organization": "Organization", "subject": "Subject", "endpoint": "Endpoint", "status": "State", "type": "Event type", "test": "Tests", "since": "From", "until": "To", "event": "Event id",
 }
 
 // deliveryRow is a row of a list of deliveries.
@@ -84,7 +84,8 @@ func (v *visit) spans(now time.Time) []spanLink {
 // Filtered reports whether any filter is set.
 func (h historyView) Filtered() bool {
 	f := h.Filter
-	return h.Many && f.OrganizationID+f.Subject != "" || f.EndpointID != "" || f.EventID != "" || f.EventType != "" || f.State != "" || !f.Since.IsZero() || !f.Until.IsZero()
+	return h.Many && f.OrganizationID+f.Subject != "" || f.EndpointID != "" || f.EventID != "" || f.EventType != "" || f.State != "" ||
+		f.OnlyTests || f.NoTests || !f.Since.IsZero() || !f.Until.IsZero()
 }
 
 // Unlisted reports whether the filter has an endpoint that it does not offer.
@@ -130,7 +131,7 @@ func (v *visit) listHistory() error {
 }
 
 // historyParameters are the parameters of a page with deliveries.
-var historyParameters = []string{"endpoint", "event", "status", "type", "since", "until", "cursor", "live", flashName}
+var historyParameters = []string{"endpoint", "event", "status", "type", "test", "since", "until", "cursor", "live", flashName}
 
 // fillHistory reads the rest of the query and what it selects.
 func (v *visit) fillHistory(q *query, data *historyView) error {

@@ -139,7 +139,7 @@ func TestWhatACustomerControlsIsText(t *testing.T) {
 	require.NoError(t, err)
 	failed := s.event(e, `{"name":"`+strings.ReplaceAll(hostile, `"`, `\"`)+`"}`)
 	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{
-		StatusCode: 500, Reason: alotwebhook.FailureReason(hostile), Detail: hostile, ResponseBody: hostile + "</pre>",
+		StatusCode: 500, Reason: alotwebhook.FailureReason(hostile), Detail: hostile, ResponseBody: "\x01X: " + hostile + "\n\n" + hostile + "</pre>",
 	})
 	gets, posts := routes(e.ID, failed)
 	pages := []shown{s.get("/"), s.get("/history"), s.get("/history?endpoint=" + e.ID)}
@@ -164,7 +164,7 @@ func TestWhatACustomerControlsIsText(t *testing.T) {
 	}
 	delivery := s.get("/deliveries/" + failed).text
 	require.Contains(t, delivery, "&lt;img src=x onerror=alert(2)&gt;")
-	require.Equal(t, 2, strings.Count(delivery, "hx-ignore"), "payload and response are out of htmx's sight")
+	require.Equal(t, 5, strings.Count(delivery, "hx-ignore"), "payload, request, command and both parts of the response are out of htmx's sight")
 }
 
 // An endpoint's URL must not become a link whose scheme runs a script.

@@ -98,8 +98,29 @@ func (q *query) filter(layouts ...string) alotwebhook.Filter {
 		State: q.state("status"), EventType: q.eventType("type"),
 		Since: q.time("since", layouts), Until: q.time("until", layouts),
 	}
+	f.OnlyTests, f.NoTests = q.tests("test")
 	q.inOrder(f.Since, f.Until)
 	return f
+}
+
+// tests reads whether only deliveries of tests are wanted, or none.
+func (q *query) tests(name string) (only, none bool) {
+	given := q.values.Get(name)
+	if given != "" && given != "true" && given != "false" {
+		q.refuse(name, "must be true, false or left out")
+	}
+	return given == "true", given == "false"
+}
+
+// testsOf is the reverse of tests.
+func testsOf(f alotwebhook.Filter) string {
+	switch {
+	case f.OnlyTests:
+		return "true"
+	case f.NoTests:
+		return "false"
+	}
+	return ""
 }
 
 // inOrder refuses an end of a time that does not follow its beginning.

@@ -65,7 +65,8 @@ func exampleData(eventType string) json.RawMessage {
 }
 
 // NewRequest returns the request that the sender would make for an event: a POST to
-// target with the event's payload, signed with the secret. If target is a path, such as
+// target with the event's payload, signed with the secret, and with [alotwebhook.TestHeader] if the
+// event is a Test. If target is a path, such as
 // "/alot/webhook", the request is for a handler's ServeHTTP, like one of
 // [httptest.NewRequest]. If target is an absolute URL, it is for an [http.Client].
 //
@@ -76,6 +77,9 @@ func NewRequest(t testing.TB, target string, event alotwebhook.Event, secret alo
 	r := NewBodyRequest(t, target, event.Payload(), secret)
 	r.Header.Set(alotwebhook.EventHeader, event.Type)
 	r.Header.Set(alotwebhook.DeliveryHeader, deliveryID(event))
+	if event.Test {
+		r.Header.Set(alotwebhook.TestHeader, "true")
+	}
 	return r
 }
 

@@ -20,7 +20,7 @@ type send struct {
 	client  clientFlags
 
 	eventType, organization, id, data, file string
-	unsigned, standard                      bool
+	unsigned, standard, test                bool
 }
 
 func (a *app) sendCommand() *cobra.Command {
@@ -59,6 +59,7 @@ The exit code is 0 for a 2xx response and 1 for anything else.`,
 	f.StringVar(&s.id, "id", "", "the event's `id`, to send the same event again; by default a new one")
 	f.StringVar(&s.file, "body", "", "send exactly the bytes of this `file`, even if they are no event; - is standard input")
 	f.BoolVar(&s.standard, "standard", false, "add the headers of Standard Webhooks")
+	f.BoolVar(&s.test, "test", false, "say in a header that the event is a test, as the pages do")
 	f.BoolVar(&s.unsigned, "unsigned", false, "send no signature, to see the receiver refuse it")
 	for _, other := range []string{"type", "data", "organization", "id"} {
 		cmd.MarkFlagsMutuallyExclusive("body", other)
@@ -103,6 +104,9 @@ func (a *app) request(s *send) (http.Header, []byte, error) {
 	if e, err := alotwebhook.ParseEvent(body); err == nil {
 		header.Set(alotwebhook.EventHeader, e.Type)
 		header.Set(alotwebhook.DeliveryHeader, alotwebhook.DeliveryID(e.ID, localEndpoint))
+	}
+	if s.test {
+		header.Set(alotwebhook.TestHeader, "true")
 	}
 	if s.unsigned {
 		return header, body, nil

@@ -137,3 +137,14 @@ func TestSendOverTLS(t *testing.T) {
 	code, _, _ = run(t, "", "send", "--insecure", s.URL)
 	require.Equal(t, exitOK, code)
 }
+
+func TestSendTest(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t, secret)
+	for i, args := range [][]string{{"send", s.URL}, {"send", "--test", s.URL}} {
+		code, out, _ := run(t, "", args...)
+		require.Equal(t, exitOK, code)
+		require.Equal(t, i == 1, s.Received()[i].Header.Get(alotwebhook.TestHeader) == "true")
+		require.Equal(t, i == 1, strings.Contains(out, "X-Alot-Test: true\n"))
+	}
+}

@@ -231,7 +231,7 @@ func Types() []Type {
 		if d[2] != "" {
 			example += fmt.Sprintf(`,"note":%q`, d[2])
 		}
-		list[i] = Type{d[0], d[1], json.RawMessage(example + "}")}
+		list[i] = Type{Name: d[0], Description: d[1], Example: json.RawMessage(example + "}")}
 	}
 	return list
 }

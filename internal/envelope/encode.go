@@ -36,3 +36,13 @@ func rawData(data any) (raw json.RawMessage, ok bool) {
 	}
 	return nil, false
 }
+
+// FirstOf returns the first of the values that is not empty; an empty object if none is.
+func FirstOf(values ...json.RawMessage) json.RawMessage {
+	for _, v := range values {
+		if len(v) > 0 {
+			return v
+		}
+	}
+	return json.RawMessage(`{}`)
+}

@@ -21,6 +21,7 @@ type Event struct {
 	Data           json.RawMessage
 	TraceParent    string // no part of the payload, as Subject
 	Subject        string
+	Test           bool
 }
 
 // Payload returns the payload. It checks nothing.

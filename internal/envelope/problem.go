@@ -60,6 +60,14 @@ func SubjectProblem(subject string) string {
 	return ""
 }
 
+// TestProblem refuses an event that is a test: it is sent to one endpoint alone.
+func TestProblem(test bool) string {
+	if test {
+		return "is true, and tests are not emitted: send one with SendTest, which chooses its data"
+	}
+	return ""
+}
+
 // TraceParentProblem refuses what is neither empty nor a traceparent.
 func TraceParentProblem(s string) string {
 	if s == "" || text.IsTraceParent(s) {

@@ -37,18 +37,11 @@ type Entry struct {
 	Name        string
 	Description string
 	Example     json.RawMessage
+	TestExample json.RawMessage
 	Schema      json.RawMessage
 	Since       string
 	Deprecated  string
 	Versions    map[string]forms.Func
-}
-
-// ExampleOf returns the data of a test event of a type with that example, which may be empty.
-func ExampleOf(example json.RawMessage) json.RawMessage {
-	if len(example) == 0 {
-		return json.RawMessage(`{}`)
-	}
-	return example
 }
 
 // CheckCatalogue returns the forms of the payloads of a catalogue, from the first of the versions to
@@ -90,16 +83,29 @@ func (e *Entry) problem(check Check) (field, problem string) {
 	if len(e.Schema) > 0 && (envelope.DataProblem(e.Schema) != "" || !bytes.HasPrefix(bytes.TrimSpace(e.Schema), []byte("{"))) {
 		return "schema", "is not a JSON object in UTF-8"
 	}
-	switch {
-	case len(e.Example) == 0:
-		if problem := check.Problem(e.Name, ExampleOf(nil)); problem != "" {
+	return e.exampleProblem(check)
+}
+
+// exampleProblem returns what is wrong with what tests send.
+func (e *Entry) exampleProblem(check Check) (field, problem string) {
+	if len(e.Example)+len(e.TestExample) == 0 {
+		if problem := check.Problem(e.Name, envelope.FirstOf()); problem != "" {
 			return "example", "is missing, and {}, which tests send instead, " + problem
 		}
-	case envelope.DataProblem(e.Example) != "":
-		return "example", "is not one JSON value in UTF-8"
 	}
-	if len(e.Example) > 0 {
-		return "example", check.Problem(e.Name, e.Example)
+	for _, given := range []struct {
+		field string
+		data  json.RawMessage
+	}{{"example", e.Example}, {"testExample", e.TestExample}} {
+		switch {
+		case len(given.data) == 0:
+			continue
+		case envelope.DataProblem(given.data) != "":
+			return given.field, "is not one JSON value in UTF-8"
+		}
+		if problem := check.Problem(e.Name, given.data); problem != "" {
+			return given.field, problem
+		}
 	}
 	return "", ""
 }

@@ -3,7 +3,6 @@ package eventtype
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook/internal/text"
@@ -39,20 +38,6 @@ func ListProblem(name string, listed bool) string {
 		return fmt.Sprintf("%q is not in the catalogue; correct it, or have it added there", text.Clip(name, 40))
 	}
 	return ""
-}
-
-// CatalogueProblem returns what is wrong with the names of a catalogue, and the index; "" if nothing
-// is.
-func CatalogueProblem(names []string) (i int, problem string) {
-	for i, name := range names {
-		if problem := Problem(name); problem != "" {
-			return i, problem
-		}
-		if j := slices.Index(names, name); j < i {
-			return i, fmt.Sprintf("is that of eventTypes[%d], too: %s", j, name)
-		}
-	}
-	return 0, ""
 }
 
 // notOfWord reports whether c cannot stand in a word of a name.

@@ -59,3 +59,18 @@ func TestSecret(t *testing.T) {
 		}
 	})
 }
+
+func TestSameMoment(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	later := now.Add(time.Hour).UTC().Truncate(time.Microsecond)
+	for _, c := range []struct {
+		effective, at time.Time
+		same          bool
+	}{
+		{time.Time{}, time.Time{}, true}, {now.Add(-time.Hour), time.Time{}, true}, {time.Time{}, now.Add(-time.Hour), true},
+		{later, later.Add(time.Nanosecond), true}, {later, later.Add(time.Second), false}, {later, time.Time{}, false}, {time.Time{}, later, false},
+	} {
+		require.Equal(t, c.same, repeatkey.SameMoment(c.effective, c.at), c)
+	}
+}

@@ -116,3 +116,11 @@ func TestProgress(t *testing.T) {
 	require.Zero(t, selection.Progress("dlv_"+at, begun.AddDate(-2, 0, 0), begun.AddDate(-3, 0, 0)), "it has not begun")
 	require.EqualValues(t, 1, selection.Progress("dlv_"+at, begun.AddDate(3, 0, 0), begun.AddDate(2, 0, 0)))
 }
+
+func TestEarlier(t *testing.T) {
+	t.Parallel()
+	a, b := time.Unix(1, 0), time.Unix(2, 0)
+	require.Equal(t, a, selection.Earlier(a, b))
+	require.Equal(t, a, selection.Earlier(b, a))
+	require.Zero(t, selection.Earlier(time.Time{}, a), "no bound is the earliest")
+}

@@ -22,8 +22,9 @@ type Sender struct {
 	Transport http.RoundTripper
 	// Timeout bounds an attempt.
 	Timeout time.Duration
-	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read.
-	KeepBody, MaxBody int
+	// KeepBody is how many bytes of a response's body are kept, MaxBody how many are read, and
+	// KeepHeader how many of its headers are kept.
+	KeepBody, MaxBody, KeepHeader int
 	// ProxyIsAway reports whether the host's proxy does not answer, and how long to wait then.
 	ProxyIsAway func(context.Context) (wait time.Duration, away bool)
 }
@@ -34,6 +35,7 @@ type Result struct {
 	Failure  Failure // "" after a success
 	Detail   string  // a sentence for the customer, which every store takes
 	Body     string  // the beginning of the response's body
+	Header   string  // of the response, as lines
 	Duration time.Duration
 	// RetryAfter is how long the receiver asked to be left alone; 0 if it did not. After a fault of
 	// the host's proxy it is how long to wait.
@@ -65,6 +67,7 @@ func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, header http.Head
 		if attempt.Demanded() && lacksCertificate(r.Status) {
 			r.Detail = join(r.Detail, "the server had demanded a client certificate, and none was sent")
 		}
+		r.Header = keptHeader(resp.Header, s.KeepHeader)
 		var whole bool
 		if r.Body, whole = ReadBody(resp, s.KeepBody, s.MaxBody, attempt.End); !whole {
 			r.Detail = join(r.Detail, "the response's body broke off or did not end")

@@ -25,6 +25,7 @@ func withAndWithoutScript(t *testing.T, f func(t *testing.T, script bool)) {
 // customer is somebody who has a service and uses the pages in a tab.
 type customer struct {
 	*tab
+	host     *host
 	service  *receiver
 	endpoint string // path of the endpoint's page
 }
@@ -35,7 +36,7 @@ func TestAnEndpointsLife(t *testing.T) {
 	t.Parallel()
 	withAndWithoutScript(t, func(t *testing.T, script bool) {
 		h := newHost(t)
-		c := &customer{tab: open(t, h.base, script), service: newReceiver(t)}
+		c := &customer{tab: open(t, h.base, script), host: h, service: newReceiver(t)}
 		c.registers()
 		c.seesATestEventDelivered()
 		c.seesAFailureAndRedelivers()
@@ -76,9 +77,15 @@ func (c *customer) tests() {
 	c.sees("Test event sent")
 }
 
+// meets has an event happen, and leads to the page of its delivery.
+func (c *customer) meets() {
+	id, _, _ := strings.Cut(c.endpoint, "?")
+	c.visit("deliveries/" + alotwebhook.DeliveryID(c.host.emit(c.t).ID, id))
+}
+
 func (c *customer) seesATestEventDelivered() {
 	c.tests()
-	c.comes("Delivered", "on the first attempt", "Answered 200 OK", `"organizationId": "org_123"`)
+	c.comes("Delivered", "It is a test", "on the first attempt", "Answered 200 OK", `"organizationId": "org_123"`)
 	require.Equal(c.t, 1, c.service.received())
 	c.visit("history")
 	c.sees("Delivered", "200 OK")
@@ -86,7 +93,7 @@ func (c *customer) seesATestEventDelivered() {
 
 func (c *customer) seesAFailureAndRedelivers() {
 	c.service.breaks()
-	c.tests()
+	c.meets()
 	c.comes("Failed", "Given up after 2 attempts", "Answered 500 Internal Server Error", "Look for the error in your service", "<b>the database is down</b>")
 	c.visit("")
 	c.sees("Needs attention", "Failing", "500 Internal Server Error")
@@ -101,7 +108,7 @@ func (c *customer) seesAFailureAndRedelivers() {
 
 func (c *customer) recovers() {
 	c.service.breaks()
-	c.tests()
+	c.meets()
 	c.comes("Given up after 2 attempts")
 	c.service.works()
 	c.visit(c.endpoint)
@@ -140,6 +147,9 @@ func (c *customer) disablesAndEnables() {
 	c.click(`form[action$="/disable"] button`)
 	c.sees("Endpoint disabled", "sent when you enable the endpoint")
 	c.tests()
+	c.comes("Delivered", "on the first attempt")
+	require.Equal(c.t, 5, c.service.received(), "a test goes out all the same")
+	c.meets()
 	c.sees("Parked", "Waiting, because the endpoint is disabled")
 	parked := c.path()
 	c.visit(c.endpoint)
@@ -147,7 +157,7 @@ func (c *customer) disablesAndEnables() {
 	c.sees("Endpoint enabled")
 	c.visit(parked)
 	c.comes("Delivered", "on the first attempt")
-	require.Equal(c.t, 5, c.service.received())
+	require.Equal(c.t, 6, c.service.received())
 }
 
 func (c *customer) deletes() {

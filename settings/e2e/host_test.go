@@ -80,11 +80,12 @@ func newIdleHost(t testing.TB) *host {
 }
 
 // emit emits an event, as the product does.
-func (h *host) emit(t testing.TB) {
+func (h *host) emit(t testing.TB) alotwebhook.Event {
 	t.Helper()
 	event, err := alotwebhook.NewEvent(alotwebhook.EventCandidateInvited, "org_123", map[string]string{"sessionId": "sess_1"})
 	require.NoError(t, err)
 	require.NoError(t, h.dispatcher.Emit(context.Background(), event))
+	return event
 }
 
 // failFirst has the first attempt of the delivery that is due longest fail, as a dispatcher would.

@@ -2,7 +2,6 @@ package memory
 
 import (
 	"cmp"
-	"container/list"
 	"context"
 	"fmt"
 	"slices"
@@ -32,7 +31,7 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint, ops 
 	inUTC(&next.NextSecretAt, &next.FailingSince, &next.CreatedAt, &next.UpdatedAt)
 	next.Version++
 	if e == nil {
-		e = &storedEndpoint{dueNow: list.New(), alarm: -1}
+		e = newEndpoint()
 		s.endpoints[next.ID] = e
 		org := s.organization(next.OrganizationID)
 		i, _ := slices.BinarySearchFunc(org.endpoints, next.ID, byEndpointID)
@@ -48,7 +47,8 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint, ops 
 	default:
 		next.DisabledAt = s.instant(s.now())
 	}
-	e.Endpoint = &next
+	e.keepURL(&next)
+	e.replace(&next)
 	s.reschedule(e)
 	s.note(ops)
 	return nil
@@ -176,7 +176,15 @@ func (s *Store) deleteEndpoint(e *storedEndpoint) {
 	delete(s.endpoints, e.ID)
 	org := s.byOrg[e.OrganizationID]
 	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
-	e.deleted = true
+	s.failAll(e)
+	if e.tests != nil {
+		s.failAll(e.tests)
+	}
+}
+
+// failAll fails the unfinished deliveries of an endpoint that is deleted.
+func (s *Store) failAll(e *storedEndpoint) {
+	e.deleted, e.former = true, nil
 	for now := s.now(); e.unfinished > 0; {
 		s.fail(e.anyUnfinished(), alotwebhook.ReasonEndpointDeleted, now)
 	}

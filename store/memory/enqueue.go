@@ -44,6 +44,9 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
 	}
 	if s.events[event.ID] == nil {
+		if event.Test {
+			e = e.ofTests()
+		}
 		s.addDelivery(s.addEvent(event), e, s.now())
 	}
 	return nil

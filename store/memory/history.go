@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -45,7 +44,10 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %q", alotwebhook.ErrNotFound, id)
 	}
 	row := s.row(d)
-	row.Attempts = slices.Clone(d.attempts)
+	for _, a := range d.attempts {
+		a.URL = s.urlOf(d, a.urls)
+		row.Attempts = append(row.Attempts, a.Attempt)
+	}
 	return row, nil
 }
 
@@ -57,6 +59,7 @@ func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
 		EventType:      d.event.Type,
 		OrganizationID: d.event.OrganizationID,
 		EndpointID:     d.endpoint.ID,
+		Test:           d.event.Test,
 		State:          d.shownState(),
 		CreatedAt:      s.instant(d.createdAt),
 		AttemptCount:   d.made,
@@ -82,7 +85,7 @@ func (s *Store) row(d *storedDelivery) alotwebhook.Delivery {
 // shownState is the state that people read: a pending delivery is parked while
 // its endpoint is disabled.
 func (d *storedDelivery) shownState() alotwebhook.DeliveryState {
-	if d.state == alotwebhook.StatePending && d.endpoint.Disabled {
+	if d.state == alotwebhook.StatePending && d.endpoint.parks() {
 		return alotwebhook.StateParked
 	}
 	return d.state
@@ -149,6 +152,7 @@ func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
 		matchesText(f.EventID, d.event.ID) &&
 		matchesText(f.EventType, d.event.Type) &&
 		matchesText(f.Subject, d.event.Subject) &&
+		(d.event.Test && !f.NoTests || !d.event.Test && !f.OnlyTests) &&
 		(f.State == alotwebhook.StateUnfinished && d.state == alotwebhook.StatePending || matchesText(f.State, d.shownState()))
 }
 

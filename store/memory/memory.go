@@ -97,14 +97,19 @@ type storedEvent struct {
 // the queue as it is and only takes the endpoint out of turns and alarms.
 type storedEndpoint struct {
 	*alotwebhook.Endpoint // replaced as a whole and never changed, since claims share it
-	deleted               bool
-	unfinished            int64
-	dueNow                *list.List               // due deliveries, the one due longest in front
-	waiting               dueHeap[*storedDelivery] // deliveries that fall due later, leased ones included
-	leased                int                      // how many of waiting are leased
-	first                 firstPlace
-	turn                  *list.Element // the place in Store.turns, or nil
-	alarm                 int           // the place in Store.alarms, or -1
+	// tests is the same endpoint with its tests, which are queued apart: nil before the first, and
+	// in itself. isTests is set there.
+	tests      *storedEndpoint
+	isTests    bool
+	deleted    bool
+	former     map[int]string // the URLs that it had before, by URLs; nil if it has none
+	unfinished int64
+	dueNow     *list.List               // due deliveries, the one due longest in front
+	waiting    dueHeap[*storedDelivery] // deliveries that fall due later, leased ones included
+	leased     int                      // how many of waiting are leased
+	first      firstPlace
+	turn       *list.Element // the place in Store.turns, or nil
+	alarm      int           // the place in Store.alarms, or -1
 }
 
 // storedDelivery is a delivery with its attempts.
@@ -123,8 +128,14 @@ type storedDelivery struct {
 	made    int           // attempts made
 	tried   int           // attempts made before the last redelivery
 
-	attempts   []alotwebhook.Attempt // the newest
+	attempts   []storedAttempt // the newest
 	lastReason alotwebhook.FailureReason
+}
+
+// storedAttempt is an attempt without its URL.
+type storedAttempt struct {
+	alotwebhook.Attempt
+	urls int // of the endpoint as it was claimed
 }
 
 // New returns an empty store.

@@ -15,7 +15,7 @@ type firstPlace struct {
 
 // next returns the delivery of e that a claim takes next, or nil if it can take none now.
 func (e *storedEndpoint) next() *storedDelivery {
-	if e.Ordered {
+	if e.inOrder() {
 		if d := e.first.holder; d != nil {
 			return d.ifDue()
 		}
@@ -40,7 +40,7 @@ func (d *storedDelivery) ifDue() *storedDelivery {
 // waitsFor returns the delivery that keeps d waiting because its endpoint is ordered, or nil.
 func (d *storedDelivery) waitsFor() *storedDelivery {
 	e := d.endpoint
-	if !e.Ordered || e.Disabled || d.state != alotwebhook.StatePending || d.elem == nil {
+	if !e.inOrder() || e.Disabled || d.state != alotwebhook.StatePending || d.elem == nil {
 		return nil
 	}
 	first := e.first.holder
@@ -55,7 +55,7 @@ func (d *storedDelivery) waitsFor() *storedDelivery {
 
 // claim gives d the place if its endpoint is ordered.
 func (p *firstPlace) claim(d *storedDelivery) {
-	if d.endpoint.Ordered && p.holder != d {
+	if d.endpoint.inOrder() && p.holder != d {
 		*p = firstPlace{holder: d}
 	}
 }

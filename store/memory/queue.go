@@ -60,7 +60,7 @@ func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int
 	for elem := s.turns.Front(); elem != nil && len(takers) < c.Limit; elem = elem.Next() {
 		e := elem.Value.(*storedEndpoint)
 		free := c.Free(e.ID, e.OrganizationID)
-		if e.Ordered {
+		if e.Ordered || e.isTests {
 			free = min(free, 1)
 		}
 		if free > 0 {
@@ -92,6 +92,7 @@ func (s *Store) lease(e *storedEndpoint, until time.Duration) alotwebhook.Claime
 		EventID:     d.event.ID,
 		EventType:   d.event.Type,
 		TraceParent: d.event.TraceParent,
+		Test:        d.event.Test,
 		Payload:     d.event.payload,
 		Endpoint:    e.Endpoint,
 	}
@@ -126,7 +127,7 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 		d.token = o.Token
 	}
 	if o.Attempt.Number != 0 {
-		d.addAttempt(o.Attempt)
+		d.addAttempt(storedAttempt{o.Attempt, o.URLs})
 		d.lastReason = o.Attempt.Reason
 		d.endpoint.updateFailingSince(o)
 	} else if o.State != alotwebhook.StatePending && o.Attempt.Reason != "" {
@@ -142,9 +143,9 @@ func (s *Store) finish(d *storedDelivery, o alotwebhook.Outcome, now time.Durati
 }
 
 // addAttempt adds an attempt to the history, and forgets old ones when there are many.
-func (d *storedDelivery) addAttempt(a alotwebhook.Attempt) {
+func (d *storedDelivery) addAttempt(a storedAttempt) {
 	d.made++
-	a.StartedAt = a.StartedAt.UTC()
+	a.StartedAt, a.URL = a.StartedAt.UTC(), ""
 	d.attempts = append(d.attempts, a)
 	if n := len(d.attempts); n >= 2*alotwebhook.KeptAttempts {
 		d.attempts = slices.Clone(d.attempts[n-alotwebhook.KeptAttempts:])
@@ -154,6 +155,9 @@ func (d *storedDelivery) addAttempt(a alotwebhook.Attempt) {
 // updateFailingSince sets or clears the endpoint's FailingSince after an attempt,
 // by the rule of [alotwebhook.Queue]'s Finish.
 func (e *storedEndpoint) updateFailingSince(o alotwebhook.Outcome) {
+	if e.isTests {
+		return
+	}
 	since := e.FailingSince
 	switch failed := o.State != alotwebhook.StateDelivered; {
 	case !failed:
@@ -164,7 +168,7 @@ func (e *storedEndpoint) updateFailingSince(o alotwebhook.Outcome) {
 	if !since.Equal(e.FailingSince) {
 		changed := *e.Endpoint
 		changed.FailingSince = since
-		e.Endpoint = &changed
+		e.replace(&changed)
 	}
 }
 
@@ -307,7 +311,7 @@ func (e *storedEndpoint) moveDue(now time.Duration) {
 // its queue changed or it was enabled, disabled or deleted. An endpoint that has
 // a turn already keeps it.
 func (s *Store) reschedule(e *storedEndpoint) {
-	active := !e.Disabled && !e.deleted
+	active := !e.parks() && !e.deleted
 	switch due := active && e.next() != nil; {
 	case due && e.turn == nil:
 		e.turn = s.turns.PushBack(e)

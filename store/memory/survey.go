@@ -102,7 +102,7 @@ func (s *Store) Count(ctx context.Context, r alotwebhook.Recovery) (count alotwe
 func selection(r alotwebhook.Recovery) alotwebhook.Filter {
 	f := alotwebhook.Filter{
 		OrganizationID: r.OrganizationID, EndpointID: r.EndpointID, EventID: r.EventID, EventType: r.EventType,
-		State: alotwebhook.StateFailed, Since: r.Since, Until: r.Until,
+		State: alotwebhook.StateFailed, NoTests: true, Since: r.Since, Until: r.Until,
 	}
 	if overMany(r.EndpointID) {
 		f.EndpointID = ""

@@ -16,7 +16,7 @@ func cancelSQL(these string) string {
 WITH these AS MATERIALIZED (
 	SELECT q.id
 	FROM {s}.queue q
-	JOIN {s}.endpoints p ON p.key = q.endpoint AND p.deleted_at IS NULL
+	JOIN {s}.endpoints p ON p.key = abs(q.endpoint) AND p.deleted_at IS NULL
 	WHERE q.id = ANY (` + these + `)
 	ORDER BY q.id
 	FOR UPDATE OF q

@@ -20,7 +20,7 @@ import (
 // endpoint it walks the index queue_due from the pick's start. It writes nothing: the process
 // owns the slots of these endpoints, and remembers what it has read.
 //
-//	$1 … $4  of each pick: the endpoint's key, how many rows, and next_at and id where the walk starts
+//	$1 … $4  of each pick: the key of its lane, how many rows, and next_at and id where the walk starts
 //
 // Each row of the result is a due delivery, with the revision of its endpoint's row: a cached
 // endpoint of that revision need not be read again.
@@ -33,15 +33,15 @@ WITH now AS MATERIALIZED (
 SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at, p.revision, p.ordered, 0::bigint
 FROM unnest($1::bigint[], $2::int[], $3::timestamptz[], $4::uuid[]) AS w (endpoint, n, at, id)
 CROSS JOIN LATERAL (
-	SELECT p.key, p.revision, p.ordered, NOT p.disabled AND p.deleted_at IS NULL AS active
+	SELECT p.revision, p.ordered AND w.endpoint > 0 AS ordered, (NOT p.disabled OR w.endpoint < 0) AND p.deleted_at IS NULL AS active
 	FROM {s}.endpoints p
-	WHERE p.key = w.endpoint
+	WHERE p.key = abs(w.endpoint)
 	OFFSET 0 -- keeps this subquery apart, so that the key's index is used
 ) AS p
 CROSS JOIN LATERAL (
 	SELECT q.id, q.endpoint, q.event_id, q.event_type, q.attempts, q.tried, q.claims, q.token, q.next_at
 	FROM {s}.queue q
-	WHERE q.endpoint = p.key
+	WHERE q.endpoint = w.endpoint
 		AND q.next_at <= (SELECT at FROM now)
 		AND (q.next_at, q.id) >= (w.at, w.id)
 	ORDER BY q.next_at, q.id
@@ -176,7 +176,8 @@ func (s *Store) meetStrangers(ctx context.Context, c alotwebhook.ClaimRequest) e
 		return nil
 	}
 	return s.read(ctx, step{
-		sql:  `SELECT key, organization_id FROM {s}.endpoints WHERE key = ANY ($1::bigint[])`,
+		sql: `SELECT w.lane, p.organization_id FROM unnest($1::bigint[]) AS w (lane)
+			CROSS JOIN LATERAL (SELECT organization_id FROM {s}.endpoints WHERE key = abs(w.lane) OFFSET 0) AS p`,
 		args: []any{keys},
 		rows: func(rows pgx.Rows) error {
 			for rows.Next() {
@@ -371,7 +372,7 @@ func (s *Store) filled(f *filling, rows *[]row, token int64) []alotwebhook.Claim
 			continue
 		}
 		kept = append(kept, r)
-		claimed = append(claimed, r.claimed(token, f.contents[r.event], s.endpoints[r.endpoint].endpoint))
+		claimed = append(claimed, r.claimed(token, f.contents[r.event], s.endpoints[endpointOf(r.endpoint)].endpoint))
 	}
 	*rows = kept
 	return claimed
@@ -465,7 +466,7 @@ func (s *Store) settlePicks(picks []pick, rows []row, now time.Time, taken map[i
 	}
 	for _, p := range picks {
 		g := by[p.lane.key]
-		if cached, ok := s.endpoints[p.lane.key]; ok {
+		if cached, ok := s.endpoints[endpointOf(p.lane.key)]; ok {
 			s.lanes.belongs(p.lane.key, cached.endpoint.OrganizationID)
 		}
 		if p.isHeldUp(g.n) {

@@ -28,9 +28,10 @@ func (c endpointCache) missing(rows []row) (keys []int64) {
 	}
 	asked := map[int64]bool{}
 	for _, r := range rows {
-		if cached, ok := c[r.endpoint]; !(ok && cached.revision == r.revision) && !asked[r.endpoint] {
-			asked[r.endpoint] = true
-			keys = append(keys, r.endpoint)
+		key := endpointOf(r.endpoint)
+		if cached, ok := c[key]; !(ok && cached.revision == r.revision) && !asked[key] {
+			asked[key] = true
+			keys = append(keys, key)
 		}
 	}
 	return keys

@@ -18,7 +18,7 @@ const defaultPage = 100
 // endpointColumns are the columns of endpoints AS p that scanEndpoint reads.
 const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
 	p.disabled, p.disabled_reason, p.disabled_at, p.failing_since, p.created_at, p.updated_at, p.version, p.rate, p.ordered, p.warned,
-	p.credentials, p.payload_version`
+	p.credentials, p.payload_version, p.urls`
 
 // scanEndpoint reads a row of endpointColumns. before takes the columns that stand
 // in front of them.
@@ -26,7 +26,7 @@ func scanEndpoint(rows pgx.Rows, before ...any) (e alotwebhook.Endpoint, err err
 	var nextSecretAt, disabledAt, failingSince, createdAt, updatedAt *time.Time
 	err = rows.Scan(append(before, &e.ID, &e.OrganizationID, &e.URL, &e.Description, &e.EventTypes, &e.Secret, &e.NextSecret, &nextSecretAt,
 		&e.Disabled, &e.DisabledReason, &disabledAt, &failingSince, &createdAt, &updatedAt, &e.Version, &e.Rate, &e.Ordered, &e.Warned,
-		&e.Credentials, &e.PayloadVersion)...)
+		&e.Credentials, &e.PayloadVersion, &e.URLs)...)
 	e.NextSecretAt, e.DisabledAt, e.FailingSince = instant(nextSecretAt), instant(disabledAt), instant(failingSince)
 	e.CreatedAt, e.UpdatedAt = instant(createdAt), instant(updatedAt)
 	return e, err
@@ -84,7 +84,7 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...
 
 // endpointArgs returns the arguments of insertEndpoint and updateEndpoint: $1 to
 // $13 in the order of the columns of insertEndpoint, $14 the version that the caller has
-// read, $15 to $18 and $20 what came later, and $19 the operations.
+// read, $15 to $18 and $20 what came later, $19 the operations, and $21 which of its URLs this is.
 func endpointArgs(e alotwebhook.Endpoint, told string) []any {
 	types := e.EventTypes
 	if types == nil {
@@ -92,7 +92,7 @@ func endpointArgs(e alotwebhook.Endpoint, told string) []any {
 	}
 	return []any{e.ID, e.OrganizationID, e.URL, e.Description, types, string(e.Secret), string(e.NextSecret), nullable(e.NextSecretAt),
 		e.Disabled, string(e.DisabledReason), nullable(e.FailingSince), nullable(e.CreatedAt), nullable(e.UpdatedAt), e.Version, e.Rate, e.Ordered, e.Warned,
-		string(e.Credentials), told, e.PayloadVersion}
+		string(e.Credentials), told, e.PayloadVersion, e.URLs}
 }
 
 // insertEndpoint stores a new endpoint. stored is false if there is one with its id.
@@ -102,10 +102,10 @@ func (s *Store) insertEndpoint(ctx context.Context, e alotwebhook.Endpoint, told
 		sql: `
 			WITH stored AS (
 			INSERT INTO {s}.endpoints (id, organization_id, url, description, event_types, secret, next_secret, next_secret_at,
-				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at, rate, ordered, warned, credentials, payload_version)
+				disabled, disabled_reason, failing_since, created_at, updated_at, version, disabled_at, rate, ordered, warned, credentials, payload_version, urls)
 			VALUES ($1::text, $2::text, $3::text, $4::text, $5::text[], $6::text, $7::text, $8::timestamptz,
 				$9::boolean, $10::text, $11::timestamptz, $12::timestamptz, $13::timestamptz, $14::bigint + 1,
-				CASE WHEN $9::boolean THEN clock_timestamp() END, $15::float8, $16::boolean, $17::integer, $18::text, $20::text)
+				CASE WHEN $9::boolean THEN clock_timestamp() END, $15::float8, $16::boolean, $17::integer, $18::text, $20::text, $21::integer)
 			ON CONFLICT (id) WHERE deleted_at IS NULL DO NOTHING
 			RETURNING version
 			), told AS (` + note(19, `EXISTS (SELECT FROM stored)`) + `)
@@ -130,10 +130,14 @@ func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint, told
 				disabled_at = CASE WHEN $9::boolean THEN CASE WHEN disabled THEN disabled_at ELSE clock_timestamp() END END,
 				failing_since = CASE WHEN $9::boolean OR NOT disabled THEN failing_since END,
 				created_at = $12::timestamptz, updated_at = $13::timestamptz, rate = $15::float8, ordered = $16::boolean, warned = $17::integer,
-				credentials = $18::text, payload_version = $20::text, version = version + 1, revision = revision + 1
+				credentials = $18::text, payload_version = $20::text, urls = $21::integer, version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND version = $14::bigint AND deleted_at IS NULL
 				AND ($11::timestamptz IS NULL OR failing_since = $11::timestamptz)
-			RETURNING version
+			RETURNING key, version
+			), kept AS (
+			INSERT INTO {s}.urls (endpoint, number, url)
+			SELECT p.key, p.urls, p.url FROM {s}.endpoints p JOIN stored ON stored.key = p.key WHERE p.urls <> $21::integer
+			ON CONFLICT (endpoint, number) DO UPDATE SET url = excluded.url
 			), told AS (` + note(19, `EXISTS (SELECT FROM stored)`) + `)
 			SELECT version FROM stored`,
 		args: endpointArgs(e, told),
@@ -243,6 +247,8 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 			SET deleted_at = clock_timestamp(), secret = '', next_secret = '', credentials = '', version = version + 1, revision = revision + 1
 			WHERE id = $1::text AND deleted_at IS NULL
 			RETURNING key
+			), gone AS (
+			DELETE FROM {s}.urls WHERE endpoint IN (SELECT key FROM deleted)
 			), told AS (` + note(2, `EXISTS (SELECT FROM deleted)`) + `)
 			SELECT key FROM deleted`,
 		args: []any{id, told},
@@ -256,9 +262,11 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 	}
 	s.lanes.distrust()
 	_ = s.forgetFirst(ctx, key) // a row that is left does no harm
-	for range failChunks {
-		if n, err := s.failDeleted(ctx, key); err != nil || n < failAtOnce {
-			break // the endpoint is deleted in any case; claims fail the rest
+	for _, lane := range []int64{-key, key} {
+		for range failChunks {
+			if n, err := s.failDeleted(ctx, lane); err != nil || n < failAtOnce {
+				break // the endpoint is deleted in any case; claims fail the rest
+			}
 		}
 	}
 	return nil

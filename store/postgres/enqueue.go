@@ -251,22 +251,22 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 	var key int64
 	err := s.run(ctx, step{
 		// $1 the endpoint's id; of the event $2 id, $3 type, $4 organization id, $5 payload,
-		// $6 traceparent and $7 subject; $8 the delivery's id. No row comes back where there is no
+		// $6 traceparent, $7 subject and $9 whether it is a test; $8 the delivery's id. No row comes back where there is no
 		// endpoint.
 		sql: `
 			WITH target AS MATERIALIZED (
 				SELECT key FROM {s}.endpoints WHERE id = $1 AND deleted_at IS NULL
 			), stored AS (
-				INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, created_at)
-				SELECT $2::uuid, $3::text, $4::text, $5::text, $6::text, $7::text, clock_timestamp() FROM target
+				INSERT INTO {s}.events (id, type, organization_id, payload, trace_parent, subject, test, created_at)
+				SELECT $2::uuid, $3::text, $4::text, $5::text, $6::text, $7::text, nullif($9::boolean, false), clock_timestamp() FROM target
 				ON CONFLICT DO NOTHING
 				RETURNING id, type
 			), queued AS (
 				INSERT INTO {s}.queue (id, endpoint, event_id, event_type, next_at)
-				SELECT $8::uuid, t.key, st.id, st.type, clock_timestamp() FROM stored st, target t
+				SELECT $8::uuid, CASE WHEN $9::boolean THEN -t.key ELSE t.key END, st.id, st.type, clock_timestamp() FROM stored st, target t
 			)
 			SELECT key FROM target`,
-		args: []any{endpointID, param(id), event.Type, event.OrganizationID, string(event.Payload()), textOrNull(event.TraceParent), textOrNull(event.Subject), param(delivery)},
+		args: []any{endpointID, param(id), event.Type, event.OrganizationID, string(event.Payload()), textOrNull(event.TraceParent), textOrNull(event.Subject), param(delivery), event.Test},
 		rows: one(&found, &key),
 	})
 	if err != nil {

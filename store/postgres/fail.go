@@ -12,12 +12,12 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// failSQL moves unfinished deliveries of one endpoint from the queue into the history, as
+// failSQL moves unfinished deliveries of one lane of an endpoint from the queue into the history, as
 // failed and without an attempt, those that fell due first before others. It moves none
 // unless the endpoint meets the condition %s at that moment: its row is locked until the
 // transaction ends, so that nobody enables it meanwhile.
 //
-//	$1  the endpoint's key
+//	$1  the lane
 //	$2  how many deliveries it moves at most
 //	$3  the reason
 //	$4  none that falls due later is moved
@@ -26,12 +26,12 @@ import (
 //	    disabled
 const failSQL = `
 	WITH owner AS MATERIALIZED (
-		SELECT p.key, p.deleted_at, p.disabled_at FROM {s}.endpoints p WHERE p.key = $1::bigint AND %s FOR SHARE
+		SELECT p.key, p.deleted_at, p.disabled_at FROM {s}.endpoints p WHERE p.key = abs($1::bigint) AND %s FOR SHARE
 	), gone AS (
 		DELETE FROM {s}.queue
 		WHERE id = ANY (ARRAY(
 			SELECT q.id FROM {s}.queue q
-			WHERE q.endpoint = (SELECT key FROM owner) AND q.next_at <= $4::timestamptz AND q.id < $5::uuid
+			WHERE q.endpoint = (SELECT $1::bigint FROM owner) AND q.next_at <= $4::timestamptz AND q.id < $5::uuid
 				AND (NOT $6::boolean OR q.next_at > (SELECT disabled_at FROM owner)) AND (%s)
 			ORDER BY q.next_at, q.id LIMIT $2::int FOR UPDATE SKIP LOCKED))
 		RETURNING *

@@ -31,6 +31,7 @@ import (
 //	     as they are
 //	$13  true when no attempt of this Finish has failed, no endpoint is ordered, and nothing is to be told
 //	$14  the keys of the endpoints: a row without a token that is to another one stays as it is
+//	$15  the numbers of the URLs that the endpoints had; none if all are 0
 //
 // With $13 the statement also clears failing_since of the endpoints that have it
 // set. Without it, updateFailingSince weighs successes and failures instead.
@@ -41,19 +42,19 @@ import (
 const finishSQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::boolean[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $14::bigint[])
-		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, endpoint)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $14::bigint[], $15::int[])
+		AS o (id, token, delivered, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, endpoint, url)
 ), ended AS (
 	DELETE FROM {s}.queue q
 	USING o
 	WHERE q.id = o.id AND (q.token = o.token OR ` + unwrittenLease + `)
 	RETURNING q.id, q.endpoint, q.event_id, q.event_type, q.attempts,
-		o.delivered, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
+		o.delivered, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body, o.url
 ), kept AS (
 	INSERT INTO {s}.deliveries (id, endpoint, event_id, event_type, finished_at, attempts, delivered,
-		number, started_at, duration_ns, status_code, reason, detail, response_body)
+		number, started_at, duration_ns, status_code, reason, detail, response_body, url)
 	SELECT id, endpoint, event_id, event_type, clock_timestamp(), attempts + (number <> 0)::int, delivered,
-		number, started_at, duration_ns, status_code, reason, detail, response_body
+		number, started_at, duration_ns, status_code, reason, detail, response_body, url
 	FROM ended
 ), healed AS (
 	UPDATE {s}.endpoints
@@ -76,8 +77,8 @@ const unwrittenLease = `q.token = 0 AND q.attempts = o.attempts AND q.endpoint =
 const retrySQL = `
 WITH o AS MATERIALIZED (
 	SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::timestamptz[], $6::bigint[],
-		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $13::boolean[], $14::bigint[])
-		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, held, endpoint)
+		$7::int[], $8::text[], $9::text[], $10::text[], $11::int[], $13::boolean[], $14::bigint[], $15::int[])
+		AS o (id, token, next_in_us, number, started_at, duration_ns, status_code, reason, detail, response_body, attempts, held, endpoint, url)
 ), again AS (
 	UPDATE {s}.queue q
 	SET next_at = clock_timestamp() + o.next_in_us * interval '1 microsecond',
@@ -86,10 +87,10 @@ WITH o AS MATERIALIZED (
 		attempts = q.attempts + (o.number <> 0)::int
 	FROM o
 	WHERE q.id = o.id AND (q.token = o.token OR ` + unwrittenLease + `)
-	RETURNING q.id, q.endpoint, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body
+	RETURNING q.id, q.endpoint, o.number, o.started_at, o.duration_ns, o.status_code, o.reason, o.detail, o.response_body, o.url
 ), kept AS (
-	INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body)
-	SELECT id, number, started_at, duration_ns, status_code, reason, detail, response_body
+	INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body, url)
+	SELECT id, number, started_at, duration_ns, status_code, reason, detail, response_body, url
 	FROM again
 	WHERE number <> 0
 )
@@ -157,6 +158,8 @@ type outcomeArgs struct {
 	durations                  []int64 // ns
 	codes                      []int32
 	reasons, details, response []string
+	urls                       []*int32 // $15
+	moved                      bool     // one of urls is not nil
 }
 
 // sortOutcomes parts the outcomes into those that end a delivery and those that
@@ -195,11 +198,12 @@ func (a *outcomeArgs) add(id uuid, o alotwebhook.Outcome, h *held) {
 	a.reasons = append(a.reasons, string(o.Attempt.Reason))
 	a.details = append(a.details, o.Attempt.Detail)
 	a.response = append(a.response, o.Attempt.ResponseBody)
+	a.addURL(o.URLs)
 }
 
 // args returns the arguments. third is $3 and last $13, in which the two statements differ.
 func (a *outcomeArgs) args(third any, owner int64, last any) []any {
-	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response, a.attempts, owner, last, a.endpoints}
+	return []any{a.ids, a.tokens, third, a.numbers, a.started, a.durations, a.codes, a.reasons, a.details, a.response, a.attempts, owner, last, a.endpoints, a.urlsOrNone()}
 }
 
 // lockOwner returns the statement that keeps the slots with their owner until the transaction

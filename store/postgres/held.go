@@ -331,6 +331,7 @@ func (r *row) claimed(token int64, c content, e *alotwebhook.Endpoint) alotwebho
 		EventID:     encodeID(eventPrefix, r.event),
 		EventType:   r.eventType,
 		TraceParent: c.trace,
+		Test:        isTests(r.endpoint),
 		Payload:     c.payload,
 		Endpoint:    e,
 	}

@@ -16,11 +16,12 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 	var found bool
 	var payload string
 	var trace, subject zeronull.Text
+	var test bool
 	if u, ok := decodeID(eventPrefix, id); ok {
 		err := s.read(ctx, prune, step{
-			sql:  `SELECT payload, trace_parent, subject FROM {s}.events WHERE id = $1::uuid AND payload IS NOT NULL`,
+			sql:  `SELECT payload, trace_parent, subject, coalesce(test, false) FROM {s}.events WHERE id = $1::uuid AND payload IS NOT NULL`,
 			args: []any{param(u)},
-			rows: one(&found, &payload, &trace, &subject),
+			rows: one(&found, &payload, &trace, &subject, &test),
 		})
 		if err != nil {
 			return alotwebhook.Event{}, s.explain("read an event", err)
@@ -30,7 +31,7 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
 	}
 	e, err := parsePayload(payload)
-	e.TraceParent, e.Subject = string(trace), string(subject)
+	e.TraceParent, e.Subject, e.Test = string(trace), string(subject), test
 	return e, err
 }
 
@@ -54,7 +55,8 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 	if u, ok := decodeID(deliveryPrefix, id); ok {
 		list := listing{limit: 1, from: u, before: after(u)}
 		var attempts []alotwebhook.Attempt
-		if err := s.read(ctx, prune, list.step(), attemptsOf(u, &attempts)); err != nil {
+		urls := map[int]string{}
+		if err := s.read(ctx, prune, list.step(), urlsOf(u, urls), attemptsOf(u, &attempts, urls)); err != nil {
 			return alotwebhook.Delivery{}, s.explain("read a delivery", err)
 		}
 		if found = list.found; len(found) > 0 {
@@ -76,7 +78,7 @@ func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err err
 	var disabled, deleted bool
 	var first *uuid
 	var until *time.Time
-	err = rows.Scan(append(before, &id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.AttemptCount,
+	err = rows.Scan(append(before, &id, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.Test, &d.AttemptCount,
 		&nextAt, &finishedAt, &delivered, &disabled, &deleted, &d.CreatedAt, &d.LastStatusCode, &d.LastReason, &first, &until)...)
 	d.ID, d.EventID = encodeID(deliveryPrefix, id), encodeID(eventPrefix, event)
 	d.CreatedAt = d.CreatedAt.UTC()
@@ -87,7 +89,7 @@ func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err err
 		d.State = alotwebhook.StateFailed
 	case deleted: // it is failed, but stands in the queue still
 		d.State, d.LastReason = alotwebhook.StateFailed, alotwebhook.ReasonEndpointDeleted
-	case disabled:
+	case disabled && !d.Test:
 		d.State = alotwebhook.StateParked
 	default:
 		d.State = alotwebhook.StatePending
@@ -102,9 +104,9 @@ func scanDelivery(rows pgx.Rows, before ...any) (d alotwebhook.Delivery, err err
 }
 
 // attemptsOf returns the statement that reads the attempts of a delivery: the last
-// one of a finished delivery stands in its own row, all others in a table.
-func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt) step {
-	const columns = `number, started_at, duration_ns, status_code, reason, detail, response_body`
+// one of a finished delivery stands in its own row, all others in a table. urls are read before.
+func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt, urls map[int]string) step {
+	const columns = `number, started_at, duration_ns, status_code, reason, detail, response_body, coalesce(url, 0)`
 	return step{
 		sql: `SELECT ` + columns + ` FROM {s}.attempts WHERE delivery_id = $1::uuid
 			UNION ALL
@@ -115,11 +117,12 @@ func attemptsOf(id uuid, attempts *[]alotwebhook.Attempt) step {
 			for rows.Next() {
 				var a alotwebhook.Attempt
 				var startedAt *time.Time
-				err := rows.Scan(&a.Number, &startedAt, &a.Duration, &a.StatusCode, &a.Reason, &a.Detail, &a.ResponseBody)
+				var url int
+				err := rows.Scan(&a.Number, &startedAt, &a.Duration, &a.StatusCode, &a.Reason, &a.Detail, &a.ResponseBody, &url)
 				if err != nil {
 					return err
 				}
-				a.StartedAt = instant(startedAt)
+				a.StartedAt, a.URL = instant(startedAt), urls[url]
 				*attempts = append(*attempts, a)
 			}
 			return rows.Err()

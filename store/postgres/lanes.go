@@ -267,6 +267,9 @@ func (ls *lanes) pick(c alotwebhook.ClaimRequest, room int, taken map[int64]int,
 		} else if l.ordered {
 			free = min(free, 1)
 		}
+		if isTests(l.key) {
+			free = min(free, 1-taken[l.key])
+		}
 		if free > 0 && (late == 0 || l.born < late) {
 			picks = append(picks, pick{lane: l, emitted: l.emitted, base: l.start, start: l.begin(now), n: free, ordered: l.ordered, fresh: l.fresh})
 			expected += min(free, l.depth, most)

@@ -89,10 +89,13 @@ type listing struct {
 	state        alotwebhook.DeliveryState // "" for any
 
 	// owned says that the deliveries of certain endpoints are wanted: of those with
-	// these keys, deleted ones among them.
-	owned bool
-	keys  []int64
-	// unfinished are the keys of those of the endpoints whose unfinished deliveries
+	// these lanes, deleted ones among them.
+	owned  bool
+	owners int // how many these are
+	keys   []int64
+	// Of tests alone, and of all others alone, the lanes are in keys.
+	onlyTests, noTests bool
+	// unfinished are the lanes of those of the endpoints whose unfinished deliveries
 	// are in the wanted state. queued counts these deliveries, up to sortable + 1.
 	unfinished []int64
 	queued     int
@@ -105,7 +108,13 @@ type listing struct {
 
 // listingOf turns a filter into a listing whose endpoints are yet to be found.
 func listingOf(f alotwebhook.Filter) (*listing, error) {
-	l := &listing{limit: cmp.Or(f.Limit, defaultPage), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != ""}
+	l := &listing{limit: cmp.Or(f.Limit, defaultPage), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != "", onlyTests: f.OnlyTests, noTests: f.NoTests}
+	if !l.owned && f.OnlyTests {
+		l.residual = append(l.residual, "{d}.endpoint < 0")
+	}
+	if !l.owned && f.NoTests {
+		l.residual = append(l.residual, "{d}.endpoint > 0")
+	}
 	for i := range l.before {
 		l.before[i] = 0xff // above every id: an id's seventh byte begins with the digit 7
 	}
@@ -189,9 +198,9 @@ func (l *listing) findOwners(f alotwebhook.Filter) step {
 	return step{
 		sql: `
 			WITH p AS MATERIALIZED (
-				SELECT key, (` + unfinishedIn(l.state) + `) AS shown FROM (` + query + `) AS p
+				SELECT key, (` + unfinishedIn(l.state, "p.key") + `) AS shown, (` + unfinishedIn(l.state, "-p.key") + `) AS tests FROM (` + query + `) AS p
 			)
-			SELECT key, shown, (SELECT count(*) FROM (
+			SELECT key, shown, tests, (SELECT count(*) FROM (
 				SELECT FROM p CROSS JOIN LATERAL (
 					SELECT FROM {s}.queue q WHERE q.endpoint = p.key OFFSET 0) AS q
 				WHERE p.shown LIMIT ` + fmt.Sprint(sortable+1) + `) AS q)::int
@@ -199,11 +208,9 @@ func (l *listing) findOwners(f alotwebhook.Filter) step {
 		args: of.args,
 		rows: func(rows pgx.Rows) error {
 			var key int64
-			var shown bool
-			_, err := pgx.ForEachRow(rows, []any{&key, &shown, &l.queued}, func() error {
-				if l.keys = append(l.keys, key); shown {
-					l.unfinished = append(l.unfinished, key)
-				}
+			var shown, tests bool
+			_, err := pgx.ForEachRow(rows, []any{&key, &shown, &tests, &l.queued}, func() error {
+				l.addLanes(key, shown, tests)
 				return nil
 			})
 			return err
@@ -223,16 +230,16 @@ func owners(f alotwebhook.Filter, bind func(as string, arg any) string) string {
 	return where + ` AND p.deleted_at IS NULL UNION ALL ` + where + ` AND p.deleted_at IS NOT NULL` // an index for each
 }
 
-// unfinishedIn returns a condition on an endpoint p: that its unfinished deliveries
-// are in the state. The state depends on the endpoint alone.
-func unfinishedIn(state alotwebhook.DeliveryState) string {
+// unfinishedIn returns a condition on an endpoint p and a lane of it: that the unfinished deliveries
+// there are in the state. The state depends on them alone.
+func unfinishedIn(state alotwebhook.DeliveryState, lane string) string {
 	switch state {
 	case "":
 		return "true"
 	case alotwebhook.StatePending:
-		return "p.deleted_at IS NULL AND NOT p.disabled"
+		return "p.deleted_at IS NULL AND (NOT p.disabled OR " + lane + " < 0)"
 	case alotwebhook.StateParked:
-		return "p.deleted_at IS NULL AND p.disabled"
+		return "p.deleted_at IS NULL AND p.disabled AND " + lane + " > 0"
 	case alotwebhook.StateUnfinished:
 		return "p.deleted_at IS NULL"
 	case alotwebhook.StateFailed:
@@ -267,13 +274,13 @@ func (l *listing) step() step {
 	}
 	return step{
 		sql: fmt.Sprintf(`
-			SELECT d.matched, d.last, d.id, d.event_id, d.event_type, p.organization_id, p.id, d.attempts,
+			SELECT d.matched, d.last, d.id, d.event_id, d.event_type, p.organization_id, p.id, d.endpoint < 0, d.attempts,
 				d.next_at, coalesce(d.finished_at, p.deleted_at), d.delivered, p.disabled, p.deleted_at IS NOT NULL,
 				coalesce(e.created_at, d.finished_at, d.next_at),
 				CASE WHEN d.number <> 0 THEN d.status_code ELSE coalesce(a.status_code, 0) END,
 				CASE WHEN d.number <> 0 OR d.reason <> '' THEN d.reason ELSE coalesce(a.reason, '') END, w.id, w.until
 			FROM (SELECT * FROM (%s) AS u ORDER BY id DESC LIMIT %d) AS d
-			JOIN {s}.endpoints p ON p.key = d.endpoint
+			JOIN {s}.endpoints p ON p.key = abs(d.endpoint)
 			LEFT JOIN LATERAL (
 				SELECT e.created_at FROM {s}.events e WHERE e.id = d.event_id
 			) AS e ON true
@@ -291,8 +298,8 @@ func (l *listing) step() step {
 
 // most is how many rows the merged query returns at most: the page, one more row to
 // tell whether another page follows, and the last row of each stretch, which comes
-// whether it matches or not. There are as many stretches as owners, and two more.
-func (l *listing) most() int { return l.limit + 1 + min(len(l.keys), maxOwners) + 2 }
+// whether it matches or not. There are as many stretches as lanes, and two more.
+func (l *listing) most() int { return l.limit + 1 + min(len(l.keys), 2*maxOwners) + 2 }
 
 // read reads the result of step into found. It stops at the last row of the first
 // stretch that comes to its end, and has the next page go on there: below that row,
@@ -322,7 +329,7 @@ func (l *listing) queue(from, before string) []string {
 	within := "q.id >= " + from + " AND q.id < " + before
 	residual := l.conditions("q")
 	switch {
-	case unfinishedIn(l.state) == "false" || l.owned && len(l.unfinished) == 0:
+	case unfinishedIn(l.state, "q.endpoint") == "false" || l.owned && len(l.unfinished) == 0:
 		return nil
 	case l.owned && l.queued <= sortable:
 		return []string{fmt.Sprintf(`(SELECT q.* FROM unnest(%s) AS p (key) CROSS JOIN LATERAL (
@@ -332,7 +339,7 @@ func (l *listing) queue(from, before string) []string {
 	case l.owned:
 		residual += " AND q.endpoint = ANY (" + l.bind("bigint[]", l.unfinished) + ")"
 	case l.state != "":
-		residual += " AND (SELECT " + unfinishedIn(l.state) + " FROM {s}.endpoints p WHERE p.key = q.endpoint)"
+		residual += " AND (SELECT " + unfinishedIn(l.state, "q.endpoint") + " FROM {s}.endpoints p WHERE p.key = abs(q.endpoint))"
 	}
 	return []string{l.stretch(queueColumns, "queue q", within, residual, "q.id DESC", stretch)}
 }
@@ -342,7 +349,7 @@ func (l *listing) queue(from, before string) []string {
 func (l *listing) history(from, before string) []string {
 	within := "h.id >= " + from + " AND h.id < " + before
 	residual := l.conditions("h")
-	one := l.owned && len(l.keys) <= maxOwners
+	one := l.owned && l.owners <= maxOwners
 	switch {
 	case l.state == alotwebhook.StateFailed && one:
 		within += " AND NOT h.delivered" // the index deliveries_failed covers it
@@ -366,7 +373,7 @@ func (l *listing) history(from, before string) []string {
 	// of all endpoints, since that gives the order by id as well.
 	within += fmt.Sprintf(" AND (h.endpoint, h.id) >= (p.key, %s) AND (h.endpoint, h.id) < (p.key, %s)", from, before)
 	return []string{fmt.Sprintf(`(SELECT h.* FROM unnest(%s) AS p (key) CROSS JOIN LATERAL %s AS h ORDER BY h.id DESC LIMIT %d)`,
-		keys, l.stretch(historyColumns, "deliveries h", within, residual, "h.endpoint DESC, h.id DESC", stretch/max(len(l.keys), 1)), l.most())}
+		keys, l.stretch(historyColumns, "deliveries h", within, residual, "h.endpoint DESC, h.id DESC", stretch/max(l.owners, 1)), l.most())}
 }
 
 // conditions returns the residual conditions, joined, on the table of that name.

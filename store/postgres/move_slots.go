@@ -57,14 +57,14 @@ UPDATE {s}.queue SET claims = 1
 WHERE id = ANY (` + lockable(`ARRAY(
 	SELECT q.id
 	FROM firsts f
-	JOIN {s}.endpoints p ON p.key = f.endpoint AND NOT p.ordered -- those have doubtOrderedSQL
+	JOIN {s}.endpoints p ON p.key = abs(f.endpoint) AND (NOT p.ordered OR f.endpoint < 0) -- the others have doubtOrderedSQL
 	CROSS JOIN LATERAL (
 		SELECT q.id, q.token, q.claims FROM {s}.queue q
 		WHERE q.endpoint = f.endpoint AND q.next_at <= (SELECT at FROM now)
 		ORDER BY q.next_at, q.id
 		LIMIT $2::int
 	) AS q
-	WHERE q.token = 0 AND q.claims = 0 AND (f.endpoint % 256)::int = ANY ($1::int[])
+	WHERE q.token = 0 AND q.claims = 0 AND (abs(f.endpoint) % 256)::int = ANY ($1::int[])
 	LIMIT $3::int)`) + `)`
 
 // doubt returns the statements that count the claims of a dead process with these slots.

@@ -250,7 +250,7 @@ var waitsForSQL = `
 	SELECT f.id, f.until
 	FROM (SELECT) AS one
 	CROSS JOIN LATERAL (` + firstSQL(`statement_timestamp()`, ``) + `) AS f
-	WHERE p.ordered AND NOT p.disabled AND p.deleted_at IS NULL
+	WHERE p.ordered AND d.endpoint > 0 AND NOT p.disabled AND p.deleted_at IS NULL
 		AND d.next_at <= statement_timestamp() AND f.id <> d.id`
 
 // setWaits sets what a delivery waits for.

@@ -330,8 +330,8 @@ func (s *Store) purgeEndpoints(ctx context.Context, until time.Time, limit int) 
 			WHERE key = ANY (ARRAY(
 				SELECT p.key FROM {s}.endpoints p
 				WHERE p.deleted_at <= $1::timestamptz
-					AND NOT EXISTS (SELECT FROM {s}.queue q WHERE q.endpoint = p.key)
-					AND NOT EXISTS (SELECT FROM {s}.deliveries h WHERE h.endpoint = p.key)
+					AND NOT EXISTS (SELECT FROM {s}.queue q WHERE q.endpoint IN (p.key, -p.key))
+					AND NOT EXISTS (SELECT FROM {s}.deliveries h WHERE h.endpoint IN (p.key, -p.key))
 				LIMIT $2::bigint FOR UPDATE SKIP LOCKED))`,
 		args: []any{until, int64(limit)},
 	})

@@ -66,7 +66,8 @@ func TestPurgeUnderAPublicationOfAllTables(t *testing.T) {
 // asVersion2 takes a schema back to what version 2 had made.
 func asVersion2(t *testing.T, pool *pgxpool.Pool, schema string) {
 	t.Helper()
-	run(t, pool, "DELETE FROM "+schema+".migrations WHERE version > 2; ALTER TABLE "+schema+".migrations DROP COLUMN latest; ALTER TABLE "+schema+".endpoints DROP COLUMN disabled_at, DROP COLUMN rate, DROP COLUMN ordered, DROP COLUMN warned, DROP COLUMN payload_version, DROP COLUMN credentials; ALTER TABLE "+schema+".events DROP COLUMN trace_parent, DROP COLUMN subject; "+
+	run(t, pool, "DELETE FROM "+schema+".migrations WHERE version > 2; ALTER TABLE "+schema+".migrations DROP COLUMN latest; ALTER TABLE "+schema+".endpoints DROP COLUMN disabled_at, DROP COLUMN rate, DROP COLUMN ordered, DROP COLUMN warned, DROP COLUMN urls, DROP COLUMN payload_version, DROP COLUMN credentials; ALTER TABLE "+schema+".events DROP COLUMN trace_parent, DROP COLUMN subject, DROP COLUMN test; "+
+		"ALTER TABLE "+schema+".deliveries DROP COLUMN url; ALTER TABLE "+schema+".attempts DROP COLUMN url; DROP TABLE "+schema+".urls; "+
 		"ALTER TABLE "+schema+".queue RENAME COLUMN token TO lease; DROP TABLE "+schema+".owners, "+schema+".slots, "+schema+".firsts, "+schema+".operations, "+schema+".pauses; "+
 		"DROP INDEX "+schema+".endpoints_troubled; ALTER TABLE "+schema+".recoveries DROP COLUMN event_id, DROP COLUMN event_type, DROP COLUMN reason, DROP COLUMN failed_since, DROP COLUMN failed_until, DROP COLUMN actor, DROP COLUMN note, DROP COLUMN begun_at, DROP COLUMN narrowed, DROP COLUMN subject")
 	rows, err := pool.Query(t.Context(), `SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass`, schema+".attempts")

@@ -52,12 +52,12 @@ func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err er
 			WITH back AS (
 				DELETE FROM {s}.deliveries d
 				WHERE d.id = ANY ($1::uuid[])
-					AND EXISTS (SELECT FROM {s}.endpoints p WHERE p.key = d.endpoint AND p.deleted_at IS NULL)
+					AND EXISTS (SELECT FROM {s}.endpoints p WHERE p.key = abs(d.endpoint) AND p.deleted_at IS NULL)
 					AND EXISTS (SELECT FROM {s}.events e WHERE e.id = d.event_id AND e.payload IS NOT NULL)
 				RETURNING d.*
 			), kept AS (
-				INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body)
-				SELECT id, number, started_at, duration_ns, status_code, reason, detail, response_body
+				INSERT INTO {s}.attempts (delivery_id, number, started_at, duration_ns, status_code, reason, detail, response_body, url)
+				SELECT id, number, started_at, duration_ns, status_code, reason, detail, response_body, url
 				FROM back
 				WHERE number <> 0
 			), queued AS (
@@ -72,7 +72,7 @@ func (s *Store) redeliver(ctx context.Context, ids []pgtype.UUID) (n int, err er
 				SET next_at = clock_timestamp()
 				FROM {s}.endpoints p
 				WHERE q.id = ANY ($1::uuid[]) AND q.token = 0 AND q.next_at > clock_timestamp()
-					AND p.key = q.endpoint AND p.deleted_at IS NULL
+					AND p.key = abs(q.endpoint) AND p.deleted_at IS NULL
 					AND EXISTS (SELECT FROM {s}.events e WHERE e.id = q.event_id AND e.payload IS NOT NULL)
 				RETURNING q.id
 			)

@@ -76,6 +76,8 @@ WITH blank AS (
 	RETURNING key
 ), firsts AS (
 	DELETE FROM {s}.firsts WHERE endpoint = ANY (ARRAY(SELECT key FROM blank))
+), urls AS (
+	DELETE FROM {s}.urls WHERE endpoint = ANY (ARRAY(SELECT key FROM blank))
 )
 SELECT count(*)::int FROM blank`
 
@@ -127,8 +129,8 @@ WITH gone AS (
 	WHERE key = ANY (ARRAY(
 		SELECT p.key FROM {s}.endpoints p
 		WHERE p.organization_id = $1::text AND p.deleted_at IS NOT NULL
-			AND NOT EXISTS (SELECT FROM {s}.queue q WHERE q.endpoint = p.key)
-			AND NOT EXISTS (SELECT FROM {s}.deliveries h WHERE h.endpoint = p.key)
+			AND NOT EXISTS (SELECT FROM {s}.queue q WHERE q.endpoint IN (p.key, -p.key))
+			AND NOT EXISTS (SELECT FROM {s}.deliveries h WHERE h.endpoint IN (p.key, -p.key))
 		ORDER BY p.key LIMIT $2::bigint FOR UPDATE))
 	RETURNING key
 )
@@ -139,11 +141,11 @@ SELECT count(*)::int FROM gone`
 func (s *Store) removeDeliveries(ctx context.Context, organizationID string, limit int) (int, error) {
 	ids, err := s.selectIDs(ctx, `
 		SELECT id FROM ((SELECT d.id FROM {s}.endpoints p
-			CROSS JOIN LATERAL (SELECT q.id FROM {s}.queue q WHERE q.endpoint = p.key LIMIT $2::bigint) AS d
+			CROSS JOIN LATERAL (SELECT q.id FROM {s}.queue q WHERE q.endpoint IN (p.key, -p.key) LIMIT $2::bigint) AS d
 			WHERE p.organization_id = $1::text LIMIT $2::bigint)
 		UNION ALL
 			(SELECT d.id FROM {s}.endpoints p
-			CROSS JOIN LATERAL (SELECT h.id FROM {s}.deliveries h WHERE h.endpoint = p.key LIMIT $2::bigint) AS d
+			CROSS JOIN LATERAL (SELECT h.id FROM {s}.deliveries h WHERE h.endpoint IN (p.key, -p.key) LIMIT $2::bigint) AS d
 			WHERE p.organization_id = $1::text LIMIT $2::bigint)) AS d
 		LIMIT $2::bigint`, organizationID, int64(limit))
 	if err == nil && len(ids) > 0 {

@@ -9,7 +9,7 @@ import (
 // slotCount is how many slots there are. The table slots has as many rows.
 const slotCount = 256
 
-func slotOf(endpoint int64) int { return int(endpoint % slotCount) }
+func slotOf(endpoint int64) int { return int(endpointOf(endpoint) % slotCount) }
 
 // slot is a row of the table slots.
 type slot struct {

@@ -76,8 +76,8 @@ func (l *listing) ofSubject(from, before string) (sources []string) {
 		sources = append(sources, fmt.Sprintf("(%s ORDER BY x.id DESC LIMIT %d)",
 			ofEvents(events, columns+", true AS matched, false AS last", table, as, condition), l.limit+1))
 	}
-	if state := unfinishedIn(l.state); state != "false" {
-		source(queueColumns, "queue", "q", "(SELECT "+state+" FROM {s}.endpoints p WHERE p.key = q.endpoint)")
+	if state := unfinishedIn(l.state, "q.endpoint"); state != "false" {
+		source(queueColumns, "queue", "q", "(SELECT "+state+" FROM {s}.endpoints p WHERE p.key = abs(q.endpoint))")
 	}
 	if state, some := finishedIn(l.state); some {
 		source(historyColumns, "deliveries", "h", state)

@@ -70,24 +70,24 @@ WITH RECURSIVE now AS MATERIALIZED (
 	) AS q
 )
 SELECT s.endpoint, p.id, f.next_at, f.id, now.at, extract(epoch FROM w.next_at - now.at)::float8,
-	p.deleted_at IS NOT NULL, NOT p.disabled AND p.deleted_at IS NULL
+	p.deleted_at IS NOT NULL, (NOT p.disabled OR s.endpoint < 0) AND p.deleted_at IS NULL
 FROM (SELECT * FROM steps LIMIT $2::int) AS s
 CROSS JOIN now
-LEFT JOIN {s}.endpoints p ON p.key = s.endpoint AND (s.endpoint % 256)::int = ANY ($3::int[])
+LEFT JOIN {s}.endpoints p ON p.key = abs(s.endpoint) AND (abs(s.endpoint) % 256)::int = ANY ($3::int[])
 LEFT JOIN LATERAL (
 	SELECT q.next_at, q.id
 	FROM {s}.queue q
-	WHERE q.endpoint = p.key
+	WHERE q.endpoint = CASE WHEN p.key IS NOT NULL THEN s.endpoint END
 	ORDER BY q.next_at, q.id
 	LIMIT 1
 ) AS f ON true
 LEFT JOIN LATERAL (
 	SELECT q.next_at
 	FROM {s}.queue q
-	WHERE q.endpoint = p.key AND q.next_at > now.at
+	WHERE q.endpoint = CASE WHEN p.key IS NOT NULL THEN s.endpoint END AND q.next_at > now.at
 	ORDER BY q.next_at, q.id
 	LIMIT 1
-) AS w ON NOT p.disabled`
+) AS w ON NOT p.disabled OR s.endpoint < 0`
 
 var lockQueue = step{sql: `LOCK TABLE {s}.queue, {s}.endpoints IN ACCESS SHARE MODE`}
 

@@ -68,6 +68,7 @@ func requireSameEndpoint(t *trial, want, got alotwebhook.Endpoint) {
 // every signature wrong.
 func keepsAllFields(t *trial) {
 	e := newEndpoint(t, "org_é", completed, invited, "candidate.disqualified")
+	e.URLs = 7
 	e.URL, e.Description = "https://example.com:8443/p%20q?x=1&y='2'", `Jane's "ATS" \ 日本`
 	e.Secret, e.NextSecret = "v1.sealed/+==\x01\x7f 😀", "\n second \t"
 	e.Credentials = "{\"headers\":[\"X-Jane's\"],\n\"sealed\":\"\\\\ é 😀 \x01\x7f\"} \t"

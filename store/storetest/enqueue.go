@@ -274,7 +274,7 @@ func toStoredEvent(t *trial) {
 	require.ErrorIs(t, t.store.EnqueueTo(t.ctx(), gone.ID, events[0]), alotwebhook.ErrNotFound, "the endpoint is looked for first")
 }
 
-// An owner tests an endpoint before enabling it. The event waits as any other.
+// An event for one endpoint alone that is no test waits as any other.
 func toDisabledEndpoint(t *trial) {
 	e := t.endpoint("org_1", invited)
 	t.setDisabled(&e, true)

@@ -29,7 +29,7 @@ type mutant struct {
 func init() {
 	for _, more := range []map[string]mutant{
 		operationMutants(), cancelMutants(), cancelRecordMutants(), unfinishedMutants(), endpointFilterMutants(), recoveryMutants(), pauseMutants(),
-		backlogMutants(), countMutants(), subjectMutants(), subscriptionMutants(), eraseMutants(), eraseUnfinishedMutants(), removeMutants(),
+		backlogMutants(), countMutants(), subjectMutants(), subscriptionMutants(), eraseMutants(), eraseUnfinishedMutants(), removeMutants(), testMutants(), urlMutants(),
 	} {
 		maps.Copy(mutants, more)
 	}

@@ -77,6 +77,8 @@ var topics = []topic{
 	{"Lease", leaseRules},
 	{"Finish", finishRules},
 	{"Ordered", orderedRules},
+	{"Tests", testRules},
+	{"URLs", urlRules},
 	{"Redeliver", redeliverRules},
 	{"Cancel", cancelRules},
 	{"Endpoints", endpointRules},

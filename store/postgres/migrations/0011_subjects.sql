@@ -4,6 +4,22 @@
 ALTER TABLE {s}.events ADD COLUMN IF NOT EXISTS subject text COLLATE "C";
 CREATE INDEX IF NOT EXISTS events_subject ON {s}.events (subject, id) WHERE subject IS NOT NULL;
 
+-- True for a test, otherwise NULL. The deliveries of tests have the negative of the key of their
+-- endpoint in the column endpoint of queue and deliveries: so nothing else meets them.
+ALTER TABLE {s}.events ADD COLUMN IF NOT EXISTS test boolean;
+
+-- The URLs that an endpoint had before, until it is deleted. An attempt names the one that it went
+-- to by its number, unless that is 0.
+ALTER TABLE {s}.endpoints ADD COLUMN urls integer NOT NULL DEFAULT 0;
+CREATE TABLE {s}.urls (
+	endpoint bigint NOT NULL,
+	number   integer NOT NULL,
+	url      text NOT NULL,
+	PRIMARY KEY (endpoint, number)
+);
+ALTER TABLE {s}.deliveries ADD COLUMN url integer;
+ALTER TABLE {s}.attempts ADD COLUMN url integer;
+
 -- Whose data a recovery erases, '' for nobody's and once that is done.
 ALTER TABLE {s}.recoveries ADD COLUMN subject text NOT NULL DEFAULT '';
 

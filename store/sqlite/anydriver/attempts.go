@@ -14,8 +14,9 @@ import (
 // write.
 type attempt struct {
 	Number   int    `json:"n"`
-	Started  int64  `json:"at"` // microseconds since 1970
-	Duration int64  `json:"ns"` // nanoseconds
+	Started  int64  `json:"at"`          // microseconds since 1970
+	Duration int64  `json:"ns"`          // nanoseconds
+	URLs     int    `json:"u,omitempty"` // which of the endpoint's URLs: see table urls
 	Status   int    `json:"status,omitempty"`
 	Reason   string `json:"reason,omitempty"`
 	Detail   string `json:"detail,omitempty"`
@@ -24,18 +25,20 @@ type attempt struct {
 
 // appendAttempt adds an attempt to a history, which is JSON objects with commas
 // between.
-func appendAttempt(history string, a *alotwebhook.Attempt) (string, error) {
+func appendAttempt(history string, o *alotwebhook.Outcome) (string, error) {
+	a := &o.Attempt
 	b := make([]byte, 0, len(history)+96)
 	if b = append(b, history...); len(b) > 0 {
 		b = append(b, ',')
 	}
 	if a.Reason == "" && a.Detail == "" && a.ResponseBody == "" {
-		return string(appendSuccess(b, a)), nil
+		return string(appendSuccess(b, a, o.URLs)), nil
 	}
 	more, err := json.Marshal(attempt{
 		Number:   a.Number,
 		Started:  a.StartedAt.UnixMicro(),
 		Duration: int64(a.Duration),
+		URLs:     o.URLs,
 		Status:   a.StatusCode,
 		Reason:   string(a.Reason),
 		Detail:   a.Detail,
@@ -46,10 +49,13 @@ func appendAttempt(history string, a *alotwebhook.Attempt) (string, error) {
 
 // appendSuccess appends an attempt without a reason, detail and body, as nearly all
 // are. It writes the JSON by hand, which is faster than by reflection.
-func appendSuccess(b []byte, a *alotwebhook.Attempt) []byte {
+func appendSuccess(b []byte, a *alotwebhook.Attempt, urls int) []byte {
 	b = strconv.AppendInt(append(b, `{"n":`...), int64(a.Number), 10)
 	b = strconv.AppendInt(append(b, `,"at":`...), a.StartedAt.UnixMicro(), 10)
 	b = strconv.AppendInt(append(b, `,"ns":`...), int64(a.Duration), 10)
+	if urls != 0 {
+		b = strconv.AppendInt(append(b, `,"u":`...), int64(urls), 10)
+	}
 	if a.StatusCode != 0 {
 		b = strconv.AppendInt(append(b, `,"status":`...), int64(a.StatusCode), 10)
 	}
@@ -81,8 +87,8 @@ func damaged(err error) error {
 	return fmt.Errorf("the stored attempts are damaged, restore the file from a backup: %w", err)
 }
 
-// parseAttempts reads a history.
-func parseAttempts(history string) ([]alotwebhook.Attempt, error) {
+// parseAttempts reads a history. urls are the endpoint's, by their numbers.
+func parseAttempts(history string, urls map[int]string) ([]alotwebhook.Attempt, error) {
 	var stored []attempt
 	if err := json.Unmarshal([]byte("["+history+"]"), &stored); err != nil {
 		return nil, damaged(err)
@@ -92,6 +98,7 @@ func parseAttempts(history string) ([]alotwebhook.Attempt, error) {
 		list = append(list, alotwebhook.Attempt{
 			Number:       a.Number,
 			StartedAt:    instant(a.Started),
+			URL:          urls[a.URLs],
 			Duration:     time.Duration(a.Duration),
 			StatusCode:   a.Status,
 			Reason:       alotwebhook.FailureReason(a.Reason),

@@ -291,7 +291,7 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 		}
 	}
 	for ref, k := range by {
-		if !k.endpoint.Ordered {
+		if !inOrder(ref, k.endpoint) {
 			c.marks[ref] = k.mark
 		}
 	}
@@ -300,7 +300,7 @@ func (c *claim) takeRows(by map[int64]*taker, rows []dueRow) error {
 
 // add adds a row to the deliveries of the claim, for a taker.
 func (c *claim) add(k *taker, r *dueRow) (err error) {
-	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, TraceParent: r.trace.String, Payload: r.data, Endpoint: k.endpoint}
+	d := alotwebhook.Claimed{Token: c.token, Claims: r.claims + 1, Attempt: r.attempts + 1, TraceParent: r.trace.String, Test: isTests(r.endpoint), Payload: r.data, Endpoint: k.endpoint}
 	if d.EventType, err = c.typeName(r.kind); err != nil {
 		return err
 	}
@@ -330,7 +330,7 @@ func (c *claim) takeLost(ctx context.Context) error {
 				var there bool
 				c.got[i].Claims, there, err = t.leaseLost(r, c.token, t.now+c.Lease.Microseconds())
 				gone[i] = !there
-				if err == nil && there && c.got[i].Endpoint.Ordered {
+				if err == nil && there && inOrder(r.endpoint, c.got[i].Endpoint) {
 					err = t.keepFirst(r.endpoint, r.key)
 				}
 			}
@@ -386,7 +386,7 @@ func (c *claim) settle() (holds []holding) {
 	for i := range c.rows {
 		if r := c.rows[i]; !r.lost {
 			r.token = c.token
-			holds = append(holds, holding{r.queued, r.place, until, c.catalogue.changes, c.got[i].Endpoint.Ordered})
+			holds = append(holds, holding{r.queued, r.place, until, c.catalogue.changes, inOrder(r.endpoint, c.got[i].Endpoint)})
 		}
 	}
 	return holds

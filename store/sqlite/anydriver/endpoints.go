@@ -22,8 +22,8 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...
 		var ref int64
 		var stored alotwebhook.Endpoint
 		var failing, disabledAt sql.NullInt64
-		err := t.one(`SELECT ref, version, disabled, disabled_at, failing_since FROM alotwebhook_endpoints
-			WHERE id = ? AND deleted_at IS NULL`, e.ID)(&ref, &stored.Version, &stored.Disabled, &disabledAt, &failing)
+		err := t.one(`SELECT ref, version, disabled, disabled_at, failing_since, urls FROM alotwebhook_endpoints
+			WHERE id = ? AND deleted_at IS NULL`, e.ID)(&ref, &stored.Version, &stored.Disabled, &disabledAt, &failing, &stored.URLs)
 		missing := errors.Is(err, sql.ErrNoRows)
 		switch {
 		case err != nil && !missing:
@@ -45,6 +45,11 @@ func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...
 			next.DisabledAt = instant(t.now)
 		default:
 			next.DisabledAt = stored.DisabledAt
+		}
+		if !missing && next.URLs != stored.URLs {
+			if err := t.keepURL(ref); err != nil {
+				return err
+			}
 		}
 		if ref, err = t.putEndpoint(ref, next); err != nil {
 			return err
@@ -87,19 +92,19 @@ func (t *txn) putEndpoint(ref int64, e alotwebhook.Endpoint) (int64, error) {
 		old = ref
 	}
 	err = t.one(`INSERT INTO alotwebhook_endpoints (ref, id, organization, version, active, failing_since, url, description,
-			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, credentials, payload_version)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			event_types, secret, next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, credentials, payload_version, urls)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (ref) DO UPDATE SET organization = excluded.organization, version = excluded.version,
 			active = excluded.active, failing_since = excluded.failing_since, url = excluded.url,
 			description = excluded.description, event_types = excluded.event_types, secret = excluded.secret,
 			next_secret = excluded.next_secret, next_secret_at = excluded.next_secret_at,
 			disabled = excluded.disabled, disabled_reason = excluded.disabled_reason, disabled_at = excluded.disabled_at,
 			created_at = excluded.created_at, updated_at = excluded.updated_at, rate = excluded.rate, ordered = excluded.ordered, warned = excluded.warned,
-			credentials = excluded.credentials, payload_version = excluded.payload_version
+			credentials = excluded.credentials, payload_version = excluded.payload_version, urls = excluded.urls
 		RETURNING ref`,
 		old, e.ID, e.OrganizationID, e.Version+1, !e.Disabled, micros(e.FailingSince), e.URL, e.Description,
 		string(types), string(e.Secret), string(e.NextSecret), micros(e.NextSecretAt), e.Disabled, string(e.DisabledReason),
-		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered, e.Warned, string(e.Credentials), e.PayloadVersion)(&ref)
+		micros(e.DisabledAt), micros(e.CreatedAt), micros(e.UpdatedAt), e.Rate, e.Ordered, e.Warned, string(e.Credentials), e.PayloadVersion, e.URLs)(&ref)
 	return ref, err
 }
 
@@ -134,7 +139,7 @@ func (t *txn) unsubscribe(ref int64) error {
 
 // endpointColumns are the columns that scanEndpoint reads.
 const endpointColumns = `id, organization, version, failing_since, url, description, event_types, secret,
-	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, credentials, payload_version`
+	next_secret, next_secret_at, disabled, disabled_reason, disabled_at, created_at, updated_at, rate, ordered, warned, credentials, payload_version, urls`
 
 func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	var e alotwebhook.Endpoint
@@ -142,7 +147,7 @@ func scanEndpoint(scan func(...any) error) (alotwebhook.Endpoint, error) {
 	var failing, next, disabledAt, created, updated sql.NullInt64
 	err := scan(&e.ID, &e.OrganizationID, &e.Version, &failing, &e.URL, &e.Description, &types, &e.Secret,
 		&e.NextSecret, &next, &e.Disabled, &e.DisabledReason, &disabledAt, &created, &updated, &e.Rate, &e.Ordered, &e.Warned,
-		&e.Credentials, &e.PayloadVersion)
+		&e.Credentials, &e.PayloadVersion, &e.URLs)
 	if err != nil {
 		return e, err
 	}
@@ -272,6 +277,9 @@ func (t *txn) deleteEndpoint(ref int64) error {
 		return err
 	}
 	if err := t.exec("DELETE FROM alotwebhook_firsts WHERE endpoint = ?", ref); err != nil {
+		return err
+	}
+	if err := t.forgetURLs(ref); err != nil {
 		return err
 	}
 	return t.exec(`UPDATE alotwebhook_endpoints SET active = 0, deleted_at = ?, url = '', description = '',

@@ -30,9 +30,13 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 		if err != nil {
 			return err
 		}
-		return t.enqueue([]alotwebhook.Event{event}, func(topic) ([]subscriber, error) {
-			return []subscriber{{ref, endpointID}}, nil
+		err = t.enqueue([]alotwebhook.Event{event}, func(topic) ([]subscriber, error) {
+			return []subscriber{{laneOf(ref, &event), endpointID}}, nil
 		})
+		if err == nil && event.Test {
+			err = t.markTest(event.ID, endpointID, -ref)
+		}
+		return err
 	})
 }
 

@@ -49,8 +49,17 @@ func hexList(keys []key) string {
 	return string(append(b, ']'))
 }
 
-// failBacklog fails all unfinished deliveries of a deleted endpoint.
+// failBacklog fails all unfinished deliveries of a deleted endpoint, and its tests.
 func (s *Store) failBacklog(ctx context.Context, ref int64) error {
+	for _, lane := range []int64{-ref, ref} {
+		if err := s.failLane(ctx, lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) failLane(ctx context.Context, ref int64) error {
 	for moved := int64(chunk); moved == chunk; {
 		err := s.write(ctx, "fail the deleted endpoint's deliveries", func(t *txn) (err error) {
 			moved, err = t.fail(ref, chunk, alotwebhook.ReasonEndpointDeleted, math.MaxInt64, everyKey, false)
@@ -69,7 +78,7 @@ func (s *Store) failOrphans(ctx context.Context) error {
 	var refs []int64
 	err := s.read(ctx, "find unfinished deletions", func(t *txn) (err error) {
 		refs, err = t.numbers(`SELECT ref FROM alotwebhook_endpoints e WHERE deleted_at IS NOT NULL
-			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = e.ref)`)
+			AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint IN (e.ref, -e.ref))`)
 		return err
 	})
 	for _, ref := range refs {

@@ -118,7 +118,7 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		if err := q.record(o); err != nil {
 			return nil, nil, err
 		}
-		if o.Attempt.Number != 0 {
+		if o.Attempt.Number != 0 && !isTests(q.endpoint) {
 			addToHealth(health, q.endpoint, o)
 		}
 		if o.State != alotwebhook.StatePending {
@@ -241,7 +241,7 @@ func (q *claimedRow) record(o *alotwebhook.Outcome) (err error) {
 		q.attempts++
 		q.status = o.Attempt.StatusCode
 		q.reason = string(o.Attempt.Reason)
-		if q.history, err = appendAttempt(q.history, &o.Attempt); err == nil && q.attempts%alotwebhook.KeptAttempts == 0 {
+		if q.history, err = appendAttempt(q.history, o); err == nil && q.attempts%alotwebhook.KeptAttempts == 0 {
 			q.history, err = newestAttempts(q.history)
 		}
 	} else if o.State != alotwebhook.StatePending && o.Attempt.Reason != "" {
@@ -359,7 +359,7 @@ func (t *txn) redeliver(k key) (int64, error) {
 		SELECT d.id, d.endpoint, ?1, CASE d.reason WHEN ?2 THEN ?3 ELSE 0 END, CASE d.reason WHEN ?2 THEN -1 ELSE 0 END,
 			d.attempts, d.attempts, d.event, d.type, d.created_at, d.status, coalesce(json_extract('[' || d.history || ']', '$[#-1].reason'), ''), d.history
 		FROM alotwebhook_deliveries d
-		JOIN alotwebhook_endpoints p ON p.ref = d.endpoint AND p.deleted_at IS NULL
+		JOIN alotwebhook_endpoints p ON p.ref = abs(d.endpoint) AND p.deleted_at IS NULL
 		JOIN alotwebhook_events e ON e.ref = d.event AND e.payload IS NOT NULL
 		WHERE d.id = ?4`, t.now, string(alotwebhook.ReasonCanceled), newToken(), k[:])
 	if err != nil || n == 0 {

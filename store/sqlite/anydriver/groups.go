@@ -1,6 +1,9 @@
 package anydriver
 
-import "iter"
+import (
+	"iter"
+	"math"
+)
 
 // group is the finished deliveries of one endpoint, state and event type. They stand
 // together in the index alotwebhook_deliveries_group, in the order of their keys.
@@ -52,9 +55,18 @@ func (l *lister) endpointsWithHistory() iter.Seq2[int64, error] {
 			}
 			return
 		}
-		for ref := int64(0); ; {
+		ref, last := int64(math.MinInt64), int64(math.MaxInt64)
+		switch l.sign {
+		case "=":
+			return
+		case "<":
+			last = -1
+		case ">":
+			ref = 0
+		}
+		for {
 			some, err := found(l.one("SELECT endpoint FROM alotwebhook_deliveries WHERE endpoint > ? ORDER BY endpoint LIMIT 1", ref)(&ref))
-			if err == nil && !some || !yield(ref, err) {
+			if err == nil && (!some || ref > last) || !yield(ref, err) {
 				return
 			}
 		}
@@ -62,9 +74,9 @@ func (l *lister) endpointsWithHistory() iter.Seq2[int64, error] {
 }
 
 // kinds returns the types of the endpoint's finished deliveries in a state, or the
-// selected one.
+// selected one, which tests need not have.
 func (l *lister) kinds(endpoint, state int64) (kinds []int64, err error) {
-	if l.kind != 0 {
+	if l.kind != 0 && !isTests(endpoint) {
 		return []int64{l.kind}, nil
 	}
 	for kind := int64(0); ; {
@@ -73,7 +85,9 @@ func (l *lister) kinds(endpoint, state int64) (kinds []int64, err error) {
 		if err != nil || !some {
 			return kinds, err
 		}
-		kinds = append(kinds, kind)
+		if l.kind == 0 || l.kind == kind {
+			kinds = append(kinds, kind)
+		}
 	}
 }
 

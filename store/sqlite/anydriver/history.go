@@ -20,9 +20,10 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 		var happened int64
 		var payload []byte
 		var trace, subject sql.NullString
-		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload, e.trace_parent, e.subject
+		var test sql.NullBool
+		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload, e.trace_parent, e.subject, e.test
 			FROM alotwebhook_events e JOIN alotwebhook_types y ON y.ref = e.type
-			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload, &trace, &subject)
+			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload, &trace, &subject, &test)
 		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("event", id)
 		}
@@ -35,7 +36,7 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 			return errors.New("the stored payload is damaged, restore the file from a backup")
 		}
 		e.Data = payload[before : len(payload)-1]
-		e.TraceParent, e.Subject = trace.String, subject.String
+		e.TraceParent, e.Subject, e.Test = trace.String, subject.String, test.Bool
 		return nil
 	})
 	return e, err
@@ -46,15 +47,15 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 // empty text where they are not wanted; the second one for keys. An unfinished
 // delivery has no time at which it was finished, a finished one no next attempt.
 const (
-	unfinishedRows = `SELECT q.id, e.id, y.name, p.organization, p.id, CASE WHEN p.active THEN 'pending' ELSE 'parked' END,
-		q.created_at, q.next_at, NULL, q.attempts, q.status, q.reason, CASE WHEN p.ordered AND p.active THEN p.ref END, %
+	unfinishedRows = `SELECT q.id, e.id, y.name, p.organization, p.id, q.endpoint < 0, CASE WHEN p.active OR q.endpoint < 0 THEN 'pending' ELSE 'parked' END,
+		q.created_at, q.next_at, NULL, q.attempts, q.status, q.reason, CASE WHEN p.ordered AND p.active AND q.endpoint > 0 THEN p.ref END, %
 		FROM alotwebhook_queue q JOIN alotwebhook_events e ON e.ref = q.event
-		JOIN alotwebhook_types y ON y.ref = q.type JOIN alotwebhook_endpoints p ON p.ref = q.endpoint
+		JOIN alotwebhook_types y ON y.ref = q.type JOIN alotwebhook_endpoints p ON p.ref = abs(q.endpoint)
 		WHERE q.id IN (%)`
-	finishedRows = `SELECT d.id, e.id, y.name, p.organization, p.id, CASE d.state WHEN 1 THEN 'delivered' ELSE 'failed' END,
+	finishedRows = `SELECT d.id, e.id, y.name, p.organization, p.id, d.endpoint < 0, CASE d.state WHEN 1 THEN 'delivered' ELSE 'failed' END,
 		d.created_at, NULL, d.finished_at, d.attempts, d.status, d.reason, NULL, %
 		FROM alotwebhook_deliveries d JOIN alotwebhook_events e ON e.ref = d.event
-		JOIN alotwebhook_types y ON y.ref = d.type JOIN alotwebhook_endpoints p ON p.ref = d.endpoint
+		JOIN alotwebhook_types y ON y.ref = d.type JOIN alotwebhook_endpoints p ON p.ref = abs(d.endpoint)
 		WHERE d.id IN (%)`
 )
 
@@ -63,7 +64,7 @@ func scanDelivery(scan func(...any) error) (k key, d shownDelivery, history stri
 	var event key
 	var created int64
 	var next, finished sql.NullInt64
-	err = scan(&k, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.State,
+	err = scan(&k, &event, &d.EventType, &d.OrganizationID, &d.EndpointID, &d.Test, &d.State,
 		&created, &next, &finished, &d.AttemptCount, &d.LastStatusCode, &d.LastReason, &d.ordered, &history)
 	if err != nil {
 		return k, d, "", err
@@ -91,8 +92,12 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("delivery", id)
 		}
+		var urls map[int]string
 		if err == nil {
-			d.Attempts, err = parseAttempts(history)
+			urls, err = t.urlsOf(k)
+		}
+		if err == nil {
+			d.Attempts, err = parseAttempts(history, urls)
 		}
 		if err == nil {
 			err = t.showWaiting(s.held, &d)
@@ -107,7 +112,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 func (s *Store) Stats(ctx context.Context) (st alotwebhook.Stats, err error) {
 	err = s.read(ctx, "count the queue", func(t *txn) error {
 		var all int64
-		if err := t.one("SELECT count(*) FROM alotwebhook_queue")(&all); err != nil {
+		if err := t.one("SELECT (SELECT count(*) FROM alotwebhook_queue) - (SELECT count(*) FROM alotwebhook_queue WHERE endpoint < 0)")(&all); err != nil {
 			return err
 		}
 		err := t.one(`SELECT coalesce(sum((SELECT count(*) FROM alotwebhook_queue WHERE endpoint = e.ref)), 0)

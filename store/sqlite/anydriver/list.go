@@ -55,7 +55,8 @@ type lister struct {
 
 	from, before key     // the bounds of the keys: from ≤ key < before
 	all          bool    // every endpoint is selected, and refs is empty
-	refs         []int64 // the selected endpoints, deleted ones among them
+	sign         string  // how the selected lanes compare with 0, if all is set; "" for any
+	refs         []int64 // the lanes of the selected endpoints, deleted ones among them
 	event        int64   // the ref of the selected event; 0 for any
 	subject      string  // the subject of the selected events; "" for any
 	kind         int64   // the ref of the selected event type; 0 for any
@@ -154,22 +155,16 @@ func (l *lister) narrowEndpoints(f alotwebhook.Filter) (bool, error) {
 	var where []string
 	var args []any
 	if f.EndpointID != "" {
-		where, args = append(where, "id = ?"), append(args, f.EndpointID)
+		where, args = append(where, "@id = ?"), append(args, f.EndpointID)
 	}
 	if f.OrganizationID != "" {
-		where, args = append(where, "organization = ?"), append(args, f.OrganizationID)
+		where, args = append(where, "@organization = ?"), append(args, f.OrganizationID)
 	}
-	switch f.State {
-	case alotwebhook.StateParked:
-		where = append(where, "active = 0")
-	case alotwebhook.StatePending:
-		where = append(where, "active = 1")
-	}
-	if len(where) == 0 {
-		l.all = true
+	if len(where) == 0 && activeIn(f.State) == "" {
+		l.all, l.sign = true, signOf(f)
 		return true, nil
 	}
-	refs, err := l.numbers("SELECT ref FROM alotwebhook_endpoints WHERE "+strings.Join(where, " AND "), args...)
+	refs, err := l.lanes(f, strings.Join(append(where, "true"), " AND "), args)
 	slices.Sort(refs)
 	l.refs = refs
 	return len(refs) > 0, err
@@ -209,6 +204,9 @@ func (l *lister) conditions(state int64, endpoints bool) (where string, args []a
 		if c.value != 0 {
 			where, args = where+" AND +"+c.column+" = ?", append(args, c.value)
 		}
+	}
+	if l.sign != "" {
+		where += " AND +endpoint " + l.sign + " 0"
 	}
 	if endpoints && !l.all {
 		where, args = where+" AND +endpoint "+amongRefs, append(args, l.refList())
@@ -302,7 +300,7 @@ func (l *lister) finishedKeys(state int64) ([]key, error) {
 	if l.subject != "" {
 		return l.ofSubject(table, state)
 	}
-	if l.event != 0 || l.all && l.kind == 0 && state == 0 || len(l.refs) > maxGroups {
+	if l.event != 0 || l.all && l.kind == 0 && state == 0 && l.sign == "" || len(l.refs) > 2*maxGroups {
 		return l.inOrder(table, state)
 	}
 	groups, few, err := l.groups(state)

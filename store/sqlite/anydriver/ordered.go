@@ -76,7 +76,7 @@ const firstRow = `SELECT q.endpoint, q.next_at, q.id, q.lease, q.claims, q.attem
 
 // rowsFor returns the query for a taker's next deliveries.
 func (c *claim) rowsFor(k *taker) (query string, args []any) {
-	if k.endpoint.Ordered {
+	if inOrder(k.ref, k.endpoint) {
 		return firstRow, []any{k.first[:]}
 	}
 	return dueRows, []any{k.ref, k.mark.at, k.mark.id[:], c.now, k.ask + c.held[k.ref].behind}

@@ -76,8 +76,8 @@ func (t *txn) purgeHistory(until int64, limit int, r *alotwebhook.PurgeResult) e
 	}
 	return t.exec(`DELETE FROM alotwebhook_endpoints WHERE ref IN (
 		SELECT ref FROM alotwebhook_endpoints p WHERE deleted_at <= ?
-		AND NOT EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = p.ref)
-		AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE endpoint = p.ref) LIMIT ?)`, until, limit)
+		AND NOT EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint IN (p.ref, -p.ref))
+		AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE endpoint IN (p.ref, -p.ref)) LIMIT ?)`, until, limit)
 }
 
 // purgeDeliveries deletes deliveries that were finished at until or before. No index

@@ -6,9 +6,9 @@ import "context"
 // deliveries by the endpoints, of which the rows stay until the end.
 const (
 	removeQueued = `DELETE FROM alotwebhook_queue WHERE id IN (
-		SELECT q.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint = e.ref WHERE e.organization = ? LIMIT ?)`
+		SELECT q.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint IN (e.ref, -e.ref) WHERE e.organization = ? LIMIT ?)`
 	removeFinished = `DELETE FROM alotwebhook_deliveries WHERE id IN (
-		SELECT d.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_deliveries d ON d.endpoint = e.ref WHERE e.organization = ? LIMIT ?)`
+		SELECT d.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_deliveries d ON d.endpoint IN (e.ref, -e.ref) WHERE e.organization = ? LIMIT ?)`
 	removeTallies = `DELETE FROM alotwebhook_tallies WHERE (endpoint, hour, reason) IN (
 		SELECT t.endpoint, t.hour, t.reason FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_tallies t ON t.endpoint = e.id
 		WHERE e.organization = ?1 AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints o WHERE o.id = e.id AND o.organization <> ?1) LIMIT ?2)`

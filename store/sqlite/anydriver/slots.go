@@ -16,7 +16,7 @@ const (
 	notFetched = 2 * time.Second
 )
 
-func slotOf(endpoint int64) int { return int(endpoint % slotCount) }
+func slotOf(endpoint int64) int { return int(endpointOf(endpoint) % slotCount) }
 
 // owner is a row of the table owners, slot one of the table slots.
 type (

@@ -37,13 +37,13 @@ const freeSlots = "UPDATE alotwebhook_slots SET owner = 0, freed = ? WHERE slot 
 
 // endpointsDue finds the endpoints of some slots that are active and have deliveries due.
 const endpointsDue = `WITH RECURSIVE turn(ref) AS (
-	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > 0 ORDER BY endpoint LIMIT 1)
+	SELECT (SELECT endpoint FROM alotwebhook_queue ORDER BY endpoint LIMIT 1)
 	UNION ALL
 	SELECT (SELECT endpoint FROM alotwebhook_queue WHERE endpoint > turn.ref ORDER BY endpoint LIMIT 1)
 	FROM turn WHERE turn.ref IS NOT NULL
 )
-SELECT turn.ref, e.ordered FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = turn.ref
-WHERE (?1 >> (turn.ref % 32)) & 1 AND e.active
+SELECT turn.ref, e.ordered AND turn.ref > 0 FROM turn CROSS JOIN alotwebhook_endpoints e ON e.ref = abs(turn.ref)
+WHERE (?1 >> (abs(turn.ref) % 32)) & 1 AND ` + sends + `
 	AND EXISTS (SELECT 1 FROM alotwebhook_queue WHERE endpoint = turn.ref AND next_at <= ?2)`
 
 // suspect counts a lost claim of each delivery that a process which has ended can have had

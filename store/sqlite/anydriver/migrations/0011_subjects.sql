@@ -4,6 +4,18 @@ ALTER TABLE alotwebhook_events ADD COLUMN subject TEXT;
 CREATE INDEX alotwebhook_events_subject ON alotwebhook_events (subject, id) WHERE subject IS NOT NULL;
 -- Whose data a recovery erases, '' where it does not say.
 ALTER TABLE alotwebhook_recoveries ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+-- 1 for a test, otherwise NULL. The deliveries of tests have the negative of the ref of their
+-- endpoint in the column endpoint of queue and deliveries: so nothing else meets them.
+ALTER TABLE alotwebhook_events ADD COLUMN test INTEGER;
+-- The URLs that an endpoint had before, until it is deleted. An attempt names the one that it went
+-- to by its number, unless that is 0.
+ALTER TABLE alotwebhook_endpoints ADD COLUMN urls INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE alotwebhook_urls (
+	endpoint INTEGER NOT NULL,
+	number   INTEGER NOT NULL,
+	url      TEXT NOT NULL,
+	PRIMARY KEY (endpoint, number)
+) STRICT, WITHOUT ROWID;
 -- What finds the recoveries of an organization that leaves.
 CREATE INDEX alotwebhook_recoveries_organization ON alotwebhook_recoveries (organization);
 -- The version of payloads that an endpoint gets, '' for one that is older than all.

@@ -1,0 +1,49 @@
+package wire
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"time"
+)
+
+// Report is what the log tells of an attempt.
+type Report struct {
+	Delivery, Event, Endpoint string
+	URL                       *url.URL // of which the host is logged: path or query may hold a token
+	Number, Status            int
+	Reason, State             string
+	Took                      time.Duration
+	Failed                    bool // for good
+}
+
+// Log logs an attempt. The level is warn when the delivery has failed, info when it is tried again,
+// debug when it succeeded.
+func (r *Report) Log(to *slog.Logger) {
+	level := slog.LevelDebug
+	switch {
+	case r.Failed:
+		level = slog.LevelWarn
+	case r.Reason != "":
+		level = slog.LevelInfo
+	}
+	ctx := context.Background()
+	if !to.Enabled(ctx, level) {
+		return
+	}
+	host := ""
+	if r.URL != nil {
+		host = r.URL.Host
+	}
+	to.LogAttrs(ctx, level, "alotwebhook: attempt",
+		slog.String("delivery", r.Delivery),
+		slog.String("event", r.Event),
+		slog.String("endpoint", r.Endpoint),
+		slog.String("host", host),
+		slog.Int("attempt", r.Number),
+		slog.Int("status", r.Status),
+		slog.String("reason", r.Reason),
+		slog.Int64("ms", r.Took.Milliseconds()),
+		slog.String("state", r.State),
+	)
+}

@@ -1,0 +1,26 @@
+package memory
+
+import "github.com/alot/alotwebhook"
+
+// keepURL keeps the URL that next replaces.
+func (e *storedEndpoint) keepURL(next *alotwebhook.Endpoint) {
+	if e.Endpoint == nil || e.URLs == next.URLs {
+		return
+	}
+	if e.former == nil {
+		e.former = map[int]string{}
+	}
+	e.former[e.URLs] = e.URL
+}
+
+// urlOf returns the URL that the endpoint of d had then.
+func (s *Store) urlOf(d *storedDelivery, urls int) string {
+	e := s.endpoints[d.endpoint.ID]
+	switch {
+	case d.endpoint.deleted || e == nil:
+		return ""
+	case urls == e.URLs:
+		return e.URL
+	}
+	return e.former[urls]
+}
