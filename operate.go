@@ -316,12 +316,6 @@ func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recove
 // selects reports whether a delivery is one that the recovery is about, as far as its Filter leaves
 // that open.
 func (r *Recovery) selects(of *Delivery) bool {
-	if r.Reason != "" && r.Reason != of.LastReason {
-		return false
-	}
-	discarded := of.LastReason == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero()) // Recover sends them
-	if r.Reason == "" && (discarded || of.LastReason == ReasonCanceled) {
-		return false
-	}
-	return !of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
+	return selection.Takes(string(r.Reason), string(of.LastReason), !r.isMany() && r.FailedSince.IsZero()) && // Recover sends what was discarded
+		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
 }
