@@ -199,7 +199,7 @@ func (s standing) age() time.Duration {
 
 // recoveries returns those under way, each since it last went on.
 func recoveries(ctx context.Context, d Dispatcher) (found standing, err error) {
-	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling} {
+	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling, alotwebhook.RecoverySending} {
 		for f := (alotwebhook.RecoveryFilter{State: state}); ; {
 			page, next, err := d.Recoveries(ctx, f)
 			if err = errors.Join(err, ctx.Err()); err != nil {

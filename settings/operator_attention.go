@@ -76,7 +76,7 @@ func (v *visit) stuck(r alotwebhook.Recovery) *recoveryRow {
 
 // slowest returns the recovery under way that went on longest ago; none has an EndpointID of "".
 func slowest(ctx context.Context, d *alotwebhook.Dispatcher) (slow alotwebhook.Recovery, err error) {
-	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling} {
+	for _, state := range []alotwebhook.RecoveryState{alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling, alotwebhook.RecoverySending} {
 		f := alotwebhook.RecoveryFilter{State: state, Limit: 1000}
 		for more := true; more; more = f.Cursor != "" {
 			var page []alotwebhook.Recovery

@@ -30,6 +30,7 @@ func (r recoveryRow) Word() string {
 		alotwebhook.RecoveryRunning: "Sending again", alotwebhook.RecoveryDone: "Done", alotwebhook.RecoveryStopped: "Stopped",
 		alotwebhook.RecoveryCanceling: "Canceling", alotwebhook.RecoveryCanceled: "Canceled",
 		alotwebhook.RecoveryDiscarding: "Discarding", alotwebhook.RecoveryDiscarded: "Discarded",
+		alotwebhook.RecoverySending: "Sending missed", alotwebhook.RecoverySent: "Sent",
 	}[r.State]
 }
 

@@ -163,6 +163,8 @@ var recoveryWords = map[alotwebhook.RecoveryState]string{
 	alotwebhook.RecoveryDiscarded:  "Parked deliveries discarded",
 	alotwebhook.RecoveryCanceling:  "Canceling deliveries",
 	alotwebhook.RecoveryCanceled:   "Deliveries canceled",
+	alotwebhook.RecoverySending:    "Sending what was missed",
+	alotwebhook.RecoverySent:       "What was missed was sent",
 }
 
 // recoveryWord returns the heading of a recovery.
