@@ -27,7 +27,7 @@ func (s *Store) Backfill(ctx context.Context, r alotwebhook.Recovery, types []st
 	var events []pgtype.UUID
 	err = s.inOneSnapshot(ctx, func(ask func(...step) error) error {
 		way.page, way.passed = feed.Page{}, nil
-		if err := ask(way.look(s.quoted), way.pass(), step{
+		if err := ask(inOrder, way.look(s.quoted), way.pass(), step{
 			sql: `SELECT key FROM {s}.endpoints WHERE id = $1::text AND deleted_at IS NULL`, args: []any{r.EndpointID}, rows: one(&found, &key),
 		}); err != nil {
 			return err

@@ -30,6 +30,10 @@ const (
 	feedBytes = 4 << 20
 )
 
+// inOrder has the planner take the events from the index in its order. It would fetch and sort all those
+// of an organization otherwise, if it believes that these are few.
+var inOrder = step{sql: `SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true)`}
+
 // Feed implements [feed.Feeder]. An event is held back while a transaction is open, anywhere on
 // the server, that has begun to write before the event's.
 func (s *Store) Feed(ctx context.Context, f feed.Filter) (feed.Page, error) {
@@ -39,7 +43,7 @@ func (s *Store) Feed(ctx context.Context, f feed.Filter) (feed.Page, error) {
 	}
 	err := s.inOneSnapshot(ctx, func(ask func(...step) error) error {
 		r.page, r.passed = feed.Page{}, nil
-		if err := ask(r.look(s.quoted), r.pass()); err != nil {
+		if err := ask(inOrder, r.look(s.quoted), r.pass()); err != nil {
 			return err
 		}
 		if err := r.check(s.schema); err != nil {

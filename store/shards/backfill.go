@@ -51,6 +51,8 @@ func (s *Store) Backfill(ctx context.Context, r alotwebhook.Recovery, types []st
 			return 0, 0, at, "", err
 		case next != "":
 			return some, skipped, at, url.Values{"shard": {sh.name}, "place": {next}}.Encode(), nil
+		case begin+i < len(list)-1 && some+skipped == 0:
+			continue
 		case begin+i < len(list)-1: // the next call begins with the next shard
 			return some, skipped, at, url.Values{"shard": {list[begin+i+1].name}}.Encode(), nil
 		}

@@ -14,8 +14,9 @@ import (
 var _ feed.Feeder = (*Store)(nil)
 
 const (
-	// feedStretch is how many events of an organization are looked at for a page of its feed.
-	feedStretch = 1000
+	// feedStretch is how many events, of all organizations, are looked at for a page of a feed. No index
+	// has those of one, since each event would pay for it.
+	feedStretch = 20_000
 	// feedBytes is from how many bytes of payload on a page ends.
 	feedBytes = 4 << 20
 )
@@ -83,13 +84,18 @@ func (t *txn) feedRefs(f feed.Filter, place int64) (refs []int64, passed int64, 
 	if !f.Since.IsZero() {
 		from = firstKey(f.Since)
 	}
+	if place == 0 && from != (key{}) { // the ids are in an index
+		if err := t.one("SELECT coalesce(min(ref), 1) - 1 FROM alotwebhook_events WHERE id >= ?", from[:])(&place); err != nil {
+			return nil, 0, err
+		}
+	}
 	limit, looked := cmp.Or(f.Limit, defaultPage), 0
-	const behind = `SELECT ref, type, id FROM alotwebhook_events INDEXED BY alotwebhook_events_feed
-		WHERE organization = ? AND payload IS NOT NULL AND ref > ? ORDER BY ref LIMIT ?`
+	const behind = "SELECT ref, type, id, organization = ? AND payload IS NOT NULL FROM alotwebhook_events WHERE ref > ? ORDER BY ref LIMIT ?"
 	err = t.each(behind, []any{f.OrganizationID, place, feedStretch + 1}, func(scan func(...any) error) error {
 		var ref, kind int64
 		var id key
-		if err := scan(&ref, &kind, &id); err != nil {
+		var selected bool
+		if err := scan(&ref, &kind, &id, &selected); err != nil {
 			return err
 		}
 		if looked++; len(refs) == limit || looked > feedStretch {
@@ -97,7 +103,7 @@ func (t *txn) feedRefs(f feed.Filter, place int64) (refs []int64, passed int64, 
 			return errEnough
 		}
 		place = ref
-		if !id.less(from) && (f.EventTypes == nil || of[kind]) {
+		if selected && !id.less(from) && (f.EventTypes == nil || of[kind]) {
 			refs = append(refs, ref)
 		}
 		return nil
