@@ -1,6 +1,6 @@
 module github.com/alot/alotwebhook/webhookclient
 
-go 1.25.0
+go 1.25
 
 replace github.com/alot/alotwebhook => ..
 
