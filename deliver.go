@@ -100,6 +100,10 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 // Logger returns [Config.Logger], or its default.
 func (d *Dispatcher) Logger() *slog.Logger { return d.log }
 
+// Store returns the store, and PayloadRetention that of the [Config], 0 for ever: for package feed.
+func (d *Dispatcher) Store() Store                    { return d.store }
+func (d *Dispatcher) PayloadRetention() time.Duration { return max(0, d.cfg.PayloadRetention) }
+
 // Emit stores events for delivery, all of them or none, and returns once they are
 // stored. It does nothing with an ID that is stored already: after an error of the
 // store, call Emit again with the same events, whether they were stored or not.

@@ -121,12 +121,7 @@ func (d *Dispatcher) Purge(ctx context.Context) (PurgeResult, error) {
 	began, sum := time.Now(), PurgeResult{}
 	for {
 		part, err := d.store.Purge(ctx, request)
-		sum.Expired += part.Expired
-		sum.Payloads += part.Payloads
-		sum.Deliveries += part.Deliveries
-		sum.Events += part.Events
-		sum.Tallies += part.Tallies
-		sum.Operations += part.Operations
+		sum = PurgeResult{sum.Expired + part.Expired, sum.Payloads + part.Payloads, sum.Deliveries + part.Deliveries, sum.Events + part.Events, sum.Tallies + part.Tallies, sum.Operations + part.Operations}
 		if max(part.Expired, part.Payloads, part.Deliveries, part.Events, part.Tallies, part.Operations) >= rows {
 			continue // also after an error: a store may purge one kind although another one fails
 		}
@@ -176,25 +171,12 @@ func (d *Dispatcher) EraseIn(ctx context.Context, q Enqueuer, organizationID, su
 		return 0, fmt.Errorf("alotwebhook: this transaction erases nothing; its store has no Erase there: %w", errors.ErrUnsupported)
 	}
 	for {
-		n, next, err := eraser.Erase(ctx, r, erasePage)
+		n, next, err := eraser.Erase(ctx, r, largePage)
 		if events += n; err != nil || next == "" {
 			return events, explain(err, "not erased")
 		}
 		r.Cursor = next
 	}
-}
-
-// erasePage erases the next events of r, counts them and moves its cursor on.
-func (d *Dispatcher) erasePage(ctx context.Context, r *Recovery) error {
-	n, next, err := d.store.Erase(ctx, *r, erasePage)
-	if err != nil {
-		return explain(err, "not erased")
-	}
-	r.Skipped += int64(n)
-	if r.Cursor = next; next == "" {
-		r.end(RecoveryErased)
-	}
-	return nil
 }
 
 // Remove begins to delete, in the background, all that belongs to an organization that has left:
@@ -206,19 +188,6 @@ func (d *Dispatcher) Remove(ctx context.Context, organizationID, note string) (R
 		return Recovery{}, err
 	}
 	return d.beginMany(ctx, Recovery{OrganizationID: organizationID, Note: note, State: RecoveryRemoving})
-}
-
-// removePage deletes the next rows of an organization and counts them in r.
-func (d *Dispatcher) removePage(ctx context.Context, r *Recovery) error {
-	n, err := d.store.Remove(ctx, r.OrganizationID, erasePage)
-	if err != nil {
-		return explain(err, "not removed")
-	}
-	r.Skipped += int64(n)
-	if r.Cursor = r.EndpointID; n < erasePage {
-		r.end(RecoveryRemoved)
-	}
-	return nil
 }
 
 // Tally counts the attempts that were made to an endpoint in an hour.

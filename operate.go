@@ -301,18 +301,12 @@ func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID str
 	return e.OrganizationID, err
 }
 
-func checkNote(note string) *FieldError {
-	return refused("note", text.PlainProblem(note, selection.MaxNote))
-}
-
 // isMany reports whether the recovery is one over many endpoints.
 func (r *Recovery) isMany() bool { return strings.HasPrefix(r.EndpointID, recoveryPrefix+"_") }
 
 // selects reports whether a delivery is one that the recovery is about, as far as its Filter leaves
 // that open. Recover sends what was discarded, and so an endpoint's own recovery does.
 func (r *Recovery) selects(of *Delivery) bool {
-	last := of.LastReason
-	left := last == ReasonCanceled || last == ReasonDiscarded && (r.isMany() || !r.FailedSince.IsZero())
-	return !of.Test && (r.Reason == last || r.Reason == "" && !left) &&
+	return !of.Test && selection.Takes(string(r.Reason), string(of.LastReason), !r.isMany() && r.FailedSince.IsZero()) &&
 		!of.FinishedAt.Before(r.FailedSince) && (r.FailedUntil.IsZero() || of.FinishedAt.Before(r.FailedUntil))
 }

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/adopt"
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/record"
 	"github.com/alot/alotwebhook/internal/selection"
+	"github.com/alot/alotwebhook/internal/unwrap"
 )
 
 // ErrRecovering is returned by [Dispatcher.Recover] while a recovery of the
@@ -33,6 +37,10 @@ const (
 	RecoveryCanceling RecoveryState = "canceling" // under way
 	RecoveryCanceled  RecoveryState = "canceled"  // all were canceled
 
+	// In the place of running and done, when events that the endpoint never got are sent to it:
+	RecoverySending RecoveryState = "sending" // under way
+	RecoverySent    RecoveryState = "sent"    // all were sent or skipped
+
 	// In the place of running and done, when personal data is erased:
 	RecoveryErasing  RecoveryState = "erasing"  // under way
 	RecoveryErased   RecoveryState = "erased"   // all was erased
@@ -40,14 +48,14 @@ const (
 	RecoveryRemoved  RecoveryState = "removed"  // all of it was
 )
 
-// Active reports whether the work is under way.
-func (s RecoveryState) Active() bool {
-	switch s {
-	case RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving:
-		return true
-	}
-	return false
+// endOf has the states of a recovery that is under way, each with that of one that has done all.
+var endOf = map[RecoveryState]RecoveryState{
+	RecoveryRunning: RecoveryDone, RecoveryDiscarding: RecoveryDiscarded, RecoveryCanceling: RecoveryCanceled,
+	RecoverySending: RecoverySent, RecoveryErasing: RecoveryErased, RecoveryRemoving: RecoveryRemoved,
 }
+
+// Active reports whether the work is under way.
+func (s RecoveryState) Active() bool { return endOf[s] != "" }
 
 // Recovery sends the failed deliveries of an endpoint again, in the background: see
 // [Dispatcher.Recover]. Or it discards parked ones: see [Dispatcher.EnableEndpoint]. An
@@ -76,14 +84,14 @@ type Recovery struct {
 	// in whole milliseconds. A zero Since is no bound; Until is when the recovery began.
 	Since, Until time.Time
 	// Oldest is the later of Since and the time when the endpoint was created: before it
-	// there is nothing to recover. It is for [Recovery.Progress] alone.
+	// there is nothing to recover; or what sending has come to. It is for [Recovery.Progress] alone.
 	Oldest time.Time
 	// Recovered counts the deliveries that were sent again. Skipped counts those that
 	// could not be: their payload was erased, or they were no longer failed. While deliveries
 	// are discarded or canceled, Skipped counts these, and events while these are erased or removed.
 	Recovered, Skipped int64
 	// Cursor is the id of the delivery, or of the event that is erased, below which the recovery
-	// goes on; "" before its first page.
+	// goes on, or a place in a feed; "" before its first page.
 	Cursor string
 	// CreatedAt is when the recovery began, UpdatedAt when it last went on, FinishedAt
 	// when it ended, zero while it runs. All are by the clocks of the dispatchers.
@@ -100,6 +108,9 @@ type Recovery struct {
 func (r Recovery) Progress() float64 {
 	if !r.State.Active() && r.State != RecoveryStopped {
 		return 1
+	}
+	if r.State == RecoverySending {
+		return selection.Share(r.Since, r.Oldest, r.Until)
 	}
 	return selection.Progress(r.Cursor, r.Until, r.Oldest)
 }
@@ -120,6 +131,23 @@ func (r Recovery) Progress() float64 {
 // [ErrNotFound] if there is no such endpoint, a [FieldError] if since is not in the past,
 // and a [LimitError] beyond [Config.ChangesPerMinute].
 func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
+	return d.recoverSince(ctx, endpointID, since, RecoveryRunning)
+}
+
+// SendMissed begins to send to an endpoint, in the background as [Dispatcher.Recover] does, the events
+// since the given time that it never got, oldest first, of the types that it subscribes to now. It skips
+// an event of which the endpoint has a delivery, whatever became of that, and leaves out those without a
+// payload. It is the endpoint's recovery, with the errors of Recover, and an [errors.ErrUnsupported] if
+// the store does not do that.
+func (d *Dispatcher) SendMissed(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
+	if unwrap.To[backfiller](d.store) == nil {
+		return Recovery{}, explain(errors.ErrUnsupported, "the store sends no missed events")
+	}
+	return d.recoverSince(ctx, endpointID, since, RecoverySending)
+}
+
+// recoverSince begins a recovery of one endpoint.
+func (d *Dispatcher) recoverSince(ctx context.Context, endpointID string, since time.Time, state RecoveryState) (Recovery, error) {
 	endpoint, err := d.Endpoint(ctx, endpointID)
 	if err != nil {
 		return Recovery{}, err
@@ -131,13 +159,13 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 		return Recovery{}, &FieldError{Field: "since", Problem: "is not in the past; give the time since which deliveries are to be recovered"}
 	}
 	begun := Recovery{
-		EndpointID: endpointID, OrganizationID: endpoint.OrganizationID, State: RecoveryRunning,
+		EndpointID: endpointID, OrganizationID: endpoint.OrganizationID, State: state,
 		Since: since.UTC().Truncate(time.Millisecond), Until: until, Oldest: endpoint.CreatedAt,
 		CreatedAt: now,
 	}
 	if since.IsZero() {
 		begun.Since = time.Time{}
-	} else if since.After(begun.Oldest) {
+	} else if since.After(begun.Oldest) || state == RecoverySending {
 		begun.Oldest = begun.Since
 	}
 	if err := once(d.changes, endpoint.OrganizationID); err != nil {
@@ -242,32 +270,11 @@ func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int6
 const (
 	// recoveryPage is the most deliveries that one step sends again.
 	recoveryPage = 100
-	// discardPage is the most deliveries that one step discards.
-	discardPage = 1000
-	// cancelPage is the most deliveries that one step cancels.
-	cancelPage = 1000
-	// erasePage is the most events that one step erases, and rows of a kind that one removes.
-	erasePage = 1000
+	// largePage is the most that one step discards, cancels, erases, or removes of a kind.
+	largePage = 1000
 	// discardAtOnce is the most steps that EnableEndpoint itself takes.
 	discardAtOnce = 10
 )
-
-// discardParked discards the next parked deliveries and counts them in r. After the last
-// it enables the endpoint and ends r.
-func (d *Dispatcher) discardParked(ctx context.Context, r *Recovery) error {
-	n, err := d.store.Discard(ctx, r.EndpointID, r.Until, discardPage)
-	r.Skipped += int64(n)
-	r.Cursor = r.EndpointID
-	if err == nil && n < discardPage {
-		_, err = d.enable(ctx, r.EndpointID, 0)
-		r.end(RecoveryDiscarded)
-	}
-	if errors.Is(err, ErrNotFound) {
-		r.end(RecoveryStopped)
-		return nil
-	}
-	return err
-}
 
 // Recovery returns the endpoint's recovery that is running, or else its last one, or
 // [ErrNotFound] if there was none.
@@ -358,64 +365,81 @@ func (r Recovery) status() adopt.Status {
 
 // activeRecoveries calls found with all recoveries that are under way.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
-	states := []RecoveryState{RecoveryRunning, RecoveryDiscarding, RecoveryCanceling, RecoveryErasing, RecoveryRemoving}
-	return paging.Each(states, found, func(state RecoveryState, cursor string) ([]Recovery, string, error) {
+	return paging.Each(slices.Collect(maps.Keys(endOf)), found, func(state RecoveryState, cursor string) ([]Recovery, string, error) {
 		return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 	})
 }
 
-// recoverSome sends or discards the next page of deliveries. It returns how long to wait
-// before the next one, to keep to [Config.RecoverPerSecond].
+// recoverSome does the next part of a recovery. It returns how long to wait before the next one, to
+// keep to [Config.RecoverPerSecond].
 func (d *Dispatcher) recoverSome(ctx context.Context, r *Recovery) (time.Duration, error) {
-	switch r.State {
-	case RecoveryDiscarding:
-		return 0, d.discardParked(ctx, r)
-	case RecoveryCanceling:
-		return 0, d.cancelPage(ctx, r)
-	case RecoveryErasing:
-		return 0, d.erasePage(ctx, r)
-	case RecoveryRemoving:
-		return 0, d.removePage(ctx, r)
-	}
 	n, err := d.recoverPage(ctx, r)
 	return time.Duration(n) * (time.Second / time.Duration(d.cfg.RecoverPerSecond)), err
 }
 
-// recoverPage sends the next failed deliveries again, counts them in r and moves its
-// cursor on. It ends r after the last page, or if the endpoint was deleted. It returns how
-// many the page had.
-func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (int, error) {
-	ids, next, err := d.selected(ctx, r, StateFailed, min(recoveryPage, d.cfg.RecoverPerSecond))
+// recoverPage does the next part of a recovery, counts it in r and moves its cursor on. It ends r
+// after the last part, or if the endpoint was deleted. It returns how many are due now.
+func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (due int, err error) {
+	var ids []string
+	var next string
+	sent, skipped := 0, 0
+	switch r.State {
+	case RecoveryDiscarding:
+		if skipped, err = d.store.Discard(ctx, r.EndpointID, r.Until, largePage); skipped >= largePage {
+			next = r.EndpointID
+		} else if err == nil {
+			_, err = d.enable(ctx, r.EndpointID, 0)
+		}
+	case RecoveryErasing:
+		skipped, next, err = d.store.Erase(ctx, *r, largePage)
+	case RecoveryRemoving:
+		if skipped, err = d.store.Remove(ctx, r.OrganizationID, largePage); skipped >= largePage {
+			next = r.EndpointID
+		}
+	case RecoverySending:
+		sent, skipped, next, err = d.backfill(ctx, r)
+	case RecoveryCanceling:
+		if ids, next, err = d.selected(ctx, r, StateUnfinished, largePage); err == nil {
+			skipped, err = d.store.Cancel(ctx, ids)
+		}
+	default:
+		if ids, next, err = d.selected(ctx, r, StateFailed, min(recoveryPage, d.cfg.RecoverPerSecond)); err == nil {
+			sent, err = d.redeliver(ctx, ids)
+			skipped = len(ids) - sent
+		}
+	}
+	if errors.Is(err, ErrNotFound) { // its endpoint was deleted
+		r.end(RecoveryStopped)
+		err = nil
+	}
 	if err != nil || !r.State.Active() {
-		return 0, err
+		return 0, explain(err, "%s not done", r.State)
 	}
-	n, err := d.redeliver(ctx, ids)
-	if err != nil {
-		return 0, err
-	}
-	r.Recovered += int64(n)
-	r.Skipped += int64(len(ids) - n)
+	r.Recovered += int64(sent)
+	r.Skipped += int64(skipped)
 	if r.Cursor = next; next == "" {
-		r.end(RecoveryDone)
+		r.end(endOf[r.State])
 	}
-	return len(ids), nil
+	return max(sent, len(ids)), nil
 }
 
-// cancelPage cancels the next deliveries, counts them in r and moves its cursor on.
-func (d *Dispatcher) cancelPage(ctx context.Context, r *Recovery) error {
-	ids, next, err := d.selected(ctx, r, StateUnfinished, cancelPage)
-	if err != nil || !r.State.Active() {
-		return err
+// backfiller is an optional capability of a [Store]: see feed.Backfiller.
+type backfiller interface {
+	Backfill(ctx context.Context, r Recovery, types []string, limit int) (sent, left int, at time.Time, next string, err error)
+}
+
+// backfill sends the next events that an endpoint never got.
+func (d *Dispatcher) backfill(ctx context.Context, r *Recovery) (sent, left int, next string, err error) {
+	e, err := d.Endpoint(ctx, r.EndpointID)
+	var at time.Time
+	if err == nil {
+		sent, left, at, next, err = unwrap.To[backfiller](d.store).Backfill(ctx, *r, eventtype.Expand(e.EventTypes, d.types), min(recoveryPage, d.cfg.RecoverPerSecond))
+		d.emitted()
 	}
-	n, err := d.store.Cancel(ctx, ids)
-	if err != nil {
-		return explain(err, "not canceled")
+	if at.After(r.Oldest) {
+		r.Oldest = at
 	}
-	r.Skipped += int64(n)
-	if r.Cursor = next; next == "" {
-		r.end(RecoveryCanceled)
-	}
-	return nil
+	return sent, left, next, err
 }
 
 // selected returns the next deliveries in that state that r is about, up to limit, and the cursor

@@ -210,7 +210,8 @@ func (s standing) age() time.Duration {
 // recoveries returns those under way, each since it last went on.
 func recoveries(ctx context.Context, d Dispatcher) (found standing, err error) {
 	for _, state := range []alotwebhook.RecoveryState{
-		alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling, alotwebhook.RecoveryErasing, alotwebhook.RecoveryRemoving,
+		alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling,
+		alotwebhook.RecoverySending, alotwebhook.RecoveryErasing, alotwebhook.RecoveryRemoving,
 	} {
 		for f := (alotwebhook.RecoveryFilter{State: state}); ; {
 			page, next, err := d.Recoveries(ctx, f)

@@ -88,6 +88,7 @@ func (a *api) table() []route {
 		{http.MethodGet, "/v1/webhooks/operations", toLook, a.listOperations, asIs},
 		{http.MethodGet, "/v1/webhooks/event-types", toLook, plain(a.listEventTypes), asIs},
 		{http.MethodGet, "/v1/webhooks/openapi.json", toLook, plain(a.readOpenAPI), asIs},
+		{http.MethodGet, "/v1/webhooks/events", toLook, a.listEvents, asIs},
 		{http.MethodGet, "/v1/webhooks/events/{id}", toLook, plain(a.readEvent), asIs},
 		{http.MethodGet, "/v1/webhooks/deliveries", toLook, a.listAllDeliveries, asIs},
 		{http.MethodGet, "/v1/webhooks/deliveries/{id}", toLook, plain(a.readDelivery), asIs},
@@ -101,6 +102,7 @@ func (a *api) table() []route {
 		{http.MethodPost, "/v1/webhooks/{id}/recover", toSend, plain(a.beginRecovery), remembered(a.recovering)},
 		{http.MethodGet, "/v1/webhooks/{id}/recover", toLook, plain(a.readRecovery), asIs},
 		{http.MethodDelete, "/v1/webhooks/{id}/recover", toSend, plain(a.stopRecovery), asIs},
+		{http.MethodPost, "/v1/webhooks/{id}/send-missed", toSend, plain(a.sendMissed), remembered(a.recovering)},
 		{http.MethodGet, "/v1/webhooks/{id}/deliveries", toLook, a.listDeliveries, asIs},
 	}
 }

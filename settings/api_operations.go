@@ -138,6 +138,17 @@ func showRecovery(r alotwebhook.Recovery) recoveryJSON {
 // beginRecovery starts a recovery in the background: the endpoint's deliveries that
 // failed since a time are sent again.
 func (a *api) beginRecovery(r *http.Request, who caller) (response, error) {
+	return a.beginSince(r, who, a.dispatcher.Recover)
+}
+
+// sendMissed starts to send, in the background, the events that the endpoint never got.
+func (a *api) sendMissed(r *http.Request, who caller) (response, error) {
+	return a.beginSince(r, who, a.dispatcher.SendMissed)
+}
+
+// beginSince responds with the recovery that begin starts of the endpoint, since the time in the
+// request.
+func (a *api) beginSince(r *http.Request, who caller, begin func(context.Context, string, time.Time) (alotwebhook.Recovery, error)) (response, error) {
 	var since time.Time
 	if err := readOptionalObject(r, fields{"since": timeInto(&since)}); err != nil {
 		return response{}, err
@@ -146,7 +157,7 @@ func (a *api) beginRecovery(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	recovery, err := a.dispatcher.Recover(r.Context(), e.ID, since)
+	recovery, err := begin(r.Context(), e.ID, since)
 	if err != nil {
 		return response{}, err
 	}

@@ -220,7 +220,7 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	id := h.create(published)
 	for _, path := range []string{
 		"/", "/v1", "/v1/webhook", "/v1/webhooks/" + id + "/secret", "/v1/webhooks/" + id + "/deliveries/x",
-		"/v1/webhooks/events", "/v1/webhooks/deliveries/deliveries", "/v1/webhooks//deliveries",
+		"/v1/webhooks/deliveries/deliveries", "/v1/webhooks//deliveries",
 		"/v1/webhooks/wh_00000000000000000000000000", "/v1/webhooks/" + strings.ToUpper(id),
 		"/v1/webhooks/%00", "/v1/webhooks/..", "/v1/webhooks/" + id + "%2Fdeliveries%2F",
 		"/v1/webhooks/deliveries/dlv_00000000000000000000000000", "/v1/webhooks/events/" + id, "/v1/webhooks/evt_00000000000000000000000000",

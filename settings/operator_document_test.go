@@ -72,5 +72,5 @@ func TestTheOperatorsDocumentHoldsTogether(t *testing.T) {
 		}
 	}
 	walk(doc)
-	require.Len(t, ids, 13+19)
+	require.Len(t, ids, 13+21)
 }

@@ -31,6 +31,7 @@ var (
 	cancels    = purpose{"Cancel deliveries", "Deliveries are being canceled", "stop-canceling"}
 	erases     = purpose{"Erase personal data", "Personal data is being erased", "stop-erasing"}
 	removes    = purpose{"Remove an organization", "An organization is being removed", "stop-erasing"}
+	missed     = purpose{"Send what was missed", "Events that were missed are being sent", "stop"}
 	stopped    = purpose{"Recovery", "", ""}
 )
 
@@ -44,13 +45,14 @@ var standings = map[alotwebhook.RecoveryState]struct {
 	alotwebhook.RecoveryCanceling: {cancels, "Canceling"}, alotwebhook.RecoveryCanceled: {cancels, "Canceled"},
 	alotwebhook.RecoveryErasing: {erases, "Erasing"}, alotwebhook.RecoveryErased: {erases, "Erased"},
 	alotwebhook.RecoveryRemoving: {removes, "Removing"}, alotwebhook.RecoveryRemoved: {removes, "Removed"},
+	alotwebhook.RecoverySending: {missed, "Sending missed"}, alotwebhook.RecoverySent: {missed, "Sent"},
 	alotwebhook.RecoveryStopped: {stopped, "Stopped"},
 }
 
 // underWay are the states in which a recovery goes on.
 var underWay = []alotwebhook.RecoveryState{
 	alotwebhook.RecoveryRunning, alotwebhook.RecoveryDiscarding, alotwebhook.RecoveryCanceling,
-	alotwebhook.RecoveryErasing, alotwebhook.RecoveryRemoving,
+	alotwebhook.RecoverySending, alotwebhook.RecoveryErasing, alotwebhook.RecoveryRemoving,
 }
 
 // Purpose returns what it does.
@@ -65,6 +67,8 @@ func (r recoveryRow) Done() string {
 		return count(r.Skipped, "delivery", "deliveries") + " discarded"
 	case cancels:
 		return count(r.Skipped, "delivery", "deliveries") + " canceled"
+	case missed:
+		return count(r.Recovered, "event", "events") + " sent"
 	case erases:
 		return count(r.Skipped, "event", "events") + " erased"
 	case removes:

@@ -147,6 +147,7 @@ func (p *pages) table() []pageRoute {
 		{http.MethodGet, "/{id}/rotate", toRotate, (*visit).newSecret},
 		{http.MethodPost, "/{id}/rotate", toRotate, (*visit).rotateSecret},
 		{http.MethodPost, "/{id}/recover", toSend, (*visit).recoverFailed},
+		{http.MethodPost, "/{id}/send-missed", toSend, (*visit).sendMissed},
 		{http.MethodPost, "/{id}/recover/stop", toSend, (*visit).stopRecovery},
 		{http.MethodGet, "/{id}/delete", toChange, (*visit).confirmDelete},
 		{http.MethodPost, "/{id}/delete", toChange, (*visit).deleteEndpoint},

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -256,6 +257,15 @@ var spans = []choice{
 }
 
 func (v *visit) recoverFailed() error {
+	return v.beginSince(v.dispatcher.Recover, "recovering", "Choose which failed deliveries to send again.")
+}
+
+func (v *visit) sendMissed() error {
+	return v.beginSince(v.dispatcher.SendMissed, "sending", "Choose which events to send.")
+}
+
+// beginSince starts a recovery of the endpoint, since the time in the form.
+func (v *visit) beginSince(begin func(context.Context, string, time.Time) (alotwebhook.Recovery, error), done, otherwise string) error {
 	given, err := readForm(v.r, "since")
 	if err != nil {
 		return err
@@ -266,16 +276,16 @@ func (v *visit) recoverFailed() error {
 	}
 	since, ok := recoverSince(given.get("since"))
 	if !ok {
-		return badForm("Choose which failed deliveries to send again.")
+		return badForm(otherwise)
 	}
-	_, err = v.dispatcher.Recover(v.r.Context(), e.ID, since)
+	_, err = begin(v.r.Context(), e.ID, since)
 	if errors.Is(err, alotwebhook.ErrRecovering) {
 		return v.redirect(e.ID, "busy")
 	}
 	if err != nil {
 		return err
 	}
-	return v.redirect(e.ID, "recovering")
+	return v.redirect(e.ID, done)
 }
 
 // recoverSince returns since when to recover: how far back is chosen, or the time that the page

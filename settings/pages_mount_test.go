@@ -140,6 +140,8 @@ func (s *site) act(base string, e alotwebhook.Endpoint, d string) {
 		{"/" + e.ID + "/recover", []string{"since", "all"}, "/" + e.ID + "?done=recovering"},
 		{"/" + e.ID + "/recover/", []string{"since", "all"}, "/" + e.ID + "?done=busy"},
 		{"/" + e.ID + "/recover/stop", nil, "/" + e.ID + "?done=stopped"},
+		{"/" + e.ID + "/send-missed", []string{"since", "all"}, "/" + e.ID + "?done=sending"},
+		{"/" + e.ID + "/recover/stop", nil, "/" + e.ID + "?done=stopped"},
 		{"/deliveries/" + d + "/redeliver", nil, "/deliveries/" + d + "?done=redelivered"},
 		{"/" + e.ID + "/delete", nil, "/" + e.ID + "/delete"},
 		{"/new", []string{"url", "https://new.example.com", "events", alotwebhook.EventCandidateInvited, "secret", "my own signing secret"}, "/wh_"},

@@ -187,6 +187,7 @@ var flashes = map[string]*flash{
 	"tested":      {Text: "Test event sent. This page shows how its delivery goes."},
 	"redelivered": {Text: "The delivery is being sent again."},
 	"unavailable": {Text: "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.", Warning: true},
+	"sending":     {Text: "What the endpoint missed is being sent in the background; you can leave this page."},
 	"recovering":  {Text: "Recovery started. It runs in the background; you can leave this page."},
 	"busy":        {Text: "A recovery of this endpoint is already running.", Warning: true},
 	"stopped":     {Text: "Recovery stopped. Deliveries that were already sent again are not affected."},

@@ -35,6 +35,7 @@ var pageTakes = map[string][]settings.Action{
 	"POST /{id}/rotate":               takes(settings.ActionSecrets),
 	"POST /{id}/recover":              takes(settings.ActionSend),
 	"POST /{id}/recover/stop":         takes(settings.ActionSend),
+	"POST /{id}/send-missed":          takes(settings.ActionSend),
 	"GET /{id}/delete":                takes(settings.ActionChange),
 	"POST /{id}/delete":               takes(settings.ActionChange),
 }

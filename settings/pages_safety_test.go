@@ -25,6 +25,7 @@ func routes(endpoint, delivery string) (gets []string, posts map[string][]string
 			e + "/rotate":       {"when", "now", "version", "1"},
 			e + "/recover":      {"since", "all"},
 			e + "/recover/stop": nil,
+			e + "/send-missed":  {"since", "all"},
 			e + "/delete":       {"confirmed", "yes"},
 			d + "/redeliver":    nil,
 		}

@@ -167,6 +167,8 @@ var recoveryWords = map[alotwebhook.RecoveryState]string{
 	alotwebhook.RecoveryErased:     "Personal data erased",
 	alotwebhook.RecoveryRemoving:   "Removing an organization",
 	alotwebhook.RecoveryRemoved:    "Organization removed",
+	alotwebhook.RecoverySending:    "Sending what was missed",
+	alotwebhook.RecoverySent:       "What was missed was sent",
 }
 
 // recoveryWord returns the heading of a recovery.

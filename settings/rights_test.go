@@ -69,6 +69,7 @@ var apiTakes = map[string][]settings.Action{
 	"GET /v1/webhooks/operations":                 takes(),
 	"GET /v1/webhooks/event-types":                takes(),
 	"GET /v1/webhooks/openapi.json":               takes(),
+	"GET /v1/webhooks/events":                     takes(),
 	"GET /v1/webhooks/events/{id}":                takes(),
 	"GET /v1/webhooks/deliveries":                 takes(),
 	"GET /v1/webhooks/deliveries/{id}":            takes(),
@@ -82,6 +83,7 @@ var apiTakes = map[string][]settings.Action{
 	"POST /v1/webhooks/{id}/recover":              takes(settings.ActionSend),
 	"GET /v1/webhooks/{id}/recover":               takes(),
 	"DELETE /v1/webhooks/{id}/recover":            takes(settings.ActionSend),
+	"POST /v1/webhooks/{id}/send-missed":          takes(settings.ActionSend),
 	"GET /v1/webhooks/{id}/deliveries":            takes(),
 }
 
@@ -170,7 +172,7 @@ func onEveryRouteOfTheAPI(t *testing.T, base string, let func(*host, func(*http.
 				continue
 			}
 			require.Less(t, got.status, 300, "%s: %s", name, got.text)
-			whole := rt[1] == "/v1/webhooks/deliveries/{id}" || rt[1] == "/v1/webhooks/events/{id}" || strings.HasSuffix(rt[1], "/redeliver")
+			whole := rt[1] == "/v1/webhooks/deliveries/{id}" || rt[1] == "/v1/webhooks/events" || rt[1] == "/v1/webhooks/events/{id}" || strings.HasSuffix(rt[1], "/redeliver")
 			allowed := slices.Contains(may, settings.ActionPayloads)
 			require.Equal(t, whole && allowed, private, "%s: %s", name, got.text)
 			require.Equal(t, whole && !allowed, got.json["payloadsHidden"] == true, "%s: %s", name, got.text)

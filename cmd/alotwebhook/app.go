@@ -91,7 +91,7 @@ Output is coloured only on a terminal, and never when NO_COLOR is set.`,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(a.signCommand(), a.verifyCommand(), a.sendCommand(), a.listenCommand(), a.replayCommand(), a.checkCommand(),
-		a.endpointsCommand(), a.idCommand())
+		a.pullCommand(), a.endpointsCommand(), a.idCommand())
 	return root
 }
 

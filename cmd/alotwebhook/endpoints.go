@@ -16,6 +16,7 @@ import (
 	"github.com/alot/alotwebhook/cmd/alotwebhook/internal/moving"
 )
 
+// tokenVariable has the token for the API.
 const tokenVariable = "ALOT_WEBHOOK_API_TOKEN"
 
 func (a *app) endpointsCommand() *cobra.Command {

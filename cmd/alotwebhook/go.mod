@@ -4,6 +4,7 @@ go 1.25
 
 require (
 	github.com/alot/alotwebhook v0.0.0
+	github.com/alot/alotwebhook/webhookclient v0.0.0
 	github.com/spf13/cobra v1.10.2
 	github.com/stretchr/testify v1.12.1
 )
@@ -17,3 +18,5 @@ require (
 )
 
 replace github.com/alot/alotwebhook => ../..
+
+replace github.com/alot/alotwebhook/webhookclient => ../../webhookclient

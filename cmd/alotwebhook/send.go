@@ -86,7 +86,6 @@ func typesList() string {
 
 // request makes the header and the body to send.
 func (a *app) request(s *send) (http.Header, []byte, error) {
-	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"alotwebhook/1"}, alotwebhook.AttemptHeader: {"1"}}
 	var body []byte
 	if s.file != "" {
 		b, err := a.body([]string{s.file})
@@ -101,10 +100,7 @@ func (a *app) request(s *send) (http.Header, []byte, error) {
 		}
 		body = e.Payload()
 	}
-	if e, err := alotwebhook.ParseEvent(body); err == nil {
-		header.Set(alotwebhook.EventHeader, e.Type)
-		header.Set(alotwebhook.DeliveryHeader, alotwebhook.DeliveryID(e.ID, localEndpoint))
-	}
+	header := eventHeader(body)
 	if s.test {
 		header.Set(alotwebhook.TestHeader, "true")
 	}
@@ -116,6 +112,16 @@ func (a *app) request(s *send) (http.Header, []byte, error) {
 		s.sign(header, body, secret)
 	}
 	return header, body, err
+}
+
+// eventHeader returns the headers of a body, as the sender makes them, without a signature.
+func eventHeader(body []byte) http.Header {
+	header := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"alotwebhook/1"}, alotwebhook.AttemptHeader: {"1"}}
+	if e, err := alotwebhook.ParseEvent(body); err == nil {
+		header.Set(alotwebhook.EventHeader, e.Type)
+		header.Set(alotwebhook.DeliveryHeader, alotwebhook.DeliveryID(e.ID, localEndpoint))
+	}
+	return header
 }
 
 func (s *send) sign(header http.Header, body []byte, secret alotwebhook.Secret) {

@@ -99,6 +99,9 @@ var notRun = map[string]map[string]string{
 		"go test work                    # the tests of every module":                                    "this test is part of it, as of .ci/run; the quickstart is run from README.md",
 		"ALOT_TEST_ARTIFACTS=/tmp/pages go test ./settings/e2e -count=1 -run TestEveryPageIsFitToBeSeen": "it is run with the other tests",
 	},
+	"docs/pulling.md": {
+		"export ALOT_WEBHOOK_API_TOKEN=your-token   # or --token-file": "it calls the API of a sender; TestPullPrintsLinesAndGoesOn and TestPullSendsToAReceiver run the same",
+	},
 	"docs/performance.md": {
 		"go run ./bench                                # all of it, in some hours":                             "the tests of these programs run each at its smallest",
 		"go run ./bench -json docs/performance/results.json -plots docs/performance -page docs/performance.md": "it takes hours, and changes the document",

@@ -45,6 +45,17 @@ func Covers(subscription, name string) bool {
 	return star && subscription != name && strings.HasPrefix(name, prefix) && (prefix == "" || strings.HasSuffix(prefix, ".")) && !audit.IsType(name)
 }
 
+// Expand returns the names that the subscriptions include: their own, and those of the catalogue.
+func Expand[T any](subscriptions []string, catalogue map[string]T) []string {
+	names := slices.Clone(subscriptions)
+	for name := range catalogue {
+		if !slices.Contains(names, name) && Includes(subscriptions, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // SubscriptionsProblem returns what is wrong with the first wrong one of the subscriptions of an
 // endpoint, and its index; "" if none is. Those that are kept need not be in the catalogue any more,
 // nor to be allowed. stars says whether new ones may have a star.

@@ -138,6 +138,14 @@ func (s *Selection) Bound(now time.Time, kept time.Duration) (oldest time.Time) 
 	return s.Since
 }
 
+// Share returns how far a time is on the way from one to another, from 0 to 1.
+func Share(from, at, to time.Time) float64 {
+	if from.IsZero() || !at.After(from) || !to.After(from) {
+		return 0
+	}
+	return min(float64(at.Sub(from))/float64(to.Sub(from)), 1)
+}
+
 // Progress returns how much is done, from 0 to 1, of what goes from until back to oldest, by the time in
 // the id that it has come to: that of a delivery or an event. It is 0 for all else.
 func Progress(cursor string, until, oldest time.Time) float64 {
@@ -158,4 +166,13 @@ func Earlier(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// Takes reports whether a delivery whose last reason is that is one of a selection with this Reason;
+// "" takes any but what was canceled and, unless discarded is set, discarded.
+func Takes(reason, last string, discarded bool) bool {
+	if reason != "" {
+		return reason == last
+	}
+	return last != "canceled" && (discarded || last != "discarded")
 }

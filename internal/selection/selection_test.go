@@ -124,3 +124,40 @@ func TestEarlier(t *testing.T) {
 	require.Equal(t, a, selection.Earlier(b, a))
 	require.Zero(t, selection.Earlier(time.Time{}, a), "no bound is the earliest")
 }
+
+func TestShare(t *testing.T) {
+	t.Parallel()
+	hour := func(n int) time.Time { return now.Add(time.Duration(n) * time.Hour) }
+	for _, c := range []struct {
+		from, at, to time.Time
+		want         float64
+	}{
+		{hour(0), hour(1), hour(4), 0.25},
+		{hour(0), hour(0), hour(4), 0},
+		{hour(0), hour(-1), hour(4), 0},
+		{hour(0), hour(5), hour(4), 1},
+		{hour(4), hour(5), hour(4), 0},
+		{time.Time{}, hour(1), hour(4), 0},
+	} {
+		require.InDelta(t, c.want, selection.Share(c.from, c.at, c.to), 1e-9, "%v", c)
+	}
+}
+
+func TestTakes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		reason, last string
+		discarded    bool
+		want         bool
+	}{
+		{"", "timeout", false, true},
+		{"", "canceled", true, false},
+		{"", "discarded", false, false},
+		{"", "discarded", true, true},
+		{"canceled", "canceled", false, true},
+		{"timeout", "status", false, false},
+		{"", "", false, true},
+	} {
+		require.Equal(t, c.want, selection.Takes(c.reason, c.last, c.discarded), "%v", c)
+	}
+}

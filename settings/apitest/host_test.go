@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/feed"
 	"github.com/alot/alotwebhook/settings"
 	"github.com/alot/alotwebhook/store/memory"
 	"github.com/alot/alotwebhook/store/postgres"
@@ -171,6 +172,13 @@ func (f *flaky) Deliveries(ctx context.Context, filter alotwebhook.Filter) ([]al
 		return nil, "", err
 	}
 	return f.Store.Deliveries(ctx, filter)
+}
+
+func (f *flaky) Feed(ctx context.Context, filter feed.Filter) (feed.Page, error) {
+	if err := f.err(); err != nil {
+		return feed.Page{}, err
+	}
+	return f.Store.(feed.Feeder).Feed(ctx, filter)
 }
 
 // reply is a response of the API, with its body as text and decoded.

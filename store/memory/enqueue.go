@@ -59,8 +59,10 @@ func (s *Store) addEvent(event alotwebhook.Event) *storedEvent {
 	event.Timestamp = event.Timestamp.UTC().Truncate(time.Millisecond) // as the payload has it
 	end := len(payload) - 1                                            // the data stands in front of the closing brace
 	event.Data = payload[end-len(event.Data) : end : end]
-	stored := &storedEvent{Event: event, payload: payload}
+	s.lastPlace++
+	stored := &storedEvent{Event: event, payload: payload, place: s.lastPlace}
 	s.events[event.ID] = stored
+	s.organization(event.OrganizationID).feed.add(stored)
 	for of := range s.recordsOf(stored) {
 		of.events.insert(stored)
 	}

@@ -66,7 +66,8 @@ func (e *storedEvent) isOf(r alotwebhook.Recovery) bool {
 func (s *Store) erase(event *storedEvent) {
 	now := s.now()
 	s.unsettle(event)
-	event.payload, event.Data, event.TraceParent = nil, nil, ""
+	s.erasePayload(event)
+	event.TraceParent = ""
 	for d := range event.deliveries.descending("") {
 		if d.state == alotwebhook.StatePending {
 			s.fail(d, alotwebhook.ReasonErased, now)

@@ -28,9 +28,14 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 	if stored == nil || stored.payload == nil {
 		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
 	}
-	event := stored.Event
+	return stored.copied(), nil
+}
+
+// copied returns the event as the caller may keep it.
+func (e *storedEvent) copied() alotwebhook.Event {
+	event := e.Event
 	event.Data = bytes.Clone(event.Data)
-	return event, nil
+	return event
 }
 
 // Delivery implements [alotwebhook.History].

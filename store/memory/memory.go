@@ -54,6 +54,7 @@ type Store struct {
 	turns     *list.List
 	alarms    dueHeap[*storedEndpoint]
 	lastToken int64 // the fencing token that was given out last
+	lastPlace int64 // the number of the event that was stored last
 
 	// These lists serve the pages of the history and its erasure, in the order of ids.
 	all        records
@@ -79,12 +80,14 @@ type records struct {
 type storedOrganization struct {
 	endpoints []*storedEndpoint // in the order of their ids
 	records
+	feed lineup
 }
 
 // storedEvent is an event with its deliveries.
 type storedEvent struct {
 	alotwebhook.Event        // its Data is a part of payload
 	payload           []byte // nil once it is erased
+	place             int64  // its number in the order of storing, from 1
 	deliveries        idList[*storedDelivery]
 	unfinished        int           // how many of its deliveries are unfinished
 	settledAt         time.Duration // when the last delivery was finished, or when an event without any was stored

@@ -110,7 +110,7 @@ func (s *Store) purgePayloads(until time.Duration, limit int, r *alotwebhook.Pur
 			return
 		}
 		s.unsettle(event)
-		event.payload, event.Data = nil, nil
+		s.erasePayload(event)
 		r.Payloads++
 	}
 }
@@ -156,6 +156,7 @@ func (s *Store) deleteTallies(limit int, of func(organizationID string) bool, is
 // deleteEvent forgets an event that has no delivery.
 func (s *Store) deleteEvent(event *storedEvent) {
 	s.unsettle(event)
+	s.erasePayload(event)
 	if event.unsubscribed != nil {
 		s.unsubscribed.Remove(event.unsubscribed)
 	}

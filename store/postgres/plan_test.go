@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/feed"
+	"github.com/alot/alotwebhook/store/postgres"
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
@@ -54,7 +56,7 @@ func TestNoStatementScansATable(t *testing.T) {
 
 	// One event in ten is about one of a thousand people.
 	run(t, pool, fmt.Sprintf(`UPDATE %s.events SET subject = 'cand_' || abs(hashtext(id::text)) %% 10000 WHERE hashtext(id::text) %% 10 = 0`, store.Schema()))
-	subject := 0
+	subject, cursor := 0, ""
 
 	orderMany(t, pool, store.Schema())
 	fillOperations(t, pool, store.Schema(), planRows)
@@ -68,13 +70,14 @@ func TestNoStatementScansATable(t *testing.T) {
 		before := len(cluster.Log())
 		for range 8 { // the server turns to generic plans after five
 			workOnce(t, store, endpoints)
+			cursor = feedOnce(t, store, endpoints[0], cursor)
 			for _, organization := range []string{"", "org_0"} {
 				subject += 10
 				eraseOnce(t, store, store.Erase, alotwebhook.Recovery{OrganizationID: organization, Subject: fmt.Sprintf("cand_%d", subject)})
 			}
 		}
 		plans := cluster.Log()[before:]
-		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries", "Index Scan using firsts_pkey", "Index Scan using endpoints_troubled", "_subject_id_idx"} {
+		for _, needle := range []string{"Index Scan using queue_due", "Index Scan using queue_pkey", "Delete on queue", "Insert on deliveries", "Index Scan using firsts_pkey", "Index Scan using endpoints_troubled", "_subject_id_idx", "_organization_id_stored_by_id_idx"} {
 			require.True(t, strings.Contains(plans, needle), "the log does not show %q", needle)
 		}
 		for statement := range strings.SplitSeq(plans, "LOG:  duration:") {
@@ -94,6 +97,21 @@ func TestNoStatementScansATable(t *testing.T) {
 		}
 		requireFewRows(t, cluster.Log()[before:])
 	}
+}
+
+// feedOnce reads a page of an organization's events, and sends an endpoint some that it may have missed.
+func feedOnce(t *testing.T, store *postgres.Store, e alotwebhook.Endpoint, cursor string) (next string) {
+	t.Helper()
+	page, err := store.Feed(t.Context(), feed.Filter{OrganizationID: e.OrganizationID, EventTypes: []string{"not.known"}, Cursor: cursor, Limit: planBatch})
+	require.NoError(t, err)
+	require.True(t, page.More)
+	require.NoError(t, store.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org_fed")}))
+	fed, err := store.Feed(t.Context(), feed.Filter{OrganizationID: "org_fed"})
+	require.NoError(t, err)
+	require.NotEmpty(t, fed.Events)
+	_, _, _, _, err = store.Backfill(t.Context(), alotwebhook.Recovery{EndpointID: e.ID, OrganizationID: e.OrganizationID}, e.EventTypes, 10)
+	require.NoError(t, err)
+	return page.Next
 }
 
 // requireFewRows requires that no statement has read more rows than a batch explains.

@@ -223,7 +223,7 @@ func (s *Store) purgePayloads(ctx context.Context, d dayTables, now time.Time, p
 						AND NOT EXISTS (SELECT FROM {s}.queue q WHERE q.id ` + ofEvent + ` AND q.event_id = e.id)
 						AND NOT EXISTS (SELECT FROM {s}.deliveries_%[1]s h
 							WHERE h.id ` + ofEvent + ` AND h.event_id = e.id AND h.finished_at > $1::timestamptz)
-					ORDER BY e.id LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
+					ORDER BY e.organization_id, e.stored_by, e.id LIMIT $2::bigint FOR UPDATE SKIP LOCKED))
 				RETURNING id
 			)
 			SELECT count(*)::int FROM erased`),

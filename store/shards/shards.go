@@ -52,6 +52,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/feed"
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/unwrap"
@@ -77,7 +78,7 @@ type Config struct {
 
 // Store is an [alotwebhook.Store] over shards. [New] makes one. It is also an
 // [alotwebhook.Tallier], an [alotwebhook.Notifier], an [alotwebhook.Pauser] and an
-// [alotwebhook.Surveyor], as far as its shards are. All methods may be called from many goroutines
+// [alotwebhook.Surveyor] and [feed.Feeder], as far as its shards are. All methods may be called from many goroutines
 // at once.
 //
 // A store of yours that wraps it needs a method Unwrap() alotwebhook.Store, so that a
@@ -107,6 +108,7 @@ var (
 	_ alotwebhook.Notifier = (*Store)(nil)
 	_ alotwebhook.Pauser   = (*Store)(nil)
 	_ alotwebhook.Surveyor = (*Store)(nil)
+	_ feed.Feeder          = (*Store)(nil)
 )
 
 // shard is one of the stores, with what is known about how it fares.
@@ -118,6 +120,7 @@ type shard struct {
 	notifier alotwebhook.Notifier // nil if the store is none
 	pauser   alotwebhook.Pauser   // nil if the store is none
 	surveyor alotwebhook.Surveyor // nil if the store is none
+	feeder   feed.Feeder          // nil if the store is none
 	log      *slog.Logger
 	claims   claims
 	tallies  tallies
@@ -164,6 +167,7 @@ func (s *Store) add(index int, name string, store alotwebhook.Store, log *slog.L
 	sh := &shard{name: name, index: index, store: store, log: log}
 	sh.tallier, sh.notifier = unwrap.To[alotwebhook.Tallier](store), unwrap.To[alotwebhook.Notifier](store)
 	sh.pauser, sh.surveyor = unwrap.To[alotwebhook.Pauser](store), unwrap.To[alotwebhook.Surveyor](store)
+	sh.feeder = unwrap.To[feed.Feeder](store)
 	sh.claims = claims{weight: 1, finishes: map[int64]time.Time{}, episode: pace.Episode{Log: log, Operation: "claim"}}
 	sh.operations.episode = pace.Episode{Log: log, Operation: "operations"}
 	sh.tallies = tallies{pending: map[tallyKey]*alotwebhook.Tally{}, episode: pace.Episode{Log: log, Operation: "tally"}}

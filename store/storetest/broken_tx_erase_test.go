@@ -67,6 +67,9 @@ type knowing struct {
 	ids *sync.Map
 }
 
+// Unwrap lets the capabilities of the store be found.
+func (s knowing) Unwrap() alotwebhook.Store { return s.Store }
+
 func (s knowing) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	for _, e := range events {
 		s.ids.Store(e.ID, true)

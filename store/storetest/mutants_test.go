@@ -30,10 +30,12 @@ func init() {
 	for _, more := range []map[string]mutant{
 		operationMutants(), cancelMutants(), cancelRecordMutants(), unfinishedMutants(), endpointFilterMutants(), recoveryMutants(), pauseMutants(),
 		backlogMutants(), countMutants(), subjectMutants(), subscriptionMutants(), eraseMutants(), eraseUnfinishedMutants(), removeMutants(), testMutants(), urlMutants(),
+		feedMutants(), backfillMutants(),
 	} {
 		maps.Copy(mutants, more)
 	}
 	maps.Copy(txMutants, txEraseMutants())
+	txMutants["FeedByID"] = txMutant{feedByIDInTx, []string{"Tx/FeedLateCommit"}}
 }
 
 // mutants are all of them.
@@ -570,7 +572,7 @@ func requireFound(t *testing.T, test, name string, rules []string) {
 
 func TestUnbrokenPasses(t *testing.T) {
 	t.Parallel()
-	for test, rules := range map[string]int{"TestMutant": 150, "TestSharedMutant": 150, "TestTxMutant": 22} {
+	for test, rules := range map[string]int{"TestMutant": 150, "TestSharedMutant": 150, "TestTxMutant": 24} {
 		t.Run(test, func(t *testing.T) {
 			t.Parallel()
 			out, err := runMutant(t, test, "none", "")
@@ -582,7 +584,7 @@ func TestUnbrokenPasses(t *testing.T) {
 
 func TestCapabilitiesAreOptional(t *testing.T) {
 	t.Parallel()
-	for _, topic := range []string{"Tallies", "Pauses", "Survey"} {
+	for _, topic := range []string{"Tallies", "Pauses", "Survey", "Feed", "Backfill"} {
 		out, err := runMutant(t, "TestMutant", "Bare", topic)
 		require.NoError(t, err, out)
 		require.Contains(t, out, "which is optional")
@@ -601,7 +603,7 @@ func runMutant(t *testing.T, test, name, rule string) (output string, err error)
 		}
 	}
 	timeout := "10m"
-	if slices.Contains([]string{"HoldsUpClaims", "EraseHoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept", "ErasedKept", "ErasedPurgedAtOnce"}, name) {
+	if slices.Contains([]string{"HoldsUpClaims", "EraseHoldsUpClaims", "OperationsOnce", "OperationAlwaysHandled", "CanceledKept", "ErasedKept", "ErasedPurgedAtOnce"}, name) || strings.HasPrefix(name, "Feed") {
 		timeout = "1m"
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern, "-test.v", "-test.timeout="+timeout)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/feed"
 )
 
 // These methods are called only if all values of a shared store have the capability: see
@@ -44,4 +45,12 @@ func (s *shared) Processes(ctx context.Context) ([]alotwebhook.Process, error) {
 
 func (s *shared) Count(ctx context.Context, r alotwebhook.Recovery) (alotwebhook.Count, error) {
 	return nextAs[alotwebhook.Surveyor](s).Count(ctx, r)
+}
+
+func (s *shared) Feed(ctx context.Context, f feed.Filter) (feed.Page, error) {
+	return nextAs[feed.Feeder](s).Feed(ctx, f)
+}
+
+func (s *shared) Backfill(ctx context.Context, r alotwebhook.Recovery, types []string, limit int) (sent, left int, at time.Time, next string, err error) {
+	return nextAs[feed.Backfiller](s).Backfill(ctx, r, types, limit)
 }

@@ -92,6 +92,8 @@ var topics = []topic{
 	{"Tallies", tallyRules},
 	{"Pauses", pauseRules},
 	{"Survey", surveyRules},
+	{"Feed", feedRules},
+	{"Backfill", backfillRules},
 	{"Concurrency", concurrencyRules},
 	{"Model", modelRules},
 }

@@ -71,6 +71,8 @@ var txRules = []rule{
 	{"EraseHoldsUpNobodyElse", "An open transaction that has erased holds up no Claim, Enqueue or PutEndpoint, and no Finish or Redeliver of other deliveries.", txEraseHoldsUpNobodyElse},
 	{"EraseCutShort", "If the context of Erase ends, nothing or all of its page is erased, even if the host commits.", txEraseCutShort},
 	{"EraseErrorLeavesTheRest", "After an error of Erase, what stood in the transaction before is stored if the host commits.", txEraseErrorLeavesTheRest},
+	{"FeedLateCommit", "What commits late appears in the feed behind what was read meanwhile.", with(txFeedLateCommit)},
+	{"FeedRollsBack", "What is rolled back holds up no feed.", with(txFeedRollsBack)},
 	{"NothingToStore", "An empty batch is no error.", txNothingToStore},
 }
 

@@ -16,30 +16,37 @@ func (s *Store) Event(ctx context.Context, id string) (e alotwebhook.Event, err 
 	if !ok {
 		return e, notFound("event", id)
 	}
-	err = s.read(ctx, "read an event", func(t *txn) error {
-		var happened int64
-		var payload []byte
-		var trace, subject sql.NullString
-		var test sql.NullBool
-		err := t.one(`SELECT y.name, e.happened_at, e.organization, e.payload, e.trace_parent, e.subject, e.test
-			FROM alotwebhook_events e JOIN alotwebhook_types y ON y.ref = e.type
-			WHERE e.id = ? AND e.payload IS NOT NULL`, k[:])(&e.Type, &happened, &e.OrganizationID, &payload, &trace, &subject, &test)
+	err = s.read(ctx, "read an event", func(t *txn) (err error) {
+		e, err = t.event("e.id = ?", k[:])
 		if errors.Is(err, sql.ErrNoRows) {
 			return notFound("event", id)
 		}
-		if err != nil {
-			return err
-		}
-		e.ID, e.Timestamp = id, instant(happened).Truncate(time.Millisecond) // as the payload has it
-		before := len(e.Payload()) - 1                                       // e has no data yet; the data stands in front of the closing brace
-		if len(payload) <= before {
-			return errors.New("the stored payload is damaged, restore the file from a backup")
-		}
-		e.Data = payload[before : len(payload)-1]
-		e.TraceParent, e.Subject, e.Test = trace.String, subject.String, test.Bool
-		return nil
+		return err
 	})
 	return e, err
+}
+
+// event returns the event that meets a condition, or sql.ErrNoRows if there is none with a payload.
+func (t *txn) event(condition string, arg any) (e alotwebhook.Event, err error) {
+	var k key
+	var happened int64
+	var payload []byte
+	var trace, subject sql.NullString
+	var test sql.NullBool
+	err = t.one(`SELECT e.id, y.name, e.happened_at, e.organization, e.payload, e.trace_parent, e.subject, e.test
+		FROM alotwebhook_events e JOIN alotwebhook_types y ON y.ref = e.type
+		WHERE e.payload IS NOT NULL AND `+condition, arg)(&k, &e.Type, &happened, &e.OrganizationID, &payload, &trace, &subject, &test)
+	if err != nil {
+		return e, err
+	}
+	e.ID, e.Timestamp = k.spell(eventPrefix), instant(happened).Truncate(time.Millisecond) // as the payload has it
+	before := len(e.Payload()) - 1                                                         // e has no data yet; the data stands in front of the closing brace
+	if len(payload) <= before {
+		return e, errors.New("the stored payload is damaged, restore the file from a backup")
+	}
+	e.Data = payload[before : len(payload)-1]
+	e.TraceParent, e.Subject, e.Test = trace.String, subject.String, test.Bool
+	return e, nil
 }
 
 // unfinishedRows and finishedRows read deliveries from the queue (q) and from the

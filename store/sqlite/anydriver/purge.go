@@ -111,7 +111,7 @@ const ofEvent = `id >= substr(e.id, 1, 6) AND id < CAST(substr(e.id, 1, 6) || x'
 const (
 	oldEvents = `SELECT ref, stored_at, NOT EXISTS (SELECT 1 FROM alotwebhook_queue WHERE ` + ofEvent + `)
 			AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE ` + ofEvent + `)
-		FROM alotwebhook_events e WHERE ref > ? ORDER BY ref`
+		FROM alotwebhook_events e WHERE ref > ? AND type <> 0 ORDER BY ref`
 	oldPayloads = `SELECT ref, stored_at, CASE WHEN payload IS NULL THEN NULL
 			ELSE NOT EXISTS (SELECT 1 FROM alotwebhook_queue WHERE ` + ofEvent + `)
 			AND NOT EXISTS (SELECT 1 FROM alotwebhook_deliveries WHERE ` + ofEvent + ` AND finished_at > ?2) END
@@ -121,13 +121,11 @@ const (
 // purgeEvents deletes events that were stored at until or before and have no delivery.
 func (t *txn) purgeEvents(until int64, limit int, r *alotwebhook.PurgeResult) error {
 	refs, _, err := t.old(oldEvents, []any{int64(0)}, until, limit)
-	for _, ref := range refs {
-		if err == nil {
-			err = t.exec("DELETE FROM alotwebhook_events WHERE ref = ?", ref)
-		}
+	if err != nil || len(refs) == 0 {
+		return err
 	}
 	r.Events = len(refs)
-	return err
+	return t.keepLast(func() error { return t.exec("DELETE FROM alotwebhook_events WHERE ref "+amongRefs, numberList(refs)) })
 }
 
 // purgePayloads erases the payloads of events that were stored, and whose deliveries

@@ -162,7 +162,7 @@ func (t *txn) removeEvents(list []passed) error {
 			}
 		}
 	}
-	return t.exec("DELETE FROM alotwebhook_events WHERE ref "+amongRefs, refsOf(list))
+	return t.keepLast(func() error { return t.exec("DELETE FROM alotwebhook_events WHERE ref "+amongRefs, refsOf(list)) })
 }
 
 // removeLast deletes what was left of the endpoints, when nothing refers to it any more.

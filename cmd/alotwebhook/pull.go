@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/alot/alotwebhook/webhookclient"
+)
+
+// pull holds the flags of the command pull.
+type pull struct {
+	secrets secretFlags
+	client  clientFlags
+
+	types                     []string
+	since                     string
+	cursorFile, tokenFile, to string
+	follow                    time.Duration
+}
+
+func (a *app) pullCommand() *cobra.Command {
+	var p pull
+	cmd := &cobra.Command{
+		Use:   "pull URL",
+		Short: "Print all events of your organization, or send them to your receiver",
+		Long: `Read all events of your organization from the management API at a URL, oldest first,
+and print each as a line of JSON: also those that no endpoint was subscribed to. With
+--cursor-file, the next run goes on where this one ended, and misses nothing.
+
+With --to, each event is sent to that receiver instead, signed and with the exact bytes, and
+a line says how it responded. The first response that is not 2xx ends the command, and the
+next run begins with the same page: a receiver that remembers what it has handled is safe.
+
+The token for the API comes from --token-file or from the environment variable ` + tokenVariable + `.`,
+		Example: `  alotwebhook pull --since 24h https://app.example.com
+  alotwebhook pull --cursor-file events.cursor --type candidate.completed https://app.example.com
+  alotwebhook pull --cursor-file events.cursor --to http://localhost:3000/alot/webhook https://app.example.com`,
+		Args: oneURL,
+		RunE: a.does(func(cmd *cobra.Command, args []string) error { return a.pull(cmd.Context(), &p, args[0]) }),
+	}
+	p.secrets.add(cmd)
+	p.client.add(cmd)
+	f := cmd.Flags()
+	f.StringSliceVar(&p.types, "type", nil, "only events of this `type`; may be given several times")
+	f.StringVar(&p.since, "since", "", "only events since this `time`: 2026-05-25T00:00:00Z, or as long ago as 24h")
+	f.StringVar(&p.cursorFile, "cursor-file", "", "keep in this `file` where to go on")
+	f.StringVar(&p.tokenFile, "token-file", "", "read the token for the API from this `file`; a line end after it is ignored")
+	f.StringVar(&p.to, "to", "", "send the events, signed, to this `URL`")
+	f.Var((*positive)(&p.follow), "follow", "go on for ever, and look again after so long, such as 10s")
+	_ = cmd.MarkFlagFilename("cursor-file") // the flags exist
+	_ = cmd.MarkFlagFilename("token-file")
+	return cmd
+}
+
+func (a *app) pull(ctx context.Context, p *pull, from string) error {
+	client, err := a.apiClient(p, from)
+	if err != nil {
+		return err
+	}
+	o := webhookclient.EventsOptions{Types: p.types}
+	if o.Since, err = sinceTime(p.since); err != nil {
+		return err
+	}
+	if o.Cursor, err = readCursor(p.cursorFile); err != nil {
+		return err
+	}
+	handle := a.printEvent
+	if p.to != "" {
+		if handle, err = a.eventSender(p); err != nil {
+			return err
+		}
+	}
+	for {
+		page, err := client.EventPage(ctx, o)
+		if errors.Is(err, webhookclient.ErrCursorExpired) {
+			return fmt.Errorf("%w; remove the file %s to begin anew, and give --since", err, p.cursorFile)
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range page.Events {
+			if err := handle(ctx, e); err != nil {
+				return err
+			}
+		}
+		if o.Cursor = page.Next; p.cursorFile != "" {
+			if err := writeCursor(p.cursorFile, page.Next); err != nil {
+				return err
+			}
+		}
+		if page.More {
+			continue
+		}
+		if p.follow == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(p.follow):
+		}
+	}
+}
+
+// apiClient returns a client of the API at a URL.
+func (a *app) apiClient(p *pull, at string) (*webhookclient.Client, error) {
+	token, err := a.token(p.tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	client, err := webhookclient.New(at, &webhookclient.Options{Token: token, Timeout: p.client.timeout, HTTPClient: p.client.client()})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return client, nil
+}
+
+// sinceTime reads a time, or how long ago it is.
+func sinceTime(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago > 0 {
+		return time.Now().Add(-ago), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return at, usagef("--since is %q; it must be a time such as 2026-05-25T00:00:00Z, or a duration such as 24h", text)
+	}
+	return at, nil
+}
+
+// readCursor returns what a file keeps; "" if there is none.
+func readCursor(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	b, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", usagef("cannot read the cursor: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// writeCursor replaces the file as a whole: half a cursor would be none.
+func writeCursor(file, cursor string) error {
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return fmt.Errorf("cannot keep the cursor: %w", err)
+	}
+	_, err = f.WriteString(cursor + "\n")
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("cannot keep the cursor: %w", err)
+	}
+	return nil
+}
+
+// printEvent prints an event as one line.
+func (a *app) printEvent(_ context.Context, e webhookclient.Event) error {
+	if e.Body == nil {
+		return errHidden
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, e.Body); err != nil {
+		return err
+	}
+	line.WriteByte('\n')
+	_, err := a.out.Write(line.Bytes())
+	return err
+}
+
+var errHidden = errors.New("the token may not see payloads: take one that may")
+
+// eventSender returns the function that sends an event to the receiver.
+func (a *app) eventSender(p *pull) (func(context.Context, webhookclient.Event) error, error) {
+	if err := checkURL(p.to); err != nil {
+		return nil, err
+	}
+	secret, err := a.secret(&p.secrets)
+	if err != nil {
+		return nil, err
+	}
+	client := p.client.client()
+	return func(ctx context.Context, e webhookclient.Event) error {
+		if e.Body == nil {
+			return errHidden
+		}
+		header := eventHeader(e.Body)
+		(&send{}).sign(header, e.Body, secret)
+		got := post(ctx, client, p.client.timeout, p.to, header, e.Body)
+		style := a.styleFor(a.out)
+		said := style.status(got.status)
+		if got.err != nil {
+			said = style.bad("no response: " + printable(got.err.Error()))
+		}
+		fmt.Fprintf(a.out, "%s  %s  → %s %s\n", style.bold(printable(e.Type)), printable(e.ID), said, style.dim("in "+took(got.took)))
+		if !got.ok() {
+			return errSaid
+		}
+		return nil
+	}, nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/settings"
+	"github.com/alot/alotwebhook/store/memory"
+	"github.com/alot/alotwebhook/webhooktest"
+)
+
+// api is a management API of a sender, for the token t0ken.
+func api(t *testing.T) (d *alotwebhook.Dispatcher, url string) {
+	t.Helper()
+	d, err := alotwebhook.NewDispatcher(memory.New(), nil)
+	require.NoError(t, err)
+	handler, err := settings.NewAPI(d, &settings.Options{Organization: func(r *http.Request) (string, error) {
+		if r.Header.Get("Authorization") != "Bearer t0ken" {
+			return "", errors.New("nobody")
+		}
+		return "org_1", nil
+	}})
+	require.NoError(t, err)
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return d, server.URL
+}
+
+func emit(t *testing.T, d *alotwebhook.Dispatcher, eventType string) alotwebhook.Event {
+	t.Helper()
+	e, err := alotwebhook.NewEvent(eventType, "org_1", json.RawMessage("{\n  \"sessionId\": \"sess_1\"\n}"))
+	require.NoError(t, err)
+	require.NoError(t, d.Emit(t.Context(), e))
+	return e
+}
+
+// runPull runs pull with a token and a secret in the environment.
+func runPull(t *testing.T, args ...string) (code int, out, err string) {
+	t.Helper()
+	s := newSession(strings.NewReader(""), map[string]string{tokenVariable: "t0ken", secretVariable: string(secret)})
+	code = s.app.run(t.Context(), append([]string{"pull"}, args...))
+	return code, s.out.String(), s.err.String()
+}
+
+func TestPullPrintsLinesAndGoesOn(t *testing.T) {
+	t.Parallel()
+	d, url := api(t)
+	first, second := emit(t, d, alotwebhook.EventCandidateInvited), emit(t, d, alotwebhook.EventCandidateCompleted)
+	cursor := filepath.Join(t.TempDir(), "cursor")
+	code, out, says := runPull(t, "--cursor-file", cursor, "-since", "1h", url)
+	require.Equal(t, exitOK, code, says)
+	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+	require.Len(t, lines, 2)
+	for i, e := range []alotwebhook.Event{first, second} {
+		require.JSONEq(t, string(e.Payload()), lines[i])
+	}
+	code, out, _ = runPull(t, "--cursor-file", cursor, url)
+	require.Equal(t, exitOK, code)
+	require.Empty(t, out)
+	third := emit(t, d, alotwebhook.EventCandidateCompleted)
+	_, out, _ = runPull(t, "--cursor-file", cursor, url)
+	require.JSONEq(t, string(third.Payload()), out)
+	_, out, _ = runPull(t, "--type", "candidate.invited", url)
+	require.JSONEq(t, string(first.Payload()), out)
+	left, err := os.ReadDir(filepath.Dir(cursor))
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+
+	code, _, says = runPull(t, "--type", "candidate.invited", "--cursor-file", cursor, url)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, says, "cursor is not a nextCursor of your events")
+}
+
+func TestPullSendsToAReceiver(t *testing.T) {
+	t.Parallel()
+	d, url := api(t)
+	first, second := emit(t, d, alotwebhook.EventCandidateCompleted), emit(t, d, alotwebhook.EventCandidateInvited)
+	receiver := webhooktest.NewServer(t, secret)
+	cursor := filepath.Join(t.TempDir(), "cursor")
+	receiver.Answer(webhooktest.Answer{Status: http.StatusInternalServerError})
+	code, out, _ := runPull(t, "--to", receiver.URL, "--cursor-file", cursor, url)
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, out, first.ID+"  → 500")
+	require.NoFileExists(t, cursor)
+	receiver.Answer()
+	code, out, says := runPull(t, "--to", receiver.URL, "--cursor-file", cursor, url)
+	require.Equal(t, exitOK, code, out+says)
+	got := receiver.Received()
+	require.Len(t, got, 3)
+	for i, e := range []alotwebhook.Event{first, first, second} {
+		require.NoError(t, got[i].Err)
+		require.Equal(t, string(e.Payload()), string(got[i].Body))
+	}
+	require.FileExists(t, cursor)
+}
+
+func TestPullRefuses(t *testing.T) {
+	t.Parallel()
+	_, url := api(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{nil, exitUsage, "give one URL"},
+		{[]string{"--since", "yesterday", url}, exitUsage, "--since"},
+		{[]string{"--token-file", "/not/there", url}, exitUsage, "cannot read the token"},
+		{[]string{"http://app.example.com"}, exitUsage, "give an https URL"},
+		{[]string{"--to", "x", url}, exitUsage, "is not an http or https URL"},
+		{[]string{"--follow", "0s", url}, exitUsage, "must be more than 0"},
+		{[]string{"--token-file", file(t, "wrong\n"), url}, exitFailed, "not authenticated"},
+	} {
+		code, _, says := runPull(t, c.args...)
+		require.Equal(t, c.code, code, says)
+		require.Contains(t, says, c.says)
+		require.NotContains(t, says, "t0ken")
+	}
+	s := newSession(strings.NewReader(""), nil)
+	require.Equal(t, exitUsage, s.app.run(t.Context(), []string{"pull", url}))
+	require.Contains(t, s.err.String(), tokenVariable)
+}

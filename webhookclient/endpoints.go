@@ -1,0 +1,178 @@
+package webhookclient
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Endpoint is a URL of yours that receives events.
+type Endpoint struct {
+	ID             string    `json:"id"`
+	URL            string    `json:"url"`
+	Description    string    `json:"description"`
+	Events         []string  `json:"events"` // the event types that it subscribes to
+	Disabled       bool      `json:"disabled"`
+	DisabledReason string    `json:"disabledReason"`
+	DisabledAt     time.Time `json:"disabledAt"`
+	FailingSince   time.Time `json:"failingSince"`
+	Paused         bool      `json:"paused"`
+	Rate           float64   `json:"rate"` // requests a second; 0 for no limit of its own
+	Ordered        bool      `json:"ordered"`
+	NextSecretFrom time.Time `json:"nextSecretFrom"`
+	CreatedAt      time.Time `json:"createdAt"`
+	UpdatedAt      time.Time `json:"updatedAt"`
+	// Secret is there only where one was chosen or generated, this once: see [Client.CreateEndpoint]
+	// and [Client.RotateSecret].
+	Secret string `json:"secret"`
+}
+
+// NewEndpoint is an endpoint to be registered.
+type NewEndpoint struct {
+	URL         string   `json:"url"`
+	Events      []string `json:"events"`
+	Description string   `json:"description,omitempty"`
+	// Secret is a secret of your own; "" has one generated.
+	Secret   string  `json:"secret,omitempty"`
+	Disabled bool    `json:"disabled,omitempty"`
+	Rate     float64 `json:"rate,omitempty"`
+	Ordered  bool    `json:"ordered,omitempty"`
+}
+
+// EndpointChange changes an endpoint: what is nil stays as it is.
+type EndpointChange struct {
+	URL         *string  `json:"url,omitempty"`
+	Events      []string `json:"events,omitempty"`
+	Description *string  `json:"description,omitempty"`
+	Disabled    *bool    `json:"disabled,omitempty"`
+	Rate        *float64 `json:"rate,omitempty"`
+	Ordered     *bool    `json:"ordered,omitempty"`
+}
+
+// Endpoints returns all endpoints of your organization. The sequence ends with the first error.
+func (c *Client) Endpoints(ctx context.Context) iter.Seq2[Endpoint, error] {
+	return pages(ctx, c, apiList{}, func(p *struct {
+		Endpoints  []Endpoint
+		NextCursor string
+	}) ([]Endpoint, string) {
+		return p.Endpoints, p.NextCursor
+	})
+}
+
+// Endpoint returns an endpoint.
+func (c *Client) Endpoint(ctx context.Context, id string) (e Endpoint, err error) {
+	err = c.call(ctx, http.MethodGet, one(id), nil, nil, &e)
+	return e, err
+}
+
+// CreateEndpoint registers an endpoint and returns it with its Secret, which is shown this once.
+func (c *Client) CreateEndpoint(ctx context.Context, n NewEndpoint) (e Endpoint, err error) {
+	err = c.call(ctx, http.MethodPost, "", nil, n, &e)
+	return e, err
+}
+
+// UpdateEndpoint changes an endpoint.
+func (c *Client) UpdateEndpoint(ctx context.Context, id string, change EndpointChange) (e Endpoint, err error) {
+	err = c.call(ctx, http.MethodPatch, one(id), nil, change, &e)
+	return e, err
+}
+
+// DeleteEndpoint removes an endpoint for good.
+func (c *Client) DeleteEndpoint(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, one(id), nil, nil, nil)
+}
+
+// RotateSecret gives an endpoint a new secret, "" for a generated one, with which requests are signed
+// from that time on; zero stands for now. The endpoint is returned with it.
+func (c *Client) RotateSecret(ctx context.Context, id, secret string, from time.Time) (e Endpoint, err error) {
+	in := map[string]string{}
+	if secret != "" {
+		in["secret"] = secret
+	}
+	if !from.IsZero() {
+		in["signsFrom"] = timeParam(from)
+	}
+	err = c.call(ctx, http.MethodPost, one(id)+"/rotate-secret", nil, in, &e)
+	return e, err
+}
+
+// EnableEndpoint enables an endpoint. Of what is parked it sends the events since that time, and
+// discards the others; a zero time sends all. While much is being discarded, the returned endpoint is
+// disabled still.
+func (c *Client) EnableEndpoint(ctx context.Context, id string, since time.Time) (e Endpoint, err error) {
+	in := map[string]string{}
+	if !since.IsZero() {
+		in["since"] = timeParam(since)
+	}
+	err = c.call(ctx, http.MethodPost, one(id)+"/enable", nil, in, &e)
+	return e, err
+}
+
+// Test is a test event on its way.
+type Test struct {
+	EventID    string `json:"eventId"`
+	Type       string `json:"type"`
+	DeliveryID string `json:"deliveryId"`
+}
+
+// SendTest sends a test event of a type to an endpoint; "" stands for one that it subscribes to.
+func (c *Client) SendTest(ctx context.Context, id, eventType string) (t Test, err error) {
+	in := map[string]string{}
+	if eventType != "" {
+		in["type"] = eventType
+	}
+	err = c.call(ctx, http.MethodPost, one(id)+"/test", nil, in, &t)
+	return t, err
+}
+
+// Recovery sends the failed deliveries of an endpoint again, in the background.
+type Recovery struct {
+	EndpointID string    `json:"endpointId"`
+	Status     string    `json:"status"`
+	Since      time.Time `json:"since"`
+	Until      time.Time `json:"until"`
+	Progress   float64   `json:"progress"` // from 0 to 1
+	Recovered  int64     `json:"recovered"`
+	Skipped    int64     `json:"skipped"`
+	CreatedAt  time.Time `json:"createdAt"`
+	UpdatedAt  time.Time `json:"updatedAt"`
+	FinishedAt time.Time `json:"finishedAt"` // zero while it goes on
+}
+
+// Recover begins to send the failed deliveries of an endpoint again, of events since that time; zero
+// for all.
+func (c *Client) Recover(ctx context.Context, id string, since time.Time) (r Recovery, err error) {
+	in := map[string]string{}
+	if !since.IsZero() {
+		in["since"] = timeParam(since)
+	}
+	err = c.call(ctx, http.MethodPost, one(id)+"/recover", nil, in, &r)
+	return r, err
+}
+
+// SendMissed begins to send to an endpoint the events since that time that it never got; zero for all
+// that are kept. It is the endpoint's recovery.
+func (c *Client) SendMissed(ctx context.Context, id string, since time.Time) (r Recovery, err error) {
+	in := map[string]string{}
+	if !since.IsZero() {
+		in["since"] = timeParam(since)
+	}
+	err = c.call(ctx, http.MethodPost, one(id)+"/send-missed", nil, in, &r)
+	return r, err
+}
+
+// Recovery returns the newest recovery of an endpoint.
+func (c *Client) Recovery(ctx context.Context, id string) (r Recovery, err error) {
+	err = c.call(ctx, http.MethodGet, one(id)+"/recover", nil, nil, &r)
+	return r, err
+}
+
+// StopRecovery stops the recovery of an endpoint.
+func (c *Client) StopRecovery(ctx context.Context, id string) (r Recovery, err error) {
+	err = c.call(ctx, http.MethodDelete, one(id)+"/recover", nil, nil, &r)
+	return r, err
+}
+
+func one(id string) string { return "/" + url.PathEscape(id) }

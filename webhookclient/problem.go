@@ -1,0 +1,67 @@
+package webhookclient
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Errors that a [Problem] is, for [errors.Is].
+var (
+	// ErrNotFound says that your organization has nothing of this id.
+	ErrNotFound = errors.New("webhookclient: not found")
+	// ErrCursorExpired says that payloads of events behind a cursor may have been erased since it
+	// was given. Begin again without it, from a time.
+	ErrCursorExpired = errors.New("webhookclient: cursor expired")
+)
+
+// Problem is a response that is no success, as the API describes it (RFC 9457).
+type Problem struct {
+	Title  string         `json:"title"`
+	Status int            `json:"status"`
+	Detail string         `json:"detail"`
+	Errors []FieldProblem `json:"errors"`
+	// Missing are the rights that the request lacks.
+	Missing []string `json:"missing"`
+	// RetryAfter is how long the server asks to wait; 0 if it does not say.
+	RetryAfter time.Duration `json:"-"`
+}
+
+// FieldProblem says what is wrong with one field, parameter or header of a request.
+type FieldProblem struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// Error returns the status and what the API says about it.
+func (p *Problem) Error() string {
+	return strings.TrimSpace(fmt.Sprintf("webhookclient: %d %s: %s", p.Status, p.Title, p.Detail))
+}
+
+// Is reports whether the problem is [ErrNotFound] or [ErrCursorExpired].
+func (p *Problem) Is(target error) bool {
+	return target == ErrNotFound && p.Status == http.StatusNotFound || target == ErrCursorExpired && p.Status == http.StatusGone
+}
+
+// problemOf returns the problem of a response. One that is not from the API has its status alone.
+func problemOf(resp *http.Response, body []byte) *Problem {
+	p := &Problem{}
+	if json.Unmarshal(body, p) != nil || p.Status != resp.StatusCode {
+		p = &Problem{Detail: "the response is none of the API; is its URL right?"}
+	}
+	p.Status = resp.StatusCode
+	if p.Title == "" {
+		p.Title = http.StatusText(resp.StatusCode)
+	}
+	after := resp.Header.Get("Retry-After")
+	if seconds, err := strconv.ParseInt(after, 10, 32); err == nil && seconds > 0 {
+		p.RetryAfter = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(after); err == nil {
+		p.RetryAfter = max(time.Until(at), 0)
+	}
+	return p
+}
