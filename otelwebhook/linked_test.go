@@ -30,6 +30,7 @@ func TestAttemptsAreLinkedToTheEmit(t *testing.T) {
 	emitter, deliverer := dispatch(t, store, emitting), dispatch(t, store, delivering)
 	_, err := emitter.CreateEndpoint(t.Context(), alotwebhook.Endpoint{
 		OrganizationID: smallShop, URL: receiver.URL + "/path-of-the-customer?query=token", EventTypes: []string{alotwebhook.EventCandidateCompleted},
+		Headers: []alotwebhook.Header{{Name: "X-Tenant", Value: "token-of-the-customer"}},
 	})
 	require.NoError(t, err)
 
@@ -39,6 +40,7 @@ func TestAttemptsAreLinkedToTheEmit(t *testing.T) {
 	go func() { ended <- deliverer.Run(context.Background()) }()
 	for range 2 {
 		header := <-requests
+		require.Equal(t, "token-of-the-customer", header.Get("X-Tenant"))
 		for _, name := range []string{"Traceparent", "Tracestate", "Baggage", "B3"} {
 			require.NotContains(t, header, name)
 		}
@@ -57,6 +59,11 @@ func TestAttemptsAreLinkedToTheEmit(t *testing.T) {
 		require.Len(t, span.Links, 1, "of attempt %d", i+1)
 		require.Equal(t, host.SpanID(), span.Links[0].SpanContext.SpanID())
 		require.Equal(t, host.TraceID(), span.Links[0].SpanContext.TraceID())
+	}
+	for name, m := range delivering.collect(t) {
+		for _, p := range pointsOf(t, m) {
+			require.NotContains(t, p.attributes, "token", name)
+		}
 	}
 	await(t, func() bool { return len(emitting.spans.GetSpans()) == 1 })
 	require.Equal(t, host.SpanID(), emitting.spans.GetSpans()[0].Parent.SpanID())

@@ -25,7 +25,8 @@
 // everything. Every route of the API and of the pages takes ActionLook. Those that change an
 // endpoint take ActionChange, those that have something sent ActionSend, rotating takes
 // ActionSecrets, and adding an endpoint takes ActionChange and ActionSecrets, because its
-// secret is shown then or chosen. What a request may not do gets 403: the problem of the API
+// secret is shown then or chosen. So does giving or removing an endpoint's own headers and client
+// certificate, whose values no response has. What a request may not do gets 403: the problem of the API
 // names what is missing, and the pages do not offer it. Without ActionPayloads, payloads and
 // response bodies are left out, and a delivery says "payloadsHidden" in their place.
 //
@@ -34,7 +35,7 @@
 //	POST   /v1/webhooks                            register an endpoint
 //	GET    /v1/webhooks                            list the endpoints, oldest first (by the minute from page to page)
 //	GET    /v1/webhooks/{id}                       read an endpoint
-//	PATCH  /v1/webhooks/{id}                       change its url, events, description or disabled
+//	PATCH  /v1/webhooks/{id}                       change its url, events, description, headers and so on
 //	DELETE /v1/webhooks/{id}                       delete it
 //	POST   /v1/webhooks/{id}/rotate-secret         rotate its secret
 //	POST   /v1/webhooks/{id}/test                  send it a test event
