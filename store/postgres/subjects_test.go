@@ -106,7 +106,7 @@ func TestMigrateTakesAnIndexThatIsThere(t *testing.T) {
 	store, pool := openAt(t, postgrestest.DSN(t))
 	enqueueAll(t, store, putEndpoints(t, store, 1), 3)
 	schema := store.Schema()
-	run(t, pool, withSchema(`ALTER TABLE {s}.endpoints DROP COLUMN urls, DROP COLUMN payload_version; ALTER TABLE {s}.deliveries DROP COLUMN url; ALTER TABLE {s}.attempts DROP COLUMN url; DROP TABLE {s}.urls`, schema))
+	run(t, pool, withSchema(`ALTER TABLE {s}.endpoints DROP COLUMN urls, DROP COLUMN payload_version, DROP COLUMN credentials; ALTER TABLE {s}.deliveries DROP COLUMN url; ALTER TABLE {s}.attempts DROP COLUMN url; DROP TABLE {s}.urls`, schema))
 	run(t, pool, withSchema(`ALTER TABLE {s}.events DROP COLUMN subject; ALTER TABLE {s}.recoveries DROP COLUMN subject; UPDATE {s}.migrations SET latest = 10`, schema))
 	run(t, pool, withSchema(`ALTER TABLE {s}.events ADD COLUMN subject text COLLATE "C"`, schema))
 	partitions := tablesOf(t, pool, schema, "'r'")
