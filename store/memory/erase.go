@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/alot/alotwebhook"
 )
@@ -181,12 +182,19 @@ func (s *Store) removeOperations(organizationID string, limit int) (n int) {
 	return n
 }
 
-func (s *Store) removePauses(organizationID string, limit int) (n int) {
+// removePauses goes by the ids of the endpoints: over shards, an organization that moves has the same
+// pauses in several of them.
+func (s *Store) removePauses(organizationID string, limit int) int {
+	var keys []pauseKey
 	for key := range s.pauses {
-		if n < limit && key.organizationID == organizationID {
-			delete(s.pauses, key)
-			n++
+		if key.organizationID == organizationID {
+			keys = append(keys, key)
 		}
 	}
-	return n
+	slices.SortFunc(keys, func(a, b pauseKey) int { return strings.Compare(a.endpointID, b.endpointID) })
+	keys = keys[:min(len(keys), limit)]
+	for _, key := range keys {
+		delete(s.pauses, key)
+	}
+	return len(keys)
 }

@@ -114,11 +114,12 @@ WITH gone AS (
 )
 SELECT count(*)::int FROM gone`
 
+	// In their order, as endpoints go: over shards, an organization that moves has both in several.
 	removePausesSQL = `
 WITH gone AS (
 	DELETE FROM {s}.pauses
 	WHERE (organization_id, endpoint_id) IN (
-		SELECT organization_id, endpoint_id FROM {s}.pauses WHERE organization_id = $1::text LIMIT $2::bigint)
+		SELECT organization_id, endpoint_id FROM {s}.pauses WHERE organization_id = $1::text ORDER BY endpoint_id LIMIT $2::bigint)
 	RETURNING organization_id
 )
 SELECT count(*)::int FROM gone`

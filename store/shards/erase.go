@@ -37,8 +37,9 @@ func (s *Store) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n
 }
 
 // Remove implements [alotwebhook.History], in all shards at once, those that the organization has left
-// included: up to limit rows of each kind in each. All of them must be there; one that is not does not
-// keep the others from removing.
+// included: up to limit rows of each kind in each. One after the other would not do: the endpoints of an
+// organization that moves are in several, and go first. All of them must be there; one that is not does
+// not keep the others from removing.
 func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n int, err error) {
 	if err := ended(ctx); err != nil {
 		return 0, err
