@@ -89,12 +89,11 @@ type sender struct {
 // target is one version of an endpoint, prepared for requests: its URL checked, its
 // secrets opened.
 type target struct {
-	url          *url.URL
-	secret, next Secret
-	nextAt       time.Time // when next signs in place of secret
-	own          http.Header
-	as           *wire.Identity
-	err          error // why nothing can be sent to it; nil for most
+	url     *url.URL
+	secrets seal.Pair[Secret]
+	own     http.Header
+	as      *wire.Identity
+	err     error // why nothing can be sent to it; nil for most
 }
 
 func newSender(cfg *Config) (*sender, error) {
@@ -150,12 +149,9 @@ func (s *sender) target(e *Endpoint) *target {
 	if t := s.targets.Get(e.ID, version); t != nil {
 		return t
 	}
-	t := &target{nextAt: e.NextSecretAt}
+	t := &target{}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
-		t.secret, t.err = s.safe.Open(e.ID, e.Secret)
-	}
-	if t.err == nil && e.NextSecret != "" {
-		t.next, t.err = s.safe.Open(e.ID, e.NextSecret)
+		t.secrets, t.err = s.safe.OpenPair(e.ID, e.secrets())
 	}
 	if t.err == nil && e.Credentials != "" {
 		t.own, t.as, t.err = s.box(e.ID).Prepare(string(e.Credentials), e.URL)
@@ -173,14 +169,6 @@ func (t *target) host() string {
 	return t.url.Host
 }
 
-// signingSecret returns the secret that signs at that time.
-func (t *target) signingSecret(now time.Time) Secret {
-	if t.next != "" && !now.Before(t.nextAt) {
-		return t.next
-	}
-	return t.secret
-}
-
 // head returns what the headers of an attempt's request say.
 func (s *sender) head(eventID, eventType, deliveryID string, attempt int, test bool, traceParent string) *wire.Head {
 	return &wire.Head{EventID: eventID, EventType: eventType, DeliveryID: deliveryID, Attempt: attempt, Test: test,
@@ -189,9 +177,9 @@ func (s *sender) head(eventID, eventType, deliveryID string, attempt int, test b
 
 // header returns the header of an attempt's request, with the signature and the endpoint's own.
 func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) http.Header {
-	by := wire.Signing{Payload: payload, Secret: string(t.signingSecret(now)), At: now}
-	if now.Before(t.nextAt) {
-		by.Next = string(t.next)
+	by := wire.Signing{Payload: payload, Secret: string(t.secrets.Signing(now)), At: now}
+	if now.Before(t.secrets.NextAt) {
+		by.Next = string(t.secrets.Next)
 	}
 	h := s.head(c.EventID, c.EventType, c.DeliveryID, c.Attempt, c.Test, c.TraceParent).Header(&by)
 	maps.Copy(h, t.own)

@@ -58,7 +58,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if err := d.checkEndpoint(&e, &Endpoint{}); err != nil {
 		return Endpoint{}, err
 	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := recoveryTime()
 	created := Endpoint{
 		ID: id, OrganizationID: e.OrganizationID, URL: e.URL, Description: e.Description,
 		EventTypes: slices.Clone(e.EventTypes), Rate: e.Rate, Ordered: e.Ordered, Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
@@ -167,14 +167,8 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 		return "", err
 	}
 	_, err = d.editEndpoint(ctx, endpointID, true, func(e *Endpoint) error {
-		now := time.Now()
-		if e.NextSecret != "" && !now.Before(e.NextSecretAt) {
-			e.Secret = e.NextSecret
-		}
-		e.NextSecret, e.NextSecretAt = sealed, at.UTC().Truncate(time.Microsecond)
-		if at.Before(now) {
-			e.Secret, e.NextSecret, e.NextSecretAt = sealed, "", time.Time{}
-		}
+		p := e.secrets().Rotated(sealed, at, time.Now())
+		e.Secret, e.NextSecret, e.NextSecretAt = p.Current, p.Next, p.NextAt
 		return nil
 	})
 	if err != nil {
@@ -284,7 +278,7 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, rotates bool
 		if err := change(&e); err != nil {
 			return Endpoint{}, err
 		}
-		e.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
+		e.UpdatedAt = recoveryTime()
 		err = d.store.PutEndpoint(ctx, e, d.told(ctx, &was, &e, rotates)...)
 		if errors.Is(err, ErrConflict) {
 			continue
