@@ -1,13 +1,18 @@
 package alotwebhook
 
 import (
+	"context"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/egress"
+	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/prepared"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
@@ -184,4 +189,49 @@ func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) ht
 	h := s.head(c.EventID, c.EventType, c.DeliveryID, c.Attempt, c.Test, c.TraceParent).Header(&by)
 	maps.Copy(h, t.own)
 	return h
+}
+
+// Proxy is a forward proxy of the host's. Each connection to an endpoint is a tunnel through it, by
+// CONNECT or SOCKS5, also one to an http URL. While the proxy itself fails, deliveries wait, and no
+// attempt is counted. Its own address is dialled without the guard, and opened to no customer.
+type Proxy struct {
+	// URL is http, https or socks5, with the host and, unless it is 80, 443 or 1080, the port. The
+	// system's resolver looks up the host. User and password in it are for the proxy alone.
+	URL *url.URL
+	// Credentials returns user and password instead, for each connection, if they change with time.
+	// Its error, whose text nobody sees, is a [ReasonProxyAuthentication].
+	Credentials func(ctx context.Context) (user, password string, err error)
+	// Resolves has the proxy look up the names of endpoints and judge their addresses, as Smokescreen
+	// does: it must refuse private ones. AllowNets and DenyNets then hold for addresses in URLs alone.
+	// Defaults to false: names are looked up here, and the proxy gets an address that the guard allows.
+	Resolves bool
+	// RootCAs are the authorities that may have signed the certificate of an https proxy.
+	// Defaults to those of the system.
+	RootCAs *x509.CertPool
+}
+
+// Format implements [fmt.Formatter]: every verb prints the URL without the password.
+func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, egress.Redacted(p.URL)) }
+
+// ErrBlockedAddress says that an address may not be dialled. It does not name the
+// address: with that, customers could scan the host's network through it.
+var ErrBlockedAddress = guard.ErrBlocked
+
+// AllowedAddress returns nil for an address of the public internet, and
+// [ErrBlockedAddress] for every other, the zero [netip.Addr] included. It judges as a
+// dispatcher does whose [Config] has no AllowNets, DenyNets or AllowNAT64. Its lists
+// follow the special-purpose address registries of IANA (RFC 6890).
+func AllowedAddress(addr netip.Addr) error { return new(guard.Guard).Judge(addr) }
+
+// checkURL returns the URL in its normal spelling: see [guard.CheckURL]. The error is a
+// [FieldError] of "url", and an [ErrBlockedAddress] as well if the address in the URL is
+// the reason.
+func checkURL(raw string, cfg *Config) (*url.URL, error) {
+	u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: cfg.AllowHTTP, Guard: cfg.guard()})
+	return u, fieldError(err)
+}
+
+// guard returns the guard that judges addresses by this configuration.
+func (c *Config) guard() *guard.Guard {
+	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64, Own: (*egress.Proxy)(c.Proxy).Addr()}
 }
