@@ -1,13 +1,18 @@
 package alotwebhook
 
 import (
+	"context"
+	"crypto/x509"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/egress"
+	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/prepared"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
@@ -89,12 +94,11 @@ type sender struct {
 // target is one version of an endpoint, prepared for requests: its URL checked, its
 // secrets opened.
 type target struct {
-	url          *url.URL
-	secret, next Secret
-	nextAt       time.Time // when next signs in place of secret
-	own          http.Header
-	as           *wire.Identity
-	err          error // why nothing can be sent to it; nil for most
+	url     *url.URL
+	secrets seal.Pair[Secret]
+	own     http.Header
+	as      *wire.Identity
+	err     error // why nothing can be sent to it; nil for most
 }
 
 func newSender(cfg *Config) (*sender, error) {
@@ -150,12 +154,9 @@ func (s *sender) target(e *Endpoint) *target {
 	if t := s.targets.Get(e.ID, version); t != nil {
 		return t
 	}
-	t := &target{nextAt: e.NextSecretAt}
+	t := &target{}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
-		t.secret, t.err = s.safe.Open(e.ID, e.Secret)
-	}
-	if t.err == nil && e.NextSecret != "" {
-		t.next, t.err = s.safe.Open(e.ID, e.NextSecret)
+		t.secrets, t.err = s.safe.OpenPair(e.ID, e.secrets())
 	}
 	if t.err == nil && e.Credentials != "" {
 		t.own, t.as, t.err = s.box(e.ID).Prepare(string(e.Credentials), e.URL)
@@ -173,14 +174,6 @@ func (t *target) host() string {
 	return t.url.Host
 }
 
-// signingSecret returns the secret that signs at that time.
-func (t *target) signingSecret(now time.Time) Secret {
-	if t.next != "" && !now.Before(t.nextAt) {
-		return t.next
-	}
-	return t.secret
-}
-
 // head returns what the headers of an attempt's request say.
 func (s *sender) head(eventID, eventType, deliveryID string, attempt int, test bool, traceParent string) *wire.Head {
 	return &wire.Head{EventID: eventID, EventType: eventType, DeliveryID: deliveryID, Attempt: attempt, Test: test,
@@ -189,11 +182,56 @@ func (s *sender) head(eventID, eventType, deliveryID string, attempt int, test b
 
 // header returns the header of an attempt's request, with the signature and the endpoint's own.
 func (s *sender) header(c *Claimed, t *target, payload []byte, now time.Time) http.Header {
-	by := wire.Signing{Payload: payload, Secret: string(t.signingSecret(now)), At: now}
-	if now.Before(t.nextAt) {
-		by.Next = string(t.next)
+	by := wire.Signing{Payload: payload, Secret: string(t.secrets.Signing(now)), At: now}
+	if now.Before(t.secrets.NextAt) {
+		by.Next = string(t.secrets.Next)
 	}
 	h := s.head(c.EventID, c.EventType, c.DeliveryID, c.Attempt, c.Test, c.TraceParent).Header(&by)
 	maps.Copy(h, t.own)
 	return h
+}
+
+// Proxy is a forward proxy of the host's. Each connection to an endpoint is a tunnel through it, by
+// CONNECT or SOCKS5, also one to an http URL. While the proxy itself fails, deliveries wait, and no
+// attempt is counted. Its own address is dialled without the guard, and opened to no customer.
+type Proxy struct {
+	// URL is http, https or socks5, with the host and, unless it is 80, 443 or 1080, the port. The
+	// system's resolver looks up the host. User and password in it are for the proxy alone.
+	URL *url.URL
+	// Credentials returns user and password instead, for each connection, if they change with time.
+	// Its error, whose text nobody sees, is a [ReasonProxyAuthentication].
+	Credentials func(ctx context.Context) (user, password string, err error)
+	// Resolves has the proxy look up the names of endpoints and judge their addresses, as Smokescreen
+	// does: it must refuse private ones. AllowNets and DenyNets then hold for addresses in URLs alone.
+	// Defaults to false: names are looked up here, and the proxy gets an address that the guard allows.
+	Resolves bool
+	// RootCAs are the authorities that may have signed the certificate of an https proxy.
+	// Defaults to those of the system.
+	RootCAs *x509.CertPool
+}
+
+// Format implements [fmt.Formatter]: every verb prints the URL without the password.
+func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, egress.Redacted(p.URL)) }
+
+// ErrBlockedAddress says that an address may not be dialled. It does not name the
+// address: with that, customers could scan the host's network through it.
+var ErrBlockedAddress = guard.ErrBlocked
+
+// AllowedAddress returns nil for an address of the public internet, and
+// [ErrBlockedAddress] for every other, the zero [netip.Addr] included. It judges as a
+// dispatcher does whose [Config] has no AllowNets, DenyNets or AllowNAT64. Its lists
+// follow the special-purpose address registries of IANA (RFC 6890).
+func AllowedAddress(addr netip.Addr) error { return new(guard.Guard).Judge(addr) }
+
+// checkURL returns the URL in its normal spelling: see [guard.CheckURL]. The error is a
+// [FieldError] of "url", and an [ErrBlockedAddress] as well if the address in the URL is
+// the reason.
+func checkURL(raw string, cfg *Config) (*url.URL, error) {
+	u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: cfg.AllowHTTP, Guard: cfg.guard()})
+	return u, fieldError(err)
+}
+
+// guard returns the guard that judges addresses by this configuration.
+func (c *Config) guard() *guard.Guard {
+	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64, Own: (*egress.Proxy)(c.Proxy).Addr()}
 }

@@ -7,17 +7,14 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/forms"
-	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/schedule"
 	"github.com/alot/alotwebhook/internal/text"
@@ -292,28 +289,6 @@ type Config struct {
 	forms *forms.Forms // those of PayloadVersions
 }
 
-// Proxy is a forward proxy of the host's. Each connection to an endpoint is a tunnel through it, by
-// CONNECT or SOCKS5, also one to an http URL. While the proxy itself fails, deliveries wait, and no
-// attempt is counted. Its own address is dialled without the guard, and opened to no customer.
-type Proxy struct {
-	// URL is http, https or socks5, with the host and, unless it is 80, 443 or 1080, the port. The
-	// system's resolver looks up the host. User and password in it are for the proxy alone.
-	URL *url.URL
-	// Credentials returns user and password instead, for each connection, if they change with time.
-	// Its error, whose text nobody sees, is a [ReasonProxyAuthentication].
-	Credentials func(ctx context.Context) (user, password string, err error)
-	// Resolves has the proxy look up the names of endpoints and judge their addresses, as Smokescreen
-	// does: it must refuse private ones. AllowNets and DenyNets then hold for addresses in URLs alone.
-	// Defaults to false: names are looked up here, and the proxy gets an address that the guard allows.
-	Resolves bool
-	// RootCAs are the authorities that may have signed the certificate of an https proxy.
-	// Defaults to those of the system.
-	RootCAs *x509.CertPool
-}
-
-// Format implements [fmt.Formatter]: every verb prints the URL without the password.
-func (p Proxy) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, egress.Redacted(p.URL)) }
-
 const (
 	kib = 1 << 10
 	mib = 1 << 20
@@ -406,9 +381,4 @@ func (c *Config) check(wrong ranges.Result) error {
 		return refused("HistoryRetention", fmt.Sprintf("is %v; it must not be less than PayloadRetention", c.HistoryRetention))
 	}
 	return fieldError(c.guard().Check())
-}
-
-// guard returns the guard that judges addresses by this configuration.
-func (c *Config) guard() *guard.Guard {
-	return &guard.Guard{AllowNets: c.AllowNets, DenyNets: c.DenyNets, AllowNAT64: c.AllowNAT64, Own: (*egress.Proxy)(c.Proxy).Addr()}
 }

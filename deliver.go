@@ -19,6 +19,19 @@ import (
 	"github.com/alot/alotwebhook/internal/unwrap"
 )
 
+// Notifier is an optional capability of a [Store] that several processes share. It tells
+// the others that something was emitted, sooner than they would find it by polling.
+// Nothing depends on it, so a notification may get lost.
+type Notifier interface {
+	// Notify notifies all processes soon and returns at once. Calls in quick succession
+	// may be joined, as long as one notification is sent after the last of them.
+	Notify()
+	// Listen calls heard once it listens and then for each notification of any process,
+	// in the goroutine that called Listen. It returns when ctx is done, or when it cannot
+	// go on; then the dispatcher calls it again.
+	Listen(ctx context.Context, heard func()) error
+}
+
 // ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
 // [Dispatcher.Shutdown] was.
 var ErrDispatcherClosed = errors.New("alotwebhook: dispatcher closed")

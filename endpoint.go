@@ -6,16 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"net/http"
-	"net/netip"
-	"net/url"
 	"slices"
 	"time"
 
-	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
-	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/ranges"
@@ -58,7 +53,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if err := d.checkEndpoint(&e, &Endpoint{}); err != nil {
 		return Endpoint{}, err
 	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	now := storedTime()
 	created := Endpoint{
 		ID: id, OrganizationID: e.OrganizationID, URL: e.URL, Description: e.Description,
 		EventTypes: slices.Clone(e.EventTypes), Rate: e.Rate, Ordered: e.Ordered, Disabled: e.Disabled, CreatedAt: now, UpdatedAt: now,
@@ -167,14 +162,8 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 		return "", err
 	}
 	_, err = d.editEndpoint(ctx, endpointID, true, func(e *Endpoint) error {
-		now := time.Now()
-		if e.NextSecret != "" && !now.Before(e.NextSecretAt) {
-			e.Secret = e.NextSecret
-		}
-		e.NextSecret, e.NextSecretAt = sealed, at.UTC().Truncate(time.Microsecond)
-		if at.Before(now) {
-			e.Secret, e.NextSecret, e.NextSecretAt = sealed, "", time.Time{}
-		}
+		p := e.secrets().Rotated(sealed, at, time.Now())
+		e.Secret, e.NextSecret, e.NextSecretAt = p.Current, p.Next, p.NextAt
 		return nil
 	})
 	if err != nil {
@@ -206,6 +195,24 @@ func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) 
 		return Endpoint{}, explain(err, "endpoint %q", clip(id))
 	}
 	return e.withoutSecrets(), nil
+}
+
+// EndpointFilter selects endpoints. A zero field selects all.
+type EndpointFilter struct {
+	// OrganizationID is the owner.
+	OrganizationID string
+	// IDs are the endpoints to select from. A store finds them by their ids, however many
+	// other endpoints there are.
+	IDs []string
+	// Failing selects the enabled endpoints that are failing: their FailingSince is not zero.
+	// Disabled selects those that are disabled. With both, either will do.
+	Failing, Disabled bool
+	// URLPart is a part of the URL; ASCII letters match in either case.
+	URLPart string
+	// Cursor is an endpoint id: the page begins after it.
+	Cursor string
+	// Limit is the size of a page; 0 stands for 100.
+	Limit int
 }
 
 // Endpoints returns the endpoints that f selects, in the order of their ids and without
@@ -284,7 +291,7 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, rotates bool
 		if err := change(&e); err != nil {
 			return Endpoint{}, err
 		}
-		e.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
+		e.UpdatedAt = storedTime()
 		err = d.store.PutEndpoint(ctx, e, d.told(ctx, &was, &e, rotates)...)
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -337,71 +344,4 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 // checkSecret refuses a secret that cannot be meant, with a [FieldError].
 func checkSecret(s Secret) *FieldError {
 	return refused("secret", text.SecretProblem(string(s), minSecret, maxSecret))
-}
-
-// changeIfDue disables the endpoint of a failed attempt, has the host warned of it, or notes that
-// it has recovered, if the attempt gives a reason to. Call it once the attempt is stored: then it
-// judges by the endpoint as stored, and so counts every success that was recorded before. The
-// endpoint as claimed only spares the reading.
-func (r *run) changeIfDue(claimed *Endpoint, a *Attempt) {
-	ctx, cancel := context.WithTimeout(r.badCtx, finishTimeout)
-	defer cancel()
-	e, err := r.d.changeEndpoint(ctx, claimed.ID, false, func(e *Endpoint) error {
-		disable, warned := r.verdict(e, a)
-		if e.Disabled || e.Version != claimed.Version || !e.CreatedAt.Equal(claimed.CreatedAt) ||
-			a.Reason != "" && audit.SucceededSince(e.FailingSince, claimed.FailingSince) || disable == "" && warned == e.Warned {
-			return errNotDue
-		}
-		if e.Warned = warned; disable != "" {
-			e.setDisabled(true, disable)
-		}
-		return nil
-	})
-	switch {
-	case err == nil && e.Disabled:
-		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", e.DisabledReason)
-		tell(r.d.observer, r.d.observer.Disabled, e)
-	case err != nil && !errors.Is(err, errNotDue) && !errors.Is(err, ErrNotFound):
-		r.d.log.Error("alotwebhook: endpoint neither disabled nor told of", "endpoint", claimed.ID, "error", err)
-	}
-}
-
-// verdict returns why an attempt disables the endpoint: DisabledGone after a 410, DisabledFailing
-// after a failure if none has succeeded for DisableAfter, otherwise "", and what becomes of Warned.
-func (r *run) verdict(e *Endpoint, a *Attempt) (disable DisabledReason, warned int) {
-	switch {
-	case a.Reason == "":
-		return "", 0
-	case a.StatusCode == http.StatusGone:
-		return DisabledGone, e.Warned
-	case e.FailingSince.IsZero() || a.Reason.blameless():
-		return "", e.Warned
-	}
-	due, warned := audit.Due(a.StartedAt.Sub(e.FailingSince), r.cfg.WarnFailing, r.cfg.DisableAfter, e.Warned)
-	if due {
-		return DisabledFailing, warned
-	}
-	return "", warned
-}
-
-// errNotDue ends a change that is not wanted any more: somebody has changed the endpoint
-// meanwhile, or an attempt of it has succeeded.
-var errNotDue = errors.New("alotwebhook: the endpoint is not to be changed")
-
-// ErrBlockedAddress says that an address may not be dialled. It does not name the
-// address: with that, customers could scan the host's network through it.
-var ErrBlockedAddress = guard.ErrBlocked
-
-// AllowedAddress returns nil for an address of the public internet, and
-// [ErrBlockedAddress] for every other, the zero [netip.Addr] included. It judges as a
-// dispatcher does whose [Config] has no AllowNets, DenyNets or AllowNAT64. Its lists
-// follow the special-purpose address registries of IANA (RFC 6890).
-func AllowedAddress(addr netip.Addr) error { return new(guard.Guard).Judge(addr) }
-
-// checkURL returns the URL in its normal spelling: see [guard.CheckURL]. The error is a
-// [FieldError] of "url", and an [ErrBlockedAddress] as well if the address in the URL is
-// the reason.
-func checkURL(raw string, cfg *Config) (*url.URL, error) {
-	u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: cfg.AllowHTTP, Guard: cfg.guard()})
-	return u, fieldError(err)
 }

@@ -94,6 +94,33 @@ func (d *Dispatcher) Stats(ctx context.Context) (Stats, error) {
 	return s, explain(err, "queue not counted")
 }
 
+// PurgeRequest says how long things are kept. The time counts from when a delivery, or the
+// last one of an event, was finished; for an event without deliveries, from when it was
+// stored. 0 means for ever.
+type PurgeRequest struct {
+	// Parked is how long a delivery may be parked, counted from when it fell due or, if
+	// that was later, from when its endpoint was disabled. Then it fails with
+	// [ReasonExpired], without an attempt.
+	Parked time.Duration
+	// Payloads is how long the payload of an event is kept once all its deliveries are
+	// finished.
+	Payloads time.Duration
+	// History is how long finished deliveries, their attempts and their events are kept.
+	History time.Duration
+	// Tallies is how long the tallies of an hour are kept, from the hour's beginning. A
+	// store that is no [Tallier] ignores it.
+	Tallies time.Duration
+	// Limit bounds the rows of each kind in one call, so that no call takes long; 0 stands
+	// for 1,000.
+	Limit int
+}
+
+// PurgeResult counts what a purge erased or deleted. While any count reaches the Limit,
+// there may be more.
+type PurgeResult struct {
+	Expired, Payloads, Deliveries, Events, Tallies, Operations int
+}
+
 // purgeInterval is how often each process purges, on average.
 const purgeInterval = time.Hour
 

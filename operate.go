@@ -103,7 +103,7 @@ func (d *Dispatcher) Pause(ctx context.Context, p Pause) (Pause, error) {
 	if err != nil {
 		return Pause{}, err
 	}
-	p = Pause{organizationID, p.EndpointID, audit.Actor(ctx), p.Note, recoveryTime()}
+	p = Pause{organizationID, p.EndpointID, audit.Actor(ctx), p.Note, storedTime()}
 	err = d.changePauses(ctx, func(store Pauser) error {
 		return store.PutPause(ctx, p, d.operation(ctx, OpPaused, &Endpoint{ID: p.EndpointID, OrganizationID: p.OrganizationID}, p.Note))
 	})
@@ -253,7 +253,7 @@ func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
 	if err != nil {
 		return Recovery{}, err
 	}
-	now := recoveryTime()
+	now := storedTime()
 	begun := Recovery{
 		EndpointID: r.EndpointID, OrganizationID: organizationID, State: r.State,
 		EventID: r.EventID, EventType: r.EventType, Reason: r.Reason, Subject: r.Subject,

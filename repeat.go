@@ -10,6 +10,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/mac"
 	"github.com/alot/alotwebhook/internal/repeatkey"
+	"github.com/alot/alotwebhook/internal/seal"
 )
 
 // ErrKeyReused refuses a key that came before with another request. Take a new key for
@@ -74,7 +75,7 @@ func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key stri
 // sameEndpoint returns the stored endpoint as the first request of the key returned it,
 // or [ErrKeyReused] if the endpoint asked for differs. given is the secret asked for.
 func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoint, error) {
-	current, err := d.signingSecret(stored)
+	current, err := d.open(stored.ID, stored.secrets().Signing(time.Now()))
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -111,7 +112,8 @@ func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID strin
 	if err != nil {
 		return "", false, explain(err, "endpoint %q", clip(endpointID))
 	}
-	newest, effective, err := d.newestSecret(&stored)
+	sealed, effective := stored.secrets().Newest()
+	newest, err := d.open(endpointID, sealed)
 	if err != nil {
 		return "", false, err
 	}
@@ -158,23 +160,9 @@ func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventTyp
 	return event, false, err
 }
 
-// signingSecret opens the secret that signs now.
-func (d *Dispatcher) signingSecret(e *Endpoint) (Secret, error) {
-	if e.NextSecret != "" && !time.Now().Before(e.NextSecretAt) {
-		return d.open(e.ID, e.NextSecret)
-	}
-	return d.open(e.ID, e.Secret)
-}
-
-// newestSecret opens the secret that was ordered last. It also returns the time from which
-// this secret signs; zero if it is the only one.
-func (d *Dispatcher) newestSecret(e *Endpoint) (Secret, time.Time, error) {
-	if e.NextSecret == "" {
-		secret, err := d.open(e.ID, e.Secret)
-		return secret, time.Time{}, err
-	}
-	secret, err := d.open(e.ID, e.NextSecret)
-	return secret, e.NextSecretAt, err
+// secrets returns the secrets of an endpoint as they are stored.
+func (e *Endpoint) secrets() seal.Pair[Secret] {
+	return seal.Pair[Secret]{Current: e.Secret, Next: e.NextSecret, NextAt: e.NextSecretAt}
 }
 
 // open returns a secret that the store kept as its plain text.

@@ -1,10 +1,14 @@
 package alotwebhook
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/schedule"
 	"github.com/alot/alotwebhook/internal/wire"
 )
@@ -59,3 +63,52 @@ func (r *run) next(c *Claimed, result *wire.Result) (DeliveryState, time.Duratio
 	}
 	return StatePending, max(wait, result.RetryAfter)
 }
+
+// changeIfDue disables the endpoint of a failed attempt, has the host warned of it, or notes that
+// it has recovered, if the attempt gives a reason to. Call it once the attempt is stored: then it
+// judges by the endpoint as stored, and so counts every success that was recorded before. The
+// endpoint as claimed only spares the reading.
+func (r *run) changeIfDue(claimed *Endpoint, a *Attempt) {
+	ctx, cancel := context.WithTimeout(r.badCtx, finishTimeout)
+	defer cancel()
+	e, err := r.d.changeEndpoint(ctx, claimed.ID, false, func(e *Endpoint) error {
+		disable, warned := r.verdict(e, a)
+		if e.Disabled || e.Version != claimed.Version || !e.CreatedAt.Equal(claimed.CreatedAt) ||
+			a.Reason != "" && audit.SucceededSince(e.FailingSince, claimed.FailingSince) || disable == "" && warned == e.Warned {
+			return errNotDue
+		}
+		if e.Warned = warned; disable != "" {
+			e.setDisabled(true, disable)
+		}
+		return nil
+	})
+	switch {
+	case err == nil && e.Disabled:
+		r.d.log.Warn("alotwebhook: endpoint disabled; its deliveries are parked", "endpoint", e.ID, "reason", e.DisabledReason)
+		tell(r.d.observer, r.d.observer.Disabled, e)
+	case err != nil && !errors.Is(err, errNotDue) && !errors.Is(err, ErrNotFound):
+		r.d.log.Error("alotwebhook: endpoint neither disabled nor told of", "endpoint", claimed.ID, "error", err)
+	}
+}
+
+// verdict returns why an attempt disables the endpoint: DisabledGone after a 410, DisabledFailing
+// after a failure if none has succeeded for DisableAfter, otherwise "", and what becomes of Warned.
+func (r *run) verdict(e *Endpoint, a *Attempt) (disable DisabledReason, warned int) {
+	switch {
+	case a.Reason == "":
+		return "", 0
+	case a.StatusCode == http.StatusGone:
+		return DisabledGone, e.Warned
+	case e.FailingSince.IsZero() || a.Reason.blameless():
+		return "", e.Warned
+	}
+	due, warned := audit.Due(a.StartedAt.Sub(e.FailingSince), r.cfg.WarnFailing, r.cfg.DisableAfter, e.Warned)
+	if due {
+		return DisabledFailing, warned
+	}
+	return "", warned
+}
+
+// errNotDue ends a change that is not wanted any more: somebody has changed the endpoint
+// meanwhile, or an attempt of it has succeeded.
+var errNotDue = errors.New("alotwebhook: the endpoint is not to be changed")

@@ -24,14 +24,8 @@ type run struct {
 	d   *Dispatcher
 	cfg *Config
 
-	slots *slots.Slots
-	// jobs leads to the workers.
-	jobs chan job
-	// prefetch is how many deliveries to claim beyond InFlight. They wait in jobs for
-	// the next worker that is free. The claimer alone uses it.
-	prefetch int
-	// freed wakes the claimer after a worker has given a slot back.
-	freed chan struct{}
+	slots   *slots.Slots
+	claimer *slots.Claimer[job]
 	// recorder stores the outcomes. While the store does not keep up, the workers wait for
 	// it, and the claimer waits for them.
 	recorder *record.Parts[outcome]
@@ -61,12 +55,11 @@ func newRun(d *Dispatcher) *run {
 		d:     d,
 		cfg:   d.cfg,
 		slots: slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting, d.cfg.Rate),
-		jobs:  make(chan job, 2*d.cfg.InFlight),
-		freed: make(chan struct{}, 1),
 		bad:   make(chan outcome, d.cfg.InFlight),
 	}
 	r.badCtx, r.leaveBad = context.WithCancel(context.Background())
 	r.workers = slots.Workers{Slots: r.slots, Work: r.work}
+	r.claimer = slots.NewClaimer[job](&r.workers, d.wake, r.leave)
 	r.recorder = r.newRecorder()
 	return r
 }
@@ -90,7 +83,7 @@ func (r *run) run(ctx context.Context) error {
 
 	r.claim(claimsCtx)
 	helpers.Go(r.leave)
-	close(r.jobs)
+	close(r.claimer.Jobs)
 	workersDone := r.workers.Done()
 	r.d.life.Drain(workersDone, r.cfg.ShutdownTimeout)
 	r.attempts.CutOff()
@@ -116,7 +109,7 @@ func (r *run) claim(ctx context.Context) {
 	poll := pace.NewPoller(r.cfg.PollInterval)
 	episode := pace.Episode{Log: r.d.log, Operation: "claim"}
 	var took time.Duration
-	for r.awaitRoom(ctx, pace.Gather(took)) {
+	for r.claimer.AwaitRoom(ctx, pace.Gather(took)) {
 		if r.d.uncommitted.Swap(false) {
 			poll.Soon()
 		}
@@ -143,7 +136,7 @@ func (r *run) claim(ctx context.Context) {
 			poll.Reset()
 			continue
 		}
-		r.awaitWork(ctx, poll.Wait(got.NextIn))
+		r.claimer.AwaitWork(ctx, min(poll.Wait(got.NextIn), r.cfg.Lease/4)) // a store may take a process for dead that does not claim
 	}
 }
 
@@ -158,7 +151,7 @@ const claimTimeout = 10 * time.Second
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
-	room := r.slots.Free(r.prefetch)
+	room := r.slots.Free(r.claimer.Prefetch)
 	paused, err := r.d.paused.Held(ctx)
 	if err != nil || room.Limit == 0 || paused.All {
 		return ClaimResult{}, err
@@ -175,7 +168,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	})
 	tell(r.d.observer, r.d.observer.Claimed, ClaimReport{since(began, err), room.Limit, len(got.Deliveries)})
 	r.newest.Store(&lastClaim{began, err})
-	r.prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
+	r.claimer.Prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	got.NextIn = pace.Sooner(got.NextIn, room.Next)
 	return got, err
 }
@@ -189,66 +182,6 @@ func (r *run) leave() {
 	}
 }
 
-// awaitRoom returns true when it is time to claim: no attempt holds a slot, at least
-// half of InFlight and prefetch is free, or less is free and gather has passed. While
-// anything holds a slot it first waits for a millisecond. It returns false when ctx ends.
-func (r *run) awaitRoom(ctx context.Context, gather time.Duration) bool {
-	if working, _ := r.slots.Working(); working > 0 && !pace.Pause(ctx, pace.LeastGather) {
-		return false
-	}
-	gathered, waited := time.NewTimer(gather), time.NewTimer(time.Second)
-	defer gathered.Stop()
-	defer waited.Stop()
-	most := r.cfg.InFlight + r.prefetch
-	for {
-		r.workers.Staff()
-		working, next := r.slots.Working()
-		if working <= most/2 {
-			return ctx.Err() == nil
-		}
-		timeUp := gathered.C
-		if working >= most {
-			timeUp = nil
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-r.freed:
-		case <-pace.After(next):
-		case <-waited.C: // others may have room
-			r.leave()
-		case <-timeUp:
-			return true
-		}
-	}
-}
-
-// awaitWork waits after a claim that got nothing, until the next one may get something:
-// something was emitted or made due, an endpoint that was refused a slot may have one, or
-// wait has passed. It also returns when ctx is done, and in time for jobs whose workers
-// wait for slow receivers.
-func (r *run) awaitWork(ctx context.Context, wait time.Duration) {
-	wait = min(wait, r.cfg.Lease/4) // a store may take a process for dead that does not claim
-	if len(r.jobs) > 0 {
-		wait = min(wait, slots.Patience)
-	}
-	t := time.NewTimer(wait)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-		case <-r.d.wake:
-		case <-t.C:
-		case <-r.freed:
-			// Only an endpoint that had no free slot can have more to send now.
-			if !r.slots.Reopened() {
-				continue
-			}
-		}
-		return
-	}
-}
-
 // start takes a slot for a claimed delivery and queues it for the workers. It leaves alone
 // a delivery whose attempt this process has made already and not yet recorded.
 func (r *run) start(ctx context.Context, c *Claimed) {
@@ -256,25 +189,17 @@ func (r *run) start(ctx context.Context, c *Claimed) {
 		return
 	}
 	j := job{*c, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID, c.Endpoint.Rate)}
-	select {
-	case r.jobs <- j:
-		return
-	default: // only if slow receivers or the recorder hold the workers
-		r.workers.Staff()
-	}
-	select {
-	case r.jobs <- j:
-	case <-ctx.Done(): // its lease will run out
-		r.slots.Release(j.slot, slots.Effect{})
+	if !r.claimer.Queue(ctx, j) {
+		r.slots.Release(j.slot, slots.Effect{}) // the lease will run out
 	}
 }
 
 // work makes attempts until no job can come any more, or there are more workers than needed.
 func (r *run) work() {
-	for j := range r.jobs {
+	for j := range r.claimer.Jobs {
 		o, effect := r.attempt(&j.Claimed, j.slot)
 		r.slots.Release(j.slot, effect)
-		pace.Wake(r.freed)
+		pace.Wake(r.claimer.Freed)
 		if !j.Test {
 			r.d.tally(j.Endpoint.ID, &o.Attempt)
 		}

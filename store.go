@@ -288,24 +288,6 @@ type Endpoints interface {
 	Recoveries(ctx context.Context, f RecoveryFilter) (page []Recovery, next string, err error)
 }
 
-// EndpointFilter selects endpoints. A zero field selects all.
-type EndpointFilter struct {
-	// OrganizationID is the owner.
-	OrganizationID string
-	// IDs are the endpoints to select from. A store finds them by their ids, however many
-	// other endpoints there are.
-	IDs []string
-	// Failing selects the enabled endpoints that are failing: their FailingSince is not zero.
-	// Disabled selects those that are disabled. With both, either will do.
-	Failing, Disabled bool
-	// URLPart is a part of the URL; ASCII letters match in either case.
-	URLPart string
-	// Cursor is an endpoint id: the page begins after it.
-	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
-	Limit int
-}
-
 // RecoveryFilter selects recoveries. A zero field selects all.
 type RecoveryFilter struct {
 	EndpointID string
@@ -388,33 +370,6 @@ type Filter struct {
 	Limit int
 }
 
-// PurgeRequest says how long things are kept. The time counts from when a delivery, or the
-// last one of an event, was finished; for an event without deliveries, from when it was
-// stored. 0 means for ever.
-type PurgeRequest struct {
-	// Parked is how long a delivery may be parked, counted from when it fell due or, if
-	// that was later, from when its endpoint was disabled. Then it fails with
-	// [ReasonExpired], without an attempt.
-	Parked time.Duration
-	// Payloads is how long the payload of an event is kept once all its deliveries are
-	// finished.
-	Payloads time.Duration
-	// History is how long finished deliveries, their attempts and their events are kept.
-	History time.Duration
-	// Tallies is how long the tallies of an hour are kept, from the hour's beginning. A
-	// store that is no [Tallier] ignores it.
-	Tallies time.Duration
-	// Limit bounds the rows of each kind in one call, so that no call takes long; 0 stands
-	// for 1,000.
-	Limit int
-}
-
-// PurgeResult counts what a purge erased or deleted. While any count reaches the Limit,
-// there may be more.
-type PurgeResult struct {
-	Expired, Payloads, Deliveries, Events, Tallies, Operations int
-}
-
 // Stats describes the queue at one moment.
 type Stats struct {
 	// Pending counts the unfinished deliveries to enabled endpoints: due, waiting for
@@ -434,15 +389,7 @@ type Stats struct {
 	FailingEndpoints, DisabledEndpoints int64
 }
 
-// Notifier is an optional capability of a [Store] that several processes share. It tells
-// the others that something was emitted, sooner than they would find it by polling.
-// Nothing depends on it, so a notification may get lost.
-type Notifier interface {
-	// Notify notifies all processes soon and returns at once. Calls in quick succession
-	// may be joined, as long as one notification is sent after the last of them.
-	Notify()
-	// Listen calls heard once it listens and then for each notification of any process,
-	// in the goroutine that called Listen. It returns when ctx is done, or when it cannot
-	// go on; then the dispatcher calls it again.
-	Listen(ctx context.Context, heard func()) error
-}
+// storedTime returns the current time, and microsecond a time, with the precision that every store keeps.
+func storedTime() time.Time { return microsecond(time.Now()) }
+
+func microsecond(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
