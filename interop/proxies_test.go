@@ -156,6 +156,20 @@ func (p *realProxy) signal(t *testing.T, s syscall.Signal) {
 	require.NoError(t, syscall.Kill(-p.cmd.Process.Pid, s))
 }
 
+// stop stops the program, and returns once none of its threads runs: that takes a moment.
+func (p *realProxy) stop(t *testing.T) {
+	t.Helper()
+	p.signal(t, syscall.SIGSTOP)
+	for until := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+		require.NoError(t, err)
+		if strings.Contains(string(stat), ") T ") {
+			return
+		}
+		require.True(t, time.Now().Before(until), "%s does not stop", p.program)
+	}
+}
+
 // freePort returns a port that nothing listens at.
 func freePort(t *testing.T) int {
 	t.Helper()
@@ -301,7 +315,7 @@ func TestRealProxies(t *testing.T) {
 			s.password.Store("s3cret")
 			s.delivers(t)
 
-			p.signal(t, syscall.SIGSTOP) // while a tunnel is kept
+			p.stop(t) // while a tunnel is kept
 			s.emit(t, secure.URL)
 			s.awaitFault(t, alotwebhook.ReasonProxyUnreachable)
 			p.signal(t, syscall.SIGCONT)
