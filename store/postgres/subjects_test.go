@@ -10,7 +10,6 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/store/postgres"
-	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 )
 
 // Each way to enqueue keeps subjects, of one event and of many, with traceparents and without.
@@ -97,36 +96,4 @@ func listed(t *testing.T, store alotwebhook.Store, f alotwebhook.Filter) (ids []
 		require.True(t, f.Cursor == "" || next < f.Cursor, "the cursor stands still")
 		f.Cursor = next
 	}
-}
-
-// Who has a large table makes the column and the index of each partition before, while emits go on. The
-// migration then takes them as they are.
-func TestMigrateTakesAnIndexThatIsThere(t *testing.T) {
-	t.Parallel()
-	store, pool := openAt(t, postgrestest.DSN(t))
-	enqueueAll(t, store, putEndpoints(t, store, 1), 3)
-	schema := store.Schema()
-	run(t, pool, withSchema(`ALTER TABLE {s}.endpoints DROP COLUMN urls, DROP COLUMN payload_version, DROP COLUMN credentials; ALTER TABLE {s}.deliveries DROP COLUMN url; ALTER TABLE {s}.attempts DROP COLUMN url; DROP TABLE {s}.urls`, schema))
-	run(t, pool, withSchema(`ALTER TABLE {s}.events DROP COLUMN subject; ALTER TABLE {s}.recoveries DROP COLUMN subject; UPDATE {s}.migrations SET latest = 10`, schema))
-	run(t, pool, withSchema(`ALTER TABLE {s}.events ADD COLUMN subject text COLLATE "C"`, schema))
-	partitions := tablesOf(t, pool, schema, "'r'")
-	partitions = slices.DeleteFunc(partitions, func(table string) bool { return len(table) < 7 || table[:7] != "events_" })
-	require.Len(t, partitions, 4)
-	for _, partition := range partitions {
-		run(t, pool, fmt.Sprintf(`CREATE INDEX CONCURRENTLY ON %s.%s (subject, id) WHERE subject IS NOT NULL`, schema, partition))
-	}
-	indexes := func() []string {
-		return texts(t, pool, `SELECT indexrelid::text FROM pg_index JOIN pg_class c ON c.oid = indrelid
-			WHERE c.relnamespace = $1::regnamespace AND c.relname LIKE 'events\_%' AND pg_get_indexdef(indexrelid) LIKE '%(subject, id)%' ORDER BY 1`, schema)
-	}
-	before := indexes()
-	require.Len(t, before, 4)
-	require.NoError(t, postgres.Migrate(t.Context(), pool, &postgres.Options{Schema: schema}))
-	require.Equal(t, before, indexes(), "none was built anew")
-	again, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
-	require.NoError(t, err)
-	event := newEvent(t, "org_0")
-	event.Subject = "cand_1"
-	require.NoError(t, again.Enqueue(t.Context(), []alotwebhook.Event{event}))
-	require.Len(t, listed(t, again, alotwebhook.Filter{Subject: "cand_1"}), 1)
 }
