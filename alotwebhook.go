@@ -260,8 +260,8 @@ type Attempt struct {
 	Number int
 	// StartedAt is by the clock of the dispatcher that made the attempt.
 	StartedAt time.Time
-	// URL is what the endpoint had as its URL when the delivery was claimed, also if it was
-	// changed since; "" once the endpoint is deleted, and until [Dispatcher.Delivery] fills it in.
+	// URL is what the endpoint had as its URL when the delivery was claimed, also if it was changed since;
+	// "" once that was over 100 times or it is deleted, and until [Dispatcher.Delivery] fills it in.
 	URL string
 	// Duration is the time from StartedAt to the last byte that was read, or to the failure;
 	// always 0 with [ReasonBlockedAddress].

@@ -150,7 +150,7 @@ func (d *Dispatcher) newOperations() *handover.Loop[Operation] {
 // host has paused, recovered or canceled something, nor who of its people did.
 func (d *Dispatcher) handOver(ctx context.Context, o Operation) (err error) {
 	var events []Event
-	for _, to := range audit.Told(d.cfg.HostOrganization, d.cfg.CustomerOperations, o.OrganizationID) {
+	for _, to := range audit.Told(d.cfg.HostOrganization, d.cfg.CustomerOperations, o.OrganizationID, string(o.Type), o.Note) {
 		told := o
 		if to != d.cfg.HostOrganization {
 			told.EndpointID, told.Actor, told.Note = audit.ForCustomer(string(o.Type), o.EndpointID, o.Actor, o.Note)

@@ -245,8 +245,8 @@ type Endpoints interface {
 	// DisabledAt is the store's: it notes by its own clock when it disables the endpoint,
 	// or stores a new one that is disabled, and clears it when it enables it.
 	//
-	// Where it changes URLs, the URL that it replaces is kept for Delivery, until the endpoint is
-	// deleted.
+	// Where it changes URLs, the URL that it replaces is kept for Delivery, with the 99 before it,
+	// until the endpoint is deleted.
 	//
 	// Disabling parks the endpoint's pending deliveries. Enabling makes the parked ones
 	// pending again, with the due times that they have. Both take effect at once, however

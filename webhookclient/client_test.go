@@ -296,6 +296,13 @@ func TestEndpointsAndDeliveries(t *testing.T) {
 		operations = append(operations, o.Type)
 	}
 	require.Contains(t, operations, "endpoint.created")
+	headers := []webhookclient.Header{{Name: "X-Tenant", Value: "sesame"}}
+	changed, err = s.client.UpdateEndpoint(ctx, made.ID, webhookclient.EndpointChange{Headers: &headers})
+	require.NoError(t, err)
+	require.Equal(t, []webhookclient.Header{{Name: "X-Tenant"}}, changed.Headers)
+	changed, err = s.client.UpdateEndpoint(ctx, made.ID, webhookclient.EndpointChange{Headers: &[]webhookclient.Header{}, ClientCertificate: &webhookclient.ClientCertificate{}})
+	require.NoError(t, err)
+	require.Empty(t, changed.Headers)
 	require.NoError(t, s.client.DeleteEndpoint(ctx, made.ID))
 	_, err = s.client.Endpoint(ctx, made.ID)
 	require.ErrorIs(t, err, webhookclient.ErrNotFound)

@@ -2,6 +2,7 @@ package webhookclient
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"net/http"
 	"net/url"
@@ -24,9 +25,37 @@ type Endpoint struct {
 	NextSecretFrom time.Time `json:"nextSecretFrom"`
 	CreatedAt      time.Time `json:"createdAt"`
 	UpdatedAt      time.Time `json:"updatedAt"`
+	// PayloadVersion is that of the payloads that it gets; "" if there are none, or for the oldest.
+	PayloadVersion string `json:"payloadVersion"`
+	// Headers are its own. Their values cannot be read.
+	Headers []Header `json:"headers"`
+	// ClientCertificate is what it is shown of its own; nil for none.
+	ClientCertificate *ClientCertificate `json:"clientCertificate"`
 	// Secret is there only where one was chosen or generated, this once: see [Client.CreateEndpoint]
 	// and [Client.RotateSecret].
 	Secret string `json:"secret"`
+}
+
+// Header is a header of an endpoint's own. In a change, one without a Value keeps the value of its name.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
+}
+
+// ClientCertificate says which certificate requests to an endpoint are made with. To give one, set
+// PEM: the certificate, its chain and its private key. It cannot be read. Without PEM, a change removes it.
+type ClientCertificate struct {
+	PEM       string    `json:"-"`
+	Subject   string    `json:"subject"`
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// MarshalJSON returns what a request gives: null for none.
+func (c ClientCertificate) MarshalJSON() ([]byte, error) {
+	if c.PEM == "" {
+		return []byte("null"), nil
+	}
+	return json.Marshal(map[string]string{"pem": c.PEM})
 }
 
 // NewEndpoint is an endpoint to be registered.
@@ -39,6 +68,10 @@ type NewEndpoint struct {
 	Disabled bool    `json:"disabled,omitempty"`
 	Rate     float64 `json:"rate,omitempty"`
 	Ordered  bool    `json:"ordered,omitempty"`
+	// PayloadVersion is one of those that the service offers; "" has it give the newest.
+	PayloadVersion    string             `json:"payloadVersion,omitempty"`
+	Headers           []Header           `json:"headers,omitempty"`
+	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 }
 
 // EndpointChange changes an endpoint: what is nil stays as it is.
@@ -49,6 +82,11 @@ type EndpointChange struct {
 	Disabled    *bool    `json:"disabled,omitempty"`
 	Rate        *float64 `json:"rate,omitempty"`
 	Ordered     *bool    `json:"ordered,omitempty"`
+
+	PayloadVersion *string `json:"payloadVersion,omitempty"`
+	// Headers replace all that there are. With another URL, they have to be given again, or none.
+	Headers           *[]Header          `json:"headers,omitempty"`
+	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 }
 
 // Endpoints returns all endpoints of your organization. The sequence ends with the first error.

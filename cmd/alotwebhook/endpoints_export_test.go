@@ -64,8 +64,8 @@ func TestExportFromSvix(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"from":"svix","endpoints":[
 		{"organizationId":"org_1","id":"ep_1","uid":"mine","url":"https://a.example.com/alot","description":"For the ATS","events":["candidate.invited"],"rate":5,"secret":"`+svixSecret+`"},
-		{"organizationId":"org_1","id":"ep_2","url":"https://b.example.com/","events":["*"],"disabled":true,"secret":"`+svixSecret+`",
-		 "unsupported":["channels (eu): without them it would get the events of all channels","headers of its own (X-Key, X-Team)","a transformation of the payload"]},
+		{"organizationId":"org_1","id":"ep_2","url":"https://b.example.com/","events":["*"],"disabled":true,"secret":"`+svixSecret+`","headers":[{"name":"X-Team","value":"7"}],
+		 "unsupported":["channels (eu): without them it would get the events of all channels","its sensitive headers (X-Key), whose values Svix shows to nobody","a transformation of the payload"]},
 		{"organizationId":"app_2","id":"ep_3","url":"https://c.example.com/","events":["*"],
 		 "unsupported":["an asymmetric signature (v1a): it needs a new secret, and its receiver the new secret's check"]}]}`, string(text))
 
@@ -78,7 +78,7 @@ func TestExportFromSvix(t *testing.T) {
 	code, lines, _ = endpoints(t, append(args, "--ignore-unsupported")...)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, lines, "1 created, 1 unchanged, 1 refused")
-	require.Contains(t, lines, "all 4 event types of today; disabled; without channels (eu)")
+	require.Contains(t, lines, "all 4 event types of today; headers X-Team; disabled; without channels (eu)")
 	for _, e := range to.stored(t, "org_1") {
 		require.Equal(t, svixSecret, string(e.Secret))
 	}
@@ -126,7 +126,7 @@ func convoy() map[string]string {
 	return map[string]string{
 		of + "/endpoints?perPage=100": page(endpoint("01A", "https://a.example.com/", `"status":"active","rate_limit":120,"rate_limit_duration":60,`+secrets), next),
 		of + "/endpoints?direction=next&next_page_cursor=c1&perPage=100": page(
-			endpoint("01B", "https://b.example.com/", `"status":"paused","rate_limit":10,"rate_limit_duration":"1s","authentication":{"type":"api_key","api_key":{"header_name":"X","header_value":"v"}},`+secrets)+","+
+			endpoint("01B", "https://b.example.com/", `"status":"paused","rate_limit":10,"rate_limit_duration":"1s","authentication":{"type":"api_key","api_key":{"header_name":"X-Key","header_value":"v"}},`+secrets)+","+
 				endpoint("01C", "https://c.example.com/", `"status":"active","rate_limit":0,"rate_limit_duration":0,`+secrets), last),
 		of + "/subscriptions?perPage=100": page(
 			subscription("01A", none)+","+subscription("01A", strings.Replace(none, "candidate.completed", "assessment.published", 1))+","+
@@ -136,8 +136,8 @@ func convoy() map[string]string {
 
 const convoyEndpoints = `{"from":"convoy","endpoints":[
 	{"organizationId":"org_1","id":"01A","url":"https://a.example.com/","description":"Name of 01A","events":["assessment.published","candidate.completed","candidate.invited"],"rate":2,"secret":"your-signing-secret"},
-	{"organizationId":"org_1","id":"01B","url":"https://b.example.com/","description":"Name of 01B","events":["*"],"disabled":true,"rate":10,"secret":"your-signing-secret",
-	 "unsupported":["credentials of its own (api_key)","a function that transforms the payload","a filter by payload or header: without it the endpoint would get more events"]},
+	{"organizationId":"org_1","id":"01B","url":"https://b.example.com/","description":"Name of 01B","events":["*"],"disabled":true,"rate":10,"secret":"your-signing-secret","headers":[{"name":"X-Key","value":"v"}],
+	 "unsupported":["a function that transforms the payload","a filter by payload or header: without it the endpoint would get more events"]},
 	{"organizationId":"org_1","id":"01C","url":"https://c.example.com/","description":"Name of 01C","events":null,"secret":"your-signing-secret"}]}`
 
 func TestExportFromConvoy(t *testing.T) {

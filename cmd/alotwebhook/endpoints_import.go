@@ -62,7 +62,7 @@ The exit code is 1 if an endpoint was refused, or if the run ended before all we
 	f.StringToStringVar(&m.organizations, "organization", nil, "an organization of the file, and what it is called here, as `old=new`; may be repeated")
 	f.StringToStringVar(&m.types, "type", nil, "an event type of the file, and what it is called here, as `old=new`; may be repeated")
 	f.StringSliceVar(&m.dropTypes, "drop-type", nil, "leave out this event `type` of the file; may be repeated")
-	f.BoolVar(&m.lessIsFine, "ignore-unsupported", false, "also import endpoints that get less here, such as no headers of their own")
+	f.BoolVar(&m.lessIsFine, "ignore-unsupported", false, "also import endpoints that get less here, such as events of all channels")
 	f.StringVar(&m.secrets, "new-secrets", "", "have secrets generated for endpoints without one, and add them to this `file`")
 	_ = cmd.MarkFlagRequired("map") // the flag exists
 	_ = cmd.MarkFlagFilename("map")

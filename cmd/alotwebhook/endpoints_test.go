@@ -37,9 +37,14 @@ type service struct {
 
 func newService(t *testing.T) *service {
 	t.Helper()
+	return newServiceOf(t, &alotwebhook.Config{})
+}
+
+func newServiceOf(t *testing.T, config *alotwebhook.Config) *service {
+	t.Helper()
 	s := &service{store: memory.New()}
-	quiet := slog.New(slog.DiscardHandler)
-	d, err := alotwebhook.NewDispatcher(s.store, &alotwebhook.Config{Logger: quiet})
+	config.Logger = slog.New(slog.DiscardHandler)
+	d, err := alotwebhook.NewDispatcher(s.store, config)
 	require.NoError(t, err)
 	known := func(r *http.Request) error {
 		if r.Header.Get("Authorization") != "Bearer "+token {
@@ -342,7 +347,7 @@ func TestImportRefuses(t *testing.T) {
 		"a short secret":   {strings.Replace(one("e", "https://a.example.com/", ""), svixSecret, "short", 1), "its secret has 5 bytes"},
 		"an unknown type":  {strings.Replace(one("e", "https://a.example.com/", ""), "candidate.invited", "user.created", 1), "no event type user.created; name the one that takes its place"},
 		"nothing left":     {strings.Replace(one("e", "https://a.example.com/", ""), "candidate.invited", "gone", 1), "no event type is left"},
-		"unsupported":      {one("e", "https://a.example.com/", `,"unsupported":["channels (a)"]`), "this sender does not have channels (a)"},
+		"unsupported":      {one("e", "https://a.example.com/", `,"unsupported":["channels (a)"]`), "it would be imported without channels (a)"},
 		"what only it can": {one("e", "https://a.example.com/", `,"rate":0.001`), "rate"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -177,11 +177,13 @@ func ForCustomer(kind, endpointID, actor, note string) (_, _, _ string) {
 
 // Told returns the organizations that are told of an operation of an organization: that of the
 // host, if there is one, and its own, if customers are told. What is about all organizations has "".
-func Told(host string, customers bool, own string) (organizations []string) {
+// Who is removed is not told: the event would be left of him, and there is no endpoint to get it.
+func Told(host string, customers bool, own, kind, note string) (organizations []string) {
 	if host != "" {
 		organizations = append(organizations, host)
 	}
-	if customers && own != host && own != "" {
+	leaves := strings.HasPrefix(kind, "recovery.") && (note == "removed" || strings.HasPrefix(note, "removing: "))
+	if customers && own != host && own != "" && !leaves {
 		organizations = append(organizations, own)
 	}
 	return organizations

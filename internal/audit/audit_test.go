@@ -128,12 +128,15 @@ func TestNotesOfRecoveries(t *testing.T) {
 
 func TestTold(t *testing.T) {
 	t.Parallel()
-	require.Empty(t, audit.Told("", false, "org_1"))
-	require.Equal(t, []string{"host"}, audit.Told("host", false, "org_1"))
-	require.Equal(t, []string{"org_1"}, audit.Told("", true, "org_1"))
-	require.Equal(t, []string{"host", "org_1"}, audit.Told("host", true, "org_1"))
-	require.Equal(t, []string{"host"}, audit.Told("host", true, "host"))
-	require.Empty(t, audit.Told("", true, ""))
+	require.Empty(t, audit.Told("", false, "org_1", "endpoint.changed", "url"))
+	require.Equal(t, []string{"host"}, audit.Told("host", false, "org_1", "endpoint.changed", "url"))
+	require.Equal(t, []string{"org_1"}, audit.Told("", true, "org_1", "endpoint.changed", "url"))
+	require.Equal(t, []string{"host", "org_1"}, audit.Told("host", true, "org_1", "endpoint.changed", "url"))
+	require.Equal(t, []string{"host"}, audit.Told("host", true, "host", "endpoint.changed", "url"))
+	require.Empty(t, audit.Told("", true, "", "endpoint.changed", "url"))
+	for note, told := range map[string]bool{"removed": false, "removing: events until 2026-05-25T14:23:00Z": false, "stopped: 0 sent again, 0 skipped": true} {
+		require.Equal(t, told, len(audit.Told("", true, "org_1", "recovery.ended", note)) == 1, note)
+	}
 }
 
 func TestEventID(t *testing.T) {

@@ -2,6 +2,10 @@ package memory
 
 import "github.com/alot/alotwebhook"
 
+// keptURLs is how many of the URLs that an endpoint had before are kept: it may get others as often as
+// somebody changes it.
+const keptURLs = 100
+
 // keepURL keeps the URL that next replaces.
 func (e *storedEndpoint) keepURL(next *alotwebhook.Endpoint) {
 	if e.Endpoint == nil || e.URLs == next.URLs {
@@ -11,6 +15,7 @@ func (e *storedEndpoint) keepURL(next *alotwebhook.Endpoint) {
 		e.former = map[int]string{}
 	}
 	e.former[e.URLs] = e.URL
+	delete(e.former, e.URLs-keptURLs)
 }
 
 // urlOf returns the URL that the endpoint of d had then.

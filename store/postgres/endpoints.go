@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -138,6 +139,8 @@ func (s *Store) updateEndpoint(ctx context.Context, e alotwebhook.Endpoint, told
 			INSERT INTO {s}.urls (endpoint, number, url)
 			SELECT p.key, p.urls, p.url FROM {s}.endpoints p JOIN stored ON stored.key = p.key WHERE p.urls <> $21::integer
 			ON CONFLICT (endpoint, number) DO UPDATE SET url = excluded.url
+			), forgotten AS (
+			DELETE FROM {s}.urls u USING stored WHERE u.endpoint = stored.key AND u.number < $21::integer - ` + strconv.Itoa(keptURLs) + `
 			), told AS (` + note(19, `EXISTS (SELECT FROM stored)`) + `)
 			SELECT version FROM stored`,
 		args: endpointArgs(e, told),

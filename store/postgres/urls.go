@@ -20,6 +20,10 @@ func (a *outcomeArgs) urlsOrNone() []*int32 {
 	return a.urls
 }
 
+// keptURLs is how many of the URLs that an endpoint had before are kept: it may get others as often as
+// somebody changes it.
+const keptURLs = 100
+
 // urlsOf returns the statement that reads the URLs of the endpoint of a delivery by their numbers; none
 // if it is deleted.
 func urlsOf(id uuid, urls map[int]string) step {

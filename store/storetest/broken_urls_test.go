@@ -43,13 +43,13 @@ func urlMutants() map[string]mutant {
 			for i := range d.Attempts {
 				d.Attempts[i].URL = ""
 			}
-		}, "URLs/First", "URLs/Changed", "URLs/Meanwhile"),
+		}, "URLs/First", "URLs/Changed", "URLs/Meanwhile", "URLs/Many"),
 		"URLOfToday": as(func(s alotwebhook.Store, ctx context.Context, d *alotwebhook.Delivery) {
 			e, _ := s.Endpoint(ctx, d.EndpointID)
 			for i := range d.Attempts {
 				d.Attempts[i].URL = e.URL
 			}
-		}, "URLs/Changed", "URLs/Meanwhile", "URLs/Deleted", "URLs/Erased"),
+		}, "URLs/Changed", "URLs/Meanwhile", "URLs/Many", "URLs/Deleted", "URLs/Erased"),
 		"URLOfFinish": {func(s alotwebhook.Store) alotwebhook.Store { return urlOfFinish{s} }, []string{"URLs/Meanwhile"}},
 	}
 }

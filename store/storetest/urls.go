@@ -12,6 +12,7 @@ var urlRules = []rule{
 	{"First", "Delivery fills in the URL of each attempt: that of an endpoint that has had no other.", urlOfAttempts},
 	{"Changed", "An attempt keeps the URL of its Outcome.URLs, whatever the endpoint's is now.", urlChanged},
 	{"Meanwhile", "An attempt that was under way when the URL changed has the one that it was claimed with.", urlChangedMeanwhile},
+	{"Many", "Of the URLs that an endpoint had before, the newest 100 are kept, and no others.", urlsAreBounded},
 	{"Deleted", "Once the endpoint is deleted, or its organization removed, no URL of it can be read.", urlsOfDeleted},
 	{"Erased", "Erase leaves URLs alone.", urlsStay},
 }
@@ -131,4 +132,22 @@ func urlsStay(t *trial) {
 	want = append(want, e.URL)
 	require.Equal(t, 1, t.erase(alotwebhook.Recovery{EventID: event.ID}))
 	require.Equal(t, want, t.wentTo(c.DeliveryID))
+}
+
+func urlsAreBounded(t *trial) {
+	e := t.endpoint("org_1", completed)
+	var ids []string
+	for i := range 102 {
+		if i < 2 {
+			t.emit("org_1", completed, 1)
+			for _, c := range t.claim(1) {
+				ids = append(ids, c.DeliveryID)
+				t.finish(at(c, delivered(c)))
+			}
+		}
+		if i < 101 {
+			t.move(&e, fmt.Sprint(i))
+		}
+	}
+	require.Equal(t, [][]string{{""}, {"https://example.com/0"}}, [][]string{t.wentTo(ids[0]), t.wentTo(ids[1])})
 }

@@ -1,7 +1,15 @@
 package anydriver
 
+// keptURLs is how many of the URLs that an endpoint had before are kept: it may get others as often as
+// somebody changes it.
+const keptURLs = 100
+
 // keepURL keeps the URL of a stored endpoint that is about to be replaced.
 func (t *txn) keepURL(ref int64) error {
+	err := t.exec("DELETE FROM alotwebhook_urls WHERE endpoint = ?1 AND number <= (SELECT urls FROM alotwebhook_endpoints WHERE ref = ?1) - ?2", ref, keptURLs)
+	if err != nil {
+		return err
+	}
 	return t.exec("INSERT OR REPLACE INTO alotwebhook_urls (endpoint, number, url) SELECT ref, urls, url FROM alotwebhook_endpoints WHERE ref = ?", ref)
 }
 

@@ -28,7 +28,11 @@ type convoyItem struct {
 	RateLimit         float64         `json:"rate_limit"`
 	RateLimitDuration json.RawMessage `json:"rate_limit_duration"`
 	Authentication    *struct {
-		Type string `json:"type"`
+		Type   string `json:"type"`
+		APIKey struct {
+			Name  string `json:"header_name"`
+			Value string `json:"header_value"`
+		} `json:"api_key"`
 	} `json:"authentication"`
 	Certificate *json.RawMessage `json:"mtls_client_cert"`
 
@@ -124,11 +128,15 @@ func (c *convoyItem) taken(subscriptions []convoyItem) (Endpoint, error) {
 		}
 		e.Rate = c.RateLimit / per
 	}
-	if c.Authentication != nil && c.Authentication.Type != "" {
-		e.lacks("credentials of its own (%s)", c.Authentication.Type)
+	switch by := c.Authentication; {
+	case by == nil || by.Type == "":
+	case by.Type == "api_key" && by.APIKey.Name != "" && by.APIKey.Value != "":
+		e.Headers = []Header{{by.APIKey.Name, by.APIKey.Value}}
+	default:
+		e.lacks("credentials of its own (%s): give them again afterwards", by.Type)
 	}
 	if c.Certificate != nil {
-		e.lacks("a client certificate")
+		e.lacks("its client certificate: give it again afterwards")
 	}
 	for _, s := range subscriptions {
 		s.subscribe(&e)

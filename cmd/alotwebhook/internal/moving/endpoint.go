@@ -10,6 +10,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/alot/alotwebhook"
 )
 
 // Everything stands in the events of an endpoint that gets all event types.
@@ -28,9 +30,19 @@ type Endpoint struct {
 	Disabled    bool     `json:"disabled,omitempty"`
 	Ordered     bool     `json:"ordered,omitempty"`
 	Rate        float64  `json:"rate,omitempty"` // requests a second; 0 for no limit
-	Secret      string   `json:"secret,omitempty"`
+	// PayloadVersion is one of the new sender's; "" has it give today's.
+	PayloadVersion string   `json:"payloadVersion,omitempty"`
+	Headers        []Header `json:"headers,omitempty"`
+	Secret         string   `json:"secret,omitempty"`
 	// Unsupported says what the old sender does for the endpoint, and the new one would not.
 	Unsupported []string `json:"unsupported,omitempty"`
+}
+
+// Header is a header of the endpoint's own. Its value is as secret as the endpoint's secret, and is
+// not in what this project's API says.
+type Header struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
 }
 
 // name is what tells the endpoint from others of its organization.
@@ -169,10 +181,18 @@ func secretProblem(secret string) string {
 	return ""
 }
 
+// isIncluded reports whether events have a star that includes the name.
+func isIncluded(name string, events []string) bool {
+	return slices.ContainsFunc(events, func(other string) bool {
+		wider := alotwebhook.Endpoint{EventTypes: []string{other}}
+		return other != name && strings.HasSuffix(other, Everything) && wider.Subscribes(strings.Replace(name, Everything, "x", 1))
+	})
+}
+
 // eventsOf returns the types that the endpoint is to get: renamed, without those that are
-// dropped, each once, and all of the catalogue in the place of "*". missing are those that the
-// catalogue does not have.
-func eventsOf(e *Endpoint, rename map[string]string, drop, catalogue []string) (events, missing []string) {
+// dropped, each once. Names with a star stay where the service takes them; elsewhere all of the
+// catalogue stands in the place of "*". missing are those that the catalogue does not have.
+func eventsOf(e *Endpoint, rename map[string]string, drop, catalogue []string, stars bool) (events, missing []string) {
 	for _, name := range e.Events {
 		if slices.Contains(drop, name) {
 			continue
@@ -181,6 +201,8 @@ func eventsOf(e *Endpoint, rename map[string]string, drop, catalogue []string) (
 			name = renamed
 		}
 		switch {
+		case stars && strings.HasSuffix(name, Everything):
+			events = append(events, name)
 		case name == Everything:
 			events = append(events, catalogue...)
 		case slices.Contains(catalogue, name):
@@ -190,5 +212,6 @@ func eventsOf(e *Endpoint, rename map[string]string, drop, catalogue []string) (
 		}
 	}
 	slices.Sort(events)
-	return slices.Compact(events), missing
+	events = slices.Compact(events)
+	return slices.DeleteFunc(slices.Clone(events), func(name string) bool { return isIncluded(name, events) }), missing
 }

@@ -30,7 +30,7 @@ type Importer struct {
 	// Report is told of each endpoint, in the order of the export.
 	Report func(Result)
 
-	catalogues map[string][]eventType  // by organization
+	catalogues map[string]*catalogue   // by organization
 	present    map[string][]registered // by organization
 }
 
@@ -64,7 +64,7 @@ func refusef(format string, args ...any) error { return refusedError(fmt.Sprintf
 // Run imports the endpoints, and goes on after those that are refused. It returns an error if it
 // ended before all were done; the rest are reported as not done.
 func (im *Importer) Run(ctx context.Context, endpoints []Endpoint) error {
-	im.catalogues, im.present = map[string][]eventType{}, map[string][]registered{}
+	im.catalogues, im.present = map[string]*catalogue{}, map[string][]registered{}
 	for i, e := range endpoints {
 		if renamed, ok := im.Organizations[e.Organization]; ok {
 			e.Organization = renamed
@@ -117,7 +117,9 @@ func (im *Importer) acceptable(e *Endpoint) error {
 	case im.Service.KnowsOrganizations() && e.Organization == "":
 		return refusef("it belongs to no organization; add organizationId to the export")
 	case len(e.Unsupported) > 0 && !im.IgnoreUnsupported:
-		return refusef("this sender does not have %s", strings.Join(e.Unsupported, "; nor "))
+		return refusef("it would be imported without %s", strings.Join(e.Unsupported, "; without "))
+	case slices.ContainsFunc(e.Headers, func(h Header) bool { return h.Value == "" }):
+		return refusef("a header of its own has no value, since an API shows none; add it to the export, or leave the header out")
 	case e.Secret == "" && im.KeepSecret == nil:
 		return refusef("it has no secret; with --new-secrets it gets one, which its receiver has to be given")
 	case e.Secret != "" && secretProblem(e.Secret) != "":
@@ -132,22 +134,22 @@ func (im *Importer) wanted(ctx context.Context, e *Endpoint) (want state, all bo
 	if err != nil {
 		return state{}, false, err
 	}
-	names := make([]string, len(catalogue))
-	for i, t := range catalogue {
+	names := make([]string, len(catalogue.EventTypes))
+	for i, t := range catalogue.EventTypes {
 		names[i] = t.Name
 	}
-	events, missing := eventsOf(e, im.Types, im.DropTypes, names)
+	events, missing := eventsOf(e, im.Types, im.DropTypes, names, catalogue.Wildcards)
 	switch {
 	case len(missing) > 0:
 		return state{}, false, refusef("the catalogue has no event type %s; name the one that takes its place with --type, or leave it out with --drop-type", strings.Join(missing, ", "))
 	case len(events) == 0:
 		return state{}, false, refusef("no event type is left that it would get")
 	}
-	want = state{URL: e.URL, Description: e.Description, Events: events, Disabled: e.Disabled, Ordered: e.Ordered, Rate: e.Rate}
-	return want, slices.Contains(e.Events, Everything), nil
+	want = state{URL: e.URL, Description: e.Description, Events: events, Disabled: e.Disabled, Ordered: e.Ordered, Rate: e.Rate, PayloadVersion: e.PayloadVersion}
+	return want, !catalogue.Wildcards && slices.Contains(e.Events, Everything), nil
 }
 
-func (im *Importer) catalogue(ctx context.Context, organization string) ([]eventType, error) {
+func (im *Importer) catalogue(ctx context.Context, organization string) (*catalogue, error) {
 	if known, ok := im.catalogues[organization]; ok {
 		return known, nil
 	}
@@ -178,7 +180,7 @@ func (im *Importer) create(ctx context.Context, e *Endpoint, want state, all boo
 			return Result{}, err
 		}
 	}
-	made, err := im.Service.create(ctx, e.Organization, key("create", e), want, e.Secret)
+	made, err := im.Service.create(ctx, e, key("create", e), want)
 	if err != nil {
 		return Result{}, im.notMade(line, err)
 	}
@@ -189,6 +191,7 @@ func (im *Importer) create(ctx context.Context, e *Endpoint, want state, all boo
 	}
 	line.Begun = false
 	line.ID, line.ETag, line.Imported, line.Trace = made.ID, made.etag, &want, trace(e.Organization, e.name(), e.Secret)
+	line.HeadersTrace = traceHeaders(e)
 	return Result{Outcome: Created, ID: made.ID, Detail: detail}, im.Ledger.put(line)
 }
 
@@ -266,6 +269,10 @@ func (im *Importer) again(ctx context.Context, e *Endpoint, known entry, want st
 	if secret {
 		fields = append(fields, "secret")
 	}
+	headers := traceHeaders(e) != known.HeadersTrace
+	if headers {
+		fields = append(fields, "headers")
+	}
 	switch {
 	case !found:
 		return result, refusef("%s was deleted here after it was imported", known.ID)
@@ -285,12 +292,13 @@ func (im *Importer) again(ctx context.Context, e *Endpoint, known entry, want st
 // change brings an endpoint up to date. Its entry is written after each request, so that another
 // import goes on behind it.
 func (im *Importer) change(ctx context.Context, e *Endpoint, known entry, want state, secret bool) error {
-	if len(known.differences(want)) > 0 {
-		changed, err := im.Service.update(ctx, e.Organization, known.ID, known.ETag, want)
+	if len(known.differences(want)) > 0 || traceHeaders(e) != known.HeadersTrace {
+		// Headers come along always: they are not kept for another URL.
+		changed, err := im.Service.update(ctx, e, &known, want)
 		if err != nil {
 			return err
 		}
-		known.ETag, known.Imported = changed.etag, &want
+		known.ETag, known.Imported, known.HeadersTrace = changed.etag, &want, traceHeaders(e)
 		if err := im.Ledger.put(known); err != nil {
 			return err
 		}
@@ -315,6 +323,7 @@ func (e *entry) differences(want state) (fields []string) {
 	for name, differs := range map[string]bool{
 		"url": was.URL != want.URL, "description": was.Description != want.Description, "events": !slices.Equal(was.Events, want.Events),
 		"disabled": was.Disabled != want.Disabled, "ordered": was.Ordered != want.Ordered, "rate": was.Rate != want.Rate,
+		"payloadVersion": was.PayloadVersion != want.PayloadVersion,
 	} {
 		if differs {
 			fields = append(fields, name)
@@ -322,6 +331,13 @@ func (e *entry) differences(want state) (fields []string) {
 	}
 	slices.Sort(fields)
 	return fields
+}
+
+func namesOf(headers []Header) (names []string) {
+	for _, h := range headers {
+		names = append(names, h.Name)
+	}
+	return names
 }
 
 // told says what an endpoint is created with.
@@ -332,6 +348,9 @@ func told(e *Endpoint, want state, all bool) string {
 	}
 	if e.Secret == "" {
 		parts = append(parts, "a new secret")
+	}
+	if len(e.Headers) > 0 {
+		parts = append(parts, "headers "+strings.Join(namesOf(e.Headers), ", "))
 	}
 	if e.Disabled {
 		parts = append(parts, "disabled")

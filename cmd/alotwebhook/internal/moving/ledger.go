@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// state is what an import sets of an endpoint, beside its secret.
+// state is what an import sets of an endpoint, beside its secret and its headers.
 type state struct {
 	URL         string   `json:"url"`
 	Description string   `json:"description"`
@@ -19,6 +19,8 @@ type state struct {
 	Disabled    bool     `json:"disabled"`
 	Ordered     bool     `json:"ordered"`
 	Rate        float64  `json:"rate"`
+	// PayloadVersion is left as it is here if it is "".
+	PayloadVersion string `json:"payloadVersion,omitempty"`
 }
 
 // entry is a line of the map: an endpoint that was imported, or is about to be.
@@ -38,6 +40,8 @@ type entry struct {
 	// Trace tells another secret of the old sender from this one. It has 16 bits, so that it is of
 	// no use to whoever guesses at the secret.
 	Trace string `json:"secretTrace,omitempty"`
+	// HeadersTrace does so for the endpoint's own headers; it is "" without any.
+	HeadersTrace string `json:"headersTrace,omitempty"`
 }
 
 func (e *entry) key() [2]string { return [2]string{e.Organization, e.OldID} }
@@ -49,6 +53,15 @@ func trace(organization, oldID, secret string) string {
 	}
 	sum := sha256.Sum256([]byte(organization + "\x00" + oldID + "\x00" + secret))
 	return hex.EncodeToString(sum[:2])
+}
+
+// traceHeaders returns the trace of an endpoint's own headers; "" for none.
+func traceHeaders(e *Endpoint) string {
+	text := ""
+	for _, h := range e.Headers {
+		text += h.Name + ": " + h.Value + "\n"
+	}
+	return trace(e.Organization, e.name(), text)
 }
 
 // Ledger is the map from the ids of the old sender to ours, a JSON object a line. A line is on

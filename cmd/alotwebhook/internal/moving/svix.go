@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -88,13 +89,11 @@ func (s *svixEndpoint) taken() (Endpoint, error) {
 	if len(s.Channels) > 0 {
 		e.lacks("channels (%s): without them it would get the events of all channels", strings.Join(s.Channels, ", "))
 	}
-	var headers []string
-	for name := range s.Headers.Headers {
-		headers = append(headers, name)
+	for _, name := range slices.Sorted(maps.Keys(s.Headers.Headers)) {
+		e.Headers = append(e.Headers, Header{name, s.Headers.Headers[name]})
 	}
-	if headers = append(headers, s.Headers.Sensitive...); len(headers) > 0 {
-		slices.Sort(headers)
-		e.lacks("headers of its own (%s)", strings.Join(slices.Compact(headers), ", "))
+	if len(s.Headers.Sensitive) > 0 {
+		e.lacks("its sensitive headers (%s), whose values Svix shows to nobody", strings.Join(s.Headers.Sensitive, ", "))
 	}
 	if s.Transformation.Enabled {
 		e.lacks("a transformation of the payload")
