@@ -56,7 +56,7 @@ func TestThePagesOfAHostThatOffersAllAreFitToBeSeen(t *testing.T) {
 	b.expected = []string{"status of 401", "status of 422"}
 	e := h.attempted(t, b)
 	e, err := h.dispatcher.UpdateEndpoint(t.Context(), alotwebhook.Endpoint{
-		ID: e.ID, OrganizationID: "org_123", URL: "https://hooks.example.test/integrations/alot/webhook", Description: "The applicant tracking system",
+		ID: e.ID, Version: e.Version, OrganizationID: "org_123", URL: "https://hooks.example.test/integrations/alot/webhook", Description: "The applicant tracking system",
 		EventTypes: []string{"candidate.*", alotwebhook.EventAssessmentPublished}, PayloadVersion: "2025-11", Rate: 5,
 		Headers:           []alotwebhook.Header{{Name: "X-Tenant", Value: "42"}, {Name: "X-A-Rather-Long-Name-Of-A-Header", Value: "7"}, {Name: "Authorization", Value: "Bearer 0123"}},
 		ClientCertificate: &alotwebhook.ClientCertificate{PEM: alotwebhook.Secret(certificate(t))},
