@@ -342,7 +342,7 @@ func TestTheOperatorsPagesAreLight(t *testing.T) {
 	}
 	s.eventOf("org_a")
 	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{StatusCode: 500, Reason: alotwebhook.ReasonStatus})
-	for _, page := range []string{"/", "/endpoints", "/deliveries", "/operations", "/organizations/org_a/"} {
+	for _, page := range []string{"/", "/endpoints", "/deliveries", "/operations", "/recoveries", "/search?q=hooks", "/erase", "/remove", "/organizations/org_a/"} {
 		sum := 0
 		for _, path := range append(links(s.see(page).text), page) {
 			r := httptest.NewRequest(http.MethodGet, path, nil)

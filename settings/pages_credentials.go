@@ -35,10 +35,11 @@ func (f *endpointForm) fillCredentials(given *form) {
 		case name == "" && value == "":
 			continue
 		case !ok: // it may be a value
-			name = ""
+			lines.WriteString(typedBefore + "\n")
+			continue
 		}
 		lines.WriteString(strings.TrimSpace(name) + ":")
-		if strings.TrimSpace(value) != "" || !ok {
+		if strings.TrimSpace(value) != "" {
 			lines.WriteString(" " + typedBefore)
 		}
 		lines.WriteString("\n")

@@ -55,19 +55,23 @@ func newHost(t testing.TB) *host {
 }
 
 // newIdleHost returns a host whose dispatcher delivers nothing.
-func newIdleHost(t testing.TB) *host {
+func newIdleHost(t testing.TB, changes ...func(*alotwebhook.Config)) *host {
 	t.Helper()
 	store := memory.New()
 	logger := slog.New(slog.DiscardHandler)
-	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+	cfg := &alotwebhook.Config{
 		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, KeepResponseBody: 1024,
 		Retry: alotwebhook.Schedule(100 * time.Millisecond), Logger: logger,
-	})
+	}
+	for _, change := range changes {
+		change(cfg)
+	}
+	d, err := alotwebhook.NewDispatcher(store, cfg)
 	require.NoError(t, err)
 	h := &host{store: store, dispatcher: d}
 	pages, err := settings.NewPages(d, &settings.Options{
 		Organization: h.organization, May: h.may,
-		Product: "Acme", HomeURL: "/", Logger: logger,
+		Product: "Acme", HomeURL: "/", LoginURL: "/login?next={return}", Prefix: "/settings/webhooks", Logger: logger,
 	})
 	require.NoError(t, err)
 	mux := http.NewServeMux()

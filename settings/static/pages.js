@@ -109,9 +109,10 @@
 		const source = document.getElementById(button.dataset.copy);
 		try {
 			await navigator.clipboard.writeText(textOf(source));
+			const label = button.dataset.label ??= button.textContent;
 			button.textContent = "Copied";
 			say("Copied");
-			setTimeout(() => { button.textContent = "Copy"; }, 2000);
+			setTimeout(() => { button.textContent = label; }, 2000);
 		} catch { // the browser does not allow it: select the text, so that the viewer can copy it
 			source.textContent = textOf(source);
 			getSelection().selectAllChildren(source);
