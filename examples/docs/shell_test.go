@@ -236,6 +236,7 @@ func bash(t testing.TB, directory, script string) string {
 	defer output.Close()
 	cmd.Stdout, cmd.Stderr = output, output
 	err = cmd.Run()
+	_ = cmd.Cancel() // a shell that is killed does not end what it has started
 	said, readErr := os.ReadFile(output.Name())
 	require.NoError(t, readErr)
 	require.NoError(t, err, "%s\n\n%s", script, said)
