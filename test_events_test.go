@@ -97,6 +97,7 @@ func TestTestsChangeNothing(t *testing.T) {
 		tallies, err := w.Tallies(t.Context(), time.Now().Add(-24*time.Hour), e.ID)
 		require.NoError(t, err)
 		require.Empty(t, tallies)
+		synctest.Wait()
 		for _, info := range told {
 			require.True(t, info.Test)
 		}

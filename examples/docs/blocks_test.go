@@ -117,7 +117,7 @@ func parseInfo(t testing.TB, b *block, info string) (language string, attributes
 // TestLanguages: a block in a language that nobody expects would go untested.
 func TestLanguages(t *testing.T) {
 	t.Parallel()
-	tested := map[string]bool{"go": true, "sh": true, "console": true, "sql": true}
+	tested := map[string]bool{"go": true, "sh": true, "console": true, "sql": true, "conf": true}
 	shown := map[string]bool{"json": true, "text": true}
 	for _, file := range documents(t) {
 		for _, b := range blocksOf(t, file) {

@@ -99,6 +99,9 @@ var notRun = map[string]map[string]string{
 		"go test work                    # the tests of every module":                                    "this test is part of it, as of .ci/run; the quickstart is run from README.md",
 		"ALOT_TEST_ARTIFACTS=/tmp/pages go test ./settings/e2e -count=1 -run TestEveryPageIsFitToBeSeen": "it is run with the other tests",
 	},
+	"docs/settings.md": {
+		`curl -s -X PATCH $A/$W -H "$H" -H "$J" -d '{"headers":[{"name":"X-Tenant","value":"42"},{"bearer":"t0ken"}]}' | jq .headers # the names`: "it takes a client certificate; the tests of package settings make the same requests",
+	},
 	"docs/pulling.md": {
 		"export ALOT_WEBHOOK_API_TOKEN=your-token   # or --token-file": "it calls the API of a sender; TestPullPrintsLinesAndGoesOn and TestPullSendsToAReceiver run the same",
 	},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 // board is what a watch reads.
 type board struct {
+	mu            sync.Mutex
 	organizations []string
 	err           error
 	reads         int
@@ -24,14 +26,22 @@ type board struct {
 func (b *board) watch() *holds.Watch {
 	return &holds.Watch{
 		Read: func(_ context.Context, add func(organizationID, endpointID string)) error {
+			b.mu.Lock()
+			defer b.mu.Unlock()
 			b.reads++
 			for _, organization := range b.organizations {
 				add(organization, "")
 			}
 			return b.err
 		},
-		Changed: func() { b.changes++ },
+		Changed: func() { b.do(func() { b.changes++ }) },
 	}
+}
+
+func (b *board) do(f func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f()
 }
 
 func withheld(t *testing.T, w *holds.Watch) map[string]bool {
@@ -76,13 +86,15 @@ func TestWatchKeepsReading(t *testing.T) {
 		ended := make(chan bool)
 		go func() { w.Keep(ctx, 2*time.Second, slog.New(slog.DiscardHandler)); close(ended) }()
 		time.Sleep(time.Second)
-		b.organizations = []string{"org_1"}
+		b.do(func() { b.organizations = []string{"org_1"} })
 		time.Sleep(2 * time.Second)
 		require.Equal(t, map[string]bool{"org_1": true}, withheld(t, w))
-		require.Equal(t, 1, b.changes)
-		b.err = errors.New("not now")
+		b.do(func() {
+			require.Equal(t, 1, b.changes)
+			b.err = errors.New("not now")
+		})
 		time.Sleep(time.Minute)
-		b.organizations, b.err = nil, nil
+		b.do(func() { b.organizations, b.err = nil, nil })
 		time.Sleep(10 * time.Second)
 		require.Empty(t, withheld(t, w), "it goes on after errors")
 		cancel()
