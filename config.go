@@ -125,8 +125,8 @@ type Config struct {
 	// Defaults to 32 KiB.
 	MaxResponseHeader int
 
-	// KeepResponseBody is how many bytes of each response's body are kept in the history.
-	// They are the customer's and may hold anything. At most MaxResponseBody.
+	// KeepResponseBody is how many bytes of each response's body are kept: anything of the customer's,
+	// but no value of [Endpoint].Headers of 6 bytes or more. At most MaxResponseBody.
 	// Defaults to 0: none.
 	KeepResponseBody int
 
