@@ -35,7 +35,7 @@ type Config struct {
 	Wildcards bool
 
 	// CheckData refuses data that does not fit its event type, of each Emit and of the examples, with
-	// an error that quotes no data. Module schema has one. It is not asked of an [Operation].
+	// an error that quotes no data; a panic refuses, too. Module schema has one. No [Operation] is asked.
 	// Defaults to nil: any JSON is taken.
 	CheckData func(eventType string, data json.RawMessage) error
 
