@@ -138,7 +138,7 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 		s.cfg.forms.Tell(s.cfg.Logger, err, c.Endpoint.PayloadVersion, "event", c.EventID, "type", c.EventType, "endpoint", c.Endpoint.ID)
 		r = wire.Unconverted()
 	default:
-		if r, ok = s.Send(all, t.url, t.as, s.header(c, t, payload, start), payload, start); !ok {
+		if r, ok = s.Send(all, t.url, t.as, t.own, s.header(c, t, payload, start), payload, start); !ok {
 			return Attempt{}, r, false
 		}
 	}

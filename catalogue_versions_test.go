@@ -228,6 +228,30 @@ func TestEmitChecksData(t *testing.T) {
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 }
 
+func TestPanicOfCheckDataIsAnError(t *testing.T) {
+	t.Parallel()
+	panics := true
+	check := func(string, json.RawMessage) error {
+		if panics {
+			panic("no schema")
+		}
+		return nil
+	}
+	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{CheckData: check})
+	requireField(t, err, "eventTypes[0].example")
+	require.ErrorContains(t, err, "candidate.invited was not checked: Config.CheckData panicked: no schema")
+	panics = false
+	w := newWorld(t, alotwebhook.Config{CheckData: check}, &receivers{})
+	panics = true
+	event, err := alotwebhook.NewEvent("candidate.completed", "org_1", json.RawMessage(`{}`))
+	require.NoError(t, err)
+	err = w.Emit(t.Context(), event)
+	requireField(t, err, "data")
+	require.ErrorContains(t, err, "Config.CheckData panicked: no schema")
+	_, err = w.Event(t.Context(), event.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
+}
+
 func TestWildcards(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -35,7 +35,7 @@ type Config struct {
 	Wildcards bool
 
 	// CheckData refuses data that does not fit its event type, of each Emit and of the examples, with
-	// an error that quotes no data. Module schema has one. It is not asked of an [Operation].
+	// an error that quotes no data; a panic refuses, too. Module schema has one. No [Operation] is asked.
 	// Defaults to nil: any JSON is taken.
 	CheckData func(eventType string, data json.RawMessage) error
 
@@ -125,8 +125,8 @@ type Config struct {
 	// Defaults to 32 KiB.
 	MaxResponseHeader int
 
-	// KeepResponseBody is how many bytes of each response's body are kept in the history.
-	// They are the customer's and may hold anything. At most MaxResponseBody.
+	// KeepResponseBody is how many bytes of each response's body are kept: anything of the customer's,
+	// but no value of [Endpoint].Headers of 6 bytes or more. At most MaxResponseBody.
 	// Defaults to 0: none.
 	KeepResponseBody int
 

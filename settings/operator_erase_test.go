@@ -105,6 +105,7 @@ func TestAnErasureIsRefusedInWords(t *testing.T) {
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, words)
 		require.Contains(t, got.text, words)
 		require.NotContains(t, got.text, `id="do"`)
+		require.Contains(t, got.text, "Nothing was erased</h2>")
 	}
 	for words, fields := range map[string][]string{
 		"Give the id of the organization.": {"organization", "", "again", "", "note", "left"},
@@ -114,6 +115,7 @@ func TestAnErasureIsRefusedInWords(t *testing.T) {
 		got := s.ask(http.MethodPost, "/remove", fields...)
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, words)
 		require.Contains(t, got.text, words)
+		require.Contains(t, got.text, "Nothing was removed</h2>")
 	}
 	require.Equal(t, http.StatusBadRequest, s.ask(http.MethodPost, "/erase", "confirmed", "yes").status)
 	require.Empty(t, s.recoveries())
@@ -132,6 +134,7 @@ func TestOperatorsRemoveAnOrganization(t *testing.T) {
 	require.Contains(t, page, "Remove an organization")
 	require.Contains(t, page, "0 rows removed")
 	require.NotContains(t, page, "Events until")
+	require.Contains(t, s.see("/operations").text, ">Recovery started: removing; left</td>")
 	require.Equal(t, http.StatusSeeOther, s.ask(http.MethodPost, "/recoveries/"+list[0].EndpointID+"/stop-erasing").status)
 	require.Contains(t, s.see("/recoveries").text, "Stopped")
 }

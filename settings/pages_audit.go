@@ -33,22 +33,37 @@ var operationWords = map[alotwebhook.OperationType]string{
 	alotwebhook.OpResumed:           "Resumed",
 }
 
-// happened says what an operation tells, but for the time that [sinceOf] returns.
-func happened(o alotwebhook.Operation) string {
-	if sinceOf(o) != nil {
-		return deed(o.Type) + " since"
-	}
-	return strings.TrimSuffix(deed(o.Type)+": "+o.Note, ": ")
+// story is what an operation tells. Pages show the time in it, if there is one, as they show other
+// times.
+type story struct {
+	Words string
+	At    *time.Time
+	Rest  string // behind the time
 }
 
-// sinceOf returns the time that the note of an operation is, as that of a failing endpoint, or
-// nil: pages show it as they show other times.
-func sinceOf(o alotwebhook.Operation) *time.Time {
-	t, err := time.Parse(time.RFC3339, strings.TrimPrefix(o.Note, "since "))
-	if err != nil || o.Type != alotwebhook.OpEndpointFailing {
-		return nil
+// happened returns what an operation tells.
+func happened(o alotwebhook.Operation) story {
+	tells := story{Words: strings.TrimSuffix(deed(o.Type)+": "+o.Note, ": ")}
+	switch o.Type {
+	case alotwebhook.OpEndpointFailing:
+		if at, err := time.Parse(time.RFC3339, strings.TrimPrefix(o.Note, "since ")); err == nil {
+			return story{Words: deed(o.Type) + " since", At: &at}
+		}
+	case alotwebhook.OpRecoveryBegun:
+		state, of, _ := strings.Cut(o.Note, ": events until ")
+		end := strings.IndexAny(of+";", ",;") // of the time, before what else selects the events, or why
+		at, err := time.Parse(time.RFC3339, of[:end])
+		is := standings[alotwebhook.RecoveryState(state)]
+		words := deed(o.Type) + ": " + strings.ToLower(is.word)
+		switch {
+		case err != nil || is.word == "":
+		case is.purpose == removes: // which has no end in time
+			return story{Words: words + of[end:]}
+		default:
+			return story{words + ", events until", &at, of[end:]}
+		}
 	}
-	return &t
+	return tells
 }
 
 // deed returns the word for a type of operations.

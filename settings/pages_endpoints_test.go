@@ -1,7 +1,9 @@
 package settings_test
 
 import (
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +99,26 @@ func TestAFailingEndpointSaysSinceWhen(t *testing.T) {
 	text := s.get("/" + e.ID).text
 	require.Contains(t, text, `Failing since <time datetime="2026-05-25T13:22:59.000Z" title="2026-05-25T13:22:59.000Z">25 May 2026, 13:22:59 UTC</time>`)
 	require.NotContains(t, text, "since 2026-05-25T13:22:59Z")
+}
+
+// Nor are the names of states shown, which nobody has read before.
+func TestARecoveryThatBeginsIsToldInWords(t *testing.T) {
+	t.Parallel()
+	s := newOperatorSite(t)
+	e, n := s.endpoint("https://hooks.example.com/alot"), 0
+	for note, words := range map[string]string{
+		"sending: events until 2026-05-25T13:22:59Z":                         "sending missed, events until 25 May 2026, 13:22:59 UTC",
+		"running: events until 2026-05-25T13:22:59Z, reason dns; is, mended": "sending again, events until 25 May 2026, 13:22:59 UTC, reason dns; is, mended",
+		"erasing: events until 2026-05-25T13:22:59Z; asked":                  "erasing, events until 25 May 2026, 13:22:59 UTC; asked",
+		"removing: events until 2026-05-25T13:22:59Z; left":                  "removing; left",
+		"mending: events until 2026-05-25T13:22:59Z":                         "mending: events until 2026-05-25T13:22:59Z", // of a newer release
+		"running: events until then":                                         "running: events until then",
+	} {
+		n++
+		require.NoError(t, s.store.PutEndpoint(t.Context(), s.stored(e.ID), alotwebhook.Operation{
+			ID: fmt.Sprintf("op_01jcc7wjz3e4qv8x5k2m9n6p0%d", n), Type: alotwebhook.OpRecoveryBegun, At: time.Now(), OrganizationID: "org_a", EndpointID: e.ID, Note: note,
+		}))
+		text := regexp.MustCompile("<[^>]*>").ReplaceAllString(s.see("/operations").text, "")
+		require.Contains(t, text, "Recovery started: "+words+"\n")
+	}
 }

@@ -29,7 +29,7 @@ var templateFuncs = template.FuncMap{
 	"word":     stateWord,
 	"icon":     stateIcon,
 	"born":     idTime,
-	"happened": happened, "sinceOf": sinceOf,
+	"happened": happened,
 	"recovery": recoveryWord,
 	"deed":     deed,
 	"percent":  percent,

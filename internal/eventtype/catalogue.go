@@ -3,10 +3,14 @@ package eventtype
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/forms"
 	"github.com/alot/alotwebhook/internal/text"
 )
@@ -21,12 +25,16 @@ const (
 type Check func(eventType string, data json.RawMessage) error
 
 // Problem returns why the data of an event is refused, or "". Without rules all data will do. The data
-// of operations is this module's own.
+// of operations is this module's own. A panic of the rules refuses as well, since nothing was checked.
 func (check Check) Problem(eventType string, data json.RawMessage) string {
 	if check == nil || audit.IsType(eventType) {
 		return ""
 	}
-	if err := check(eventType, data); err != nil {
+	err := caught.Call("Config.CheckData", func() error { return check(eventType, data) })
+	if p := (*caught.Panic)(nil); errors.As(err, &p) {
+		return "of " + text.Clip(eventType, MaxLen) + " was not checked: " + strings.TrimPrefix(p.Error(), fault.Prefix)
+	}
+	if err != nil {
 		return "does not fit " + text.Clip(eventType, MaxLen) + ": " + err.Error()
 	}
 	return ""

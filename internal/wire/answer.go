@@ -36,8 +36,8 @@ func SplitAnswer(answer string) (header, body string) {
 }
 
 // keptHeader returns the headers of a response as lines in alphabetical order, as many as fit into most
-// bytes. Values that log somebody in, or may, are left out.
-func keptHeader(h http.Header, most int) string {
+// bytes. Values that log somebody in, or may, are left out, and so is what is hidden.
+func keptHeader(h http.Header, most int, hidden mask) string {
 	if most <= 0 {
 		return ""
 	}
@@ -47,7 +47,7 @@ func keptHeader(h http.Header, most int) string {
 			if isPrivate(name) {
 				value = "[REDACTED]"
 			}
-			line := text.Plain(name+": "+value, most+1)
+			line := text.Plain(hidden.of(name+": "+value), most+1)
 			if b.Len()+len(line)+1 > most {
 				return b.String()
 			}

@@ -41,7 +41,7 @@ func TestHeadersOfResponsesAreKept(t *testing.T) {
 	to := &url.URL{Scheme: "https", Host: "a.example.com"}
 	kept := func(most int) string {
 		s := wire.Sender{Transport: from, Timeout: time.Minute, KeepHeader: most}
-		r, ok := s.Send(&wire.Attempts{}, to, nil, http.Header{}, nil, time.Now())
+		r, ok := s.Send(&wire.Attempts{}, to, nil, nil, http.Header{}, nil, time.Now())
 		require.True(t, ok)
 		return r.Header
 	}

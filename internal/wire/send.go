@@ -45,9 +45,10 @@ type Result struct {
 }
 
 // Send makes a POST request with this header and payload, as an attempt that began at that time. It
-// is made with an identity, or nil. ok is false if it was cut off, or the host's proxy failed: such an
+// is made with an identity, or nil. Of the header, own are the endpoint's, whose values are taken out
+// of what is kept of the response. ok is false if it was cut off, or the host's proxy failed: such an
 // attempt does not count.
-func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
+func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, own, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
 	attempt := all.Begin(s.Timeout)
 	attempt.as = as
 	defer attempt.End()
@@ -67,9 +68,13 @@ func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, header http.Head
 		if attempt.Demanded() && lacksCertificate(r.Status) {
 			r.Detail = join(r.Detail, "the server had demanded a client certificate, and none was sent")
 		}
-		r.Header = keptHeader(resp.Header, s.KeepHeader)
+		var hidden mask
+		if s.KeepHeader > 0 || s.KeepBody > 0 {
+			hidden = newMask(own)
+		}
+		r.Header = keptHeader(resp.Header, s.KeepHeader, hidden)
 		var whole bool
-		if r.Body, whole = ReadBody(resp, s.KeepBody, s.MaxBody, attempt.End); !whole {
+		if r.Body, whole = readBody(resp, s.KeepBody, s.MaxBody, hidden, attempt.End); !whole {
 			r.Detail = join(r.Detail, "the response's body broke off or did not end")
 		}
 	}

@@ -144,7 +144,7 @@ func TestTheOperatorsPagesOfErasingAreFitToBeSeen(t *testing.T) {
 		{"deliveries-subject", at("deliveries?live=off&subject=" + of)},
 		{"delivery-subject", func(b *tab) { b.visit("deliveries?live=off&subject=" + of); b.click(".lead a"); b.opensAll() }},
 		{"erase", at("erase?subject=" + of)},
-		{"erase-refused", func(b *tab) { b.visit("erase"); b.click("form.form button.primary"); b.sees("Nothing was saved yet") }},
+		{"erase-refused", func(b *tab) { b.visit("erase"); b.click("form.form button.primary"); b.sees("Nothing was erased") }},
 		{"erase-sure", func(b *tab) {
 			b.visit("erase?subject=" + of)
 			b.fill("#field-organization", "org_northwind")
@@ -154,7 +154,7 @@ func TestTheOperatorsPagesOfErasingAreFitToBeSeen(t *testing.T) {
 		}},
 		{"erasing", func(b *tab) { b.click("#do"); b.sees("Erase personal data") }},
 		{"remove", at("remove")},
-		{"remove-refused", func(b *tab) { b.visit("remove"); b.click("form.form button.danger"); b.sees("Nothing was saved yet") }},
+		{"remove-refused", func(b *tab) { b.visit("remove"); b.click("form.form button.danger"); b.sees("Nothing was removed") }},
 		{"removing", func(b *tab) {
 			b.visit("remove")
 			b.fill("#field-organization", "org_southwind")
