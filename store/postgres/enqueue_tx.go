@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -134,11 +135,15 @@ func (q sqlEnqueuer) Erase(ctx context.Context, r alotwebhook.Recovery, limit in
 	return q.store.erase(&r, limit, func(e *erasure) error { return e.erase(q.sender(ctx, tx)) })
 }
 
-// sender is that of pgxEnqueuer.
+// sender is that of pgxEnqueuer. In database/sql a context may end between a statement and its result:
+// then the statement was executed, and does not abort the transaction by its error.
 func (q sqlEnqueuer) sender(ctx context.Context, tx sqltx.Tx) sender {
 	return func(_ bool, queries ...query) error {
 		for _, one := range queries {
 			if err := q.send(ctx, tx, one); err != nil {
+				if ctx.Err() != nil && !one.reads {
+					abort(ctx, tx)
+				}
 				return inHostTx{err}
 			}
 			ctx = afterwards(ctx, one)
@@ -146,6 +151,16 @@ func (q sqlEnqueuer) sender(ctx context.Context, tx sqltx.Tx) sender {
 		return nil
 	}
 }
+
+// abort aborts a transaction whose context has ended, unless that has been done.
+func abort(ctx context.Context, tx sqltx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	_, _ = tx.ExecContext(ctx, `DO $$ BEGIN RAISE EXCEPTION 'alotwebhook: its context has ended'; END $$`)
+}
+
+// abortTimeout bounds how long abort waits for the server.
+const abortTimeout = 5 * time.Second
 
 func (q sqlEnqueuer) send(ctx context.Context, tx sqltx.Tx, one query) error {
 	rows, err := tx.QueryContext(ctx, q.store.sql(one.sql), literals(one.args)...)

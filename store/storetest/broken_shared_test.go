@@ -174,7 +174,7 @@ var sharedMutants = map[string]struct {
 		func() []alotwebhook.Store {
 			return values(3, func(of alotwebhook.Store) alotwebhook.Store { return &cachedEndpoints{Store: of} })
 		},
-		[]string{"Endpoints/ClaimSeesChanges", "Model/RandomWalk"},
+		[]string{"Endpoints/ClaimSeesChanges"},
 	},
 	"CachedEvents": {
 		func() []alotwebhook.Store {
