@@ -35,6 +35,11 @@ type endpointView struct {
 	Parked   int                     // parked deliveries, up to maxParked
 }
 
+// Single returns the subscriptions without a star.
+func (e endpointView) Single() []string {
+	return slices.DeleteFunc(slices.Clone(e.Endpoint.EventTypes), isWide)
+}
+
 // maxParked is how many parked deliveries the page of an endpoint counts.
 const maxParked = 100
 

@@ -71,7 +71,10 @@ func TestAFormOffersWhatIncludesTypesToCome(t *testing.T) {
 	require.Equal(t, []string{"candidate.*", "assessment.published"}, page[0].EventTypes, "what is included is left out")
 	require.Equal(t, "2026-01", page[0].PayloadVersion)
 	shown := s.get("/" + page[0].ID).text
-	require.Contains(t, shown, "candidate.*, today: candidate.invited, ")
+	require.Contains(t, shown, "<span>assessment.published</span>")
+	require.Contains(t, shown, "<span>candidate.*</span>")
+	require.Contains(t, shown, "Today: candidate.invited, ")
+	require.Equal(t, 1, strings.Count(shown, "candidate.*"), "each is named once")
 	require.Contains(t, shown, "2026-01 (newest)")
 	edit := s.get("/" + page[0].ID + "/edit").text
 	require.Contains(t, edit, `value="candidate.*" checked`)

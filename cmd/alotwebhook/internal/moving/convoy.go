@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -126,7 +127,9 @@ func (c *convoyItem) taken(subscriptions []convoyItem) (Endpoint, error) {
 		if err != nil {
 			return e, fmt.Errorf("the rate_limit_duration of %s is not understood: %w", c.UID, err)
 		}
-		e.Rate = c.RateLimit / per
+		if e.Rate = c.RateLimit / per; math.IsInf(e.Rate, 0) { // which no JSON can tell
+			e.Rate = math.MaxFloat64
+		}
 	}
 	switch by := c.Authentication; {
 	case by == nil || by.Type == "":
