@@ -78,7 +78,7 @@ type facts struct {
 	Tests                 []string
 	Payload               string
 	Duration              float64
-	Tenant                string
+	Header                string
 	Deliveries            []string
 	Redelivered, Recovery string
 	Progress              float64
@@ -109,6 +109,7 @@ func judge(t *testing.T, s served, f facts) {
 	var event alotwebhook.Event
 	require.NoError(t, json.Unmarshal([]byte(f.Payload), &event), f.Payload)
 	require.Equal(t, alotwebhook.EventCandidateCompleted, event.Type)
+	require.Equal(t, event.Type, f.Header, "of the request")
 	require.Positive(t, f.Duration)
 	require.ElementsMatch(t, f.Tests, f.Deliveries, "a page each")
 	require.Equal(t, f.Tests[0], f.Redelivered)

@@ -21,7 +21,7 @@ type endpoint struct {
 
 // delivery is what the scenario looks at of a delivery.
 type delivery struct {
-	status, payload, tenant string
+	status, payload, header string
 	duration                float64
 }
 
@@ -132,7 +132,7 @@ func (f facts) sends(ctx context.Context, client api, id string) {
 	other := got(client.test(ctx, id, "candidate.invited"))
 	d := delivered(ctx, client, one)
 	delivered(ctx, client, other)
-	f["tests"], f["payload"], f["duration"], f["tenant"] = []string{one, other}, d.payload, d.duration, d.tenant
+	f["tests"], f["payload"], f["duration"], f["header"] = []string{one, other}, d.payload, d.duration, d.header
 	f["deliveries"] = all(func(cursor string) (page, error) { return client.deliveries(ctx, id, 1, cursor) })
 	f["redelivered"] = got(client.redeliver(ctx, one))
 }

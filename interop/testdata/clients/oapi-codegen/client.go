@@ -148,7 +148,7 @@ func (o oapi) delivery(ctx context.Context, id string) (d delivery, err error) {
 	}
 	d.status, d.payload = string(r.JSON200.Status), orZero(r.JSON200.Payload)
 	for _, a := range r.JSON200.Attempts {
-		d.duration, d.tenant = a.DurationMs, orZero(a.RequestHeaders)["X-Tenant"]
+		d.duration, d.header = a.DurationMs, orZero(a.RequestHeaders)["X-Alot-Event"]
 	}
 	return d, nil
 }

@@ -146,7 +146,7 @@ func (o ogen) delivery(ctx context.Context, id string) (d delivery, err error) {
 	}
 	d.status, d.payload = string(r.Status), r.Payload.Value
 	for _, a := range r.Attempts {
-		d.duration, d.tenant = a.DurationMs, a.RequestHeaders.Value["X-Tenant"]
+		d.duration, d.header = a.DurationMs, a.RequestHeaders.Value["X-Alot-Event"]
 	}
 	return d, nil
 }

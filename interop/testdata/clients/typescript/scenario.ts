@@ -114,7 +114,7 @@ async function sends(api: API, id: string) {
   }
   const again = got("redeliver", 202, await api.redeliver(one));
   return {
-    tests: [one, other], payload: read.payload, duration: read.attempts[0]?.durationMs, tenant: read.attempts[0]?.requestHeaders?.["X-Tenant"],
+    tests: [one, other], payload: read.payload, duration: read.attempts[0]?.durationMs, header: read.attempts[0]?.requestHeaders?.["X-Alot-Event"],
     deliveries, redelivered: again.id,
   };
 }
