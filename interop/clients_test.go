@@ -60,7 +60,7 @@ var generators = map[string]generator{
 // typescript is the command that compiles one file as strictly as the scenario is.
 func typescript(file string, more ...string) []string {
 	return append([]string{"node_modules/.bin/tsc", "--strict", "--noEmit", "--target", "ES2022", "--lib", "ES2022,DOM,DOM.Iterable",
-		"--module", "NodeNext", "--types", "", file}, more...)
+		"--module", "NodeNext", file}, more...)
 }
 
 func TestGeneratedClients(t *testing.T) {
