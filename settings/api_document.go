@@ -117,7 +117,7 @@ func respondTo(t alotwebhook.EventType) string {
 // describePayload describes the body of that request. Its example is what would be
 // sent for the example data of the type, byte for byte.
 func describePayload(t alotwebhook.EventType) object {
-	properties := object{"type": object{"const": t.Name}}
+	properties := object{"type": object{"type": "string", "const": t.Name}}
 	switch name, ok := publishedData[t.Name]; {
 	case ok && isPublished(t):
 		properties["data"] = component("schemas", name)
@@ -132,7 +132,7 @@ func describePayload(t alotwebhook.EventType) object {
 		example.Data = json.RawMessage(`{}`)
 	}
 	return object{
-		"schema":  object{"allOf": components("schemas", "Event"), "properties": properties},
+		"schema":  object{"allOf": components("schemas", "Event"), "required": []string{"type", "data"}, "properties": properties},
 		"example": json.RawMessage(example.Payload()),
 	}
 }

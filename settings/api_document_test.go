@@ -2,6 +2,7 @@ package settings_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -74,4 +75,48 @@ func TestEventTypesAreTheCatalogue(t *testing.T) {
 	require.Equal(t, "candidate.completed", completed["name"])
 	require.NotEmpty(t, completed["description"])
 	require.Equal(t, 82.0, completed["example"].(map[string]any)["score"])
+}
+
+// Generators of clients make a type of each component, of whatever kind, and so fail or number
+// their types where two have one name; those for TypeScript need the names of fetch. What they cannot know of a number they read as a small one,
+// and of a text with a media type they make a file.
+func TestTheDocumentsSuitGeneratorsOfClients(t *testing.T) {
+	t.Parallel()
+	operators, err := settings.OperatorOpenAPI()
+	require.NoError(t, err)
+	for name, document := range map[string][]byte{"customers": settings.OpenAPI(), "operators": operators} {
+		var doc struct {
+			Components map[string]map[string]any `json:"components"`
+		}
+		require.NoError(t, json.Unmarshal(document, &doc))
+		kinds := map[string]string{"headers": "browser", "request": "browser", "response": "browser"}
+		for kind, named := range doc.Components {
+			for component := range named {
+				require.Empty(t, kinds[strings.ToLower(component)], "%s: %s is of the %s, too", name, component, kind)
+				kinds[strings.ToLower(component)] = kind
+			}
+		}
+		var whole any
+		require.NoError(t, json.Unmarshal(document, &whole))
+		suits(t, name, whole)
+	}
+}
+
+// suits looks at the schemas in a part of a document, and in all that it has.
+func suits(t *testing.T, at string, part any) {
+	t.Helper()
+	switch part := part.(type) {
+	case []any:
+		for _, one := range part {
+			suits(t, at, one)
+		}
+	case map[string]any:
+		if kind, ok := part["type"]; ok && strings.Contains(fmt.Sprint(kind), "number") {
+			require.Equal(t, "double", part["format"], at)
+		}
+		require.NotContains(t, part, "contentMediaType", at)
+		for key, one := range part {
+			suits(t, at+"/"+key, one)
+		}
+	}
 }

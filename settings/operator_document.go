@@ -74,7 +74,7 @@ func withOrganizations(shared, own json.RawMessage) (json.RawMessage, error) {
 			}
 		}
 		given, _ := item["parameters"].([]any)
-		item["parameters"] = append(given, component("parameters", "OrganizationId"))
+		item["parameters"] = append(given, component("parameters", "OrganizationIdInPath"))
 		all[organizationPattern+strings.TrimPrefix(path, webhooksPath)] = item
 	}
 	return json.Marshal(all)

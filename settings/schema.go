@@ -139,10 +139,11 @@ func (n schemaNode) says() string {
 	return strings.ReplaceAll(cmp.Or(n.Description, n.Title), "`", "")
 }
 
-// rule returns which values the schema names, and its format.
+// rule returns which values the schema names, and its format. That of a number is for generators of
+// clients, and not for people.
 func (n schemaNode) rule() string {
 	var rules []string
-	if n.Format != "" {
+	if n.Format != "" && !strings.Contains(n.types(), "number") && !strings.Contains(n.types(), "integer") {
 		rules = append(rules, "in the form "+n.Format)
 	}
 	if n.Const != nil {

@@ -49,6 +49,7 @@ func TestThePageOfEventTypesShowsTheCatalogue(t *testing.T) {
 		require.Contains(t, got.text, words)
 	}
 	require.NotContains(t, got.text, "<b>\"")
+	require.NotContains(t, got.text, "in the form double", "the format of a number is for generators of clients")
 	require.Contains(t, s.get("/").text, `/event-types"`, "the navigation leads there")
 	require.GreaterOrEqual(t, s.get("/event-types?x=1").status, 400)
 }
