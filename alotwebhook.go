@@ -296,6 +296,7 @@ const (
 	ReasonResponseTooLarge  FailureReason = "response_too_large" // the headers exceed Config.MaxResponseHeader
 	ReasonProtocol          FailureReason = "protocol"           // the response is not HTTP
 	ReasonNetwork           FailureReason = "network"            // any other failure to connect, send or read
+	ReasonNoRoute           FailureReason = "no_route"           // this machine has no way to the address, such as no IPv6; no request was made
 	ReasonProxyRefused      FailureReason = "proxy_refused"      // the host's own proxy lets nothing through to that host: see Config.Proxy
 	ReasonPoison            FailureReason = "poison"             // claimed five times without an outcome; no request was made
 	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no attempt was made
@@ -315,7 +316,7 @@ const (
 
 // blameless reports whether the host is the cause, and the receiver has no part in it.
 func (r FailureReason) blameless() bool {
-	return r == ReasonProxyRefused || r == ReasonConversion
+	return r == ReasonProxyRefused || r == ReasonConversion || r == ReasonNoRoute
 }
 
 func newID(prefix string) (string, error) {

@@ -223,9 +223,8 @@ var ErrBlockedAddress = guard.ErrBlocked
 // follow the special-purpose address registries of IANA (RFC 6890).
 func AllowedAddress(addr netip.Addr) error { return new(guard.Guard).Judge(addr) }
 
-// checkURL returns the URL in its normal spelling: see [guard.CheckURL]. The error is a
-// [FieldError] of "url", and an [ErrBlockedAddress] as well if the address in the URL is
-// the reason.
+// checkURL returns the URL in its normal spelling: see [guard.CheckURL]. The error is a [FieldError]
+// of "url", and an [ErrBlockedAddress] as well if the address in the URL is the reason.
 func checkURL(raw string, cfg *Config) (*url.URL, error) {
 	u, err := guard.CheckURL(raw, guard.URLRules{AllowHTTP: cfg.AllowHTTP, Guard: cfg.guard()})
 	return u, fieldError(err)

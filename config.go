@@ -56,8 +56,8 @@ type Config struct {
 	// Defaults to 15 s.
 	Timeout time.Duration
 
-	// ConnectTimeout bounds the look-up of the name and the connection, TLSTimeout the
-	// TLS handshake after it. Neither extends Timeout. From 1 ms to 5 min.
+	// ConnectTimeout bounds the look-up of the name, and once more the connection, TLSTimeout
+	// the TLS handshake after it. None extends Timeout. From 1 ms to 5 min.
 	// Both default to 5 s.
 	ConnectTimeout, TLSTimeout time.Duration
 

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // deliveryView is the page of a delivery.
@@ -120,6 +122,7 @@ func attemptViews(attempts []alotwebhook.Attempt) (views []attemptView) {
 		one := attemptView{Attempt: a, Response: pretty([]byte(a.ResponseBody)), Exact: exactly([]byte(a.ResponseBody))}
 		if a.Reason != "" {
 			one.Failure = reasonOf(a.Reason, a.StatusCode)
+			one.Failure.Do = cmp.Or(wire.Advice(a.Detail), one.Failure.Do)
 		}
 		views = append(views, one)
 	}

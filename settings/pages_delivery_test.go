@@ -82,7 +82,9 @@ func TestEveryReasonSaysWhatToDo(t *testing.T) {
 	for _, a := range []alotwebhook.Attempt{
 		{Reason: alotwebhook.ReasonTimeout}, {Reason: alotwebhook.ReasonConnectionRefused}, {Reason: alotwebhook.ReasonConnectionReset},
 		{Reason: alotwebhook.ReasonTLS}, {Reason: alotwebhook.ReasonDNS}, {Reason: alotwebhook.ReasonBlockedAddress}, {Reason: alotwebhook.ReasonRedirect, StatusCode: 302},
-		{Reason: alotwebhook.ReasonResponseTooLarge}, {Reason: alotwebhook.ReasonProtocol}, {Reason: alotwebhook.ReasonNetwork}, {Reason: alotwebhook.ReasonPoison},
+		{Reason: alotwebhook.ReasonResponseTooLarge}, {Reason: alotwebhook.ReasonProtocol}, {Reason: alotwebhook.ReasonNetwork}, {Reason: alotwebhook.ReasonNoRoute},
+		{Reason: alotwebhook.ReasonTLS, Detail: "the server has no site for this host name"}, {Reason: alotwebhook.ReasonTLS, Detail: "the certificate is self-signed"},
+		{Reason: alotwebhook.ReasonRedirect, StatusCode: 304, Detail: "answered 304 Not Modified, which is no success, and leads nowhere: there is no Location"}, {Reason: alotwebhook.ReasonPoison},
 		{Reason: alotwebhook.ReasonUnsendable}, {Reason: alotwebhook.ReasonStatus, StatusCode: 400}, {Reason: alotwebhook.ReasonStatus, StatusCode: 401},
 		{Reason: alotwebhook.ReasonStatus, StatusCode: 404}, {Reason: alotwebhook.ReasonStatus, StatusCode: 410}, {Reason: alotwebhook.ReasonStatus, StatusCode: 413},
 		{Reason: alotwebhook.ReasonStatus, StatusCode: 429}, {Reason: alotwebhook.ReasonStatus, StatusCode: 500},

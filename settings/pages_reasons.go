@@ -33,6 +33,8 @@ var reasons = map[alotwebhook.FailureReason]reason{
 		"Check the port of the URL. The server there does not speak HTTP."},
 	alotwebhook.ReasonNetwork: {"Connection failed",
 		"Check that the host can be reached from the internet, then redeliver."},
+	alotwebhook.ReasonNoRoute: {"No way to the address",
+		"Your host has only addresses that we have no way to, such as those of IPv6. Your service is not at fault. Add an IPv4 address to its DNS record, or tell support."},
 	alotwebhook.ReasonProxyRefused: {"Not let out by our proxy",
 		"Our own proxy let nothing through to this host. Your service is not at fault and there is nothing to do, unless the host has no public address. Tell support if this goes on."},
 	alotwebhook.ReasonProxyUnreachable: {"Our proxy does not answer",

@@ -1,16 +1,21 @@
 package webhooktest
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Answer is the response of a [Server] to one request. The server reads and keeps the
-// request first. The zero Answer is a 200 without a body.
+// request first, unless Early is set. The zero Answer is a 200 without a body. A status of 3xx leads
+// nowhere without a Location in Header.
 type Answer struct {
 	// Status is the HTTP status; 0 stands for 200.
 	Status int
@@ -27,7 +32,18 @@ type Answer struct {
 	// Drip, if not zero, is the pause before each byte of Body. The headers are
 	// sent first, with the Content-Length of all of it.
 	Drip time.Duration
+	// Early sends the response before the body of the request is read, and closes the connection,
+	// as Node, fastify and HAProxy do with 401 and 413. The request is kept without its body, and
+	// its Err is [ErrNotRead]. Delay, Reset and Drip have no effect.
+	Early bool
+	// Stray, if not empty, is sent behind the response, on a connection that stays open, as gunicorn
+	// sends a body behind a 204. A sender must take it for no response to its next request. Drip has
+	// no effect.
+	Stray string
 }
+
+// ErrNotRead is the error of a request that an [Answer] with Early left unread.
+var ErrNotRead = errors.New("webhooktest: the body was not read")
 
 // write writes the response, or panics with [http.ErrAbortHandler] if there is none.
 func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
@@ -36,6 +52,9 @@ func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
 	}
 	if a.Reset {
 		reset(w)
+	}
+	if a.Early || a.Stray != "" {
+		a.writeRaw(ctx, w)
 	}
 	for name, values := range a.Header {
 		w.Header()[name] = values
@@ -54,6 +73,25 @@ func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
 		return
 	}
 	a.drip(ctx, w)
+}
+
+// writeRaw writes the response by itself, since package http keeps to the rules. It does not return.
+func (a Answer) writeRaw(ctx context.Context, w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	resp := http.Response{
+		StatusCode: cmp.Or(a.Status, http.StatusOK), ProtoMajor: 1, ProtoMinor: 1, Header: a.Header, Close: a.Early,
+		ContentLength: int64(len(a.Body)), Body: io.NopCloser(strings.NewReader(a.Body)),
+	}
+	if err := resp.Write(conn); err == nil && a.Stray != "" {
+		_, _ = io.WriteString(conn, a.Stray)
+		_, _ = io.Copy(io.Discard, conn) // until the sender closes
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // drip writes the body byte by byte.

@@ -140,12 +140,16 @@ func (s *Server) Wait(ctx context.Context, n int) ([]Received, error) {
 
 // receive is the handler of the server.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	got := Received{At: time.Now(), Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Body: body, Err: err}
-	if err == nil {
-		got.Event, got.Err = s.verify(&got)
+	got := Received{At: time.Now(), Method: r.Method, URI: r.RequestURI, Header: r.Header.Clone(), Err: ErrNotRead}
+	answer, isEarly := s.recordEarly(got)
+	if !isEarly {
+		got.Body, got.Err = io.ReadAll(r.Body)
+		got.At = time.Now()
+		if got.Err == nil {
+			got.Event, got.Err = s.verify(&got)
+		}
+		answer = s.record(got)
 	}
-	answer := s.record(got)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
@@ -170,10 +174,27 @@ func (s *Server) verify(got *Received) (alotwebhook.Event, error) {
 	return alotwebhook.Event{}, err
 }
 
+// recordEarly keeps a request whose response does not wait for its body, and returns that response.
+func (s *Server) recordEarly(got Received) (a Answer, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	isNext := len(s.next) > 0 && s.next[0].Early
+	isAlways := len(s.next) == 0 && s.always != nil && s.always.Early
+	if !isNext && !isAlways {
+		return Answer{}, false
+	}
+	return s.keep(got), true
+}
+
 // record keeps a request and returns its response.
 func (s *Server) record(got Received) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.keep(got)
+}
+
+// keep keeps a request and returns its response. The caller holds mu.
+func (s *Server) keep(got Received) Answer {
 	s.received = append(s.received, got)
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -180,4 +181,64 @@ func TestServerWithADispatcher(t *testing.T) {
 		require.Equal(t, event, r.Event)
 		require.Equal(t, []string{"1", "2"}[i], r.Header.Get(alotwebhook.AttemptHeader))
 	}
+}
+
+// dispatcherTo runs a dispatcher with an endpoint at the server.
+func dispatcherTo(t *testing.T, s *webhooktest.Server) (*alotwebhook.Dispatcher, alotwebhook.Endpoint) {
+	t.Helper()
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
+		AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
+		Retry: alotwebhook.Schedule(), Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	t.Cleanup(func() { cancel(); require.NoError(t, <-done) })
+	endpoint, err := d.CreateEndpoint(ctx, alotwebhook.Endpoint{
+		OrganizationID: webhooktest.OrganizationID, URL: s.URL, EventTypes: []string{alotwebhook.EventCandidateCompleted},
+	})
+	require.NoError(t, err)
+	s.AddSecret(endpoint.Secret)
+	return d, endpoint
+}
+
+// A server that answers before it reads is heard, and keeps what it had of the request.
+func TestServerAnswersEarly(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t)
+	d, endpoint := dispatcherTo(t, s)
+	s.Answer(webhooktest.Answer{Status: http.StatusGone, Early: true})
+	large := map[string]string{"text": strings.Repeat("x", 200_000)}
+	require.NoError(t, d.Emit(t.Context(), webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, large)))
+	got, err := s.Wait(t.Context(), 1)
+	require.NoError(t, err)
+	require.ErrorIs(t, got[0].Err, webhooktest.ErrNotRead)
+	require.Empty(t, got[0].Body)
+	require.Eventually(t, func() bool {
+		e, err := d.Endpoint(t.Context(), endpoint.ID)
+		return err == nil && e.DisabledReason == alotwebhook.DisabledGone
+	}, time.Minute, 5*time.Millisecond, "410 disables")
+}
+
+// What a server sends behind its response is no response to the next request.
+func TestServerSendsStrayBytes(t *testing.T) {
+	t.Parallel()
+	s := webhooktest.NewServer(t)
+	d, endpoint := dispatcherTo(t, s)
+	s.Always(webhooktest.Answer{Status: http.StatusNoContent, Stray: "hello"})
+	const events = 50
+	for range events {
+		require.NoError(t, d.Emit(t.Context(), webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)))
+	}
+	require.Eventually(t, func() bool {
+		delivered := 0
+		for delivery, err := range d.Deliveries(t.Context(), alotwebhook.Filter{EndpointID: endpoint.ID}) {
+			require.NoError(t, err)
+			if delivery.State == alotwebhook.StateDelivered {
+				delivered++
+			}
+		}
+		return delivered == events
+	}, time.Minute, 5*time.Millisecond)
 }

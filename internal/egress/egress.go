@@ -85,12 +85,16 @@ func Redacted(u *url.URL) string {
 
 // Dialer opens connections. Make one with [New].
 type Dialer struct {
-	guard    *guard.Guard
-	resolver *net.Resolver
-	timeout  time.Duration // of all of a dial: look-up, connection, and what the proxy takes
-	proxy    *Proxy        // nil for direct connections
-	direct   *net.Dialer
+	guard     *guard.Guard
+	resolvers [lookUps]*net.Resolver
+	timeout   time.Duration // of all that a proxy takes; without one of the look-up, and of the connection
+	proxy     *Proxy        // nil for direct connections
+	silent    silent
 
+	// Direct connects to addresses without a proxy, and has the guard judge them.
+	Direct *net.Dialer
+	// HasRoute asks the system whether it knows a way to an address.
+	HasRoute func(netip.AddrPort) bool
 	// Watch knows how the proxy does; it is nil without one.
 	Watch *Watch
 }
@@ -98,7 +102,7 @@ type Dialer struct {
 // New returns a dialer of connections to what g allows. A nil resolver stands for the system's, which
 // looks up the proxy's own name in any case; a nil proxy for direct connections, which have no Watch.
 func New(g *guard.Guard, r *net.Resolver, timeout time.Duration, proxy *Proxy, log *slog.Logger) *Dialer {
-	d := &Dialer{guard: g, resolver: r, timeout: timeout, proxy: proxy, direct: g.Dialer(r, timeout)}
+	d := &Dialer{guard: g, resolvers: lookUpers(r), timeout: timeout, proxy: proxy, Direct: g.Dialer(), HasRoute: hasRoute}
 	if proxy != nil {
 		d.Watch = newWatch(proxy.URL, log)
 	}
@@ -113,7 +117,7 @@ func New(g *guard.Guard, r *net.Resolver, timeout time.Duration, proxy *Proxy, l
 // (RFC 8305), would gain nothing: it is the proxy that knows which networks it reaches.
 func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if d.proxy == nil {
-		return d.direct.DialContext(ctx, network, address)
+		return d.connectTo(ctx, network, address)
 	}
 	within, cancel := context.WithTimeout(ctx, d.time(ctx))
 	defer cancel()
@@ -160,50 +164,35 @@ func (t target) String() string { return net.JoinHostPort(t.host, strconv.Itoa(i
 
 // targets returns what the proxy is asked for: the addresses that the guard allows, or the name if
 // the proxy resolves it.
-func (d *Dialer) targets(ctx context.Context, address string) ([]target, error) {
-	host, service, err := net.SplitHostPort(address)
+func (d *Dialer) targets(ctx context.Context, address string) (list []target, err error) {
+	host, port, err := split(address)
 	if err != nil {
 		return nil, err
 	}
-	port, err := strconv.ParseUint(service, 10, 16)
-	if err != nil {
-		return nil, errors.New("the port is not a number") // it comes from a URL that was checked
-	}
-	to := target{host: host, port: uint16(port)}
-	if addr, err := netip.ParseAddr(host); err == nil {
-		return d.allowed(to, []netip.Addr{addr})
-	}
-	if d.proxy.Resolves {
+	if _, err := netip.ParseAddr(host); err != nil && d.proxy.Resolves {
 		if guard.CheckName(host) != nil || strings.EqualFold(host, d.proxy.URL.Hostname()) {
 			return nil, guard.ErrBlocked
 		}
-		return []target{to}, nil
+		return []target{{host: host, port: port}}, nil
 	}
-	resolver := d.resolver
-	if resolver == nil {
-		resolver = net.DefaultResolver
+	addrs, err := d.addresses(ctx, host, port)
+	for _, addr := range addrs {
+		list = append(list, target{host: addr.Addr().String(), port: port, addr: addr.Addr()})
 	}
-	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	return d.allowed(to, addrs)
+	return list, err
 }
 
-// allowed returns a target for each address that the guard allows.
-func (d *Dialer) allowed(to target, addrs []netip.Addr) (list []target, err error) {
-	for _, addr := range addrs {
-		if err := d.guard.Judge(addr); err != nil {
-			continue
-		}
-		to.addr = addr.Unmap()
-		to.host = to.addr.String()
-		list = append(list, to)
+// split parts an address such as "example.com:443".
+func split(address string) (host string, port uint16, err error) {
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", 0, err
 	}
-	if len(list) == 0 {
-		return nil, guard.ErrBlocked
+	n, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return "", 0, errors.New("the port is not a number") // it comes from a URL that was checked
 	}
-	return list, nil
+	return host, uint16(n), nil
 }
 
 // attempt asks for one tunnel within its share of the time: others are to have theirs, as when

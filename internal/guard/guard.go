@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
-	"time"
 )
 
 // ErrBlocked means that an address must not be dialled. Its text does not name the
@@ -163,9 +162,5 @@ func (g *Guard) Control(_ context.Context, network, address string, _ syscall.Ra
 	return g.Judge(ap.Addr())
 }
 
-// Dialer returns a dialer that connects only to addresses that the guard allows. A nil
-// resolver stands for the system's. The timeout bounds the look-up of the name and the
-// connection together.
-func (g *Guard) Dialer(resolver *net.Resolver, timeout time.Duration) *net.Dialer {
-	return &net.Dialer{Timeout: timeout, Resolver: resolver, ControlContext: g.Control}
-}
+// Dialer returns a dialer that connects only to addresses that the guard allows.
+func (g *Guard) Dialer() *net.Dialer { return &net.Dialer{ControlContext: g.Control} }

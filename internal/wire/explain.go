@@ -29,6 +29,7 @@ const (
 	Protocol          Failure = "protocol"
 	ConnectionReset   Failure = "connection_reset"
 	Network           Failure = "network"
+	NoRoute           Failure = "no_route" // no packet was sent
 	Redirect          Failure = "redirect"
 	Status            Failure = "status"
 	NotSendable       Failure = "unsendable" // no request was made
@@ -36,13 +37,15 @@ const (
 )
 
 // ExplainStatus returns the kind of a response's status, and a sentence about it. Both are
-// empty for 2xx; every other status is a failure.
-func ExplainStatus(status int) (Failure, string) {
+// empty for 2xx; every other status is a failure. The location is where a redirect leads to, if anywhere.
+func ExplainStatus(status int, location string) (Failure, string) {
 	if status >= 200 && status < 300 {
 		return "", ""
 	}
 	text := strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 	switch {
+	case status >= 300 && status < 400 && location == "":
+		return Redirect, "answered " + text + ", which is no success, and leads nowhere: there is no Location"
 	case status >= 300 && status < 400:
 		return Redirect, "answered " + text + "; redirects are not followed: register the URL that it leads to"
 	default:
@@ -67,6 +70,8 @@ func Explain(err error) (Failure, string) {
 		return BlockedAddress, BlockedDetail
 	case errors.As(err, &proxy):
 		return Failure(proxy.Kind), proxy.Detail()
+	case errors.Is(err, egress.ErrNoRoute):
+		return NoRoute, "the sender has no way to the host's address, as to one of IPv6 without having IPv6; no request was made"
 	case errors.As(err, &dns):
 		return DNS, "the host name has no address, or could not be looked up"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
@@ -85,6 +90,8 @@ func Explain(err error) (Failure, string) {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), containsAny(text, "connection broken", "server closed"):
 		return ConnectionReset, "the connection was closed before the response was complete"
+	case errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
+		return Network, "the network says that the host cannot be reached"
 	default:
 		return Network, "the connection failed"
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/wire"
 )
@@ -28,6 +29,8 @@ func TestExplain(t *testing.T) {
 		{context.DeadlineExceeded, wire.Timeout},
 		{&net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(10, 9, 8, 7)}, Err: syscall.ECONNREFUSED}, wire.ConnectionRefused},
 		{wire.ErrClientCertificate, wire.TLS},
+		{egress.ErrNoRoute, wire.NoRoute},
+		{&net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.IPv4(10, 9, 8, 7)}, Err: syscall.EHOSTUNREACH}, wire.Network},
 		{wire.ErrHeaderTooLarge, wire.ResponseTooLarge},
 		{errors.New(`malformed HTTP response "10.9.8.7"`), wire.Protocol},
 		{syscall.ECONNRESET, wire.ConnectionReset},

@@ -64,7 +64,7 @@ func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, own, header http
 		r.Failure, r.Detail = Explain(err)
 	} else {
 		r.Status, r.RetryAfter = resp.StatusCode, RetryAfter(resp.Header, began)
-		r.Failure, r.Detail = ExplainStatus(r.Status)
+		r.Failure, r.Detail = ExplainStatus(r.Status, resp.Header.Get("Location"))
 		if attempt.Demanded() && lacksCertificate(r.Status) {
 			r.Detail = join(r.Detail, "the server had demanded a client certificate, and none was sent")
 		}

@@ -3,7 +3,6 @@ package wire
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"reflect"
@@ -55,13 +54,6 @@ func alertOf(err error) (tls.AlertError, bool) {
 // explainTLS returns a sentence about a failure of TLS, for people at the other end; ok is
 // false for every other error.
 func explainTLS(err error) (detail string, ok bool) {
-	var (
-		verification *tls.CertificateVerificationError
-		header       tls.RecordHeaderError
-		host         x509.HostnameError
-		authority    x509.UnknownAuthorityError
-		invalid      x509.CertificateInvalidError
-	)
 	alert, isAlert := alertOf(err)
 	switch {
 	case errors.Is(err, ErrClientCertificate):
@@ -74,21 +66,20 @@ func explainTLS(err error) (detail string, ok bool) {
 			detail += ": " + why
 		}
 		return detail, true
-	case errors.As(err, &host):
-		return "the certificate is for another host name", true
-	case errors.As(err, &authority):
-		return "the certificate is signed by an unknown authority; is an intermediate certificate missing?", true
-	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return "the certificate has expired or is not yet valid", true
-	case errors.As(err, &verification), errors.As(err, &invalid):
-		return "the certificate is not valid", true
-	case errors.As(err, &header):
+	case errors.As(err, new(tls.RecordHeaderError)):
 		return "the server did not speak TLS; is this a plain http port?", true
 	case isAlert:
 		return cmp.Or(alertDetails[alert], "the TLS handshake failed: "+strings.TrimPrefix(alert.Error(), "tls: ")), true
-	case strings.Contains(err.Error(), "tls: server selected unsupported protocol version"):
+	}
+	if detail, ok := explainCertificate(err); ok {
+		return detail, true
+	}
+	switch text := err.Error(); {
+	case strings.Contains(text, "tls: server selected unsupported protocol version"):
 		return alertDetails[alertProtocolVersion], true
-	case strings.Contains(err.Error(), "tls: "):
+	case strings.Contains(text, "tls: failed to parse certificate"):
+		return "the certificate breaks the rules for certificates and cannot be read", true
+	case strings.Contains(text, "tls: "):
 		return "the TLS handshake failed", true
 	}
 	return "", false

@@ -366,6 +366,31 @@ func TestAnEarlyResponseIsRead(t *testing.T) {
 	}
 }
 
+// A server that answers and closes, with a part of the request unread, resets the connection. What it
+// said is read all the same: its status may disable the endpoint, or say when to come again.
+func TestAnEarlyResponseOutlivesItsReset(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		for _, status := range []int{401, 410, 413, 429} {
+			t.Run(fmt.Sprint(secure, status), func(t *testing.T) {
+				t.Parallel()
+				s := serveRaw(t, secure, func(_ int64, conn net.Conn) {
+					_, _ = conn.Read(make([]byte, 100))
+					_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d No\r\nContent-Length: 2\r\n\r\nno", status)
+				})
+				transport := s.transport(t, nil)
+				for range 30 {
+					for _, size := range []int{300, 20_000, 200_000, 1 << 20} {
+						r := post(t, transport, s.url, size)
+						requireStatus(t, status, r)
+						require.Equal(t, "no", r.body)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestConnectionsGrowOld(t *testing.T) {
 	t.Parallel()
 	s := serveRaw(t, false, func(_ int64, conn net.Conn) { respond(conn, noContent) })
