@@ -27,6 +27,20 @@ var (
 	ErrTooOften         = errors.New("alotwebhook: too often")
 )
 
+// ErrUnproven says that nothing is sent to an endpoint, as its URL is not proven: see
+// [Config.ProveURLs].
+var ErrUnproven = errors.New("alotwebhook: the URL is not proven; call ProveEndpoint")
+
+// ProofError says what came back to a challenge instead of a proof, as of an [Attempt] that has failed
+// or, without a Reason, got a 2xx response. It is an [ErrUnproven], and has no part of the response.
+type ProofError struct{ Attempt }
+
+// Error says what came back.
+func (e *ProofError) Error() string { return "alotwebhook: the URL is not proven: " + e.Detail }
+
+// Is makes every ProofError an [ErrUnproven].
+func (e *ProofError) Is(target error) bool { return target == ErrUnproven }
+
 // LimitError refuses what goes over a limit that [Config] sets to every organization.
 type LimitError struct {
 	// Kind is [ErrTooManyEndpoints] or [ErrTooOften].

@@ -14,6 +14,7 @@ import (
 	"github.com/alot/alotwebhook/internal/bodybuf"
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/eventtype"
+	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/refusal"
 )
 
@@ -126,7 +127,7 @@ type ReceiverConfig struct {
 // calls the handler that [On] registered for the event's type. These are the
 // statuses of its responses:
 //
-//	200  the handler returned nil, now or when the event came before
+//	200  the handler returned nil, now or when the event came before; or a challenge is answered
 //	202  the handler returned Permanent: received, not acted upon, not to be repeated
 //	204  no handler is registered for the type
 //	400  signed, but not an event, or data that does not fit the handler's type, or MaxAge
@@ -239,9 +240,12 @@ func (r *Receiver) register(eventType string, h eventHandler) {
 
 // ServeHTTP implements [http.Handler]; see [Receiver] for the statuses.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	e, err := r.open(w, req)
+	e, index, err := r.open(w, req)
 	if err != nil {
 		r.fail(w, req, Event{}, requestErrors.OfRequest(err))
+		return
+	}
+	if r.proved(w, e, index) {
 		return
 	}
 	status, err := r.handle(req.Context(), e)
@@ -282,14 +286,30 @@ func (r *Receiver) Handle(ctx context.Context, e Event) error {
 }
 
 // open returns the event of a request that passed every check.
-func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error) {
+func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (e Event, index int, err error) {
 	buf, index, err := r.read(w, req)
 	if err != nil {
-		return Event{}, err
+		return Event{}, -1, err
 	}
 	defer buf.Free()
-	return r.accept(buf.Bytes(), req.Header, index)
+	e, err = r.accept(buf.Bytes(), req.Header, index)
+	return e, index, err
 }
+
+// proved answers an event that is a challenge: see [Prove].
+func (r *Receiver) proved(w http.ResponseWriter, e Event, index int) bool {
+	answer := r.verifier.secrets().Answer(index, e.Type, e.Data)
+	if answer != nil {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer) // the sender may have hung up
+	}
+	return answer != nil
+}
+
+// Prove returns the body of the 200 response to an event by which a sender asks for proof that the receiver
+// has the secret: see [Config.ProveURLs]. It returns nil for every other event. A [Receiver] and its
+// Middleware answer by themselves; after [Verifier.ParseRequest], call Prove with the endpoint's secret.
+func Prove(e Event, secret Secret) []byte { return proof.Answer(e.Type, e.Data, string(secret)) }
 
 // read returns the verified body of a request, and the index of its secret. The
 // caller frees the buffer.

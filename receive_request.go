@@ -133,6 +133,9 @@ func (r *Receiver) Middleware(next http.Handler) http.Handler {
 			r.fail(w, req, Event{}, requestErrors.OfRequest(err))
 			return
 		}
+		if r.proved(w, received.Event, received.SecretIndex) {
+			return
+		}
 		if r.handler(received.Event.Type) != nil {
 			r.log.Unhandled(req.Context(), received.Event.ID, received.Event.Type, "alotwebhook: Middleware does not call the handler of this event type", r.handlerNames)
 		}

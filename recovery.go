@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,14 +207,14 @@ type EnableOptions struct {
 // the rest and enables it. [Dispatcher.Recovery] returns how far
 // that is, and [Dispatcher.StopRecovery] stops it, with the endpoint disabled.
 //
-// The error is [ErrNotFound] if there is no such endpoint, [ErrRecovering] while a recovery
-// of it is running, if there is something to discard, and a [FieldError] if Since is in the
+// The error is [ErrNotFound] if there is no such endpoint, [ErrUnproven] if its URL is not proven,
+// [ErrRecovering] while a recovery of it is running, if there is something to discard, and a [FieldError] if Since is in the
 // future. An endpoint that is enabled is returned as it is.
 func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o EnableOptions) (Endpoint, error) {
 	e, err := d.Endpoint(ctx, endpointID)
 	switch now := time.Now(); {
-	case err != nil:
-		return Endpoint{}, err
+	case cmp.Or(err, d.cfg.unproven(&e)) != nil:
+		return Endpoint{}, cmp.Or(err, ErrUnproven)
 	case o.Since.After(now):
 		return Endpoint{}, &FieldError{Field: "since", Problem: "is in the future; give the time since which parked deliveries are to be sent"}
 	case o.Discard:
@@ -250,6 +251,41 @@ func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int6
 		case version != 0 && version != e.Version:
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, e.Version, version)
 		case !e.Disabled:
+			return errNotDue
+		case d.cfg.unproven(e) != nil:
+			return ErrUnproven
+		}
+		e.setDisabled(false, "")
+		return nil
+	})
+	if errors.Is(err, errNotDue) {
+		return d.Endpoint(ctx, endpointID)
+	}
+	return e, err
+}
+
+// ProveEndpoint sends a challenge to the URL of an endpoint, as docs/receiving.md describes, and returns
+// the endpoint. If it was [DisabledUnproven] and the answer proves that the receiver has the secret, it is
+// enabled now, and what was parked is sent. The request is made at once, whatever is paused, like that of an
+// attempt; no history keeps it.
+//
+// A [ProofError] says what came back instead. The error is [ErrNotFound] if there is no such endpoint,
+// [ErrConflict] if its URL was changed meanwhile, and a [LimitError] beyond [Config.ChangesPerMinute].
+func (d *Dispatcher) ProveEndpoint(ctx context.Context, endpointID string) (Endpoint, error) {
+	asked, err := d.store.Endpoint(ctx, endpointID)
+	if err != nil {
+		return Endpoint{}, explain(err, "endpoint %q", clip(endpointID))
+	}
+	if err = once(d.changes, asked.OrganizationID); err == nil {
+		err = d.sender.challenge(ctx, &asked)
+	}
+	if err != nil {
+		return Endpoint{}, err
+	}
+	e, err := d.changeEndpoint(audit.WithNote(ctx, "proven"), endpointID, false, func(e *Endpoint) error {
+		if e.URL != asked.URL || !e.CreatedAt.Equal(asked.CreatedAt) {
+			return fmt.Errorf("%w: %s has another URL than the one that was proven", ErrConflict, e.ID)
+		} else if e.DisabledReason != DisabledUnproven {
 			return errNotDue
 		}
 		e.setDisabled(false, "")
