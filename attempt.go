@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -154,22 +155,14 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 // challenge makes the request of a proof, as that of an attempt. The error is nil if its answer is one.
 func (s *sender) challenge(ctx context.Context, e *Endpoint) error {
 	event, err := NewEvent(proof.EventType, e.OrganizationID, proof.NewData())
-	if err != nil {
-		return err
+	t, now := s.target(e), time.Now()
+	if err = cmp.Or(err, t.err); err != nil {
+		return &proof.Error{Detail: wire.Unsendable(err).Detail}
 	}
-	now, t, r := time.Now(), s.target(e), wire.Result{}
-	if t.err != nil {
-		r = wire.Unsendable(t.err)
-	} else {
-		c := Claimed{DeliveryID: DeliveryID(event.ID, e.ID), EventID: event.ID, EventType: event.Type, Attempt: 1}
-		r, err = s.Ask(ctx, t.url, t.as, s.header(&c, t, event.Payload(), now), event.Payload(), func(body string) string {
-			return proof.Problem(body, event.Data, string(t.secrets.Signing(now)), string(t.secrets.Next))
-		})
-	}
-	if err == nil && r.Detail != "" {
-		err = &ProofError{Attempt{StartedAt: now, Duration: r.Duration, StatusCode: r.Status, Reason: FailureReason(r.Failure), Detail: r.Detail}}
-	}
-	return err
+	c := Claimed{DeliveryID: DeliveryID(event.ID, e.ID), EventID: event.ID, EventType: event.Type, Attempt: 1}
+	return s.Ask(ctx, t.url, t.as, s.header(&c, t, event.Payload(), now), event.Payload(), func(body string) string {
+		return proof.Problem(body, event.Data, string(t.secrets.Signing(now)), string(t.secrets.Next))
+	})
 }
 
 // target returns the endpoint prepared for requests; from memory if this version was before.

@@ -62,7 +62,9 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if e.Disabled {
 		created.DisabledReason = DisabledByUser
 	}
-	d.unprove(&created)
+	if d.cfg.ProveURLs {
+		created.setDisabled(true, DisabledUnproven)
+	}
 	if created.Secret, err = d.seal(id, e.Secret); err == nil {
 		err = d.setCredentials(&created, &e)
 	}
@@ -119,29 +121,22 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 		if err := cmp.Or(d.checkEndpoint(&e, stored), d.setCredentials(stored, &e)); err != nil {
 			return err
 		}
-		moved := e.URL != stored.URL
-		if moved {
+		if e.Disabled != stored.Disabled {
+			if err := d.cfg.unproven(stored); err != nil && e.URL == stored.URL {
+				return err
+			}
+			stored.setDisabled(e.Disabled, DisabledByUser)
+		}
+		if e.URL != stored.URL {
 			stored.URLs++
-		} else if err := d.cfg.unproven(stored); err != nil && !e.Disabled {
-			return err
+			if d.cfg.ProveURLs {
+				stored.setDisabled(true, DisabledUnproven)
+			}
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
 		stored.Rate, stored.Ordered, stored.PayloadVersion = e.Rate, e.Ordered, cmp.Or(e.PayloadVersion, stored.PayloadVersion)
-		if e.Disabled != stored.Disabled {
-			stored.setDisabled(e.Disabled, DisabledByUser)
-		}
-		if moved {
-			d.unprove(stored)
-		}
 		return nil
 	})
-}
-
-// unprove disables an endpoint that has a new URL, if the host wants that proven.
-func (d *Dispatcher) unprove(e *Endpoint) {
-	if d.cfg.ProveURLs {
-		e.setDisabled(true, DisabledUnproven)
-	}
 }
 
 // unproven returns [ErrUnproven] for an endpoint that nothing but a challenge may be sent to.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/text"
 )
@@ -27,19 +28,9 @@ var (
 	ErrTooOften         = errors.New("alotwebhook: too often")
 )
 
-// ErrUnproven says that nothing is sent to an endpoint, as its URL is not proven: see
-// [Config.ProveURLs].
-var ErrUnproven = errors.New("alotwebhook: the URL is not proven; call ProveEndpoint")
-
-// ProofError says what came back to a challenge instead of a proof, as of an [Attempt] that has failed
-// or, without a Reason, got a 2xx response. It is an [ErrUnproven], and has no part of the response.
-type ProofError struct{ Attempt }
-
-// Error says what came back.
-func (e *ProofError) Error() string { return "alotwebhook: the URL is not proven: " + e.Detail }
-
-// Is makes every ProofError an [ErrUnproven].
-func (e *ProofError) Is(target error) bool { return target == ErrUnproven }
+// ErrUnproven says that nothing is sent to an endpoint, as its URL is not proven: see [Config.ProveURLs].
+// The error of [Dispatcher.ProveEndpoint] says what came back to the challenge.
+var ErrUnproven = proof.ErrUnproven
 
 // LimitError refuses what goes over a limit that [Config] sets to every organization.
 type LimitError struct {

@@ -4,16 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/eventtype"
+	"github.com/alot/alotwebhook/internal/named"
 	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/refusal"
 )
@@ -158,10 +156,8 @@ type Receiver struct {
 	config   ReceiverConfig
 	memory   *bodybuf.Budget
 
-	mu       sync.RWMutex
-	handlers map[string]eventHandler
-
-	log refusal.Log
+	handlers named.Things[eventHandler]
+	log      refusal.Log
 }
 
 type eventHandler func(ctx context.Context, e Event) error
@@ -176,7 +172,7 @@ const DefaultMaxBodyMemory = 64 << 20
 // Verifier is nil or zero, every request gets 500 and is logged as an error: no
 // event is ever handled unverified.
 func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
-	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler)}
+	r := &Receiver{verifier: v}
 	if cfg != nil {
 		r.config = *cfg
 	}
@@ -230,12 +226,9 @@ func (r *Receiver) register(eventType string, h eventHandler) {
 	if problem := eventtype.Problem(eventType); problem != "" {
 		panic("alotwebhook: event type " + problem)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.handlers[eventType]; ok {
+	if !r.handlers.Add(eventType, h) {
 		panic("alotwebhook: several handlers for " + eventType)
 	}
-	r.handlers[eventType] = h
 }
 
 // ServeHTTP implements [http.Handler]; see [Receiver] for the statuses.
@@ -352,33 +345,19 @@ func (r *Receiver) accept(body []byte, header http.Header, index int) (Event, er
 // handle runs the handler of the event's type, or Unknown, through the Deduper if
 // there is one. The status is that of a nil error.
 func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) {
-	h, status := r.handler(e.Type), http.StatusOK
+	h, status := r.handlers.Get(e.Type), http.StatusOK
 	if e.Test && r.config.Tests != nil {
 		h = r.config.Tests
 	} else if h == nil {
 		h, status = r.config.Unknown, http.StatusNoContent
 	}
 	if h == nil {
-		r.log.Unhandled(ctx, e.ID, e.Type, "alotwebhook: no handler for this event type", r.handlerNames)
+		r.log.Unhandled(ctx, e.ID, e.Type, "alotwebhook: no handler for this event type", r.handlers.Names)
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
 		return caught.Handle(func() error { return h(ctx, e) })
 	})
-}
-
-// handler returns the handler that [On] registered for an event type, or nil.
-func (r *Receiver) handler(eventType string) eventHandler {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.handlers[eventType]
-}
-
-// handlerNames returns the event types that have a handler, in alphabetical order.
-func (r *Receiver) handlerNames() []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return slices.Sorted(maps.Keys(r.handlers))
 }
 
 // key returns the Deduper's key for an event.

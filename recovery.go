@@ -221,7 +221,7 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 		o.Since = now.Truncate(time.Millisecond).Add(time.Millisecond) // ids have whole milliseconds
 	}
 	if !e.Disabled || o.Since.IsZero() || o.Version != 0 && o.Version != e.Version {
-		return d.enable(ctx, endpointID, o.Version)
+		return d.enable(ctx, endpointID, o.Version, "")
 	}
 	now := storedTime()
 	begun, err := d.beginRecovery(ctx, Recovery{
@@ -244,15 +244,16 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 	return d.Endpoint(ctx, endpointID)
 }
 
-// enable enables an endpoint if it is disabled and, unless version is 0, at that version.
-func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64) (Endpoint, error) {
+// enable enables an endpoint if it is disabled and, unless version is 0, at that version; if a URL was proven,
+// only one that was to prove that.
+func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64, proven string) (Endpoint, error) {
 	e, err := d.changeEndpoint(ctx, endpointID, false, func(e *Endpoint) error {
 		switch {
 		case version != 0 && version != e.Version:
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, e.Version, version)
-		case !e.Disabled:
+		case !e.Disabled, proven != "" && e.DisabledReason != DisabledUnproven:
 			return errNotDue
-		case d.cfg.unproven(e) != nil:
+		case d.cfg.unproven(e) != nil && e.URL != proven:
 			return ErrUnproven
 		}
 		e.setDisabled(false, "")
@@ -264,17 +265,20 @@ func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int6
 	return e, err
 }
 
-// ProveEndpoint sends a challenge to the URL of an endpoint, as docs/receiving.md describes, and returns
-// the endpoint. If it was [DisabledUnproven] and the answer proves that the receiver has the secret, it is
-// enabled now, and what was parked is sent. The request is made at once, whatever is paused, like that of an
-// attempt; no history keeps it.
+// ProveEndpoint sends a challenge to an endpoint that is [DisabledUnproven], as docs/receiving.md describes. If
+// the answer proves that the receiver has the secret, it enables the endpoint, and what was parked is sent. The
+// request is made at once, whatever is paused, like that of an attempt; no history keeps it. Any other endpoint
+// is returned as it is.
 //
-// A [ProofError] says what came back instead. The error is [ErrNotFound] if there is no such endpoint,
-// [ErrConflict] if its URL was changed meanwhile, and a [LimitError] beyond [Config.ChangesPerMinute].
+// The error is an [ErrUnproven] that says what came back instead, or that the URL was changed meanwhile,
+// [ErrNotFound] if there is no such endpoint, and a [LimitError] beyond [Config.ChangesPerMinute].
 func (d *Dispatcher) ProveEndpoint(ctx context.Context, endpointID string) (Endpoint, error) {
 	asked, err := d.store.Endpoint(ctx, endpointID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return Endpoint{}, explain(err, "endpoint %q", clip(endpointID))
+	case asked.DisabledReason != DisabledUnproven:
+		return asked.withoutSecrets(), nil
 	}
 	if err = once(d.changes, asked.OrganizationID); err == nil {
 		err = d.sender.challenge(ctx, &asked)
@@ -282,19 +286,7 @@ func (d *Dispatcher) ProveEndpoint(ctx context.Context, endpointID string) (Endp
 	if err != nil {
 		return Endpoint{}, err
 	}
-	e, err := d.changeEndpoint(audit.WithNote(ctx, "proven"), endpointID, false, func(e *Endpoint) error {
-		if e.URL != asked.URL || !e.CreatedAt.Equal(asked.CreatedAt) {
-			return fmt.Errorf("%w: %s has another URL than the one that was proven", ErrConflict, e.ID)
-		} else if e.DisabledReason != DisabledUnproven {
-			return errNotDue
-		}
-		e.setDisabled(false, "")
-		return nil
-	})
-	if errors.Is(err, errNotDue) {
-		return d.Endpoint(ctx, endpointID)
-	}
-	return e, err
+	return d.enable(audit.WithNote(ctx, "proven"), endpointID, 0, asked.URL)
 }
 
 // Recovery returns the endpoint's recovery that is running, or else its last one, or

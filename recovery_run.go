@@ -62,7 +62,7 @@ func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (due int, err
 		if skipped, err = d.store.Discard(ctx, r.EndpointID, r.Until, largePage); skipped >= largePage {
 			next = r.EndpointID
 		} else if err == nil {
-			if _, err = d.enable(ctx, r.EndpointID, 0); errors.Is(err, ErrUnproven) { // it has got another URL meanwhile
+			if _, err = d.enable(ctx, r.EndpointID, 0, ""); errors.Is(err, ErrUnproven) { // it has got another URL meanwhile
 				err = nil
 			}
 		}

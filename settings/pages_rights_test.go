@@ -29,6 +29,7 @@ var pageTakes = map[string][]settings.Action{
 	"GET /{id}/edit":                  takes(settings.ActionChange),
 	"POST /{id}/edit":                 takes(settings.ActionChange),
 	"POST /{id}/enable":               takes(settings.ActionChange),
+	"POST /{id}/prove":                takes(settings.ActionChange),
 	"POST /{id}/disable":              takes(settings.ActionChange),
 	"POST /{id}/test":                 takes(settings.ActionSend),
 	"GET /{id}/rotate":                takes(settings.ActionSecrets),
