@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -262,4 +264,54 @@ func TestMiddlewareAndStandardReceiversAnswer(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
+}
+
+// A test is stored, and then the URL changes: what is due must not go to the new one.
+func TestATestUnderWayGoesToNoUnprovenURL(t *testing.T) {
+	t.Parallel()
+	store := memory.New()
+	d, err := alotwebhook.NewDispatcher(store, &alotwebhook.Config{
+		ProveURLs: true, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Retry: alotwebhook.Schedule(),
+	})
+	require.NoError(t, err)
+	first, second := webhooktest.NewServer(t), webhooktest.NewServer(t)
+	e := unproven(t, d, first.URL, nil)
+	first.AddSecret(e.Secret)
+	e, err = d.ProveEndpoint(t.Context(), e.ID)
+	require.NoError(t, err)
+	event, err := d.SendTest(t.Context(), e.ID, "candidate.completed")
+	require.NoError(t, err)
+	e.URL = second.URL
+	_, err = d.UpdateEndpoint(t.Context(), e)
+	require.NoError(t, err)
+
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	delivery, err := d.Delivery(ctx, alotwebhook.DeliveryID(event.ID, e.ID))
+	for ; err == nil && delivery.State != alotwebhook.StateFailed; time.Sleep(time.Millisecond) {
+		delivery, err = d.Delivery(ctx, delivery.ID)
+	}
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.ReasonUnsendable, delivery.LastReason)
+	stop()
+	require.NoError(t, <-done)
+	require.Empty(t, second.Received())
+	require.Len(t, first.Received(), 1, "the challenge alone")
+}
+
+func TestAProxyThatFailsIsNotTheReceiversFault(t *testing.T) {
+	t.Parallel()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	proxy, err := url.Parse(closed.URL)
+	require.NoError(t, err)
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
+		ProveURLs: true, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Proxy: &alotwebhook.Proxy{URL: proxy},
+	})
+	require.NoError(t, err)
+	e := unproven(t, d, webhooktest.NewServer(t).URL, nil)
+	_, err = d.ProveEndpoint(t.Context(), e.ID)
+	require.ErrorIs(t, err, alotwebhook.ErrUnproven)
+	require.ErrorContains(t, err, "the sender's own proxy")
 }

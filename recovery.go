@@ -207,8 +207,8 @@ type EnableOptions struct {
 // the rest and enables it. [Dispatcher.Recovery] returns how far
 // that is, and [Dispatcher.StopRecovery] stops it, with the endpoint disabled.
 //
-// The error is [ErrNotFound] if there is no such endpoint, [ErrUnproven] if its URL is not proven,
-// [ErrRecovering] while a recovery of it is running, if there is something to discard, and a [FieldError] if Since is in the
+// The error is [ErrNotFound] if there is no such endpoint, [ErrUnproven] if its URL is not proven, [ErrRecovering]
+// while a recovery of it is running, if there is something to discard, and a [FieldError] if Since is in the
 // future. An endpoint that is enabled is returned as it is.
 func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o EnableOptions) (Endpoint, error) {
 	e, err := d.Endpoint(ctx, endpointID)

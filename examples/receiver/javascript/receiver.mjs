@@ -29,7 +29,8 @@ export function verify(body, signature, secret) {
  */
 export function prove(event, secret) {
   const plainToken = event.data?.plainToken;
-  if (event.type !== "endpoint.url_validation" || !/^[A-Za-z0-9_-]{43}$/.test(plainToken)) return null;
+  if (event.type !== "endpoint.url_validation" || typeof plainToken !== "string") return null;
+  if (!/^[A-Za-z0-9_-]{43}$/.test(plainToken)) return null;
   return { plainToken, encryptedToken: createHmac("sha256", secret).update(plainToken).digest("hex") };
 }
 
