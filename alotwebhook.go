@@ -195,9 +195,10 @@ type Endpoint struct {
 type DisabledReason string
 
 const (
-	DisabledByUser  DisabledReason = "user"    // somebody disabled it
-	DisabledGone    DisabledReason = "gone"    // its response was 410 Gone
-	DisabledFailing DisabledReason = "failing" // all attempts failed for Config.DisableAfter
+	DisabledByUser   DisabledReason = "user"     // somebody disabled it
+	DisabledGone     DisabledReason = "gone"     // its response was 410 Gone
+	DisabledFailing  DisabledReason = "failing"  // all attempts failed for Config.DisableAfter
+	DisabledUnproven DisabledReason = "unproven" // its URL is still to be proven: see Config.ProveURLs
 )
 
 // DeliveryState is the state of a [Delivery]. docs/architecture.md shows how they follow

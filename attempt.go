@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/prepared"
+	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/seal"
 	"github.com/alot/alotwebhook/internal/slots"
 	"github.com/alot/alotwebhook/internal/wire"
@@ -132,6 +134,8 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 	switch t := s.target(c.Endpoint); {
 	case t.err != nil:
 		r = wire.Unsendable(t.err)
+	case s.cfg.unproven(c.Endpoint) != nil: // the URL was changed while a test was under way
+		r = wire.Unsendable(ErrUnproven)
 	case c.Payload == nil:
 		r = wire.Erased()
 	case err != nil:
@@ -146,6 +150,19 @@ func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result,
 		Number: c.Attempt, StartedAt: start, Duration: r.Duration, StatusCode: r.Status,
 		Reason: FailureReason(r.Failure), Detail: r.Detail, ResponseHeaders: r.Header, ResponseBody: r.Body,
 	}, r, true
+}
+
+// challenge makes the request of a proof, as that of an attempt. The error is nil if its answer is one.
+func (s *sender) challenge(ctx context.Context, e *Endpoint) error {
+	event, err := NewEvent(proof.EventType, e.OrganizationID, proof.NewData())
+	t, now := s.target(e), time.Now()
+	if err = cmp.Or(err, t.err); err != nil {
+		return &proof.Error{Detail: wire.Unsendable(err).Detail}
+	}
+	c := Claimed{DeliveryID: DeliveryID(event.ID, e.ID), EventID: event.ID, EventType: event.Type, Attempt: 1}
+	return s.Ask(ctx, t.url, t.as, s.header(&c, t, event.Payload(), now), event.Payload(), func(body string) string {
+		return proof.Problem(body, event.Data, string(t.secrets.Signing(now)), string(t.secrets.Next))
+	})
 }
 
 // target returns the endpoint prepared for requests; from memory if this version was before.

@@ -208,9 +208,15 @@ type Config struct {
 	// Defaults to 50.
 	MaxEndpoints int
 
+	// ProveURLs has a new endpoint, and one whose URL changes, disabled with [DisabledUnproven] until
+	// [Dispatcher.ProveEndpoint] has found that its receiver knows the secret. Nothing but the challenge
+	// is sent to it before, no test either.
+	// Defaults to false.
+	ProveURLs bool
+
 	// TestsPerMinute, RedeliveriesPerMinute and ChangesPerMinute are how often an
-	// organization may send a test event; redeliver one delivery; and change or delete an
-	// endpoint, rotate its secret or begin a recovery. That many may come at once, and then
+	// organization may send a test event; redeliver one delivery; and change, prove or delete
+	// an endpoint, rotate its secret or begin a recovery. That many may come at once, and then
 	// as many a minute; more are refused with a [LimitError]. Each process counts by
 	// itself. From 1 to 100,000; negative: any number.
 	// Default to 60, 120 and 120.

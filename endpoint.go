@@ -62,6 +62,9 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if e.Disabled {
 		created.DisabledReason = DisabledByUser
 	}
+	if d.cfg.ProveURLs {
+		created.setDisabled(true, DisabledUnproven)
+	}
 	if created.Secret, err = d.seal(id, e.Secret); err == nil {
 		err = d.setCredentials(&created, &e)
 	}
@@ -106,7 +109,8 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
 // [ErrNotFound] if there is none. A [FieldError] names the field that is not valid, and a
-// [LimitError] refuses more than [Config.ChangesPerMinute]. A field that stays as it is is
+// [LimitError] refuses more than [Config.ChangesPerMinute]; [ErrUnproven] refuses to enable one whose
+// URL is not proven. A field that stays as it is is
 // not judged again: an endpoint can be disabled although one of its event types has left
 // the catalogue.
 func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
@@ -117,16 +121,30 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 		if err := cmp.Or(d.checkEndpoint(&e, stored), d.setCredentials(stored, &e)); err != nil {
 			return err
 		}
+		if e.Disabled != stored.Disabled {
+			if err := d.cfg.unproven(stored); err != nil && e.URL == stored.URL {
+				return err
+			}
+			stored.setDisabled(e.Disabled, DisabledByUser)
+		}
 		if e.URL != stored.URL {
 			stored.URLs++
+			if d.cfg.ProveURLs {
+				stored.setDisabled(true, DisabledUnproven)
+			}
 		}
 		stored.URL, stored.Description, stored.EventTypes = e.URL, e.Description, slices.Clone(e.EventTypes)
 		stored.Rate, stored.Ordered, stored.PayloadVersion = e.Rate, e.Ordered, cmp.Or(e.PayloadVersion, stored.PayloadVersion)
-		if e.Disabled != stored.Disabled {
-			stored.setDisabled(e.Disabled, DisabledByUser)
-		}
 		return nil
 	})
+}
+
+// unproven returns [ErrUnproven] for an endpoint that nothing but a challenge may be sent to.
+func (c *Config) unproven(e *Endpoint) error {
+	if c.ProveURLs && e.DisabledReason == DisabledUnproven {
+		return ErrUnproven
+	}
+	return nil
 }
 
 // setDisabled disables an endpoint for that reason, or enables it. Enabling clears
@@ -235,7 +253,8 @@ func (d *Dispatcher) Endpoints(ctx context.Context, f EndpointFilter) iter.Seq2[
 // no tally counts it, no recovery sends it again, and the endpoint neither fails nor heals by it.
 //
 // A [FieldError] refuses a type that is not in the catalogue. The error is [ErrNotFound]
-// if there is no such endpoint, and a [LimitError] beyond [Config.TestsPerMinute].
+// if there is no such endpoint, [ErrUnproven] if its URL is not proven, and a [LimitError] beyond
+// [Config.TestsPerMinute].
 func (d *Dispatcher) SendTest(ctx context.Context, endpointID, eventType string) (Event, error) {
 	return d.sendTest(ctx, "", endpointID, eventType)
 }
@@ -246,7 +265,7 @@ func (d *Dispatcher) sendTest(ctx context.Context, id, endpointID, eventType str
 		return Event{}, err
 	}
 	endpoint, err := d.Endpoint(ctx, endpointID)
-	if err != nil {
+	if err = cmp.Or(err, d.cfg.unproven(&endpoint)); err != nil {
 		return Event{}, err
 	}
 	event, err := NewEvent(eventType, endpoint.OrganizationID, envelope.FirstOf(d.types[eventType].TestExample, d.types[eventType].Example))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/guard"
+	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/text"
 )
@@ -26,6 +27,10 @@ var (
 	ErrTooManyEndpoints = errors.New("alotwebhook: too many endpoints")
 	ErrTooOften         = errors.New("alotwebhook: too often")
 )
+
+// ErrUnproven says that nothing is sent to an endpoint, as its URL is not proven: see [Config.ProveURLs].
+// The error of [Dispatcher.ProveEndpoint] says what came back to the challenge.
+var ErrUnproven = proof.ErrUnproven
 
 // LimitError refuses what goes over a limit that [Config] sets to every organization.
 type LimitError struct {

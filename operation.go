@@ -22,7 +22,7 @@ const (
 	OpEndpointDeleted   OperationType = "endpoint.deleted"   // it is gone for good
 	OpEndpointFailing   OperationType = "endpoint.failing"   // nothing but failures for Config.WarnFailing, or for half of DisableAfter
 	OpEndpointDisabled  OperationType = "endpoint.disabled"  // Note is the DisabledReason
-	OpEndpointEnabled   OperationType = "endpoint.enabled"   // what was parked is sent
+	OpEndpointEnabled   OperationType = "endpoint.enabled"   // what was parked is sent; Note is "proven" after a proof of the URL
 	OpEndpointRecovered OperationType = "endpoint.recovered" // a success after endpoint.failing
 	OpDeliveryExhausted OperationType = "delivery.exhausted" // no attempt is left; Note is the reason of the last: see Config.ExhaustedOperations
 	OpRecoveryBegun     OperationType = "recovery.begun"     // Note says what it is to do
@@ -107,7 +107,7 @@ func (d *Dispatcher) operation(ctx context.Context, kind OperationType, e *Endpo
 	at, _ := typeid.Time(operationPrefix, id)
 	return Operation{
 		ID: id, Type: kind, At: at, OrganizationID: e.OrganizationID, EndpointID: e.ID,
-		Actor: audit.Actor(ctx), Note: note, Handled: d.operations == nil,
+		Actor: audit.Actor(ctx), Note: audit.Note(ctx, note), Handled: d.operations == nil,
 	}
 }
 

@@ -4,16 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/bodybuf"
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/eventtype"
+	"github.com/alot/alotwebhook/internal/named"
+	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/refusal"
 )
 
@@ -126,7 +125,7 @@ type ReceiverConfig struct {
 // calls the handler that [On] registered for the event's type. These are the
 // statuses of its responses:
 //
-//	200  the handler returned nil, now or when the event came before
+//	200  the handler returned nil, now or when the event came before; or a challenge is answered
 //	202  the handler returned Permanent: received, not acted upon, not to be repeated
 //	204  no handler is registered for the type
 //	400  signed, but not an event, or data that does not fit the handler's type, or MaxAge
@@ -157,10 +156,8 @@ type Receiver struct {
 	config   ReceiverConfig
 	memory   *bodybuf.Budget
 
-	mu       sync.RWMutex
-	handlers map[string]eventHandler
-
-	log refusal.Log
+	handlers named.Things[eventHandler]
+	log      refusal.Log
 }
 
 type eventHandler func(ctx context.Context, e Event) error
@@ -175,7 +172,7 @@ const DefaultMaxBodyMemory = 64 << 20
 // Verifier is nil or zero, every request gets 500 and is logged as an error: no
 // event is ever handled unverified.
 func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
-	r := &Receiver{verifier: v, handlers: make(map[string]eventHandler)}
+	r := &Receiver{verifier: v}
 	if cfg != nil {
 		r.config = *cfg
 	}
@@ -229,19 +226,19 @@ func (r *Receiver) register(eventType string, h eventHandler) {
 	if problem := eventtype.Problem(eventType); problem != "" {
 		panic("alotwebhook: event type " + problem)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, ok := r.handlers[eventType]; ok {
+	if !r.handlers.Add(eventType, h) {
 		panic("alotwebhook: several handlers for " + eventType)
 	}
-	r.handlers[eventType] = h
 }
 
 // ServeHTTP implements [http.Handler]; see [Receiver] for the statuses.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	e, err := r.open(w, req)
+	e, index, err := r.open(w, req)
 	if err != nil {
 		r.fail(w, req, Event{}, requestErrors.OfRequest(err))
+		return
+	}
+	if r.proved(w, e, index) {
 		return
 	}
 	status, err := r.handle(req.Context(), e)
@@ -282,14 +279,30 @@ func (r *Receiver) Handle(ctx context.Context, e Event) error {
 }
 
 // open returns the event of a request that passed every check.
-func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (Event, error) {
+func (r *Receiver) open(w http.ResponseWriter, req *http.Request) (e Event, index int, err error) {
 	buf, index, err := r.read(w, req)
 	if err != nil {
-		return Event{}, err
+		return Event{}, -1, err
 	}
 	defer buf.Free()
-	return r.accept(buf.Bytes(), req.Header, index)
+	e, err = r.accept(buf.Bytes(), req.Header, index)
+	return e, index, err
 }
+
+// proved answers an event that is a challenge: see [Prove].
+func (r *Receiver) proved(w http.ResponseWriter, e Event, index int) bool {
+	answer := r.verifier.secrets().Answer(index, e.Type, e.Data)
+	if answer != nil {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer) // the sender may have hung up
+	}
+	return answer != nil
+}
+
+// Prove returns the body of the 200 response to an event by which a sender asks for proof that the receiver
+// has the secret: see [Config.ProveURLs]. It returns nil for every other event. A [Receiver] and its
+// Middleware answer by themselves; after [Verifier.ParseRequest], call Prove with the endpoint's secret.
+func Prove(e Event, secret Secret) []byte { return proof.Answer(e.Type, e.Data, string(secret)) }
 
 // read returns the verified body of a request, and the index of its secret. The
 // caller frees the buffer.
@@ -332,33 +345,19 @@ func (r *Receiver) accept(body []byte, header http.Header, index int) (Event, er
 // handle runs the handler of the event's type, or Unknown, through the Deduper if
 // there is one. The status is that of a nil error.
 func (r *Receiver) handle(ctx context.Context, e Event) (status int, err error) {
-	h, status := r.handler(e.Type), http.StatusOK
+	h, status := r.handlers.Get(e.Type), http.StatusOK
 	if e.Test && r.config.Tests != nil {
 		h = r.config.Tests
 	} else if h == nil {
 		h, status = r.config.Unknown, http.StatusNoContent
 	}
 	if h == nil {
-		r.log.Unhandled(ctx, e.ID, e.Type, "alotwebhook: no handler for this event type", r.handlerNames)
+		r.log.Unhandled(ctx, e.ID, e.Type, "alotwebhook: no handler for this event type", r.handlers.Names)
 		return status, nil
 	}
 	return status, Once(ctx, r.config.Deduper, r.key(e), r.config.Lease, func(ctx context.Context) error {
 		return caught.Handle(func() error { return h(ctx, e) })
 	})
-}
-
-// handler returns the handler that [On] registered for an event type, or nil.
-func (r *Receiver) handler(eventType string) eventHandler {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.handlers[eventType]
-}
-
-// handlerNames returns the event types that have a handler, in alphabetical order.
-func (r *Receiver) handlerNames() []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return slices.Sorted(maps.Keys(r.handlers))
 }
 
 // key returns the Deduper's key for an event.

@@ -133,8 +133,11 @@ func (r *Receiver) Middleware(next http.Handler) http.Handler {
 			r.fail(w, req, Event{}, requestErrors.OfRequest(err))
 			return
 		}
-		if r.handler(received.Event.Type) != nil {
-			r.log.Unhandled(req.Context(), received.Event.ID, received.Event.Type, "alotwebhook: Middleware does not call the handler of this event type", r.handlerNames)
+		if r.proved(w, received.Event, received.SecretIndex) {
+			return
+		}
+		if r.handlers.Get(received.Event.Type) != nil {
+			r.log.Unhandled(req.Context(), received.Event.ID, received.Event.Type, "alotwebhook: Middleware does not call the handler of this event type", r.handlers.Names)
 		}
 		verified := req.WithContext(context.WithValue(req.Context(), receivedKey{}, received))
 		verified.Body = io.NopCloser(bytes.NewReader(body))

@@ -8,15 +8,13 @@ import (
 	"github.com/alot/alotwebhook/internal/refusal"
 )
 
-// Permanent marks a handler's error as one that another attempt cannot mend. The
-// response is 202, because the sender repeats every delivery whose status is not
-// 2xx. The sender's history then shows a delivery that was received but, by its
-// status 202, not acted upon. On this side the error is logged and passed to
+// Permanent marks a handler's error as one that another attempt cannot mend. The response is 202, because the
+// sender repeats every delivery whose status is not 2xx. The sender's history then shows a delivery that was
+// received but, by its status 202, not acted upon. On this side the error is logged and passed to
 // [ReceiverConfig.OnError].
 //
-// Use it for an event that you give up on. If you want to receive the event again
-// after you have mended a fault of your own, return an ordinary error: the
-// delivery then ends as failed, and can be redelivered.
+// Use it for an event that you give up on. If you want to receive the event again after you have mended a
+// fault of your own, return an ordinary error: the delivery then ends as failed, and can be redelivered.
 //
 // Permanent(nil) is nil.
 func Permanent(err error) error {
@@ -31,10 +29,9 @@ func isPermanent(err error) bool {
 	return errors.As(err, &s) && s.Cause == refusal.Permanent
 }
 
-// RetryAfter marks a handler's error as one for which the next attempt should not
-// come before d has passed. The response is 503 with a Retry-After header of d in
-// whole seconds, rounded up; without that header if d is zero or less. The sender
-// counts the attempt like any other failed one.
+// RetryAfter marks a handler's error as one for which the next attempt should not come before d has passed. The
+// response is 503 with a Retry-After header of d in whole seconds, rounded up; without that header if d is zero
+// or less. The sender counts the attempt like any other failed one.
 //
 // RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {

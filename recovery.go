@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,21 +207,21 @@ type EnableOptions struct {
 // the rest and enables it. [Dispatcher.Recovery] returns how far
 // that is, and [Dispatcher.StopRecovery] stops it, with the endpoint disabled.
 //
-// The error is [ErrNotFound] if there is no such endpoint, [ErrRecovering] while a recovery
-// of it is running, if there is something to discard, and a [FieldError] if Since is in the
+// The error is [ErrNotFound] if there is no such endpoint, [ErrUnproven] if its URL is not proven, [ErrRecovering]
+// while a recovery of it is running, if there is something to discard, and a [FieldError] if Since is in the
 // future. An endpoint that is enabled is returned as it is.
 func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o EnableOptions) (Endpoint, error) {
 	e, err := d.Endpoint(ctx, endpointID)
 	switch now := time.Now(); {
-	case err != nil:
-		return Endpoint{}, err
+	case cmp.Or(err, d.cfg.unproven(&e)) != nil:
+		return Endpoint{}, cmp.Or(err, ErrUnproven)
 	case o.Since.After(now):
 		return Endpoint{}, &FieldError{Field: "since", Problem: "is in the future; give the time since which parked deliveries are to be sent"}
 	case o.Discard:
 		o.Since = now.Truncate(time.Millisecond).Add(time.Millisecond) // ids have whole milliseconds
 	}
 	if !e.Disabled || o.Since.IsZero() || o.Version != 0 && o.Version != e.Version {
-		return d.enable(ctx, endpointID, o.Version)
+		return d.enable(ctx, endpointID, o.Version, "")
 	}
 	now := storedTime()
 	begun, err := d.beginRecovery(ctx, Recovery{
@@ -243,14 +244,17 @@ func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o En
 	return d.Endpoint(ctx, endpointID)
 }
 
-// enable enables an endpoint if it is disabled and, unless version is 0, at that version.
-func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64) (Endpoint, error) {
+// enable enables an endpoint if it is disabled and, unless version is 0, at that version; if a URL was proven,
+// only one that was to prove that.
+func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int64, proven string) (Endpoint, error) {
 	e, err := d.changeEndpoint(ctx, endpointID, false, func(e *Endpoint) error {
 		switch {
 		case version != 0 && version != e.Version:
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, e.Version, version)
-		case !e.Disabled:
+		case !e.Disabled, proven != "" && e.DisabledReason != DisabledUnproven:
 			return errNotDue
+		case d.cfg.unproven(e) != nil && e.URL != proven:
+			return ErrUnproven
 		}
 		e.setDisabled(false, "")
 		return nil
@@ -259,6 +263,30 @@ func (d *Dispatcher) enable(ctx context.Context, endpointID string, version int6
 		return d.Endpoint(ctx, endpointID)
 	}
 	return e, err
+}
+
+// ProveEndpoint sends a challenge to an endpoint that is [DisabledUnproven], as docs/receiving.md describes. If
+// the answer proves that the receiver has the secret, it enables the endpoint, and what was parked is sent. The
+// request is made at once, whatever is paused, like that of an attempt; no history keeps it. Any other endpoint
+// is returned as it is.
+//
+// The error is an [ErrUnproven] that says what came back instead, or that the URL was changed meanwhile,
+// [ErrNotFound] if there is no such endpoint, and a [LimitError] beyond [Config.ChangesPerMinute].
+func (d *Dispatcher) ProveEndpoint(ctx context.Context, endpointID string) (Endpoint, error) {
+	asked, err := d.store.Endpoint(ctx, endpointID)
+	switch {
+	case err != nil:
+		return Endpoint{}, explain(err, "endpoint %q", clip(endpointID))
+	case asked.DisabledReason != DisabledUnproven:
+		return asked.withoutSecrets(), nil
+	}
+	if err = once(d.changes, asked.OrganizationID); err == nil {
+		err = d.sender.challenge(ctx, &asked)
+	}
+	if err != nil {
+		return Endpoint{}, err
+	}
+	return d.enable(audit.WithNote(ctx, "proven"), endpointID, 0, asked.URL)
 }
 
 // Recovery returns the endpoint's recovery that is running, or else its last one, or

@@ -62,7 +62,9 @@ func (d *Dispatcher) recoverPage(ctx context.Context, r *Recovery) (due int, err
 		if skipped, err = d.store.Discard(ctx, r.EndpointID, r.Until, largePage); skipped >= largePage {
 			next = r.EndpointID
 		} else if err == nil {
-			_, err = d.enable(ctx, r.EndpointID, 0)
+			if _, err = d.enable(ctx, r.EndpointID, 0, ""); errors.Is(err, ErrUnproven) { // it has got another URL meanwhile
+				err = nil
+			}
 		}
 	case RecoveryErasing:
 		skipped, next, err = d.store.Erase(ctx, *r, largePage)

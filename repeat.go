@@ -85,7 +85,7 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 	}
 	holds, err := d.sender.box(stored.ID).Holds(string(stored.Credentials), asked.change(&Endpoint{}))
 	same := err == nil && holds && stored.URL == asked.URL && stored.Description == asked.Description &&
-		stored.Disabled == asked.Disabled && stored.Rate == asked.Rate && stored.Ordered == asked.Ordered &&
+		(stored.Disabled == asked.Disabled || stored.DisabledReason == DisabledUnproven) && stored.Rate == asked.Rate && stored.Ordered == asked.Ordered &&
 		(asked.PayloadVersion == "" || stored.PayloadVersion == asked.PayloadVersion) && slices.Equal(stored.EventTypes, asked.EventTypes)
 	if !same || given != "" && !hmac.Equal([]byte(given), []byte(current)) {
 		return first, fmt.Errorf("%w: it made %s", ErrKeyReused, stored.ID)

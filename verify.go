@@ -22,9 +22,8 @@ const SignatureHeader = "X-Alot-Signature"
 // Sign accepts an empty secret, but [Verify] does not, and no endpoint can have one.
 func Sign(body []byte, secret Secret) string { return mac.Sign(body, string(secret)) }
 
-// These errors say why a signature is refused. None of them carries a MAC or a
-// secret. They are for your log: the sender should get the status 401 and no
-// reason, since an attacker could learn from one.
+// These errors say why a signature is refused. None of them carries a MAC or a secret. They are for your log:
+// the sender should get the status 401 and no reason, since an attacker could learn from one.
 var (
 	// ErrNoSecret means that the verifier has no secret. It refuses every
 	// request then, because an empty secret would let anybody sign.
@@ -41,13 +40,12 @@ var (
 	ErrSignatureMismatch = claim.ErrMismatch
 )
 
-// Verify checks a signature, the value of [SignatureHeader], against the body and
-// the secret. It returns nil if the secret signed exactly these bytes; otherwise
-// [ErrNoSecret], [ErrNotSigned], [ErrMalformedSignature] or
+// Verify checks a signature, the value of [SignatureHeader], against the body and the secret. It returns nil if
+// the secret signed exactly these bytes; otherwise [ErrNoSecret], [ErrNotSigned], [ErrMalformedSignature] or
 // [ErrSignatureMismatch]. It compares in constant time and allocates nothing.
 //
-// The body must be the bytes as received, before any parsing. [Verifier] accepts
-// several secrets, and [Receiver] does everything else that a request needs.
+// The body must be the bytes as received, before any parsing. [Verifier] accepts several secrets, and [Receiver]
+// does everything else that a request needs.
 func Verify(body []byte, signature string, secret Secret) error {
 	if secret == "" {
 		return ErrNoSecret
@@ -64,9 +62,8 @@ func Verify(body []byte, signature string, secret Secret) error {
 	return nil
 }
 
-// Verifier verifies signatures with several secrets at once, so that no event is
-// refused while one secret replaces another. It is safe for concurrent use. A nil
-// or zero Verifier refuses everything with [ErrNoSecret].
+// Verifier verifies signatures with several secrets at once, so that no event is refused while one secret
+// replaces another. It is safe for concurrent use. A nil or zero Verifier refuses everything with [ErrNoSecret].
 //
 // Printing, logging or encoding a Verifier never shows a secret.
 type Verifier struct {

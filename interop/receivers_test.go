@@ -108,6 +108,7 @@ func TestReceiversPassTheBattery(t *testing.T) {
 			t.Parallel()
 			url, output := start(t, program(t, r.interpreter), example(t, r.file), secret)
 			battery := webhooktest.Battery{
+				Proves: true,
 				Secret: secret, URL: url, MaxBodyBytes: 1 << 20, Timeout: patience,
 				Skip: []string{"duplicate-keys"}, // the JSON parsers of both languages cannot tell
 			}

@@ -98,6 +98,7 @@ func (a *api) table() []route {
 		{http.MethodDelete, "/v1/webhooks/{id}", toChange, plain(a.deleteEndpoint), asIs},
 		{http.MethodPost, "/v1/webhooks/{id}/rotate-secret", toRotate, plain(a.rotateSecret), actsOnce},
 		{http.MethodPost, "/v1/webhooks/{id}/enable", toChange, plain(a.enableEndpoint), remembered(a.readEndpoint)},
+		{http.MethodPost, "/v1/webhooks/{id}/prove", toChange, plain(a.proveEndpoint), asIs},
 		{http.MethodPost, "/v1/webhooks/{id}/test", toSend, plain(a.sendTest), actsOnce},
 		{http.MethodPost, "/v1/webhooks/{id}/recover", toSend, plain(a.beginRecovery), remembered(a.recovering)},
 		{http.MethodGet, "/v1/webhooks/{id}/recover", toLook, plain(a.readRecovery), asIs},
@@ -201,6 +202,8 @@ func (a *api) explain(r *http.Request, err error) *problem {
 		return errBusy
 	case errors.Is(err, alotwebhook.ErrRecovering):
 		return errRecovering
+	case errors.Is(err, alotwebhook.ErrUnproven):
+		return newProblem(http.StatusConflict, unproven(err, "The endpoint's URL is not proven yet, so nothing is sent to it. Prove it first, with POST to prove."))
 	case errors.Is(err, alotwebhook.ErrKeyReused):
 		return errKeyReused
 	case errors.As(err, &field) && (a.names || field.Field != "organizationId"): // otherwise the host gave that one

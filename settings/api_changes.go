@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/proof"
 )
 
 // etag returns the ETag of an endpoint's version. The version changes when a
@@ -160,6 +161,35 @@ func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 		return show(e).asResponse(http.StatusOK, e.Version), nil
 	}
 	return response{}, errBusy
+}
+
+// proveEndpoint asks the endpoint's receiver to prove that it has the secret, and enables the endpoint if
+// that was all that it waited for.
+func (a *api) proveEndpoint(r *http.Request, who caller) (response, error) {
+	if err := readOptionalObject(r, fields{}); err != nil {
+		return response{}, err
+	}
+	e, err := a.endpoint(r, who)
+	if err != nil {
+		return response{}, err
+	}
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
+	if e, err = a.dispatcher.ProveEndpoint(r.Context(), e.ID); err != nil {
+		return response{}, err
+	}
+	return show(e).asResponse(http.StatusOK, e.Version), nil
+}
+
+// unproven says in a sentence what came back to a challenge, or else is otherwise.
+func unproven(err error, otherwise string) string {
+	var back *proof.Error
+	if !errors.As(err, &back) {
+		return otherwise
+	}
+	return "The URL is not proven: " + strings.TrimSuffix(back.Detail, ".") + "."
 }
 
 // deleteEndpoint deletes an endpoint. It checks If-Match first; the endpoint is also

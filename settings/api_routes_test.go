@@ -75,7 +75,7 @@ func TestWhatIsAnotherOrganizationsDoesNotExistInAnyRoute(t *testing.T) {
 		require.Equal(t, want.text, got.text, c)
 		require.Equal(t, want.header, got.header, c)
 	}
-	require.Equal(t, 14, tried)
+	require.Equal(t, 15, tried)
 	after := h.do("GET", "/v1/webhooks/"+endpoint, "").text + h.do("GET", "/v1/webhooks/deliveries/"+delivery, "").text
 	require.Equal(t, before, after)
 	require.Equal(t, http.StatusNotFound, h.do("GET", "/v1/webhooks/"+endpoint+"/recover", "").status)

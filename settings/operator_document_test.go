@@ -72,5 +72,5 @@ func TestTheOperatorsDocumentHoldsTogether(t *testing.T) {
 		}
 	}
 	walk(doc)
-	require.Len(t, ids, 13+21)
+	require.Len(t, ids, 13+22)
 }

@@ -142,6 +142,7 @@ func (p *pages) table() []pageRoute {
 		{http.MethodGet, "/{id}/edit", toChange, (*visit).editEndpoint},
 		{http.MethodPost, "/{id}/edit", toChange, (*visit).updateEndpoint},
 		{http.MethodPost, "/{id}/enable", toChange, (*visit).enableEndpoint},
+		{http.MethodPost, "/{id}/prove", toChange, (*visit).proveEndpoint},
 		{http.MethodPost, "/{id}/disable", toChange, (*visit).disableEndpoint},
 		{http.MethodPost, "/{id}/test", toSend, (*visit).sendTest},
 		{http.MethodGet, "/{id}/rotate", toRotate, (*visit).newSecret},

@@ -195,6 +195,21 @@ func (v *visit) enableEndpoint() error {
 	return v.redirect(e.ID, "enabled")
 }
 
+// proveEndpoint asks the endpoint's receiver for a proof of the URL.
+func (v *visit) proveEndpoint() error {
+	if _, err := readForm(v.r); err != nil {
+		return err
+	}
+	e, err := v.endpoint()
+	if err != nil {
+		return err
+	}
+	if e, err = v.dispatcher.ProveEndpoint(v.r.Context(), e.ID); err != nil {
+		return err
+	}
+	return v.redirect(e.ID, "proven")
+}
+
 // disableEndpoint disables the endpoint. If somebody else changes it at the same moment,
 // disableEndpoint tries again on the new version.
 func (v *visit) disableEndpoint() error {

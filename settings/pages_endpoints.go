@@ -27,6 +27,8 @@ func standingOf(e alotwebhook.Endpoint) standing {
 		return standing{"Disabled after failures", "failed", true}
 	case e.DisabledReason == alotwebhook.DisabledGone:
 		return standing{"Disabled after 410 Gone", "failed", true}
+	case e.DisabledReason == alotwebhook.DisabledUnproven:
+		return standing{"URL not proven", "parked", true}
 	case e.Disabled:
 		return standing{"Disabled", "parked", false}
 	case !e.FailingSince.IsZero():

@@ -180,6 +180,7 @@ var flashes = map[string]*flash{
 	"existing":    {Text: "This endpoint was already added. Its secret was shown then, and is not shown again.", Warning: true},
 	"updated":     {Text: "Changes saved."},
 	"enabled":     {Text: "Endpoint enabled. Its parked deliveries are being sent."},
+	"proven":      {Text: "URL proven: your service knows the signing secret."},
 	"discarded":   {Text: "Endpoint enabled. What was parked has been discarded; the history shows it as failed."},
 	"discarding":  {Text: "Parked deliveries are being discarded in the background. The endpoint is enabled at the end; you can leave this page."},
 	"disabled":    {Text: "Endpoint disabled. Its deliveries are parked until you enable it."},

@@ -29,6 +29,7 @@ var pageTakes = map[string][]settings.Action{
 	"GET /{id}/edit":                  takes(settings.ActionChange),
 	"POST /{id}/edit":                 takes(settings.ActionChange),
 	"POST /{id}/enable":               takes(settings.ActionChange),
+	"POST /{id}/prove":                takes(settings.ActionChange),
 	"POST /{id}/disable":              takes(settings.ActionChange),
 	"POST /{id}/test":                 takes(settings.ActionSend),
 	"GET /{id}/rotate":                takes(settings.ActionSecrets),
@@ -164,10 +165,14 @@ func (s *site) everyPage() (pages []string) {
 	parked := s.event(off, `{"candidateName":"`+privatePayload+`"}`)
 	s.finish(alotwebhook.StatePending, alotwebhook.Attempt{StatusCode: 503, Reason: alotwebhook.ReasonStatus, ResponseBody: privateBody})
 	idle := s.disabled("https://c.example.com") // nothing is parked for it
-	_, err := s.dispatcher.Recover(s.t.Context(), failing.ID, time.Now().Add(-time.Hour))
+	unproven, err := s.store.Endpoint(s.t.Context(), s.disabled("https://d.example.com").ID)
+	require.NoError(s.t, err)
+	unproven.DisabledReason = alotwebhook.DisabledUnproven
+	require.NoError(s.t, s.store.PutEndpoint(s.t.Context(), unproven))
+	_, err = s.dispatcher.Recover(s.t.Context(), failing.ID, time.Now().Add(-time.Hour))
 	require.NoError(s.t, err)
 	paths := []string{"/", "/new", "/history", "/history?status=pending", "/deliveries/" + failed, "/deliveries/" + parked}
-	for _, e := range []alotwebhook.Endpoint{failing, off, idle} {
+	for _, e := range []alotwebhook.Endpoint{failing, off, idle, unproven} {
 		paths = append(paths, "/"+e.ID, "/"+e.ID+"/edit", "/"+e.ID+"/rotate", "/"+e.ID+"/delete")
 	}
 	for _, path := range paths {

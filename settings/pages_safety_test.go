@@ -20,6 +20,7 @@ func routes(endpoint, delivery string) (gets []string, posts map[string][]string
 		map[string][]string{
 			e + "/edit":         {"url", "https://taken.example.com", "events", alotwebhook.EventCandidateInvited, "version", "1"},
 			e + "/enable":       nil,
+			e + "/prove":        nil,
 			e + "/disable":      nil,
 			e + "/test":         {"type", alotwebhook.EventCandidateInvited},
 			e + "/rotate":       {"when", "now", "version", "1"},

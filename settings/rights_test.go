@@ -79,6 +79,7 @@ var apiTakes = map[string][]settings.Action{
 	"DELETE /v1/webhooks/{id}":                    takes(settings.ActionChange),
 	"POST /v1/webhooks/{id}/rotate-secret":        takes(settings.ActionSecrets),
 	"POST /v1/webhooks/{id}/enable":               takes(settings.ActionChange),
+	"POST /v1/webhooks/{id}/prove":                takes(settings.ActionChange),
 	"POST /v1/webhooks/{id}/test":                 takes(settings.ActionSend),
 	"POST /v1/webhooks/{id}/recover":              takes(settings.ActionSend),
 	"GET /v1/webhooks/{id}/recover":               takes(),

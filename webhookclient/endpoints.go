@@ -148,6 +148,14 @@ func (c *Client) EnableEndpoint(ctx context.Context, id string, since time.Time)
 	return e, err
 }
 
+// ProveEndpoint has the URL of an endpoint proven whose DisabledReason is "unproven": its receiver is sent a
+// challenge at once, and the endpoint is enabled if the answer is right. If not, the [Problem] has the status 409 and says
+// what came back.
+func (c *Client) ProveEndpoint(ctx context.Context, id string) (e Endpoint, err error) {
+	err = c.call(ctx, http.MethodPost, one(id)+"/prove", nil, nil, &e)
+	return e, err
+}
+
 // Test is a test event on its way.
 type Test struct {
 	EventID    string `json:"eventId"`

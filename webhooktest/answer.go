@@ -45,6 +45,11 @@ type Answer struct {
 // ErrNotRead is the error of a request that an [Answer] with Early left unread.
 var ErrNotRead = errors.New("webhooktest: the body was not read")
 
+// isDefault reports whether it is the zero Answer.
+func (a Answer) isDefault() bool {
+	return a.Status == 0 && a.Header == nil && a.Body == "" && a.Delay == 0 && !a.Reset && a.Drip == 0 && !a.Early && a.Stray == ""
+}
+
 // write writes the response, or panics with [http.ErrAbortHandler] if there is none.
 func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
 	if !pause(ctx, a.Delay) {

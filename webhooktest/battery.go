@@ -58,6 +58,10 @@ type Battery struct {
 	// the receiver accepts either form, run the battery twice. Defaults to false.
 	StandardWebhooks bool
 
+	// Proves makes the battery send a challenge, for a receiver of a sender that wants URLs proven
+	// ([alotwebhook.Config.ProveURLs]). Defaults to false: a receiver needs not know challenges.
+	Proves bool
+
 	// Skip names checks that are left out because the receiver behaves otherwise
 	// on purpose. The names are those of [Finding.Check]. An unknown name is a
 	// failure.

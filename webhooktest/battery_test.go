@@ -71,7 +71,7 @@ func TestRightReceiverPasses(t *testing.T) {
 	t.Run("with Handled", func(t *testing.T) {
 		t.Parallel()
 		d := &desk{}
-		webhooktest.Battery{Secret: secret, Handled: d.handled}.CheckReceiver(t, rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
+		webhooktest.Battery{Secret: secret, Handled: d.handled, Proves: true}.CheckReceiver(t, rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
 	})
 	t.Run("with its own limits", func(t *testing.T) {
 		t.Parallel()

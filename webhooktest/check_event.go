@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/proof"
 )
 
 const dedupe = "Store the id of the signed payload under a unique index, in the same transaction as your own work. If the id is there already, respond with 200. In Go, use alotwebhook.Deduper."
@@ -150,11 +151,44 @@ var responseChecks = []check{
 		},
 	},
 	{
+		name:   "challenge",
+		about:  "A challenge is answered with the proof that the receiver has the secret.",
+		change: "Respond to a verified event of the type " + proof.EventType + " with 200 and a JSON object whose encryptedToken is the HMAC-SHA256 of plainToken in its data with the secret, in lower-case hex. In Go, alotwebhook.Prove returns it.",
+		good:   true,
+		skip: func(p *probe) string {
+			if !p.Proves {
+				return "Proves is not set"
+			}
+			return ""
+		},
+		run: (*probe).proves,
+	},
+	{
 		name:   "leaks-nothing",
 		about:  "No response contains the signature that would have been right, or the secret: whoever reads it could sign.",
 		change: "Respond to a refused request with the status alone, and keep the computed signature out of errors and logs.",
 		run:    runLeaks,
 	},
+}
+
+// proves sends a challenge, and one that is not signed, whose answer must be no proof: with that,
+// anybody could have the receiver sign.
+func (p *probe) proves() string {
+	e := p.event()
+	e.Type, e.Data = proof.EventType, proof.NewData()
+	s := p.signed(e, e.Payload())
+	a := p.send(s)
+	if !a.ok() {
+		return "sent a challenge: " + a.String() + mustAccept
+	}
+	if problem := proof.Problem(a.body, e.Data, string(p.Secret)); problem != "" {
+		return "sent a challenge: " + problem
+	}
+	s.auth = nil
+	if a = p.send(s); proof.Problem(a.body, e.Data, string(p.Secret)) == "" {
+		return "sent a challenge without a signature: the response was its proof; verify the signature first"
+	}
+	return ""
 }
 
 // withoutMaxAge is a check.skip for checks that need [Battery.MaxAge].

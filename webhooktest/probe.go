@@ -49,6 +49,7 @@ type shot struct {
 type response struct {
 	status int
 	text   string // headers and body, to be searched for leaks
+	body   string
 	took   time.Duration
 	err    error
 }
@@ -124,7 +125,7 @@ func (p *probe) send(s shot) response {
 	var text bytes.Buffer
 	_ = resp.Header.Write(&text) // a buffer never fails
 	text.Write(body)
-	return response{status: resp.StatusCode, text: text.String(), took: time.Since(start), err: err}
+	return response{status: resp.StatusCode, text: text.String(), body: string(body), took: time.Since(start), err: err}
 }
 
 // request returns the HTTP request of a shot.

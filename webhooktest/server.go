@@ -17,7 +17,7 @@ import (
 
 // Server is a receiver on loopback for a producer's tests. It keeps every request as it
 // arrived and verifies its signature. The status of its responses is 200 for an event
-// that is verified, 400 for a signed body that is not an event, and 401 for any other
+// that is verified, with the proof if it is a challenge ([alotwebhook.Prove]), 400 for a signed body that is not an event, and 401 for any other
 // request; [Server.Answer] and [Server.Always] replace them. It is safe for concurrent
 // use.
 //
@@ -150,6 +150,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = s.record(got)
 	}
+	if answer.isDefault() {
+		answer.Body = string(s.proof(&got))
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
@@ -184,6 +187,19 @@ func (s *Server) recordEarly(got Received) (a Answer, ok bool) {
 		return Answer{}, false
 	}
 	return s.keep(got), true
+}
+
+// proof returns the answer to a verified challenge, by which a producer asks for proof of the URL; nil to
+// any other request.
+func (s *Server) proof(got *Received) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range s.secrets {
+		if got.Err == nil && alotwebhook.Verify(got.Body, got.Header.Get(alotwebhook.SignatureHeader), secret) == nil {
+			return alotwebhook.Prove(got.Event, secret)
+		}
+	}
+	return nil
 }
 
 // record keeps a request and returns its response.

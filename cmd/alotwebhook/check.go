@@ -21,7 +21,7 @@ type check struct {
 	skip                          []string
 	maxBody                       int64
 	maxAge                        time.Duration
-	standard, asJSON              bool
+	standard, proves, asJSON      bool
 }
 
 func (a *app) checkCommand() *cobra.Command {
@@ -55,6 +55,7 @@ The exit code is 0 when no fault was found, 1 when one was.`,
 	f.Int64Var(&c.maxBody, "max-body", 8<<20, "the largest body in `bytes` that the receiver may accept")
 	f.DurationVar(&c.maxAge, "max-age", 0, "the age from which the receiver refuses events; 0 if it accepts any age")
 	f.BoolVar(&c.standard, "standard", false, "sign with the headers of Standard Webhooks, and try forgeries of those")
+	f.BoolVar(&c.proves, "proves", false, "send a challenge, too, for a sender that wants URLs proven")
 	f.BoolVar(&c.asJSON, "json", false, "print one JSON object for each check")
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(typeNames(), cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("skip", completeChecks)
@@ -132,7 +133,7 @@ func (a *app) battery(c *check, url string) (webhooktest.Battery, error) {
 	}
 	return webhooktest.Battery{
 		Secret: secret, URL: url, EventType: c.eventType, Data: data, OrganizationID: c.organization,
-		MaxBodyBytes: c.maxBody, MaxAge: c.maxAge, Timeout: c.client.timeout, Skip: c.skip, StandardWebhooks: c.standard,
+		MaxBodyBytes: c.maxBody, MaxAge: c.maxAge, Timeout: c.client.timeout, Skip: c.skip, StandardWebhooks: c.standard, Proves: c.proves,
 	}, nil
 }
 

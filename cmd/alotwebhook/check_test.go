@@ -32,7 +32,7 @@ func rightReceiver(t *testing.T) *httptest.Server {
 func TestCheckRightReceiver(t *testing.T) {
 	t.Parallel()
 	s := rightReceiver(t)
-	code, out, says := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
+	code, out, says := run(t, "", "check", "--proves", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
 	require.Contains(t, out, "– too-old  not made: MaxAge is not set")

@@ -40,7 +40,8 @@ func (a *app) listenCommand() *cobra.Command {
 them. With --forward, pass the exact bytes and headers on to your own receiver,
 and respond as it does. Without --forward, the response is 200 to an event and 400
 to a verified body that is not an event. A request that is not verified gets 401
-and is not passed on; its likely mistake is printed.
+and is not passed on; its likely mistake is printed. A challenge, by which a sender
+wants the URL proven, is answered here.
 
 The last events are kept, and your receiver can get them again. On a terminal, type
 r and Enter for the last event, r and a number or an id for another one, l to list
@@ -175,6 +176,9 @@ func (l *listener) receive(w http.ResponseWriter, r *http.Request) {
 		l.print(rec, nil)
 		return
 	}
+	if l.proves(w, rec) {
+		return
+	}
 	l.store(rec)
 	if l.flags.forward == "" {
 		w.WriteHeader(rec.status())
@@ -184,6 +188,22 @@ func (l *listener) receive(w http.ResponseWriter, r *http.Request) {
 	got := l.pass(r.Context(), rec)
 	l.print(rec, &got)
 	relay(w, got)
+}
+
+// proves answers a challenge, by which a sender wants the URL proven, in the place of a receiver: so that
+// works before there is one. It answers none that is not verified.
+func (l *listener) proves(w http.ResponseWriter, rec *record) bool {
+	if rec.Problem != nil || rec.NoEvent != nil {
+		return false
+	}
+	answer := alotwebhook.Prove(rec.Event, l.secret)
+	if answer == nil {
+		return false
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(answer) // the sender may have hung up
+	l.print(rec, nil)
+	return true
 }
 
 // readBody returns the body of a POST. It refuses any other request itself.

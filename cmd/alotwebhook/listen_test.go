@@ -116,7 +116,7 @@ func TestListenPrints(t *testing.T) {
 func TestListenIsRightReceiver(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
-	code, out, _ := run(t, "", "check", "--max-body", "1048576", "--timeout", lastResort.String(), l.url)
+	code, out, _ := run(t, "", "check", "--proves", "--max-body", "1048576", "--timeout", lastResort.String(), l.url)
 	require.Equal(t, exitOK, code, "%s", out)
 }
 

@@ -34,6 +34,19 @@ func Actor(ctx context.Context) string {
 	return actor
 }
 
+type noteKey struct{}
+
+// WithNote returns a context with the note of what is done, where a change has none of its own.
+func WithNote(ctx context.Context, note string) context.Context {
+	return context.WithValue(ctx, noteKey{}, note)
+}
+
+// Note returns the note of a change, or else the one that WithNote gave.
+func Note(ctx context.Context, own string) string {
+	given, _ := ctx.Value(noteKey{}).(string)
+	return cmp.Or(own, given)
+}
+
 // Endpoint is what operations tell of an endpoint.
 type Endpoint struct {
 	URL            string

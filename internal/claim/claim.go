@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/alot/alotwebhook/internal/mac"
+	"github.com/alot/alotwebhook/internal/proof"
 )
 
 // header carries the signature in the published form. The root has this name and those of Standard
@@ -52,6 +53,17 @@ func (k *Keys) Len() int {
 		return 0
 	}
 	return len(k.keys)
+}
+
+// Answer returns the body of the response to an event if it is a challenge, otherwise nil. The index is
+// that of the secret that signed the event. Where headers of Standard Webhooks are taken, the secret may be
+// in the spelling of those, and their key is used.
+func (k *Keys) Answer(index int, eventType string, data []byte) []byte {
+	key := k.keys[index].secret
+	if k.standard != nil {
+		key = k.keys[index].standard
+	}
+	return proof.Answer(eventType, data, key)
 }
 
 // Claim is the signature that a request's headers claim, well formed but not yet

@@ -2,6 +2,9 @@ package apitest_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -54,6 +57,7 @@ func provokeAll(t *testing.T, h *host) {
 		{"GET", endpoint, "", "", 200},
 		{"PATCH", endpoint, `{"description":"Berlin"}`, `{"url":""}`, 200},
 		{"POST", endpoint + "/rotate-secret", `{}`, `{"secret":""}`, 200},
+		{"POST", endpoint + "/prove", `{}`, "", 200},
 		{"POST", endpoint + "/test", `{}`, `{"type":"candidate.exploded"}`, 202},
 		{"POST", off + "/enable", `{"discard":true}`, `{"since":"2999-01-01T00:00:00Z"}`, 202},
 		{"POST", endpoint + "/recover", `{}`, `{"since":"2999-01-01T00:00:00Z"}`, 202},
@@ -81,6 +85,17 @@ func provokeAll(t *testing.T, h *host) {
 	h.deliverAndErase()
 	h.do(409, "POST", delivery+"/redeliver", "")
 	h.exceed(endpoint, delivery)
+	h.failToProve(endpoint)
+}
+
+// failToProve has an endpoint asked for a proof that it does not give, as often as that is allowed.
+func (h *host) failToProve(endpoint string) {
+	h.restartWith(alotwebhook.Config{ProveURLs: true, ChangesPerMinute: 2, AllowHTTP: true, AllowNets: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	server := httptest.NewServer(http.NotFoundHandler())
+	h.t.Cleanup(server.Close)
+	h.do(200, "PATCH", endpoint, `{"url":"`+server.URL+`"}`)
+	h.do(409, "POST", endpoint+"/prove", "")
+	h.do(429, "POST", endpoint+"/prove", "")
 }
 
 // deliverAndErase records all that is due as delivered, and erases the payloads.

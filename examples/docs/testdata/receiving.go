@@ -14,7 +14,10 @@ var (
 	db                   *sql.DB
 	verifier             *alotwebhook.Verifier
 	receiver             *alotwebhook.Receiver
+	secret               alotwebhook.Secret
 	newSecret, oldSecret alotwebhook.Secret
+	w                    http.ResponseWriter
+	r                    *http.Request
 	save                 func(context.Context, *sql.Tx, alotwebhook.CandidateCompleted) error
 	request              struct {
 		Headers map[string]string

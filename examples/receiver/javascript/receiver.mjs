@@ -23,6 +23,17 @@ export function verify(body, signature, secret) {
   return got.length === want.length && timingSafeEqual(got, want);
 }
 
+/**
+ * Returns the answer to a verified event by which the sender asks for proof that this receiver has
+ * the secret, or null for any other event. It signs no text of another form than a challenge has.
+ */
+export function prove(event, secret) {
+  const plainToken = event.data?.plainToken;
+  if (event.type !== "endpoint.url_validation" || typeof plainToken !== "string") return null;
+  if (!/^[A-Za-z0-9_-]{43}$/.test(plainToken)) return null;
+  return { plainToken, encryptedToken: createHmac("sha256", secret).update(plainToken).digest("hex") };
+}
+
 /** Returns the event in a body, or null. It ignores other fields: new ones may be added. */
 function parse(body) {
   try {
@@ -59,7 +70,7 @@ async function handle(event) {
   done.add(event.id);
 }
 
-/** Handles a request and returns the status of the response. */
+/** Handles a request and returns the status of the response, or the body of one with 200. */
 async function receive(request, secret) {
   if (request.method !== "POST") return 405;
   if ((request.headers["content-encoding"] ?? "identity") !== "identity") return 415;
@@ -68,6 +79,8 @@ async function receive(request, secret) {
   if (!verify(body, request.headers["x-alot-signature"], secret)) return 401;
   const event = parse(body);
   if (event === null) return 400;
+  const proof = prove(event, secret);
+  if (proof) return proof;
   await handle(event);
   return 204; // within 15 seconds: queue longer work
 }
@@ -75,14 +88,18 @@ async function receive(request, secret) {
 export function server(secret) {
   if (!secret) throw new Error("ALOT_WEBHOOK_SECRET is not set");
   return createServer({ requestTimeout: 15_000 }, async (request, response) => {
-    let status = 500; // the sender repeats the event after any status but 2xx
+    let answer = 500; // the sender repeats the event after any status but 2xx
     try {
-      status = await receive(request, secret);
+      answer = await receive(request, secret);
     } catch (error) {
       console.error("event not handled:", error);
     }
-    if (status === 413) response.setHeader("Connection", "close"); // the rest of the body is not read
-    response.writeHead(status).end();
+    if (typeof answer === "object") {
+      response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(answer));
+      return;
+    }
+    if (answer === 413) response.setHeader("Connection", "close"); // the rest of the body is not read
+    response.writeHead(answer).end();
   });
 }
 

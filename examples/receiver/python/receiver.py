@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -39,6 +40,19 @@ def parse(body: bytes) -> dict:
     return event
 
 
+def prove(event: dict, secret: str) -> dict | None:
+    """Returns the answer to a verified event by which the sender asks for proof that this
+    receiver has the secret, or None for any other event. It signs no text of another form
+    than a challenge has."""
+    token = event["data"].get("plainToken") if isinstance(event["data"], dict) else None
+    if event["type"] != "endpoint.url_validation" or not isinstance(token, str):
+        return None
+    if not re.fullmatch(r"[A-Za-z0-9_-]{43}", token):
+        return None
+    proof = hmac.new(secret.encode(), token.encode(), hashlib.sha256).hexdigest()
+    return {"plainToken": token, "encryptedToken": proof}
+
+
 # An event may arrive more than once, also twice at the same time. Store its id in your
 # database, under a unique index, in the same transaction as your own work. A set in
 # memory and a lock are enough only for this example.
@@ -59,6 +73,7 @@ class Receiver(BaseHTTPRequestHandler):
     timeout = 15  # seconds without a byte from the sender
 
     def do_POST(self) -> None:
+        self.answer = b""
         try:
             status = self.receive()
         except Exception as error:  # the sender repeats the event after any status but 2xx
@@ -67,8 +82,9 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_response(status)
         if status in (411, 413, 415):  # the body was not read
             self.send_header("Connection", "close")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(self.answer)))
         self.end_headers()
+        self.wfile.write(self.answer)
 
     def receive(self) -> int:
         """Handles a request and returns the status of the response."""
@@ -87,6 +103,10 @@ class Receiver(BaseHTTPRequestHandler):
             event = parse(body)
         except ValueError:
             return 400
+        proof = prove(event, self.secret)
+        if proof is not None:
+            self.answer = json.dumps(proof).encode()
+            return 200
         handle(event)
         return 200  # within 15 seconds: queue longer work
 
