@@ -160,7 +160,7 @@ func (s *sender) challenge(ctx context.Context, e *Endpoint) error {
 		return &proof.Error{Detail: wire.Unsendable(err).Detail}
 	}
 	c := Claimed{DeliveryID: DeliveryID(event.ID, e.ID), EventID: event.ID, EventType: event.Type, Attempt: 1}
-	return s.Ask(ctx, t.url, t.as, s.header(&c, t, event.Payload(), now), event.Payload(), func(body string) string {
+	return s.Ask(ctx, t.url, t.as, t.own, s.header(&c, t, event.Payload(), now), event.Payload(), func(body string) string {
 		return proof.Problem(body, event.Data, string(t.secrets.Signing(now)), string(t.secrets.Next))
 	})
 }

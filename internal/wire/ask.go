@@ -11,11 +11,11 @@ import (
 
 // Ask makes a request whose answer is to be a proof, in the way of [Sender.Send], and ends it with ctx. The
 // error is a [proof.Error] if there is a problem with the answer's body, or no answer, and else that of ctx.
-func (s Sender) Ask(ctx context.Context, to *url.URL, as *Identity, header http.Header, payload []byte, problem func(body string) string) error {
+func (s Sender) Ask(ctx context.Context, to *url.URL, as *Identity, own, header http.Header, payload []byte, problem func(body string) string) error {
 	var all Attempts
 	defer context.AfterFunc(ctx, all.CutOff)()
 	s.KeepBody, s.MaxBody, s.KeepHeader = proof.MaxAnswer, max(s.MaxBody, proof.MaxAnswer), 0
-	r, ok := s.Send(&all, to, as, header, payload, time.Now())
+	r, ok := s.Send(&all, to, as, own, header, payload, time.Now())
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
