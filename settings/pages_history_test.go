@@ -48,7 +48,7 @@ func TestHistoryIsFilteredByItsAddress(t *testing.T) {
 	require.Contains(t, text, `<option value="`+e.ID+`" selected>`)
 	require.Contains(t, text, "TLS failed")
 	require.Contains(t, s.get("/deliveries/"+ok).text, "Delivered")
-	require.Contains(t, s.get("/deliveries/"+alotwebhook.DeliveryID(delivery.EventID, e.ID)).text, "Renew or correct the certificate")
+	require.Contains(t, s.get("/deliveries/"+alotwebhook.DeliveryID(delivery.EventID, e.ID)).text, "Renew the certificate, and have your server load it.")
 	require.Contains(t, s.get("/deliveries/"+pending).text, "On its way")
 }
 

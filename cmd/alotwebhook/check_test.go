@@ -90,7 +90,7 @@ func TestCheckNobody(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no response: dial tcp ")
 	require.Contains(t, out, "Does the receiver run at this URL")
-	require.Contains(t, out, "\n– 38 checks  not made: the receiver does not respond\n", "one line, under which the fault does not get lost")
+	require.Contains(t, out, "\n– 39 checks  not made: the receiver does not respond\n", "one line, under which the fault does not get lost")
 	require.NotContains(t, out, "– unsigned")
 }
 

@@ -18,8 +18,8 @@ var advices = []struct{ says, do string }{
 	{"self-signed", "Use a certificate of a public authority, such as Let's Encrypt."},
 	{"not a public one", "Use a certificate of a public authority, such as Let's Encrypt. One of your company's own is not known here."},
 	{"unknown authority", "Have your server send the intermediate certificates too: the whole chain (fullchain.pem), not the certificate alone."},
+	{"has expired", "Renew the certificate, and have your server load it."}, // before "not yet valid": releases before this one said both in one
 	{"not yet valid", "Use a certificate that is valid by now, and check the clock of the machine that issued it."},
-	{"has expired", "Renew the certificate, and have your server load it."},
 	{"not one for servers", "Have the certificate issued anew for servers (the extended key usage serverAuth)."},
 	{"cannot be read", "Have the certificate issued anew by a public authority. This one breaks the rules, such as by a negative serial number."},
 	{"leads nowhere", "Answer with a 2xx status once the event is stored. This status says that nothing was done, and where to go it does not say."},
