@@ -75,6 +75,11 @@ func (v *visit) showEndpoint() error {
 	if err != nil {
 		return err
 	}
+	return v.endpointPage(http.StatusOK, e, nil)
+}
+
+// endpointPage shows the page of an endpoint, with a flash unless that is nil.
+func (v *visit) endpointPage(status int, e alotwebhook.Endpoint, said *flash) error {
 	data := endpointView{Endpoint: e, Standing: standingOf(e), Types: v.dispatcher.EventTypes()}
 	slices.SortStableFunc(data.Types, func(a, b alotwebhook.EventType) int {
 		return boolean(e.Subscribes(b.Name)) - boolean(e.Subscribes(a.Name))
@@ -84,10 +89,11 @@ func (v *visit) showEndpoint() error {
 	if err := v.fillEndpoint(&data); err != nil {
 		return err
 	}
+	var err error
 	if data.Parked, err = v.parked(e); err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "endpoint", view{Heading: site(e.URL), Section: "endpoints", Data: data})
+	return v.show(status, "endpoint", view{Heading: site(e.URL), Section: "endpoints", Flash: said, Data: data})
 }
 
 // fillEndpoint reads the part of the page that changes while a visitor looks at it.
@@ -195,7 +201,8 @@ func (v *visit) enableEndpoint() error {
 	return v.redirect(e.ID, "enabled")
 }
 
-// proveEndpoint asks the endpoint's receiver for a proof of the URL.
+// proveEndpoint asks the endpoint's receiver for a proof of the URL. The page of the endpoint says what
+// came back instead of one.
 func (v *visit) proveEndpoint() error {
 	if _, err := readForm(v.r); err != nil {
 		return err
@@ -204,7 +211,12 @@ func (v *visit) proveEndpoint() error {
 	if err != nil {
 		return err
 	}
-	if e, err = v.dispatcher.ProveEndpoint(v.r.Context(), e.ID); err != nil {
+	_, err = v.dispatcher.ProveEndpoint(v.r.Context(), e.ID)
+	if missing := unproven(err, ""); missing != "" {
+		v.path = e.ID
+		return v.endpointPage(http.StatusConflict, e, &flash{Text: missing + " Try again once your service answers.", Warning: true})
+	}
+	if err != nil {
 		return err
 	}
 	return v.redirect(e.ID, "proven")

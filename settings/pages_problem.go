@@ -78,7 +78,7 @@ func (v *visit) explain(err error) *problem {
 	case errors.Is(err, alotwebhook.ErrNotFound):
 		return errNoPage
 	case errors.Is(err, alotwebhook.ErrUnproven):
-		return pageProblem(http.StatusConflict, "The URL is not proven", unproven(err, "Nothing is sent to it before. Prove it on the endpoint's page.")+" The endpoint stays disabled; go back and try again once your service answers.")
+		return pageProblem(http.StatusConflict, "The URL is not proven", "Nothing is sent to it before. Prove it on the endpoint's page.")
 	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):
 		return errStale
 	case v.r.Context().Err() == nil: // the visitor is still there

@@ -2,6 +2,7 @@ package settings
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -99,7 +100,7 @@ func (v *visit) show(status int, name string, data view) error {
 	data.Base, data.Self, data.Static = v.base, v.self(), v.home+"/static/"
 	data.Nav, data.Home = v.manner.nav, v.manner.home
 	data.Brand, data.Files, data.Login = v.brand, v.assets.named, v.login()
-	data.Flash = flashes[v.r.URL.Query().Get(flashName)]
+	data.Flash = cmp.Or(data.Flash, flashes[v.r.URL.Query().Get(flashName)])
 	data.routes, data.may = v.routes, v.who.may
 	data.Alone = !v.who.may[ActionLook]
 	part := "layout"
@@ -180,7 +181,7 @@ var flashes = map[string]*flash{
 	"existing":    {Text: "This endpoint was already added. Its secret was shown then, and is not shown again.", Warning: true},
 	"updated":     {Text: "Changes saved."},
 	"enabled":     {Text: "Endpoint enabled. Its parked deliveries are being sent."},
-	"proven":      {Text: "URL proven: your service knows the signing secret."},
+	"proven":      {Text: "URL proven: your service knows the signing secret. The endpoint is enabled."},
 	"discarded":   {Text: "Endpoint enabled. What was parked has been discarded; the history shows it as failed."},
 	"discarding":  {Text: "Parked deliveries are being discarded in the background. The endpoint is enabled at the end; you can leave this page."},
 	"disabled":    {Text: "Endpoint disabled. Its deliveries are parked until you enable it."},

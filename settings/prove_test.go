@@ -33,7 +33,7 @@ func TestTheAPIProvesURLs(t *testing.T) {
 
 	got = h.do("POST", path+"/prove", "")
 	require.Equal(t, http.StatusConflict, got.status)
-	require.Equal(t, "The URL is not proven: answered 401 Unauthorized.", got.json["detail"])
+	require.Equal(t, "The URL is not proven: it answered 401 Unauthorized.", got.json["detail"])
 	receiver.AddSecret("my own signing secret")
 	require.Equal(t, http.StatusBadRequest, h.do("POST", path+"/prove", `{"force":true}`).status)
 	require.Equal(t, http.StatusNotFound, h.do("POST", path+"/prove", "", "X-Organization", "org_b").status)

@@ -23,6 +23,8 @@ func (s Sender) Ask(ctx context.Context, to *url.URL, as *Identity, own, header 
 		return &proof.Error{Detail: "the sender's own proxy does not work at present; try again later"}
 	case r.Failure == "":
 		r.Detail = problem(r.Body)
+	case r.Status != 0:
+		r.Detail = "it " + r.Detail
 	}
 	if r.Failure == "" && r.Detail == "" {
 		return nil

@@ -44,9 +44,9 @@ func (h *host) organization(*http.Request) (string, error) {
 }
 
 // newHost returns a host whose dispatcher runs.
-func newHost(t testing.TB) *host {
+func newHost(t testing.TB, changes ...func(*alotwebhook.Config)) *host {
 	t.Helper()
-	h := newIdleHost(t)
+	h := newIdleHost(t, changes...)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.dispatcher.Run(ctx) }()
