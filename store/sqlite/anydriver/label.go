@@ -43,7 +43,7 @@ const (
 	createLabel = `CREATE TABLE IF NOT EXISTS alotwebhook_label (id INTEGER PRIMARY KEY CHECK (id = 1), label TEXT NOT NULL) STRICT`
 	firstLabel  = `INSERT OR IGNORE INTO alotwebhook_label VALUES (1, 'alotwebhook-log ' || ? || ' ` + noLabel + ` 0000000000')`
 	nextLabel   = `UPDATE alotwebhook_label SET label = 'alotwebhook-log ' || ? || ' ' || substr(label, 17, 16) || ' ' ||
-		printf('%010d', (SELECT rootpage FROM sqlite_schema WHERE name = 'alotwebhook_label'))`
+		printf('%010d', (SELECT rootpage FROM sqlite_schema WHERE name = 'alotwebhook_label')) WHERE id = 1`
 )
 
 // labeling is what the writer knows of the label.
