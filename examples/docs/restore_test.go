@@ -156,7 +156,7 @@ func shell(t testing.TB, dir, script string, variables ...string) {
 
 func TestRestoreDump(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"pg_dump", "psql"} {
+	for _, tool := range []string{"pg_dump", "pg_restore", "psql"} {
 		if _, err := exec.LookPath(tool); err != nil && os.Getenv("CI") == "" {
 			t.Skip(err)
 		}
