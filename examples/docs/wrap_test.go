@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -99,11 +100,10 @@ func TestWrap(t *testing.T) {
 		require.Equal(t, "/PATHTOKEN?token=QUERYTOKEN", got.URI)
 		require.Equal(t, c.leaks, got.Header.Get("Traceparent") != "")
 		require.Len(t, spans.GetSpans(), 1)
-		for _, a := range spans.GetSpans()[0].Attributes {
-			if a.Key == "url.full" {
-				require.Equal(t, c.leaks, a.Value.AsString() != server.URL)
-			}
-		}
+		shown := attribute.NewSet(spans.GetSpans()[0].Attributes...)
+		full, ok := shown.Value("url.full")
+		require.True(t, ok)
+		require.Equal(t, c.leaks, full.AsString() != server.URL)
 	}
 }
 

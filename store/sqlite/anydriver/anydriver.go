@@ -122,8 +122,9 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 // exactly one connection.
 //
 // The error says what is wrong with the handle: nil (an
-// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL, or
-// on a file that a newer version of this module has migrated.
+// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL,
+// on a file that a newer version of this module has migrated, or on one that stands beside the
+// write-ahead log of another file, as after a restore that has left the -wal there.
 func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}

@@ -18,14 +18,17 @@ import (
 // Whoever restores a file and leaves the write-ahead log of the old one beside it gets neither: SQLite
 // writes the log's pages into the restored file, without an error. After a crash the same is right, and
 // SQLite cannot tell these apart. So the file has a label, which gets a new value at each start and
-// once in each log, behind the value before it:
+// in each log, behind the value before it:
 //
 //	alotwebhook-log <value> <value before> <page that it stands on>
 //
-// A file to which a log belongs has a label of that log, or the one before the log's first. Every other
+// A file that a log belongs to has a label of that log, or the one before the log's first. Every other
 // file is another one, such as an older copy. So is a file whose label stands on another page, as in
 // what VACUUM INTO has written. Not told apart is a copy of the very pages that the file has had since
 // the log began: that a log is rolled forward over these is what happens after each crash.
+//
+// The label belongs to the file, and not to the schema: a release that does not know it labels nothing,
+// and where there is no label, nothing is refused.
 
 // label is the file's label as it stands on a page.
 type label struct {
@@ -167,7 +170,8 @@ func belongs(have label, labels []label, path string) error {
 	}
 	return sayf("the write-ahead log %q belongs to another file than the one beside it, as when a backup was put in the place of a file: "+
 		"SQLite would write the log's pages into the backup. End every process that uses the file, delete what ends in -wal and -shm, "+
-		"put the backup there once more, and start again", path+"-wal")
+		"put the backup there once more, and start again. If the log is the file's own after all, have the sqlite3 tool write it there: "+
+		"PRAGMA wal_checkpoint(TRUNCATE)", path+"-wal")
 }
 
 // isBefore reports whether a file with this label may be the one of before the log whose first label that is.
