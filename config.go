@@ -190,10 +190,10 @@ type Config struct {
 	// Defaults to nil: connections are made directly.
 	Proxy *Proxy
 
-	// WrapTransport wraps the guarded transport, for tracing or metrics. It must return a
-	// transport that sends through the given one: a transport that dials by itself goes
-	// around the guard. No request is sent chunked: a body whose length the wrapper hides is
-	// read before.
+	// WrapTransport wraps the guarded transport, for tracing or metrics. It must send through the
+	// given one, once: who dials goes around the guard, who retries or follows redirects loses what
+	// the receiver answered. What usual ones tell of URLs, and to customers, is in docs/sending.md.
+	// No request is sent chunked: a body whose length the wrapper hides is read before.
 	// Defaults to nil: not wrapped.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 

@@ -5,31 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/proof"
 )
-
-// etag returns the ETag of an endpoint's version. The version changes when a
-// customer changes the endpoint, and not when the dispatcher sets failingSince.
-func etag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
-
-// ifMatch reports whether the request allows a change to an endpoint of this
-// version. A request without If-Match allows it for every version.
-func ifMatch(r *http.Request, version int64) bool {
-	given := r.Header.Values("If-Match")
-	if len(given) == 0 {
-		return true
-	}
-	for tag := range strings.SplitSeq(strings.Join(given, ","), ",") {
-		if tag = strings.TrimSpace(tag); tag == "*" || tag == etag(version) {
-			return true
-		}
-	}
-	return false
-}
 
 // endpointPatch is a change to an endpoint: a JSON merge patch (RFC 7396). A field
 // that is nil is not changed.
@@ -104,8 +84,8 @@ func (a *api) updateEndpoint(r *http.Request, who caller) (response, error) {
 		if err != nil {
 			return response{}, err
 		}
-		if !ifMatch(r, e.Version) {
-			return response{}, errOutdated
+		if err := show(e).conditions(r, e.Version); err != nil {
+			return response{}, err
 		}
 		if patch.apply(&e) {
 			e, err = a.dispatcher.UpdateEndpoint(r.Context(), e)
@@ -143,8 +123,8 @@ func (a *api) enableEndpoint(r *http.Request, who caller) (response, error) {
 		if err != nil {
 			return response{}, err
 		}
-		if !ifMatch(r, e.Version) {
-			return response{}, errOutdated
+		if err := show(e).conditions(r, e.Version); err != nil {
+			return response{}, err
 		}
 		options.Version = e.Version
 		e, err = a.dispatcher.EnableEndpoint(r.Context(), e.ID, options)
@@ -192,15 +172,19 @@ func unproven(err error, otherwise string) string {
 	return "The URL is not proven: " + strings.TrimSuffix(back.Detail, ".") + "."
 }
 
-// deleteEndpoint deletes an endpoint. It checks If-Match first; the endpoint is also
+// deleteEndpoint deletes an endpoint. It checks the conditions first; the endpoint is also
 // deleted if another request changes it between the check and the deletion.
 func (a *api) deleteEndpoint(r *http.Request, who caller) (response, error) {
 	e, err := a.endpoint(r, who)
 	if err != nil {
 		return response{}, err
 	}
-	if !ifMatch(r, e.Version) {
-		return response{}, errOutdated
+	show, err := a.shower(r)
+	if err != nil {
+		return response{}, err
+	}
+	if err := show(e).conditions(r, e.Version); err != nil {
+		return response{}, err
 	}
 	if err := a.dispatcher.DeleteEndpoint(r.Context(), e.ID); err != nil {
 		return response{}, err

@@ -65,7 +65,7 @@ func nextSecretFrom(e alotwebhook.Endpoint) instant {
 
 // asResponse returns a response with the endpoint and the ETag of its version.
 func (e endpointJSON) asResponse(status int, version int64) response {
-	return response{status: status, body: e}.with("ETag", etag(version))
+	return response{status: status, body: e}.with("ETag", e.etag(version))
 }
 
 // createEndpoint registers an endpoint. The response has the secret only if it was
@@ -172,7 +172,7 @@ func (a *api) readEndpoint(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	return show(e).asResponse(http.StatusOK, e.Version), nil
+	return show(e).answer(r, e.Version), nil
 }
 
 // endpoint returns the endpoint whose id is in the path, if the organization owns it.

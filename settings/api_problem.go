@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/alot/alotwebhook"
 )
@@ -30,6 +29,8 @@ var (
 		"To call the API from such a page, send a bearer token in the Authorization header.")
 	errOutdated = newProblem(http.StatusPreconditionFailed, "The endpoint was changed, so nothing was done. "+
 		"Read it again, then repeat the request with its current ETag.", fieldProblem{"If-Match", "is not the endpoint's current ETag"})
+	errSame = newProblem(http.StatusPreconditionFailed, "The endpoint has an ETag that If-None-Match excludes, so nothing was done. "+
+		"To change it only if nobody else has, send its ETag as If-Match.", fieldProblem{"If-None-Match", "has the endpoint's current ETag"})
 	errBusy       = newProblem(http.StatusConflict, "Other requests changed the endpoint at the same moment, so nothing was done. Repeat the request.")
 	errInProgress = newProblem(http.StatusConflict, "The first request with this Idempotency-Key is still being processed. Repeat this request in a moment.",
 		fieldProblem{keyHeader, "belongs to a request that is still being processed"})
@@ -69,7 +70,7 @@ func notJSONType(method string) *problem {
 }
 
 func methodNotAllowed(allowed []string) *problem {
-	list := strings.Join(allowed, ", ")
+	list := allow(allowed)
 	return newProblem(http.StatusMethodNotAllowed, "This path accepts only "+list+".").with("Allow", list)
 }
 

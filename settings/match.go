@@ -15,6 +15,14 @@ func methodOf(r *http.Request) string {
 	return r.Method
 }
 
+// allow returns the header Allow for methods that are routed: HEAD is wherever GET is.
+func allow(methods []string) string {
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	return strings.Join(methods, ", ")
+}
+
 // pathPrefixes are the prefixes of the ids that stand in paths.
 var pathPrefixes = []string{endpointPrefix, deliveryPrefix, eventPrefix, recoveryPrefix}
 

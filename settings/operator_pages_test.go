@@ -276,7 +276,7 @@ func TestTheOperatorsPagesRefuseBadAddresses(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, s.ask(http.MethodPost, "/recoveries/rec_00000000000000000000000000/stop").status)
 	got := s.ask(http.MethodPost, "/search")
 	require.Equal(t, http.StatusMethodNotAllowed, got.status)
-	require.Equal(t, "GET", got.header.Get("Allow"))
+	require.Equal(t, "GET, HEAD", got.header.Get("Allow"))
 	require.NotContains(t, s.log.String(), "ERROR")
 }
 

@@ -221,7 +221,7 @@ func (v *visit) find() (*pageRoute, error) {
 	if allowed == nil {
 		return nil, errNoPage
 	}
-	v.w.Header().Set("Allow", strings.Join(allowed, ", "))
+	v.w.Header().Set("Allow", allow(allowed))
 	return nil, errMethod
 }
 

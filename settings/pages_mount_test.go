@@ -196,5 +196,5 @@ func TestPathsThatAreNoPages(t *testing.T) {
 	}
 	got := s.do(httptest.NewRequest(http.MethodDelete, "/"+e.ID, nil))
 	require.Equal(t, http.StatusMethodNotAllowed, got.status)
-	require.Equal(t, "GET", got.header.Get("Allow"))
+	require.Equal(t, "GET, HEAD", got.header.Get("Allow"))
 }

@@ -61,7 +61,9 @@
 //
 // An endpoint has an ETag. A PATCH or DELETE with If-Match gets 412 if the
 // endpoint was changed after that ETag was read. Without If-Match the request
-// changes the endpoint whatever its version is.
+// changes the endpoint whatever its version is. A GET with If-None-Match gets 304
+// while the endpoint is shown just as then. What a proxy that compresses makes of an
+// ETag, W/"1" or "1-gzip", is taken as well.
 //
 // A POST with an Idempotency-Key does its work once, however often it is
 // repeated. The same key with a different request gets 422. How long a key is

@@ -105,6 +105,11 @@ var notRun = map[string]map[string]string{
 	"docs/pulling.md": {
 		"export ALOT_WEBHOOK_API_TOKEN=your-token   # or --token-file": "it calls the API of a sender; TestPullPrintsLinesAndGoesOn and TestPullSendsToAReceiver run the same",
 	},
+	"docs/operating.md": {
+		"mkdir -p before": "TestRestoreSQLite runs it",
+		`pg_dump --dbname="$DATABASE_URL" --format=custom --file=backup.dump`:        "TestRestoreDump runs it",
+		`pg_restore --dbname="$RESTORED_URL" --no-owner --exit-on-error backup.dump`: "TestRestoreDump runs it",
+	},
 	"docs/performance.md": {
 		"go run ./bench                                # all of it, in some hours":                             "the tests of these programs run each at its smallest",
 		"go run ./bench -json docs/performance/results.json -plots docs/performance -page docs/performance.md": "it takes hours, and changes the document",

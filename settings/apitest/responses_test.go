@@ -164,6 +164,9 @@ func (h *host) provoke(c call) {
 	if c.method == "PATCH" || c.status == 204 || strings.HasSuffix(c.path, "/enable") {
 		h.do(412, c.method, c.path, c.good, "If-Match", `"77"`)
 	}
+	if c.method == "GET" && strings.HasPrefix(c.path, "/v1/webhooks/wh_") && strings.Count(c.path, "/") == 3 {
+		h.do(304, c.method, c.path, "", "If-None-Match", "*")
+	}
 	recovers := c.method == "POST" && (strings.HasSuffix(c.path, "/recover") || strings.HasSuffix(c.path, "/send-missed"))
 	if !recovers && !strings.HasSuffix(c.path, ".json") && !strings.HasSuffix(c.path, "event-types") {
 		h.withBrokenStore(func() { h.do(500, c.method, c.path, c.good) })

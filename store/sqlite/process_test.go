@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 		exitOn(childDrain(os.Getenv(pathVariable)))
 	case "claim":
 		exitOn(childClaim(os.Getenv(pathVariable)))
+	case "emit and copy":
+		exitOn(childEmitAndCopy(os.Getenv(pathVariable)))
 	case "emit":
 		exitOn(childEmit(os.Getenv(pathVariable)))
 	default:

@@ -49,6 +49,11 @@
 //
 // leave nothing of it in the file and the log. See docs/operating.md, "Erasing personal data".
 //
+// # Backing up
+//
+// VACUUM INTO makes a whole copy at any time; a copy of the file alone is none. A backup is put in the
+// place of a file whose -wal and -shm were moved away. See docs/operating.md, "Backup and restore".
+//
 // # Tables
 //
 // All tables begin with alotwebhook_. Migrations are forward only and run by
@@ -99,7 +104,9 @@ const readers = 4
 // user alone, and migrates it. Its directory must exist.
 //
 // The error says what is wrong with a file that is not a database, is corrupt,
-// cannot be written, or was migrated by a newer version.
+// cannot be written, was migrated by a newer version, or stands beside the write-ahead
+// log of another file, as after a restore that has left the -wal there. Such a file is not
+// touched.
 func Open(ctx context.Context, path string) (*Store, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err

@@ -60,6 +60,7 @@ type Store struct {
 
 	// The writer's own; nobody else touches them.
 	writing  *session
+	labels   labeling
 	erasedTo int64 // up to this event every payload is erased
 	// removedTo has the event up to which Remove has come, by organization.
 	removedTo map[string]int64
@@ -78,7 +79,15 @@ var _ alotwebhook.Store = (*Store)(nil)
 // Own makes the store of package sqlite, which alone can call it.
 func Own(ctx context.Context, h own.Handles) (*Store, error) {
 	s := newStore(h.Writes, h.Claims, h.Reads, true)
-	if err := s.start(ctx); err != nil {
+	// Before any other connection: the last one that is closed writes the log into the file.
+	err := checkLog(ctx, h.Writes.Driver(), h.Path)
+	if err == nil {
+		err = s.besides(ctx)
+	}
+	if err == nil {
+		err = s.start(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(explain("open "+h.Path, err), s.closeHandles())
 	}
 	return s, nil
@@ -113,17 +122,29 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 // exactly one connection.
 //
 // The error says what is wrong with the handle: nil (an
-// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL, or
-// on a file that a newer version of this module has migrated.
+// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL,
+// on a file that a newer version of this module has migrated, or on one that stands beside the
+// write-ahead log of another file, as after a restore that has left the -wal there.
 func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}
 	}
 	s := newStore(db, db, db, false)
-	if err := checkHandle(ctx, db); err != nil {
-		return nil, explain("use the host's handle", err)
+	located := s.besides(ctx)
+	err := checkLog(ctx, db.Driver(), s.path) // first, since SQLite may find such a file corrupt
+	if err == nil {
+		err = checkVersion(ctx, db)
 	}
-	if err := s.start(ctx); err != nil {
+	if err == nil {
+		err = located
+	}
+	if err == nil {
+		err = checkHandle(ctx, db)
+	}
+	if err == nil {
+		err = s.start(ctx)
+	}
+	if err != nil {
 		return nil, explain("use the host's handle", err)
 	}
 	return s, nil
@@ -131,9 +152,6 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 
 // checkHandle makes the settings that belong to the file, and checks those of the connection.
 func checkHandle(ctx context.Context, db *sql.DB) error {
-	if err := checkVersion(ctx, db); err != nil {
-		return err
-	}
 	var mode string
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
 		return err
@@ -204,7 +222,7 @@ func (s *Store) start(ctx context.Context) error {
 	go s.writer()
 	err = s.write(ctx, "migrate", s.migrate)
 	if err == nil {
-		err = s.besides(ctx)
+		err = s.beginLabels(ctx)
 	}
 	if err == nil {
 		err = s.failOrphans(ctx)

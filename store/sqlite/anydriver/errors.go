@@ -39,9 +39,10 @@ var advice = map[int]string{
 	codeAuth:     "access is denied; give this process permission",
 	codeCantOpen: "the file cannot be opened; its directory must exist and be writable, and it must be a file",
 	codeNotADB:   "the file is not a SQLite database; give another path, or restore the file from a backup",
-	codeCorrupt:  "the database is corrupt; restore it from a backup, or save what is readable with the sqlite3 tool's .recover",
-	codeFull:     "the disk is full; free some space",
-	codeIOErr:    "the disk or the file system failed; see the system's log",
+	codeCorrupt: "the database is corrupt; restore it from a backup, or save what is readable with the sqlite3 tool's .recover; " +
+		"if you have just restored it, files of before that end in -wal or -shm must not stand beside it: delete them, and put the backup there again",
+	codeFull:  "the disk is full; free some space",
+	codeIOErr: "the disk or the file system failed; see the system's log",
 }
 
 // explain wraps an error of the database: it says what the store was doing and, if there is

@@ -154,6 +154,10 @@ func (s *Store) transact(group []*job) (err error) {
 			s.writing.catalogue = newCatalogue(0) // the old one may have entries that were undone
 		}
 	}()
+	log, err := t.relabel()
+	if err != nil {
+		return err
+	}
 	for _, j := range group {
 		t.now = time.Now().UnixMicro()
 		if j.err = j.run(t); j.err != nil && !refused(j.err) {
@@ -163,6 +167,7 @@ func (s *Store) transact(group []*job) (err error) {
 	if err := t.tx.Commit(); err != nil {
 		return err
 	}
+	s.labels.log = log
 	s.held.drop(s.held.unordered(t.canceled))
 	for _, j := range group {
 		if j.err == nil && j.committed != nil {
