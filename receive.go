@@ -258,7 +258,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // do not try again. Errors are logged, but not passed to OnError, because there is
 // no request.
 func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
-	index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
+	h, index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
 	var e Event
 	if err == nil {
 		e, err = r.accept(body, h, index)
