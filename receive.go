@@ -51,8 +51,10 @@ type ReceiverConfig struct {
 	// BodyTimeout is how long a body may take to arrive; after that the request
 	// gets 408. It replaces the server's ReadTimeout for the body, but not its
 	// ReadHeaderTimeout: set that on the server. If the ResponseWriter does not
-	// support deadlines, only the server's timeouts apply. A negative value
-	// disables it. Defaults to 15 s, after which the sender gives up.
+	// support deadlines, only the server's timeouts apply, and Logger gets one
+	// line: behind [http.TimeoutHandler], the adaptors of fasthttp and fiber, those
+	// for AWS Lambda, and other wrappers without an Unwrap method. A negative
+	// value disables it. Defaults to 15 s, after which the sender gives up.
 	BodyTimeout time.Duration
 
 	// Deduper prevents an event from being handled again, for as long as it
@@ -258,7 +260,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // do not try again. Errors are logged, but not passed to OnError, because there is
 // no request.
 func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
-	index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
+	h, index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
 	var e Event
 	if err == nil {
 		e, err = r.accept(body, h, index)
@@ -311,10 +313,7 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.
 		return nil, -1, errNotPost
 	}
 	if r.config.BodyTimeout > 0 {
-		// net/http removes the deadline at the end of the body, so that it does
-		// not apply to the handler. It keeps the deadline while it reads the rest
-		// of a body that was refused unread.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(r.config.BodyTimeout)) // fails if the writer has no deadlines
+		r.log.Deadline(req.Context(), w, bodybuf.SetDeadline(w, r.config.BodyTimeout))
 	}
 	return r.verifier.secrets().Read(req, r.config.MaxBodyBytes, r.memory)
 }

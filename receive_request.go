@@ -80,12 +80,12 @@ func parseSent(body []byte, h http.Header) (Event, error) {
 	return e, err
 }
 
-// ParseBody is [Verifier.ParseRequest] for an event that does not come by HTTP but,
-// for example, out of a queue or a cloud function, with the headers that the sender
-// sent. Make h with [http.Header.Add], which accepts names in any case. If the body
+// ParseBody is [Verifier.ParseRequest] for an event that does not come by HTTP but, for example, out of a queue
+// or a cloud function, with the headers that the sender sent: names in any case, each value once. If the body
 // was passed on as base64, decode it first: the signature is over the bytes as sent.
 func (v *Verifier) ParseBody(body []byte, h http.Header) (Event, error) {
-	if _, err := v.secrets().Verify(body, h, DefaultMaxBodyBytes); err != nil {
+	h, _, err := v.secrets().Verify(body, h, DefaultMaxBodyBytes)
+	if err != nil {
 		return Event{}, err
 	}
 	return parseSent(body, h)

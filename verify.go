@@ -128,10 +128,9 @@ func (v *Verifier) VerifyMatch(body []byte, signature string) (index int, err er
 // headers, for example out of a queue or a cloud function. Like
 // [Verifier.ParseRequest] it refuses a signature header that the request has
 // twice, and after [Verifier.AcceptStandard] it accepts the headers of Standard
-// Webhooks. The names in h must have the canonical form that [http.Header.Set]
-// gives them.
+// Webhooks. The names in h may be in any case.
 func (v *Verifier) VerifyHeader(body []byte, h http.Header) (index int, err error) {
-	c, err := v.secrets().Of(h)
+	c, err := v.secrets().Of(claim.Canonical(h))
 	if err != nil {
 		return -1, err
 	}

@@ -185,14 +185,23 @@ func start(t *testing.T, interpreter, file, secret string) (url string, output <
 			lines <- scanner.Text()
 		}
 	}()
-	select {
-	case line := <-lines:
-		url, ok := strings.CutPrefix(line, "listening on ")
-		require.True(t, ok, line)
-		return url, lines
-	case <-time.After(patience):
-		t.Fatal("the receiver does not listen")
-		return "", nil
+	return listensAt(t, lines), lines
+}
+
+// listensAt reads lines up to the one in which a receiver says its URL. A framework may have something to say before.
+func listensAt(t *testing.T, lines <-chan string) (url string) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case line, more := <-lines:
+			require.True(t, more, "the receiver has ended")
+			if url, ok := strings.CutPrefix(line, "listening on "); ok {
+				return url
+			}
+		case <-late:
+			t.Fatal("the receiver does not listen")
+		}
 	}
 }
 

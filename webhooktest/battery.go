@@ -123,7 +123,8 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 }
 
 // Check runs the battery against any receiver and returns a finding for each check, in a
-// fixed order. It sends the requests by do, which several goroutines call at once; the Do
+// fixed order. One mistake of the common ones is one finding with a problem: what follows from it, such as
+// every other check behind a body parser, is skipped, and Skipped names the check that has found it. It sends the requests by do, which several goroutines call at once; the Do
 // method of an [http.Client] that does not follow redirects is one. Give that a transport of
 // its own: the end of an [net/http/httptest.Server] closes connections of the default one, and then a
 // request beside it may fail (seen with Go 1.26.8). Check reads up to 64 KiB
@@ -154,6 +155,10 @@ type check struct {
 	// for their size. A receiver that refuses every event would fail it without
 	// need, so it is skipped then.
 	good bool
+	// raw means that a receiver fails the check if it verifies JSON that was encoded again.
+	raw bool
+	// forged means that a receiver fails the check if it verifies nothing.
+	forged bool
 	// anyway means that the check is made even if the receiver does not respond.
 	anyway bool
 	// skip says why the check cannot be made; nil or "" if it can.
@@ -164,11 +169,14 @@ type check struct {
 
 // checks returns the checks of the battery in their order.
 func (b Battery) checks() []check {
-	forged := signatureChecks
+	forged := slices.Clone(signatureChecks)
 	if b.StandardWebhooks {
-		forged = standardChecks
+		forged = slices.Clone(standardChecks)
 	}
-	return slices.Concat(acceptChecks, forged, bodyChecks, eventChecks, repeatChecks, responseChecks)
+	for i := range forged {
+		forged[i].forged = !forged[i].good
+	}
+	return slices.Concat(firstChecks, acceptChecks, forged, bodyChecks, eventChecks, repeatChecks, responseChecks)
 }
 
 // check runs the battery; local is true if do calls a handler in this process.
@@ -177,18 +185,33 @@ func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 	all := b.checks()
 	findings := p.settings(all)
 	for _, c := range all {
-		f := Finding{Check: c.name, About: c.about, Change: c.change, Skipped: p.skips(c)}
-		if f.Skipped == "" {
-			f.Problem = c.run(p)
-			if f.Problem != "" && ctx.Err() != nil { // not a fault of the receiver, but not a success
-				f.Problem = "the battery was stopped in the middle of this check: " + ctx.Err().Error()
-				f.Change = "Run it again, and let it finish."
-			}
-			p.refused = p.refused || c.name == firstCheck && f.Problem != ""
-		}
+		f := p.finding(c)
+		p.refused = p.refused || c.name == firstCheck && f.Problem != ""
 		findings = append(findings, f)
 	}
 	return findings
+}
+
+// finding makes one check.
+func (p *probe) finding(c check) Finding {
+	f := Finding{Check: c.name, About: c.about, Change: c.change, Skipped: p.skips(c)}
+	if f.Skipped != "" {
+		return f
+	}
+	p.change = ""
+	f.Problem = c.run(p)
+	switch {
+	case f.Problem == "":
+	case p.ctx.Err() != nil: // not a fault of the receiver, but not a success
+		f.Problem = "the battery was stopped in the middle of this check: " + p.ctx.Err().Error()
+		f.Change = "Run it again, and let it finish."
+	default:
+		f.Change = cmp.Or(p.change, c.change)
+		if f.Skipped = p.follows(c); f.Skipped != "" {
+			f.Problem = ""
+		}
+	}
+	return f
 }
 
 // newProbe returns a probe with the default of each setting that is not set.
@@ -250,6 +273,10 @@ func (p *probe) skips(c check) string {
 		return "the receiver does not respond"
 	case p.elsewhere:
 		return "the response is a redirect, see " + firstCheck
+	case p.cause != "" && p.cause != c.name:
+		return p.why
+	case p.unverified != "" && c.forged:
+		return p.unverified
 	case c.good && p.refused:
 		return "the receiver refuses good events, see " + firstCheck
 	case c.skip != nil:

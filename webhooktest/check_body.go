@@ -78,7 +78,7 @@ var bodyChecks = []check{
 	{
 		name:   "gzip",
 		about:  "A body with a Content-Encoding is refused with 415: signatures are over the plain bytes, and the sender does not compress.",
-		change: "Refuse every Content-Encoding but identity before you read the body. Do not let anything in front of the handler decompress bodies: a few bytes from anybody can become gigabytes there.",
+		change: "Refuse every Content-Encoding but identity before you read the body. Do not let anything in front of the handler decompress bodies: a few bytes from anybody can become gigabytes there. In Express, that is inflate: false.",
 		run: func(p *probe) string {
 			packed, plain := p.good(), p.good()
 			packed = p.signed(packed.event, gzipped(packed.body)).named("compressed, with a signature over the compressed bytes")

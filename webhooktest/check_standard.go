@@ -27,7 +27,7 @@ func standardHeader(id string, at time.Time, signatures string) http.Header {
 // standardChecks replace signatureChecks for [Battery.StandardWebhooks].
 var standardChecks = []check{
 	{
-		name:   "standard-unsigned",
+		name:   "standard-" + unsignedCheck,
 		about:  "A request without one of the three headers of Standard Webhooks is refused with 401.",
 		change: verifyStandard,
 		run: func(p *probe) string {
@@ -39,7 +39,7 @@ var standardChecks = []check{
 				s.auth[name] = nil
 				shots = append(shots, s)
 			}
-			return p.refuses(shots...)
+			return p.needsSignature(shots...)
 		},
 	},
 	{
@@ -69,6 +69,7 @@ var standardChecks = []check{
 		name:   "standard-tampered",
 		about:  "A request whose body, id or time was changed after it was signed is refused with 401.",
 		change: verifyStandard + " The signature is over the id, the time and the body, with dots between them.",
+		raw:    true,
 		run: func(p *probe) string {
 			body, id, at := p.good().named("with a line end that was not signed"), p.good().named("under another webhook-id"), p.good().named("with another webhook-timestamp")
 			body.body = append(body.body, '\n')
@@ -77,6 +78,7 @@ var standardChecks = []check{
 			return p.refuses(body, id, at)
 		},
 	},
+	reencoded,
 	{
 		name:   "standard-stale",
 		about:  "An attempt whose signed time is an hour ago, or in an hour, is refused: it is a replay, or a clock is wrong.",

@@ -30,6 +30,12 @@ type probe struct {
 	silent    bool          // there was no response to it
 	elsewhere bool          // the response was a redirect
 	unusable  bool          // the settings of the battery are wrong
+
+	notRaw     string // the problem of the check of the raw body
+	cause, why string // the check that has found what would make all others fail, and what these say of it
+	change     string // what to change, in place of the check's own text
+	unverified string // says that no signature is verified
+	reencoded  *bool  // what reencodes returns, once it is known
 }
 
 // shot is one request to be sent.

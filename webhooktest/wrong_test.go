@@ -31,8 +31,7 @@ var wrongs = map[string]struct {
 }{
 	"verifies nothing": {
 		func(p *parts) { p.verify = func(*http.Request, []byte) bool { return true } },
-		[]string{"unsigned", "empty-signature", "wrong-secret", "empty-secret", "tampered-body", "re-encoded-body", "upper-case-hex",
-			"other-algorithm", "no-prefix", "doubled-header", "blanks-around", "truncated"},
+		[]string{"unsigned"},
 		"sent a request without a signature: the response was 200 OK, and the event was handled once",
 	},
 	"verifies only what is signed": {
@@ -135,7 +134,7 @@ var wrongs = map[string]struct {
 				return json.Compact(&b, body) == nil && right(r, b.Bytes())
 			}
 		},
-		[]string{"white-space", "tampered-body", "re-encoded-body"}, "in indented JSON: the response was 401 Unauthorized; the status must be 2xx",
+		[]string{"re-encoded-body"}, "with a space in its JSON that was not signed: the response was 200",
 	},
 	"decodes numbers into floats": {
 		func(p *parts) {

@@ -159,7 +159,10 @@ func (a *app) report(findings []webhooktest.Finding, faults int) {
 		}
 	}
 	verdict := style.good("No fault was found.")
-	if faults > 0 {
+	switch {
+	case faults == 1:
+		verdict = style.bad(fmt.Sprintf("A fault found by 1 of %d checks.", made))
+	case faults > 1:
 		verdict = style.bad(fmt.Sprintf("Faults found by %d of %d checks.", faults, made))
 	}
 	fmt.Fprintf(a.out, "\n%s\n%s\n", verdict, style.dim("The checks see the responses only. In Go, webhooktest.Battery also sees how often the receiver acted on an event."))

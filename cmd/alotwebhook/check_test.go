@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -73,13 +74,33 @@ func TestCheckWrongReceiver(t *testing.T) {
 	defer s.Close()
 	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, "✗ unsigned\n    found:  sent a request without a signature: the response was 200 OK; the status must be 4xx\n"+
-		"    right:  A request without a signature is refused with 401, even if it is good otherwise.\n    change: Verify the signature before anything else")
-	require.Regexp(t, `\nFaults found by \d+ of \d+ checks\.\n`, out)
+	require.Contains(t, out, "✗ any-request\n    found:  sent an unsigned text that is no JSON: the response was 200 OK; the status must be 4xx\n"+
+		"    right:  What is no event at all is refused with 4xx.\n    change: Respond by the result of the verification")
+	require.Regexp(t, `\nA fault found by 1 of \d+ checks\.\n`, out)
 
 	code, out, _ = run(t, "", "check", "--json", s.URL)
 	require.Equal(t, exitFailed, code)
-	require.Contains(t, out, `"ok":false,"problem":"sent a request without a signature: the response was 200 OK; the status must be 4xx"`)
+	require.Contains(t, out, `"ok":false,"problem":"sent an unsigned text that is no JSON: the response was 200 OK; the status must be 4xx"`)
+	require.Equal(t, 1, strings.Count(out, `"problem"`))
+}
+
+// A body parser in front fails every request. It is one finding, and says what to change.
+func TestCheckBodyParser(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := http.StatusInternalServerError // the handler has an object in place of bytes
+		if body, err := io.ReadAll(r.Body); err != nil || !json.Valid(body) {
+			status = http.StatusBadRequest
+		}
+		w.WriteHeader(status)
+	}))
+	defer s.Close()
+	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Equal(t, 1, strings.Count(out, "✗"), out)
+	require.Contains(t, out, "✗ raw-body\n    found:  the response was 500 Internal Server Error to a good event, and to one with a wrong signature")
+	require.Contains(t, out, "Most often a body parser stands in front")
+	require.Contains(t, out, "checks  not made: the handler does not have the raw body, see raw-body\n")
 }
 
 func TestCheckNobody(t *testing.T) {
@@ -90,7 +111,7 @@ func TestCheckNobody(t *testing.T) {
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, out, "✗ signed\n    found:  sent a good event: there was no response: dial tcp ")
 	require.Contains(t, out, "Does the receiver run at this URL")
-	require.Contains(t, out, "\n– 39 checks  not made: the receiver does not respond\n", "one line, under which the fault does not get lost")
+	require.Contains(t, out, fmt.Sprintf("\n– %d checks  not made: the receiver does not respond\n", len(webhooktest.Battery{}.Checks())-1), "one line, under which the fault does not get lost")
 	require.NotContains(t, out, "– unsigned")
 }
 

@@ -105,12 +105,12 @@ func (k *Keys) Of(h http.Header) (c Claim, err error) {
 	}
 	switch signatures := h[header]; len(signatures) {
 	case 0:
-		return c, ErrNotSigned
+		return c, missing(h)
 	case 1:
 		c.sum, err = Parse(signatures[0])
 		return c, err
 	default:
-		return c, ErrMalformed
+		return c, doubled(len(signatures))
 	}
 }
 

@@ -27,16 +27,18 @@ func (k *Keys) Read(r *http.Request, maxBytes int64, budget *bodybuf.Budget) (bu
 	return buf, index, nil
 }
 
-// Verify verifies a body that is in memory already.
-func (k *Keys) Verify(body []byte, h http.Header, maxBytes int64) (index int, err error) {
-	c, err := k.check(h, int64(len(body)), maxBytes)
+// Verify verifies a body that is in memory already. It takes names of headers in any case, and returns
+// them in canonical form.
+func (k *Keys) Verify(body []byte, h http.Header, maxBytes int64) (own http.Header, index int, err error) {
+	own = Canonical(h)
+	c, err := k.check(own, int64(len(body)), maxBytes)
 	if err != nil {
-		return -1, err
+		return own, -1, err
 	}
 	if index, err = k.Match(body, &c); err != nil {
 		err = fmt.Errorf("%w: %s", err, hint.Mismatch(body, -1))
 	}
-	return index, err
+	return own, index, err
 }
 
 // check returns the signature that the headers claim. It makes every check

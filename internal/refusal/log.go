@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/eventtype"
@@ -28,8 +30,9 @@ type Log struct {
 	// into it.
 	NoText bool
 
-	lines  loglimit.Limiter // of the lines that anybody can cause
-	warned loglimit.Set     // event types that Unhandled has logged
+	lines     loglimit.Limiter // of the lines that anybody can cause
+	warned    loglimit.Set     // event types that Unhandled has logged
+	deadlines sync.Once        // the line of Deadline
 }
 
 // Refused writes the line of an event that was not handled; its id is "" if there is no verified
@@ -79,4 +82,16 @@ func (l *Log) Unhandled(ctx context.Context, id, eventType, msg string, handlers
 	}
 	names := cmp.Or(text.Clip(strings.Join(handlers(), ", "), maxHandlersText), "none")
 	l.logger().LogAttrs(ctx, slog.LevelWarn, msg, slog.String("type", eventType), slog.String("event", id), slog.String("handlers", names))
+}
+
+// Deadline writes, once, that bodies cannot be bounded in time, if err says that the writer sets no deadlines.
+func (l *Log) Deadline(ctx context.Context, w http.ResponseWriter, err error) {
+	if !errors.Is(err, http.ErrNotSupported) {
+		return
+	}
+	l.deadlines.Do(func() {
+		l.logger().LogAttrs(ctx, slog.LevelWarn, "alotwebhook: BodyTimeout has no effect here",
+			slog.String("writer", fmt.Sprintf("%T", w)),
+			slog.String("problem", "this http.ResponseWriter cannot set deadlines: set the server's ReadTimeout, and BodyTimeout to -1 if bodies come whole"))
+	})
 }

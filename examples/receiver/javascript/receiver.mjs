@@ -2,9 +2,23 @@
 //
 //   ALOT_WEBHOOK_SECRET=your-signing-secret PORT=8080 node receiver.mjs
 //
-// In a framework, get the raw body: by express.raw({ type: "*/*" }) in Express, by
-// addContentTypeParser with parseAs "buffer" in Fastify, by await request.arrayBuffer()
-// in Next.js.
+// In a framework, pass accept the raw body: at least 256 KiB of it, not decompressed, and not parsed. No parser of
+// JSON may stand in front of the route. These lines pass `alotwebhook check`, each with the version named:
+//
+//   Express 5.3.0   app.post(path, express.raw({ type: "*/*", limit: "1mb", inflate: false }), handler);
+//                   accept(request.body, request.get("x-alot-signature"), secret)
+//   Fastify 5.12.8  app.removeAllContentTypeParsers();
+//                   app.addContentTypeParser("*", { parseAs: "buffer" }, (request, body, done) => done(null, body));
+//                   accept(request.body, request.headers["x-alot-signature"], secret)
+//   NestJS 12.5.1   const app = await NestFactory.create(App, { rawBody: true });
+//                   app.useBodyParser("json", { limit: "1mb", inflate: false });
+//                   accept(request.rawBody, request.get("x-alot-signature"), secret)
+//   Next.js 16.4.6  const body = await read(request.body, request.headers.get("content-length"));
+//                   accept(body, request.headers.get("x-alot-signature"), secret)
+//   Hono 4.13.19    const body = await read(c.req.raw.body, c.req.header("content-length"));
+//                   accept(body, c.req.header("x-alot-signature"), secret)
+//   Koa 3.3.0       const body = await read(ctx.req, ctx.get("content-length"));
+//                   accept(body, ctx.get("x-alot-signature"), secret)
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import { pathToFileURL } from "node:url";
@@ -46,12 +60,12 @@ function parse(body) {
   }
 }
 
-/** Returns all of the body, or null if it is too large. */
-async function read(request) {
-  if (Number(request.headers["content-length"] ?? 0) > MAX_BODY) return null;
+/** Returns all of a body, or null if it is too large; length is the request's content-length, if it has one. */
+export async function read(stream, length) {
+  if (Number(length ?? 0) > MAX_BODY) return null;
   const chunks = [];
   let size = 0; // a chunked body has no content-length
-  for await (const chunk of request) {
+  for await (const chunk of stream ?? []) {
     size += chunk.length;
     if (size > MAX_BODY) return null;
     chunks.push(chunk);
@@ -70,19 +84,26 @@ async function handle(event) {
   done.add(event.id);
 }
 
-/** Handles a request and returns the status of the response, or the body of one with 200. */
-async function receive(request, secret) {
-  if (request.method !== "POST") return 405;
-  if ((request.headers["content-encoding"] ?? "identity") !== "identity") return 415;
-  const body = await read(request);
+/**
+ * Handles the event in a raw body, and returns the status of the response, or the body of one with 200. The body is
+ * a Buffer, null if it was too large, or undefined if the request had none.
+ */
+export async function accept(body, signature, secret) {
   if (body === null) return 413;
-  if (!verify(body, request.headers["x-alot-signature"], secret)) return 401;
+  if (!verify(body ?? Buffer.alloc(0), signature, secret)) return 401;
   const event = parse(body);
   if (event === null) return 400;
   const proof = prove(event, secret);
   if (proof) return proof;
   await handle(event);
   return 204; // within 15 seconds: queue longer work
+}
+
+async function receive(request, secret) {
+  if (request.method !== "POST") return 405;
+  if ((request.headers["content-encoding"] ?? "identity") !== "identity") return 415;
+  const body = await read(request, request.headers["content-length"]);
+  return accept(body, request.headers["x-alot-signature"], secret);
 }
 
 export function server(secret) {
