@@ -1,19 +1,24 @@
-module github.com/alot/alotwebhook/store/sqlite/drivertest
+module github.com/alot/alotwebhook/interop/databases
 
 go 1.26.0
 
 replace (
-	github.com/alot/alotwebhook => ../../..
-	github.com/alot/alotwebhook/store/sqlite => ..
+	github.com/alot/alotwebhook => ../..
+	github.com/alot/alotwebhook/store/postgres => ../../store/postgres
+	github.com/alot/alotwebhook/store/sqlite => ../../store/sqlite
 )
 
 require (
 	github.com/alot/alotwebhook v0.0.0
+	github.com/alot/alotwebhook/store/postgres v0.0.0
 	github.com/alot/alotwebhook/store/sqlite v0.0.0
 	github.com/glebarez/go-sqlite v1.23.0
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/lib/pq v1.12.3
 	github.com/mattn/go-sqlite3 v1.14.53
 	github.com/ncruces/go-sqlite3 v0.37.0
 	github.com/stretchr/testify v1.12.1
+	modernc.org/sqlite v1.62.0
 )
 
 require (
