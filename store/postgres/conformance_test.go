@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
-	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -18,8 +17,8 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	schemas := &schemas{t: t}
-	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return schemas.open(t, postgrestest.DSN(t)) })
+	schemas := postgrestest.NewSchemas(t)
+	storetest.Run(t, func(t testing.TB) alotwebhook.Store { return schemas.Open(t, postgrestest.DSN(t)) })
 }
 
 func skipUnderRace(t *testing.T) {
@@ -32,37 +31,18 @@ func skipUnderRace(t *testing.T) {
 func TestConformanceOnOneConnection(t *testing.T) {
 	t.Parallel()
 	skipUnderRace(t)
-	schemas := &schemas{t: t}
+	schemas := postgrestest.NewSchemas(t)
 	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		return schemas.open(t, postgrestest.DSN(t), func(c *pgxpool.Config) { c.MaxConns = 1 })
-	})
-}
-
-func TestConformanceWithSimpleProtocol(t *testing.T) {
-	t.Parallel()
-	skipUnderRace(t)
-	schemas := &schemas{t: t}
-	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		return schemas.open(t, postgrestest.DSN(t), mode(pgx.QueryExecModeSimpleProtocol))
-	})
-}
-
-func TestConformanceThroughPgBouncer(t *testing.T) {
-	t.Parallel()
-	skipUnderRace(t)
-	schemas := &schemas{t: t}
-	dsn := postgrestest.PgBouncer(t, postgrestest.DSN(t))
-	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
-		return schemas.open(t, dsn, mode(pgx.QueryExecModeExec))
+		return schemas.Open(t, postgrestest.DSN(t), func(c *pgxpool.Config) { c.MaxConns = 1 })
 	})
 }
 
 // Each store has a pool and a memory of its own, as in three processes.
 func TestConformanceOfThreeStores(t *testing.T) {
 	t.Parallel()
-	schemas := &schemas{t: t}
+	schemas := postgrestest.NewSchemas(t)
 	storetest.RunShared(t, func(t testing.TB) []alotwebhook.Store {
-		schema := schemas.take(t)
+		schema := schemas.Take(t)
 		stores := make([]alotwebhook.Store, 3)
 		for i := range stores {
 			store, err := postgres.New(t.Context(), postgrestest.Pool(t, small), &postgres.Options{Schema: schema})
@@ -75,9 +55,9 @@ func TestConformanceOfThreeStores(t *testing.T) {
 
 func TestTxConformance(t *testing.T) {
 	t.Parallel()
-	schemas := &schemas{t: t}
+	schemas := postgrestest.NewSchemas(t)
 	storetest.RunTx(t, func(t testing.TB) storetest.Host {
-		schema := schemas.take(t)
+		schema := schemas.Take(t)
 		pool := postgrestest.Pool(t)
 		store, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: schema})
 		require.NoError(t, err)
@@ -100,12 +80,12 @@ func TestSQLTxConformance(t *testing.T) {
 	for _, driver := range []string{"pgx", "postgres"} { // the latter is lib/pq
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
-			schemas := &schemas{t: t}
+			schemas := postgrestest.NewSchemas(t)
 			storetest.RunTx(t, func(t testing.TB) storetest.Host {
 				db, err := sql.Open(driver, postgrestest.DSN(t))
 				require.NoError(t, err)
 				t.Cleanup(func() { require.NoError(t, db.Close()) })
-				store, err := postgres.New(t.Context(), postgrestest.Pool(t, small), &postgres.Options{Schema: schemas.take(t)})
+				store, err := postgres.New(t.Context(), postgrestest.Pool(t, small), &postgres.Options{Schema: schemas.Take(t)})
 				require.NoError(t, err)
 				return storetest.Host{Store: store, Begin: func(ctx context.Context) (storetest.Tx, error) {
 					tx, err := db.BeginTx(ctx, nil)
@@ -129,49 +109,6 @@ func BenchmarkStore(b *testing.B) {
 	}
 	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
 	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
-}
-
-// schemas lends schemas to the rules of one run, one after the other: to empty a
-// schema is much faster than to make one.
-type schemas struct {
-	t    *testing.T // its end drops the schemas
-	mu   sync.Mutex
-	free []string
-}
-
-func (s *schemas) open(t testing.TB, dsn string, configure ...func(*pgxpool.Config)) alotwebhook.Store {
-	schema := s.take(t)
-	store, err := postgres.New(t.Context(), postgrestest.PoolAt(t, dsn, configure...), &postgres.Options{Schema: schema})
-	require.NoError(t, err)
-	return store
-}
-
-func (s *schemas) take(t testing.TB) (schema string) {
-	s.mu.Lock()
-	if n := len(s.free); n > 0 {
-		schema, s.free = s.free[n-1], s.free[:n-1]
-	}
-	s.mu.Unlock()
-	if schema == "" {
-		pool := postgrestest.Pool(t, small)
-		schema = postgrestest.Schema(s.t, pool)
-		require.NoError(t, postgres.Migrate(t.Context(), pool, &postgres.Options{Schema: schema}))
-	}
-	t.Cleanup(func() { s.giveBack(t, schema) })
-	return schema
-}
-
-func (s *schemas) giveBack(t testing.TB, schema string) {
-	conn, err := pgx.Connect(context.Background(), postgrestest.DSN(t))
-	require.NoError(t, err)
-	defer conn.Close(context.Background())
-	for _, table := range []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies", "operations", "pauses"} {
-		_, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table)
-		require.NoError(t, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.free = append(s.free, schema)
 }
 
 func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {

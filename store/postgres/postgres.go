@@ -139,7 +139,8 @@ var _ alotwebhook.Store = (*Store)(nil)
 
 // New returns a store on the pool. It returns an error if the server does not
 // respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8, or if
-// the pool's connections do not speak it; if the schema is missing, its version is not the
+// the pool's connections do not speak it; if the pool prepares statements and a pooler does not
+// know them; if the schema is missing, its version is not the
 // one that this code knows, or tables of it are missing; and if the role may not use it. The error says what to do. A nil pool is an
 // [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
@@ -147,6 +148,9 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 		return nil, err
 	}
 	s := newStore(pool, opts)
+	if err := s.checkPooler(ctx); err != nil {
+		return nil, s.explain("look for a pooler", err)
+	}
 	if err := s.checkServer(ctx); err != nil {
 		return nil, s.explain("check the server", err)
 	}

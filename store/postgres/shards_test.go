@@ -20,7 +20,7 @@ import (
 func TestConformanceOverShards(t *testing.T) {
 	t.Parallel()
 	skipUnderRace(t)
-	schemas := &schemas{t: t}
+	schemas := postgrestest.NewSchemas(t)
 	// One of the two organizations of most rules moves. So the id of an event is looked for
 	// in the shard of the other one, too, where one rule has it stored.
 	places := func(organizationID string) []string {
@@ -35,7 +35,7 @@ func TestConformanceOverShards(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) alotwebhook.Store {
 		stores := map[string]alotwebhook.Store{}
 		for _, name := range []string{"a", "b", "c"} {
-			stores[name] = schemas.open(t, postgrestest.DSN(t), small)
+			stores[name] = schemas.Open(t, postgrestest.DSN(t), small)
 		}
 		s, err := shards.New(stores, &shards.Config{Places: places, Patience: 10 * time.Minute})
 		require.NoError(t, err)

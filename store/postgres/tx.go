@@ -327,6 +327,8 @@ func (s *Store) hint(err error) string {
 		return fmt.Sprintf("schema %q is missing: restore it from a backup, or make an empty one by postgres.Migrate", s.schema)
 	case "42501":
 		return fmt.Sprintf("the role lacks a right on schema %q, on a table in it such as migrations, or on the database: grant it; docs/sending.md lists the rights", s.schema)
+	case "26000", "42P05": // of prepared statements: not there, or there already
+		return "a pooler between does not know prepared statements: " + adviceModes
 	case "57014":
 		return "canceled, or slower than the store allows: 10 seconds in general, 1 second where others wait"
 	case "57P01", "57P02", "57P03":
@@ -339,6 +341,8 @@ func (s *Store) hintInHostTx(err error) string {
 	switch sqlState(err) {
 	case "23502": // see enqueueSQL
 		return "the transaction's connection has a client_encoding that is not UTF8: put client_encoding=UTF8 into its connection string, or reset it for the role and the database"
+	case "26000", "42P05":
+		return "a pooler between does not know prepared statements: with pgx " + adviceModes + "; with lib/pq put binary_parameters=yes into the connection string"
 	case "25006":
 		return "the transaction is read-only: begin one that may write"
 	case "25P02":

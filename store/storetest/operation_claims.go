@@ -38,7 +38,11 @@ func operationLease(t *trial) {
 	_, ops := t.operationsOf(2)
 	began := time.Now()
 	require.Len(t, t.claimOperations(1, brief), 1)
-	require.Equal(t, operationIDs(ops[1:]), operationIDs(t.claimOperations(10, long)))
+	others := t.claimOperations(10, long)
+	if time.Since(began) >= brief { // on so slow a machine the lease may have run out before that
+		return
+	}
+	require.Equal(t, operationIDs(ops[1:]), operationIDs(others))
 	t.await("a lease runs out", func() bool {
 		got := t.claimOperations(10, long)
 		if len(got) > 0 {

@@ -201,8 +201,15 @@ func (c *Cluster) run(name string, args ...string) error {
 	return nil
 }
 
-// binaries finds the directory of the newest PostgreSQL. Debian keeps it out of PATH.
+// binaries finds the directory of the PostgreSQL that [EnvBin] names, or of the newest one.
+// Debian keeps it out of PATH.
 func binaries() (string, error) {
+	if dir := os.Getenv(EnvBin); dir != "" {
+		if _, err := os.Stat(filepath.Join(dir, "pg_ctl")); err != nil {
+			return "", fmt.Errorf("%s names a folder without pg_ctl: %w", EnvBin, err)
+		}
+		return dir, nil
+	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_ctl")
 	if err == nil && len(found) > 0 {
 		newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })

@@ -10,7 +10,8 @@
 //		…
 //
 // If ALOT_TEST_POSTGRES is set to a connection string, the tests use the server
-// there instead. If there is no such server and no binaries, tests skip, or fail when
+// there instead. If ALOT_TEST_POSTGRES_BIN is set to a folder with initdb, pg_ctl and postgres, the
+// cluster is made from these. If there is no such server and no binaries, tests skip, or fail when
 // CI is set.
 package postgrestest
 
@@ -26,8 +27,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// EnvDSN is the environment variable for the connection string of a server to use.
-const EnvDSN = "ALOT_TEST_POSTGRES"
+// Environment variables: EnvDSN holds the connection string of a server to use, and EnvBin the
+// folder of the binaries to make one from.
+const (
+	EnvDSN = "ALOT_TEST_POSTGRES"
+	EnvBin = "ALOT_TEST_POSTGRES_BIN"
+)
 
 var (
 	shared    *Cluster // started by Main

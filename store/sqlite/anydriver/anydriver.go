@@ -22,7 +22,10 @@
 //	modernc.org/sqlite           "sqlite"   file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate
 //	github.com/glebarez/go-sqlite "sqlite"  file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate
 //	github.com/ncruces/go-sqlite3 "sqlite3" file:app.db?_pragma=busy_timeout(10000)&_txlock=immediate
-//	github.com/mattn/go-sqlite3   "sqlite3" file:app.db?_busy_timeout=10000&_txlock=immediate
+//	github.com/mattn/go-sqlite3   "sqlite3" file:app.db?_busy_timeout=10000&_synchronous=FULL&_txlock=immediate
+//
+// [New] refuses any other driver whose errors carry no result code of SQLite's. What was run on
+// which versions is in docs/databases.md.
 //
 // Everything else is as the comment of package sqlite says: durability,
 // processes, time and tables.
@@ -32,9 +35,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"log/slog"
-	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/alot/alotwebhook"
@@ -100,8 +100,9 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 // to the handle's data source name; drivers spell it differently, and these are
 // the names of modernc.org/sqlite:
 //
-//   - _pragma=synchronous(FULL), also the default: with NORMAL, what was stored
-//     last may be gone after a power cut. New refuses OFF.
+//   - _pragma=synchronous(FULL), also the default, but of mattn/go-sqlite3, which needs
+//     _synchronous=FULL: with less, what was stored last may be gone after a power cut. New
+//     refuses less.
 //   - _pragma=busy_timeout(10000) or so: how long the host's own statements wait
 //     for the store's short transactions. Without it they fail with "database is
 //     locked" as soon as the dispatcher is at work. New warns of that, in a line
@@ -122,9 +123,11 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 // exactly one connection.
 //
 // The error says what is wrong with the handle: nil (an
-// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, without WAL,
-// on a file that a newer version of this module has migrated, or on one that stands beside the
-// write-ahead log of another file, as after a restore that has left the -wal there.
+// [*alotwebhook.FieldError]), not of SQLite, of a version before 3.38, of a driver whose errors
+// carry no result code, without WAL, with less than synchronous=FULL, of several connections that
+// lock each other out (journal_mode or locking_mode in the data source name) or have a database in
+// memory each, on a file that a newer version of this module has migrated, or on one that stands
+// beside the write-ahead log of another file, as after a restore that has left the -wal there.
 func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}
@@ -133,13 +136,10 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 	located := s.besides(ctx)
 	err := checkLog(ctx, db.Driver(), s.path) // first, since SQLite may find such a file corrupt
 	if err == nil {
-		err = checkVersion(ctx, db)
+		err = checkHandle(ctx, db)
 	}
 	if err == nil {
 		err = located
-	}
-	if err == nil {
-		err = checkHandle(ctx, db)
 	}
 	if err == nil {
 		err = s.start(ctx)
@@ -148,52 +148,6 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 		return nil, explain("use the host's handle", err)
 	}
 	return s, nil
-}
-
-// checkHandle makes the settings that belong to the file, and checks those of the connection.
-func checkHandle(ctx context.Context, db *sql.DB) error {
-	var mode string
-	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
-		return err
-	}
-	if mode != "wal" && mode != "memory" {
-		return sayf("the journal mode stays %q, not WAL; the file must be on a local disk", mode)
-	}
-	var synchronous, patience int
-	if err := db.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous); err != nil {
-		return err
-	}
-	if synchronous == 0 {
-		return sayf("the handle has synchronous=OFF, which loses what was stored; use _pragma=synchronous(FULL)")
-	}
-	if err := db.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&patience); err != nil {
-		return err
-	}
-	if patience == 0 && db.Stats().MaxOpenConnections != 1 { // on one connection nobody meets another's lock
-		slog.WarnContext(ctx, "alotwebhook: sqlite: the handle has busy_timeout 0: your own statements will fail with "+
-			`"database is locked" while the store writes; open it with _pragma=busy_timeout(10000), or as your driver spells that`)
-	}
-	return nil
-}
-
-// checkVersion refuses what is not SQLite, and a SQLite that lacks what the
-// store uses: STRICT tables, and JSON functions in every build.
-// Sources: https://sqlite.org/stricttables.html and https://sqlite.org/json1.html.
-func checkVersion(ctx context.Context, db *sql.DB) error {
-	var version string
-	if err := db.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err != nil {
-		if resultCode(err) != 0 {
-			return err // SQLite's own, such as for a file that is no database
-		}
-		return sayf("the handle does not answer as SQLite does; is it on another database? %w", err)
-	}
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	m, err := strconv.Atoi(minor)
-	if major != "3" || err != nil || m < 38 {
-		return sayf("the driver brings SQLite %s, but 3.38 or later is needed; update the driver", version)
-	}
-	return nil
 }
 
 func newStore(writes, claims, reads *sql.DB, owned bool) *Store {

@@ -1,5 +1,5 @@
 //go:build !race
 
-package drivertest
+package sqlite
 
 const raceDetector = false

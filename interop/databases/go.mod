@@ -1,34 +1,43 @@
-module github.com/alot/alotwebhook/store/sqlite/drivertest
+module github.com/alot/alotwebhook/interop/databases
 
 go 1.26.0
 
 replace (
-	github.com/alot/alotwebhook => ../../..
-	github.com/alot/alotwebhook/store/sqlite => ..
+	github.com/alot/alotwebhook => ../..
+	github.com/alot/alotwebhook/store/postgres => ../../store/postgres
+	github.com/alot/alotwebhook/store/sqlite => ../../store/sqlite
 )
 
 require (
 	github.com/alot/alotwebhook v0.0.0
+	github.com/alot/alotwebhook/store/postgres v0.0.0
 	github.com/alot/alotwebhook/store/sqlite v0.0.0
 	github.com/glebarez/go-sqlite v1.23.0
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/lib/pq v1.12.3
 	github.com/mattn/go-sqlite3 v1.14.53
 	github.com/ncruces/go-sqlite3 v0.37.0
 	github.com/stretchr/testify v1.12.1
+	modernc.org/sqlite v1.62.0
 )
 
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-sqlite3-wasm/v6 v6.5.35401 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/ncruces/julianday v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 	modernc.org/libc v1.80.1 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
-	modernc.org/sqlite v1.62.0 // indirect
 )

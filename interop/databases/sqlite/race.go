@@ -1,6 +1,6 @@
 //go:build race
 
-package drivertest
+package sqlite
 
 // The race detector makes a database that is compiled to Go ten times slower.
 const raceDetector = true

@@ -1,17 +1,19 @@
-// Package drivertest runs the store of package anydriver on the drivers for
-// SQLite that hosts have. Each has a package of its own, since several of them
-// register themselves under one name.
+// Package sqlite runs the suites of the store and of the deduper on a driver for SQLite. Each
+// driver has a package of its own below this one, since several of them register themselves under
+// one name.
 //
-//	go test ./store/sqlite/drivertest/...                    # glebarez/go-sqlite
-//	go test -tags alldrivers ./store/sqlite/drivertest/...   # ncruces and mattn, too
+//	go test ./interop/databases/sqlite/...                    # modernc and glebarez
+//	go test -tags alldrivers ./interop/databases/sqlite/...   # ncruces and mattn, too
 //
 // The latter compiles two more SQLites, which takes minutes.
-package drivertest
+package sqlite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,32 +23,69 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
+	"github.com/alot/alotwebhook/dedupe/dedupetest"
 	"github.com/alot/alotwebhook/store/sqlite/anydriver"
 	"github.com/alot/alotwebhook/store/storetest"
 )
 
-// Driver is a driver and what it understands.
+// Driver is a driver, and how it spells a setting in a data source name.
 type Driver struct {
-	Name string // in database/sql
-	// DSN is a data source name for the file that waits for locks and begins
-	// transactions with one; Impatient does not wait.
-	DSN, Impatient func(path string) string
+	Name    string // in database/sql
+	Setting func(name, value string) string
 }
 
-// Run proves that the store works on the driver as it does on its own one.
+// Pragma spells a setting as most drivers do.
+func Pragma(name, value string) string { return "_pragma=" + name + "(" + value + ")" }
+
+// dsn is a data source name for the file, with settings given as name=value. Without any, the
+// connections would be as the driver makes them.
+func (d Driver) dsn(path string, settings ...string) string {
+	var query []string
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		if name != "_txlock" { // all drivers spell that in the same way
+			s = d.Setting(name, value)
+		}
+		query = append(query, s)
+	}
+	return "file:" + path + "?" + strings.Join(query, "&")
+}
+
+const durable = "synchronous=FULL"
+
+// fit waits for locks, and begins transactions with one.
+func (d Driver) fit(path string) string {
+	return d.dsn(path, durable, "busy_timeout=60000", "_txlock=immediate")
+}
+
+// impatient does not wait.
+func (d Driver) impatient(path string) string { return d.dsn(path, durable, "busy_timeout=0") }
+
+// Run proves that the store and the deduper work on the driver as they do on modernc.org's.
 func Run(t *testing.T, d Driver) {
+	d.logVersion(t)
 	t.Run("Contract", func(t *testing.T) {
 		t.Parallel()
 		skipUnderRaceDetector(t)
-		storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return newStore(tb, d.open(tb, d.DSN(newPath(tb)))) })
+		storetest.Run(t, func(tb testing.TB) alotwebhook.Store { return newStore(tb, d.open(tb, d.fit(newPath(tb)))) })
 	})
 	t.Run("TxContract", d.txContract)
+	t.Run("Dedupe", d.dedupe)
 	t.Run("Transaction", d.transaction)
 	t.Run("NoDatabase", d.noDatabase)
+	t.Run("Unfit", d.unfit)
 	t.Run("Busy", d.busy)
 	t.Run("Stale", d.stale)
 	t.Run("Erase", d.erase)
 	t.Run("LinksNoOtherDriver", linksNoOtherDriver)
+}
+
+// logVersion says which SQLite the driver brings, for the table that the script run makes.
+func (d Driver) logVersion(t *testing.T) {
+	var version string
+	require.NoError(t, d.open(t, d.fit(newPath(t))).QueryRow("SELECT sqlite_version()").Scan(&version))
+	t.Log("database: SQLite", version)
 }
 
 func skipUnderRaceDetector(t *testing.T) {
@@ -86,7 +125,7 @@ func (d Driver) txContract(t *testing.T) {
 	t.Parallel()
 	skipUnderRaceDetector(t)
 	storetest.RunTx(t, func(tb testing.TB) storetest.Host {
-		db := d.open(tb, d.DSN(newPath(tb)))
+		db := d.open(tb, d.fit(newPath(tb)))
 		s := newStore(tb, db)
 		return storetest.Host{Store: s, OneWriter: true, Begin: func(ctx context.Context) (storetest.Tx, error) {
 			tx, err := db.BeginTx(ctx, nil)
@@ -98,10 +137,21 @@ func (d Driver) txContract(t *testing.T) {
 	})
 }
 
+// dedupe: what a receiver remembers.
+func (d Driver) dedupe(t *testing.T) {
+	t.Parallel()
+	dedupetest.Run(t, func(tb testing.TB) alotwebhook.Deduper {
+		s, err := dedupe.NewSQL(d.open(tb, d.dsn(newPath(tb), durable, "journal_mode=WAL", "busy_timeout=600000", "_txlock=immediate")), dedupe.SQLite, nil)
+		require.NoError(tb, err)
+		require.NoError(tb, s.CreateTable(context.Background()))
+		return s
+	})
+}
+
 // transaction: events commit and roll back with the host's own rows.
 func (d Driver) transaction(t *testing.T) {
 	t.Parallel()
-	db := d.open(t, d.DSN(newPath(t)))
+	db := d.open(t, d.fit(newPath(t)))
 	_, err := db.Exec("CREATE TABLE candidates (name TEXT)")
 	require.NoError(t, err)
 	s := newStore(t, db)
@@ -140,15 +190,52 @@ func (d Driver) noDatabase(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("not a database\n"), 1000), 0o600))
-	_, err := anydriver.New(t.Context(), d.open(t, d.DSN(path)))
+	_, err := anydriver.New(t.Context(), d.open(t, d.fit(path)))
 	require.ErrorContains(t, err, "the file is not a SQLite database; give another path")
+}
+
+// unfit: New refuses in words what would fail at the first lock, or after a power cut.
+func (d Driver) unfit(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		path, setting, says string
+		conns               int
+	}{
+		{"", "synchronous=NORMAL", "synchronous=NORMAL, with which a power cut loses what was stored last", 0},
+		{"", "synchronous=OFF", "synchronous=OFF, with which a power cut loses what was stored last", 1},
+		{"", "journal_mode=DELETE", "take journal_mode", 0},
+		{"", "locking_mode=EXCLUSIVE", "take locking_mode out", 0},
+		{":memory:", durable, "the database is in memory", 0},
+		{"", "journal_mode=DELETE", "", 1}, // on one connection New has the last word
+		{"", "locking_mode=EXCLUSIVE", "", 1},
+		{":memory:", durable, "", 1},
+	} {
+		t.Run(fmt.Sprint(c.setting, c.path, c.conns), func(t *testing.T) {
+			t.Parallel()
+			settings := []string{c.setting, "busy_timeout=10000"}
+			if !strings.HasPrefix(c.setting, "synchronous") { // of two, drivers take the first or the last
+				settings = append(settings, durable)
+			}
+			db := d.open(t, d.dsn(cmp.Or(c.path, newPath(t)), settings...))
+			db.SetMaxOpenConns(c.conns)
+			s, err := anydriver.New(t.Context(), db)
+			if c.says == "" {
+				require.NoError(t, err)
+				require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t)}))
+				require.NoError(t, s.Close())
+				return
+			}
+			require.ErrorContains(t, err, "alotwebhook: sqlite: ")
+			require.ErrorContains(t, err, c.says)
+		})
+	}
 }
 
 // busy: while another connection holds the write lock the store waits by
 // itself, whatever the handle's busy timeout.
 func (d Driver) busy(t *testing.T) {
 	t.Parallel()
-	db := d.open(t, d.Impatient(newPath(t)))
+	db := d.open(t, d.impatient(newPath(t)))
 	s := newStore(t, db)
 	holder, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -178,11 +265,7 @@ func (d Driver) busy(t *testing.T) {
 // and the error says what does.
 func (d Driver) stale(t *testing.T) {
 	t.Parallel()
-	dsn, separator := d.Impatient(newPath(t)), "?"
-	if strings.Contains(dsn, separator) {
-		separator = "&"
-	}
-	db := d.open(t, dsn+separator+"_txlock=deferred") // the default of most drivers, but not of ncruces'
+	db := d.open(t, d.impatient(newPath(t))+"&_txlock=deferred") // the default of most drivers, but not of ncruces'
 	s := newStore(t, db)
 	tx, err := db.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -211,7 +294,7 @@ func linksNoOtherDriver(t *testing.T) {
 func (d Driver) erase(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	db := d.open(t, d.DSN(path))
+	db := d.open(t, d.fit(path))
 	db.SetMaxOpenConns(1)
 	s := newStore(t, db)
 	execute := func(query string) {
