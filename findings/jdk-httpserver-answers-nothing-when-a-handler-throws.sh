@@ -2,11 +2,10 @@
 # OpenJDK 17.0.21.1 (Debian's openjdk-17-jdk-headless), com.sun.net.httpserver, with curl
 #
 # When a handler throws, com.sun.net.httpserver answers nothing: it closes the connection, and logs
-# nothing at its defaults.
-# Jetty 9.4 and Tomcat 10.1 answer 500, and so one would guess here. To a client it is a server that
-# has gone away: curl says "Empty reply from server", and a client that repeats a request when a kept
-# connection ends without an answer calls the handler that throws twice: curl does, on a connection
-# that it has used before.
+# nothing at its defaults. Jetty 9.4 and Tomcat 10.1 answer 500, and so one would guess here. To a
+# client it is a server that has gone away: curl says "Empty reply from server". A client that repeats
+# a request when a kept connection ends without an answer, as HTTP allows, calls the handler that
+# throws twice: curl does, on a connection that it has used before.
 #
 # For receivers: catch everything in the handler, and answer 500. Without, the sender's history has
 # "connection_reset" in place of a status, and a failing event may be handled twice in one attempt.

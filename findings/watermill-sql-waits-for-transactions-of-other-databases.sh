@@ -10,7 +10,7 @@
 # transactions that could have written to it.
 #
 # For hosts whose outbox this is: one migration, import or forgotten psql in any database of the server
-# stops it. The lanes of store/postgres do not wait for anybody's transaction.
+# stops it. Deliveries of store/postgres wait for nobody's transaction; only its feed does (docs/pulling.md).
 #
 # Seen 2026-11-30: whether a message that is committed arrives within five seconds
 #	no other transaction: true
