@@ -7,6 +7,7 @@ var advices = []struct{ says, do string }{
 	{"refuses the client certificate", "Give the endpoint a client certificate that your server takes, or have the server trust the one that is sent."},
 	{"the sender's could not be had", "Something on our side has gone wrong with the client certificate. Tell support if this goes on."},
 	{"a client certificate", "Give the endpoint a client certificate, or have your server demand none."},
+	{"without the extended master secret", "Turn on TLS 1.3 at your server, or renew its TLS library: OpenSSL has this extension of TLS 1.2 since 1.1.0."},
 	{"no cipher suite in common", "Turn on TLS 1.3 at your server, or cipher suites with ECDHE for TLS 1.2."},
 	{"no TLS version in common", "Turn on TLS 1.2 or 1.3 at your server. Older versions are not safe."},
 	{"no site for this host name", "Add the host to the sites (virtual hosts) that your server has TLS for, or correct the host in the URL."},

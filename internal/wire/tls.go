@@ -77,6 +77,8 @@ func explainTLS(err error) (detail string, ok bool) {
 	switch text := err.Error(); {
 	case strings.Contains(text, "tls: server selected unsupported protocol version"):
 		return alertDetails[alertProtocolVersion], true
+	case strings.Contains(text, "requires the use of Extended Master Secret"):
+		return "this sender runs in FIPS 140-3 mode, and the server speaks TLS 1.2 without the extended master secret", true
 	case strings.Contains(text, "tls: failed to parse certificate"):
 		return "the certificate breaks the rules for certificates and cannot be read", true
 	case strings.Contains(text, "tls: "):
