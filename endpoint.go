@@ -229,7 +229,7 @@ type EndpointFilter struct {
 	URLPart string
 	// Cursor is an endpoint id: the page begins after it.
 	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
+	// Limit is the size of a page; 0 or less stands for 100.
 	Limit int
 }
 

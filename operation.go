@@ -84,7 +84,7 @@ type OperationFilter struct {
 	Since, Until time.Time
 	// Cursor is an operation id: the page begins below it.
 	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
+	// Limit is the size of a page; 0 or less stands for 100.
 	Limit int
 }
 

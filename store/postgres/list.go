@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -108,7 +107,7 @@ type listing struct {
 
 // listingOf turns a filter into a listing whose endpoints are yet to be found.
 func listingOf(f alotwebhook.Filter) (*listing, error) {
-	l := &listing{limit: cmp.Or(f.Limit, defaultPage), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != "", onlyTests: f.OnlyTests, noTests: f.NoTests}
+	l := &listing{limit: pageSize(f.Limit), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != "", onlyTests: f.OnlyTests, noTests: f.NoTests}
 	if !l.owned && f.OnlyTests {
 		l.residual = append(l.residual, "{d}.endpoint < 0")
 	}
