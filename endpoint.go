@@ -209,10 +209,7 @@ func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 // Endpoint returns an endpoint without its secrets, or [ErrNotFound].
 func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 	e, err := d.store.Endpoint(ctx, id)
-	if err != nil {
-		return Endpoint{}, explain(err, "endpoint %q", clip(id))
-	}
-	return e.withoutSecrets(), nil
+	return e.withoutSecrets(), explain(err, "endpoint %q", clip(id))
 }
 
 // EndpointFilter selects endpoints. A zero field selects all.
