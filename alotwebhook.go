@@ -73,7 +73,6 @@ package alotwebhook
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/typeid"
@@ -322,10 +321,7 @@ func (r FailureReason) blameless() bool {
 
 func newID(prefix string) (string, error) {
 	id, err := typeid.New(prefix)
-	if err != nil {
-		return "", fmt.Errorf("alotwebhook: %w", err)
-	}
-	return id, nil
+	return id, explain(err, "no id made")
 }
 
 // DeliveryID returns the id of the delivery of an event to an endpoint: "dlv_" and 26

@@ -182,15 +182,6 @@ func (s *sender) target(e *Endpoint) *target {
 	return t
 }
 
-// host returns the URL's host for the log, or "". The whole URL is not logged: its path
-// or query may hold a token.
-func (t *target) host() string {
-	if t.url == nil {
-		return ""
-	}
-	return t.url.Host
-}
-
 // head returns what the headers of an attempt's request say.
 func (s *sender) head(eventID, eventType, deliveryID string, attempt int, test bool, traceParent string) *wire.Head {
 	return &wire.Head{EventID: eventID, EventType: eventType, DeliveryID: deliveryID, Attempt: attempt, Test: test,

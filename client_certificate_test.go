@@ -94,7 +94,7 @@ func (w *world) attempted(t *testing.T, e alotwebhook.Endpoint) alotwebhook.Atte
 	t.Helper()
 	event := w.emit(t)
 	var d alotwebhook.Delivery
-	require.Eventually(t, func() bool { d = w.delivery(t, event, e); return d.AttemptCount > 0 }, 20*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { d = w.delivery(t, event, e); return d.AttemptCount > 0 }, patience, 5*time.Millisecond)
 	return d.Attempts[0]
 }
 

@@ -145,6 +145,9 @@ func TestHeadersAreRefused(t *testing.T) {
 	e.ClientCertificate = &alotwebhook.ClientCertificate{PEM: "hunter2"}
 	_, err := w.CreateEndpoint(t.Context(), e)
 	requireOwnField(t, err, "clientCertificate")
+	e.ClientCertificate = &alotwebhook.ClientCertificate{Subject: "CN=jane"} // as another endpoint's was read
+	_, err = w.CreateEndpoint(t.Context(), e)
+	requireOwnField(t, err, "clientCertificate")
 	_, err = alotwebhook.BasicAuth("us:er", tenant)
 	requireOwnField(t, err, "user")
 	_, err = alotwebhook.BasicAuth("user", tenant+"\n")

@@ -209,10 +209,7 @@ func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 // Endpoint returns an endpoint without its secrets, or [ErrNotFound].
 func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 	e, err := d.store.Endpoint(ctx, id)
-	if err != nil {
-		return Endpoint{}, explain(err, "endpoint %q", clip(id))
-	}
-	return e.withoutSecrets(), nil
+	return e.withoutSecrets(), explain(err, "endpoint %q", clip(id))
 }
 
 // EndpointFilter selects endpoints. A zero field selects all.
@@ -229,7 +226,7 @@ type EndpointFilter struct {
 	URLPart string
 	// Cursor is an endpoint id: the page begins after it.
 	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
+	// Limit is the size of a page; 0 or less stands for 100.
 	Limit int
 }
 

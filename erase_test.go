@@ -109,13 +109,16 @@ func (w *world) ended(t testing.TB, begun alotwebhook.Recovery) alotwebhook.Reco
 	return alotwebhook.Recovery{}
 }
 
+// erasing selects something, and says which events that is; minute is when they were emitted.
+type erasing struct {
+	selection func(p *people) alotwebhook.Recovery
+	gone      func(p *people, e alotwebhook.Event, minute int) bool
+}
+
 func TestErase(t *testing.T) {
 	t.Parallel()
 	type of = alotwebhook.Recovery
-	for name, c := range map[string]struct {
-		selection func(p *people) of
-		gone      func(p *people, e alotwebhook.Event, minute int) bool
-	}{
+	for name, c := range map[string]erasing{
 		"event": {
 			func(p *people) of { return of{EventID: p.events[4].ID} },
 			func(p *people, e alotwebhook.Event, _ int) bool { return e.ID == p.events[4].ID },
@@ -149,61 +152,67 @@ func TestErase(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				p := newPeople(t)
-				var gone, kept []alotwebhook.Event
-				for i, e := range p.events {
-					if c.gone(p, e, i/4) {
-						gone = append(gone, e)
-					} else {
-						kept = append(kept, e)
-					}
-				}
-				isGone := func(e alotwebhook.Event) bool {
-					return slices.ContainsFunc(gone, func(g alotwebhook.Event) bool { return g.ID == e.ID })
-				}
-				isKept := func(e alotwebhook.Event) bool { return !isGone(e) }
-				before := p.everything(t, isKept)
-
-				r := c.selection(p)
-				r.Note = "they asked for it"
-				begun, err := p.Erase(alotwebhook.WithActor(t.Context(), "operator"), r)
-				require.NoError(t, err)
-				require.Equal(t, alotwebhook.RecoveryErasing, begun.State)
-				require.Equal(t, "operator", begun.Actor)
-				require.True(t, strings.HasPrefix(begun.EndpointID, "rec_"))
-				defer p.run(t)()
-				done := p.ended(t, begun)
-				require.Equal(t, alotwebhook.RecoveryErased, done.State)
-				require.EqualValues(t, len(gone), done.Skipped)
-				require.Empty(t, done.Subject, "whose data it was is personal data, too")
-				require.EqualValues(t, 1, done.Progress())
-
-				after := p.everything(t, isGone)
-				for _, words := range []string{janesName, answer, jane, "cand_of_joe"} {
-					require.NotContains(t, after, words)
-				}
-				require.Equal(t, strings.Count(after, "State:failed"), strings.Count(after, "LastReason:erased"), "what was to be sent again is not")
-				require.Equal(t, before, p.everything(t, isKept))
-				for _, e := range gone {
-					_, err := p.Event(t.Context(), e.ID)
-					require.ErrorIs(t, err, alotwebhook.ErrNotFound)
-				}
-				told := p.operations(t, alotwebhook.OperationFilter{EndpointID: begun.EndpointID})
-				require.Len(t, told, 2)
-				require.Contains(t, told[0], "recovery.begun [operator] erasing: events until ")
-				require.Contains(t, told[0], "; they asked for it")
-				require.Equal(t, fmt.Sprintf("recovery.ended [] erased: %d events", len(gone)), told[1])
-				require.NotContains(t, strings.Join(told, " "), "cand_of")
-
-				requests := len(p.net.requests())
-				time.Sleep(3 * time.Hour)
-				for _, r := range p.net.requests()[requests:] {
-					require.False(t, slices.ContainsFunc(gone, func(e alotwebhook.Event) bool { return strings.Contains(r.body, e.ID) }), r.body)
-				}
-				require.NotEmpty(t, kept)
-			})
+			synctest.Test(t, func(t *testing.T) { c.erase(t, newPeople(t)) })
 		})
+	}
+}
+
+// erase erases what is selected, and requires that it is gone, and nothing else.
+func (c erasing) erase(t *testing.T, p *people) {
+	t.Helper()
+	var gone []alotwebhook.Event
+	for i, e := range p.events {
+		if c.gone(p, e, i/4) {
+			gone = append(gone, e)
+		}
+	}
+	isGone := func(e alotwebhook.Event) bool {
+		return slices.ContainsFunc(gone, func(g alotwebhook.Event) bool { return g.ID == e.ID })
+	}
+	isKept := func(e alotwebhook.Event) bool { return !isGone(e) }
+	before := p.everything(t, isKept)
+	require.NotEmpty(t, before)
+
+	r := c.selection(p)
+	r.Note = "they asked for it"
+	begun, err := p.Erase(alotwebhook.WithActor(t.Context(), "operator"), r)
+	require.NoError(t, err)
+	require.Equal(t, alotwebhook.RecoveryErasing, begun.State)
+	require.Equal(t, "operator", begun.Actor)
+	require.True(t, strings.HasPrefix(begun.EndpointID, "rec_"))
+	defer p.run(t)()
+	done := p.ended(t, begun)
+	require.Equal(t, alotwebhook.RecoveryErased, done.State)
+	require.EqualValues(t, len(gone), done.Skipped)
+	require.Empty(t, done.Subject, "whose data it was is personal data, too")
+	require.EqualValues(t, 1, done.Progress())
+
+	p.requireErased(t, gone, p.everything(t, isGone))
+	require.Equal(t, before, p.everything(t, isKept))
+	told := p.operations(t, alotwebhook.OperationFilter{EndpointID: begun.EndpointID})
+	require.Len(t, told, 2)
+	require.Contains(t, told[0], "recovery.begun [operator] erasing: events until ")
+	require.Contains(t, told[0], "; they asked for it")
+	require.Equal(t, fmt.Sprintf("recovery.ended [] erased: %d events", len(gone)), told[1])
+	require.NotContains(t, strings.Join(told, " "), "cand_of")
+
+	requests := len(p.net.requests())
+	time.Sleep(3 * time.Hour)
+	for _, r := range p.net.requests()[requests:] {
+		require.False(t, slices.ContainsFunc(gone, func(e alotwebhook.Event) bool { return strings.Contains(r.body, e.ID) }), r.body)
+	}
+}
+
+// requireErased requires that what can be read of events, left, says nothing of anybody.
+func (p *people) requireErased(t *testing.T, events []alotwebhook.Event, left string) {
+	t.Helper()
+	for _, words := range []string{janesName, answer, jane, "cand_of_joe"} {
+		require.NotContains(t, left, words)
+	}
+	require.Equal(t, strings.Count(left, "State:failed"), strings.Count(left, "LastReason:erased"), "what was to be sent again is not")
+	for _, e := range events {
+		_, err := p.Event(t.Context(), e.ID)
+		require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/alot/alotwebhook/internal/teller"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
+	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // Observer is told what a dispatcher does, for metrics and traces. Every field may be nil.
@@ -182,7 +183,7 @@ func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
 	at, _ := typeid.Time(eventPrefix, c.EventID)
 	return &AttemptInfo{
 		DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, Test: c.Test,
-		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: d.sender.target(c.Endpoint).host(),
+		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: wire.HostOf(d.sender.target(c.Endpoint).url),
 		Attempt: o.Attempt, Try: c.Try, State: o.State, EmittedAt: at, TraceParent: c.TraceParent, PayloadBytes: len(c.Payload),
 	}
 }

@@ -236,11 +236,7 @@ func (d *Dispatcher) beginMany(ctx context.Context, r Recovery) (Recovery, error
 	if err != nil {
 		return Recovery{}, err
 	}
-	stored, err := d.beginRecovery(ctx, r)
-	if err == nil {
-		d.recoveries.Wake()
-	}
-	return stored, err
+	return d.beginRecovery(ctx, r)
 }
 
 // manyOf returns a recovery as it begins, with what it takes from r, or refuses r.

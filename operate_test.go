@@ -408,15 +408,11 @@ func TestManyBadInput(t *testing.T) {
 		{"note", of{OrganizationID: "org_1", Note: strings.Repeat("x", 257)}},
 	} {
 		_, err := w.RecoverMany(t.Context(), c.r)
-		var refused *alotwebhook.FieldError
-		require.ErrorAs(t, err, &refused, c.field)
-		require.Equal(t, c.field, refused.Field)
+		requireField(t, err, c.field)
 	}
 	for field, r := range map[string]of{"organizationId": {Since: now.Add(-time.Hour)}, "failedSince": {OrganizationID: "org_1", FailedSince: now.Add(-time.Hour)}} {
 		_, err := w.CancelMany(t.Context(), r)
-		var refused *alotwebhook.FieldError
-		require.ErrorAs(t, err, &refused)
-		require.Equal(t, field, refused.Field)
+		requireField(t, err, field)
 	}
 	_, err := w.RecoverMany(t.Context(), of{EndpointID: "wh_none"})
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)

@@ -84,17 +84,15 @@ type OperationFilter struct {
 	Since, Until time.Time
 	// Cursor is an operation id: the page begins below it.
 	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
+	// Limit is the size of a page; 0 or less stands for 100.
 	Limit int
 }
 
 // Operations returns a page of the operations that f selects, newest first, and the cursor of
 // the next page; "" after the last. A page may hold fewer than f.Limit although others follow.
 func (d *Dispatcher) Operations(ctx context.Context, f OperationFilter) (page []Operation, next string, err error) {
-	if page, next, err = d.store.Operations(ctx, f); err != nil {
-		return nil, "", explain(err, "list not read")
-	}
-	return page, next, nil
+	page, next, err = d.store.Operations(ctx, f)
+	return page, next, explain(err, "list not read")
 }
 
 // WithActor returns a context that says who does what is done with it: see [Operation]. The

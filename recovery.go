@@ -166,15 +166,12 @@ func (d *Dispatcher) recoverSince(ctx context.Context, endpointID string, since 
 	if err := once(d.changes, endpoint.OrganizationID); err != nil {
 		return Recovery{}, err
 	}
-	stored, err := d.beginRecovery(ctx, begun)
-	if err == nil {
-		d.recoveries.Wake()
-	}
-	return stored, err
+	return d.beginRecovery(ctx, begun)
 }
 
 // beginRecovery stores a recovery in the place of the endpoint's last one.
 func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recovery, error) {
+	defer d.recoveries.Wake()
 	return d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
 		if r.State.Active() {
 			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, r.EndpointID, r.CreatedAt.Format(time.RFC3339))
@@ -323,11 +320,8 @@ func (r *Recovery) end(state RecoveryState) {
 // is 0, if there is none.
 func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Recovery, error) {
 	found, _, err := d.store.Recoveries(ctx, RecoveryFilter{EndpointID: endpointID, Limit: 1})
-	if err != nil {
+	if err != nil || len(found) == 0 {
 		return Recovery{}, explain(err, "recovery of endpoint %q", clip(endpointID))
-	}
-	if len(found) == 0 {
-		return Recovery{}, nil
 	}
 	return found[0], nil
 }

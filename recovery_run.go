@@ -37,9 +37,13 @@ func (r Recovery) status() adopt.Status {
 	return adopt.Status{ID: r.EndpointID, Version: r.Version, New: r.Cursor == "", Active: r.State.Active()}
 }
 
-// activeRecoveries calls found with all recoveries that are under way.
+// activeRecoveries calls found with all recoveries that are under way and that this store can do.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
-	return paging.Each(slices.Collect(maps.Keys(endOf)), found, func(state RecoveryState, cursor string) ([]Recovery, string, error) {
+	states := slices.Collect(maps.Keys(endOf))
+	if unwrap.To[backfiller](d.store) == nil { // processes whose store is one do it
+		states = slices.DeleteFunc(states, func(s RecoveryState) bool { return s == RecoverySending })
+	}
+	return paging.Each(states, found, func(state RecoveryState, cursor string) ([]Recovery, string, error) {
 		return d.store.Recoveries(ctx, RecoveryFilter{State: state, Cursor: cursor})
 	})
 }

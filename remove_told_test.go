@@ -1,6 +1,7 @@
 package alotwebhook_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,4 +40,13 @@ func TestRemoveLeavesNoEventOfItself(t *testing.T) {
 		require.Equal(t, string(alotwebhook.OpEndpointCreated), told[0])
 		require.Equal(t, string(alotwebhook.OpRecoveryEnded), told[len(told)-1], "of the beginning it is told only if that comes before its row is removed")
 	})
+}
+
+func TestAFeedIsOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	for _, organization := range []string{"", "a\x00", "\xff", strings.Repeat("x", 256)} {
+		_, err := feed.Read(t.Context(), w.Dispatcher, feed.Filter{OrganizationID: organization})
+		requireField(t, err, "organizationId")
+	}
 }

@@ -63,11 +63,8 @@ func (d *Dispatcher) CreateEndpointOnce(ctx context.Context, key string, e Endpo
 func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key string) (*Endpoint, error) {
 	ids := repeatkey.IDs(endpointPrefix, time.Now(), endpointKeyAge, organizationID, key)
 	page, _, err := d.store.Endpoints(ctx, EndpointFilter{OrganizationID: organizationID, IDs: ids, Limit: 1})
-	if err != nil {
+	if err != nil || len(page) == 0 {
 		return nil, explain(err, "list not read")
-	}
-	if len(page) == 0 {
-		return nil, nil
 	}
 	return &page[0], nil
 }

@@ -26,9 +26,7 @@ type RetryPolicy func() backoff.BackOff
 
 // DefaultSchedule returns the published schedule: three attempts, the second 30 seconds
 // after the first, the third and last 10 minutes later, each wait ± 20 % at random.
-func DefaultSchedule() RetryPolicy {
-	return Schedule(30*time.Second, 10*time.Minute)
-}
+func DefaultSchedule() RetryPolicy { return Schedule(30*time.Second, 10*time.Minute) }
 
 // StandardSchedule returns the schedule that the Standard Webhooks specification
 // (https://www.standardwebhooks.com) gives as its example: ten attempts over 75 hours,
@@ -47,9 +45,7 @@ func StandardSchedule() RetryPolicy {
 //	Schedule(30*time.Second, 10*time.Minute)
 //
 // [NewDispatcher] refuses a schedule with a wait of zero or less.
-func Schedule(waits ...time.Duration) RetryPolicy {
-	return schedule.Of(waits...)
-}
+func Schedule(waits ...time.Duration) RetryPolicy { return schedule.Of(waits...) }
 
 // next returns the state of a delivery after an attempt and, if that is pending, the wait
 // before the next one: that of the schedule, or Retry-After if it is longer.

@@ -200,8 +200,10 @@ func (e *Endpoint) change(stored *Endpoint) credential.Change {
 			c.Headers[i] = credential.Header{Name: h.Name, Value: string(h.Value)}
 		}
 	}
-	if of := e.ClientCertificate; of != nil && (of.PEM != "" || of.Subject == "") { // a read one stays
-		c.Certificate = (*string)(&of.PEM)
+	if of := e.ClientCertificate; of != nil {
+		if c.Read = of.PEM == "" && of.Subject != ""; !c.Read { // a read one stays
+			c.Certificate = (*string)(&of.PEM)
+		}
 	}
 	return c
 }

@@ -90,3 +90,29 @@ func TestSendMissedStopsWithItsEndpoint(t *testing.T) {
 		require.Equal(t, alotwebhook.RecoveryStopped, r.State)
 	})
 }
+
+// A process whose store sends no missed events leaves that to the others.
+func TestSendMissedIsLeftToAStoreThatDoesIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := &receivers{respond: func(*http.Request, int) (*http.Response, error) { return status(http.StatusOK), nil }}
+		w := newWorld(t, alotwebhook.Config{}, net)
+		w.emit(t)
+		e := w.endpoint(t, "a.example.com")
+		_, err := w.SendMissed(t.Context(), e.ID, time.Time{})
+		require.NoError(t, err)
+		stop := newWorldOn(t, hiding{w.store}, alotwebhook.Config{}, net).run(t)
+		time.Sleep(time.Hour)
+		stop()
+		left, err := w.Recovery(t.Context(), e.ID)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.RecoverySending, left.State)
+
+		defer w.run(t)()
+		time.Sleep(time.Minute)
+		done, err := w.Recovery(t.Context(), e.ID)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.RecoverySent, done.State)
+		require.Len(t, net.requests(), 1)
+	})
+}

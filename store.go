@@ -296,7 +296,7 @@ type RecoveryFilter struct {
 	Many bool
 	// Cursor is an EndpointID: the page begins after its recovery.
 	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
+	// Limit is the size of a page; 0 or less stands for 100.
 	Limit int
 }
 
@@ -366,7 +366,7 @@ type Filter struct {
 	// Cursor is a delivery id: the page begins below it. It is the last delivery of the
 	// page before or, if that page was cut short, the last one that was passed over.
 	Cursor string
-	// Limit is the size of a page; 0 stands for 100.
+	// Limit is the size of a page; 0 or less stands for 100.
 	Limit int
 }
 

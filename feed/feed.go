@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -70,7 +71,7 @@ type Filter struct {
 	Since time.Time
 	// Cursor is the Next of the page before; "" for the oldest events that there are.
 	Cursor string
-	// Limit is how many events a page has at most; 0 stands for 100.
+	// Limit is how many events a page has at most; 0 or less stands for 100.
 	Limit int
 }
 
@@ -87,15 +88,15 @@ type Page struct {
 // Read returns a page of a feed. The other fields of f must stay as they were with the page before.
 //
 // The error is [ErrCursorExpired] for a cursor that has expired, or that none of these pages had; a
-// [alotwebhook.FieldError] of "organizationId" if that is empty; and an [errors.ErrUnsupported] if
+// [alotwebhook.FieldError] of "organizationId" if that cannot be the id of one; and an [errors.ErrUnsupported] if
 // the store is no [Feeder].
 func Read(ctx context.Context, d *alotwebhook.Dispatcher, f Filter) (Page, error) {
 	feeder := feederOf(d.Store())
 	if feeder == nil {
 		return Page{}, fmt.Errorf("alotwebhook: the store lists no events: %w", errors.ErrUnsupported)
 	}
-	if f.OrganizationID == "" {
-		return Page{}, &alotwebhook.FieldError{Field: "organizationId", Problem: "is empty; name the organization whose events are to be read"}
+	if problem := envelope.OrganizationProblem(f.OrganizationID); problem != "" {
+		return Page{}, &alotwebhook.FieldError{Field: "organizationId", Problem: problem}
 	}
 	now := time.Now()
 	c, err := parse(f.Cursor)

@@ -31,6 +31,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 )
@@ -68,7 +69,7 @@ const maxBody = 64 << 20
 
 // New returns a client of the API below a URL: https://app.example.com, where the API serves
 // https://app.example.com/v1/webhooks. The scheme is https, or http for localhost and
-// loopback addresses. opts may be nil.
+// loopback addresses. opts may be nil. The error says what is wrong with the URL or with opts.
 func New(baseURL string, opts *Options) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	switch {
@@ -80,6 +81,9 @@ func New(baseURL string, opts *Options) (*Client, error) {
 	c := &Client{base: strings.TrimSuffix(strings.TrimSuffix(baseURL, "/"), apiPath)}
 	if opts != nil {
 		c.opts = *opts
+	}
+	if c.opts.Timeout < 0 || c.opts.MaxWait < 0 {
+		return nil, fmt.Errorf("webhookclient: Timeout is %v and MaxWait %v; neither may be less than 0, and 0 is the default", c.opts.Timeout, c.opts.MaxWait)
 	}
 	c.opts.Timeout = cmp.Or(c.opts.Timeout, 30*time.Second)
 	c.opts.Retries = cmp.Or(c.opts.Retries, 5)
@@ -99,8 +103,11 @@ func isLocal(host string) bool {
 }
 
 // call makes a request until it succeeds, and decodes its response into out, unless that is nil.
-func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
-	r := request{method: method, url: c.base + apiPath + path}
+func (c *Client) call(ctx context.Context, method, at string, query url.Values, in, out any) error {
+	if at == "/" || at != "" && path.Clean(at) != at { // it would lead to something else
+		return errors.New("webhookclient: an id is empty or a dot; give that of what is meant")
+	}
+	r := request{method: method, url: c.base + apiPath + at}
 	if len(query) > 0 {
 		r.url += "?" + query.Encode()
 	}

@@ -312,6 +312,20 @@ func TestEndpointsAndDeliveries(t *testing.T) {
 	for range s.client.Endpoints(ctx) {
 		require.Fail(t, "there is none")
 	}
+	for _, id := range []string{"", ".", ".."} {
+		_, err = s.client.Endpoint(ctx, id)
+		require.ErrorContains(t, err, "an id is empty or a dot")
+		_, err = s.client.Redeliver(ctx, id)
+		require.ErrorContains(t, err, "an id is empty or a dot")
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []webhookclient.Options{{Timeout: -time.Second}, {MaxWait: -time.Second}} {
+		_, err := webhookclient.New("https://app.example.com", &bad)
+		require.ErrorContains(t, err, "-1s")
+	}
 }
 
 func TestTheAPIsURLIsChecked(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/alot/alotwebhook/cmd/alotwebhook/internal/moving"
 )
 
 // clientFlags are the flags of a command that sends requests.
@@ -107,21 +109,9 @@ func post(ctx context.Context, client *http.Client, timeout time.Duration, to st
 	r.Header = header
 	resp, err := client.Do(r)
 	if err != nil {
-		return response{err: cause(err)}
+		return response{err: moving.Cause(err)}
 	}
 	defer resp.Body.Close()
 	read, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
 	return response{status: resp.StatusCode, header: resp.Header, body: read, err: err}
-}
-
-// cause returns an error without its method and URL, because callers print them
-// anyway.
-func cause(err error) error {
-	if e := (*url.Error)(nil); errors.As(err, &e) {
-		if e.Timeout() {
-			return errors.New("it timed out")
-		}
-		return e.Err
-	}
-	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,7 +82,7 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 	}
 	for {
 		page, err := client.EventPage(ctx, o)
-		if errors.Is(err, webhookclient.ErrCursorExpired) {
+		if errors.Is(err, webhookclient.ErrCursorExpired) && p.cursorFile != "" {
 			return fmt.Errorf("%w; remove the file %s to begin anew, and give --since", err, p.cursorFile)
 		}
 		if err != nil {
@@ -111,13 +112,21 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 	}
 }
 
-// apiClient returns a client of the API at a URL.
+// apiClient returns a client of the API at a URL. With --insecure, that may be on this machine;
+// elsewhere the flag is for the receiver alone, as whoever stands between would get the token.
 func (a *app) apiClient(p *pull, at string) (*webhookclient.Client, error) {
+	flags := p.client
+	if u, err := url.Parse(at); flags.insecure && err == nil && !onLoopback(u.Hostname()) {
+		if p.to == "" {
+			return nil, usagef("--insecure is for an API on this machine; anybody could take the token")
+		}
+		flags.insecure = false
+	}
 	token, err := a.token(p.tokenFile)
 	if err != nil {
 		return nil, err
 	}
-	client, err := webhookclient.New(at, &webhookclient.Options{Token: token, Timeout: p.client.timeout, HTTPClient: p.client.client()})
+	client, err := webhookclient.New(at, &webhookclient.Options{Token: token, Timeout: flags.timeout, HTTPClient: flags.client()})
 	if err != nil {
 		return nil, usageError{err}
 	}

@@ -115,6 +115,7 @@ func TestPullRefuses(t *testing.T) {
 		{[]string{"--since", "yesterday", url}, exitUsage, "--since"},
 		{[]string{"--token-file", "/not/there", url}, exitUsage, "cannot read the token"},
 		{[]string{"http://app.example.com"}, exitUsage, "give an https URL"},
+		{[]string{"--insecure", "https://app.example.com"}, exitUsage, "anybody could take the token"},
 		{[]string{"--to", "x", url}, exitUsage, "is not an http or https URL"},
 		{[]string{"--follow", "0s", url}, exitUsage, "must be more than 0"},
 		{[]string{"--token-file", file(t, "wrong\n"), url}, exitFailed, "not authenticated"},

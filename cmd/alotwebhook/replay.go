@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/alot/alotwebhook/cmd/alotwebhook/internal/moving"
 )
 
 // controlHeader is a header that every request to the controls must have. A browser
@@ -195,7 +197,7 @@ func (c controlClient) ask(ctx context.Context, method, path string, into any) e
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(r)
 	if err != nil {
-		return fmt.Errorf("`alotwebhook listen` is not running at %s: %w; start it, or give the address that it printed as --control", c.base, cause(err))
+		return fmt.Errorf("`alotwebhook listen` is not running at %s: %w; start it, or give the address that it printed as --control", c.base, moving.Cause(err))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

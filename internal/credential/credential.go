@@ -86,8 +86,10 @@ func (b Box) unpack(text string) (k Kept, s secrets, err error) {
 type Change struct {
 	// Headers replace all; nil keeps them. One without a value keeps the value of its name.
 	Headers []Header
-	// Certificate replaces it; nil keeps it, and "" removes it.
+	// Certificate replaces it; nil keeps it, and "" removes it. Read says that it was given as it was
+	// read, so that there must be one to keep.
 	Certificate *string
+	Read        bool
 	// URL is where requests go from now on. Moved says that it is another one than before. Nothing is
 	// kept then: whoever has the new URL is not the one that the values were meant for.
 	URL   string
@@ -98,6 +100,7 @@ type Change struct {
 const (
 	movedHeaders     = "were given for the URL that the endpoint had, and are not sent to another one: give them again with their values, or none"
 	movedValue       = "was given for the URL that the endpoint had, and is not sent to another one: give it again, or leave the header out"
+	noCertificate    = "has no PEM, and there is none to keep: give it in PEM with its private key, or none"
 	movedCertificate = "was given for the URL that the endpoint had, and is not used for another one: give it again, or none"
 )
 
@@ -105,6 +108,9 @@ const (
 // nothing. A [guard.Refusal] says what is not allowed.
 func (b Box) Apply(text string, c Change) (string, error) {
 	old := Read(text)
+	if c.Read && old.Certificate == nil {
+		return "", &guard.Refusal{Field: "clientCertificate", Problem: noCertificate}
+	}
 	if old.has(c) && !c.Moved && !(c.Headers != nil && old.isDamaged(text)) {
 		return text, nil
 	}

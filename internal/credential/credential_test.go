@@ -231,6 +231,8 @@ func TestCertificates(t *testing.T) {
 	again := apply(t, text, credential.Change{Certificate: &good})
 	require.False(t, credential.Read(text).SameCertificate(credential.Read(again)), "somebody gave it once more")
 	require.Empty(t, apply(t, text, credential.Change{Certificate: new(string)}))
+	require.Equal(t, text, apply(t, text, credential.Change{Read: true}))
+	requireRefused(t, "", credential.Change{Read: true}, "clientCertificate", "none to keep")
 
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	require.NoError(t, err)

@@ -50,6 +50,8 @@ func Problem(u *url.URL) string {
 		return "has a scheme other than http, https and socks5"
 	case u.Hostname() == "":
 		return "has no host; write it as " + u.Scheme + "://host:port"
+	case !isHost(u):
+		return "has a host that is none: give a name or an address, one of IPv6 in brackets, and a port from 1 to 65535"
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "":
 		return "has something behind host and port; leave it out"
 	}
@@ -63,6 +65,13 @@ func Problem(u *url.URL) string {
 	}
 	password, _ := u.User.Password()
 	return credentialsProblem(u.Scheme, u.User.Username(), password)
+}
+
+// isHost reports whether the host of a URL, which may be no parser's work, can be one. It would be sent
+// to the proxy and logged as it is.
+func isHost(u *url.URL) bool {
+	again, err := url.Parse((&url.URL{Scheme: u.Scheme, Host: u.Host}).String())
+	return err == nil && again.Host == u.Host && len(u.Hostname()) <= 253
 }
 
 // Addr returns the proxy's address if its URL has one and no name; otherwise, as without a proxy, the

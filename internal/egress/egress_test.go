@@ -458,6 +458,15 @@ func TestProblems(t *testing.T) {
 		require.NotContains(t, problem, "s3cret")
 	}
 	require.NotEmpty(t, egress.Problem(nil))
+	for host, good := range map[string]bool{
+		"proxy.test": true, "[fe80::1%eth0]:3128": true,
+		"proxy.test\r\nX: y": false, "a b": false, "a\x00": false, "u:s3cret@proxy.test": false, "proxy.test:-1": false, "a/b": false,
+		"::1": false, "[::1": false, strings.Repeat("x", 254): false,
+	} {
+		problem := egress.Problem(&url.URL{Scheme: "http", Host: host})
+		require.Equal(t, good, problem == "", "%q: %s", host, problem)
+		require.NotContains(t, problem, "s3cret")
+	}
 }
 
 // While the proxy fails, claims come one at a time and with waits; its first answer ends that.

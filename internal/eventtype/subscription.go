@@ -68,9 +68,9 @@ func SubscriptionsProblem[T any](names, kept []string, catalogue map[string]T, s
 		wider := slices.IndexFunc(names, func(other string) bool { return Covers(other, name) })
 		switch {
 		case slices.Contains(names[:i], name):
-			return part, fmt.Sprintf("%q stands twice", name)
+			return part, fmt.Sprintf("%q stands twice", text.Clip(name, MaxLen))
 		case wider >= 0:
-			return part, fmt.Sprintf("%q is included in %q; leave one of them out", name, names[wider])
+			return part, fmt.Sprintf("%q is included in %q; leave one of them out", text.Clip(name, MaxLen), text.Clip(names[wider], MaxLen))
 		case slices.Contains(kept, name):
 			continue
 		}

@@ -2,6 +2,7 @@ package eventtype_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,6 +66,12 @@ func TestSubscriptionsThatAreRefused(t *testing.T) {
 		at, problem := eventtype.SubscriptionsProblem(c.given, nil, catalogue, true)
 		require.Contains(t, problem, c.problem, "%q", c.given)
 		require.Equal(t, fmt.Sprintf("[%d]", c.at), at, "%q", c.given)
+	}
+	long := strings.Repeat("x", 10_000)
+	for _, given := range [][]string{{long}, {long + ".*"}, {long, "*"}, {"*", long + ".*"}, {"ping", "ping." + long, "ping." + long}} {
+		_, problem := eventtype.SubscriptionsProblem(given, given[1:], catalogue, true)
+		require.NotEmpty(t, problem)
+		require.Less(t, len(problem), 500)
 	}
 	_, problem := eventtype.SubscriptionsProblem([]string{"*"}, nil, catalogue, false)
 	require.Contains(t, problem, "has a star, which is not offered")

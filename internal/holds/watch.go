@@ -3,6 +3,7 @@ package holds
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,19 +18,35 @@ type Watch struct {
 	// Changed is called when what was read is no longer what it was.
 	Changed func()
 
-	set atomic.Pointer[Set]
+	begun atomic.Int64 // numbers the readings in the order in which they began
+
+	mu    sync.Mutex
+	shown int64 // the number of the reading that set is of
+	set   atomic.Pointer[Set]
 }
 
 // Refresh reads what is held back.
 func (w *Watch) Refresh(ctx context.Context) error {
-	set := &Set{}
+	number, set := w.begun.Add(1), &Set{}
 	if err := w.Read(ctx, set.Add); err != nil {
 		return err
 	}
-	if was := w.set.Swap(set); was != nil && !was.Equal(set) {
+	if was := w.show(number, set); was != nil && !was.Equal(set) {
 		w.Changed()
 	}
 	return nil
+}
+
+// show takes over what a reading has found, and returns what was known before; nil if nothing was. A
+// reading that began before the one that is shown may not know of a pause since: it counts for nothing.
+func (w *Watch) show(number int64, set *Set) (was *Set) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if number < w.shown {
+		return nil
+	}
+	w.shown = number
+	return w.set.Swap(set)
 }
 
 // Held returns what is held back. It reads that if nothing was read before.

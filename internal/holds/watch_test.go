@@ -101,3 +101,27 @@ func TestWatchKeepsReading(t *testing.T) {
 		<-ended
 	})
 }
+
+// Who has paused something reads it at once, while a reading from before may be under way still.
+func TestAnOlderReadingUndoesNoNewer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		paused := false
+		w := holds.Watch{Changed: func() {}, Read: func(_ context.Context, add func(organizationID, endpointID string)) error {
+			if !paused {
+				time.Sleep(time.Second) // a slow store
+				return nil
+			}
+			add("", "")
+			return nil
+		}}
+		go func() { _ = w.Refresh(context.Background()) }()
+		synctest.Wait()
+		paused = true
+		require.NoError(t, w.Refresh(t.Context()))
+		time.Sleep(time.Minute)
+		held, err := w.Held(t.Context())
+		require.NoError(t, err)
+		require.True(t, held.All)
+	})
+}

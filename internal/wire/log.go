@@ -10,7 +10,7 @@ import (
 // Report is what the log tells of an attempt.
 type Report struct {
 	Delivery, Event, Endpoint string
-	URL                       *url.URL // of which the host is logged: path or query may hold a token
+	URL                       *url.URL // see HostOf
 	Number, Status            int
 	Reason, State             string
 	Took                      time.Duration
@@ -31,19 +31,24 @@ func (r *Report) Log(to *slog.Logger) {
 	if !to.Enabled(ctx, level) {
 		return
 	}
-	host := ""
-	if r.URL != nil {
-		host = r.URL.Host
-	}
 	to.LogAttrs(ctx, level, "alotwebhook: attempt",
 		slog.String("delivery", r.Delivery),
 		slog.String("event", r.Event),
 		slog.String("endpoint", r.Endpoint),
-		slog.String("host", host),
+		slog.String("host", HostOf(r.URL)),
 		slog.Int("attempt", r.Number),
 		slog.Int("status", r.Status),
 		slog.String("reason", r.Reason),
 		slog.Int64("ms", r.Took.Milliseconds()),
 		slog.String("state", r.State),
 	)
+}
+
+// HostOf returns the host of a URL for the log; "" without one. The whole URL is not logged: its path or
+// query may hold a token.
+func HostOf(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.Host
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
 	"net"
 	"testing"
@@ -119,6 +120,31 @@ func TestFaultsOfTLSNameTheirCause(t *testing.T) {
 		require.NotEmpty(t, advice, detail)
 		require.Empty(t, seen[advice], "%s has the advice of another", detail)
 		seen[advice] = detail
+	}
+}
+
+// What the host's own function does wrong fails the attempt, and not the process.
+func TestClientCertificateThatCannotBeHad(t *testing.T) {
+	t.Parallel()
+	self := issue(t, "self", nil, nil)
+	server := presented(self)
+	server.ClientAuth = tls.RequireAnyClientCert
+	for name, ask := range map[string]func() (*tls.Certificate, error){
+		"an error": func() (*tls.Certificate, error) { return nil, errors.New("no card in the reader") },
+		"a panic":  func() (*tls.Certificate, error) { panic("no card in the reader") },
+	} {
+		s := serveRaw(t, false, func(_ int64, conn net.Conn) { _ = tls.Server(conn, server).Handshake() })
+		transport := newTransport(t, func(c *wire.Config) {
+			c.RootCAs = x509.NewCertPool()
+			c.RootCAs.AddCert(self.leaf)
+			c.ClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return ask() }
+		})
+		r := post(t, transport, "https"+s.url[len("http"):], 300)
+		require.ErrorIs(t, r.err, wire.ErrNoCertificate, name)
+		require.ErrorContains(t, r.err, "no card in the reader", name)
+		kind, detail := wire.Explain(r.err)
+		require.Equal(t, wire.TLS, kind, name)
+		require.Equal(t, "the server demands a client certificate, and the sender's could not be had", detail, name)
 	}
 }
 

@@ -30,7 +30,7 @@ func (s *Store) Backfill(ctx context.Context, r alotwebhook.Recovery, types []st
 	from, _ := idRange("evt", r.Since, time.Time{}, "")
 	now := s.now()
 	for i, event := range s.organization(r.OrganizationID).feed.behind(place) {
-		if sent+left == limit || i == maxStretch {
+		if sent+left == max(limit, 1) || i == maxStretch {
 			return sent, left, at, s.spellPlace(place), nil
 		}
 		place = event.place

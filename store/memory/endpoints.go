@@ -97,7 +97,7 @@ func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (pa
 	if found {
 		i++
 	}
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	for _, e := range matching[i:] {
 		if !e.matches(f) {
 			continue

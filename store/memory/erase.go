@@ -14,6 +14,7 @@ func (s *Store) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n
 		return 0, "", err
 	}
 	defer s.mu.Unlock()
+	limit = max(limit, 1)
 	var page []*storedEvent // before any goes out of the list that is gone through
 	from, before := idRange("evt", r.Since, r.Until, r.Cursor)
 	for event := range s.eventsOf(r).descending(before) {
@@ -107,6 +108,7 @@ func (s *Store) Remove(ctx context.Context, organizationID string, limit int) (n
 		return 0, err
 	}
 	defer s.mu.Unlock()
+	limit = max(limit, 1)
 	org := s.organization(organizationID)
 	n = max(
 		s.removeEndpoints(org, limit),

@@ -64,7 +64,7 @@ func (s *Store) Feed(ctx context.Context, f feed.Filter) (page feed.Page, err er
 		org = &storedOrganization{}
 	}
 	from, _ := idRange("evt", f.Since, time.Time{}, "")
-	left, size := cmp.Or(f.Limit, defaultPage), 0
+	left, size := pageSize(f.Limit), 0
 	for i, event := range org.feed.behind(place) {
 		if left == 0 || i == maxStretch || size >= feedBytes {
 			page.More, page.Next = true, s.spellPlace(place)

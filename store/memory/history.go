@@ -2,9 +2,9 @@ package memory
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -13,6 +13,14 @@ import (
 
 // defaultPage is how many entries a page holds when its filter sets no limit.
 const defaultPage = 100
+
+// pageSize returns how many entries a page holds whose filter sets this limit.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, math.MaxInt32)
+}
 
 // maxStretch is how many deliveries that do not match a filter are passed over
 // for one page. Then the page ends with what it has, so that it is quick.
@@ -103,7 +111,7 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 	}
 	defer s.mu.Unlock()
 	from, before := idRange("dlv", f.Since, f.Until, f.Cursor)
-	limit, passed := cmp.Or(f.Limit, defaultPage), 0
+	limit, passed := pageSize(f.Limit), 0
 	for d := range s.narrowest(f).descending(before) {
 		if d.id < from {
 			break

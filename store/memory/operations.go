@@ -45,7 +45,7 @@ func (s *Store) Operations(ctx context.Context, f alotwebhook.OperationFilter) (
 	if before != "" {
 		end, _ = slices.BinarySearchFunc(s.operations, before, byOperationID)
 	}
-	limit, passed := cmp.Or(f.Limit, defaultPage), 0
+	limit, passed := pageSize(f.Limit), 0
 	for _, o := range slices.Backward(s.operations[:end]) {
 		if o.ID < from {
 			break

@@ -41,7 +41,7 @@ func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (p
 		}
 	}
 	slices.SortFunc(page, func(a, b alotwebhook.Recovery) int { return cmp.Compare(a.EndpointID, b.EndpointID) })
-	if limit := cmp.Or(f.Limit, defaultPage); len(page) > limit {
+	if limit := pageSize(f.Limit); len(page) > limit {
 		return page[:limit], page[limit-1].EndpointID, nil
 	}
 	return page, "", nil

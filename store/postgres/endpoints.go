@@ -1,9 +1,9 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +15,14 @@ import (
 
 // defaultPage is how many entries a page holds when its filter sets no limit.
 const defaultPage = 100
+
+// pageSize returns how many entries a page holds whose filter sets this limit.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, math.MaxInt32)
+}
 
 // endpointColumns are the columns of endpoints AS p that scanEndpoint reads.
 const endpointColumns = `p.id, p.organization_id, p.url, p.description, p.event_types, p.secret, p.next_secret, p.next_secret_at,
@@ -163,7 +171,7 @@ func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, 
 
 // Endpoints implements [alotwebhook.Endpoints].
 func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (found []alotwebhook.Endpoint, next string, err error) {
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	where, args := selectedBy(f, limit)
 	found, err = s.selectEndpoints(ctx, where+` ORDER BY p.id LIMIT $2::bigint`, args...)
 	if err != nil {

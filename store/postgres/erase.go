@@ -69,21 +69,8 @@ func newErasure(r *alotwebhook.Recovery, limit int) (*erasure, error) {
 // can be none.
 func selectedEvents(r *alotwebhook.Recovery) (*listing, error) {
 	l := &listing{}
-	for i := range l.before {
-		l.before[i] = 0xff
-	}
-	if !r.Since.IsZero() {
-		l.from = firstOf(r.Since)
-	}
-	if !r.Until.IsZero() {
-		l.lower(firstOf(r.Until))
-	}
-	if r.Cursor != "" {
-		cursor, ok := decodeID(eventPrefix, r.Cursor)
-		if !ok {
-			return nil, &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of an event; give the cursor that the call before returned", r.Cursor)}
-		}
-		l.lower(cursor)
+	if !l.bound(r.Since, r.Until, eventPrefix, r.Cursor) {
+		return nil, &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of an event; give the cursor that the call before returned", r.Cursor)}
 	}
 	if r.EventID != "" {
 		event, ok := decodeID(eventPrefix, r.EventID)

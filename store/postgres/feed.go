@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,7 +187,7 @@ func (r *feeding) pass() step {
 
 // choose returns the ids of the events of the page, and ends it.
 func (r *feeding) choose() (ids []pgtype.UUID) {
-	left, size := cmp.Or(r.filter.Limit, defaultPage), 0
+	left, size := pageSize(r.filter.Limit), 0
 	r.page.Next = r.spell(r.open, uuid{}) // nothing older comes any more
 	for i, e := range r.passed {
 		if left == 0 || i == feedStretch || size >= feedBytes {

@@ -2,10 +2,10 @@ package postgres
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -108,28 +108,15 @@ type listing struct {
 
 // listingOf turns a filter into a listing whose endpoints are yet to be found.
 func listingOf(f alotwebhook.Filter) (*listing, error) {
-	l := &listing{limit: cmp.Or(f.Limit, defaultPage), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != "", onlyTests: f.OnlyTests, noTests: f.NoTests}
+	l := &listing{limit: pageSize(f.Limit), state: f.State, owned: f.OrganizationID != "" || f.EndpointID != "", onlyTests: f.OnlyTests, noTests: f.NoTests}
 	if !l.owned && f.OnlyTests {
 		l.residual = append(l.residual, "{d}.endpoint < 0")
 	}
 	if !l.owned && f.NoTests {
 		l.residual = append(l.residual, "{d}.endpoint > 0")
 	}
-	for i := range l.before {
-		l.before[i] = 0xff // above every id: an id's seventh byte begins with the digit 7
-	}
-	if !f.Since.IsZero() {
-		l.from = firstOf(f.Since)
-	}
-	if !f.Until.IsZero() {
-		l.lower(firstOf(f.Until))
-	}
-	if f.Cursor != "" {
-		cursor, ok := decodeID(deliveryPrefix, f.Cursor)
-		if !ok {
-			return nil, &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of a delivery; give the cursor that came with the page before", f.Cursor)}
-		}
-		l.lower(cursor)
+	if !l.bound(f.Since, f.Until, deliveryPrefix, f.Cursor) {
+		return nil, &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of a delivery; give the cursor that came with the page before", f.Cursor)}
 	}
 	if f.EventType != "" {
 		l.residual = append(l.residual, "{d}.event_type = "+l.bind("text", f.EventType))
@@ -140,6 +127,26 @@ func listingOf(f alotwebhook.Filter) (*listing, error) {
 		l.sameInstant(event)
 	}
 	return l, nil
+}
+
+// bound gives the ids their bounds: times, each unless it is zero, and a cursor, unless it is "". It
+// returns false if the cursor is no id.
+func (l *listing) bound(since, until time.Time, prefix, cursor string) (ok bool) {
+	for i := range l.before {
+		l.before[i] = 0xff // above every id: an id's seventh byte begins with the digit 7
+	}
+	if !since.IsZero() {
+		l.from = firstOf(since)
+	}
+	if !until.IsZero() {
+		l.lower(firstOf(until))
+	}
+	if cursor == "" {
+		return true
+	}
+	below, ok := decodeID(prefix, cursor)
+	l.lower(below)
+	return ok
 }
 
 // lower lowers the upper bound of the ids, unless it is lower already.

@@ -81,7 +81,7 @@ func scanOperation(rows pgx.Rows) (o alotwebhook.Operation, err error) {
 // Operations implements [alotwebhook.Operations]. It reads an organization's or an endpoint's
 // in order, and passes over those of other types.
 func (s *Store) Operations(ctx context.Context, f alotwebhook.OperationFilter) (page []alotwebhook.Operation, next string, err error) {
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	reads := limit + 1
 	if f.Type != "" {
 		reads = limit + stretch

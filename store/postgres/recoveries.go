@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -66,7 +65,7 @@ func narrowed(r *alotwebhook.Recovery) bool {
 
 // Recoveries implements [alotwebhook.Endpoints].
 func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (found []alotwebhook.Recovery, next string, err error) {
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	where, args := []string{"endpoint_id > $1::text"}, []any{f.Cursor, int64(limit) + 1}
 	for column, value := range map[string]string{"endpoint_id": f.EndpointID, "state": string(f.State)} {
 		if value != "" {

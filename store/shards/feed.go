@@ -1,7 +1,6 @@
 package shards
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +31,7 @@ func (s *Store) Feed(ctx context.Context, f feed.Filter) (page feed.Page, err er
 	for _, sh := range list {
 		next.Set(sh.name, at.Get(sh.name))
 	}
-	if f.Limit = cmp.Or(f.Limit, defaultPage); f.Cursor != "" && !slices.ContainsFunc(list, func(sh *shard) bool { return at.Get(sh.name) != "" }) {
+	if f.Limit = pageSize(f.Limit); f.Cursor != "" && !slices.ContainsFunc(list, func(sh *shard) bool { return at.Get(sh.name) != "" }) {
 		return page, fmt.Errorf("%w: the organization has left the shards of %.64q", feed.ErrCursorExpired, f.Cursor)
 	}
 	for _, sh := range list {

@@ -2,6 +2,7 @@ package shards
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -22,6 +23,14 @@ type merging[T any] struct {
 }
 
 const defaultPage = 100
+
+// pageSize returns how many entries a page holds whose filter sets this limit.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, math.MaxInt32)
+}
 
 // join makes one page of one page of each shard, in the order of the ids, and returns its
 // cursor. A shard's page tells of all its items up to its cursor. So the common page ends at
@@ -44,7 +53,7 @@ func join[T any](pages []page[T], m merging[T]) (items []T, next string) {
 		}
 	}
 	slices.SortFunc(ids, before)
-	if limit := cmp.Or(m.limit, defaultPage); len(ids) > limit {
+	if limit := pageSize(m.limit); len(ids) > limit {
 		ids = ids[:limit]
 		end = ids[limit-1]
 	}

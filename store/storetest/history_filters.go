@@ -1,8 +1,10 @@
 package storetest
 
 import (
-	"github.com/stretchr/testify/require"
+	"math"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
 )
@@ -71,6 +73,17 @@ func historyFilters(t *trial) {
 				f.State = alotwebhook.StateUnfinished
 			}
 			require.Equal(t, deliveryIDs(selected(all, f)), deliveryIDs(t.list(f)), "filter %+v", f)
+		}
+	}
+	for _, limit := range []int{-1, math.MinInt, math.MaxInt} {
+		for _, f := range []alotwebhook.Filter{{}, {OrganizationID: "org_1"}, {EndpointID: all[0].EndpointID}, {EventID: all[0].EventID}, {Subject: "cand_none"}} {
+			want, _, err := t.store.Deliveries(t.ctx(), f)
+			require.NoError(t, err)
+			f.Limit = limit
+			got, next, err := t.store.Deliveries(t.ctx(), f)
+			require.NoError(t, err)
+			require.Empty(t, next)
+			require.Equal(t, deliveryIDs(want), deliveryIDs(got), "filter %+v", f)
 		}
 	}
 	none := newEndpoint(t, "org_3", completed)

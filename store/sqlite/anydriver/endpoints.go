@@ -1,12 +1,12 @@
 package anydriver
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -15,6 +15,14 @@ import (
 
 // defaultPage is how many entries a page holds when its filter sets no limit.
 const defaultPage = 100
+
+// pageSize returns how many entries a page holds whose filter sets this limit.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, math.MaxInt32)
+}
 
 // PutEndpoint implements [alotwebhook.Endpoints].
 func (s *Store) PutEndpoint(ctx context.Context, e alotwebhook.Endpoint, ops ...alotwebhook.Operation) error {
@@ -178,7 +186,7 @@ func (s *Store) Endpoint(ctx context.Context, id string) (e alotwebhook.Endpoint
 
 // Endpoints implements [alotwebhook.Endpoints].
 func (s *Store) Endpoints(ctx context.Context, f alotwebhook.EndpointFilter) (page []alotwebhook.Endpoint, next string, err error) {
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	query, args, err := selectEndpoints(f)
 	if err != nil {
 		return nil, "", err

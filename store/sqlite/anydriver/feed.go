@@ -1,7 +1,6 @@
 package anydriver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +88,7 @@ func (t *txn) feedRefs(f feed.Filter, place int64) (refs []int64, passed int64, 
 			return nil, 0, err
 		}
 	}
-	limit, looked := cmp.Or(f.Limit, defaultPage), 0
+	limit, looked := pageSize(f.Limit), 0
 	const behind = "SELECT ref, type, id, organization = ? AND payload IS NOT NULL AND test IS NULL FROM alotwebhook_events WHERE ref > ? ORDER BY ref LIMIT ?"
 	err = t.each(behind, []any{f.OrganizationID, place, feedStretch + 1}, func(scan func(...any) error) error {
 		var ref, kind int64

@@ -1,7 +1,6 @@
 package anydriver
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -14,7 +13,7 @@ import (
 
 // Deliveries implements [alotwebhook.History].
 func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []alotwebhook.Delivery, next string, err error) {
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	err = s.read(ctx, "list deliveries", func(t *txn) error {
 		l := lister{txn: t, held: s.held, limit: limit + 1}
 		if some, err := l.narrow(f); err != nil || !some {

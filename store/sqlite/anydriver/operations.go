@@ -48,7 +48,7 @@ func (s *Store) Operations(ctx context.Context, f alotwebhook.OperationFilter) (
 	if err != nil {
 		return nil, "", err
 	}
-	limit, passed := cmp.Or(f.Limit, defaultPage), 0
+	limit, passed := pageSize(f.Limit), 0
 	err = s.read(ctx, "list operations", func(t *txn) error {
 		return t.each(query, args, func(scan func(...any) error) error {
 			o, err := scanOperation(scan)

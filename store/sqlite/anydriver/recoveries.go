@@ -1,7 +1,6 @@
 package anydriver
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -53,7 +52,7 @@ func overMany(endpointID string) bool { return strings.HasPrefix(endpointID, man
 
 // Recoveries implements [alotwebhook.Endpoints].
 func (s *Store) Recoveries(ctx context.Context, f alotwebhook.RecoveryFilter) (page []alotwebhook.Recovery, next string, err error) {
-	limit := cmp.Or(f.Limit, defaultPage)
+	limit := pageSize(f.Limit)
 	query, args := "SELECT "+recoveryColumns+" FROM alotwebhook_recoveries WHERE endpoint > ?", []any{f.Cursor}
 	if f.EndpointID != "" {
 		query, args = query+" AND endpoint = ?", append(args, f.EndpointID)

@@ -89,7 +89,7 @@ func (c *Client) once(ctx context.Context, method, to string, header http.Header
 	at := method + " " + r.URL.Host + r.URL.EscapedPath()
 	resp, err := c.HTTP.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", at, cause(err))
+		return nil, fmt.Errorf("%s: %w", at, Cause(err))
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
@@ -154,8 +154,8 @@ func refusal(resp *http.Response, body []byte) *StatusError {
 	return e
 }
 
-// cause returns an error without its method and URL.
-func cause(err error) error {
+// Cause returns an error of a request without its method and URL, because callers print them anyway.
+func Cause(err error) error {
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		if e.Timeout() {
 			return errors.New("it timed out")

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alot/alotwebhook"
 )
@@ -158,15 +160,54 @@ func documents(r io.Reader, take func(json.RawMessage) error) error {
 func unreadable(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
+	var at *time.ParseError
 	switch {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("the export is not JSON: the error is at byte %d", syntax.Offset)
 	case errors.As(err, &kind):
-		return fmt.Errorf("%q in the export is a %s, where a %s belongs", kind.Field, kind.Value, kind.Type)
+		return misplaced(kind)
+	case errors.As(err, &at):
+		return errors.New("a time in the export is not one such as 2026-05-25T00:00:00Z")
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("the export ends in the middle of its JSON")
+	case errors.Is(err, io.EOF):
+		return errors.New("the export is empty")
 	}
 	return fmt.Errorf("the export is not understood: %w", err)
+}
+
+// misplaced says where one kind of value stands in the place of another.
+func misplaced(e *json.UnmarshalTypeError) error {
+	place := "the export"
+	if e.Field != "" {
+		place = fmt.Sprintf("%q in the export", e.Field)
+	}
+	given, _, _ := strings.Cut(e.Value, " ") // of a number, the value itself follows
+	is, wanted := kinds[given], kinds[kindOf(e.Type)]
+	if is == wanted {
+		return fmt.Errorf("%s is %s that is out of range", place, is)
+	}
+	return fmt.Errorf("%s is %s, where %s belongs", place, is, wanted)
+}
+
+// kinds are the kinds of values of JSON, in words.
+var kinds = map[string]string{
+	"array": "an array", "object": "an object", "string": "a string", "number": "a number", "bool": "true or false",
+}
+
+// kindOf returns the kind of JSON that a type of Go is read from.
+func kindOf(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return kindOf(t.Elem())
+	case reflect.Struct, reflect.Map:
+		return "object"
+	case reflect.Slice, reflect.Array:
+		return "array"
+	case reflect.String, reflect.Bool:
+		return t.Kind().String()
+	}
+	return "number"
 }
 
 // secretProblem returns why the API would refuse a secret by its length, which many a secret of
