@@ -16,19 +16,21 @@ import (
 func TestManyRequestsOverStrayBytes(t *testing.T) {
 	t.Parallel()
 	const requests, atOnce, longest = 1500, 64, 60_000
-	for name, text := range map[string]string{
-		"a body behind a 204":             noContent + `{"id":"evt_1"}`,
-		"a 204 with the length of a body": "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
-		"a body that is cut in parts":     "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-		"two bytes more than the length":  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokay",
+	for name, parts := range map[string][]string{
+		"a body behind a 204":             {noContent, `{"id":"evt_1"}`},
+		"a 204 with the length of a body": {"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "hello"},
+		"a body that is cut in parts":     {"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"},
+		"two bytes more than the length":  {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ay"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serveRaw(t, false, func(_ int64, conn net.Conn) {
 				in := bufio.NewReader(conn)
 				for readRequest(in) == nil {
-					if _, err := io.WriteString(conn, text); err != nil {
-						return
+					for _, part := range parts { // as different packets
+						if _, err := io.WriteString(conn, part); err != nil {
+							return
+						}
 					}
 				}
 			})
