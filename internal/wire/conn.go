@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"time"
 )
@@ -175,6 +176,9 @@ func (c *conn) receive(r *http.Request, maxHeader int, trace *httptrace.ClientTr
 		// The server sent it behind the response before: it is none to this request.
 		return nil, noResponse{errors.New("malformed HTTP response: the server sent more than its response before")}
 	}
+	if err := c.otherProtocol(); err != nil {
+		return nil, err
+	}
 	for {
 		resp, err := http.ReadResponse(c.in, r)
 		switch {
@@ -198,6 +202,26 @@ func (c *conn) beginsResponse() bool {
 	n := min(c.in.Buffered(), len(begin))
 	there, _ := c.in.Peek(n)
 	return string(there) == begin[:n]
+}
+
+var (
+	errSpeaksTLS   = errors.New("malformed HTTP response: it is of TLS")
+	errSpeaksHTTP2 = errors.New("malformed HTTP response: it is of HTTP/2")
+)
+
+// otherProtocol tells an alert of TLS, as OpenSSL sends for a request in plain text, and the first frame
+// of a server that speaks HTTP/2 alone. It is nil for all else. Sources: RFC 8446, section 5.1, and RFC
+// 9113, section 3.4.
+func (c *conn) otherProtocol() error {
+	const tlsAlert, settings = "\x15\x03", "\x04"
+	there, _ := c.in.Peek(min(c.in.Buffered(), 4))
+	switch begin := string(there); {
+	case strings.HasPrefix(begin, tlsAlert):
+		return errSpeaksTLS
+	case strings.HasPrefix(begin, "\x00\x00") && strings.HasSuffix(begin, settings):
+		return errSpeaksHTTP2
+	}
+	return nil
 }
 
 // mayBeKept reports whether a further request may follow once the body was read.

@@ -98,11 +98,12 @@ func (r *running) sendAll(ctx context.Context, url string, deliveries, burst int
 			sizes[alotwebhook.DeliveryID(event.ID, s.endpoint.ID)] = len(event.Payload())
 		}
 		o.sent += len(events)
+		began := time.Now()
 		if err := s.emit(ctx, events, o.count); err != nil {
 			return err
 		}
-		if o.idle > 0 && o.sent < deliveries {
-			pause(ctx, o.idle-delay-aim+rand.N(2*aim))
+		if o.idle > 0 && o.sent < deliveries { // each connection is idle since another moment of the burst
+			pause(ctx, o.idle-delay-aim+rand.N(2*aim)-rand.N(time.Since(began)))
 		}
 	}
 	times, err := received(r.Log, sizes)
