@@ -22,7 +22,7 @@ func TestHistoryIsFilteredByItsAddress(t *testing.T) {
 	ok := s.event(e, `{}`)
 	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StatusCode: 200})
 	failed := s.event(e, `{}`)
-	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired or is not yet valid"})
+	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired"})
 	other := s.endpoint("https://other.example.com")
 	pending := s.event(other, `{}`) // has a delivery to each endpoint
 	delivery, err := s.dispatcher.Delivery(t.Context(), failed)
@@ -48,7 +48,7 @@ func TestHistoryIsFilteredByItsAddress(t *testing.T) {
 	require.Contains(t, text, `<option value="`+e.ID+`" selected>`)
 	require.Contains(t, text, "TLS failed")
 	require.Contains(t, s.get("/deliveries/"+ok).text, "Delivered")
-	require.Contains(t, s.get("/deliveries/"+alotwebhook.DeliveryID(delivery.EventID, e.ID)).text, "Renew or correct the certificate")
+	require.Contains(t, s.get("/deliveries/"+alotwebhook.DeliveryID(delivery.EventID, e.ID)).text, "Renew the certificate, and have your server load it.")
 	require.Contains(t, s.get("/deliveries/"+pending).text, "On its way")
 }
 

@@ -83,6 +83,11 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 		b.end(false)
 		return nil, c.failure(err, written, stale)
 	}
+	if c.kept && resp.StatusCode == http.StatusRequestTimeout {
+		b.repeat = true
+		b.end(false)
+		return nil, staleError{errIdleTooLong}
+	}
 	b.keep = written == nil && c.mayBeKept(resp)
 	if resp.Body == http.NoBody {
 		b.end(b.keep)
@@ -91,6 +96,11 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 	b.ReadCloser, resp.Body = resp.Body, b
 	return resp, nil
 }
+
+// errIdleTooLong is a 408 on a kept connection: the server has given it up for idle as the request
+// arrived, and has not handled it. Puma 5 answers so to a request that did not arrive in one piece. Source:
+// RFC 9110, section 15.5.9.
+var errIdleTooLong = errors.New("the server closed a connection that was idle for too long")
 
 // blame names the cause of an alert that follows a demand for a client certificate. TLS
 // 1.2 has no alert of its own for it, and in TLS 1.3 it comes behind the handshake.
