@@ -22,7 +22,7 @@ func TestHistoryIsFilteredByItsAddress(t *testing.T) {
 	ok := s.event(e, `{}`)
 	s.finish(alotwebhook.StateDelivered, alotwebhook.Attempt{StatusCode: 200})
 	failed := s.event(e, `{}`)
-	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired or is not yet valid"})
+	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired"})
 	other := s.endpoint("https://other.example.com")
 	pending := s.event(other, `{}`) // has a delivery to each endpoint
 	delivery, err := s.dispatcher.Delivery(t.Context(), failed)

@@ -20,7 +20,7 @@ var reasons = map[alotwebhook.FailureReason]reason{
 	alotwebhook.ReasonConnectionReset: {"Connection broken",
 		"Check whether your service, or a proxy in front of it, crashed, restarted or closed the connection too early."},
 	alotwebhook.ReasonTLS: {"TLS failed",
-		"Renew or correct the certificate. It has to be valid for this host, and your server has to send the intermediate certificates too."},
+		"Open a failed delivery: its detail names the cause. Mostly the certificate has expired, is for another host, or comes without the intermediate certificates."},
 	alotwebhook.ReasonDNS: {"Host not found",
 		"Check the spelling of the host, and that its DNS record exists and is public."},
 	alotwebhook.ReasonBlockedAddress: {"Address not allowed",

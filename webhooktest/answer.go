@@ -34,8 +34,12 @@ type Answer struct {
 	Drip time.Duration
 	// Early sends the response before the body of the request is read, and closes the connection,
 	// as Node, fastify and HAProxy do with 401 and 413. The request is kept without its body, and
-	// its Err is [ErrNotRead]. Delay, Reset and Drip have no effect.
+	// its Err is [ErrNotRead]. Drip has no effect. With Reset there is no response: so ends a
+	// connection that the server has just given up for idle.
 	Early bool
+	// Broken closes the connection before the body of the response is complete: its header announces
+	// one byte more than Body has. Drip has no effect.
+	Broken bool
 	// Stray, if not empty, is sent behind the response, on a connection that stays open, as gunicorn
 	// sends a body behind a 204. A sender must take it for no response to its next request. Drip has
 	// no effect.
@@ -47,7 +51,7 @@ var ErrNotRead = errors.New("webhooktest: the body was not read")
 
 // isDefault reports whether it is the zero Answer.
 func (a Answer) isDefault() bool {
-	return a.Status == 0 && a.Header == nil && a.Body == "" && a.Delay == 0 && !a.Reset && a.Drip == 0 && !a.Early && a.Stray == ""
+	return a.Status == 0 && a.Header == nil && a.Body == "" && a.Delay == 0 && !a.Reset && a.Drip == 0 && !a.Early && !a.Broken && a.Stray == ""
 }
 
 // write writes the response, or panics with [http.ErrAbortHandler] if there is none.
@@ -58,7 +62,7 @@ func (a Answer) write(ctx context.Context, w http.ResponseWriter) {
 	if a.Reset {
 		reset(w)
 	}
-	if a.Early || a.Stray != "" {
+	if a.Early || a.Broken || a.Stray != "" {
 		a.writeRaw(ctx, w)
 	}
 	for name, values := range a.Header {
@@ -91,6 +95,9 @@ func (a Answer) writeRaw(ctx context.Context, w http.ResponseWriter) {
 	resp := http.Response{
 		StatusCode: cmp.Or(a.Status, http.StatusOK), ProtoMajor: 1, ProtoMinor: 1, Header: a.Header, Close: a.Early,
 		ContentLength: int64(len(a.Body)), Body: io.NopCloser(strings.NewReader(a.Body)),
+	}
+	if a.Broken {
+		resp.ContentLength++
 	}
 	if err := resp.Write(conn); err == nil && a.Stray != "" {
 		_, _ = io.WriteString(conn, a.Stray)

@@ -59,9 +59,8 @@ type Received struct {
 // URL is registered. The server is closed at the end of the test.
 func NewServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
 	t.Helper()
-	s := newServer(secrets)
+	s := NewUnstartedServer(t, secrets...)
 	s.Start()
-	t.Cleanup(s.Close)
 	return s
 }
 
@@ -69,16 +68,20 @@ func NewServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
 // Certificate, to the dispatcher's RootCAs.
 func NewTLSServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
 	t.Helper()
-	s := newServer(secrets)
+	s := NewUnstartedServer(t, secrets...)
 	s.StartTLS()
-	t.Cleanup(s.Close)
 	return s
 }
 
-func newServer(secrets []alotwebhook.Secret) *Server {
+// NewUnstartedServer is [NewServer] without its start, for a server with TLS of its own: set the field
+// TLS, as of an [httptest.Server], and call StartTLS. So it can have a certificate that has expired, or
+// demand one of the client.
+func NewUnstartedServer(t testing.TB, secrets ...alotwebhook.Secret) *Server {
+	t.Helper()
 	s := &Server{secrets: slices.Clone(secrets), changed: make(chan struct{})}
 	s.closing, s.stop = context.WithCancel(context.Background())
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.receive))
+	t.Cleanup(s.Close)
 	return s
 }
 

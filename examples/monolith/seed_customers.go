@@ -114,6 +114,6 @@ var (
 	timedOut    = alotwebhook.Attempt{Duration: 15 * time.Second, Reason: alotwebhook.ReasonTimeout, Detail: "no complete response in time"}
 	reset       = alotwebhook.Attempt{Reason: alotwebhook.ReasonConnectionReset, Detail: "the connection was closed before the response was complete"}
 	refused     = alotwebhook.Attempt{Duration: 2 * time.Millisecond, Reason: alotwebhook.ReasonConnectionRefused, Detail: "nothing accepts connections at that host and port"}
-	certificate = alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired or is not yet valid"}
+	certificate = alotwebhook.Attempt{Reason: alotwebhook.ReasonTLS, Detail: "the certificate has expired"}
 	unknownHost = alotwebhook.Attempt{Reason: alotwebhook.ReasonDNS, Detail: "the host name has no address, or could not be looked up"}
 )

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync"
 	"time"
 )
@@ -82,6 +83,11 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 		b.end(false)
 		return nil, c.failure(err, written, stale)
 	}
+	if c.kept && resp.StatusCode == http.StatusRequestTimeout {
+		b.repeat = true
+		b.end(false)
+		return nil, staleError{errIdleTooLong}
+	}
 	b.keep = written == nil && c.mayBeKept(resp)
 	if resp.Body == http.NoBody {
 		b.end(b.keep)
@@ -90,6 +96,11 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 	b.ReadCloser, resp.Body = resp.Body, b
 	return resp, nil
 }
+
+// errIdleTooLong is a 408 on a kept connection: the server has given it up for idle as the request
+// arrived, and has not handled it. Puma 5 answers so to a request that did not arrive in one piece. Source:
+// RFC 9110, section 15.5.9.
+var errIdleTooLong = errors.New("the server closed a connection that was idle for too long")
 
 // blame names the cause of an alert that follows a demand for a client certificate. TLS
 // 1.2 has no alert of its own for it, and in TLS 1.3 it comes behind the handshake.
@@ -175,6 +186,9 @@ func (c *conn) receive(r *http.Request, maxHeader int, trace *httptrace.ClientTr
 		// The server sent it behind the response before: it is none to this request.
 		return nil, noResponse{errors.New("malformed HTTP response: the server sent more than its response before")}
 	}
+	if err := c.otherProtocol(); err != nil {
+		return nil, err
+	}
 	for {
 		resp, err := http.ReadResponse(c.in, r)
 		switch {
@@ -198,6 +212,26 @@ func (c *conn) beginsResponse() bool {
 	n := min(c.in.Buffered(), len(begin))
 	there, _ := c.in.Peek(n)
 	return string(there) == begin[:n]
+}
+
+var (
+	errSpeaksTLS   = errors.New("malformed HTTP response: it is of TLS")
+	errSpeaksHTTP2 = errors.New("malformed HTTP response: it is of HTTP/2")
+)
+
+// otherProtocol tells an alert of TLS, as OpenSSL sends for a request in plain text, and the first frame
+// of a server that speaks HTTP/2 alone. It is nil for all else. Sources: RFC 8446, section 5.1, and RFC
+// 9113, section 3.4.
+func (c *conn) otherProtocol() error {
+	const tlsAlert, settings = "\x15\x03", "\x04"
+	there, _ := c.in.Peek(min(c.in.Buffered(), 4))
+	switch begin := string(there); {
+	case strings.HasPrefix(begin, tlsAlert):
+		return errSpeaksTLS
+	case strings.HasPrefix(begin, "\x00\x00") && strings.HasSuffix(begin, settings):
+		return errSpeaksHTTP2
+	}
+	return nil
 }
 
 // mayBeKept reports whether a further request may follow once the body was read.

@@ -85,6 +85,10 @@ func Explain(err error) (Failure, string) {
 	switch text := err.Error(); {
 	case errors.Is(err, ErrHeaderTooLarge):
 		return ResponseTooLarge, "the response's headers are larger than the limit"
+	case errors.Is(err, errSpeaksTLS):
+		return Protocol, "the server speaks TLS at this port; does the URL have to begin with https?"
+	case errors.Is(err, errSpeaksHTTP2):
+		return Protocol, "the server speaks HTTP/2 alone, and not HTTP/1.1"
 	case containsAny(text, "malformed", "unexpected content", "unsupported transfer encoding", "Content-Length", "chunk", "trailer"):
 		return Protocol, "the response is not HTTP"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, wsaECONNRESET), errors.Is(err, syscall.EPIPE),

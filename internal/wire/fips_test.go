@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/alot/alotwebhook/internal/certtest"
 	"github.com/alot/alotwebhook/internal/wire"
 )
 
@@ -45,8 +46,8 @@ func TestFIPSNeedsTheExtendedMasterSecret(t *testing.T) {
 		require.Contains(t, wire.Advice(detail), "TLS 1.3")
 		return
 	}
-	root := issue(t, "root", nil, authority)
-	config := presented(issue(t, "good", root, nil))
+	root := certtest.Issue(t, "root", nil, certtest.Authority)
+	config := certtest.Issue(t, "good", root, nil).Server()
 	config.MaxVersion = tls.VersionTLS12
 	s := serveRaw(t, false, func(_ int64, conn net.Conn) {
 		_ = conn.SetDeadline(time.Now().Add(patience))
@@ -54,7 +55,7 @@ func TestFIPSNeedsTheExtendedMasterSecret(t *testing.T) {
 	})
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFIPSNeedsTheExtendedMasterSecret$", "-test.v")
 	cmd.Env = append(os.Environ(), "GODEBUG=fips140=on", "ALOTWEBHOOK_TEST_FIPS=https"+s.url[len("http"):],
-		"ALOTWEBHOOK_TEST_ROOT="+base64.StdEncoding.EncodeToString(root.leaf.Raw))
+		"ALOTWEBHOOK_TEST_ROOT="+base64.StdEncoding.EncodeToString(root.Leaf.Raw))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "--- PASS: TestFIPSNeedsTheExtendedMasterSecret")

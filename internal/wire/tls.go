@@ -13,6 +13,7 @@ import (
 const (
 	alertHandshakeFailure      = tls.AlertError(40)
 	alertProtocolVersion       = tls.AlertError(70)
+	alertInternalError         = tls.AlertError(80)
 	alertUnrecognizedName      = tls.AlertError(112)
 	alertNoApplicationProtocol = tls.AlertError(120)
 )
@@ -29,6 +30,7 @@ var refusedDetails = map[tls.AlertError]string{
 var alertDetails = map[tls.AlertError]string{
 	alertHandshakeFailure:      "there is no cipher suite in common; TLS 1.3, or TLS 1.2 with ECDHE, is needed",
 	alertProtocolVersion:       "there is no TLS version in common; TLS 1.2 or later is needed",
+	alertInternalError:         "the server tells of an error of its own, as Caddy does without a certificate for this host name",
 	alertUnrecognizedName:      "the server has no site for this host name",
 	alertNoApplicationProtocol: "the server does not offer HTTP/1.1",
 }

@@ -1,87 +1,42 @@
 package wire_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/alot/alotwebhook/internal/certtest"
 	"github.com/alot/alotwebhook/internal/wire"
 )
-
-// signed is a certificate with its key.
-type signed struct {
-	leaf *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// issue makes a certificate that another one signs, or itself if by is nil.
-func issue(t *testing.T, name string, by *signed, change func(*x509.Certificate)) *signed {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	model := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	if change != nil {
-		change(model)
-	}
-	parent, with := model, key
-	if by != nil {
-		parent, with = by.leaf, by.key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, model, parent, &key.PublicKey, with)
-	require.NoError(t, err)
-	leaf, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return &signed{leaf, key}
-}
-
-func authority(c *x509.Certificate) {
-	c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.IPAddresses, c.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil, nil
-}
-
-// presented is the configuration of a server that sends this certificate and others.
-func presented(c *signed, others ...*signed) *tls.Config {
-	pair := tls.Certificate{Certificate: [][]byte{c.leaf.Raw}, PrivateKey: c.key}
-	for _, other := range others {
-		pair.Certificate = append(pair.Certificate, other.leaf.Raw)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
-}
 
 // Each fault of a server's TLS is told apart, and has advice of its own.
 func TestFaultsOfTLSNameTheirCause(t *testing.T) {
 	t.Parallel()
-	root := issue(t, "root", nil, authority)
-	between := issue(t, "between", root, authority)
-	company := issue(t, "company", nil, authority)
-	good := issue(t, "good", root, nil)
-	old := presented(good)
+	root := certtest.Issue(t, "root", nil, certtest.Authority)
+	between := certtest.Issue(t, "between", root, certtest.Authority)
+	company := certtest.Issue(t, "company", nil, certtest.Authority)
+	good := certtest.Issue(t, "good", root, nil)
+	old := good.Server()
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 //nolint // servers have it
-	noCipher := presented(good)
+	noCipher := good.Server()
 	noCipher.MaxVersion, noCipher.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}
-	alerts := map[string]byte{ // nginx sends the first with ssl_reject_handshake, Node the second
-		"no site for this host name": 112, "does not offer HTTP/1.1": 120,
+	alerts := map[string]byte{ // nginx sends the first with ssl_reject_handshake, Caddy the second, and Node the last
+		"no site for this host name": 112, "an error of its own": 80, "does not offer HTTP/1.1": 120,
 	}
-	with := func(change func(*x509.Certificate)) *tls.Config { return presented(issue(t, "leaf", root, change)) }
+	with := func(change func(*x509.Certificate)) *tls.Config {
+		return certtest.Issue(t, "leaf", root, change).Server()
+	}
 
 	seen := map[string]string{}
 	for want, config := range map[string]*tls.Config{
-		"self-signed":                 presented(issue(t, "self", nil, nil)),
-		"not a public one":            presented(issue(t, "inside", company, nil), company),
-		"unknown authority":           presented(issue(t, "leaf", between, nil)),
+		"self-signed":                 certtest.Issue(t, "self", nil, nil).Server(),
+		"not a public one":            certtest.Issue(t, "inside", company, nil).Server(company),
+		"unknown authority":           certtest.Issue(t, "leaf", between, nil).Server(),
 		"too weak":                    with(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }),
 		"no subject alternative name": with(func(c *x509.Certificate) { c.IPAddresses, c.Subject.CommonName = nil, "127.0.0.1" }),
 		"for another host name":       with(func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"b.example.com"} }),
@@ -92,6 +47,7 @@ func TestFaultsOfTLSNameTheirCause(t *testing.T) {
 		"no cipher suite in common":   noCipher,
 		"does not offer HTTP/1.1":     nil,
 		"no site for this host name":  nil,
+		"an error of its own":         nil,
 		"did not speak TLS":           {},
 	} {
 		s := serveRaw(t, false, func(_ int64, conn net.Conn) {
@@ -108,8 +64,7 @@ func TestFaultsOfTLSNameTheirCause(t *testing.T) {
 			}
 		})
 		transport := newTransport(t, func(c *wire.Config) {
-			c.RootCAs = x509.NewCertPool()
-			c.RootCAs.AddCert(root.leaf)
+			c.RootCAs = root.Pool()
 		})
 		r := post(t, transport, "https"+s.url[len("http"):], 300)
 		require.Error(t, r.err, want)
@@ -126,8 +81,8 @@ func TestFaultsOfTLSNameTheirCause(t *testing.T) {
 // What the host's own function does wrong fails the attempt, and not the process.
 func TestClientCertificateThatCannotBeHad(t *testing.T) {
 	t.Parallel()
-	self := issue(t, "self", nil, nil)
-	server := presented(self)
+	self := certtest.Issue(t, "self", nil, nil)
+	server := self.Server()
 	server.ClientAuth = tls.RequireAnyClientCert
 	for name, ask := range map[string]func() (*tls.Certificate, error){
 		"an error": func() (*tls.Certificate, error) { return nil, errors.New("no card in the reader") },
@@ -135,8 +90,7 @@ func TestClientCertificateThatCannotBeHad(t *testing.T) {
 	} {
 		s := serveRaw(t, false, func(_ int64, conn net.Conn) { _ = tls.Server(conn, server).Handshake() })
 		transport := newTransport(t, func(c *wire.Config) {
-			c.RootCAs = x509.NewCertPool()
-			c.RootCAs.AddCert(self.leaf)
+			c.RootCAs = self.Pool()
 			c.ClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return ask() }
 		})
 		r := post(t, transport, "https"+s.url[len("http"):], 300)

@@ -238,6 +238,36 @@ func TestARequestIsRepeatedOnAFreshConnection(t *testing.T) {
 	}
 }
 
+// A server may answer 408 as it gives up an idle connection on which a request is arriving. On a fresh
+// connection 408 is its answer.
+func TestARequestTimeOutOfAKeptConnectionIsRepeated(t *testing.T) {
+	t.Parallel()
+	const timeOut = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
+	for _, size := range []int{300, 200_000} {
+		s := serveRaw(t, false, func(n int64, conn net.Conn) {
+			if n == 1 {
+				respond(conn, noContent, timeOut)
+			} else {
+				respond(conn, noContent)
+			}
+		})
+		transport := s.transport(t, nil)
+		requireStatus(t, 204, post(t, transport, s.url, size))
+		r := post(t, transport, s.url, size)
+		requireStatus(t, 204, r)
+		require.Equal(t, 1, r.repeats)
+		require.EqualValues(t, 2, s.connections.Load())
+	}
+	s := serveRaw(t, false, func(_ int64, conn net.Conn) {
+		if readRequest(bufio.NewReader(conn)) == nil {
+			_, _ = io.WriteString(conn, timeOut)
+		}
+	})
+	r := post(t, s.transport(t, nil), s.url, 300)
+	requireStatus(t, 408, r)
+	require.Zero(t, r.repeats)
+}
+
 // A server that dies on one request gets it once more, not once for each kept
 // connection.
 func TestARequestIsRepeatedOnce(t *testing.T) {
