@@ -91,11 +91,19 @@ func TestSignaturesOfTwoMapsAreRefusedInWords(t *testing.T) {
 // Servers write names in canonical form. A request that was made by hand, out of a map, may not.
 func TestRequestsWithLowerCaseHeadersAreRefusedInWords(t *testing.T) {
 	t.Parallel()
+	const says = " stands there with a name not in canonical form: make the header with Header.Add"
 	r, logged := loggingReceiver(t, alotwebhook.ReceiverConfig{})
 	request := signed(payload)
 	request.Header = lowerCase(request.Header)
 	require.Equal(t, http.StatusUnauthorized, responseOf(r, request).StatusCode)
 	line := onlyLine(t, logged)
 	require.Equal(t, "not_signed", line["cause"])
-	require.Contains(t, line["error"], "x-alot-signature stands there with a name not in canonical form: make the header with Header.Add")
+	require.Contains(t, line["error"], "x-alot-signature"+says)
+
+	request.Header = lowerCase(standardHeader([]byte(payload), time.Now(), receiverSecret))
+	for _, only := range []bool{false, true} {
+		_, err := standardVerifier(t, &alotwebhook.StandardConfig{Only: only}, receiverSecret).ParseRequest(request)
+		require.ErrorIs(t, err, alotwebhook.ErrNotSigned)
+		require.ErrorContains(t, err, says)
+	}
 }

@@ -3,8 +3,8 @@ package webhooktest
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/alot/alotwebhook"
 )
@@ -61,8 +61,6 @@ var firstChecks = []check{
 var changes = map[int]string{
 	http.StatusNotFound:         "Mount the handler at exactly this path, for POST. Does the URL have each prefix that a router or proxy in front wants?",
 	http.StatusMethodNotAllowed: "Mount the handler for POST at exactly this path: another handler is there now, or the method is another one.",
-	http.StatusBadGateway:       proxyAlone,
-	http.StatusGatewayTimeout:   proxyAlone,
 }
 
 const proxyAlone = "Start the receiver, or have the proxy in front pass this path on to it: the response is the proxy's own."
@@ -72,16 +70,14 @@ const proxyAlone = "Start the receiver, or have the proxy in front pass this pat
 func (p *probe) diagnose(a response, problem string) string {
 	p.change = changes[a.status]
 	switch {
-	case p.silent || p.elsewhere:
-	case p.change == proxyAlone:
-		p.cause, p.why = firstCheck, "the receiver is not reached, see "+firstCheck
-	case a.failed():
-		forged := p.forged()
-		if b := p.send(forged); b.failed() {
-			p.blameBody(fmt.Sprintf("%s to a good event, and to one with a wrong signature: it fails before it has judged the signature", a))
-		}
 	case a.refused() && p.change == "":
 		return p.diagnoseRefusal(problem)
+	case !a.failed() || !p.send(p.forged()).failed(): // the handler's own affair, or none of the below
+	case a.status == http.StatusBadGateway, a.status == http.StatusServiceUnavailable, a.status == http.StatusGatewayTimeout:
+		p.change = proxyAlone
+		p.cause, p.why = firstCheck, "the receiver is not reached, see "+firstCheck
+	default:
+		p.blameBody(a.String() + " to a good event, and to one with a wrong signature: it fails before it has judged the signature")
 	}
 	return problem
 }
@@ -96,8 +92,11 @@ func (p *probe) forged() shot {
 	return other.good()
 }
 
-// blameBody makes the check of the raw body the one that fails.
+// blameBody makes the check of the raw body the one that fails, unless it is left out.
 func (p *probe) blameBody(problem string) {
+	if slices.Contains(p.Skip, rawCheck) {
+		return
+	}
 	p.notRaw = problem
 	p.cause, p.why = rawCheck, "the handler does not have the raw body, see "+rawCheck
 }
@@ -164,7 +163,7 @@ func (p *probe) follows(c check) string {
 	switch {
 	case p.cause != "" && p.cause != c.name:
 		return p.why
-	case c.raw && p.reencodes():
+	case c.raw && !slices.Contains(p.Skip, reencodeCheck) && p.reencodes():
 		return "the signature is verified over JSON that was encoded again, see " + reencodeCheck
 	}
 	return ""

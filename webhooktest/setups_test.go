@@ -147,6 +147,11 @@ var setups = map[string]struct {
 		found:   "signed",
 		says:    []string{"the response was 502 Bad Gateway", "proxy in front"},
 	},
+	"a balancer without a receiver": {
+		handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }),
+		found:   "signed",
+		says:    []string{"the response was 503 Service Unavailable", "proxy in front"},
+	},
 	"a handler that fails": {
 		handler: changed(func(p *parts) {
 			p.handle = func(*http.Request, alotwebhook.Event) int { return http.StatusInternalServerError }
@@ -192,6 +197,27 @@ func TestWhatFollowsFromAFindingIsNotMade(t *testing.T) {
 				}
 			}
 			require.Greater(t, skipped, 3)
+		})
+	}
+}
+
+// A check that is left out hides nothing of what it would have explained.
+func TestASkippedCauseHidesNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		skip  string
+		found []string
+	}{
+		"a body parser in front":                       {"raw-body", []string{"signed"}},
+		"the HMAC over a body that was read before":    {"raw-body", []string{"signed"}},
+		"the HMAC over the parsed body, encoded again": {"re-encoded-body", []string{"white-space", "big-numbers", "unicode", "tampered-body"}},
+		"no check of the signature":                    {"unsigned", []string{"empty-signature", "wrong-secret"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spy := &recorder{TB: t}
+			webhooktest.Battery{Secret: secret, MaxBodyBytes: bodyLimit, Skip: []string{c.skip}}.CheckReceiver(spy, setups[name].handler)
+			require.Subset(t, spy.found(), c.found)
 		})
 	}
 }

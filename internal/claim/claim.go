@@ -105,7 +105,7 @@ func (k *Keys) Of(h http.Header) (c Claim, err error) {
 	}
 	switch signatures := h[header]; len(signatures) {
 	case 0:
-		return c, missing(h)
+		return c, missing(h, ErrNotSigned)
 	case 1:
 		c.sum, err = Parse(signatures[0])
 		return c, err

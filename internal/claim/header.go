@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 )
 
 // Canonical returns the headers with each name in canonical form, as a server of net/http has them. Function
@@ -31,15 +30,17 @@ func canonical(h http.Header) http.Header {
 	return c
 }
 
-// missing returns the error for headers without the signature. Where that stands there under a name that no
-// look-up finds, it says so.
-func missing(h http.Header) error {
+// missing returns err, which says that headers of a signature are missing. Where one stands there under a name that
+// no look-up finds, the error says so.
+func missing(h http.Header, err error) error {
 	for name := range h {
-		if name != header && strings.EqualFold(name, header) {
-			return fmt.Errorf("%w: %s stands there with a name not in canonical form: make the header with Header.Add", ErrNotSigned, name)
+		switch c := http.CanonicalHeaderKey(name); {
+		case name == c:
+		case c == header, c == standardID, c == standardTimestamp, c == standardSignature:
+			return fmt.Errorf("%w: %s stands there with a name not in canonical form: make the header with Header.Add", err, name)
 		}
 	}
-	return ErrNotSigned
+	return err
 }
 
 // doubled returns the error for headers with several signatures.

@@ -63,7 +63,7 @@ func (s *Standard) claim(h http.Header) (c standardClaim, err error) {
 		values := h[header.name]
 		switch {
 		case len(values) == 0 || values[0] == "":
-			return c, errStandardMissing
+			return c, missing(h, errStandardMissing)
 		case len(values) > 1 && (header.name != standardSignature || strings.Contains(values[0], ",")):
 			return c, errStandardDoubled
 		}
