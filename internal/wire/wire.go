@@ -4,8 +4,8 @@
 // It differs from [http.Transport] where a sender of webhooks must be certain:
 //
 //   - A request is repeated at most once, at once and on a fresh connection, and only
-//     when a kept connection ended before any byte of the response, whatever the size
-//     of the payload. [http.Transport] repeats on one kept connection after the other,
+//     when a kept connection ended before any byte of the response, or with a 408, whatever
+//     the size of the payload. [http.Transport] repeats on one kept connection after the other,
 //     and not at all once a large payload is under way.
 //   - Bytes that a server sends unasked, behind a complete response, are neither taken
 //     for the next response nor printed.
@@ -219,7 +219,7 @@ func (r *request) explain(err error) error {
 	return context.Cause(r.ctx)
 }
 
-// staleError is the end of a kept connection before any byte of the response.
+// staleError is the end of a kept connection before any byte of the response, or with a 408.
 type staleError struct{ error }
 
 func (e staleError) Unwrap() error { return e.error }

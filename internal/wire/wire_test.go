@@ -245,10 +245,15 @@ func TestARequestTimeOutOfAKeptConnectionIsRepeated(t *testing.T) {
 	const timeOut = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"
 	for _, size := range []int{300, 200_000} {
 		s := serveRaw(t, false, func(n int64, conn net.Conn) {
-			if n == 1 {
-				respond(conn, noContent, timeOut)
-			} else {
+			if n > 1 {
 				respond(conn, noContent)
+				return
+			}
+			in := bufio.NewReader(conn)
+			for _, text := range []string{noContent, timeOut} {
+				if readRequest(in) == nil {
+					_, _ = io.WriteString(conn, text)
+				}
 			}
 		})
 		transport := s.transport(t, nil)
