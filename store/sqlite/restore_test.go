@@ -206,3 +206,21 @@ func TestACrashInACheckpointIsNoRestore(t *testing.T) {
 		require.GreaterOrEqual(t, countEvents(t, to), 80)
 	}
 }
+
+// Nor is one in the first run on a file, none of whose log has come into the file, because somebody reads.
+func TestACrashOfTheFirstRunIsNoRestore(t *testing.T) {
+	t.Parallel()
+	path, to := newPath(t), newPath(t)
+	db := hostHandle(t, path)
+	_, err := db.Exec("PRAGMA journal_mode = WAL; CREATE TABLE mine (x)")
+	require.NoError(t, err)
+	reader := inTx(t, db)
+	var n int
+	require.NoError(t, reader.QueryRow("SELECT count(*) FROM mine").Scan(&n))
+	killedWhile(t, "emit", path, 5)
+	copyFile(t, path, to)
+	copyFile(t, path+"-wal", to+"-wal")
+	require.NoError(t, reader.Rollback())
+	open(t, to)
+	require.GreaterOrEqual(t, countEvents(t, to), 5)
+}
