@@ -2,10 +2,13 @@ package postgrestest
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/alot/alotwebhook/store/postgres"
@@ -38,8 +41,8 @@ func (s *Schemas) Open(t testing.TB, dsn string, configure ...func(*pgxpool.Conf
 func (s *Schemas) Take(t testing.TB) (schema string) {
 	t.Helper()
 	s.mu.Lock()
-	if n := len(s.free); n > 0 {
-		schema, s.free = s.free[n-1], s.free[:n-1]
+	if len(s.free) > 0 {
+		schema, s.free = s.free[0], s.free[1:]
 	}
 	s.mu.Unlock()
 	if schema == "" {
@@ -48,24 +51,44 @@ func (s *Schemas) Take(t testing.TB) (schema string) {
 		if err := postgres.Migrate(context.Background(), pool, &postgres.Options{Schema: schema}); err != nil {
 			t.Fatalf("postgrestest: %v", err)
 		}
+	} else if err := empty(DSN(t), schema); err != nil {
+		t.Fatalf("postgrestest: empty %s: %v", schema, err)
 	}
-	t.Cleanup(func() { s.giveBack(t, schema) })
+	t.Cleanup(func() { s.giveBack(schema) })
 	return schema
 }
 
-func (s *Schemas) giveBack(t testing.TB, schema string) {
-	t.Helper()
-	conn, err := pgx.Connect(context.Background(), DSN(t))
-	if err != nil {
-		t.Fatalf("postgrestest: %v", err)
-	}
-	defer conn.Close(context.Background())
-	for _, table := range []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "recoveries", "tallies", "operations", "pauses"} {
-		if _, err := conn.Exec(context.Background(), "DELETE FROM "+schema+"."+table); err != nil {
-			t.Fatalf("postgrestest: empty %s: %v", table, err)
-		}
-	}
+// giveBack puts a schema behind the others that are free, as it is.
+func (s *Schemas) giveBack(schema string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.free = append(s.free, schema)
+}
+
+// empty deletes what a test has left in a schema. It does so right before the next one, and waits for
+// statements that are under way: a test may have given up a call that a pooler executes after its end.
+func empty(dsn, schema string) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	tables := []string{"owners", "queue", "attempts", "deliveries", "events", "endpoints", "urls", "recoveries", "tallies", "operations", "pauses"}
+	var statements strings.Builder // in one transaction, as they come in one message
+	for i, table := range tables {
+		tables[i] = pgx.Identifier{schema, table}.Sanitize()
+	}
+	statements.WriteString("LOCK TABLE " + strings.Join(tables, ", ") + " IN ACCESS EXCLUSIVE MODE;")
+	for _, table := range tables {
+		statements.WriteString("DELETE FROM " + table + ";")
+	}
+	for range 10 { // such a call may lock the tables in another order
+		_, err = conn.Exec(ctx, statements.String(), pgx.QueryExecModeSimpleProtocol)
+		var deadlock *pgconn.PgError
+		if !errors.As(err, &deadlock) || deadlock.Code != "40P01" {
+			break
+		}
+	}
+	return err
 }
