@@ -258,7 +258,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // It returns nil after success and when there was no handler. [StatusCode] returns
 // the status with which ServeHTTP would have responded to an error. If that is 2xx,
 // do not try again. Errors are logged, but not passed to OnError, because there is
-// no request.
+// no request. A challenge ([Prove]) gets no answer.
 func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) error {
 	h, index, err := r.verifier.secrets().Verify(body, h, r.config.MaxBodyBytes)
 	var e Event

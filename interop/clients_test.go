@@ -131,11 +131,7 @@ func (w workshop) install(name string, g generator) {
 		require.NoError(t, os.CopyFS(w.dir, os.DirFS(filepath.Join("testdata/clients", folder))))
 	}
 	if g.language != "go" {
-		program(t, "node")
-		program(t, "npm")
-		if _, err := w.run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
-			missing(t, "%s cannot be installed: %v", name, err)
-		}
+		w.npm(name)
 		return
 	}
 	for _, file := range []string{"go.mod", "go.sum"} {
@@ -147,6 +143,39 @@ func (w workshop) install(name string, g generator) {
 	}
 	if _, err := w.run("go", "mod", "download"); err != nil {
 		missing(t, "what clients of %s import cannot be had: %v", name, err)
+	}
+}
+
+// npmDate is the day of what npm installs. Each package.json names its packages at one version; what those need
+// in turn is the newest that was published before the day. Lock files would hold that as well, with checksums, but
+// those of the frameworks have three thousand lines that nobody reads. Whoever raises a version sets the day, too.
+const npmDate = "2026-11-30"
+
+// npm installs what the package.json in the folder names.
+func (w workshop) npm(name string) {
+	w.t.Helper()
+	program(w.t, "node")
+	program(w.t, "npm")
+	if _, err := w.run("npm", "install", "--before="+npmDate, "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
+		missing(w.t, "%s cannot be installed: %v", name, err)
+	}
+}
+
+// A range, such as ^1.2.3, would bring another version on another day.
+func TestPackagesOfNPMArePinned(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("testdata/*/*/package.json")
+	require.NoError(t, err)
+	require.Greater(t, len(files), 6)
+	for _, file := range append(files, "javascript/package.json") {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var p struct{ Dependencies map[string]string }
+		require.NoError(t, json.Unmarshal(text, &p), file)
+		require.NotEmpty(t, p.Dependencies, file)
+		for name, version := range p.Dependencies {
+			require.Regexp(t, `^\d+\.\d+\.\d+$`, version, "%s in %s", name, file)
+		}
 	}
 }
 

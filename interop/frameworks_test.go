@@ -101,16 +101,12 @@ func requireLines(t *testing.T, file string, lines []string) {
 // installFramework returns a folder with a framework, its servers and receiver.mjs.
 func installFramework(t *testing.T, name string) workshop {
 	t.Helper()
-	program(t, "node")
-	program(t, "npm")
 	w := workshop{t, t.TempDir(), append(os.Environ(), "NEXT_TELEMETRY_DISABLED=1")}
 	require.NoError(t, os.CopyFS(w.dir, os.DirFS(filepath.Join("testdata/frameworks", name))))
 	receiver, err := os.ReadFile(example(t, "javascript/receiver.mjs"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "receiver.mjs"), receiver, 0o600))
-	if _, err := w.run("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"); err != nil {
-		missing(t, "%s cannot be installed: %v", name, err)
-	}
+	w.npm(name)
 	return w
 }
 

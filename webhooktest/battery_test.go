@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,6 +73,14 @@ func TestRightReceiverPasses(t *testing.T) {
 		t.Parallel()
 		d := &desk{}
 		webhooktest.Battery{Secret: secret, Handled: d.handled, Proves: true}.CheckReceiver(t, rightReceiver(t, d, alotwebhook.ReceiverConfig{}))
+	})
+	t.Run("with tests that go elsewhere", func(t *testing.T) {
+		t.Parallel()
+		d := &desk{}
+		tests := atomic.Int64{}
+		cfg := alotwebhook.ReceiverConfig{Tests: func(context.Context, alotwebhook.Event) error { tests.Add(1); return nil }}
+		webhooktest.Battery{Secret: secret, Handled: d.handled}.CheckReceiver(t, rightReceiver(t, d, cfg))
+		require.EqualValues(t, 2, tests.Load(), "of a type that has a handler, and of another")
 	})
 	t.Run("with its own limits", func(t *testing.T) {
 		t.Parallel()

@@ -3,6 +3,7 @@ package webhooktest
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 // verify the raw body, or if it decodes too narrowly.
 var acceptChecks = []check{
 	{
-		name:   "white-space",
+		name:   spaceCheck,
 		about:  "The signature is over the exact bytes: white space in a payload is part of them.",
 		change: rawBody,
 		good:   true,
@@ -22,7 +23,10 @@ var acceptChecks = []check{
 			_ = json.Indent(&b, pretty.body, "", "\t") // never fails, since a payload is valid JSON
 			pretty = p.signed(pretty.event, b.Bytes()).named("in indented JSON")
 			ending = p.signed(ending.event, append(ending.body, "\r\n"...)).named("with a line end after it")
-			return p.accepts(pretty, ending)
+			if problem := p.accepts(pretty); problem != "" {
+				return problem
+			}
+			return p.untrimmed(ending)
 		},
 	},
 	{
@@ -110,6 +114,22 @@ func (a response) isPanic() bool {
 	return ok
 }
 
+// untrimmed is accepts for a good event with white space after it. If it is refused, it finds out whether the
+// body is trimmed before it is verified: then white space that was not signed does no more than that.
+func (p *probe) untrimmed(s shot) string {
+	problem := p.accepts(s)
+	if problem == "" {
+		return ""
+	}
+	e := p.event()
+	if a := p.send(p.signedOver(e, append(e.Payload(), "\r\n"...), e.Payload())); a.ok() {
+		p.trims = true
+		p.change = rawBody + " Something removes white space around them: a parser of text, or a trim or strip before the HMAC."
+		problem += "; but signed without the line end: " + a.String()
+	}
+	return problem
+}
+
 // named returns the shot with a description for the report.
 func (s shot) named(what string) shot {
 	s.what = what
@@ -137,7 +157,7 @@ func withFields(data json.RawMessage, fields string) json.RawMessage {
 }
 
 // padded returns a good event whose payload has this many bytes. It adds a long field to
-// the data, or, if data is not an object, white space after the payload.
+// the data, or, if data is not an object, white space into the payload.
 func (p *probe) padded(size int) shot {
 	e := p.event()
 	const field = `"padding":"`
@@ -147,5 +167,5 @@ func (p *probe) padded(size int) shot {
 		return p.signed(e, e.Payload())
 	}
 	body := e.Payload()
-	return p.signed(e, append(body, strings.Repeat(" ", max(size-len(body), 0))...))
+	return p.signed(e, slices.Insert(body, 1, bytes.Repeat([]byte(" "), max(size-len(body), 0))...))
 }

@@ -77,6 +77,7 @@ var eventChecks = []check{
 			return p.accepts(bare, wrong)
 		},
 	},
+	testEvent,
 }
 
 // repeatChecks send an event more than once. Delivery is at least once: an event comes

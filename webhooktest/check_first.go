@@ -14,6 +14,7 @@ const (
 	firstCheck    = "signed" // if it fails, the checks that send good events are skipped
 	rawCheck      = "raw-body"
 	anyCheck      = "any-request"
+	spaceCheck    = "white-space"
 	reencodeCheck = "re-encoded-body"
 	unsignedCheck = "unsigned" // of Standard Webhooks with standard- in front
 )

@@ -35,6 +35,7 @@ type probe struct {
 	cause, why string // the check that has found what would make all others fail, and what these say of it
 	change     string // what to change, in place of the check's own text
 	unverified string // says that no signature is verified
+	trims      bool   // the signature is verified over the trimmed body, and a check has said so
 	reencoded  *bool  // what reencodes returns, once it is known
 }
 

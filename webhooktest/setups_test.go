@@ -60,6 +60,11 @@ var setups = map[string]struct {
 		found:   "raw-body",
 		says:    []string{`signed over "[object Object]": the response was 200`},
 	},
+	"a trimmed body": {
+		handler: changed(func(p *parts) { verifiesAs(p, bytes.TrimSpace) }),
+		found:   "white-space",
+		says:    []string{"with a line end after it: the response was 401", "signed without the line end: the response was 200", "Verify the raw bytes", "a trim or strip"},
+	},
 	"a limit of 100 kB": {
 		handler: changed(func(p *parts) {
 			p.read = func(w http.ResponseWriter, r *http.Request) ([]byte, int) {
@@ -179,6 +184,15 @@ func TestEachWrongSetUpIsOneFinding(t *testing.T) {
 	}
 }
 
+// Data that is no object has no room for a long field: the largest payload is then filled up with white space.
+func TestATrimmedBodyIsOneFindingWithAnyData(t *testing.T) {
+	t.Parallel()
+	spy := &recorder{TB: t}
+	battery := webhooktest.Battery{Secret: secret, MaxBodyBytes: bodyLimit, Data: json.RawMessage(`[1]`)}
+	battery.CheckReceiver(spy, setups["a trimmed body"].handler)
+	require.Equal(t, []string{"white-space"}, spy.found(), strings.Join(spy.errors, "\n"))
+}
+
 // What was not made because of a finding says which finding that is.
 func TestWhatFollowsFromAFindingIsNotMade(t *testing.T) {
 	t.Parallel()
@@ -211,6 +225,7 @@ func TestASkippedCauseHidesNothing(t *testing.T) {
 		"a body parser in front":                       {"raw-body", []string{"signed"}},
 		"the HMAC over a body that was read before":    {"raw-body", []string{"signed"}},
 		"the HMAC over the parsed body, encoded again": {"re-encoded-body", []string{"white-space", "big-numbers", "unicode", "tampered-body"}},
+		"a trimmed body":                               {"white-space", []string{"tampered-body"}},
 		"no check of the signature":                    {"unsigned", []string{"empty-signature", "wrong-secret"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,10 +58,10 @@ func newReceiver(t *testing.T) (*alotwebhook.Receiver, *acts) {
 	return r, a
 }
 
-// passes runs the battery against a receiver that is reached by do.
+// passes runs the battery, with challenges, against a receiver that is reached by do.
 func passes(t *testing.T, b webhooktest.Battery, do func(*http.Request) (*http.Response, error)) {
 	t.Helper()
-	b.Secret = secret
+	b.Secret, b.Proves = secret, true
 	for _, f := range b.Check(t.Context(), do) {
 		require.True(t, f.OK(), f)
 	}

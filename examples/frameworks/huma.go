@@ -24,6 +24,14 @@ func (d *delivery) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+// reply is the output of the operation. A challenge is answered in its body.
+type reply struct {
+	Status      int
+	ContentType string `header:"Content-Type"`
+	RetryAfter  string `header:"Retry-After"`
+	Body        []byte
+}
+
 // Huma mounts a Receiver as an operation of huma, so that the service's OpenAPI document has it. If it need not
 // have it, mount the Receiver on the mux beside huma.
 func Huma(r *alotwebhook.Receiver) http.Handler {
@@ -34,9 +42,9 @@ func Huma(r *alotwebhook.Receiver) http.Handler {
 		Method:       http.MethodPost,
 		Path:         Path,
 		MaxBodyBytes: alotwebhook.DefaultMaxBodyBytes,
-	}, func(ctx context.Context, d *delivery) (*struct{ Status int }, error) {
-		err := r.Receive(ctx, d.RawBody, d.header)
-		return &struct{ Status int }{alotwebhook.StatusCode(err)}, nil
+	}, func(ctx context.Context, d *delivery) (*reply, error) {
+		w := receive(ctx, r, envelope{method: http.MethodPost, multi: d.header, body: string(d.RawBody)})
+		return &reply{w.status, w.header.Get("Content-Type"), w.header.Get("Retry-After"), w.Bytes()}, nil
 	})
 	return mux
 }

@@ -1,13 +1,17 @@
 package frameworks_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
@@ -84,14 +88,38 @@ func TestLambda(t *testing.T) {
 					require.NoError(t, err)
 					answer, err := function.Invoke(r.Context(), payload)
 					require.NoError(t, err)
-					var response struct{ StatusCode int }
-					require.NoError(t, json.Unmarshal(answer, &response), string(answer))
-					return &http.Response{StatusCode: response.StatusCode, Body: http.NoBody, Header: http.Header{}}, nil
+					return answered(t, answer, e["multiValueHeaders"] != nil && e["headers"] == nil), nil
 				}
 				passes(t, webhooktest.Battery{Handled: a.times, Skip: s.skip}, do)
 			})
 		}
 	}
+}
+
+// answered returns a function's answer as the service turns it into a response, from one map of headers.
+func answered(t *testing.T, answer []byte, multi bool) *http.Response {
+	t.Helper()
+	var a struct {
+		StatusCode        int
+		Headers           map[string]string
+		MultiValueHeaders http.Header
+		Body              string
+		IsBase64Encoded   bool
+	}
+	require.NoError(t, json.Unmarshal(answer, &a), string(answer))
+	require.False(t, a.IsBase64Encoded)
+	h := http.Header{}
+	if multi {
+		h = a.MultiValueHeaders
+	}
+	for name, value := range a.Headers {
+		require.False(t, multi, "the load balancer leaves this map out")
+		h.Set(name, value)
+	}
+	if a.Body != "" {
+		require.NotEmpty(t, h.Get("Content-Type"))
+	}
+	return &http.Response{StatusCode: a.StatusCode, Body: io.NopCloser(strings.NewReader(a.Body)), Header: h}
 }
 
 // read returns an event of testdata.
@@ -112,4 +140,33 @@ func TestLambdaRefusesWhatIsNoBase64(t *testing.T) {
 	response, err := frameworks.FunctionURL(r)(t.Context(), e)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusBadRequest, response.StatusCode)
+}
+
+// A handler's wish for a later attempt is handed back, too.
+func TestLambdaHandsOnRetryAfter(t *testing.T) {
+	t.Parallel()
+	r, a := newReceiver(t)
+	a.fail = alotwebhook.RetryAfter(errors.New("later"), time.Minute)
+	sent := webhooktest.NewEvent(t, alotwebhook.EventCandidateCompleted, nil)
+	e := events.LambdaFunctionURLRequest{Body: string(sent.Payload()), Headers: map[string]string{"x-alot-signature": alotwebhook.Sign(sent.Payload(), secret)}}
+	e.RequestContext.HTTP.Method = http.MethodPost
+	response, err := frameworks.FunctionURL(r)(t.Context(), e)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+	require.Equal(t, "60", response.Headers["Retry-After"])
+}
+
+// The receiver's one line about BodyTimeout would mislead: all of the body is in the event.
+func TestLambdaLogsNothingOfBodyTimeout(t *testing.T) {
+	t.Parallel()
+	v, err := alotwebhook.NewVerifier(secret)
+	require.NoError(t, err)
+	var logged bytes.Buffer
+	r := alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	e := events.LambdaFunctionURLRequest{Body: "{}"}
+	e.RequestContext.HTTP.Method = http.MethodPost
+	_, err = frameworks.FunctionURL(r)(t.Context(), e)
+	require.NoError(t, err)
+	require.Contains(t, logged.String(), "not_signed")
+	require.NotContains(t, logged.String(), "BodyTimeout")
 }

@@ -15,7 +15,8 @@ import (
 //
 // What is refused would be refused again, so it does not come again; the receiver's log has it. The queue answers
 // 200 to everything, so that strangers fill it as well: put a limit of size in front. Timestamps of Standard
-// Webhooks are of the request: the tolerance must be longer than a message may wait.
+// Webhooks are of the request: the tolerance must be longer than a message may wait. A challenge, by which a sender
+// has its URLs proven, must be answered in front: in the queue it is an event without a handler, and does nothing.
 func Queue(r *alotwebhook.Receiver) func(context.Context, events.SQSEvent) (events.SQSEventResponse, error) {
 	return func(ctx context.Context, batch events.SQSEvent) (again events.SQSEventResponse, err error) {
 		for _, m := range batch.Records {

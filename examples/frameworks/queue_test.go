@@ -3,6 +3,7 @@ package frameworks_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,4 +67,13 @@ func TestQueueGetsBackWhatFailed(t *testing.T) {
 	require.Empty(t, again(t, r, m))
 	a.fail = nil
 	require.Empty(t, again(t, r, m))
+}
+
+// A challenge in a queue comes too late for an answer. It must not come again.
+func TestQueueDropsChallenges(t *testing.T) {
+	t.Parallel()
+	r, _ := newReceiver(t)
+	e := webhooktest.NewEvent(t, "endpoint.url_validation", map[string]string{"plainToken": strings.Repeat("A", 43)})
+	require.NotEmpty(t, alotwebhook.Prove(e, secret))
+	require.Empty(t, again(t, r, message(t, "challenge", alotwebhook.SignatureHeader, alotwebhook.Sign(e.Payload(), secret), e.Payload())))
 }
