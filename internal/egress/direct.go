@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/guard"
 )
 
@@ -27,13 +28,22 @@ var ErrNoRoute = errors.New("alotwebhook: no route to the address from here")
 
 // lookUpers returns resolvers that are alike. One gives all who ask the same at once the same answer,
 // so that another is needed to ask again.
-func lookUpers(r *net.Resolver) (all [lookUps]*net.Resolver) {
+func lookUpers(r *net.Resolver, host *caught.Host) (all [lookUps]*net.Resolver) {
 	if r == nil {
 		r = net.DefaultResolver
 	}
+	dial := r.Dial
+	if dial != nil { // package net calls it in goroutines of its own
+		dial = func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = host.Call("Config.Resolver", func() (err error) { conn, err = r.Dial(ctx, network, address); return err })
+			return conn, err
+		}
+	}
 	all[0] = r
-	for i := 1; i < lookUps; i++ {
-		all[i] = &net.Resolver{PreferGo: r.PreferGo, StrictErrors: r.StrictErrors, Dial: r.Dial}
+	for i := range all {
+		if i > 0 || dial != nil {
+			all[i] = &net.Resolver{PreferGo: r.PreferGo, StrictErrors: r.StrictErrors, Dial: dial}
+		}
 	}
 	return all
 }

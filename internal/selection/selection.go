@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/storable"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -38,6 +39,9 @@ type Selection struct {
 // "" if nothing is.
 func (s *Selection) Problem(p Purpose, now time.Time) (field, problem string) {
 	if field, problem = s.subjectProblem(p); problem == "" {
+		field, problem = storable.Problem(*s)
+	}
+	if problem == "" {
 		field, problem = s.timeProblem(now)
 	}
 	if problem == "" && p != Erase {
