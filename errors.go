@@ -120,8 +120,6 @@ type (
 	checkedSurveyor struct{ Surveyor }
 )
 
-func (s checked) Unwrap() Store { return s.Store }
-
 func (s checked) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 	return storable.Find(ctx, "endpoint", id, s.Store.Endpoint, ErrNotFound)
 }

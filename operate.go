@@ -216,7 +216,7 @@ func (d *Dispatcher) CountMany(ctx context.Context, r Recovery) (Count, error) {
 // Surveyor returns the survey of all organizations that the store keeps. The error is an
 // [errors.ErrUnsupported] if it is no [Surveyor].
 func (d *Dispatcher) Surveyor() (Surveyor, error) {
-	if s := unwrap.To[Surveyor](d.store); s != nil {
+	if s := unwrap.To[Surveyor](d.store.Store); s != nil {
 		return checkedSurveyor{s}, nil
 	}
 	return nil, explain(fmt.Errorf("the store shows none: %w", errors.ErrUnsupported), "no survey")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/proxytest"
 	"github.com/alot/alotwebhook/store/memory"
 )
 
@@ -162,11 +164,17 @@ func TestNewDispatcherRefusesFunctionsThatPanic(t *testing.T) {
 // Package net calls it in a goroutine of its own, where nobody else could catch the panic.
 func TestPanicOfTheResolverFailsTheAttempt(t *testing.T) {
 	t.Parallel()
-	var log lockedBuffer
-	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{
-		Retry: alotwebhook.Schedule(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	runUntilFailed(t, alotwebhook.Config{
 		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { panic("a resolver") }},
-	})
+	}, "Config.Resolver panicked")
+}
+
+// runUntilFailed runs a dispatcher until its only delivery has failed, and requires the line in the log.
+func runUntilFailed(t *testing.T, cfg alotwebhook.Config, line string) {
+	t.Helper()
+	var log lockedBuffer
+	cfg.Retry, cfg.Logger = alotwebhook.Schedule(), slog.New(slog.NewTextHandler(&log, nil))
+	d, err := alotwebhook.NewDispatcher(memory.New(), &cfg)
 	require.NoError(t, err)
 	e, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: "org_1", URL: "https://a.example.com/", EventTypes: []string{"candidate.completed"}})
 	require.NoError(t, err)
@@ -178,11 +186,28 @@ func TestPanicOfTheResolverFailsTheAttempt(t *testing.T) {
 	require.NoError(t, d.Emit(t.Context(), event))
 	require.Eventually(t, func() bool {
 		got, err := d.Delivery(t.Context(), alotwebhook.DeliveryID(event.ID, e.ID))
-		return err == nil && got.State == alotwebhook.StateFailed && got.LastReason == alotwebhook.ReasonDNS
+		return err == nil && got.State == alotwebhook.StateFailed && got.LastReason != ""
 	}, time.Minute, 10*time.Millisecond)
 	cancel()
 	require.NoError(t, <-ended)
-	require.Contains(t, log.String(), `Config.Resolver panicked`)
+	require.Contains(t, log.String(), line)
+}
+
+// tracing is a transport whose hook panics, in whichever goroutine it is called.
+type tracing struct{ next http.RoundTripper }
+
+func (t tracing) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { panic("a hook") },
+	})))
+}
+
+func TestPanicOfAHookFailsTheAttempt(t *testing.T) {
+	t.Parallel()
+	runUntilFailed(t, alotwebhook.Config{
+		WrapTransport: func(next http.RoundTripper) http.RoundTripper { return tracing{next} },
+		Resolver:      proxytest.Resolver(nil),
+	}, "Config.WrapTransport panicked")
 }
 
 // brokenHandler panics over every record.

@@ -135,7 +135,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 // payload. It is the endpoint's recovery, with the errors of Recover, and an [errors.ErrUnsupported] if
 // the store does not do that.
 func (d *Dispatcher) SendMissed(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
-	if unwrap.To[backfiller](d.store) == nil {
+	if unwrap.To[backfiller](d.store.Store) == nil {
 		return Recovery{}, explain(errors.ErrUnsupported, "the store sends no missed events")
 	}
 	return d.recoverSince(ctx, endpointID, since, RecoverySending)

@@ -89,7 +89,7 @@ type Page struct {
 // Read returns a page of a feed. The other fields of f must stay as they were with the page before.
 //
 // The error is [ErrCursorExpired] for a cursor that has expired, or that none of these pages had; a
-// [alotwebhook.FieldError] of a field that is not valid, such as "organizationId" if that cannot be the id of one; and an [errors.ErrUnsupported] if
+// [alotwebhook.FieldError] of a field that is not valid, such as an "organizationId" that is none; and an [errors.ErrUnsupported] if
 // the store is no [Feeder].
 func Read(ctx context.Context, d *alotwebhook.Dispatcher, f Filter) (Page, error) {
 	feeder := feederOf(d.Store())

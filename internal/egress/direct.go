@@ -51,7 +51,7 @@ func lookUpers(r *net.Resolver, host *caught.Host) (all [lookUps]*net.Resolver) 
 // lookUp returns the addresses of a name.
 func (d *Dialer) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 	r := race[[]netip.Addr]{
-		tries: lookUps, wait: askAgain,
+		tries: lookUps, wait: askAgain, host: d.host,
 		try: func(ctx context.Context, i int) ([]netip.Addr, error) {
 			return d.resolvers[i].LookupNetIP(ctx, "ip", host)
 		},
@@ -96,7 +96,7 @@ func (d *Dialer) connectFirst(ctx context.Context, network string, addrs []netip
 		return conn, 0, err
 	}
 	r := race[net.Conn]{
-		tries: len(addrs), wait: nextAddress, goesOn: true,
+		tries: len(addrs), wait: nextAddress, goesOn: true, host: d.host,
 		try: func(ctx context.Context, i int) (net.Conn, error) {
 			return d.Direct.DialContext(ctx, network, addrs[i].String())
 		},

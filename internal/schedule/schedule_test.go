@@ -32,3 +32,14 @@ func TestProblems(t *testing.T) {
 	require.Contains(t, schedule.Problem(nil, schedule.Of(time.Second, -1)), "before attempt 3")
 	require.Contains(t, schedule.Problem(nil, func() backoff.BackOff { return nil }), "returns nil")
 }
+
+func TestPanicOfAPolicy(t *testing.T) {
+	t.Parallel()
+	broken := func() backoff.BackOff { panic("no") }
+	wait, more := schedule.Wait(nil, broken, schedule.Of(time.Minute), 1)
+	require.True(t, more)
+	require.InDelta(t, time.Minute, wait, float64(12*time.Second))
+	_, more = schedule.Wait(nil, broken, schedule.Of(time.Minute), 2)
+	require.False(t, more)
+	require.Contains(t, schedule.Problem(nil, broken), "panics")
+}

@@ -132,7 +132,9 @@ func (s *Selection) Bound(now time.Time, kept time.Duration) (oldest time.Time) 
 	}
 	s.Until = until
 	if s.Since.IsZero() && !s.FailedSince.IsZero() {
-		s.Since = s.FailedSince.Add(-failedLookback)
+		if s.Since = s.FailedSince.Add(-failedLookback); s.Since.Before(time.Time{}) {
+			s.Since = time.Time{} // no store holds what is before
+		}
 	}
 	if s.Since.IsZero() {
 		s.Since = time.Time{} // in whichever zone it was
