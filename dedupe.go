@@ -137,7 +137,7 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 	}()
 	fnCtx, cancel := context.WithDeadline(context.WithValue(ctx, claimKey{}, claim), end)
 	defer cancel()
-	if err = fn(fnCtx); err == nil || isPermanent(err) {
+	if err = fn(fnCtx); err == nil || refusal.IsPermanent(err) {
 		settle = d.Complete
 	}
 	return err
