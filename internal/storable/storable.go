@@ -89,6 +89,14 @@ func spell(name string) string {
 	return strings.ToLower(name[:1]) + name[1:]
 }
 
+// KeyProblem says what is wrong with the key of an event that was handled.
+func KeyProblem(key string) string {
+	if key == "" {
+		return "is empty; give the event's id"
+	}
+	return textProblem("key", key)
+}
+
 // Find reads what has an id. Its error names the id once, whatever a store says of it: it is none, or
 // of the kind notFound, or else the store's. What no store can hold is not found.
 func Find[T any](ctx context.Context, kind, id string, read func(context.Context, string) (T, error), notFound error) (found T, err error) {

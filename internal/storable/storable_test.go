@@ -86,3 +86,10 @@ func TestFindNamesTheIdOnce(t *testing.T) {
 	require.Equal(t, 3, asked, "no store is asked for what it cannot hold")
 	require.Less(t, len(find(strings.Repeat("é\"", 50_000), missing).Error()), 150)
 }
+
+func TestKeyProblem(t *testing.T) {
+	t.Parallel()
+	require.Empty(t, storable.KeyProblem("mails/evt_1"))
+	require.Contains(t, storable.KeyProblem(""), "is empty")
+	require.Contains(t, storable.KeyProblem("evt\x00"), `"evt\x00" has a NUL`)
+}

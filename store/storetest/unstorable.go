@@ -269,7 +269,7 @@ func notFoundIsShort(t *trial) {
 	long := "wh_" + strings.Repeat("x", 100_000)
 	for name, ask := range t.onlyIDs(d) {
 		err := ask(long)
-		t.requireRefusal(err, name)
+		t.requireRefusal(err, "%s", name)
 		if err != nil {
 			require.LessOrEqual(t, strings.Count(err.Error(), "xxx…")+strings.Count(err.Error(), `xxx"`), 1, "%s names it twice: %v", name, err)
 		}
