@@ -145,7 +145,7 @@ func overtakenForGood(t *trial) {
 	again := t.requireNext(ids[0])
 	require.Equal(t, 2, again.Try)
 	more := idsOf(t.emit("org_1", completed, 1), *again.Endpoint)
-	t.finish(holding(retry(again, time.Minute), long))
+	t.finish(holding(retry(again, long/2), long))
 	t.requireRest(more...)
 }
 
