@@ -29,7 +29,7 @@ func pgpool(t *testing.T) string {
 	dir, port, control := t.TempDir(), freePort(t), freePort(t)
 	config := filepath.Join(dir, "pgpool.conf")
 	require.NoError(t, os.WriteFile(config, []byte(strings.Join([]string{
-		"backend_clustering_mode = 'streaming_replication'", // the default; see docs/databases.md for the others
+		"backend_clustering_mode = 'streaming_replication'", // as Debian has it; see docs/databases.md for the others
 		"sr_check_period = 0",                               // nothing is replicated here
 		"listen_addresses = '127.0.0.1'",
 		fmt.Sprint("port = ", port),
