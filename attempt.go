@@ -110,20 +110,15 @@ func newSender(cfg *Config) (*sender, error) {
 		RootCAs:           cfg.RootCAs,
 		ClientCertificate: cfg.ClientCertificate,
 		TLSTimeout:        cfg.TLSTimeout,
+		Host:              cfg.host,
 		MaxHeaderBytes:    cfg.MaxResponseHeader,
 		MaxIdle:           max(cfg.InFlight, 1024),
 	})
 	s := &sender{cfg: cfg, closeIdle: base.CloseIdleConnections, proxy: dialer.Watch}
-	s.safe.Sealer, s.safe.Log = cfg.Sealer, cfg.Logger
-	s.Sender = wire.Sender{Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody,
+	s.safe.Sealer, s.safe.Host, s.safe.Log = cfg.Sealer, cfg.host, cfg.Logger
+	s.Sender = wire.Sender{Host: cfg.host, Transport: base, Timeout: cfg.Timeout, KeepBody: cfg.KeepResponseBody, MaxBody: cfg.MaxResponseBody,
 		KeepHeader: cfg.KeepResponseHeaders, ProxyIsAway: dialer.IsAway}
-	if cfg.WrapTransport != nil {
-		s.Transport = cfg.WrapTransport(base)
-	}
-	if isNil(s.Transport) {
-		return nil, &FieldError{Field: "WrapTransport", Problem: "returned nil; return a transport that sends through the one it was given"}
-	}
-	return s, nil
+	return s, refused("WrapTransport", s.Wrap(cfg.WrapTransport))
 }
 
 // send makes the request of an attempt. ok is false if it was cut off, or the proxy failed: such

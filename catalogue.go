@@ -123,7 +123,7 @@ func (c *Config) checkEventTypes() error {
 	if problem != "" {
 		return refused(field, problem)
 	}
-	c.forms = known
+	c.forms, known.Host = known, c.host
 	return nil
 }
 

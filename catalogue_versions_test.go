@@ -239,7 +239,7 @@ func TestPanicOfCheckDataIsAnError(t *testing.T) {
 	}
 	_, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{CheckData: check})
 	requireField(t, err, "eventTypes[0].example")
-	require.ErrorContains(t, err, "candidate.invited was not checked: Config.CheckData panicked: no schema")
+	require.ErrorContains(t, err, "candidate.invited was not checked: Config.CheckData panicked: its stack is in the log")
 	panics = false
 	w := newWorld(t, alotwebhook.Config{CheckData: check}, &receivers{})
 	panics = true
@@ -247,7 +247,7 @@ func TestPanicOfCheckDataIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	err = w.Emit(t.Context(), event)
 	requireField(t, err, "data")
-	require.ErrorContains(t, err, "Config.CheckData panicked: no schema")
+	require.ErrorContains(t, err, "Config.CheckData panicked: its stack is in the log")
 	_, err = w.Event(t.Context(), event.ID)
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 }

@@ -13,7 +13,9 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/egress"
+	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/forms"
 	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/schedule"
@@ -293,6 +295,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	forms *forms.Forms // those of PayloadVersions
+	host  *caught.Host // calls the functions above
 }
 
 const (
@@ -321,7 +324,8 @@ func (c *Config) withDefaults() (*Config, error) {
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
 	cfg.ParkedRetention = cmp.Or(cfg.ParkedRetention, cfg.PayloadRetention)
 	cfg.HistoryRetention = cmp.Or(cfg.HistoryRetention, 90*day)
-	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	cfg.host = caught.New(cmp.Or(cfg.Logger, slog.Default()))
+	cfg.Logger, cfg.CheckData = cfg.host.Log, eventtype.Safe(cfg.host, cfg.CheckData)
 	wrong := cfg.setNumbers()
 	cfg.Lease = cmp.Or(cfg.Lease, cfg.minLease())
 	return &cfg, cfg.check(wrong)
@@ -371,7 +375,7 @@ func (c *Config) check(wrong ranges.Result) error {
 	case c.HostOrganization != "" && checkOrganization(c.HostOrganization) != nil:
 		return refused("HostOrganization", "is not the id of an organization: 1 to 255 bytes of plain text")
 	}
-	if problem := schedule.Problem(c.Retry); problem != "" {
+	if problem := schedule.Problem(c.host, c.Retry); problem != "" {
 		return refused("Retry", problem)
 	}
 	switch {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/refusal"
+	"github.com/alot/alotwebhook/internal/storable"
 )
 
 // Deduper remembers which events were handled, because each may arrive again. Package dedupe has one in memory
@@ -93,7 +94,7 @@ const settleTimeout = 5 * time.Second
 //
 // Once returns nil if fn returned nil or if the event was handled before. It returns the error of fn: after
 // [Permanent] the event counts as handled, after any other error it can be claimed again at once. It returns
-// [ErrInProgress] or [ErrNotMarked], an [ErrInvalid] for an empty key, or an error of d. [StatusCode] returns
+// [ErrInProgress] or [ErrNotMarked], an [ErrInvalid] for a key that is none, or an error of d. [StatusCode] returns
 // the status for each.
 func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn func(ctx context.Context) error) error {
 	if d == nil {
@@ -102,8 +103,8 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	if isNil(d) {
 		return &FieldError{Field: "d", Problem: "holds a nil pointer; give an opened Deduper, or nil for none"}
 	}
-	if key == "" {
-		return &FieldError{Field: "key", Problem: "is empty; give the event's id"}
+	if problem := storable.KeyProblem(key); problem != "" {
+		return refused("key", problem)
 	}
 	if lease <= 0 {
 		lease = DefaultLease
@@ -137,7 +138,7 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 	}()
 	fnCtx, cancel := context.WithDeadline(context.WithValue(ctx, claimKey{}, claim), end)
 	defer cancel()
-	if err = fn(fnCtx); err == nil || isPermanent(err) {
+	if err = fn(fnCtx); err == nil || refusal.IsPermanent(err) {
 		settle = d.Complete
 	}
 	return err

@@ -43,7 +43,7 @@ var ErrDispatcherClosed = errors.New("alotwebhook: dispatcher closed")
 // calls Emit. Any number of processes may share one store.
 type Dispatcher struct {
 	cfg    *Config
-	store  Store
+	store  checked
 	sender *sender
 	notify Notifier // nil if the store is none
 	pauser Pauser   // nil if the store is none
@@ -87,7 +87,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 	}
 	d := &Dispatcher{
 		cfg:     cfg,
-		store:   store,
+		store:   checked{store},
 		sender:  sender,
 		notify:  unwrap.To[Notifier](store),
 		pauser:  unwrap.To[Pauser](store),
@@ -114,7 +114,7 @@ func NewDispatcher(store Store, cfg *Config) (*Dispatcher, error) {
 func (d *Dispatcher) Logger() *slog.Logger { return d.log }
 
 // Store returns the store, and PayloadRetention that of the [Config], 0 for ever: for package feed.
-func (d *Dispatcher) Store() Store                    { return d.store }
+func (d *Dispatcher) Store() Store                    { return d.store.Store }
 func (d *Dispatcher) PayloadRetention() time.Duration { return max(0, d.cfg.PayloadRetention) }
 
 // Emit stores events for delivery, all of them or none, and returns once they are
@@ -184,8 +184,8 @@ func (d *Dispatcher) enqueue(ctx context.Context, q Enqueuer, events []Event, in
 	}
 	for i := range events {
 		if err := events[i].check(d.types, d.cfg); err != nil {
-			if len(events) > 1 {
-				err.Field = fmt.Sprintf("events[%d].%s", i, err.Field)
+			if of := (*FieldError)(nil); len(events) > 1 && errors.As(err, &of) {
+				of.Field = fmt.Sprintf("events[%d].%s", i, of.Field)
 			}
 			return err
 		}

@@ -65,7 +65,7 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if d.cfg.ProveURLs {
 		created.setDisabled(true, DisabledUnproven)
 	}
-	if created.Secret, err = d.seal(id, e.Secret); err == nil {
+	if created.Secret, err = d.sender.safe.Seal(id, e.Secret); err == nil {
 		err = d.setCredentials(&created, &e)
 	}
 	if err == nil {
@@ -169,13 +169,13 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	if next == "" {
 		next = NewSecret()
 	}
-	if err := checkSecret(next); err != nil {
+	if err := cmp.Or(checkSecret(next), invalid(struct{ SignsFrom time.Time }{at})); err != nil {
 		return "", err
 	}
 	if !at.IsZero() && at.Before(time.Now().Add(-clockSkew)) {
 		return "", refused("signsFrom", "is past, and the new secret would sign at once; give a time to come, or none to have it sign at once")
 	}
-	sealed, err := d.seal(endpointID, next)
+	sealed, err := d.sender.safe.Seal(endpointID, next)
 	if err != nil {
 		return "", err
 	}
@@ -209,7 +209,7 @@ func (d *Dispatcher) DeleteEndpoint(ctx context.Context, id string) error {
 // Endpoint returns an endpoint without its secrets, or [ErrNotFound].
 func (d *Dispatcher) Endpoint(ctx context.Context, id string) (Endpoint, error) {
 	e, err := d.store.Endpoint(ctx, id)
-	return e.withoutSecrets(), explain(err, "endpoint %q", clip(id))
+	return e.withoutSecrets(), err
 }
 
 // EndpointFilter selects endpoints. A zero field selects all.
@@ -301,7 +301,7 @@ func (d *Dispatcher) changeEndpoint(ctx context.Context, id string, rotates bool
 	for {
 		e, err := d.store.Endpoint(ctx, id)
 		if err != nil {
-			return Endpoint{}, explain(err, "endpoint %q", clip(id))
+			return Endpoint{}, err
 		}
 		was := e
 		if err := change(&e); err != nil {
@@ -332,12 +332,6 @@ func (d *Dispatcher) readDisabledAt(ctx context.Context, e *Endpoint) {
 	}
 }
 
-// seal returns the secret as the store is to keep it.
-func (d *Dispatcher) seal(endpointID string, secret Secret) (Secret, error) {
-	sealed, err := d.sender.safe.Seal(endpointID, secret)
-	return sealed, explain(err, "secret not sealed")
-}
-
 // checkEndpoint refuses e with a [FieldError] if a field is not valid that differs from
 // the stored one's.
 func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
@@ -351,13 +345,10 @@ func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
 	if err == nil && e.PayloadVersion != stored.PayloadVersion {
 		err = refused("payloadVersion", d.cfg.forms.Problem(e.PayloadVersion))
 	}
-	if err != nil {
-		return err
-	}
-	return nil
+	return err
 }
 
 // checkSecret refuses a secret that cannot be meant, with a [FieldError].
-func checkSecret(s Secret) *FieldError {
+func checkSecret(s Secret) error {
 	return refused("secret", text.SecretProblem(string(s), minSecret, maxSecret))
 }

@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/guard"
 	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/rate"
+	"github.com/alot/alotwebhook/internal/storable"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -79,12 +81,15 @@ func (e *FieldError) Error() string { return "alotwebhook: " + e.Field + " " + e
 func (e *FieldError) Is(target error) bool { return target == ErrInvalid }
 
 // refused returns a FieldError, or nil if there is no problem.
-func refused(field, problem string) *FieldError {
+func refused(field, problem string) error {
 	if problem == "" {
 		return nil
 	}
 	return &FieldError{field, problem}
 }
+
+// invalid refuses the first field of a struct that no store can hold, with a [FieldError]; nil if there is none.
+func invalid(of any) error { return refused(storable.Problem(of)) }
 
 // fieldError turns a refusal of package guard into a [FieldError]. It returns every
 // other error, and nil, as it is.
@@ -107,3 +112,60 @@ func (e blockedURL) Unwrap() []error { return []error{e.FieldError, ErrBlockedAd
 
 // clip shortens a value that an error quotes to about 40 bytes.
 func clip(s string) string { return text.Clip(s, 40) }
+
+// checked is a store that is asked for nothing that no store can hold, and whose errors name what they are
+// about once. checkedSurveyor is the same of a [Surveyor].
+type (
+	checked         struct{ Store }
+	checkedSurveyor struct{ Surveyor }
+)
+
+func (s checked) Endpoint(ctx context.Context, id string) (Endpoint, error) {
+	return storable.Find(ctx, "endpoint", id, s.Store.Endpoint, ErrNotFound)
+}
+
+func (s checked) Event(ctx context.Context, id string) (Event, error) {
+	return storable.Find(ctx, "event", id, s.Store.Event, ErrNotFound)
+}
+
+func (s checked) Delivery(ctx context.Context, id string) (Delivery, error) {
+	return storable.Find(ctx, "delivery", id, s.Store.Delivery, ErrNotFound)
+}
+
+func (s checked) Endpoints(ctx context.Context, f EndpointFilter) ([]Endpoint, string, error) {
+	return list(ctx, f, s.Store.Endpoints)
+}
+
+func (s checked) Recoveries(ctx context.Context, f RecoveryFilter) ([]Recovery, string, error) {
+	return list(ctx, f, s.Store.Recoveries)
+}
+
+func (s checked) Operations(ctx context.Context, f OperationFilter) ([]Operation, string, error) {
+	return list(ctx, f, s.Store.Operations)
+}
+
+func (s checked) Deliveries(ctx context.Context, f Filter) ([]Delivery, string, error) {
+	return list(ctx, f, s.Store.Deliveries)
+}
+
+// list reads a page, unless its filter is not valid.
+func list[F, T any](ctx context.Context, f F, read func(context.Context, F) ([]T, string, error)) (page []T, next string, err error) {
+	if err = invalid(f); err == nil {
+		page, next, err = read(ctx, f)
+	}
+	return page, next, err
+}
+
+func (s checkedSurveyor) Totals(ctx context.Context, since time.Time) (list []Tally, err error) {
+	if err = invalid(struct{ Since time.Time }{since}); err == nil {
+		list, err = s.Surveyor.Totals(ctx, since)
+	}
+	return list, err
+}
+
+func (s checkedSurveyor) Count(ctx context.Context, r Recovery) (n Count, err error) {
+	if err = invalid(r); err == nil {
+		n, err = s.Surveyor.Count(ctx, r)
+	}
+	return n, err
+}

@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -95,8 +96,8 @@ func DecodeData[T any](e Event) (T, error) {
 
 // check refuses an event that may not be emitted, with a [FieldError]: first by its
 // fields, one after the other, then by the size of its payload in bytes and by CheckData.
-func (e *Event) check(types map[string]EventType, cfg *Config) *FieldError {
-	for _, err := range [...]*FieldError{
+func (e *Event) check(types map[string]EventType, cfg *Config) error {
+	if err := cmp.Or(
 		refused("id", envelope.IDProblem(e.ID, eventPrefix)),
 		checkType("type", e.Type, types),
 		refused("timestamp", envelope.TimestampProblem(e.Timestamp)),
@@ -106,22 +107,20 @@ func (e *Event) check(types map[string]EventType, cfg *Config) *FieldError {
 		refused("test", envelope.TestProblem(e.Test)),
 		refused("data", envelope.DataProblem(e.Data)),
 		refused("data", (*envelope.Event)(e).SizeProblem(cfg.MaxPayload)),
-	} {
-		if err != nil {
-			return err
-		}
+	); err != nil {
+		return err
 	}
 	return refused("data", eventtype.Check(cfg.CheckData).Problem(e.Type, e.Data))
 }
 
 // checkType refuses an event type that is not in the catalogue. The field is the one that
 // the error names.
-func checkType(field, name string, types map[string]EventType) *FieldError {
+func checkType(field, name string, types map[string]EventType) error {
 	_, listed := types[name]
 	return refused(field, eventtype.ListProblem(name, listed))
 }
 
 // checkOrganization refuses an organization id that is empty, too long or no plain text.
-func checkOrganization(id string) *FieldError {
+func checkOrganization(id string) error {
 	return refused("organizationId", envelope.OrganizationProblem(id))
 }

@@ -47,7 +47,7 @@ func (d *Dispatcher) Delivery(ctx context.Context, id string) (Delivery, error) 
 	for i, a := range delivery.Attempts {
 		delivery.Attempts[i].ResponseHeaders, delivery.Attempts[i].ResponseBody = wire.SplitAnswer(a.ResponseBody)
 	}
-	return delivery, explain(err, "delivery %q", clip(id))
+	return delivery, err
 }
 
 // RequestHeader returns the headers that the request of an attempt has, but for those that sign it or
@@ -59,8 +59,7 @@ func (d *Dispatcher) RequestHeader(of Delivery, attempt int) http.Header {
 // Event returns a stored event, or [ErrNotFound]. An event whose payload was erased after
 // its retention time is not found, either.
 func (d *Dispatcher) Event(ctx context.Context, id string) (Event, error) {
-	event, err := d.store.Event(ctx, id)
-	return event, explain(err, "event %q", clip(id))
+	return d.store.Event(ctx, id)
 }
 
 // Redeliver sends a delivered or failed delivery again, with a new schedule and the same
@@ -182,13 +181,8 @@ func (d *Dispatcher) EraseIn(ctx context.Context, q Enqueuer, organizationID, su
 	if subject == "" {
 		return 0, refused("subject", "is empty; name whose data is to be erased")
 	}
-	if err := checkTransaction(q, "Erase"); err != nil {
-		return 0, err
-	}
-	if err := r.check(); err != nil {
-		return 0, err
-	}
-	if _, err := d.ownerOf(ctx, organizationID, ""); err != nil {
+	_, err = d.ownerOf(ctx, organizationID, "")
+	if err = cmp.Or(checkTransaction(q, "Erase"), r.check(), err); err != nil {
 		return 0, err
 	}
 	eraser, ok := q.(interface {
@@ -285,6 +279,9 @@ const tallyRetention = 8 * day
 //
 // The error is an [errors.ErrUnsupported] if the store is no [Tallier].
 func (d *Dispatcher) Tallies(ctx context.Context, since time.Time, endpointIDs ...string) ([]Tally, error) {
+	if err := invalid(struct{ Since time.Time }{since}); err != nil {
+		return nil, err
+	}
 	since = since.UTC().Truncate(time.Hour)
 	list, err := d.tallies.Read(func() ([]Tally, error) {
 		if d.tallier == nil {

@@ -106,10 +106,11 @@ type AttemptInfo struct {
 type observer struct {
 	Observer
 	*teller.Teller
+	host *caught.Host
 }
 
 func newObserver(cfg *Config) *observer {
-	o := &observer{}
+	o := &observer{host: cfg.host}
 	if cfg.Observer != nil {
 		o.Observer = *cfg.Observer
 	}
@@ -134,7 +135,7 @@ func (o *observer) traced(ctx context.Context, events []Event) (_ []Event, paren
 	if o.TraceParent == nil {
 		return events, ""
 	}
-	_ = caught.Call("observer", func() error { parent = o.TraceParent(ctx); return nil })
+	_ = o.host.Call("Observer.TraceParent", func() error { parent = o.TraceParent(ctx); return nil }) // logged
 	if !text.IsTraceParent(parent) {
 		return events, ""
 	}

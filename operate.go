@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,7 @@ func (d *Dispatcher) Resume(ctx context.Context, p Pause) error {
 		return refused("note", problem)
 	}
 	list, err := d.Pauses(ctx)
-	if err != nil {
+	if err = cmp.Or(err, invalid(p)); err != nil {
 		return err
 	}
 	for _, of := range list { // an endpoint that is paused may be gone
@@ -215,8 +216,8 @@ func (d *Dispatcher) CountMany(ctx context.Context, r Recovery) (Count, error) {
 // Surveyor returns the survey of all organizations that the store keeps. The error is an
 // [errors.ErrUnsupported] if it is no [Surveyor].
 func (d *Dispatcher) Surveyor() (Surveyor, error) {
-	if s := unwrap.To[Surveyor](d.store); s != nil {
-		return s, nil
+	if s := unwrap.To[Surveyor](d.store.Store); s != nil {
+		return checkedSurveyor{s}, nil
 	}
 	return nil, explain(fmt.Errorf("the store shows none: %w", errors.ErrUnsupported), "no survey")
 }
@@ -242,11 +243,8 @@ func (d *Dispatcher) beginMany(ctx context.Context, r Recovery) (Recovery, error
 // manyOf returns a recovery as it begins, with what it takes from r, or refuses r.
 func (d *Dispatcher) manyOf(ctx context.Context, r Recovery) (Recovery, error) {
 	s := r.selection()
-	if err := r.check(); err != nil {
-		return Recovery{}, err
-	}
 	organizationID, err := d.ownerOf(ctx, r.OrganizationID, r.EndpointID)
-	if err != nil {
+	if err = cmp.Or(r.check(), err); err != nil {
 		return Recovery{}, err
 	}
 	now := storedTime()
@@ -270,7 +268,7 @@ func (r *Recovery) selection() selection.Selection {
 }
 
 // check refuses a selection that cannot be meant.
-func (r *Recovery) check() *FieldError {
+func (r *Recovery) check() error {
 	purpose := selection.Recover
 	switch r.State {
 	case RecoveryCanceling:

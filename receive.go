@@ -1,6 +1,7 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -178,15 +179,9 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 	if cfg != nil {
 		r.config = *cfg
 	}
-	if r.config.MaxBodyBytes <= 0 {
-		r.config.MaxBodyBytes = DefaultMaxBodyBytes
-	}
-	if r.config.BodyTimeout == 0 {
-		r.config.BodyTimeout = defaultBodyTimeout
-	}
-	if r.config.MaxBodyMemory <= 0 {
-		r.config.MaxBodyMemory = DefaultMaxBodyMemory
-	}
+	r.config.MaxBodyBytes = cmp.Or(max(r.config.MaxBodyBytes, 0), DefaultMaxBodyBytes)
+	r.config.BodyTimeout = cmp.Or(r.config.BodyTimeout, defaultBodyTimeout)
+	r.config.MaxBodyMemory = cmp.Or(max(r.config.MaxBodyMemory, 0), DefaultMaxBodyMemory)
 	if m := r.config.MaxBodyBytes; m < math.MaxInt64/8 { // the largest body must always find room
 		r.config.MaxBodyMemory = max(r.config.MaxBodyMemory, 8*m)
 	}

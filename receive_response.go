@@ -1,7 +1,6 @@
 package alotwebhook
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -18,15 +17,7 @@ import (
 //
 // Permanent(nil) is nil.
 func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &refusal.Error{Status: http.StatusAccepted, Cause: refusal.Permanent, Err: err}
-}
-
-func isPermanent(err error) bool {
-	s := (*refusal.Error)(nil)
-	return errors.As(err, &s) && s.Cause == refusal.Permanent
+	return refusal.Of(err, http.StatusAccepted, refusal.Permanent, 0)
 }
 
 // RetryAfter marks a handler's error as one for which the next attempt should not come before d has passed. The
@@ -35,10 +26,7 @@ func isPermanent(err error) bool {
 //
 // RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {
-	if err == nil {
-		return nil
-	}
-	return &refusal.Error{Status: http.StatusServiceUnavailable, Cause: "retry_after", After: d, Err: err}
+	return refusal.Of(err, http.StatusServiceUnavailable, "retry_after", d)
 }
 
 const (

@@ -135,7 +135,7 @@ func (d *Dispatcher) Recover(ctx context.Context, endpointID string, since time.
 // payload. It is the endpoint's recovery, with the errors of Recover, and an [errors.ErrUnsupported] if
 // the store does not do that.
 func (d *Dispatcher) SendMissed(ctx context.Context, endpointID string, since time.Time) (Recovery, error) {
-	if unwrap.To[backfiller](d.store) == nil {
+	if unwrap.To[backfiller](d.store.Store) == nil {
 		return Recovery{}, explain(errors.ErrUnsupported, "the store sends no missed events")
 	}
 	return d.recoverSince(ctx, endpointID, since, RecoverySending)
@@ -144,7 +144,7 @@ func (d *Dispatcher) SendMissed(ctx context.Context, endpointID string, since ti
 // recoverSince begins a recovery of one endpoint.
 func (d *Dispatcher) recoverSince(ctx context.Context, endpointID string, since time.Time, state RecoveryState) (Recovery, error) {
 	endpoint, err := d.Endpoint(ctx, endpointID)
-	if err != nil {
+	if err = cmp.Or(err, invalid(struct{ Since time.Time }{since})); err != nil {
 		return Recovery{}, err
 	}
 	now := storedTime()
@@ -209,9 +209,10 @@ type EnableOptions struct {
 // future. An endpoint that is enabled is returned as it is.
 func (d *Dispatcher) EnableEndpoint(ctx context.Context, endpointID string, o EnableOptions) (Endpoint, error) {
 	e, err := d.Endpoint(ctx, endpointID)
+	err = cmp.Or(err, d.cfg.unproven(&e), invalid(o))
 	switch now := time.Now(); {
-	case cmp.Or(err, d.cfg.unproven(&e)) != nil:
-		return Endpoint{}, cmp.Or(err, ErrUnproven)
+	case err != nil:
+		return Endpoint{}, err
 	case o.Since.After(now):
 		return Endpoint{}, &FieldError{Field: "since", Problem: "is in the future; give the time since which parked deliveries are to be sent"}
 	case o.Discard:
@@ -273,7 +274,7 @@ func (d *Dispatcher) ProveEndpoint(ctx context.Context, endpointID string) (Endp
 	asked, err := d.store.Endpoint(ctx, endpointID)
 	switch {
 	case err != nil:
-		return Endpoint{}, explain(err, "endpoint %q", clip(endpointID))
+		return Endpoint{}, err
 	case asked.DisabledReason != DisabledUnproven:
 		return asked.withoutSecrets(), nil
 	}
@@ -320,7 +321,9 @@ func (r *Recovery) end(state RecoveryState) {
 // is 0, if there is none.
 func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Recovery, error) {
 	found, _, err := d.store.Recoveries(ctx, RecoveryFilter{EndpointID: endpointID, Limit: 1})
-	if err != nil || len(found) == 0 {
+	if errors.Is(err, ErrInvalid) || err == nil && len(found) == 0 { // the first if no endpoint has such an id
+		return Recovery{}, nil
+	} else if err != nil {
 		return Recovery{}, explain(err, "recovery of endpoint %q", clip(endpointID))
 	}
 	return found[0], nil

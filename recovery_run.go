@@ -40,7 +40,7 @@ func (r Recovery) status() adopt.Status {
 // activeRecoveries calls found with all recoveries that are under way and that this store can do.
 func (d *Dispatcher) activeRecoveries(ctx context.Context, found func(Recovery)) error {
 	states := slices.Collect(maps.Keys(endOf))
-	if unwrap.To[backfiller](d.store) == nil { // processes whose store is one do it
+	if unwrap.To[backfiller](d.store.Store) == nil { // processes whose store is one do it
 		states = slices.DeleteFunc(states, func(s RecoveryState) bool { return s == RecoverySending })
 	}
 	return paging.Each(states, found, func(state RecoveryState, cursor string) ([]Recovery, string, error) {
@@ -113,7 +113,7 @@ func (d *Dispatcher) backfill(ctx context.Context, r *Recovery) (sent, left int,
 	e, err := d.Endpoint(ctx, r.EndpointID)
 	var at time.Time
 	if err == nil {
-		sent, left, at, next, err = unwrap.To[backfiller](d.store).Backfill(ctx, *r, eventtype.Expand(e.EventTypes, d.types), min(recoveryPage, d.cfg.RecoverPerSecond))
+		sent, left, at, next, err = unwrap.To[backfiller](d.store.Store).Backfill(ctx, *r, eventtype.Expand(e.EventTypes, d.types), min(recoveryPage, d.cfg.RecoverPerSecond))
 		d.emitted()
 	}
 	if at.After(r.Oldest) {

@@ -72,7 +72,7 @@ func (d *Dispatcher) endpointOfKey(ctx context.Context, organizationID, key stri
 // sameEndpoint returns the stored endpoint as the first request of the key returned it,
 // or [ErrKeyReused] if the endpoint asked for differs. given is the secret asked for.
 func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoint, error) {
-	current, err := d.open(stored.ID, stored.secrets().Signing(time.Now()))
+	current, err := d.sender.safe.Open(stored.ID, stored.secrets().Signing(time.Now()))
 	if err != nil {
 		return Endpoint{}, err
 	}
@@ -107,10 +107,10 @@ func (d *Dispatcher) sameEndpoint(stored, asked *Endpoint, given Secret) (Endpoi
 func (d *Dispatcher) RotateSecretOnce(ctx context.Context, key, endpointID string, next Secret, at time.Time) (secret Secret, repeated bool, err error) {
 	stored, err := d.store.Endpoint(ctx, endpointID)
 	if err != nil {
-		return "", false, explain(err, "endpoint %q", clip(endpointID))
+		return "", false, err
 	}
 	sealed, effective := stored.secrets().Newest()
-	newest, err := d.open(endpointID, sealed)
+	newest, err := d.sender.safe.Open(endpointID, sealed)
 	if err != nil {
 		return "", false, err
 	}
@@ -160,10 +160,4 @@ func (d *Dispatcher) SendTestOnce(ctx context.Context, key, endpointID, eventTyp
 // secrets returns the secrets of an endpoint as they are stored.
 func (e *Endpoint) secrets() seal.Pair[Secret] {
 	return seal.Pair[Secret]{Current: e.Secret, Next: e.NextSecret, NextAt: e.NextSecretAt}
-}
-
-// open returns a secret that the store kept as its plain text.
-func (d *Dispatcher) open(endpointID string, sealed Secret) (Secret, error) {
-	secret, err := d.sender.safe.Open(endpointID, sealed)
-	return secret, explain(err, "secret not opened")
 }

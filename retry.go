@@ -21,7 +21,7 @@ import (
 // Any [backoff.BackOff] will do, with one danger: a MaxElapsedTime, 15 minutes unless it
 // is set to 0, does not bound the sum of the waits, because the BackOff is new each time.
 // It ends the delivery where a single wait would be longer. Set it to 0, and bound the
-// number of attempts with [backoff.WithMaxRetries].
+// number of attempts with [backoff.WithMaxRetries]. After a panic the wait is that of [DefaultSchedule].
 type RetryPolicy func() backoff.BackOff
 
 // DefaultSchedule returns the published schedule: three attempts, the second 30 seconds
@@ -53,7 +53,7 @@ func (r *run) next(c *Claimed, result *wire.Result) (DeliveryState, time.Duratio
 	if result.Failure == "" {
 		return StateDelivered, 0
 	}
-	wait, more := schedule.Wait(r.cfg.Retry, c.Try)
+	wait, more := schedule.Wait(r.cfg.host, r.cfg.Retry, DefaultSchedule(), c.Try)
 	if !more || result.Final {
 		return StateFailed, 0
 	}

@@ -225,7 +225,7 @@ type outcome struct {
 
 // newRecorder returns the recorder of a run.
 func (r *run) newRecorder() *record.Parts[outcome] {
-	return record.NewParts(r.d.store, r.cfg.InFlight+r.cfg.Waiting, record.Config[outcome]{
+	return record.NewParts(r.d.store.Store, r.cfg.InFlight+r.cfg.Waiting, record.Config[outcome]{
 		Store:  r.finish,
 		Stored: r.stored,
 		Extend: r.extend,

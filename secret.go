@@ -145,7 +145,7 @@ func (d *Dispatcher) reseal(e *Endpoint) error {
 		kept, err = d.sender.box(e.ID).Reseal(string(e.Credentials))
 		e.Credentials = Secret(kept)
 	}
-	return explain(err, "secret not sealed anew")
+	return err
 }
 
 // Header is a header of an endpoint's own.

@@ -39,7 +39,7 @@ var (
 // accent or blank at the end makes another organization. Event types have at most 128
 // bytes, payload versions 64, sealed secrets 1,024, [Endpoint.Credentials] 64 KiB, payloads and response
 // bodies 16 MiB, traceparents 55, subjects 128.
-// No secret is logged.
+// No secret is logged, and no error quotes more than the beginning of a long text.
 type Store interface {
 	Queue
 	Endpoints

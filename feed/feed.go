@@ -31,6 +31,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/storable"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
 
@@ -88,7 +89,7 @@ type Page struct {
 // Read returns a page of a feed. The other fields of f must stay as they were with the page before.
 //
 // The error is [ErrCursorExpired] for a cursor that has expired, or that none of these pages had; a
-// [alotwebhook.FieldError] of "organizationId" if that cannot be the id of one; and an [errors.ErrUnsupported] if
+// [alotwebhook.FieldError] of a field that is not valid, such as an "organizationId" that is none; and an [errors.ErrUnsupported] if
 // the store is no [Feeder].
 func Read(ctx context.Context, d *alotwebhook.Dispatcher, f Filter) (Page, error) {
 	feeder := feederOf(d.Store())
@@ -100,13 +101,16 @@ func Read(ctx context.Context, d *alotwebhook.Dispatcher, f Filter) (Page, error
 	}
 	now := time.Now()
 	c, err := parse(f.Cursor)
+	f.Cursor = c.place
+	if field, problem := storable.Problem(f); problem != "" && err == nil {
+		err = &alotwebhook.FieldError{Field: field, Problem: problem}
+	}
 	if err != nil {
 		return Page{}, err
 	}
 	if !c.until.IsZero() && now.After(c.until) {
 		return Page{}, fmt.Errorf("%w: it was good until %s", ErrCursorExpired, c.until.UTC().Format(time.RFC3339))
 	}
-	f.Cursor = c.place
 	page, err := feeder.Feed(ctx, f)
 	if err != nil {
 		return Page{}, err
@@ -171,7 +175,7 @@ func parse(text string) (c cursor, err error) {
 	}
 	number, place, _ := strings.Cut(text, ".")
 	seconds, err := strconv.ParseInt(number, 36, 64)
-	if err != nil || place == "" {
+	if err != nil || place == "" || !storable.IsText(place) {
 		return c, fmt.Errorf("%w: %.64q is no cursor of a feed", ErrCursorExpired, text)
 	}
 	c.place = place

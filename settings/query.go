@@ -12,6 +12,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/storable"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -193,6 +194,8 @@ func (q *query) time(name string, layouts []string) time.Time {
 	t, ok := parseTime(given, layouts)
 	if !ok {
 		q.refuse(name, "must be a time such as 2026-05-25T14:23:00Z")
+	} else if problem := storable.TimeProblem(t); problem != "" {
+		q.refuse(name, problem)
 	}
 	return t
 }

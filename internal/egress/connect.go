@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -116,7 +115,7 @@ func (d *Dialer) credentials(ctx context.Context) (user, password string, given 
 	p := d.proxy
 	switch {
 	case p.Credentials != nil:
-		err := caught.Call("proxy credentials", func() (err error) { user, password, err = p.Credentials(ctx); return err })
+		err := d.host.Call("Config.Proxy.Credentials", func() (err error) { user, password, err = p.Credentials(ctx); return err })
 		if err != nil { // its text might quote a password
 			return "", "", false, unauthenticated("cannot be asked: Config.Proxy.Credentials returned an error")
 		}

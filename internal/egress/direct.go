@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/guard"
 )
 
@@ -27,13 +28,22 @@ var ErrNoRoute = errors.New("alotwebhook: no route to the address from here")
 
 // lookUpers returns resolvers that are alike. One gives all who ask the same at once the same answer,
 // so that another is needed to ask again.
-func lookUpers(r *net.Resolver) (all [lookUps]*net.Resolver) {
+func lookUpers(r *net.Resolver, host *caught.Host) (all [lookUps]*net.Resolver) {
 	if r == nil {
 		r = net.DefaultResolver
 	}
+	dial := r.Dial
+	if dial != nil { // package net calls it in goroutines of its own
+		dial = func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = host.Call("Config.Resolver", func() (err error) { conn, err = r.Dial(ctx, network, address); return err })
+			return conn, err
+		}
+	}
 	all[0] = r
-	for i := 1; i < lookUps; i++ {
-		all[i] = &net.Resolver{PreferGo: r.PreferGo, StrictErrors: r.StrictErrors, Dial: r.Dial}
+	for i := range all {
+		if i > 0 || dial != nil {
+			all[i] = &net.Resolver{PreferGo: r.PreferGo, StrictErrors: r.StrictErrors, Dial: dial}
+		}
 	}
 	return all
 }
@@ -41,7 +51,7 @@ func lookUpers(r *net.Resolver) (all [lookUps]*net.Resolver) {
 // lookUp returns the addresses of a name.
 func (d *Dialer) lookUp(ctx context.Context, host string) ([]netip.Addr, error) {
 	r := race[[]netip.Addr]{
-		tries: lookUps, wait: askAgain,
+		tries: lookUps, wait: askAgain, host: d.host,
 		try: func(ctx context.Context, i int) ([]netip.Addr, error) {
 			return d.resolvers[i].LookupNetIP(ctx, "ip", host)
 		},
@@ -86,7 +96,7 @@ func (d *Dialer) connectFirst(ctx context.Context, network string, addrs []netip
 		return conn, 0, err
 	}
 	r := race[net.Conn]{
-		tries: len(addrs), wait: nextAddress, goesOn: true,
+		tries: len(addrs), wait: nextAddress, goesOn: true, host: d.host,
 		try: func(ctx context.Context, i int) (net.Conn, error) {
 			return d.Direct.DialContext(ctx, network, addrs[i].String())
 		},

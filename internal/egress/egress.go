@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/guard"
 )
 
@@ -99,6 +100,7 @@ type Dialer struct {
 	timeout   time.Duration // of all that a proxy takes; without one of the look-up, and of the connection
 	proxy     *Proxy        // nil for direct connections
 	silent    silent
+	host      *caught.Host
 
 	// Direct connects to addresses without a proxy, and has the guard judge them.
 	Direct *net.Dialer
@@ -111,7 +113,8 @@ type Dialer struct {
 // New returns a dialer of connections to what g allows. A nil resolver stands for the system's, which
 // looks up the proxy's own name in any case; a nil proxy for direct connections, which have no Watch.
 func New(g *guard.Guard, r *net.Resolver, timeout time.Duration, proxy *Proxy, log *slog.Logger) *Dialer {
-	d := &Dialer{guard: g, resolvers: lookUpers(r), timeout: timeout, proxy: proxy, Direct: g.Dialer(), HasRoute: hasRoute}
+	host := caught.New(log)
+	d := &Dialer{guard: g, resolvers: lookUpers(r, host), host: host, timeout: timeout, proxy: proxy, Direct: g.Dialer(), HasRoute: hasRoute}
 	if proxy != nil {
 		d.Watch = newWatch(proxy.URL, log)
 	}

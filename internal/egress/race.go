@@ -3,6 +3,8 @@ package egress
 import (
 	"context"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/caught"
 )
 
 // race tries the same in several ways, each one after a wait beside those before it.
@@ -10,6 +12,8 @@ type race[T any] struct {
 	tries int
 	wait  time.Duration
 	try   func(ctx context.Context, i int) (T, error)
+	// host calls try: what the host has put around the transport may have hooks in the context.
+	host *caught.Host
 	// goesOn has an error start the next try at once. Otherwise the first error ends the race.
 	goesOn bool
 	// drop frees what comes in after the winner; nil for nothing.
@@ -62,7 +66,8 @@ func (r *race[T]) run(ctx context.Context) (none T, _ int, first error) {
 
 // start makes a try and hands in its result, unless the race is over.
 func (r *race[T]) start(ctx context.Context, i int, results chan<- result[T]) {
-	value, err := r.try(ctx, i)
+	var value T
+	err := r.host.Call("Config.WrapTransport", func() (err error) { value, err = r.try(ctx, i); return err })
 	select {
 	case results <- result[T]{value, i, err}:
 	case <-ctx.Done():

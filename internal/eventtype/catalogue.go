@@ -40,6 +40,16 @@ func (check Check) Problem(eventType string, data json.RawMessage) string {
 	return ""
 }
 
+// Safe returns a check by the host's rules that host calls; nil for none.
+func Safe(host *caught.Host, rules Check) Check {
+	if rules == nil {
+		return nil
+	}
+	return func(eventType string, data json.RawMessage) error {
+		return host.Call("Config.CheckData", func() error { return rules(eventType, data) })
+	}
+}
+
 // Entry has the fields of the root's EventType, so that each converts to the other.
 type Entry struct {
 	Name        string

@@ -24,6 +24,9 @@ type Func = func(data json.RawMessage) (json.RawMessage, error)
 
 // Forms knows the versions, and how to make their payloads. Its zero value knows none.
 type Forms struct {
+	// Host calls the functions.
+	Host *caught.Host
+
 	versions []string // from the oldest to today's
 	older    map[form]Func
 	told     loglimit.Limiter // by version
@@ -105,7 +108,7 @@ func (f *Forms) Payload(version, eventType string, payload []byte) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	err = caught.Call("the function of the payload version", func() (err error) {
+	err = f.Host.Call("EventType.Versions", func() (err error) {
 		e.Data, err = older(e.Data)
 		return err
 	})

@@ -24,6 +24,20 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns the error alone.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Of returns an [Error] around err, or nil if err is.
+func Of(err error, status int, cause string, after time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{status, cause, after, err}
+}
+
+// IsPermanent reports whether another attempt cannot mend what err says.
+func IsPermanent(err error) bool {
+	s := (*Error)(nil)
+	return errors.As(err, &s) && s.Cause == Permanent
+}
+
 // The causes that make a difference to the response or to the log.
 const (
 	Permanent    = "permanent"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/fault"
 )
 
@@ -38,9 +39,12 @@ func (s *schedule) NextBackOff() time.Duration {
 }
 
 // Problem says why a policy cannot be meant, and what to do; "" if it can.
-func Problem(policy func() backoff.BackOff) string {
-	b := policy()
-	if fault.IsNil(b) {
+func Problem(host *caught.Host, policy func() backoff.BackOff) string {
+	var b backoff.BackOff
+	switch err := host.Call("Config.Retry", func() error { b = policy(); return nil }); {
+	case err != nil:
+		return "panics, and the log has the stack; return a BackOff"
+	case fault.IsNil(b):
 		return "returns nil instead of a BackOff; return one whose NextBackOff is backoff.Stop for a single attempt"
 	}
 	s, ok := b.(*schedule)
@@ -69,8 +73,16 @@ func spell(waits []time.Duration) string {
 }
 
 // Wait returns how long to wait after the try-th failed attempt; ok is false when there is no
-// further one.
-func Wait(policy func() backoff.BackOff, try int) (d time.Duration, ok bool) {
+// further one. The host calls the policy. If that panics, the wait is the one of instead.
+func Wait(host *caught.Host, policy, instead func() backoff.BackOff, try int) (d time.Duration, ok bool) {
+	err := host.Call("Config.Retry", func() error { d, ok = wait(policy, try); return nil })
+	if err != nil {
+		return wait(instead, try)
+	}
+	return d, ok
+}
+
+func wait(policy func() backoff.BackOff, try int) (d time.Duration, ok bool) {
 	b := policy()
 	if b == nil {
 		return 0, false

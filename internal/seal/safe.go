@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+
+	"github.com/alot/alotwebhook/internal/caught"
+	"github.com/alot/alotwebhook/internal/fault"
 )
 
 // Sealer seals the secrets of endpoints, which are texts of a type S.
@@ -17,6 +20,7 @@ type Sealer[S ~string] interface {
 type Safe[S ~string] struct {
 	// Sealer is nil if secrets are kept in plain.
 	Sealer Sealer[S]
+	Host   *caught.Host
 	Log    *slog.Logger
 
 	plain sync.Map // what Open has warned of: endpoint ids with their secrets
@@ -27,7 +31,9 @@ func (s *Safe[S]) Seal(endpointID string, secret S) (S, error) {
 	if s.Sealer == nil {
 		return secret, nil
 	}
-	return s.Sealer.Seal(endpointID, secret)
+	var sealed S
+	err := s.Host.Call("Config.Sealer", func() (err error) { sealed, err = s.Sealer.Seal(endpointID, secret); return err })
+	return sealed, fault.Explain(err, "secret not sealed")
 }
 
 // Open returns a secret that a store kept as its plain text. It warns once of each that was not sealed.
@@ -40,7 +46,9 @@ func (s *Safe[S]) Open(endpointID string, secret S) (S, error) {
 			s.Log.Warn("alotwebhook: a secret is stored in plain although there is a Sealer; call Reseal, and if you have, find out who wrote it", "endpoint", endpointID)
 		}
 	}
-	return s.Sealer.Open(endpointID, secret)
+	var plain S
+	err := s.Host.Call("Config.Sealer", func() (err error) { plain, err = s.Sealer.Open(endpointID, secret); return err })
+	return plain, fault.Explain(err, "secret not opened")
 }
 
 // Texts returns Seal and Open for plain texts.

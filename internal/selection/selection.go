@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/envelope"
+	"github.com/alot/alotwebhook/internal/storable"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/typeid"
 )
@@ -38,6 +39,9 @@ type Selection struct {
 // "" if nothing is.
 func (s *Selection) Problem(p Purpose, now time.Time) (field, problem string) {
 	if field, problem = s.subjectProblem(p); problem == "" {
+		field, problem = storable.Problem(*s)
+	}
+	if problem == "" {
 		field, problem = s.timeProblem(now)
 	}
 	if problem == "" && p != Erase {
@@ -128,7 +132,9 @@ func (s *Selection) Bound(now time.Time, kept time.Duration) (oldest time.Time) 
 	}
 	s.Until = until
 	if s.Since.IsZero() && !s.FailedSince.IsZero() {
-		s.Since = s.FailedSince.Add(-failedLookback)
+		if s.Since = s.FailedSince.Add(-failedLookback); s.Since.Before(time.Time{}) {
+			s.Since = time.Time{} // no store holds what is before
+		}
 	}
 	if s.Since.IsZero() {
 		s.Since = time.Time{} // in whichever zone it was

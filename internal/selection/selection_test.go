@@ -37,6 +37,12 @@ func TestProblem(t *testing.T) {
 		{of{EventType: "a", Note: strings.Repeat("x", 257)}, selection.Recover, "note"},
 		{of{EventType: "a", Subject: "cand"}, selection.Recover, "subject"},
 
+		{of{OrganizationID: "org", EventType: "a\x00"}, selection.Recover, "eventType"},
+		{of{OrganizationID: "org", Reason: "\xff"}, selection.Recover, "reason"},
+		{of{EndpointID: "\x00"}, selection.Cancel, "endpointId"},
+		{of{OrganizationID: "org", Since: time.Date(-4800, 1, 1, 0, 0, 0, 0, time.UTC)}, selection.Erase, "since"},
+		{of{OrganizationID: "org", FailedUntil: time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC)}, selection.Recover, "failedUntil"},
+
 		{of{EndpointID: "wh"}, selection.Cancel, ""},
 		{of{EndpointID: "wh", Reason: "status", Since: hour, Until: now}, selection.Cancel, ""},
 		{of{EndpointID: "wh", FailedSince: hour}, selection.Cancel, "failedSince"},
@@ -160,4 +166,14 @@ func TestTakes(t *testing.T) {
 	} {
 		require.Equal(t, c.want, selection.Takes(c.reason, c.last, c.discarded), "%v", c)
 	}
+}
+
+// The events of the oldest failures may be from a time that no store holds.
+func TestBoundStaysWithinWhatStoresHold(t *testing.T) {
+	t.Parallel()
+	s := selection.Selection{FailedSince: time.Time{}.Add(time.Hour)}
+	s.Bound(now, time.Hour)
+	require.Zero(t, s.Since)
+	field, problem := s.Problem(selection.Recover, now)
+	require.Empty(t, problem, field)
 }

@@ -3,8 +3,6 @@ package wire
 import (
 	"crypto/tls"
 	"fmt"
-
-	"github.com/alot/alotwebhook/internal/caught"
 )
 
 // Identity is who makes requests, for servers that demand a client certificate. TLS proves it for a
@@ -28,7 +26,7 @@ func (t *Transport) certificate(as *Identity, asked *tls.CertificateRequestInfo)
 	case as != nil:
 		own = as.Certificate
 	case t.ClientCertificate != nil:
-		err = caught.Call("Config.ClientCertificate", func() (err error) { own, err = t.ClientCertificate(asked); return err })
+		err = t.Host.Call("Config.ClientCertificate", func() (err error) { own, err = t.ClientCertificate(asked); return err })
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoCertificate, err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/egress"
 	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/guard"
@@ -18,6 +19,8 @@ import (
 
 // Sender makes attempts.
 type Sender struct {
+	// Host calls what the host has put around the transport.
+	Host *caught.Host
 	// Transport sends the requests: a [Transport], or what the host has put around one.
 	Transport http.RoundTripper
 	// Timeout bounds an attempt.
@@ -49,6 +52,13 @@ type Result struct {
 // of what is kept of the response. ok is false if it was cut off, or the host's proxy failed: such an
 // attempt does not count.
 func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, own, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
+	if err := s.Host.Call("Config.WrapTransport", func() error { r, ok = s.send(all, to, as, own, header, payload, began); return nil }); err != nil {
+		return Broken(), true
+	}
+	return r, ok
+}
+
+func (s *Sender) send(all *Attempts, to *url.URL, as *Identity, own, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
 	attempt := all.Begin(s.Timeout)
 	attempt.as = as
 	defer attempt.End()
@@ -86,6 +96,21 @@ func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, own, header http
 		r.Duration = time.Since(began)
 	}
 	return r, true
+}
+
+// Wrap has wrap, which may be nil, wrap the transport. It returns what is wrong with wrap, or "".
+func (s *Sender) Wrap(wrap func(http.RoundTripper) http.RoundTripper) (problem string) {
+	if wrap == nil {
+		return ""
+	}
+	err := s.Host.Call("Config.WrapTransport", func() error { s.Transport = wrap(s.Transport); return nil })
+	switch {
+	case err != nil:
+		return "panicked, and the log has the stack; return a transport that sends through the one it was given"
+	case fault.IsNil(s.Transport):
+		return "returned nil; return a transport that sends through the one it was given"
+	}
+	return ""
 }
 
 // isFault reports whether the host's proxy is to blame for the error of an attempt, and how long to
@@ -144,6 +169,12 @@ func Unsendable(err error) Result {
 // Erased is the result without a request of a delivery whose payload is gone.
 func Erased() Result {
 	return Result{Failure: NotSendable, Detail: "the payload was erased after its retention time", Final: true}
+}
+
+// Broken is the result of an attempt that ended by a panic of what the host has put around the transport:
+// whether a request was made is not known.
+func Broken() Result {
+	return Result{Failure: NotSendable, Detail: "the sender's own code failed while it sent; its operator has to mend that"}
 }
 
 // Unconverted is the result without a request of a delivery whose payload the host could not make.

@@ -31,6 +31,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/caught"
 )
 
 // ErrHeaderTooLarge says that a response's header, with all informational responses
@@ -56,6 +58,8 @@ type Config struct {
 	// ClientCertificate returns the certificate for servers that demand one, of requests without an
 	// [Identity] of their own. Nil is none, as in [tls.Config].
 	ClientCertificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)
+	// Host calls ClientCertificate.
+	Host *caught.Host
 	// TLSTimeout bounds a TLS handshake.
 	TLSTimeout time.Duration
 	// MaxHeaderBytes bounds the header of a response.

@@ -21,7 +21,7 @@ func (s *Store) Backfill(ctx context.Context, r alotwebhook.Recovery, types []st
 	defer s.mu.Unlock()
 	e := s.endpoints[r.EndpointID]
 	if e == nil {
-		return 0, 0, at, "", fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, r.EndpointID)
+		return 0, 0, at, "", fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, r.EndpointID)
 	}
 	place, err := s.readPlace(r.Cursor)
 	if err != nil {

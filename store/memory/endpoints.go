@@ -21,7 +21,7 @@ func (s *Store) PutEndpoint(ctx context.Context, next alotwebhook.Endpoint, ops 
 	e := s.endpoints[next.ID]
 	switch {
 	case e == nil && next.Version != 0:
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, next.ID)
+		return fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, next.ID)
 	case e != nil && next.Version != e.Version:
 		return fmt.Errorf("%w: endpoint %q is at version %d, not %d", alotwebhook.ErrConflict, next.ID, e.Version, next.Version)
 	case e != nil && !next.FailingSince.IsZero() && !next.FailingSince.Equal(e.FailingSince):
@@ -71,7 +71,7 @@ func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, 
 	defer s.mu.Unlock()
 	e := s.endpoints[id]
 	if e == nil {
-		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, id)
 	}
 	return e.copy(), nil
 }
@@ -165,7 +165,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 	defer s.mu.Unlock()
 	e := s.endpoints[id]
 	if e == nil {
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+		return fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, id)
 	}
 	s.deleteEndpoint(e)
 	s.note(ops)
@@ -199,7 +199,7 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 	defer s.mu.Unlock()
 	e := s.endpoints[endpointID]
 	if e == nil {
-		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+		return 0, fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, endpointID)
 	}
 	if !e.Disabled {
 		return 0, nil

@@ -41,7 +41,7 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 	defer s.mu.Unlock()
 	e := s.endpoints[endpointID]
 	if e == nil {
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+		return fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, endpointID)
 	}
 	if s.events[event.ID] == nil {
 		if event.Test {

@@ -34,7 +34,7 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 	defer s.mu.Unlock()
 	stored := s.events[id]
 	if stored == nil || stored.payload == nil {
-		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
+		return alotwebhook.Event{}, fmt.Errorf("%w: event %.40q", alotwebhook.ErrNotFound, id)
 	}
 	return stored.copied(), nil
 }
@@ -54,7 +54,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 	defer s.mu.Unlock()
 	d := s.deliveries[id]
 	if d == nil {
-		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %q", alotwebhook.ErrNotFound, id)
+		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %.40q", alotwebhook.ErrNotFound, id)
 	}
 	row := s.row(d)
 	for _, a := range d.attempts {

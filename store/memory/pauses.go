@@ -35,7 +35,7 @@ func (s *Store) DeletePause(ctx context.Context, organizationID, endpointID stri
 	defer s.mu.Unlock()
 	key := pauseKey{organizationID, endpointID}
 	if _, paused := s.pauses[key]; !paused {
-		return fmt.Errorf("%w: pause of organization %q, endpoint %q", alotwebhook.ErrNotFound, organizationID, endpointID)
+		return fmt.Errorf("%w: pause of organization %.40q, endpoint %.40q", alotwebhook.ErrNotFound, organizationID, endpointID)
 	}
 	delete(s.pauses, key)
 	s.note(ops)

@@ -46,7 +46,7 @@ func (s *Store) Backfill(ctx context.Context, r alotwebhook.Recovery, types []st
 	case err != nil:
 		return 0, 0, at, "", s.explainFeed("send missed events", err)
 	case !found:
-		return 0, 0, at, "", fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, r.EndpointID)
+		return 0, 0, at, "", fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, r.EndpointID)
 	case way.page.More:
 		next = way.page.Next
 	}

@@ -164,7 +164,7 @@ func (s *Store) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, 
 		return alotwebhook.Endpoint{}, s.explain("read an endpoint", err)
 	}
 	if len(found) == 0 {
-		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+		return alotwebhook.Endpoint{}, fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, id)
 	}
 	return found[0], nil
 }
@@ -269,7 +269,7 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 	case err != nil:
 		return s.explain("delete an endpoint", err)
 	case !found:
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, id)
+		return fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, id)
 	}
 	s.lanes.distrust()
 	_ = s.forgetFirst(ctx, key) // a row that is left does no harm

@@ -273,7 +273,7 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 		return s.explain("enqueue an event to one endpoint", err)
 	}
 	if !found {
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+		return fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, endpointID)
 	}
 	s.lanes.distrust()
 	return nil

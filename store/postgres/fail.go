@@ -98,7 +98,7 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 	})
 	switch {
 	case err == nil && !found:
-		return 0, fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+		return 0, fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, endpointID)
 	case err == nil:
 		n, err = s.failParked(ctx, key, limit, alotwebhook.ReasonDiscarded, everyTime, firstOf(before))
 	}

@@ -28,7 +28,7 @@ func (s *Store) Event(ctx context.Context, id string) (alotwebhook.Event, error)
 		}
 	}
 	if !found {
-		return alotwebhook.Event{}, fmt.Errorf("%w: event %q", alotwebhook.ErrNotFound, id)
+		return alotwebhook.Event{}, fmt.Errorf("%w: event %.40q", alotwebhook.ErrNotFound, id)
 	}
 	e, err := parsePayload(payload)
 	e.TraceParent, e.Subject, e.Test = string(trace), string(subject), test
@@ -64,7 +64,7 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 		}
 	}
 	if len(found) == 0 {
-		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %q", alotwebhook.ErrNotFound, id)
+		return alotwebhook.Delivery{}, fmt.Errorf("%w: delivery %.40q", alotwebhook.ErrNotFound, id)
 	}
 	return found[0], nil
 }

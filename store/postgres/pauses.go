@@ -53,7 +53,7 @@ func (s *Store) DeletePause(ctx context.Context, organizationID, endpointID stri
 		rows: one(&found, &found),
 	})
 	if err == nil && !found {
-		return fmt.Errorf("%w: pause of organization %q, endpoint %q", alotwebhook.ErrNotFound, organizationID, endpointID)
+		return fmt.Errorf("%w: pause of organization %.40q, endpoint %.40q", alotwebhook.ErrNotFound, organizationID, endpointID)
 	}
 	return s.explain("delete a pause", err)
 }

@@ -177,7 +177,7 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 		return err
 	}
 	if _, known := s.organizations.get(endpointID); !known {
-		return fmt.Errorf("%w: endpoint %q", alotwebhook.ErrNotFound, endpointID)
+		return fmt.Errorf("%w: endpoint %.40q", alotwebhook.ErrNotFound, endpointID)
 	}
 	stored, err := isStored(ctx, list[1:], event.ID)
 	if err != nil || stored {

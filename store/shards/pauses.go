@@ -63,7 +63,7 @@ func (s *Store) DeletePause(ctx context.Context, organizationID, endpointID stri
 		}
 	}
 	if away == nil && len(have) == 0 {
-		return fmt.Errorf("%w: pause of organization %q, endpoint %q", alotwebhook.ErrNotFound, organizationID, endpointID)
+		return fmt.Errorf("%w: pause of organization %.40q, endpoint %.40q", alotwebhook.ErrNotFound, organizationID, endpointID)
 	}
 	failed := away
 	err = atEach(have, func(sh *shard) error {

@@ -30,7 +30,7 @@ func init() {
 	for _, more := range []map[string]mutant{
 		operationMutants(), cancelMutants(), cancelRecordMutants(), unfinishedMutants(), endpointFilterMutants(), recoveryMutants(), pauseMutants(),
 		backlogMutants(), countMutants(), subjectMutants(), subscriptionMutants(), eraseMutants(), eraseUnfinishedMutants(), removeMutants(), testMutants(), urlMutants(),
-		feedMutants(), backfillMutants(),
+		feedMutants(), backfillMutants(), unstorableMutants(),
 	} {
 		maps.Copy(mutants, more)
 	}

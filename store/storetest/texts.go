@@ -17,6 +17,9 @@ var textRules = []rule{
 	{"IDsDiffer", "Ids are compared byte by byte: an id with another case or a blank at the end is an unknown one, in each method.", idsDiffer},
 	{"PutTogether", "Texts are compared each for itself: no two become the same by standing side by side.", textsPutTogether},
 	{"Longest", "The longest texts that the contract allows are kept whole, whatever characters they end with.", longestTexts},
+	{"Refused", "A dispatcher on the store refuses texts with a NUL, and what is not UTF-8, or finds nothing, in each method.", dispatcherRefusesTexts},
+	{"Times", "A dispatcher on the store refuses times out of the years 1 to 9999, in each method, and the store takes those within.", dispatcherRefusesTimes},
+	{"NotFound", "An error says ErrNotFound of an id in few words, however long that is.", notFoundIsShort},
 	{"RefusesAsAWhole", "A batch of events of which the store refuses one is not stored at all; the others can be stored without it.", enqueueRefusesAsAWhole},
 }
 

@@ -108,7 +108,7 @@ var errClosed = sayf("the store is closed")
 func busy(err error) bool { return resultCode(err) == codeBusy }
 
 func notFound(kind, id string) error {
-	return fmt.Errorf("%w: %s %q", alotwebhook.ErrNotFound, kind, id)
+	return fmt.Errorf("%w: %s %.40q", alotwebhook.ErrNotFound, kind, id)
 }
 
 func ended(ctx context.Context) error {

@@ -30,7 +30,7 @@ func (s *Store) DeletePause(ctx context.Context, organizationID, endpointID stri
 		case err != nil:
 			return err
 		case n == 0:
-			return fmt.Errorf("%w: pause of organization %q, endpoint %q", alotwebhook.ErrNotFound, organizationID, endpointID)
+			return fmt.Errorf("%w: pause of organization %.40q, endpoint %.40q", alotwebhook.ErrNotFound, organizationID, endpointID)
 		}
 		return t.note(ops...)
 	})

@@ -1,0 +1,239 @@
+package alotwebhook_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/stretchr/testify/require"
+
+	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/proxytest"
+	"github.com/alot/alotwebhook/store/memory"
+)
+
+// brokenSealer panics with what it was given.
+type brokenSealer struct{ seals, opens atomic.Bool }
+
+func (s *brokenSealer) Seal(_ string, secret alotwebhook.Secret) (alotwebhook.Secret, error) {
+	if s.seals.Load() {
+		panic(string(secret))
+	}
+	return secret, nil
+}
+
+func (s *brokenSealer) Open(_ string, sealed alotwebhook.Secret) (alotwebhook.Secret, error) {
+	if s.opens.Load() {
+		panic(string(sealed))
+	}
+	return sealed, nil
+}
+
+// requirePanicLogged fails unless the log has the panic once with its stack, and nothing of its value.
+func requirePanicLogged(t *testing.T, log, what, value string) {
+	t.Helper()
+	require.Equal(t, 1, strings.Count(log, what+" panicked\""), log)
+	require.Contains(t, log, "panic_test.go", "the stack")
+	require.NotContains(t, log, value)
+}
+
+// A panic of a goroutine of the dispatcher's would end the host's whole process.
+func TestPanicsOfAnAttemptFailItAlone(t *testing.T) {
+	t.Parallel()
+	once := func() func() bool {
+		var n atomic.Int64
+		return func() bool { return n.Add(1) == 1 }
+	}
+	for name, c := range map[string]struct {
+		set  func(cfg *alotwebhook.Config, net *receivers)
+		what string
+	}{
+		"transport": {func(_ *alotwebhook.Config, net *receivers) {
+			first := once()
+			net.respond = func(*http.Request, int) (*http.Response, error) {
+				if first() {
+					panic("a payload")
+				}
+				return status(http.StatusNoContent), nil
+			}
+		}, "Config.WrapTransport"},
+		"transport that aborts": {func(_ *alotwebhook.Config, net *receivers) {
+			first := once()
+			net.respond = func(*http.Request, int) (*http.Response, error) {
+				if first() {
+					panic(http.ErrAbortHandler)
+				}
+				return status(http.StatusNoContent), nil
+			}
+		}, "Config.WrapTransport"},
+		"schedule": {func(cfg *alotwebhook.Config, net *receivers) {
+			var calls atomic.Int64
+			cfg.Retry = func() backoff.BackOff {
+				if calls.Add(1) == 2 { // the first is that of NewDispatcher
+					panic("a payload")
+				}
+				return backoff.NewConstantBackOff(time.Second)
+			}
+			first := once()
+			net.respond = func(*http.Request, int) (*http.Response, error) {
+				if first() {
+					return status(http.StatusInternalServerError), nil
+				}
+				return status(http.StatusNoContent), nil
+			}
+		}, "Config.Retry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log lockedBuffer
+				net := &receivers{}
+				cfg := alotwebhook.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}
+				c.set(&cfg, net)
+				w := newWorld(t, cfg, net)
+				e := w.endpoint(t, "a.test")
+				stop := w.run(t)
+				event, err := alotwebhook.NewEvent("candidate.completed", "org_1", nil)
+				require.NoError(t, err)
+				require.NoError(t, w.Emit(t.Context(), event))
+				time.Sleep(time.Hour)
+				stop()
+				d, err := w.Delivery(t.Context(), alotwebhook.DeliveryID(event.ID, e.ID))
+				require.NoError(t, err)
+				require.Equal(t, alotwebhook.StateDelivered, d.State)
+				require.Len(t, d.Attempts, 2)
+				require.NotEmpty(t, d.Attempts[0].Reason)
+				require.NotContains(t, d.Attempts[0].Detail, "a payload")
+				requirePanicLogged(t, log.String(), c.what, "a payload")
+			})
+		})
+	}
+}
+
+func TestPanicsOfTheSealerFailTheCallAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		sealer, net := &brokenSealer{}, &receivers{}
+		w := newWorld(t, alotwebhook.Config{Sealer: sealer, Logger: slog.New(slog.NewTextHandler(&log, nil))}, net)
+		e := w.endpoint(t, "a.test")
+		sealer.opens.Store(true)
+		stop := w.run(t)
+		event, err := alotwebhook.NewEvent("candidate.completed", "org_1", nil)
+		require.NoError(t, err)
+		require.NoError(t, w.Emit(t.Context(), event))
+		time.Sleep(time.Hour)
+		stop()
+		d, err := w.Delivery(t.Context(), alotwebhook.DeliveryID(event.ID, e.ID))
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.ReasonUnsendable, d.LastReason)
+		require.NotContains(t, d.Attempts[0].Detail, "s3cret")
+		require.Empty(t, net.requests())
+
+		sealer.seals.Store(true)
+		_, err = w.RotateSecret(t.Context(), e.ID, "s3cret of the next one", time.Time{})
+		require.ErrorContains(t, err, "secret not sealed: Config.Sealer panicked")
+		require.NotContains(t, err.Error(), "s3cret")
+		require.Contains(t, log.String(), "panic_test.go", "the stack")
+		require.NotContains(t, log.String(), "s3cret")
+	})
+}
+
+func TestNewDispatcherRefusesFunctionsThatPanic(t *testing.T) {
+	t.Parallel()
+	for field, cfg := range map[string]alotwebhook.Config{
+		"Retry":         {Retry: func() backoff.BackOff { panic("no") }},
+		"WrapTransport": {WrapTransport: func(http.RoundTripper) http.RoundTripper { panic("no") }},
+	} {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+		_, err := alotwebhook.NewDispatcher(memory.New(), &cfg)
+		requireField(t, err, field)
+		require.ErrorContains(t, err, "panic", field)
+	}
+}
+
+// Package net calls it in a goroutine of its own, where nobody else could catch the panic.
+func TestPanicOfTheResolverFailsTheAttempt(t *testing.T) {
+	t.Parallel()
+	runUntilFailed(t, alotwebhook.Config{
+		Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) { panic("a resolver") }},
+	}, "Config.Resolver panicked")
+}
+
+// runUntilFailed runs a dispatcher until its only delivery has failed, and requires the line in the log.
+func runUntilFailed(t *testing.T, cfg alotwebhook.Config, line string) {
+	t.Helper()
+	var log lockedBuffer
+	cfg.Retry, cfg.Logger = alotwebhook.Schedule(), slog.New(slog.NewTextHandler(&log, nil))
+	d, err := alotwebhook.NewDispatcher(memory.New(), &cfg)
+	require.NoError(t, err)
+	e, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: "org_1", URL: "https://a.example.com/", EventTypes: []string{"candidate.completed"}})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	event, err := alotwebhook.NewEvent("candidate.completed", "org_1", nil)
+	require.NoError(t, err)
+	require.NoError(t, d.Emit(t.Context(), event))
+	require.Eventually(t, func() bool {
+		got, err := d.Delivery(t.Context(), alotwebhook.DeliveryID(event.ID, e.ID))
+		return err == nil && got.State == alotwebhook.StateFailed && got.LastReason != ""
+	}, time.Minute, 10*time.Millisecond)
+	cancel()
+	require.NoError(t, <-ended)
+	require.Contains(t, log.String(), line)
+}
+
+// tracing is a transport whose hook panics, in whichever goroutine it is called.
+type tracing struct{ next http.RoundTripper }
+
+func (t tracing) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		DNSStart: func(httptrace.DNSStartInfo) { panic("a hook") },
+	})))
+}
+
+func TestPanicOfAHookFailsTheAttempt(t *testing.T) {
+	t.Parallel()
+	runUntilFailed(t, alotwebhook.Config{
+		WrapTransport: func(next http.RoundTripper) http.RoundTripper { return tracing{next} },
+		Resolver:      proxytest.Resolver(nil),
+	}, "Config.WrapTransport panicked")
+}
+
+// brokenHandler panics over every record.
+type brokenHandler struct{ slog.Handler }
+
+func (brokenHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (brokenHandler) Handle(context.Context, slog.Record) error { panic(errors.New("disk full")) }
+func (h brokenHandler) WithAttrs([]slog.Attr) slog.Handler      { panic("attrs") }
+func (h brokenHandler) WithGroup(string) slog.Handler           { panic("group") }
+
+func TestPanicsOfTheLoggerEndNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{Logger: slog.New(brokenHandler{})}, &receivers{respond: func(*http.Request, int) (*http.Response, error) {
+			return status(http.StatusGone), nil // which is logged, as is each attempt
+		}})
+		e := w.endpoint(t, "a.test")
+		stop := w.run(t)
+		event, err := alotwebhook.NewEvent("candidate.completed", "org_1", nil)
+		require.NoError(t, err)
+		require.NoError(t, w.Emit(t.Context(), event))
+		time.Sleep(time.Hour)
+		stop()
+		e, err = w.Endpoint(t.Context(), e.ID)
+		require.NoError(t, err)
+		require.Equal(t, alotwebhook.DisabledGone, e.DisabledReason)
+		w.Logger().With("a", 1).WithGroup("g").Info("b")
+	})
+}
