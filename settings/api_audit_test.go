@@ -119,7 +119,7 @@ func TestPageOfAnEndpointShowsWhatChanged(t *testing.T) {
 		require.Equal(t, http.StatusSeeOther, s.post("/"+e.ID+"/"+[]string{"disable", "enable"}[i%2], nil, "X-User", "<b>Jane</b>").status)
 	}
 	page = s.get("/" + e.ID).text
-	require.Contains(t, page, "Disabled: user")
+	require.Contains(t, page, ">Disabled</td>")
 	require.Contains(t, page, ">Enabled</td>")
 	require.Contains(t, page, "&lt;b&gt;Jane&lt;/b&gt;")
 	require.NotContains(t, page, ">Added</td>", "the newest ten")
@@ -129,10 +129,15 @@ func TestPageOfAnEndpointShowsWhatChanged(t *testing.T) {
 	o.Type, o.DeliveryID, o.Note = alotwebhook.OpDeliveryExhausted, "dlv_01kt0v7fbgf8x2n4p6q8r0s2tv", "timeout"
 	newer := o
 	newer.ID, newer.Type, newer.DeliveryID = "op_7zzzzzzzzzzzzzzzzzzzzzzzz0", "endpoint.exploded", ""
+	off, unknown := newer, newer
+	off.ID, off.Type, off.Note = "op_7zzzzzzzzzzzzzzzzzzzzzzzz1", alotwebhook.OpEndpointDisabled, "gone"
+	unknown.ID, unknown.Type, unknown.Note = "op_7zzzzzzzzzzzzzzzzzzzzzzzz2", alotwebhook.OpEndpointDisabled, "eclipsed"
 	stored, err := s.store.Endpoint(t.Context(), e.ID)
 	require.NoError(t, err)
-	require.NoError(t, s.store.PutEndpoint(t.Context(), stored, o, newer))
+	require.NoError(t, s.store.PutEndpoint(t.Context(), stored, o, newer, off, unknown))
 	page = s.get("/" + e.ID).text
 	require.Contains(t, page, `/deliveries/dlv_01kt0v7fbgf8x2n4p6q8r0s2tv">Delivery failed: timeout</a>`)
 	require.Contains(t, page, "endpoint.exploded: timeout")
+	require.Contains(t, page, ">Disabled after 410 Gone</td>")
+	require.Contains(t, page, ">Disabled: eclipsed</td>", "a reason of a newer release")
 }

@@ -88,7 +88,7 @@ func TestAPauseIsRefusedUnlessItIsClear(t *testing.T) {
 		got := s.ask(http.MethodPost, "/pause", fields...)
 		require.Equal(t, http.StatusUnprocessableEntity, got.status, words)
 		require.Contains(t, got.text, words)
-		require.Contains(t, got.text, "Nothing was saved yet")
+		require.Contains(t, got.text, "Nothing was paused")
 		require.Empty(t, s.pauses())
 	}
 	for _, fields := range [][]string{{"scope", "all", "note", "x", "more", "y"}, {"scope", "all", "scope", "all", "note", "x"}, {"scope", "all", "note", "\xff"}} {

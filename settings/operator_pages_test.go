@@ -358,3 +358,23 @@ func TestTheOperatorsPagesAreLight(t *testing.T) {
 		require.Greater(t, sum, 20_000)
 	}
 }
+
+// A disabled endpoint may have been failing for days before. "Since" is when it was disabled.
+func TestOperatorsSeeSinceWhenAnEndpointIsDisabled(t *testing.T) {
+	t.Parallel()
+	s := newOperatorSite(t)
+	failed := time.Now().Add(-5 * 24 * time.Hour).Truncate(time.Second)
+	id := "wh_01kt0v7fbgf8x2n4p6q8r0s2tv"
+	require.NoError(t, s.store.PutEndpoint(t.Context(), alotwebhook.Endpoint{
+		ID: id, OrganizationID: "org_a", URL: "https://a.example.com/alot", EventTypes: []string{"candidate.completed"},
+		Secret: alotwebhook.NewSecret(), FailingSince: failed, Disabled: true, DisabledReason: alotwebhook.DisabledFailing,
+	}))
+	stored, err := s.store.Endpoint(t.Context(), id)
+	require.NoError(t, err)
+	for _, path := range []string{"/", "/endpoints", "/search?q=a.example.com"} {
+		page := s.see(path).text
+		require.Contains(t, page, "Disabled after failures", path)
+		require.Contains(t, page, "since <time datetime=\""+stored.DisabledAt.UTC().Format("2006-01-02T15:04:05"), path)
+		require.NotContains(t, page, failed.UTC().Format("2006-01-02T15:04:05"), path)
+	}
+}

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,11 @@ var operationWords = map[alotwebhook.OperationType]string{
 	alotwebhook.OpResumed:           "Resumed",
 }
 
+// disabledReasons are those that have words. One of a newer release is shown as it is.
+var disabledReasons = []alotwebhook.DisabledReason{
+	alotwebhook.DisabledByUser, alotwebhook.DisabledFailing, alotwebhook.DisabledGone, alotwebhook.DisabledUnproven,
+}
+
 // story is what an operation tells. Pages show the time in it, if there is one, as they show other
 // times.
 type story struct {
@@ -48,6 +54,10 @@ func happened(o alotwebhook.Operation) story {
 	case alotwebhook.OpEndpointFailing:
 		if at, err := time.Parse(time.RFC3339, strings.TrimPrefix(o.Note, "since ")); err == nil {
 			return story{Words: deed(o.Type) + " since", At: &at}
+		}
+	case alotwebhook.OpEndpointDisabled:
+		if reason := alotwebhook.DisabledReason(o.Note); slices.Contains(disabledReasons, reason) {
+			return story{Words: standingOf(alotwebhook.Endpoint{Disabled: true, DisabledReason: reason}).Word}
 		}
 	case alotwebhook.OpRecoveryBegun:
 		state, of, _ := strings.Cut(o.Note, ": events until ")

@@ -81,7 +81,7 @@ func TestEnablingOffersWhatToDoWithWhatIsParked(t *testing.T) {
 		s.event(e, `{}`)
 		d := s.event(e, `{}`)
 		shown := s.get("/" + e.ID).text
-		for _, want := range []string{"2 deliveries parked, since", "Send all of them", "Discard all of them", `name="since"`} {
+		for _, want := range []string{"2 deliveries parked since the endpoint was disabled, ", "Send all of them", "Discard all of them", `name="since"`} {
 			require.Contains(t, shown, want)
 		}
 		for _, bad := range [][]string{{"parked", "some"}, {"parked", "since"}, {"parked", "since", "since", "soon"},

@@ -51,7 +51,7 @@ The exit code is 0 when no fault was found, 1 when one was.`,
 	f.StringVar(&c.eventType, "type", alotwebhook.EventCandidateCompleted, "an event `type` that the receiver handles")
 	f.StringVar(&c.data, "data", "", "the event's data: `JSON`, or @file; by default the example in the catalogue")
 	f.StringVar(&c.organization, "organization", "org_123", "the events' organization `id`")
-	f.StringSliceVar(&c.skip, "skip", nil, "leave these `checks` out")
+	f.StringSliceVar(&c.skip, "skip", nil, "leave these `checks` out, such as duplicate-keys if your JSON parser cannot tell")
 	f.Int64Var(&c.maxBody, "max-body", 8<<20, "the largest body in `bytes` that the receiver may accept")
 	f.DurationVar(&c.maxAge, "max-age", 0, "the age from which the receiver refuses events; 0 if it accepts any age")
 	f.BoolVar(&c.standard, "standard", false, "sign with the headers of Standard Webhooks, and try forgeries of those")

@@ -45,7 +45,13 @@ func (p *positive) Set(text string) error {
 	return err
 }
 
-func (p *positive) String() string { return time.Duration(*p).String() }
+// String is empty for 0, which cannot be set: the help then names no default.
+func (p *positive) String() string {
+	if *p == 0 {
+		return ""
+	}
+	return time.Duration(*p).String()
+}
 
 func (p *positive) Type() string { return "duration" }
 
@@ -70,13 +76,24 @@ func oneURL(_ *cobra.Command, args []string) error {
 	return nil
 }
 
+// oneBody checks the arguments of a command that reads a body.
+func oneBody(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return fmt.Errorf("give one file, or none for standard input, and not %d arguments", len(args))
+	}
+	return nil
+}
+
 // checkURL refuses a text that is no http or https URL.
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
 		return usageError{err}
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	if scheme := u.Scheme; (scheme == "http" || scheme == "https") && u.Host == "" {
+		return usagef("%q names no host; write it as in http://localhost:3000/alot/webhook", text)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
 		return usagef("%q is not an http or https URL, such as http://localhost:3000/alot/webhook", text)
 	}
 	return nil

@@ -53,7 +53,12 @@ The exit code is 0 when Ctrl-C or q ended it.`,
   alotwebhook listen --json | jq .type
   alotwebhook send http://127.0.0.1:4280/          # in another window
   alotwebhook replay last`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("listen takes no arguments, and got %q; name your own receiver with --forward", args[0])
+			}
+			return nil
+		},
 		RunE: a.does(func(cmd *cobra.Command, _ []string) error { return a.listen(cmd.Context(), &f) }),
 	}
 	f.secrets.add(cmd)
@@ -78,7 +83,7 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 	defer l.quit()
 	receive, err := net.Listen("tcp", f.addr)
 	if err != nil {
-		return usagef("cannot receive at %s: %w", f.addr, err)
+		return usagef("cannot receive at %s: %w; give another address with --addr", f.addr, err)
 	}
 	defer receive.Close()
 	servers := []*served{a.serve(receive, http.HandlerFunc(l.receive))}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,11 +83,8 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 	}
 	for {
 		page, err := client.EventPage(ctx, o)
-		if errors.Is(err, webhookclient.ErrCursorExpired) && p.cursorFile != "" {
-			return fmt.Errorf("%w; remove the file %s to begin anew, and give --since", err, p.cursorFile)
-		}
 		if err != nil {
-			return err
+			return p.refused(err)
 		}
 		for _, e := range page.Events {
 			if err := handle(ctx, e); err != nil {
@@ -110,6 +108,21 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 		case <-time.After(p.follow):
 		}
 	}
+}
+
+// refused adds to an error of the API what is to be done about the cursor file.
+func (p *pull) refused(err error) error {
+	if p.cursorFile == "" {
+		return err
+	}
+	if errors.Is(err, webhookclient.ErrCursorExpired) {
+		return fmt.Errorf("%w; remove the file %s to begin anew, and give --since", err, p.cursorFile)
+	}
+	var problem *webhookclient.Problem
+	if errors.As(err, &problem) && slices.ContainsFunc(problem.Errors, func(f webhookclient.FieldProblem) bool { return f.Field == "cursor" }) {
+		return fmt.Errorf("%w The cursor is in the file %s: give the same --type as before, or another --cursor-file", err, p.cursorFile)
+	}
+	return err
 }
 
 // apiClient returns a client of the API at a URL. With --insecure, that may be on this machine;

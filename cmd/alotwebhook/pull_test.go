@@ -78,6 +78,9 @@ func TestPullPrintsLinesAndGoesOn(t *testing.T) {
 	code, _, says = runPull(t, "--type", "candidate.invited", "--cursor-file", cursor, url)
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, says, "cursor is not a nextCursor of your events")
+	require.Contains(t, says, "The cursor is in the file "+cursor+": give the same --type as before, or another --cursor-file")
+	_, help, _ := runPull(t, "-h")
+	require.NotContains(t, help, "default 0s", "which is refused")
 }
 
 func TestPullSendsToAReceiver(t *testing.T) {

@@ -20,7 +20,7 @@ at the end of the file is signed, too.`,
   printf '%s' "$BODY" | alotwebhook sign
   curl --data-binary @body.json -H 'Content-Type: application/json' \
        -H "$(alotwebhook sign --header body.json)" http://localhost:3000/alot/webhook`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneBody,
 		RunE: a.does(func(_ *cobra.Command, args []string) error {
 			secret, err := a.secret(&secrets)
 			if err != nil {

@@ -20,7 +20,7 @@ is wrong, try the usual mistakes one by one and name the one that explains it. T
 right signature is never printed.`,
 		Example: `  alotwebhook verify --signature sha256=… body.json
   alotwebhook verify --signature 'X-Alot-Signature: sha256=…' < body.json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: oneBody,
 		RunE: a.does(func(cmd *cobra.Command, args []string) error {
 			if !cmd.Flags().Changed("signature") {
 				return usagef("no signature: give --signature, the value of the header %s", alotwebhook.SignatureHeader)

@@ -48,7 +48,7 @@ func TestHistoryIsSeeded(t *testing.T) {
 			require.GreaterOrEqual(t, strings.Count(p.page(b, "/settings/webhooks/history?status="+state), "data-row="), want, state)
 		}
 		partner := p.page(b, "/settings/webhooks/wh_01kdvdna00e008000000000004")
-		for _, want := range []string{"Disabled: failing", "Failing since", "Changed: events", "Secret rotated", ">Added</td>"} {
+		for _, want := range []string{"Disabled after failures", "Failing since", "Changed: events", "Secret rotated", ">Added</td>"} {
 			require.Contains(t, partner, want)
 		}
 		require.Contains(t, p.page(p.browser("org_other"), "/settings/webhooks/"), "No endpoints yet")

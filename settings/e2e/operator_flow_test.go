@@ -54,7 +54,7 @@ func (o *operator) pausesAndResumes() {
 	o.click(`.banner a[href*="/pause"]`)
 	o.sees("What is paused is not sent")
 	o.click("form.form button.primary")
-	o.sees("Nothing was saved yet", "Say why you do it")
+	o.sees("Nothing was paused", "Say why you do it")
 	require.Equal(o.t, odd, run(o.tab, chromedp.Evaluate[string](`document.getElementById("field-organization").value`)))
 	o.fill("#field-note", "Their database moves")
 	o.click("form.form button.primary")

@@ -3,7 +3,8 @@
 //   ALOT_WEBHOOK_SECRET=your-signing-secret PORT=8080 node receiver.mjs
 //
 // In a framework, pass accept the raw body: at least 256 KiB of it, not decompressed, and not parsed. No parser of
-// JSON may stand in front of the route. These lines pass `alotwebhook check`, each with the version named:
+// JSON may stand in front of the route. These lines pass `alotwebhook check --skip duplicate-keys`, each with the
+// version named:
 //
 //   Express 5.3.0   app.post(path, express.raw({ type: "*/*", limit: "1mb", inflate: false }), handler);
 //                   accept(request.body, request.get("x-alot-signature"), secret)
