@@ -12,7 +12,7 @@ import (
 )
 
 // poolerPatience is how long New waits for a second connection.
-const poolerPatience = 5 * time.Second
+const poolerPatience = 15 * time.Second
 
 const adviceModes = "set the pool's DefaultQueryExecMode to pgx.QueryExecModeExec, or have the pooler keep prepared statements " +
 	"(PgBouncer 1.21 or later with max_prepared_statements above 0)"
