@@ -23,9 +23,9 @@ type Host struct {
 // New returns a Host that logs to log; nil for nobody.
 func New(log *slog.Logger) *Host { return &Host{Log: Logger(log)} }
 
-// hidden stands for the value of a panic, which may quote a secret or a payload, and for the stack, which
+// errHidden stands for the value of a panic, which may quote a secret or a payload, and for the stack, which
 // is logged already.
-var hidden = errors.New("its stack is in the log")
+var errHidden = errors.New("its stack is in the log")
 
 // Call is [Call] of the field of the configuration that is named. The panic is logged with its stack, ten
 // times a minute at most, and with its value only if the runtime made that. The error has neither, because
@@ -41,7 +41,7 @@ func (h *Host) Call(what string, f func() error) error {
 			h.Log.Error("alotwebhook: "+what+" panicked", "panic", valueOf(p), "unlogged", unlogged, "stack", string(p.Stack))
 		}
 	}
-	return &Panic{What: what, Value: hidden}
+	return &Panic{What: what, Value: errHidden}
 }
 
 // valueOf returns what may be logged of the value of a panic.
