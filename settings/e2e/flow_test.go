@@ -236,7 +236,7 @@ func TestHistoryUpdatesByItself(t *testing.T) {
 	require.Contains(t, run(b, chromedp.Evaluate[string](`document.querySelector("td.when time").title`)), "Z")
 	require.NotContains(t, run(b, chromedp.Text(chromedp.CSS("td.when"))), "UTC", "the viewer's own time")
 	b.click("#toggle")
-	b.sees("Updates are paused")
+	b.sees("Updates are stopped")
 	b.at(is("history?live=off"))
 	require.False(t, run(b, chromedp.Evaluate[bool](`document.getElementById("live").hasAttribute("hx-trigger")`)))
 	b.click("#toggle")

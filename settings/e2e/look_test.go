@@ -208,7 +208,7 @@ func TestPagesAreWholeWithoutScript(t *testing.T) {
 	b.do(chromedp.Navigate(login))
 	b.visit("history")
 	b.sees("Refresh", "Older deliveries", " UTC")
-	require.NotContains(t, b.text(), "Pause")
+	require.NotContains(t, b.text(), "Stop updating")
 	require.NotContains(t, b.text(), "Copy")
 	b.picture("history-without-script")
 	b.click("#older")
