@@ -35,7 +35,7 @@ func pgpool(t *testing.T) string {
 		fmt.Sprint("port = ", port),
 		"pcp_listen_addresses = '127.0.0.1'",
 		fmt.Sprint("pcp_port = ", control),
-		fmt.Sprintf("unix_socket_directories = '%s'", dir),
+		fmt.Sprintf("socket_dir = '%s'", dir),
 		fmt.Sprintf("pcp_socket_dir = '%s'", dir),
 		fmt.Sprintf("pid_file_name = '%s/pid'", dir),
 		fmt.Sprintf("logdir = '%s'", dir),
