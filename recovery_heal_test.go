@@ -104,8 +104,8 @@ func TestHealingComesBeforeTheSuccess(t *testing.T) {
 		first := newWorldOn(t, cut, cfg, b.net)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
+		b.emit(t) // before the first poll: nothing wakes a dispatcher on a store that is wrapped like this
 		go func() { ended <- first.Run(ctx) }()
-		b.emit(t)
 		time.Sleep(time.Second)
 		cancel()
 		require.Error(t, <-ended, "the success could not be stored")
