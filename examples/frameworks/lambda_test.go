@@ -76,8 +76,7 @@ func TestLambda(t *testing.T) {
 		for encoding, encode := range map[string]func([]byte) string{"plain": func(b []byte) string { return string(b) }, "base64": base64.StdEncoding.EncodeToString} {
 			t.Run(name+" "+encoding, func(t *testing.T) {
 				t.Parallel()
-				r, a := newReceiver(t)
-				function := lambda.NewHandler(s.handler(r))
+				receiver, a := newReceiver(t)
 				do := func(r *http.Request) (*http.Response, error) {
 					e := read(t, s.file)
 					s.fill(e, r)
@@ -86,6 +85,7 @@ func TestLambda(t *testing.T) {
 					e["body"], e["isBase64Encoded"] = encode(body), encoding == "base64"
 					payload, err := json.Marshal(e)
 					require.NoError(t, err)
+					function := lambda.NewHandler(s.handler(receiver)) // its answers share a buffer, so that each request has one of its own
 					answer, err := function.Invoke(r.Context(), payload)
 					require.NoError(t, err)
 					return answered(t, answer, e["multiValueHeaders"] != nil && e["headers"] == nil), nil
