@@ -2,7 +2,8 @@
 // each of its query modes and with lib/pq, straight or through a pooler.
 //
 // ALOT_TEST_POSTGRES_BIN is the folder of the server's binaries, by default the newest that Debian
-// has installed. ALOT_TEST_THROUGH is empty, pgbouncer or pgpool. The script run sets both.
+// has installed. ALOT_TEST_THROUGH is empty, pgbouncer or pgpool. The script run sets both, and
+// ALOT_TEST_DATABASES, without which everything here is skipped.
 package postgres_test
 
 import (
@@ -27,7 +28,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if raceDetector { // everything is skipped
+	if raceDetector || os.Getenv("ALOT_TEST_DATABASES") == "" { // everything is skipped
 		os.Exit(m.Run())
 	}
 	postgrestest.Main(m)
@@ -37,8 +38,8 @@ func TestMain(m *testing.M) {
 // script run makes.
 func through(t *testing.T) string {
 	t.Helper()
-	if raceDetector {
-		t.Skip("left out under the race detector; .ci/run runs it without")
+	if raceDetector || os.Getenv("ALOT_TEST_DATABASES") == "" {
+		t.Skip("takes minutes, and store/postgres has the suites for pgx's default mode: run interop/databases/run, as .ci/run does with -quick")
 	}
 	var version string
 	require.NoError(t, postgrestest.Pool(t).QueryRow(t.Context(), "SHOW server_version").Scan(&version))
