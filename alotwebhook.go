@@ -316,7 +316,7 @@ const (
 
 // blameless reports whether the host is the cause, and the receiver has no part in it.
 func (r FailureReason) blameless() bool {
-	return r == ReasonProxyRefused || r == ReasonConversion || r == ReasonNoRoute
+	return r == ReasonProxyRefused || r == ReasonConversion || r == ReasonNoRoute || r == ReasonUnsendable
 }
 
 func newID(prefix string) (string, error) {

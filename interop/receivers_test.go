@@ -205,16 +205,29 @@ func listensAt(t *testing.T, lines <-chan string) (url string) {
 	}
 }
 
-func TestReceiversNeedASecret(t *testing.T) {
+func TestReceiversSayWhatStopsThem(t *testing.T) {
 	t.Parallel()
 	for name, r := range receivers {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), program(t, r.interpreter), example(t, r.file))
-			cmd.Env = append(os.Environ(), "ALOT_WEBHOOK_SECRET=", "PORT=0")
-			output, err := cmd.CombinedOutput()
-			require.Error(t, err)
-			require.Contains(t, string(output), "ALOT_WEBHOOK_SECRET is not set")
+			taken, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer taken.Close()
+			_, port, err := net.SplitHostPort(taken.Addr().String())
+			require.NoError(t, err)
+			for _, c := range []struct{ secret, port, says string }{
+				{"", "0", "ALOT_WEBHOOK_SECRET is not set"},
+				{"s3cret", port, port},
+				{"s3cret", "70000", "70000"},
+				{"s3cret", "http", ""},
+			} {
+				cmd := exec.CommandContext(t.Context(), program(t, r.interpreter), example(t, r.file))
+				cmd.Env = append(os.Environ(), "ALOT_WEBHOOK_SECRET="+c.secret, "PORT="+c.port)
+				output, err := cmd.CombinedOutput()
+				require.Error(t, err)
+				require.Contains(t, string(output), c.says)
+				require.Len(t, strings.Split(strings.TrimSpace(string(output)), "\n"), 1, "%s", output)
+			}
 		})
 	}
 }

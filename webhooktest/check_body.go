@@ -65,7 +65,7 @@ var bodyChecks = []check{
 	{
 		name:   "oversized",
 		about:  "A body above the limit is refused with 413, with or without a Content-Length, and even if it is signed.",
-		change: "Bound the body before you read it, and respond with 413. In Go, use http.MaxBytesReader, and not io.LimitReader: that cuts the body off, so that a good signature looks wrong. If your limit is higher on purpose, tell the battery (MaxBodyBytes, check --max-body).",
+		change: "Bound the body before you read it, and respond with 413. In Go, use http.MaxBytesReader, and not io.LimitReader: that cuts the body off, so that a good signature looks wrong. If your limit is higher on purpose, tell the battery (MaxBodyBytes).",
 		good:   true,
 		run: func(p *probe) string {
 			said := p.padded(int(p.MaxBodyBytes) + 1)

@@ -37,7 +37,7 @@ var eventChecks = []check{
 	{
 		name:   "old-event",
 		about:  "An event of last week is accepted: its timestamp says when it happened, and after an outage it may be redelivered.",
-		change: "Do not refuse events by their timestamp as long as you may want them redelivered: the event id protects you from repetitions. If you limit the age on purpose, tell the battery (MaxAge, check --max-age).",
+		change: "Do not refuse events by their timestamp as long as you may want them redelivered: the event id protects you from repetitions. If you limit the age on purpose, tell the battery (MaxAge).",
 		good:   true,
 		run: func(p *probe) string {
 			age := 7 * 24 * time.Hour

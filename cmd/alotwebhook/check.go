@@ -96,7 +96,7 @@ func (a *app) check(cmd *cobra.Command, c *check, url string) error {
 	}
 	client := c.client.client()
 	defer client.CloseIdleConnections()
-	findings := battery.Check(cmd.Context(), client.Do)
+	findings := inFlags(battery.Check(cmd.Context(), client.Do))
 	if findings[0].Check == "settings" {
 		return usagef("%s. %s", findings[0].Problem, findings[0].Change)
 	}
@@ -120,6 +120,29 @@ func (a *app) check(cmd *cobra.Command, c *check, url string) error {
 		return errSaid
 	}
 	return nil
+}
+
+// flagWords say in the words of the command what findings say of the fields of a battery.
+var flagWords = strings.NewReplacer(
+	"MaxAge is not set", "--max-age is not given",
+	"Proves is not set", "--proves is not given",
+	"Handled is not set, so it cannot be seen what was handled", "only webhooktest.Battery in Go sees what was handled",
+	"URL, type and data are settings of the battery.", "Set the type and data with --type and --data.",
+	"Set Data to", "Set --data to",
+	"Take the name from Finding.Check.", "The names are in alotwebhook check --help.",
+	"tell the battery", "say so",
+	"MaxBodyBytes", "--max-body", "MaxAge", "--max-age", "Timeout", "--timeout",
+)
+
+// inFlags names in findings the flags, not the fields of a battery.
+func inFlags(findings []webhooktest.Finding) []webhooktest.Finding {
+	for i := range findings {
+		f := &findings[i]
+		for _, sentence := range []*string{&f.About, &f.Problem, &f.Change, &f.Skipped} {
+			*sentence = flagWords.Replace(*sentence)
+		}
+	}
+	return findings
 }
 
 func (a *app) battery(c *check, url string) (webhooktest.Battery, error) {

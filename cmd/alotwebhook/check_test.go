@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,7 @@ func TestCheckRightReceiver(t *testing.T) {
 	code, out, says := run(t, "", "check", "--proves", "--timeout", lastResort.String(), s.URL)
 	require.Equal(t, exitOK, code, "%s", out)
 	require.Contains(t, out, "✓ unsigned  A request without a signature is refused")
-	require.Contains(t, out, "– too-old  not made: MaxAge is not set")
+	require.Contains(t, out, "– too-old  not made: --max-age is not given")
 	require.Contains(t, out, "\nNo fault was found.\n")
 	require.Empty(t, says)
 	require.NotContains(t, out, string(secret))
@@ -54,6 +55,28 @@ func TestCheckRightReceiver(t *testing.T) {
 		names = append(names, line.Check)
 	}
 	require.Equal(t, webhooktest.Battery{}.Checks(), names)
+}
+
+// TestCheckSpeaksOfFlags looks for the names of Go's fields in all that is said of a receiver that
+// accepts anything, one that accepts nothing, and settings that cannot be.
+func TestCheckSpeaksOfFlags(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		t.Cleanup(s.Close)
+		for _, flags := range [][]string{
+			{}, {"--json"}, {"--max-age", "1h"}, {"--max-age", "-1h"}, {"--timeout", "-1s"}, {"--max-body", "0"},
+			{"--skip", "no-such"}, {"--type", "no such"}, {"--data", "{"}, {"--organization", ""},
+		} {
+			args := append([]string{"check", "--timeout", lastResort.String()}, flags...)
+			_, out, says := run(t, "", append(args, s.URL)...)
+			said.WriteString(out + says)
+		}
+	}
+	require.Contains(t, said.String(), "--max-age is not given")
+	fields := regexp.MustCompile(`\b(MaxAge|MaxBodyBytes|Timeout|Proves|Handled|EventType|OrganizationID|StandardWebhooks|Skip|Finding)\b`)
+	require.Empty(t, fields.FindAllString(said.String(), -1))
 }
 
 func TestCheckStandardWebhooks(t *testing.T) {

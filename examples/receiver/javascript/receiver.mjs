@@ -21,6 +21,7 @@
 //   Koa 3.3.0       const body = await read(ctx.req, ctx.get("content-length"));
 //                   accept(body, ctx.get("x-alot-signature"), secret)
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { pathToFileURL } from "node:url";
 
@@ -126,8 +127,13 @@ export function server(secret) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const receiver = server(process.env.ALOT_WEBHOOK_SECRET);
-  receiver.listen(Number(process.env.PORT ?? 8080), "127.0.0.1", () => {
+  try {
+    const receiver = server(process.env.ALOT_WEBHOOK_SECRET);
+    receiver.listen(Number(process.env.PORT ?? 8080), "127.0.0.1");
+    await once(receiver, "listening"); // or "error", as of a port that is taken
     console.log(`listening on http://127.0.0.1:${receiver.address().port}`);
-  });
+  } catch (error) {
+    console.error(`the receiver does not run: ${error.message}`);
+    process.exitCode = 1;
+  }
 }

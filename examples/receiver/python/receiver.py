@@ -115,7 +115,11 @@ def main() -> None:
     Receiver.secret = os.environ.get("ALOT_WEBHOOK_SECRET", "")
     if not Receiver.secret:
         raise SystemExit("ALOT_WEBHOOK_SECRET is not set")
-    server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Receiver)
+    port = os.environ.get("PORT", "8080")
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", int(port)), Receiver)
+    except (OSError, OverflowError, ValueError) as error:
+        raise SystemExit(f"cannot listen on port {port}: {error}; set PORT to a free one")
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 
