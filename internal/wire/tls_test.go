@@ -42,7 +42,7 @@ func TestFaultsOfTLSNameTheirCause(t *testing.T) {
 		"for another host name":       with(func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"b.example.com"} }),
 		"not one for servers":         with(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
 		"has expired":                 with(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }),
-		"not yet valid":               with(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }),
+		"not yet valid":               with(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour / 2) }),
 		"no TLS version in common":    old,
 		"no cipher suite in common":   noCipher,
 		"does not offer HTTP/1.1":     nil,
