@@ -11,6 +11,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
+	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/ranges"
@@ -29,8 +30,8 @@ const (
 // today's. The returned endpoint carries the secret: show it now, since it
 // cannot be read again.
 //
-// A [FieldError] names the field that is not valid; the fields of [Endpoint] say what
-// is. A URL with an address in it is judged here. A host name is judged at each attempt,
+// A [FieldError] names the field that is not valid, and of several the error unwraps to one each; the
+// fields of [Endpoint] say what is. A URL with an address in it is judged here. A host name is judged at each attempt,
 // by the address that it has then. A [LimitError] refuses more endpoints of an
 // organization than [Config.MaxEndpoints].
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
@@ -47,12 +48,6 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if e.Secret == "" {
 		e.Secret = NewSecret()
 	}
-	if err := cmp.Or(checkOrganization(e.OrganizationID), checkSecret(e.Secret)); err != nil {
-		return Endpoint{}, err
-	}
-	if err := d.checkEndpoint(&e, &Endpoint{}); err != nil {
-		return Endpoint{}, err
-	}
 	now := storedTime()
 	created := Endpoint{
 		ID: id, OrganizationID: e.OrganizationID, URL: e.URL, Description: e.Description,
@@ -65,8 +60,9 @@ func (d *Dispatcher) createEndpoint(ctx context.Context, id string, e Endpoint) 
 	if d.cfg.ProveURLs {
 		created.setDisabled(true, DisabledUnproven)
 	}
-	if created.Secret, err = d.sender.safe.Seal(id, e.Secret); err == nil {
-		err = d.setCredentials(&created, &e)
+	err = fault.All(checkOrganization(e.OrganizationID), checkSecret(e.Secret), d.checkEndpoint(&e, &Endpoint{}), d.setCredentials(&created, &e))
+	if err == nil {
+		created.Secret, err = d.sender.safe.Seal(id, e.Secret)
 	}
 	if err == nil {
 		err = d.addEndpoint(ctx, created)
@@ -108,7 +104,7 @@ func (d *Dispatcher) addEndpoint(ctx context.Context, e Endpoint) error {
 // clears FailingSince; [Dispatcher.EnableEndpoint] can discard some.
 //
 // It returns [ErrConflict] if the endpoint was changed since it was read, and
-// [ErrNotFound] if there is none. A [FieldError] names the field that is not valid, and a
+// [ErrNotFound] if there is none. A [FieldError] names each field that is not valid, and a
 // [LimitError] refuses more than [Config.ChangesPerMinute]; [ErrUnproven] refuses to enable one whose
 // URL is not proven. A field that stays as it is is
 // not judged again: an endpoint can be disabled although one of its event types has left
@@ -118,7 +114,7 @@ func (d *Dispatcher) UpdateEndpoint(ctx context.Context, e Endpoint) (Endpoint, 
 		if stored.Version != e.Version {
 			return fmt.Errorf("%w: %s is at version %d, not %d", ErrConflict, e.ID, stored.Version, e.Version)
 		}
-		if err := cmp.Or(d.checkEndpoint(&e, stored), d.setCredentials(stored, &e)); err != nil {
+		if err := fault.All(d.checkEndpoint(&e, stored), d.setCredentials(stored, &e)); err != nil {
 			return err
 		}
 		if e.Disabled != stored.Disabled {
@@ -332,18 +328,16 @@ func (d *Dispatcher) readDisabledAt(ctx context.Context, e *Endpoint) {
 	}
 }
 
-// checkEndpoint refuses e with a [FieldError] if a field is not valid that differs from
+// checkEndpoint refuses e with a [FieldError] of each field that is not valid and differs from
 // the stored one's.
-func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) error {
+func (d *Dispatcher) checkEndpoint(e, stored *Endpoint) (err error) {
 	if e.URL == "" || e.URL != stored.URL {
-		if _, err := checkURL(e.URL, d.cfg); err != nil {
-			return err
-		}
+		_, err = checkURL(e.URL, d.cfg)
 	}
 	part, problem := eventtype.SubscriptionsProblem(e.EventTypes, stored.EventTypes, d.types, d.cfg.Wildcards)
-	err := cmp.Or(refused("description", text.PlainProblem(e.Description, maxDescription)), refused("rate", ranges.RateProblem(e.Rate)), refused("events"+part, problem))
-	if err == nil && e.PayloadVersion != stored.PayloadVersion {
-		err = refused("payloadVersion", d.cfg.forms.Problem(e.PayloadVersion))
+	err = fault.All(err, refused("description", text.PlainProblem(e.Description, maxDescription)), refused("rate", ranges.RateProblem(e.Rate)), refused("events"+part, problem))
+	if e.PayloadVersion != stored.PayloadVersion {
+		err = fault.All(err, refused("payloadVersion", d.cfg.forms.Problem(e.PayloadVersion)))
 	}
 	return err
 }

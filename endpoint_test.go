@@ -50,6 +50,43 @@ func TestCreateEndpoint(t *testing.T) {
 	require.Regexp(t, `^whsec_[A-Za-z0-9+/]{43}=$`, string(created.Secret))
 }
 
+func TestEveryFieldThatIsNotValidIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, alotwebhook.Config{}, &receivers{})
+	bad := func(e alotwebhook.Endpoint) alotwebhook.Endpoint {
+		e.URL, e.EventTypes, e.Description, e.Rate, e.PayloadVersion = "https://10.0.0.1/", nil, "a\r\nb", -1, "none"
+		e.Headers = []alotwebhook.Header{{Name: "Host", Value: "hunter2"}}
+		return e
+	}
+	named := func(err error) (fields []string) {
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+		require.ErrorIs(t, err, alotwebhook.ErrBlockedAddress)
+		require.NotContains(t, err.Error(), "hunter2")
+		for rest := []error{err}; len(rest) > 0; rest = rest[1:] {
+			switch e := rest[0].(type) {
+			case *alotwebhook.FieldError:
+				fields = append(fields, e.Field)
+				require.Contains(t, err.Error(), e.Problem)
+			case interface{ Unwrap() []error }:
+				rest = append(rest, e.Unwrap()...)
+			}
+		}
+		return fields
+	}
+	e := bad(validEndpoint())
+	e.Secret = "hunter2"
+	_, err := w.CreateEndpoint(t.Context(), e)
+	require.ElementsMatch(t, []string{"secret", "url", "events", "description", "rate", "payloadVersion", "headers[0].name"}, named(err))
+
+	created, err := w.CreateEndpoint(t.Context(), validEndpoint())
+	require.NoError(t, err)
+	_, err = w.UpdateEndpoint(t.Context(), bad(created))
+	require.ElementsMatch(t, []string{"url", "events", "description", "rate", "payloadVersion", "headers[0].name"}, named(err))
+	stored, err := w.Endpoint(t.Context(), created.ID)
+	require.NoError(t, err)
+	require.Equal(t, created.Version, stored.Version)
+}
+
 func TestCreateEndpointRefuses(t *testing.T) {
 	t.Parallel()
 	store := memory.New()

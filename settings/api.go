@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/repeats"
 )
 
@@ -191,7 +193,6 @@ func (a *api) explain(r *http.Request, err error) *problem {
 	if errors.As(err, &p) {
 		return p
 	}
-	var field *alotwebhook.FieldError
 	var limit *alotwebhook.LimitError
 	switch {
 	case errors.Is(err, alotwebhook.ErrNotFound):
@@ -206,14 +207,28 @@ func (a *api) explain(r *http.Request, err error) *problem {
 		return newProblem(http.StatusConflict, unproven(err, "The endpoint's URL is not proven yet, so nothing is sent to it. Prove it first, with POST to prove."))
 	case errors.Is(err, alotwebhook.ErrKeyReused):
 		return errKeyReused
-	case errors.As(err, &field) && (a.names || field.Field != "organizationId"): // otherwise the host gave that one
-		return invalid(fieldProblem{field.Field, field.Problem})
+	case errors.Is(err, alotwebhook.ErrInvalid) && a.canMend(err):
+		return invalid(problemsOf(err)...)
 	case errors.Is(err, errors.ErrUnsupported):
 		return errUnsupported
 	case r.Context().Err() == nil: // the client is still there
 		a.logFailure(r, err)
 	}
 	return errInternal
+}
+
+// canMend reports whether an error is about fields that the client has given.
+func (a *api) canMend(err error) bool {
+	problems := problemsOf(err)
+	return len(problems) > 0 && (a.names || !slices.ContainsFunc(problems, func(p fieldProblem) bool { return p.Field == "organizationId" }))
+}
+
+// problemsOf returns what a dispatcher's error says of each field.
+func problemsOf(err error) (problems []fieldProblem) {
+	for _, field := range fault.Each[*alotwebhook.FieldError](err) {
+		problems = append(problems, fieldProblem{field.Field, field.Problem})
+	}
+	return problems
 }
 
 func (a *api) logFailure(r *http.Request, err error) {

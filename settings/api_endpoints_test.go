@@ -104,7 +104,8 @@ func TestBadEndpoints(t *testing.T) {
 		{`{"url":"https://example.com/","events":["candidate.invited"],"rate":1e999}`, 400, []string{"rate"}, "rate must be a number from 0.01 to 10,000, or 0"},
 
 		// These bodies can be read, but a value is not accepted.
-		{`{}`, 422, []string{"url"}, "url is missing"},
+		{`{}`, 422, []string{"url", "events"}, "url is missing"},
+		{`{"url":"https://10.0.0.1/","events":["candidate.exploded"],"secret":"short","rate":0.001}`, 422, []string{"secret", "url", "rate", "events[0]"}, ". url has an address that is blocked; "},
 		{`{"url":"","events":["candidate.invited"]}`, 422, []string{"url"}, "url is missing"},
 		{`{"url":"http://example.com/","events":["candidate.invited"]}`, 422, []string{"url"}, "https URLs only"},
 		{`{"url":"https://127.0.0.1/","events":["candidate.invited"]}`, 422, []string{"url"}, "blocked"},

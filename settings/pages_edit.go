@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/fault"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -133,15 +134,12 @@ func (v *visit) createEndpoint() error {
 		return v.showForm(errOldForm.Status, f)
 	}
 	rate, err := f.perSecond()
-	if err != nil {
-		return v.refuseForm(f, given, err)
-	}
 	secret := alotwebhook.Secret(given.get("secret"))
 	asked := alotwebhook.Endpoint{
 		OrganizationID: v.who.organization, URL: f.URL, Description: f.Description,
 		EventTypes: widest(given.values["events"]), Rate: rate, Ordered: f.Ordered, PayloadVersion: given.get("payloadVersion"), Secret: secret,
 	}
-	if err := given.credentials(&asked); err != nil {
+	if err := fault.All(err, given.credentials(&asked)); err != nil {
 		return v.refuseForm(f, given, err)
 	}
 	created, repeated, err := v.dispatcher.CreateEndpointOnce(v.r.Context(), f.key(), asked)
@@ -262,12 +260,10 @@ func (v *visit) updateEndpoint() error {
 	}
 	changed := e
 	changed.Ordered = f.Ordered
-	if changed.Rate, err = f.perSecond(); err != nil {
-		return v.refuseForm(f, given, err)
-	}
+	changed.Rate, err = f.perSecond()
 	changed.URL, changed.Description, changed.EventTypes = f.URL, f.Description, widest(given.values["events"])
 	changed.PayloadVersion = cmp.Or(given.get("payloadVersion"), e.PayloadVersion)
-	if err = given.credentials(&changed); err != nil {
+	if err = fault.All(err, given.credentials(&changed)); err != nil {
 		return v.refuseForm(f, given, err)
 	}
 	_, err = v.dispatcher.UpdateEndpoint(v.r.Context(), changed)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -55,25 +54,27 @@ func (f *form) has(fields []string) bool {
 
 func (f *form) get(name string) string { return f.values.Get(name) }
 
-// addProblem adds what the dispatcher's error says about a field to the problems of
+// addProblem adds what the dispatcher's error says about fields to the problems of
 // the form. labels are the subjects for that, by field. addProblem returns an error
-// that is about none of these fields.
+// that is about another field, or none.
 func (f *form) addProblem(err error, labels map[string]string) error {
-	var field *alotwebhook.FieldError
-	if !errors.As(err, &field) {
+	problems := problemsOf(err)
+	if len(problems) == 0 {
 		return err
 	}
-	name, _, _ := strings.Cut(field.Field, "[")
-	label, ok := labels[name]
-	if !ok {
-		return err
-	}
-	if _, part, _ := strings.Cut(field.Field, "]."); part != "" && labels[name+"."+part] != "" {
-		label = labels[name+"."+part]
-	}
-	f.problems[name] = label + " " + field.Problem + "."
-	if name == "events" && len(f.values[name]) == 0 {
-		f.problems[name] = "Choose at least one event."
+	for _, p := range problems {
+		name, _, _ := strings.Cut(p.Field, "[")
+		label, ok := labels[name]
+		if !ok {
+			return err
+		}
+		if _, part, _ := strings.Cut(p.Field, "]."); part != "" && labels[name+"."+part] != "" {
+			label = labels[name+"."+part]
+		}
+		f.problems[name] = label + " " + p.Detail + "."
+		if name == "events" && len(f.values[name]) == 0 {
+			f.problems[name] = "Choose at least one event."
+		}
 	}
 	return nil
 }

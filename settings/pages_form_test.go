@@ -58,6 +58,22 @@ func TestWhatAFormIsRefusedFor(t *testing.T) {
 	require.Empty(t, page)
 }
 
+func TestEachFieldSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	bad := []string{"url", "https://10.0.0.1/", "description", strings.Repeat("x", 257), "secret", "short"}
+	require.Subset(t, problemsIn(s.post("/new", bad).text), []string{"url", "description", "secret", "events"})
+	require.Subset(t, problemsIn(s.post("/new", append(bad, "rate", "many", "headers", "no colon")).text), []string{"rate", "headers"})
+}
+
+// problemsIn returns the fields beside which a page says what is wrong with them.
+func problemsIn(page string) (fields []string) {
+	for _, found := range regexp.MustCompile(` id="problem-(\w+)"`).FindAllStringSubmatch(page, -1) {
+		fields = append(fields, found[1])
+	}
+	return fields
+}
+
 func TestWhatWasFilledInComesBack(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

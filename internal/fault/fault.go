@@ -1,4 +1,4 @@
-// Package fault words errors: a sentence in front of one, or two joined, with the
+// Package fault words errors: a sentence in front of one, or several joined, with the
 // module's prefix in the text once.
 package fault
 
@@ -47,6 +47,55 @@ func (e *joined) Error() string {
 }
 
 func (e *joined) Unwrap() []error { return []error{e.first, e.second} }
+
+// several is an error with several causes.
+type several struct{ causes []error }
+
+// All joins errors, of which those that are nil do not count. It returns nil if all are.
+func All(errs ...error) error {
+	found := &several{}
+	for _, err := range errs {
+		if err != nil {
+			found.causes = append(found.causes, err)
+		}
+	}
+	switch len(found.causes) {
+	case 0:
+		return nil
+	case 1:
+		return found.causes[0]
+	}
+	return found
+}
+
+func (e *several) Error() string {
+	var b strings.Builder
+	for i, err := range e.causes {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(strings.TrimPrefix(err.Error(), Prefix))
+	}
+	return Prefix + b.String()
+}
+
+func (e *several) Unwrap() []error { return e.causes }
+
+// Each returns all errors of a type that err is or wraps, in the order in which errors.As looks.
+func Each[T error](err error) (found []T) {
+	if t, ok := err.(T); ok {
+		return []T{t}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return Each[T](e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, cause := range e.Unwrap() {
+			found = append(found, Each[T](cause)...)
+		}
+	}
+	return found
+}
 
 // IsNil reports whether v is nil or holds a nil pointer, map or function, on which a
 // method call would panic.

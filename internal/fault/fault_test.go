@@ -3,6 +3,7 @@ package fault_test
 import (
 	"errors"
 	"io"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,18 @@ func TestThePrefixStandsOnce(t *testing.T) {
 	require.EqualError(t, both, `alotwebhook: endpoint "wh_1": not found; nor read: EOF`)
 	require.ErrorIs(t, both, inner)
 	require.ErrorIs(t, both, io.EOF)
+}
+
+func TestAllAreFoundAgain(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, fault.All(nil, nil))
+	require.Equal(t, io.EOF, fault.All(nil, io.EOF))
+	one, two := &os.PathError{Op: "alotwebhook: open", Path: "a", Err: io.EOF}, &os.PathError{Op: "alotwebhook: read", Path: "b", Err: io.EOF}
+	all := fault.Explain(fault.All(one, nil, errors.New("odd"), fault.Explain(two, "later")), "both")
+	require.EqualError(t, all, "alotwebhook: both: open a: EOF; odd; later: read b: EOF")
+	require.Equal(t, []*os.PathError{one, two}, fault.Each[*os.PathError](all))
+	require.Empty(t, fault.Each[*os.PathError](nil))
+	require.Empty(t, fault.Each[*os.LinkError](all))
 }
 
 func TestIsNil(t *testing.T) {
