@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"os/exec"
@@ -233,18 +234,40 @@ func TestSeesOthersEndpoints(t *testing.T) {
 }
 
 // Opening a file that is not there yet, many times at once, makes it once.
+// TestOpenTogether opens a new file as processes do that start at the same moment. Each of them turns
+// on WAL, for which SQLite does not always wait as long as it was told.
 func TestOpenTogether(t *testing.T) {
 	t.Parallel()
-	path := newPath(t)
-	stores := make([]*sqlite.Store, 8)
-	errs := make([]error, len(stores))
-	var wg sync.WaitGroup
-	for i := range stores {
-		wg.Go(func() { stores[i], errs[i] = sqlite.Open(t.Context(), path) })
+	byHandle := func(settings string) func(string) (*sqlite.Store, error) {
+		return func(path string) (*sqlite.Store, error) {
+			db, err := sql.Open("sqlite", "file:"+path+settings)
+			if err != nil {
+				return nil, err
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			return sqlite.New(t.Context(), db)
+		}
 	}
-	wg.Wait()
-	for i, err := range errs {
-		require.NoError(t, err)
-		require.NoError(t, stores[i].Close())
+	for name, open := range map[string]func(string) (*sqlite.Store, error){
+		"Open":                         func(path string) (*sqlite.Store, error) { return sqlite.Open(t.Context(), path) },
+		"New":                          byHandle(""),
+		"New, patient":                 byHandle("?_pragma=busy_timeout(10000)"),
+		"New, patient, as WAL already": byHandle("?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			stores := make([]*sqlite.Store, 8)
+			errs := make([]error, len(stores))
+			var wg sync.WaitGroup
+			for i := range stores {
+				wg.Go(func() { stores[i], errs[i] = open(path) })
+			}
+			wg.Wait()
+			for i, err := range errs {
+				require.NoError(t, err)
+				require.NoError(t, stores[i].Close())
+			}
+		})
 	}
 }

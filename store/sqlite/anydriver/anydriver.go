@@ -82,9 +82,6 @@ func Own(ctx context.Context, h own.Handles) (*Store, error) {
 	// Before any other connection: the last one that is closed writes the log into the file.
 	err := checkLog(ctx, h.Writes.Driver(), h.Path)
 	if err == nil {
-		err = s.besides(ctx)
-	}
-	if err == nil {
 		err = s.start(ctx)
 	}
 	if err != nil {
@@ -133,10 +130,12 @@ func New(ctx context.Context, db *sql.DB) (*Store, error) {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB, after a look at the error of sql.Open"}
 	}
 	s := newStore(db, db, db, false)
-	located := s.besides(ctx)
+	located := waiting(ctx, func() error { return s.besides(ctx) })
 	err := checkLog(ctx, db.Driver(), s.path) // first, since SQLite may find such a file corrupt
 	if err == nil {
-		err = checkHandle(ctx, db)
+		if err = lockedOut(located); !busy(err) { // it has waited for long enough
+			err = checkHandle(ctx, db)
+		}
 	}
 	if err == nil {
 		err = located
@@ -170,6 +169,9 @@ func newStore(writes, claims, reads *sql.DB, owned bool) *Store {
 // start migrates and starts the writer.
 func (s *Store) start(ctx context.Context) error {
 	err := s.bootstrap(ctx)
+	if err == nil && s.owned { // not before, as the connection for it turns on WAL, too, without waiting
+		err = s.besides(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -17,10 +17,13 @@ func checkHandle(ctx context.Context, db *sql.DB) error {
 	}
 	defer conn.Close()
 	h := handle{db: db, conn: conn, several: db.Stats().MaxOpenConnections != 1}
-	for _, check := range []func(context.Context) error{h.checkVersion, h.checkErrors, h.checkLocking, h.turnOnWAL, h.checkDisk, h.checkNext} {
-		if err := check(ctx); err != nil {
+	for _, check := range []func(context.Context) error{h.checkVersion, h.checkErrors, h.checkLocking, h.turnOnWAL, h.checkDisk} {
+		if err := waiting(ctx, func() error { return check(ctx) }); err != nil {
 			return err
 		}
+	}
+	if err := h.checkNext(ctx); err != nil {
+		return err
 	}
 	return h.warnOfImpatience(ctx)
 }
@@ -61,12 +64,13 @@ func (h *handle) checkVersion(ctx context.Context) error {
 // store could not tell a lock, for which it waits, from a failure.
 func (h *handle) checkErrors(ctx context.Context) error {
 	var n int
-	err := h.conn.QueryRowContext(ctx, "SELECT 1 FROM alotwebhook_table_that_is_not_there").Scan(&n)
+	// A table that is not there would not do: while others change the schema, that gets another code.
+	err := h.conn.QueryRowContext(ctx, "SELECT FROM").Scan(&n)
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
 	if code := resultCode(err); code != codeError {
-		return sayf("the errors of the driver %T do not carry SQLite's result code (got %d for a missing table, need %d), so that "+
+		return sayf("the errors of the driver %T do not carry SQLite's result code (got %d for a syntax error, need %d), so that "+
 			"a lock could not be told from a failure; use modernc.org/sqlite, github.com/glebarez/go-sqlite, "+
 			"github.com/ncruces/go-sqlite3 or github.com/mattn/go-sqlite3", h.db.Driver(), code, codeError)
 	}

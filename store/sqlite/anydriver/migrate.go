@@ -21,9 +21,7 @@ var migrations embed.FS
 // bootstrap makes the table that holds the schema's version. PRAGMA
 // user_version would do but for databases that are the host's.
 func (s *Store) bootstrap(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return patiently(ctx, func() error {
+	return waiting(ctx, func() error {
 		_, err := s.writing.db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS alotwebhook_migrations (
 			version    INTEGER PRIMARY KEY,
 			applied_at INTEGER NOT NULL

@@ -200,6 +200,13 @@ func (s *Store) begin() (*txn, error) {
 	return t, nil
 }
 
+// waiting is [patiently] with the writer's patience.
+func waiting(ctx context.Context, f func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return patiently(ctx, f)
+}
+
 // patiently repeats f while another connection holds the lock, until ctx ends.
 func patiently(ctx context.Context, f func() error) error {
 	for pause := 100 * time.Microsecond; ; pause = min(2*pause, 2*time.Millisecond) {
