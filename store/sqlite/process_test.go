@@ -233,11 +233,8 @@ func TestSeesOthersEndpoints(t *testing.T) {
 	require.Len(t, claim(t, here, 10, nil), 1, "the new endpoint's")
 }
 
-// Opening a file that is not there yet, many times at once, makes it once.
-// TestOpenTogether opens a new file as processes do that start at the same moment. Each of them turns
-// on WAL, for which SQLite does not always wait as long as it was told.
-func TestOpenTogether(t *testing.T) {
-	t.Parallel()
+// opening returns the ways to open a file. Each of them turns on WAL.
+func opening(t *testing.T) map[string]func(path string) (*sqlite.Store, error) {
 	byHandle := func(settings string) func(string) (*sqlite.Store, error) {
 		return func(path string) (*sqlite.Store, error) {
 			db, err := sql.Open("sqlite", "file:"+path+settings)
@@ -248,12 +245,18 @@ func TestOpenTogether(t *testing.T) {
 			return sqlite.New(t.Context(), db)
 		}
 	}
-	for name, open := range map[string]func(string) (*sqlite.Store, error){
+	return map[string]func(string) (*sqlite.Store, error){
 		"Open":                         func(path string) (*sqlite.Store, error) { return sqlite.Open(t.Context(), path) },
 		"New":                          byHandle(""),
 		"New, patient":                 byHandle("?_pragma=busy_timeout(10000)"),
 		"New, patient, as WAL already": byHandle("?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"),
-	} {
+	}
+}
+
+// Opening a file that is not there yet, many times at once, makes it once.
+func TestOpenTogether(t *testing.T) {
+	t.Parallel()
+	for name, open := range opening(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := newPath(t)
@@ -268,6 +271,37 @@ func TestOpenTogether(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, stores[i].Close())
 			}
+		})
+	}
+}
+
+// Beside a writer SQLite refuses at once to turn on WAL, however long its busy timeout.
+func TestOpenWaitsForAWriter(t *testing.T) {
+	t.Parallel()
+	for name, open := range opening(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+			require.NoError(t, err)
+			defer db.Close()
+			tx, err := db.BeginTx(t.Context(), nil)
+			require.NoError(t, err)
+			opened := make(chan error, 1)
+			go func() {
+				s, err := open(path)
+				if err == nil {
+					err = s.Close()
+				}
+				opened <- err
+			}()
+			select { // it still waits, unless this machine is slow
+			case err := <-opened:
+				t.Fatal("opened beside a writer: ", err)
+			case <-time.After(200 * time.Millisecond):
+			}
+			require.NoError(t, tx.Rollback())
+			require.NoError(t, <-opened)
 		})
 	}
 }
