@@ -146,6 +146,9 @@ func inFlags(findings []webhooktest.Finding) []webhooktest.Finding {
 }
 
 func (a *app) battery(c *check, url string) (webhooktest.Battery, error) {
+	if c.maxBody == 0 { // which the battery takes for its default
+		return webhooktest.Battery{}, usagef("--max-body is 0; give the most bytes that the receiver accepts, or --skip oversized")
+	}
 	secret, err := a.secret(&c.secrets)
 	if err != nil {
 		return webhooktest.Battery{}, err

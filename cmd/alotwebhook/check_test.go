@@ -75,6 +75,7 @@ func TestCheckSpeaksOfFlags(t *testing.T) {
 		}
 	}
 	require.Contains(t, said.String(), "--max-age is not given")
+	require.Contains(t, said.String(), "--max-body is 0; give ")
 	fields := regexp.MustCompile(`\b(MaxAge|MaxBodyBytes|Timeout|Proves|Handled|EventType|OrganizationID|StandardWebhooks|Skip|Finding)\b`)
 	require.Empty(t, fields.FindAllString(said.String(), -1))
 }
