@@ -256,9 +256,8 @@ func opening(t *testing.T) map[string]func(path string) (*sqlite.Store, error) {
 // Opening a file that is not there yet, many times at once, makes it once.
 func TestOpenTogether(t *testing.T) {
 	t.Parallel()
-	for name, open := range opening(t) {
+	for name, open := range opening(t) { // one after the other: each store waits ten seconds and no longer
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			path := newPath(t)
 			stores := make([]*sqlite.Store, 8)
 			errs := make([]error, len(stores))
