@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -75,3 +76,9 @@ func outcomesOf(claimed []alotwebhook.Claimed) []alotwebhook.Outcome {
 
 // withSchema puts the schema's name into a statement, where it says {s}.
 func withSchema(sql, schema string) string { return strings.ReplaceAll(sql, "{s}", schema) }
+
+func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
+	return func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = m }
+}
+
+func small(c *pgxpool.Config) { c.MaxConns = 2 }

@@ -17,6 +17,7 @@ package postgrestest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -40,8 +41,17 @@ var (
 	schemas   atomic.Int64
 )
 
-// Main runs the tests of a package on one cluster. It does not return.
+// parallel is how many tests of a package run at once: more than there are cores, as most wait for
+// the server or for a lease to end, and no more than the server has connections for.
+const parallel = "8"
+
+// Main runs the tests of a package on one cluster, eight at once unless -parallel says otherwise. It
+// does not return.
 func Main(m *testing.M) {
+	flag.Parse()
+	if !given("test.parallel") {
+		_ = flag.Set("test.parallel", parallel) // fails only outside tests, where there is no such flag
+	}
 	if os.Getenv(EnvDSN) == "" {
 		shared, sharedErr = Start()
 	}
@@ -50,6 +60,11 @@ func Main(m *testing.M) {
 		shared.Close()
 	}
 	os.Exit(code)
+}
+
+func given(name string) (given bool) {
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
 
 // DSN returns the connection string of the server that the package's tests share.

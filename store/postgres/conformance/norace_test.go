@@ -1,5 +1,5 @@
 //go:build !race
 
-package postgres_test
+package conformance
 
 const raceDetector = false

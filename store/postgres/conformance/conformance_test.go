@@ -1,12 +1,13 @@
-package postgres_test
+package conformance
 
 import (
 	"context"
 	"database/sql"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver named pgx
+	_ "github.com/lib/pq"              // the driver named postgres
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
@@ -14,6 +15,8 @@ import (
 	"github.com/alot/alotwebhook/store/postgres/postgrestest"
 	"github.com/alot/alotwebhook/store/storetest"
 )
+
+func TestMain(m *testing.M) { postgrestest.Main(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
@@ -77,7 +80,7 @@ func TestTxConformance(t *testing.T) {
 
 func TestSQLTxConformance(t *testing.T) {
 	t.Parallel()
-	for _, driver := range []string{"pgx", "postgres"} { // the latter is lib/pq
+	for _, driver := range []string{"pgx", "postgres"} {
 		t.Run(driver, func(t *testing.T) {
 			t.Parallel()
 			schemas := postgrestest.NewSchemas(t)
@@ -99,6 +102,8 @@ func TestSQLTxConformance(t *testing.T) {
 	}
 }
 
+func small(c *pgxpool.Config) { c.MaxConns = 2 }
+
 func BenchmarkStore(b *testing.B) {
 	open := func(tb testing.TB) alotwebhook.Store {
 		pool := postgrestest.Pool(tb)
@@ -110,9 +115,3 @@ func BenchmarkStore(b *testing.B) {
 	b.Run("Claim", func(b *testing.B) { storetest.BenchmarkClaim(b, open) })
 	b.Run("Deliver", func(b *testing.B) { storetest.BenchmarkDeliver(b, open) })
 }
-
-func mode(m pgx.QueryExecMode) func(*pgxpool.Config) {
-	return func(c *pgxpool.Config) { c.ConnConfig.DefaultQueryExecMode = m }
-}
-
-func small(c *pgxpool.Config) { c.MaxConns = 2 }
