@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 	case "emit":
 		exitOn(childEmit(os.Getenv(pathVariable)))
 	default:
+		skipRulesUnderRaceDetector()
 		os.Exit(m.Run())
 	}
 }

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 func skipUnderRace(t *testing.T) {
 	t.Helper()
 	if raceDetector {
-		t.Skip("left out under the race detector; .ci/run runs it without")
+		t.Skip("left out under the race detector; .ci/run and .ci/run long run it without")
 	}
 }
 
