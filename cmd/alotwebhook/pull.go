@@ -81,6 +81,9 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 			return err
 		}
 	}
+	if err := a.noteUnknownTypes(ctx, client, p.types); err != nil {
+		return err
+	}
 	for {
 		page, err := client.EventPage(ctx, o)
 		if err != nil {
@@ -108,6 +111,28 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 		case <-time.After(p.follow):
 		}
 	}
+}
+
+// noteUnknownTypes says which types the catalogue does not have. They may be mistyped, or have events
+// from before, so that pull reads on.
+func (a *app) noteUnknownTypes(ctx context.Context, client *webhookclient.Client, types []string) error {
+	if len(types) == 0 {
+		return nil
+	}
+	known, err := client.EventTypes(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(known))
+	for i, t := range known {
+		names[i] = t.Name
+	}
+	for _, t := range types {
+		if !slices.Contains(names, t) {
+			fmt.Fprintf(a.err, "alotwebhook pull: the sender has no event type %q now, only %s\n", t, strings.Join(names, ", "))
+		}
+	}
+	return nil
 }
 
 // refused adds to an error of the API what is to be done about the cursor file.

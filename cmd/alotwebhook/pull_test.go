@@ -83,6 +83,19 @@ func TestPullPrintsLinesAndGoesOn(t *testing.T) {
 	require.NotContains(t, help, "default 0s", "which is refused")
 }
 
+func TestPullSaysThatATypeIsUnknown(t *testing.T) {
+	t.Parallel()
+	d, url := api(t)
+	first := emit(t, d, alotwebhook.EventCandidateInvited)
+	code, out, says := runPull(t, "--type", "candidate.invited,candidate.compleeted", url)
+	require.Equal(t, exitOK, code)
+	require.JSONEq(t, string(first.Payload()), out)
+	require.Contains(t, says, `no event type "candidate.compleeted" now, only candidate.invited, `)
+	require.Equal(t, 1, strings.Count(says, "\n"))
+	_, _, says = runPull(t, "--type", "candidate.invited", url)
+	require.Empty(t, says)
+}
+
 func TestPullSendsToAReceiver(t *testing.T) {
 	t.Parallel()
 	d, url := api(t)
