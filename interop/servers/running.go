@@ -43,10 +43,8 @@ type running struct {
 
 // start starts a server and waits until it answers. Its stop must be called.
 func start(ctx context.Context, s server) (_ *running, err error) {
-	for _, command := range s.commands {
-		if _, err := s.find(command[0]); err != nil {
-			return nil, err
-		}
+	if err := s.missing(); err != nil {
+		return nil, err
 	}
 	r := &running{ended: make(chan error, len(s.commands))}
 	defer func() {
@@ -60,6 +58,15 @@ func start(ctx context.Context, s server) (_ *running, err error) {
 	for _, name := range s.files {
 		if err := r.write(name); err != nil {
 			return nil, err
+		}
+	}
+	if s.before != nil {
+		cmd, err := r.command(&s, s.before)
+		if err != nil {
+			return nil, err
+		}
+		if said, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%s: %w: %s", s.before[0], err, said)
 		}
 	}
 	for _, command := range s.commands {
@@ -135,25 +142,35 @@ func (r *running) write(name string) error {
 	return os.WriteFile(filepath.Join(r.Dir, name), out.Bytes(), 0o644)
 }
 
-// execute starts a program in a process group of its own.
-func (r *running) execute(s *server, command []string) error {
+// command is a command of a server, in the server's folder.
+func (r *running) command(s *server, command []string) (*exec.Cmd, error) {
 	program, err := s.find(command[0])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	fill := strings.NewReplacer("{PORT}", strconv.Itoa(r.Port), "{DIR}", r.Dir)
 	args := make([]string, len(command)-1)
 	for i, arg := range command[1:] {
 		args[i] = fill.Replace(arg)
 	}
+	cmd := exec.Command(program, args...)
+	cmd.Dir = r.Dir
+	cmd.Env = append(os.Environ(), "ALOT_LOG="+r.Log, "PORT="+strconv.Itoa(r.Port), "PYTHONPATH="+r.Dir, "HOME="+r.Dir)
+	return cmd, nil
+}
+
+// execute starts a program in a process group of its own.
+func (r *running) execute(s *server, command []string) error {
+	cmd, err := r.command(s, command)
+	if err != nil {
+		return err
+	}
 	said, err := os.OpenFile(filepath.Join(r.Dir, "said"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
 	defer said.Close()
-	cmd := exec.Command(program, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = r.Dir, said, said
-	cmd.Env = append(os.Environ(), "ALOT_LOG="+r.Log, "PORT="+strconv.Itoa(r.Port), "PYTHONPATH="+r.Dir, "HOME="+r.Dir)
+	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return err

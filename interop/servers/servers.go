@@ -19,9 +19,11 @@ type server struct {
 	name     string
 	version  []string // a command that prints it
 	files    []string // of the folder apps, which are templates of a place
+	before   []string // a command that ends before the others begin
 	commands [][]string
 	tls      bool
 	path     string // of the program, if it is not in $PATH
+	jars     string // of a server in Java, with colons between them
 
 	number string // the version, once it was asked for
 }
@@ -56,7 +58,27 @@ var all = []server{
 	{name: "uvicorn, h11", version: []string{"uvicorn", "--version"}, files: []string{"app.py"}, commands: [][]string{append(uvicorn[:len(uvicorn):len(uvicorn)], "h11")}},
 	{name: "waitress", version: []string{"/usr/bin/python3", "-c", waitressVersion}, files: []string{"app.py"}, commands: [][]string{{"waitress-serve", "--listen=127.0.0.1:{PORT}", "--channel-timeout=3", "--cleanup-interval=1", "app:application"}}},
 	{name: "Puma", version: []string{"puma", "--version"}, files: []string{"config.ru", "puma.rb"}, commands: [][]string{{"puma", "--quiet", "--config", "{DIR}/puma.rb"}}},
+	onJava("Jetty", "Jetty", jetty, []string{"-Dorg.eclipse.jetty.util.log.announce=false", "-cp", jetty, "org.eclipse.jetty.server.Server"}),
+	onJava("Tomcat", "Tomcat", tomcat, []string{"-cp", tomcat, "org.apache.catalina.util.ServerInfo"}),
+	onJava("the JDK's own", "Jdk", "", []string{"-version"}, "-Dsun.net.httpserver.idleInterval=3"),
 	node(""),
+}
+
+// Where Debian's packages libjetty9-java, libtomcat10-embed-java and libtomcat10-java put them.
+const (
+	jetty = "/usr/share/java/jetty9-server.jar:/usr/share/java/jetty9-http.jar:/usr/share/java/jetty9-io.jar:" +
+		"/usr/share/java/jetty9-util.jar:/usr/share/java/servlet-api.jar"
+	tomcat = "/usr/share/java/tomcat10-embed-core.jar:/usr/share/java/tomcat10-annotations-api.jar"
+)
+
+// onJava is a server in Java, of whose program class is the main class.
+func onJava(name, class, jars string, version []string, options ...string) server {
+	compile := []string{"javac", "-d", "{DIR}", "-cp", jars, "{DIR}/" + class + ".java", "{DIR}/Received.java"}
+	run := append(append([]string{"java"}, options...), "-cp", "{DIR}:"+jars, class, "{DIR}")
+	return server{
+		name: name, version: append([]string{"java"}, version...), files: []string{class + ".java", "Received.java"},
+		jars: jars, before: compile, commands: [][]string{run},
+	}
 }
 
 // node is the server of Node; path is empty for that of $PATH.
@@ -105,6 +127,25 @@ func (s *server) ask(ctx context.Context) string {
 	}
 	said, _ := exec.CommandContext(ctx, program, s.version[1:]...).CombinedOutput()
 	return number.FindString(string(said))
+}
+
+// missing is the error of what is not installed that the server needs.
+func (s *server) missing() error {
+	commands := s.commands
+	if s.before != nil {
+		commands = append(commands[:len(commands):len(commands)], s.before)
+	}
+	for _, command := range commands {
+		if _, err := s.find(command[0]); err != nil {
+			return err
+		}
+	}
+	for jar := range strings.SplitSeq(s.jars, ":") {
+		if _, err := os.Stat(jar); jar != "" && err != nil {
+			return fmt.Errorf("%s %w", jar, errMissing)
+		}
+	}
+	return nil
 }
 
 // find returns the path of a program, which Debian keeps where only root looks.
