@@ -6,6 +6,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -312,17 +313,27 @@ func (b *tab) requireFits(what string) {
 	require.True(b.t, run(b, chromedp.Evaluate[bool](`document.documentElement.scrollWidth <= document.documentElement.clientWidth`)), "%s: %s", what, wide)
 }
 
-// picture keeps a picture of the whole page.
+// picture keeps a picture of the whole page, if pictures are kept.
 func (b *tab) picture(name string) {
 	b.t.Helper()
-	b.keep(name, run(b, chromedp.FullScreenshot(100)))
+	if keepsPictures() {
+		b.keep(name, run(b, chromedp.FullScreenshot(100)))
+	}
 }
 
-// topPicture keeps a picture of the upper part of the page, of a height in CSS pixels.
+// topPicture keeps a picture of the upper part of the page, of a height in CSS pixels, if pictures are
+// kept.
 func (b *tab) topPicture(name string, height int64) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(1280, height))
-	b.keep(name, run(b, chromedp.CaptureScreenshot()))
+	if keepsPictures() {
+		b.keep(name, run(b, chromedp.CaptureScreenshot()))
+	}
+}
+
+// keepsPictures says whether anybody will look at them: they are much of the work.
+func keepsPictures() bool {
+	return os.Getenv("ALOT_TEST_ARTIFACTS") != "" || flag.Lookup("test.artifacts").Value.String() == "true"
 }
 
 func (b *tab) keep(name string, picture []byte) {
