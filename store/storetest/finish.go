@@ -146,7 +146,7 @@ func finishReleaseLater(t *trial) {
 	o.NextAttemptIn = long
 	t.finish(o)
 	require.Empty(t, t.claim(10))
-	requireNear(t, long, t.nextIn(), "the released delivery waits")
+	requireNear(t, long, t.nextIn, "the released delivery waits")
 }
 
 // A dispatcher that cannot store an outcome yet must not have the delivery sent again by
@@ -162,7 +162,7 @@ func finishHeld(t *trial) {
 	held.Held, held.NextAttemptIn = true, long
 	t.finish(held)
 	require.Empty(t, t.claim(10))
-	requireNear(t, long, t.nextIn(), "the lease was extended")
+	requireNear(t, long, t.nextIn, "the lease was extended")
 	require.Zero(t, t.redeliver(c.DeliveryID), "it is leased still")
 	require.Empty(t, t.delivery(c.DeliveryID).Attempts)
 

@@ -112,7 +112,7 @@ func orderOfBatch(t *trial) {
 func retryKeepsPlace(t *trial) {
 	_, ids := t.inLine(3)
 	t.finish(holding(retry(t.requireNext(ids[0]), long/2), long))
-	requireNear(t, long/2, t.nextIn(), "the retry is due next")
+	requireNear(t, long/2, t.nextIn, "the retry is due next")
 	require.Equal(t, 1, t.redeliver(ids[0]))
 	t.finish(holding(retry(t.requireNext(ids[0]), 50*time.Millisecond), long))
 	c := t.awaitDue(long)
