@@ -169,8 +169,6 @@ func nameProblem(host string) string {
 		return "begins with " + host + ":// twice; write it once"
 	case len(host) > 253 || slices.ContainsFunc(labels, isBadLabel):
 		return "has a host that is not a DNS name"
-	case slices.ContainsFunc(labels, hasHyphenAtAnEnd):
-		return "has a host with a part that begins or ends with a hyphen, which is not a DNS name"
 	case isNumeric(last):
 		return "has a host that ends in a number; write an IPv4 address as four decimal numbers without leading zeros"
 	case len(labels) < 2, last == "localhost", last == "local", last == "internal":
@@ -183,12 +181,6 @@ func isBadLabel(label string) bool {
 	return label == "" || len(label) > 63 || strings.IndexFunc(label, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	}) >= 0
-}
-
-// hasHyphenAtAnEnd reports what RFC 1123 (section 2.1, with RFC 952) does not allow, and what package net
-// therefore never looks up.
-func hasHyphenAtAnEnd(label string) bool {
-	return strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-")
 }
 
 // isNumeric reports whether a host with this last label "ends in a number", as the URL
