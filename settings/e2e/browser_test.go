@@ -331,7 +331,7 @@ func (b *tab) topPicture(name string, height int64) {
 	}
 }
 
-// keepsPictures says whether anybody will look at them: they are much of the work.
+// keepsPictures says whether anybody will look at them: they are a fifth of the work.
 func keepsPictures() bool {
 	return os.Getenv("ALOT_TEST_ARTIFACTS") != "" || flag.Lookup("test.artifacts").Value.String() == "true"
 }
