@@ -199,8 +199,8 @@ func (t *trial) nextIn() time.Duration {
 }
 
 // requireNear requires that the next claim comes in want, or a little sooner, since time passes between
-// two calls. One of several values may come again sooner, to hand on or to take over. While they hand on,
-// none may know of a next one; a dispatcher claims again all the same.
+// two calls. One of several values may come again sooner, to hand on or to take over. While they do so,
+// none may know of a next one for a moment; a dispatcher claims again all the same.
 func requireNear(t *trial, want time.Duration, next func() time.Duration, why string) {
 	t.Helper()
 	got := next()
