@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -24,9 +25,11 @@ type conn struct {
 	tls      *tls.ConnectionState
 	host     host
 	born     time.Time
-	kept     bool // it was used before
-	demands  bool // the server has asked for a client certificate
-	shows    bool // it was sent one
+	kept     bool  // it was used before
+	demands  bool  // the server has asked for a client certificate
+	shows    bool  // it was sent one
+	broke    error // of the last read
+	behind   [1]byte
 
 	// in is there while a response is read.
 	in *bufio.Reader
@@ -40,14 +43,15 @@ type conn struct {
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 4<<10) }}
 
 // Read reads for c.in, within the bounds of a header.
-func (c *conn) Read(p []byte) (int, error) {
+func (c *conn) Read(p []byte) (n int, err error) {
+	defer func() { c.broke = err }()
 	switch {
 	case c.left == 0:
 		return 0, ErrHeaderTooLarge
 	case c.left > 0:
 		p = p[:min(len(p), c.left)]
 	}
-	n, err := c.Conn.Read(p)
+	n, err = c.Conn.Read(p)
 	if c.left > 0 {
 		c.left -= n
 	}
@@ -78,7 +82,7 @@ func (t *Transport) exchange(c *conn, r *request) (*http.Response, error) {
 	}
 	resp, err := c.receive(r.Request, t.MaxHeaderBytes, trace)
 	if err != nil {
-		stale := c.kept && errors.As(err, new(noResponse))
+		stale := c.kept && errors.As(err, new(noResponse)) && !errors.Is(err, os.ErrDeadlineExceeded)
 		b.repeat = stale
 		b.end(false)
 		return nil, c.failure(err, written, stale)
@@ -118,7 +122,7 @@ func (c *conn) blame(err error) error {
 // failure chooses the error that says most.
 func (c *conn) failure(read, written error, stale bool) error {
 	err := read
-	if written != nil && errors.As(read, new(noResponse)) {
+	if _, alert := alertOf(read); written != nil && !alert && errors.As(read, new(noResponse)) {
 		err = written
 	}
 	if stale {
@@ -189,11 +193,14 @@ func (c *conn) receive(r *http.Request, maxHeader int, trace *httptrace.ClientTr
 	if err := c.otherProtocol(); err != nil {
 		return nil, err
 	}
+	begins := c.beginsResponse()
 	for {
 		resp, err := http.ReadResponse(c.in, r)
-		switch {
-		case err != nil && c.left == 0: // package bufio may have given a part of a line for a whole one
-			return nil, ErrHeaderTooLarge
+		switch { // package bufio gives the part of a line before an error for a whole one, so err may be about that
+		case err != nil && c.broke == io.EOF && begins:
+			return nil, errNoResponse
+		case err != nil && c.broke != nil && c.broke != io.EOF:
+			return nil, c.broke
 		case err != nil:
 			return nil, err
 		}
@@ -289,7 +296,7 @@ func (b *body) end(keep bool) {
 	b.ended = true
 	c := b.conn
 	// Once the context has ended, its deadline is on the connection.
-	keep = b.stop() && keep && c.in.Buffered() == 0 && c.sent()
+	keep = b.stop() && keep && c.in.Buffered() == 0 && c.sent() && c.drained()
 	if c.in != nil {
 		c.in.Reset(nil)
 		readers.Put(c.in)
@@ -308,4 +315,15 @@ func (b *body) end(keep bool) {
 	if !b.repeat {
 		b.request.free()
 	}
+}
+
+// drained reports whether TLS holds nothing that came behind the response. quiet does not see what TLS has read
+// from the socket already.
+func (c *conn) drained() bool {
+	if c.tls == nil {
+		return true
+	}
+	_ = c.Conn.SetReadDeadline(longAgo) // so that nothing is read from the socket
+	n, err := c.Conn.Read(c.behind[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }

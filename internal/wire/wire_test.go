@@ -110,7 +110,7 @@ func serveRaw(t testing.TB, secure bool, serve func(n int64, conn net.Conn)) *sc
 			open.Go(func() {
 				defer conn.Close()
 				if secure {
-					conn = tls.Server(conn, config)
+					conn = tls.Server(&corked{Conn: conn}, config)
 				}
 				serve(n, conn)
 			})
