@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook/internal/caught"
@@ -95,7 +96,7 @@ type Config struct {
 
 	// Lease is how long no other process claims a delivery that this one has claimed.
 	// After a crash, the deliveries in flight are sent again when it has passed. At least
-	// 2 × Timeout + 10 s: with less, deliveries would be sent twice.
+	// 2 × Timeout + 10 s: with less, deliveries would be sent twice. At most 24 hours.
 	// Defaults to 2 × Timeout + 10 s.
 	Lease time.Duration
 
@@ -318,7 +319,8 @@ func (c *Config) withDefaults() (*Config, error) {
 		cfg.Retry = DefaultSchedule()
 	}
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "alotwebhook/1")
-	cfg.EventTypes = withOperations(cfg.EventTypes, cfg.CustomerOperations)
+	cfg.EventTypes = withOperations(slices.Clone(cfg.EventTypes), cfg.CustomerOperations)
+	cfg.AllowNets, cfg.DenyNets = slices.Clone(cfg.AllowNets), slices.Clone(cfg.DenyNets)
 	cfg.DisableAfter = cmp.Or(cfg.DisableAfter, 5*day)
 	cfg.WarnFailing = cmp.Or(cfg.WarnFailing, time.Hour)
 	cfg.PayloadRetention = cmp.Or(cfg.PayloadRetention, 30*day)
@@ -385,8 +387,8 @@ func (c *Config) check(wrong ranges.Result) error {
 		return refused("Proxy.URL", egress.Problem(c.Proxy.URL))
 	case c.Sealer != nil && isNil(c.Sealer):
 		return refused("Sealer", "holds a nil pointer; make it with NewSealer, or leave the field nil")
-	case c.Lease < c.minLease():
-		return refused("Lease", fmt.Sprintf("is %v; with a Timeout of %v it must be at least %v, or deliveries are sent twice", c.Lease, c.Timeout, c.minLease()))
+	case c.Lease < c.minLease() || c.Lease > day:
+		return refused("Lease", fmt.Sprintf("is %v; with a Timeout of %v it must be at least %v, or deliveries are sent twice, and at most %v", c.Lease, c.Timeout, c.minLease(), day))
 	case c.HistoryRetention >= 0 && (c.PayloadRetention < 0 || c.PayloadRetention > c.HistoryRetention):
 		return refused("HistoryRetention", fmt.Sprintf("is %v; it must not be less than PayloadRetention", c.HistoryRetention))
 	}

@@ -1,6 +1,7 @@
 package alotwebhook_test
 
 import (
+	"math"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -25,6 +26,7 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 		"TLS timeout":                {alotwebhook.Config{TLSTimeout: -1}, "TLSTimeout"},
 		"lease under 2 × timeout":    {alotwebhook.Config{Lease: 39 * time.Second}, "Lease"},
 		"lease for a longer timeout": {alotwebhook.Config{Timeout: time.Minute, Lease: 2 * time.Minute}, "Lease"},
+		"lease without an end":       {alotwebhook.Config{Lease: math.MaxInt64}, "Lease"},
 		"poll interval":              {alotwebhook.Config{PollInterval: time.Hour}, "PollInterval"},
 		"shutdown timeout":           {alotwebhook.Config{ShutdownTimeout: -1}, "ShutdownTimeout"},
 		"in flight":                  {alotwebhook.Config{InFlight: -1}, "InFlight"},
@@ -36,6 +38,9 @@ func TestConfigIsCheckedAtTheStart(t *testing.T) {
 		"no wait at first":           {alotwebhook.Config{Retry: alotwebhook.Schedule(0, 30*time.Second, 10*time.Minute)}, "Retry"},
 		"no wait between":            {alotwebhook.Config{Retry: alotwebhook.Schedule(30*time.Second, 0)}, "Retry"},
 		"negative wait":              {alotwebhook.Config{Retry: alotwebhook.Schedule(-time.Second)}, "Retry"},
+		"wait without an end":        {alotwebhook.Config{Retry: alotwebhook.Schedule(time.Second, math.MaxInt64)}, "Retry"},
+		"policy without a wait":      {alotwebhook.Config{Retry: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}, "Retry"},
+		"policy with less than none": {alotwebhook.Config{Retry: func() backoff.BackOff { return backoff.NewConstantBackOff(-5) }}, "Retry"},
 		"policy without a schedule":  {alotwebhook.Config{Retry: func() backoff.BackOff { return nil }}, "Retry"},
 		"policy with a nil schedule": {alotwebhook.Config{Retry: func() backoff.BackOff { return (*backoff.ExponentialBackOff)(nil) }}, "Retry"},
 		"nil sealer":                 {alotwebhook.Config{Sealer: (*nilSealer)(nil)}, "Sealer"},
@@ -83,3 +88,19 @@ func TestScheduleThatBeginsWithZeroIsExplained(t *testing.T) {
 
 // nilSealer would panic if it were called.
 type nilSealer struct{ alotwebhook.Sealer }
+
+// What the host does with its slices afterwards changes nothing: not what may be reached, nor what may be emitted.
+func TestConfigIsCopied(t *testing.T) {
+	t.Parallel()
+	allowed, denied := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, []netip.Prefix{netip.MustParsePrefix("127.9.0.0/16")}
+	types := []alotwebhook.EventType{{Name: "thing.done"}}
+	d, err := alotwebhook.NewDispatcher(memory.New(), &alotwebhook.Config{AllowHTTP: true, AllowNets: allowed, DenyNets: denied, EventTypes: types})
+	require.NoError(t, err)
+	allowed[0], denied[0] = netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")
+	types[0].Name = "NO NAME"
+	for url, refused := range map[string]bool{"http://127.0.0.1:9000": false, "http://10.0.0.1:9000": true, "http://127.9.0.1:9000": true} {
+		_, err = d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: "org_a", URL: url, EventTypes: []string{"thing.done"}})
+		require.Equal(t, refused, err != nil, "%s: %v", url, err)
+	}
+	require.Equal(t, "thing.done", d.EventTypes()[0].Name)
+}

@@ -1,12 +1,14 @@
 package alotwebhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/refusal"
 	"github.com/alot/alotwebhook/internal/storable"
 )
@@ -26,7 +28,8 @@ type Deduper interface {
 	// progress. The returned state says which of the three it is. Of many simultaneous claims of one key, at
 	// most one succeeds. One clock judges the leases of all who share the memory. Each claim has a token that
 	// no other claim of the key has had, no matter whether it replaces a claim whose lease ran out or follows
-	// one that was released. If ctx has ended, Claim claims nothing and returns an error.
+	// one that was released. If ctx has ended, Claim claims nothing and returns an error, as for a key that is
+	// none, or a lease of zero or less. A lease may be of any length, and may end after 100 years.
 	Claim(ctx context.Context, key string, lease time.Duration) (DedupeClaim, error)
 
 	// Complete marks the key as done, for ever or for a documented time. It is fenced: if another claim has
@@ -97,6 +100,9 @@ const settleTimeout = 5 * time.Second
 // [ErrInProgress] or [ErrNotMarked], an [ErrInvalid] for a key that is none, or an error of d. [StatusCode] returns
 // the status for each.
 func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn func(ctx context.Context) error) error {
+	if fn == nil {
+		return refused("fn", "is nil; give the function that handles the event")
+	}
 	if d == nil {
 		return fn(ctx)
 	}
@@ -106,12 +112,10 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	if problem := storable.KeyProblem(key); problem != "" {
 		return refused("key", problem)
 	}
-	if lease <= 0 {
-		lease = DefaultLease
-	}
+	lease = cmp.Or(max(lease, 0), DefaultLease)
 	end := time.Now().Add(lease) // before Claim, so that fn's context ends before the lease
-	claim, err := d.Claim(ctx, key, lease)
-	if err != nil {
+	var claim DedupeClaim
+	if err := caught.Call("Deduper", func() (err error) { claim, err = d.Claim(ctx, key, lease); return err }); err != nil {
 		return refusal.NotClaimed(explain(err, "cannot tell whether %s was handled", key))
 	}
 	switch claim.State {
@@ -132,7 +136,7 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 		// The claim must be settled even if the sender has hung up, for the work of fn is done all the same.
 		settleCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 		defer cancel()
-		if failure := settle(settleCtx, claim); failure != nil {
+		if failure := caught.Call("Deduper", func() error { return settle(settleCtx, claim) }); failure != nil {
 			err = refusal.NotSettled(err, failure, ErrNotMarked)
 		}
 	}()

@@ -308,6 +308,18 @@ func TestOnceRefusesANilPointer(t *testing.T) {
 	requireField(t, err, "d")
 }
 
+func TestNothingToCallIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, d := range []alotwebhook.Deduper{nil, dedupe.NewMemory(nil)} {
+		requireField(t, alotwebhook.Once(t.Context(), d, eventID, 0, nil), "fn")
+	}
+	v, err := alotwebhook.NewVerifier(receiverSecret)
+	require.NoError(t, err)
+	require.PanicsWithValue(t, "alotwebhook: Middleware needs a next handler", func() { alotwebhook.NewReceiver(v, nil).Middleware(nil) })
+	_, err = v.ParseRequest(nil)
+	require.ErrorContains(t, err, "the request is nil")
+}
+
 func TestOnce(t *testing.T) {
 	t.Parallel()
 	calls := 0

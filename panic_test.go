@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/dedupe"
 	"github.com/alot/alotwebhook/internal/proxytest"
 	"github.com/alot/alotwebhook/store/memory"
 )
@@ -231,4 +233,95 @@ func TestPanicsOfTheLoggerEndNothing(t *testing.T) {
 		require.Equal(t, alotwebhook.DisabledGone, e.DisabledReason)
 		w.Logger().With("a", 1).WithGroup("g").Info("b")
 	})
+}
+
+// lazySealer returns nothing, and no error.
+type lazySealer struct{ seals, opens atomic.Bool }
+
+func (s *lazySealer) Seal(_ string, secret alotwebhook.Secret) (alotwebhook.Secret, error) {
+	if s.seals.Load() {
+		return "", nil
+	}
+	return secret, nil
+}
+
+func (s *lazySealer) Open(_ string, sealed alotwebhook.Secret) (alotwebhook.Secret, error) {
+	if s.opens.Load() {
+		return "", nil
+	}
+	return sealed, nil
+}
+
+// Anybody can sign with an empty secret, so nothing is.
+func TestNothingIsSignedWithAnEmptySecret(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sealer, net := &lazySealer{}, &receivers{}
+		w := newWorld(t, alotwebhook.Config{Sealer: sealer}, net)
+		e := w.endpoint(t, "a.test")
+		sealer.opens.Store(true)
+		stop := w.run(t)
+		event := w.emit(t)
+		time.Sleep(time.Hour)
+		stop()
+		require.Empty(t, net.requests())
+		require.Equal(t, alotwebhook.ReasonUnsendable, w.delivery(t, event, e).LastReason)
+		sealer.opens.Store(false)
+		sealer.seals.Store(true)
+		_, err := w.RotateSecret(t.Context(), e.ID, "", time.Time{})
+		require.ErrorContains(t, err, "Config.Sealer returned an empty text")
+		_, err = w.CreateEndpoint(t.Context(), onceEndpoint())
+		require.ErrorContains(t, err, "Config.Sealer returned an empty text")
+	})
+}
+
+// panickingDeduper panics in the method that is named.
+type panickingDeduper struct {
+	alotwebhook.Deduper
+	in string
+}
+
+func (d panickingDeduper) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
+	if d.in == "Claim" {
+		panic("no")
+	}
+	return d.Deduper.Claim(ctx, key, lease)
+}
+
+func (d panickingDeduper) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if d.in == "Complete" {
+		panic("no")
+	}
+	return d.Deduper.Complete(ctx, c)
+}
+
+func TestPanicsOfTheDeduper(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]int{"Claim": http.StatusServiceUnavailable, "Complete": http.StatusOK} {
+		d := deskWith(t, alotwebhook.ReceiverConfig{Deduper: panickingDeduper{dedupe.NewMemory(nil), in}}, nothing)
+		require.Equal(t, want, statusOf(d, payload), in)
+		require.Len(t, d.failures, 1)
+		require.ErrorContains(t, d.failures[0].err, "Deduper panicked")
+		require.Contains(t, d.log.String(), "panic_test.go", "the stack")
+	}
+}
+
+// What only looks on cannot keep an event from its handler, or a response from the sender.
+func TestPanicsOfHooksOfTheReceiver(t *testing.T) {
+	t.Parallel()
+	var log lockedBuffer
+	v, err := alotwebhook.NewVerifier(receiverSecret)
+	require.NoError(t, err)
+	handled := 0
+	r := alotwebhook.NewReceiver(v, &alotwebhook.ReceiverConfig{
+		Logger:  slog.New(slog.NewTextHandler(&log, nil)),
+		OnMatch: func(int) { panic("a payload") },
+		OnError: func(*http.Request, alotwebhook.Event, int, error) { panic("a payload") },
+		Unknown: func(context.Context, alotwebhook.Event) error { handled++; return nil },
+	})
+	require.Equal(t, http.StatusNoContent, statusOf(r, payload))
+	require.Equal(t, http.StatusUnauthorized, responseOf(r, httptest.NewRequest(http.MethodPost, "/", nil)).StatusCode)
+	require.Equal(t, 1, handled)
+	requirePanicLogged(t, log.String(), "ReceiverConfig.OnMatch", "a payload")
+	requirePanicLogged(t, log.String(), "ReceiverConfig.OnError", "a payload")
 }

@@ -20,50 +20,44 @@ import (
 // ReceiverConfig configures a [Receiver]. A nil *ReceiverConfig stands for the
 // defaults. NewReceiver copies it.
 type ReceiverConfig struct {
-	// MaxBodyBytes is the largest request body, in bytes; a larger one gets the
-	// status 413. If it is below what the sender may send (256 KiB at its
-	// defaults), good events are lost. Zero or less stands for the default.
-	// Defaults to [DefaultMaxBodyBytes].
+	// MaxBodyBytes is the largest request body, in bytes; a larger one gets the status 413. If it is
+	// below what the sender may send (256 KiB at its defaults), good events are lost. Zero or less
+	// stands for the default. Defaults to [DefaultMaxBodyBytes].
 	MaxBodyBytes int64
 
-	// OrganizationID refuses an event of any other organization with 403. It is
-	// for receivers that gave several organizations the same secret.
-	// Defaults to "", any organization.
+	// OrganizationID refuses an event of any other organization with 403. It is for receivers that
+	// gave several organizations the same secret. Defaults to "", any organization.
 	OrganizationID string
 
-	// MaxAge refuses with 400 an event that happened longer ago than this, or
-	// that lies further in the future. An event keeps its timestamp over all
-	// retries and redeliveries. A MaxAge below the time over which the sender
-	// retries (a quarter of an hour at its defaults, up to 90 hours with
-	// [StandardSchedule]), or below the longest outage that you want to recover
-	// from, therefore loses good events. It does not replace a Deduper.
-	// Zero or less disables the check. Defaults to disabled.
+	// MaxAge refuses with 400 an event that happened longer ago than this, or that lies further in
+	// the future. An event keeps its timestamp over all retries and redeliveries. A MaxAge below the
+	// time over which the sender retries (a quarter of an hour at its defaults, up to 90 hours with
+	// [StandardSchedule]), or below the longest outage that you want to recover from, therefore
+	// loses good events. It does not replace a Deduper. Zero or less disables the check. Defaults to
+	// disabled.
 	MaxAge time.Duration
 
-	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are read at
-	// the same time, in bytes. If there is no room for a body, the one that is
-	// furthest behind a pace of 256 KiB a second makes room and gets 503. So
-	// clients that send large bodies slowly keep no others out. Smaller bodies, as
-	// nearly all are, are not counted: they cost no more than their connections do.
-	// NewReceiver raises it to at least 8 × MaxBodyBytes. Zero or less stands
-	// for the default. Defaults to [DefaultMaxBodyMemory].
+	// MaxBodyMemory bounds the memory for all bodies above 4 KiB that are read at the same time, in
+	// bytes. If there is no room for a body, the one that is furthest behind a pace of 256 KiB a
+	// second makes room and gets 503. So clients that send large bodies slowly keep no others out.
+	// Smaller bodies, as nearly all are, are not counted: they cost no more than their connections
+	// do. NewReceiver raises it to at least 8 × MaxBodyBytes. Zero or less stands for the default.
+	// Defaults to [DefaultMaxBodyMemory].
 	MaxBodyMemory int64
 
-	// BodyTimeout is how long a body may take to arrive; after that the request
-	// gets 408. It replaces the server's ReadTimeout for the body, but not its
-	// ReadHeaderTimeout: set that on the server. If the ResponseWriter does not
-	// support deadlines, only the server's timeouts apply, and Logger gets one
-	// line: behind [http.TimeoutHandler], the adaptors of fasthttp and fiber, those
-	// for AWS Lambda, and other wrappers without an Unwrap method. A negative
-	// value disables it. Defaults to 15 s, after which the sender gives up.
+	// BodyTimeout is how long a body may take to arrive; after that the request gets 408. It
+	// replaces the server's ReadTimeout for the body, but not its ReadHeaderTimeout: set that on the
+	// server. If the ResponseWriter does not support deadlines, only the server's timeouts apply,
+	// and Logger gets one line: behind [http.TimeoutHandler], the adaptors of fasthttp and fiber,
+	// those for AWS Lambda, and other wrappers without an Unwrap method. A negative value disables
+	// it. Defaults to 15 s, after which the sender gives up.
 	BodyTimeout time.Duration
 
-	// Deduper prevents an event from being handled again, for as long as it
-	// remembers the event. The one in memory serves a single process and
-	// forgets everything when that ends; package dedupe also has one for your
-	// database. The Deduper is not asked about events without a handler.
-	// Middleware does not use it: see [Once].
-	// Defaults to nil: handlers must expect the same event id again.
+	// Deduper prevents an event from being handled again, for as long as it remembers the event. The
+	// one in memory serves a single process and forgets everything when that ends; package dedupe
+	// also has one for your database. The Deduper is not asked about events without a handler.
+	// Middleware does not use it: see [Once]. Defaults to nil: handlers must expect the same event
+	// id again.
 	Deduper Deduper
 
 	// Name separates the events of this receiver from those of other receivers
@@ -71,19 +65,17 @@ type ReceiverConfig struct {
 	// must not change over restarts. Defaults to "".
 	Name string
 
-	// Lease is how long a handler may take if there is a Deduper: its context
-	// ends then. After a crash, the event can be handled again once the lease
-	// has run out. With a lease above 24 s, when the sender makes its next
-	// attempt at its defaults, a crash costs an attempt. Zero or less stands for
-	// the default. Defaults to [DefaultLease], 20 s.
+	// Lease is how long a handler may take if there is a Deduper: its context ends then. After a
+	// crash, the event can be handled again once the lease has run out. With a lease above 24 s,
+	// when the sender makes its next attempt at its defaults, a crash costs an attempt. Zero or less
+	// stands for the default. Defaults to [DefaultLease], 20 s.
 	Lease time.Duration
 
-	// Unknown is called for an event whose type has no handler. Its error has
-	// the same effect as a handler's. Without Unknown the status is 204, because
-	// an error would only make the sender repeat an event that nobody here waits
-	// for, and Logger gets a warning. If you leave types without a handler on
-	// purpose, set Unknown to a function that returns nil. With a Deduper, their
-	// events are then claimed like others. Defaults to nil.
+	// Unknown is called for an event whose type has no handler. Its error has the same effect as a
+	// handler's. Without Unknown the status is 204, because an error would only make the sender
+	// repeat an event that nobody here waits for, and Logger gets a warning. If you leave types
+	// without a handler on purpose, set Unknown to a function that returns nil. With a Deduper,
+	// their events are then claimed like others. Defaults to nil.
 	Unknown func(ctx context.Context, e Event) error
 
 	// Tests is called for an event with [TestHeader], in place of its type's handler, and its error
@@ -92,34 +84,30 @@ type ReceiverConfig struct {
 	// Defaults to nil: tests are handled as all events are, and so they test the whole way.
 	Tests func(ctx context.Context, e Event) error
 
-	// OnMatch is called for every verified request with the index, among the
-	// arguments of [NewVerifier], of the secret that signed it. Count the
-	// indexes to see when an old secret is no longer in use. Several goroutines
-	// call it at once. Defaults to nil.
+	// OnMatch is called for every verified request with the index, among the arguments of
+	// [NewVerifier], of the secret that signed it. Count the indexes to see when an old secret is no
+	// longer in use. Several goroutines call it at once. Defaults to nil.
 	OnMatch func(secretIndex int)
 
-	// OnError is called for every request that was not handled, or that was
-	// handled but could not be marked as such ([ErrNotMarked], status 200). It is
-	// for metrics and error reports, and is called before the response with
-	// status is written. The event is zero if the request was refused before
-	// its event could be trusted. The error may quote anything that a handler
-	// put into it. The body of r has been read already. Several goroutines call
-	// OnError at once. Defaults to nil.
+	// OnError is called for every request that was not handled, or that was handled but could not be
+	// marked as such ([ErrNotMarked], status 200). It is for metrics and error reports, and is
+	// called before the response with status is written. The event is zero if the request was
+	// refused before its event could be trusted. The error may quote anything that a handler put
+	// into it. The body of r has been read already. Several goroutines call OnError at once.
+	// Defaults to nil.
 	OnError func(r *http.Request, e Event, status int, err error)
 
-	// Logger gets one line for each request that was not handled: status, one stable word
-	// for the cause, event id and type, and the text of the error. This package puts no
-	// secret, payload or header into that text; the errors of your handlers and the values
-	// of their panics are logged as they are. If OnError is set, it gets these, and lines
-	// about an event have no text. Each cause that needs no signed event, which is what
-	// strangers can bring about, has ten lines a minute; the next line says how many more
-	// there were.
+	// Logger gets one line for each request that was not handled: status, one stable word for the
+	// cause, event id and type, and the text of the error. This package puts no secret, payload or
+	// header into that text; the errors of your handlers and the values of their panics are logged
+	// as they are. If OnError is set, it gets these, and lines about an event have no text. Each
+	// cause that needs no signed event, which is what strangers can bring about, has ten lines a
+	// minute; the next line says how many more there were.
 	//
-	// It also gets one warning for each event type that arrives and has no handler,
-	// with the types that have one. Otherwise a typo in [On] would lose events in
-	// silence: the sender gets 204 and counts them as delivered. A Receiver logs
-	// at most 64 such types.
-	// Defaults to [slog.Default]; slog.New(slog.DiscardHandler) turns it off.
+	// It also gets one warning for each event type that arrives and has no handler, with the types
+	// that have one. Otherwise a typo in [On] would lose events in silence: the sender gets 204 and
+	// counts them as delivered. A Receiver logs at most 64 such types. Defaults to [slog.Default];
+	// slog.New(slog.DiscardHandler) turns it off.
 	Logger *slog.Logger
 }
 
@@ -316,7 +304,7 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (buf *bodybuf.
 // accept parses a verified body and checks the event's organization and age.
 func (r *Receiver) accept(body []byte, header http.Header, index int) (Event, error) {
 	if r.config.OnMatch != nil {
-		r.config.OnMatch(index)
+		r.log.Call("ReceiverConfig.OnMatch", func() { r.config.OnMatch(index) })
 	}
 	e, err := parseSent(body, header)
 	if err != nil {

@@ -127,6 +127,9 @@ func FromContext(ctx context.Context) (received Received, ok bool) {
 //
 // Middleware must come before anything that reads, decodes or rewrites the body.
 func (r *Receiver) Middleware(next http.Handler) http.Handler {
+	if next == nil {
+		panic("alotwebhook: Middleware needs a next handler")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		received, body, err := r.receive(w, req)
 		if err != nil {

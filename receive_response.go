@@ -66,7 +66,7 @@ func StatusCode(err error) int { return requestErrors.Status(err) }
 func (r *Receiver) fail(w http.ResponseWriter, req *http.Request, e Event, err *refusal.Error) {
 	r.log.Refused(req.Context(), e.ID, e.Type, err)
 	if r.config.OnError != nil {
-		r.config.OnError(req, e, err.Status, err.Err)
+		r.log.Call("ReceiverConfig.OnError", func() { r.config.OnError(req, e, err.Status, err.Err) })
 	}
 	err.Respond(w)
 }

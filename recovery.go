@@ -320,6 +320,9 @@ func (r *Recovery) end(state RecoveryState) {
 // storedRecovery reads an endpoint's recovery. It returns the zero Recovery, whose Version
 // is 0, if there is none.
 func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Recovery, error) {
+	if endpointID == "" { // which selects those of all endpoints
+		return Recovery{}, nil
+	}
 	found, _, err := d.store.Recoveries(ctx, RecoveryFilter{EndpointID: endpointID, Limit: 1})
 	if errors.Is(err, ErrInvalid) || err == nil && len(found) == 0 { // the first if no endpoint has such an id
 		return Recovery{}, nil

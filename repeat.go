@@ -33,7 +33,8 @@ const (
 //
 // Nothing is stored for the key: the endpoint's id is made from it. If the endpoint was
 // deleted, the key makes another. Two requests at the same moment in two processes may
-// make two, if the clock comes to a full minute between them.
+// make two, if the clock comes to a full minute between them. An empty key stands for none,
+// here and in the other methods: the request is none that came before.
 //
 // The error is [ErrKeyReused] if the key made an endpoint that differs from e and was
 // not changed since; created is that endpoint then, without its secret. Other errors are

@@ -243,3 +243,28 @@ func TestKeyUsedAgainAfterItsEndpointWasDeleted(t *testing.T) {
 		require.Equal(t, ids[0], ids[1])
 	})
 }
+
+// A host that passes on a header that is not there has no key: nothing is a repeat, and no secret is shown again.
+func TestAnEmptyKeyIsNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		d := sealed(t, memory.New())
+		made := map[string]bool{}
+		for range 2 {
+			e, repeated, err := d.CreateEndpointOnce(ctx, "", onceEndpoint())
+			require.NoError(t, err)
+			require.False(t, repeated)
+			for range 2 {
+				secret, repeated, err := d.RotateSecretOnce(ctx, "", e.ID, "", time.Time{})
+				require.NoError(t, err)
+				require.False(t, repeated)
+				test, repeated, err := d.SendTestOnce(ctx, "", e.ID, alotwebhook.EventCandidateInvited)
+				require.NoError(t, err)
+				require.False(t, repeated)
+				made[e.ID], made[string(secret)], made[test.ID] = true, true, true
+			}
+		}
+		require.Len(t, made, 2+4+4)
+	})
+}

@@ -22,6 +22,7 @@ import (
 // is set to 0, does not bound the sum of the waits, because the BackOff is new each time.
 // It ends the delivery where a single wait would be longer. Set it to 0, and bound the
 // number of attempts with [backoff.WithMaxRetries]. After a panic the wait is that of [DefaultSchedule].
+// [NewDispatcher] refuses a policy whose first wait is zero or less; a later one of these is 1 s.
 type RetryPolicy func() backoff.BackOff
 
 // DefaultSchedule returns the published schedule: three attempts, the second 30 seconds
@@ -44,7 +45,7 @@ func StandardSchedule() RetryPolicy {
 //
 //	Schedule(30*time.Second, 10*time.Minute)
 //
-// [NewDispatcher] refuses a schedule with a wait of zero or less.
+// [NewDispatcher] refuses a schedule with a wait of zero or less, or of more than 365 days.
 func Schedule(waits ...time.Duration) RetryPolicy { return schedule.Of(waits...) }
 
 // next returns the state of a delivery after an attempt and, if that is pending, the wait

@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/storable"
 )
 
 // DefaultRetention is how long a handled event is remembered by default: 31 days.
@@ -51,6 +52,21 @@ const DefaultRetention = 31 * 24 * time.Hour
 
 // errNoClaim refuses to complete or release a claim that did not succeed.
 var errNoClaim = errors.New("alotwebhook: there is no claim: set ReceiverConfig.Deduper, and give ClaimFromContext the handler's context")
+
+// longest bounds leases and retentions. It is below the 292 years of a time.Duration, so that what is added
+// to it, or rounded up, does not overflow.
+const longest = 100 * 365 * 24 * time.Hour
+
+// checkInput refuses what Claim must not be called with.
+func checkInput(key string, lease time.Duration) error {
+	if problem := storable.KeyProblem(key); problem != "" {
+		return &alotwebhook.FieldError{Field: "key", Problem: problem}
+	}
+	if lease <= 0 {
+		return &alotwebhook.FieldError{Field: "lease", Problem: fmt.Sprintf("is %v; give more than 0, such as DefaultLease", lease)}
+	}
+	return nil
+}
 
 func checkClaim(c alotwebhook.DedupeClaim) error {
 	if c.Key == "" || c.State != alotwebhook.DedupeClaimed {

@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -19,8 +20,8 @@ type MemoryConfig struct {
 	// Zero or less stands for the default. Defaults to 100,000.
 	MaxKeys int
 
-	// Retention is how long a handled event is remembered. Zero or less stands
-	// for the default. Defaults to [DefaultRetention].
+	// Retention is how long a handled event is remembered, up to 100 years. Zero
+	// or less stands for the default. Defaults to [DefaultRetention].
 	Retention time.Duration
 }
 
@@ -33,15 +34,15 @@ var ErrFull = errors.New("alotwebhook: as many events as MemoryConfig.MaxKeys ar
 // Memory is an [alotwebhook.Deduper] in the memory of this process. It forgets
 // everything when the process ends and knows nothing of other processes. Use it in
 // tests, and in programs where it does no harm if an event is handled twice now and
-// then.
+// then. The zero Memory is empty and has the defaults of [MemoryConfig].
 type Memory struct {
-	max       int
-	retention time.Duration
+	max       int           // 0 stands for the default
+	retention time.Duration // 0 stands for the default
 
 	mu     sync.Mutex
 	tokens int64
-	keys   map[string]*memoryKey
-	done   list.List // of *memoryKey, the one handled longest ago first
+	keys   map[string]*memoryKey // nil until the first claim
+	done   list.List             // of *memoryKey, the one handled longest ago first
 }
 
 type memoryKey struct {
@@ -55,24 +56,32 @@ var _ alotwebhook.Deduper = (*Memory)(nil)
 
 // NewMemory returns an empty Memory.
 func NewMemory(cfg *MemoryConfig) *Memory {
-	m := &Memory{max: defaultMaxKeys, retention: DefaultRetention, keys: map[string]*memoryKey{}}
-	if cfg != nil && cfg.MaxKeys > 0 {
-		m.max = cfg.MaxKeys
-	}
-	if cfg != nil && cfg.Retention > 0 {
-		m.retention = cfg.Retention
+	m := &Memory{}
+	if cfg != nil {
+		m.max, m.retention = max(0, cfg.MaxKeys), max(0, cfg.Retention)
 	}
 	return m
 }
 
-// Claim implements [alotwebhook.Deduper]. Its error is [ErrFull] or that of ctx.
+// errNilMemory is returned in place of the panic of a nil pointer.
+var errNilMemory = errors.New("alotwebhook: the dedupe.Memory is nil; make it with NewMemory")
+
+// Claim implements [alotwebhook.Deduper]. Its error is [ErrFull], that of ctx, or an
+// [alotwebhook.FieldError]: the key is none, or the lease is zero or less. A lease of
+// more than 100 years counts as 100 years.
 func (m *Memory) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
 	claim := alotwebhook.DedupeClaim{Key: key}
-	if err := ctx.Err(); err != nil {
+	if m == nil {
+		return claim, errNilMemory
+	}
+	if err := cmp.Or(checkInput(key, lease), ctx.Err()); err != nil {
 		return claim, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.keys == nil {
+		m.keys = map[string]*memoryKey{}
+	}
 	now := time.Now()
 	m.forget(now)
 	k := m.keys[key]
@@ -87,13 +96,16 @@ func (m *Memory) Claim(ctx context.Context, key string, lease time.Duration) (al
 		return claim, ErrFull
 	}
 	m.tokens++
-	m.keys[key] = &memoryKey{key: key, token: m.tokens, until: now.Add(lease)}
+	m.keys[key] = &memoryKey{key: key, token: m.tokens, until: now.Add(min(lease, longest))}
 	claim.State, claim.Token = alotwebhook.DedupeClaimed, m.tokens
 	return claim, nil
 }
 
 // Complete implements [alotwebhook.Deduper].
 func (m *Memory) Complete(_ context.Context, c alotwebhook.DedupeClaim) error {
+	if m == nil {
+		return errNilMemory
+	}
 	if err := checkClaim(c); err != nil {
 		return err
 	}
@@ -104,7 +116,7 @@ func (m *Memory) Complete(_ context.Context, c alotwebhook.DedupeClaim) error {
 		return lost(c)
 	}
 	if k.place == nil {
-		k.until = time.Now().Add(m.retention)
+		k.until = time.Now().Add(min(cmp.Or(m.retention, DefaultRetention), longest))
 		k.place = m.done.PushBack(k)
 	}
 	return nil
@@ -112,6 +124,9 @@ func (m *Memory) Complete(_ context.Context, c alotwebhook.DedupeClaim) error {
 
 // Release implements [alotwebhook.Deduper].
 func (m *Memory) Release(_ context.Context, c alotwebhook.DedupeClaim) error {
+	if m == nil {
+		return errNilMemory
+	}
 	if err := checkClaim(c); err != nil {
 		return err
 	}
@@ -145,7 +160,8 @@ func (m *Memory) drop(e *list.Element) {
 // event that was handled longest ago, or else the claims whose lease has run out. It
 // never drops an event that is being handled.
 func (m *Memory) makeRoom(now time.Time) bool {
-	if len(m.keys) < m.max {
+	most := cmp.Or(m.max, defaultMaxKeys)
+	if len(m.keys) < most {
 		return true
 	}
 	if oldest := m.done.Front(); oldest != nil {
@@ -157,5 +173,5 @@ func (m *Memory) makeRoom(now time.Time) bool {
 			delete(m.keys, key)
 		}
 	}
-	return len(m.keys) < m.max
+	return len(m.keys) < most
 }

@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -18,8 +19,8 @@ import (
 
 // SQLConfig configures an [SQL]. A nil *SQLConfig stands for the defaults.
 type SQLConfig struct {
-	// Retention is how long a handled event is remembered at least. Its row is
-	// deleted an hour later at the earliest. If Retention is shorter than the
+	// Retention is how long a handled event is remembered at least, up to 100
+	// years. Its row is deleted an hour later at the earliest. If Retention is shorter than the
 	// time in which the sender may repeat an event, such an event is handled
 	// again. Zero or less stands for the default. Defaults to [DefaultRetention].
 	Retention time.Duration
@@ -32,7 +33,8 @@ type SQLConfig struct {
 // SQL is an [alotwebhook.Deduper] in the table alotwebhook_handled of your own
 // database. Any number of processes may share it, because leases are judged by the
 // database's clock. A claim costs one statement and one commit. So does its
-// completion, unless that is part of your own transaction.
+// completion, unless that is part of your own transaction. [NewSQL] makes one; the
+// methods of a nil or zero SQL return an error that says so.
 type SQL struct {
 	db        *sql.DB
 	dialect   Dialect
@@ -52,7 +54,7 @@ func NewSQL(db *sql.DB, dialect Dialect, cfg *SQLConfig) (*SQL, error) {
 	if db == nil {
 		return nil, &alotwebhook.FieldError{Field: "db", Problem: "is nil; give an open *sql.DB"}
 	}
-	s := &SQL{db: db, dialect: dialect, sql: dialects[dialect], retention: DefaultRetention.Milliseconds()}
+	s := &SQL{db: db, dialect: dialect, sql: dialects[dialect], retention: milliseconds(DefaultRetention)}
 	if s.sql == nil {
 		return nil, &alotwebhook.FieldError{Field: "dialect", Problem: fmt.Sprintf("is %q; it must be dedupe.SQLite or dedupe.PostgreSQL", dialect)}
 	}
@@ -60,9 +62,20 @@ func NewSQL(db *sql.DB, dialect Dialect, cfg *SQLConfig) (*SQL, error) {
 		s.logger = cfg.Logger
 	}
 	if cfg != nil && cfg.Retention > 0 {
-		s.retention = max(1, cfg.Retention.Milliseconds())
+		s.retention = milliseconds(cfg.Retention)
 	}
 	return s, nil
+}
+
+// errNotMade is returned in place of the panic of a nil pointer.
+var errNotMade = errors.New("alotwebhook: the dedupe.SQL is nil or zero; make it with NewSQL")
+
+// check refuses an SQL that NewSQL has not made.
+func (s *SQL) check() error {
+	if s == nil || s.db == nil {
+		return errNotMade
+	}
+	return nil
 }
 
 // Schema returns the statements that create the table, for your own migrations.
@@ -78,6 +91,9 @@ func Schema(dialect Dialect) string {
 // CreateTable creates the table if it does not exist. Several processes may call it
 // at the same time.
 func (s *SQL) CreateTable(ctx context.Context) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return failed("create the table", err)
@@ -105,9 +121,14 @@ func (s *SQL) CreateTable(ctx context.Context) error {
 const claimTries = 3
 
 // Claim implements [alotwebhook.Deduper]. Every hundredth successful claim deletes
-// expired rows, so that the table does not grow without end.
+// expired rows, so that the table does not grow without end. An [alotwebhook.FieldError]
+// refuses a key that is none, and a lease of zero or less. A lease is rounded up to
+// milliseconds; one of more than 100 years counts as 100 years.
 func (s *SQL) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
 	claim := alotwebhook.DedupeClaim{Key: key}
+	if err := cmp.Or(s.check(), checkInput(key, lease)); err != nil {
+		return claim, err
+	}
 	for range claimTries {
 		if err := s.claim(ctx, &claim, lease); err != nil {
 			return claim, failed("claim "+key, err)
@@ -161,23 +182,30 @@ func (s *SQL) claim(ctx context.Context, c *alotwebhook.DedupeClaim, lease time.
 	case done:
 		c.State = alotwebhook.DedupeDone
 	case left > 0:
+		left = min(left, milliseconds(longest)) // which a Duration holds, whatever the row says
 		c.State, c.Wait = alotwebhook.DedupeInProgress, time.Duration(left)*time.Millisecond
 	}
 	return nil
 }
 
-// milliseconds rounds up, so that no lease is shorter than its caller asked for.
-func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+// milliseconds rounds up, so that no lease is shorter than its caller asked for, unless that is more than
+// the longest.
+func milliseconds(d time.Duration) int64 {
+	return int64((min(d, longest) + time.Millisecond - 1) / time.Millisecond)
+}
 
 // Complete implements [alotwebhook.Deduper] in a transaction of its own. Use
 // [SQL.Tx] to complete a claim in a transaction of yours.
 func (s *SQL) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if err := s.check(); err != nil {
+		return err
+	}
 	return s.complete(ctx, s.db, c)
 }
 
 // Release implements [alotwebhook.Deduper].
 func (s *SQL) Release(ctx context.Context, c alotwebhook.DedupeClaim) error {
-	if err := checkClaim(c); err != nil {
+	if err := cmp.Or(s.check(), checkClaim(c)); err != nil {
 		return err
 	}
 	n, err := affected(s.db.ExecContext(ctx, s.sql.release, c.Key, c.Token))
@@ -207,6 +235,9 @@ func (s *SQL) Tx(tx sqltx.Tx) *Tx { return &Tx{s, tx} }
 // or is about to. An [*alotwebhook.FieldError] refuses a tx that is nil or no
 // transaction, such as a *sql.DB.
 func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
+	if t == nil || t.s.check() != nil {
+		return errNotMade
+	}
 	tx, err := sqltx.Of(t.tx)
 	if err != nil {
 		return err
@@ -217,9 +248,10 @@ func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
 // CompleteStatement returns the statement that [Tx.Complete] executes, with its
 // arguments. It is for a transaction that is not an *sql.Tx, such as one of pgx.
 // Execute it there. If it does not affect exactly one row, the claim is lost, and
-// the transaction must be rolled back. The error says that c is not a claim.
+// the transaction must be rolled back. The error says that c is not a claim, or that
+// [NewSQL] did not make s.
 func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args []any, err error) {
-	if err := checkClaim(c); err != nil {
+	if err := cmp.Or(s.check(), checkClaim(c)); err != nil {
 		return "", nil, err
 	}
 	return s.sql.complete, []any{c.Key, c.Token, s.retention}, nil
@@ -268,6 +300,9 @@ const (
 // Purge deletes the expired rows and returns their number. Claim does the same, bit
 // by bit; call Purge for a table in which nothing is claimed any more.
 func (s *SQL) Purge(ctx context.Context) (rows int64, err error) {
+	if err := s.check(); err != nil {
+		return 0, err
+	}
 	for {
 		n, err := s.purge(ctx, purgeBatch)
 		rows += n

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -40,6 +41,9 @@ var mutants = map[string]struct {
 	"LateIsLost":          {simple{lateIsLost: true}, []string{"LateButFirst"}},
 	"FoldsCase":           {simple{foldsCase: true}, []string{"KeysAreApart"}},
 	"CutsKeys":            {simple{cutsKeys: true}, []string{"KeysAreApart"}},
+	"TakesAnyKey":         {simple{takesAnyKey: true}, []string{"KeysAreRefused"}},
+	"TakesAnyLease":       {simple{takesAnyLease: true}, []string{"LeaseOfNothing"}},
+	"LeaseOverflows":      {simple{leaseOverflows: true}, []string{"LeaseOfAges"}},
 	"NoWait":              {simple{noWait: true}, []string{"OneHolder"}},
 	"ReleaseDoesNothing":  {simple{releaseDoesNothing: true}, []string{"ReleaseGivesBack"}},
 	"SettlesAnything":     {simple{settlesAnything: true}, []string{"OnlyClaimsSettle"}},
@@ -67,7 +71,7 @@ func TestUnbrokenPasses(t *testing.T) {
 	t.Parallel()
 	out, err := runMutant(t, "none", "")
 	require.NoError(t, err, out)
-	require.GreaterOrEqual(t, strings.Count(out, "--- PASS: TestMutant/"), 16, "the whole suite was run")
+	require.GreaterOrEqual(t, strings.Count(out, "--- PASS: TestMutant/"), 19, "the whole suite was run")
 }
 
 // runMutant runs a part of the suite on a broken Deduper, in a child process.
@@ -107,6 +111,7 @@ type simple struct {
 	completeUnfenced, releaseUnfenced, lostNotReported, countsTokensByKey                bool
 	completeOnlyOnce, lateIsLost, foldsCase, cutsKeys, noWait, releaseDoesNothing        bool
 	settlesAnything, ignoresContext, claimsDespiteErrors                                 bool
+	takesAnyKey, takesAnyLease, leaseOverflows                                           bool
 }
 
 type row struct {
@@ -129,6 +134,14 @@ func (s *simple) Claim(ctx context.Context, key string, lease time.Duration) (c 
 	c.Key = key
 	if err := ctx.Err(); err != nil && !s.ignoresContext && !s.claimsDespiteErrors {
 		return c, err
+	}
+	switch isKey := key != "" && len(key) <= 255 && utf8.ValidString(key) && !strings.Contains(key, "\x00"); {
+	case !isKey && !s.takesAnyKey:
+		return c, errors.New("no key")
+	case lease <= 0 && !s.takesAnyLease:
+		return c, errors.New("no lease")
+	case s.leaseOverflows:
+		lease += time.Millisecond - 1 // to round it up
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

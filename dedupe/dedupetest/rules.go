@@ -1,6 +1,7 @@
 package dedupetest
 
 import (
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,6 +45,30 @@ var rules = []rule{
 				want = alotwebhook.DedupeDone
 			}
 			t.require(want, t.claim(key, long), key)
+		}
+	}},
+	{"KeysAreRefused", "A key is 1 to 255 bytes of UTF-8 without NUL: Claim returns an error for any other.", func(t *trial) {
+		for _, key := range []string{"", someKey + "\x00", someKey + "\xff", strings.Repeat("k", 256), strings.Repeat("é", 128)} {
+			_, err := t.deduper.Claim(t.Context(), key, long)
+			require.Error(t, err, "%q is no key", key)
+		}
+	}},
+	{"LeaseOfNothing", "Claim returns an error for a lease of zero or less, and leaves the key free.", func(t *trial) {
+		for _, lease := range []time.Duration{0, -1, -time.Hour, math.MinInt64} {
+			_, err := t.deduper.Claim(t.Context(), someKey, lease)
+			require.Error(t, err, "a lease of %v", lease)
+		}
+		t.claimed(someKey, long)
+	}},
+	{"LeaseOfAges", "A lease lasts, no matter how long it is: the end of the longest does not lie in the past.", func(t *trial) {
+		for i, lease := range []time.Duration{10 * 365 * 24 * time.Hour, math.MaxInt64 - 1, math.MaxInt64} {
+			key := someKey + string(rune('a'+i))
+			held := t.claimed(key, lease)
+			c := t.claim(key, lease)
+			t.require(alotwebhook.DedupeInProgress, c, "the lease has just begun")
+			require.Greater(t, c.Wait, long)
+			t.complete(held)
+			t.require(alotwebhook.DedupeDone, t.claim(key, lease), "completed")
 		}
 	}},
 	{"DoneStaysDone", "A completed key stays done, also after the time when its lease would have run out.", func(t *trial) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -75,6 +76,32 @@ func TestHandlesShareTheTable(t *testing.T) {
 	})
 }
 
+// The sums of the database's clock and the longest times fit into its columns, and what is left of such
+// a lease into a Duration, also if a row has a later end than any that this version writes.
+func TestTheLongestTimes(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
+		const years = 100 * 365 * 24 * time.Hour
+		db := open()
+		s := newSQL(t, db, dialect, &dedupe.SQLConfig{Retention: math.MaxInt64})
+		held := claimed(t, s, "evt", math.MaxInt64)
+		inProgress := func() time.Duration {
+			c, err := s.Claim(t.Context(), "evt", math.MaxInt64)
+			require.NoError(t, err)
+			require.Equal(t, alotwebhook.DedupeInProgress, c.State)
+			return c.Wait
+		}
+		require.InDelta(t, years, inProgress(), float64(time.Hour))
+		_, err := db.ExecContext(t.Context(), "UPDATE alotwebhook_handled SET expires_at = 9223372036854775807")
+		require.NoError(t, err)
+		require.Equal(t, years, inProgress())
+		require.NoError(t, s.Complete(t.Context(), held))
+		purged, err := s.Purge(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, purged, "the retention has just begun")
+	})
+}
+
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB) {
@@ -137,7 +164,7 @@ func TestErrorsWithoutTheTable(t *testing.T) {
 		_, err = s.Purge(t.Context())
 		require.ErrorContains(t, err, "alotwebhook: cannot purge in alotwebhook_handled: ")
 
-		err = alotwebhook.Once(t.Context(), s, "evt_1", 0, nil)
+		err = alotwebhook.Once(t.Context(), s, "evt_1", 0, func(context.Context) error { panic("handled without a claim") })
 		require.Equal(t, 503, alotwebhook.StatusCode(err))
 	})
 }

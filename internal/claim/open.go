@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,9 +10,14 @@ import (
 	"github.com/alot/alotwebhook/internal/hint"
 )
 
+var errNoRequest = errors.New("alotwebhook: the request is nil; give the one that the handler got")
+
 // Read reads a request's body and verifies it. It makes every check that does not need the body
 // before. The caller frees the buffer if there is no error.
 func (k *Keys) Read(r *http.Request, maxBytes int64, budget *bodybuf.Budget) (buf *bodybuf.Buffer, index int, err error) {
+	if r == nil {
+		return nil, -1, errNoRequest
+	}
 	c, err := k.check(r.Header, r.ContentLength, maxBytes)
 	if err != nil {
 		return nil, -1, err

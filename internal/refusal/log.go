@@ -33,6 +33,8 @@ type Log struct {
 	lines     loglimit.Limiter // of the lines that anybody can cause
 	warned    loglimit.Set     // event types that Unhandled has logged
 	deadlines sync.Once        // the line of Deadline
+	hooked    sync.Once        // hooks has its logger
+	hooks     caught.Host
 }
 
 // Refused writes the line of an event that was not handled; its id is "" if there is no verified
@@ -64,6 +66,12 @@ func (l *Log) Refused(ctx context.Context, id, eventType string, e *Error) error
 	}
 	l.logger().LogAttrs(ctx, level, msg, attrs...)
 	return e
+}
+
+// Call calls a function of the host's that only looks on. Its panic is logged, and changes nothing else.
+func (l *Log) Call(what string, f func()) {
+	l.hooked.Do(func() { l.hooks.Log = caught.Logger(l.logger()) })
+	_ = l.hooks.Call(what, func() error { f(); return nil })
 }
 
 func (l *Log) logger() *slog.Logger { return cmp.Or(l.Logger, slog.Default()) }

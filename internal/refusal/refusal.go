@@ -52,11 +52,13 @@ const (
 // another than 500: a handler may well return one that a [Table] lists, about something else that it
 // did.
 func OfHandler(err error) *Error {
-	if p := (*caught.Panic)(nil); errors.As(err, &p) {
-		return &Error{Status: http.StatusInternalServerError, Cause: "handler_panicked", Err: err}
-	}
-	if e := (*Error)(nil); errors.As(err, &e) {
+	e, p := (*Error)(nil), (*caught.Panic)(nil)
+	panicked := errors.As(err, &p)
+	if errors.As(err, &e) && !(panicked && errors.As(error(p), new(*Error))) { // a panic whose value is an Error is a panic
 		return &Error{e.Status, e.Cause, e.After, err}
+	}
+	if panicked {
+		return &Error{Status: http.StatusInternalServerError, Cause: "handler_panicked", Err: err}
 	}
 	return &Error{Status: http.StatusInternalServerError, Cause: "handler_failed", Err: err}
 }

@@ -3,6 +3,7 @@
 package repeatkey
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -22,7 +23,7 @@ import (
 const Grain = time.Minute
 
 // ID makes an id from the minute of at, the scope and the key, in the form of a UUIDv7
-// (RFC 9562). The same three always make the same id.
+// (RFC 9562). The same three always make the same id, unless the key is "", which stands for none.
 func ID(prefix string, at time.Time, scope, key string) string {
 	return IDs(prefix, at, 0, scope, key)[0]
 }
@@ -30,7 +31,7 @@ func ID(prefix string, at time.Time, scope, key string) string {
 // IDs returns every id that the key can have made in the time age before at, newest
 // first: one for each minute.
 func IDs(prefix string, at time.Time, age time.Duration, scope, key string) []string {
-	sum := text.Hash(prefix, scope, key)
+	sum := text.Hash(prefix, scope, orAnyOther(key))
 	ids := make([]string, 0, age/Grain+1)
 	for back := time.Duration(0); back <= age; back += Grain {
 		u := uuid.UUID(sum[:16])
@@ -71,7 +72,7 @@ func MadeAt(secret, prefix, scope, key string) (at time.Time, ok bool) {
 // traceOf returns 8 bytes that nobody can make or recognize without both the other bytes
 // and the key: an HMAC-SHA256 (RFC 2104) of the key, cut short.
 func traceOf(others []byte, scope, key string) []byte {
-	sum := text.Hash(scope, key)
+	sum := text.Hash(scope, orAnyOther(key))
 	mac := hmac.New(sha256.New, others)
 	mac.Write(sum[:])
 	return mac.Sum(nil)[:size-trace]
@@ -86,3 +87,7 @@ func SameMoment(effective, at time.Time) bool {
 	}
 	return effective.Equal(at.UTC().Truncate(time.Microsecond))
 }
+
+// orAnyOther returns a key that never comes again in place of an empty one: requests without a key have
+// nothing in common.
+func orAnyOther(key string) string { return cmp.Or(key, rand.Text()) }

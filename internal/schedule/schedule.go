@@ -15,6 +15,13 @@ import (
 	"github.com/alot/alotwebhook/internal/fault"
 )
 
+const (
+	// insteadOfNone stands for a wait of 0 or less, so that no policy has a customer who fails asked without end.
+	insteadOfNone = time.Second
+	// longest is the longest wait, so that no sum with it overflows.
+	longest = 365 * 24 * time.Hour
+)
+
 // Of returns a policy of these waits, each ± 20 % at random.
 func Of(waits ...time.Duration) func() backoff.BackOff {
 	waits = slices.Clone(waits)
@@ -49,9 +56,12 @@ func Problem(host *caught.Host, policy func() backoff.BackOff) string {
 	}
 	s, ok := b.(*schedule)
 	if !ok {
-		return ""
+		return problemOfFirst(b)
 	}
 	for i, wait := range s.waits {
+		if wait > longest {
+			return fmt.Sprintf("has a wait of %v before attempt %d; give at most %v", wait, i+2, longest)
+		}
 		if wait > 0 {
 			continue
 		}
@@ -61,6 +71,18 @@ func Problem(host *caught.Host, policy func() backoff.BackOff) string {
 		return fmt.Sprintf("has a wait of %v before attempt %d; give a wait of more than 0", wait, i+2)
 	}
 	return ""
+}
+
+// problemOfFirst says why the first wait of a host's own policy cannot be meant; "" if it can.
+func problemOfFirst(b backoff.BackOff) (problem string) {
+	_ = caught.Call("Config.Retry", func() error { // after a panic, Wait knows what to do
+		b.Reset()
+		if d := b.NextBackOff(); d <= 0 && d != backoff.Stop {
+			problem = fmt.Sprintf("has a wait of %v before attempt 2; give a wait of more than 0, or backoff.Stop for a single attempt", d)
+		}
+		return nil
+	})
+	return problem
 }
 
 // spell writes the call that makes these waits.
@@ -93,5 +115,8 @@ func wait(policy func() backoff.BackOff, try int) (d time.Duration, ok bool) {
 			return 0, false
 		}
 	}
-	return max(d, 0), true
+	if d <= 0 {
+		d = insteadOfNone
+	}
+	return min(d, longest), true
 }

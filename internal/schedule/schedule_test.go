@@ -43,3 +43,32 @@ func TestPanicOfAPolicy(t *testing.T) {
 	require.False(t, more)
 	require.Contains(t, schedule.Problem(nil, broken), "panics")
 }
+
+// A policy of the host's own may say anything, at any try.
+func TestWaitsOfAnotherPolicyHaveBounds(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[time.Duration]time.Duration{0: time.Second, -5: time.Second, 1: 1, 1<<63 - 1: 365 * 24 * time.Hour} {
+		policy := func() backoff.BackOff { return &later{first: time.Minute, then: said} }
+		require.Empty(t, schedule.Problem(nil, policy))
+		wait, more := schedule.Wait(nil, policy, schedule.Of(), 2)
+		require.True(t, more)
+		require.Equal(t, want, wait)
+		require.Equal(t, said <= 0, schedule.Problem(nil, func() backoff.BackOff { return &later{first: said} }) != "")
+	}
+	require.Contains(t, schedule.Problem(nil, schedule.Of(time.Hour, 366*24*time.Hour)), "before attempt 3; give at most 8760h0m0s")
+}
+
+type later struct {
+	first, then time.Duration
+	asked       bool
+}
+
+func (b *later) Reset() { b.asked = false }
+
+func (b *later) NextBackOff() time.Duration {
+	if b.asked {
+		return b.then
+	}
+	b.asked = true
+	return b.first
+}

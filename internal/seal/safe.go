@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -14,6 +15,9 @@ type Sealer[S ~string] interface {
 	Seal(endpointID string, secret S) (S, error)
 	Open(endpointID string, sealed S) (S, error)
 }
+
+// errNothing refuses an empty text: anybody can sign with an empty secret.
+var errNothing = errors.New("Config.Sealer returned an empty text and no error; let it return an error if it cannot seal or open")
 
 // Safe seals and opens secrets with a sealer or, without one, keeps them as they are. It is safe for
 // concurrent use.
@@ -33,6 +37,9 @@ func (s *Safe[S]) Seal(endpointID string, secret S) (S, error) {
 	}
 	var sealed S
 	err := s.Host.Call("Config.Sealer", func() (err error) { sealed, err = s.Sealer.Seal(endpointID, secret); return err })
+	if err == nil && sealed == "" && secret != "" {
+		err = errNothing
+	}
 	return sealed, fault.Explain(err, "secret not sealed")
 }
 
@@ -48,6 +55,9 @@ func (s *Safe[S]) Open(endpointID string, secret S) (S, error) {
 	}
 	var plain S
 	err := s.Host.Call("Config.Sealer", func() (err error) { plain, err = s.Sealer.Open(endpointID, secret); return err })
+	if err == nil && plain == "" && secret != "" {
+		err = errNothing
+	}
 	return plain, fault.Explain(err, "secret not opened")
 }
 

@@ -89,12 +89,20 @@ func spell(name string) string {
 	return strings.ToLower(name[:1]) + name[1:]
 }
 
+// maxKey is the longest key of a Deduper, in bytes. The id of an event has 30.
+const maxKey = 255
+
 // KeyProblem says what is wrong with the key of an event that was handled.
 func KeyProblem(key string) string {
-	if key == "" {
+	switch {
+	case key == "":
 		return "is empty; give the event's id"
+	case len(key) > maxKey:
+		return fmt.Sprintf("has %d bytes, and at most %d are allowed; give the event's id, with a short name in front if there must be one", len(key), maxKey)
+	case !IsText(key):
+		return fmt.Sprintf("%q has a NUL or is not UTF-8; give the event's id", text.Clip(key, quoted))
 	}
-	return textProblem("key", key)
+	return ""
 }
 
 // Find reads what has an id. Its error names the id once, whatever a store says of it: it is none, or

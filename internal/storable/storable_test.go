@@ -91,5 +91,10 @@ func TestKeyProblem(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, storable.KeyProblem("mails/evt_1"))
 	require.Contains(t, storable.KeyProblem(""), "is empty")
-	require.Contains(t, storable.KeyProblem("evt\x00"), `"evt\x00" has a NUL`)
+	require.Equal(t, `"evt\x00" has a NUL or is not UTF-8; give the event's id`, storable.KeyProblem("evt\x00"))
+	require.Contains(t, storable.KeyProblem("evt\xff"), `"evt\xff" has a NUL or is not UTF-8`)
+	require.Empty(t, storable.KeyProblem(strings.Repeat("k", 255)))
+	require.Equal(t, "has 256 bytes, and at most 255 are allowed; give the event's id, with a short name in front if there must be one",
+		storable.KeyProblem(strings.Repeat("k", 256)))
+	require.Contains(t, storable.KeyProblem(strings.Repeat("é", 128)), "has 256 bytes", "bytes count, not characters")
 }
