@@ -18,8 +18,8 @@ type Battery struct {
 	// Secret is the secret that the receiver verifies with.
 	Secret alotwebhook.Secret
 
-	// URL is the address of the requests. A handler in the same process gets its
-	// path. Defaults to "http://receiver.test/alot/webhook".
+	// URL is the address of the requests, of http or https. A handler in the same
+	// process gets its path, and may have a path alone here. Defaults to "http://receiver.test/alot/webhook".
 	URL string
 
 	// EventType and Data describe an event that the receiver must handle. The
@@ -112,7 +112,11 @@ func CheckReceiver(t testing.TB, handler http.Handler, secret alotwebhook.Secret
 // CheckReceiver runs the battery against a handler, like the function of the same name.
 func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 	t.Helper()
-	for _, f := range b.check(t.Context(), inProcess(handler), true) {
+	var do doer // nil for no handler, which is a finding
+	if handler != nil {
+		do = inProcess(handler)
+	}
+	for _, f := range b.check(t.Context(), do, true) {
 		switch {
 		case !f.OK():
 			t.Errorf("webhooktest: %s", f)
@@ -124,12 +128,16 @@ func (b Battery) CheckReceiver(t testing.TB, handler http.Handler) {
 
 // Check runs the battery against any receiver and returns a finding for each check, in a
 // fixed order. One mistake of the common ones is one finding with a problem: what follows from it, such as
-// every other check behind a body parser, is skipped, and Skipped names the check that has found it. It sends the requests by do, which several goroutines call at once; the Do
-// method of an [http.Client] that does not follow redirects is one. Give that a transport of
-// its own: the end of an [net/http/httptest.Server] closes connections of the default one, and then a
-// request beside it may fail (seen with Go 1.26.8). Check reads up to 64 KiB
-// of each response's body and closes it. A setting that is wrong is a finding with the
-// name "settings", and then no check is made.
+// every other check behind a body parser, is skipped, and Skipped names the check that has found it.
+//
+// It sends the requests by do, which several goroutines call at once; the Do method of an [http.Client] that does not
+// follow redirects is one. Give that a transport of its own, with DisableKeepAlives. A receiver may close a connection
+// that is kept, and then the next request fails on it without a fault of the receiver: net/http sends no POST
+// again. And the end of an [net/http/httptest.Server] closes connections of the default transport, so that a request
+// beside it may fail (seen with Go 1.26.8).
+//
+// Check reads up to 64 KiB of each response's body and closes it. A setting that is wrong is a finding with the name
+// "settings", and then no check is made.
 //
 // Unlike [Battery.CheckReceiver], it sends no signature with white space around it:
 // HTTP drops such white space on the way.
@@ -157,6 +165,10 @@ type check struct {
 	good bool
 	// raw means that a receiver fails the check if it verifies JSON that was encoded again.
 	raw bool
+	// fields means that a receiver fails the check if it refuses unknown fields in the data.
+	fields bool
+	// after names a check whose mistake, as a rule, makes a receiver fail this one as well.
+	after string
 	// forged means that a receiver fails the check if it verifies nothing.
 	forged bool
 	// anyway means that the check is made even if the receiver does not respond.
@@ -189,6 +201,7 @@ func (b Battery) check(ctx context.Context, do doer, local bool) []Finding {
 		p.refused = p.refused || c.name == firstCheck && f.Problem != ""
 		findings = append(findings, f)
 	}
+	p.takeBack(findings)
 	return findings
 }
 
@@ -198,18 +211,30 @@ func (p *probe) finding(c check) Finding {
 	if f.Skipped != "" {
 		return f
 	}
-	p.change = ""
+	p.change, p.name = "", c.name
 	f.Problem = c.run(p)
+	if f.Problem != "" {
+		p.isLost(c.name, f.Problem)
+	}
+	if p.lost != "" && c.name != keepsUpCheck { // what it says of the receiver is not known
+		return p.notMade(f)
+	}
 	switch {
 	case f.Problem == "":
 	case p.ctx.Err() != nil: // not a fault of the receiver, but not a success
 		f.Problem = "the battery was stopped in the middle of this check: " + p.ctx.Err().Error()
 		f.Change = "Run it again, and let it finish."
 	default:
+		f.Skipped = p.follows(c, f.Problem)
 		f.Change = cmp.Or(p.change, c.change)
-		if f.Skipped = p.follows(c); f.Skipped != "" {
+		if f.Skipped != "" {
 			f.Problem = ""
+			break
 		}
+		p.failed[c.name] = true
+	}
+	if f.OK() && !c.anyway {
+		p.unsure = append(p.unsure, unproven{c.name, p.last})
 	}
 	return f
 }
@@ -224,7 +249,7 @@ func newProbe(ctx context.Context, b Battery, do doer, local bool) *probe {
 	if len(b.Data) == 0 {
 		b.Data = exampleData(b.EventType)
 	}
-	return &probe{Battery: b, ctx: ctx, do: do, local: local}
+	return &probe{Battery: b, ctx: ctx, do: do, local: local, failed: map[string]bool{}, odd: map[string]string{}, odds: map[string]string{}}
 }
 
 // maxOversized is the largest MaxBodyBytes, in bytes. It bounds the memory that the check
@@ -242,8 +267,19 @@ func (p *probe) settings(all []check) (findings []Finding) {
 	if _, err := alotwebhook.NewEvent(p.EventType, p.OrganizationID, p.Data); err != nil {
 		report(err.Error(), "Set Data to one JSON value.")
 	}
-	if _, err := http.NewRequest(http.MethodPost, p.URL, nil); err != nil {
+	if r, err := http.NewRequest(http.MethodPost, p.URL, nil); err != nil {
 		report(err.Error(), "Set URL to the receiver's URL.")
+	} else if problem := targetProblem(r.URL); problem != "" {
+		report("URL "+problem, "Set URL to the receiver's URL.")
+	}
+	switch {
+	case p.do == nil && p.local:
+		report("the handler is nil", "Give the handler that receives the webhooks.")
+	case p.do == nil:
+		report("do is nil", "Give a function that sends a request, such as the method Do of an http.Client.")
+	}
+	if p.ctx == nil {
+		report("ctx is nil", "Give the test's context.")
 	}
 	if p.MaxBodyBytes < 1 || p.MaxBodyBytes > maxOversized {
 		report(fmt.Sprintf("MaxBodyBytes is %d", p.MaxBodyBytes), fmt.Sprintf("Set it to 1 to %d, or skip the check oversized.", maxOversized))
@@ -278,7 +314,7 @@ func (p *probe) skips(c check) string {
 	case p.unverified != "" && c.forged:
 		return p.unverified
 	case c.good && p.refused:
-		return "the receiver refuses good events, see " + firstCheck
+		return refusesGood
 	case c.skip != nil:
 		return c.skip(p)
 	}

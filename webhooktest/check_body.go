@@ -105,14 +105,20 @@ var bodyChecks = []check{
 
 // refusesBodies sends signed bodies that a right receiver refuses. The keys of the map
 // describe them. It returns the problem, or "".
-func (p *probe) refusesBodies(bodies map[string]string) string {
+func (p *probe) refusesBodies(bodies map[string]string) (odd string) {
 	for _, what := range sortedKeys(bodies) {
 		s := p.signed(alotwebhook.Event{}, []byte(bodies[what]))
-		if a := p.send(s); !a.refused() {
-			return "sent " + what + ", signed: " + a.String() + mustRefuse
+		a := p.send(s)
+		problem := "sent " + what + ", signed: " + a.String() + mustRefuse
+		if a.ok() || p.lost != "" {
+			return problem
+		}
+		if odd == "" && !a.refused() {
+			odd = problem
+			p.odd[odd] = a.oddly()
 		}
 	}
-	return ""
+	return odd
 }
 
 // respelt returns a shot whose payload was changed before it was signed.
@@ -176,7 +182,11 @@ func (p *probe) refusesOversized(s shot) string {
 	case a.err != nil && p.ctx.Err() == nil && !a.isPanic() && a.took < p.Timeout:
 		return ""
 	case a.err != nil, a.status < 400, a.status > 499:
-		return s.say("a signed event", a.String()+"; the status must be 413")
+		problem := s.say("a signed event", a.String()+"; the status must be 413")
+		if !a.ok() {
+			p.odd[problem] = a.oddly()
+		}
+		return problem
 	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
 		return s.say("a signed event", a.String()+", as if the signature were wrong; the status must be 413")
 	}

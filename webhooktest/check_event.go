@@ -58,6 +58,7 @@ var eventChecks = []check{
 	},
 	{
 		name:   "too-new",
+		after:  "too-old",
 		about:  "An event further in the future than MaxAge is refused with 400.",
 		change: "Compare the absolute difference: for an event in the future, now − timestamp is negative, and so never above MaxAge.",
 		skip:   withoutMaxAge,
@@ -98,6 +99,7 @@ var repeatChecks = []check{
 	},
 	{
 		name:   "duplicate",
+		after:  "replay",
 		about:  "An event that comes again in another delivery gets a 2xx status, and is not handled again.",
 		change: dedupe + " Do not use the delivery's id or the attempt's number for it: they are not signed, and can differ each time.",
 		good:   true,
@@ -112,6 +114,7 @@ var repeatChecks = []check{
 	},
 	{
 		name:   "same-delivery-header",
+		after:  "duplicate",
 		about:  "Two events with the same X-Alot-Delivery are two events, and each is handled.",
 		change: dedupe + " Do not use X-Alot-Delivery for it.",
 		good:   true,
@@ -124,6 +127,7 @@ var repeatChecks = []check{
 	},
 	{
 		name:   "concurrent-duplicate",
+		after:  "replay",
 		about:  "If the same event comes many times at once, it is handled once. Each request gets a 2xx status, or one that makes the sender repeat it.",
 		change: dedupe + " To look first and store later lets two through, so the unique index must decide. While one is being handled, respond to the others with 409 or 503, and never with 410.",
 		good:   true,
@@ -134,7 +138,7 @@ var repeatChecks = []check{
 // responseChecks judge the responses themselves.
 var responseChecks = []check{
 	{
-		name:   "in-time",
+		name:   timeCheck,
 		about:  "The response comes before the sender gives up and tries again.",
 		change: "Store the event, respond, and do long work afterwards.",
 		anyway: true,
@@ -170,6 +174,7 @@ var responseChecks = []check{
 		change: "Respond to a refused request with the status alone, and keep the computed signature out of errors and logs.",
 		run:    runLeaks,
 	},
+	keepsUp, // the last, since a limit may be met by any other
 }
 
 // proves sends a challenge, and one that is not signed, whose answer must be no proof: with that,
@@ -226,7 +231,7 @@ func runConcurrent(p *probe) string {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			responses[i] = p.send(s)
+			responses[i] = p.exchange(s) // a limit for requests at once may well respond with 429
 		}()
 	}
 	all.Wait()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/alot/alotwebhook"
 )
@@ -15,8 +16,10 @@ const (
 	rawCheck      = "raw-body"
 	anyCheck      = "any-request"
 	spaceCheck    = "white-space"
+	fieldsCheck   = "unknown-fields"
 	reencodeCheck = "re-encoded-body"
 	unsignedCheck = "unsigned" // of Standard Webhooks with standard- in front
+	timeCheck     = "in-time"
 )
 
 var firstChecks = []check{
@@ -31,6 +34,7 @@ var firstChecks = []check{
 			if a.ok() {
 				return p.accepts(p.good())
 			}
+			p.refusal = a.status
 			return p.diagnose(a, "sent a good event: "+a.String()+mustAccept)
 		},
 	},
@@ -71,9 +75,11 @@ const proxyAlone = "Start the receiver, or have the proxy in front pass this pat
 func (p *probe) diagnose(a response, problem string) string {
 	p.change = changes[a.status]
 	switch {
+	case p.first > p.Timeout && (a.err != nil || a.failed()) && !slices.Contains(p.Skip, timeCheck):
+		p.cause, p.why = timeCheck, "the response did not come in time, see "+timeCheck
 	case a.refused() && p.change == "":
 		return p.diagnoseRefusal(problem)
-	case !a.failed() || !p.send(p.forged()).failed(): // the handler's own affair, or none of the below
+	case !a.failed() || !p.exchange(p.forged()).failed(): // the handler's own affair, or none of the below
 	case a.status == http.StatusBadGateway, a.status == http.StatusServiceUnavailable, a.status == http.StatusGatewayTimeout:
 		p.change = proxyAlone
 		p.cause, p.why = firstCheck, "the receiver is not reached, see "+firstCheck
@@ -116,7 +122,7 @@ func (p *probe) diagnoseRefusal(problem string) string {
 		{"the same JSON with sorted keys", sorted},
 	} {
 		e := p.event()
-		if a := p.send(p.signedOver(e, e.Payload(), c.of(e.Payload()))); a.ok() {
+		if a := p.exchange(p.signedOver(e, e.Payload(), c.of(e.Payload()))); a.ok() {
 			p.blameBody(problem + "; but signed over " + c.what + ": " + a.String())
 			return problem
 		}
@@ -130,7 +136,7 @@ func (p *probe) diagnoseRefusal(problem string) string {
 	} {
 		other := *p
 		other.Secret = c.secret
-		if a := p.send(other.good()); a.ok() {
+		if a := p.exchange(other.good()); a.ok() {
 			p.change = "Give the receiver the secret alone: a file or a variable has more than that."
 			return problem + "; but signed with the secret " + c.what + ": " + a.String()
 		}
@@ -149,7 +155,7 @@ func (p *probe) signedOver(e alotwebhook.Event, body, text []byte) shot {
 // as well, nothing is verified, and no other forgery has to be tried.
 func (p *probe) needsSignature(shots ...shot) string {
 	problem := p.refuses(shots...)
-	if problem != "" && p.send(p.forged()).ok() {
+	if problem != "" && p.exchange(p.forged()).ok() {
 		p.unverified = "no signature is verified, see " + unsignedCheck
 		if p.StandardWebhooks {
 			p.unverified = "no signature is verified, see standard-" + unsignedCheck
@@ -160,13 +166,61 @@ func (p *probe) needsSignature(shots ...shot) string {
 }
 
 // follows says of a check that has found a problem which other check has its cause; "" if none has.
-func (p *probe) follows(c check) string {
+func (p *probe) follows(c check, problem string) string {
 	switch {
 	case p.cause != "" && p.cause != c.name:
 		return p.why
 	case c.raw && !slices.Contains(p.Skip, reencodeCheck) && p.reencodes():
 		return "the signature is verified over JSON that was encoded again, see " + reencodeCheck
+	case c.fields && p.narrow:
+		return "unknown fields are refused, see " + fieldsCheck
+	case p.failed[c.after]:
+		return "it goes wrong for the same reason, see " + c.after
+	case p.odd[problem] != "":
+		return p.followsOdd(c, p.odd[problem])
 	}
+	return ""
+}
+
+// oddly says in a word how a receiver has refused a request, if with neither 2xx nor 4xx: two refusals by the same
+// error handler say the same.
+func (a response) oddly() string {
+	switch {
+	case a.isPanic():
+		return "a panic"
+	case a.timedOut():
+		return "no response"
+	case a.err != nil:
+		return "a cut connection"
+	}
+	return strconv.Itoa(a.status)
+}
+
+const inPlaceOf4xx = " It refuses the request, but a sender takes that for an outage: catch the error, and respond with 401 where the signature is wrong and with 400 where the body is no event."
+
+// followsOdd says of a check whose requests were refused in an odd way which other check has found that; "" if none
+// has. What so refuses whatever is wrongly signed is a single mistake, and so is what refuses signed bodies so.
+func (p *probe) followsOdd(c check, odd string) string {
+	const says = "it refuses, but with "
+	ofBodies := "of a signed body: " + odd
+	switch {
+	case p.odds[odd] != "":
+		return says + odd + ", see " + p.odds[odd]
+	case !c.forged && p.odds[ofBodies] != "":
+		return says + odd + ", see " + p.odds[ofBodies]
+	case !c.forged:
+		p.odds[ofBodies] = c.name
+		return ""
+	}
+	a := p.exchange(p.forged())
+	if a.ok() || a.refused() || a.oddly() != odd {
+		return "" // it is this forgery that makes it fail
+	}
+	if a.timedOut() { // to wait for each of the others would take long
+		p.unverified = says + odd + ", see " + c.name
+	}
+	p.odds[odd] = c.name
+	p.change = c.change + inPlaceOf4xx
 	return ""
 }
 

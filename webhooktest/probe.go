@@ -29,14 +29,25 @@ type probe struct {
 	refused   bool          // the first good event was refused
 	silent    bool          // there was no response to it
 	elsewhere bool          // the response was a redirect
+	refusal   int           // its status, if that is not 2xx
 	unusable  bool          // the settings of the battery are wrong
 
 	notRaw     string // the problem of the check of the raw body
 	cause, why string // the check that has found what would make all others fail, and what these say of it
-	change     string // what to change, in place of the check's own text
-	unverified string // says that no signature is verified
-	trims      bool   // the signature is verified over the trimmed body, and a check has said so
-	reencoded  *bool  // what reencodes returns, once it is known
+	name       string // the check that is being made
+	taken      bool   // a good event was accepted
+	lost       string // says since when good events are not accepted any more
+	limits     bool   // a limit of requests is why
+	last       int    // the status of the last response; once all is lost, that of every good event
+	unsure     []unproven
+	failed     map[string]bool   // the checks that have found a problem
+	narrow     bool              // unknown fields in the data are refused
+	odd        map[string]string // the word for the refusal, of each problem that is one with neither 2xx nor 4xx
+	odds       map[string]string // the check that has found it, of each such word
+	change     string            // what to change, in place of the check's own text
+	unverified string            // says that no signature is verified
+	trims      bool              // the signature is verified over the trimmed body, and a check has said so
+	reencoded  *bool             // what reencodes returns, once it is known
 }
 
 // shot is one request to be sent.
@@ -63,7 +74,13 @@ type response struct {
 
 func (a response) ok() bool { return a.err == nil && a.status >= 200 && a.status < 300 }
 
-func (a response) refused() bool { return a.err == nil && a.status >= 400 && a.status < 500 }
+// refused does not take 429 for a refusal: that is the response of a limit, which has judged nothing.
+func (a response) refused() bool {
+	return a.err == nil && a.status >= 400 && a.status < 500 && a.status != http.StatusTooManyRequests
+}
+
+// timedOut reports whether there was no response although the battery has waited for it.
+func (a response) timedOut() bool { return errors.Is(a.err, context.DeadlineExceeded) }
 
 func (a response) String() string {
 	if a.err == nil {
@@ -72,7 +89,7 @@ func (a response) String() string {
 	if p := (*panicked)(nil); errors.As(a.err, &p) {
 		return p.Error()
 	}
-	if errors.Is(a.err, context.DeadlineExceeded) {
+	if a.timedOut() {
 		return fmt.Sprintf("there was no response within %v", a.took.Truncate(time.Millisecond))
 	}
 	if e := (*url.Error)(nil); errors.As(a.err, &e) {
@@ -117,13 +134,20 @@ func (p *probe) good() shot {
 // maxResponse is how much of a response's body is read, in bytes.
 const maxResponse = 64 << 10
 
-// send sends a shot and returns the response. It waits twice as long as the sender
+// exchange sends a shot and returns the response. It waits twice as long as the sender
 // would, so that it can tell a late response from none.
-func (p *probe) send(s shot) response {
+func (p *probe) exchange(s shot) response {
 	ctx, cancel := context.WithTimeout(p.ctx, 2*p.Timeout)
 	defer cancel()
 	start := time.Now()
 	resp, err := p.do(p.request(ctx, s))
+	switch {
+	case err != nil:
+	case resp == nil:
+		err = errors.New("do returned neither a response nor an error")
+	case resp.Body == nil:
+		err = errors.New("do returned a response whose Body is nil; set it to http.NoBody, if there is none")
+	}
 	if err != nil {
 		return response{err: err, took: time.Since(start)}
 	}
@@ -184,18 +208,25 @@ func (p *probe) accepts(shots ...shot) string {
 }
 
 // refuses sends shots that a right receiver refuses with a 4xx status and does not
-// handle. It returns the problem, or "".
-func (p *probe) refuses(shots ...shot) string {
+// handle. It returns the problem, or "". To accept one is worse than to refuse it in an odd way, so it tries all.
+func (p *probe) refuses(shots ...shot) (odd string) {
 	for _, s := range shots {
 		a := p.send(s)
 		if n, known := p.handled(s); known && n != 0 {
 			return s.say("a request", fmt.Sprintf("%s, and the event %s; it must not be handled", a, handledTimes(n)))
 		}
-		if !a.refused() && (a.err != nil || a.status != s.refusal) {
+		if a.ok() || p.lost != "" {
 			return s.say("a request", a.String()+mustRefuse)
 		}
+		if odd == "" && !a.refused() && (a.err != nil || a.status != s.refusal) {
+			odd = s.say("a request", a.String()+mustRefuse)
+			p.odd[odd] = a.oddly()
+		}
+		if a.timedOut() {
+			return odd // the others would take as long
+		}
 	}
-	return ""
+	return odd
 }
 
 // handled returns how often the event of a shot was handled. It is not known without

@@ -27,10 +27,13 @@ package webhooktest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/alot/alotwebhook"
@@ -68,7 +71,8 @@ func exampleData(eventType string) json.RawMessage {
 // target with the event's payload, signed with the secret, and with [alotwebhook.TestHeader] if the
 // event is a Test. If target is a path, such as
 // "/alot/webhook", the request is for a handler's ServeHTTP, like one of
-// [httptest.NewRequest]. If target is an absolute URL, it is for an [http.Client].
+// [httptest.NewRequest]. If target is an absolute URL of http or https, it is for an [http.Client].
+// With any other target the test fails.
 //
 // To test that your handler refuses a request, change it, for example by
 // r.Header.Del(alotwebhook.SignatureHeader).
@@ -91,6 +95,13 @@ func NewBodyRequest(t testing.TB, target string, body []byte, secret alotwebhook
 	if err != nil {
 		t.Fatalf("webhooktest: the target must be a path or a URL: %v", err)
 	}
+	problem := targetProblem(u)
+	if u.Scheme == "" && strings.Contains(target, " ") { // httptest.NewRequest panics
+		problem = cmp.Or(problem, fmt.Sprintf("%q has a space; write it as %%20", target))
+	}
+	if problem != "" {
+		t.Fatalf("webhooktest: the target %s", problem)
+	}
 	var r *http.Request
 	if u.Scheme == "" {
 		r = httptest.NewRequest(http.MethodPost, target, bytes.NewReader(body))
@@ -101,6 +112,19 @@ func NewBodyRequest(t testing.TB, target string, body []byte, secret alotwebhook
 	r.Header.Set(alotwebhook.SignatureHeader, alotwebhook.Sign(body, secret))
 	r.Header.Set(alotwebhook.AttemptHeader, "1")
 	return r.WithContext(t.Context())
+}
+
+// targetProblem says what is wrong with the address of a request, as the rest of a sentence; "" if nothing
+// is. It is a path with / in front, or a URL to which an [http.Client] can send. A forgotten scheme makes the
+// host the scheme: "localhost" of "localhost:3000/x".
+func targetProblem(u *url.URL) string {
+	switch {
+	case u.Scheme == "" && strings.HasPrefix(u.String(), "/"):
+		return ""
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname()+u.Port() != "":
+		return ""
+	}
+	return fmt.Sprintf(`%q is neither a path with / in front nor a URL of http or https with a host, such as "/alot/webhook" or "http://127.0.0.1:8080/alot/webhook"`, u.Redacted())
 }
 
 // testEndpointID is the endpoint of all deliveries that this package makes.

@@ -68,14 +68,50 @@ func TestHelpersFailTheTest(t *testing.T) {
 			webhooktest.NewBodyRequest(t, "http://[/", nil, secret)
 		},
 	} {
-		fatal := &fataler{TB: t}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			call(fatal)
-		}()
-		<-done
-		require.Equal(t, want, fatal.text)
+		require.Equal(t, want, fatalOf(t, call))
+	}
+}
+
+// fatalOf returns the text with which a helper fails its test.
+func fatalOf(t *testing.T, call func(testing.TB)) string {
+	t.Helper()
+	fatal := &fataler{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		call(fatal)
+	}()
+	<-done
+	return fatal.text
+}
+
+// A slip in the target fails the test in words, and does not panic or send to nowhere.
+func TestNewRequestRefusesItsTarget(t *testing.T) {
+	t.Parallel()
+	e := webhooktest.NewEvent(t, "candidate.invited", nil)
+	for target, says := range map[string]string{
+		"":                        `the target "" is neither a path with / in front nor a URL of http or https with a host, such as "/alot/webhook" or "http://127.0.0.1:8080/alot/webhook"`,
+		"alot/webhook":            `the target "alot/webhook" is neither`,
+		"?a=b":                    `the target "?a=b" is neither`,
+		"*":                       `the target "*" is neither`,
+		"localhost:3000/x":        `the target "localhost:3000/x" is neither`,
+		"ftp://example.test/x":    `the target "ftp://example.test/x" is neither`,
+		"http://":                 `the target "http:" is neither`,
+		"https:///x":              `the target "https:///x" is neither`,
+		"http://:/x":              `the target "http://:/x" is neither`,
+		"http:x":                  `the target "http:x" is neither`,
+		"ftp://me:hunter2@a.test": `the target "ftp://me:xxxxx@a.test" is neither`,
+		"/a b":                    `the target "/a b" has a space; write it as %20`,
+		"/x?a=b c":                `the target "/x?a=b c" has a space; write it as %20`,
+		"/a\nb":                   "the target must be a path or a URL: parse",
+		"/%zz":                    "the target must be a path or a URL: parse",
+		"127.0.0.1:3000/x":        "the target must be a path or a URL: parse",
+	} {
+		text := fatalOf(t, func(t testing.TB) { webhooktest.NewRequest(t, target, e, secret) })
+		require.Contains(t, text, "webhooktest: "+says)
+	}
+	for _, target := range []string{"/", "//x", "/a%20b?c=%20", "/é", "http://127.0.0.1", "HTTPS://[::1]:1/a b", "http://:8080/x"} {
+		require.NotNil(t, webhooktest.NewRequest(t, target, e, secret).URL, target)
 	}
 }
 

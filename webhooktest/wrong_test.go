@@ -174,7 +174,7 @@ var wrongs = map[string]wrong{
 				return e, d.Decode(new(alotwebhook.CandidateCompleted))
 			}
 		},
-		[]string{"unknown-fields", "big-numbers", "unicode", "nul-character", "html-characters", "largest-payload"},
+		[]string{"unknown-fields"},
 		"with an unknown field in data: the response was 400",
 	},
 	"leaves the parsing to encoding/json": {
@@ -231,7 +231,7 @@ var wrongs = map[string]wrong{
 				return e, nil
 			}
 		},
-		[]string{"not-json", "not-an-event", "duplicate-keys", "folded-keys"}, "sent a body that is not JSON, signed: the handler panicked: no event; the status must be 4xx",
+		[]string{"not-json"}, "sent a body that is not JSON, signed: the handler panicked: no event; the status must be 4xx",
 	},
 	"reads without a limit": {
 		func(p *parts) {
@@ -337,7 +337,7 @@ var wrongs = map[string]wrong{
 				return http.StatusOK
 			}
 		},
-		[]string{"replay", "duplicate", "concurrent-duplicate"}, "for the second time: the response was 200 OK, and the event was handled twice",
+		[]string{"replay"}, "for the second time: the response was 200 OK, and the event was handled twice",
 	},
 	"refuses duplicates": {
 		func(p *parts) {
@@ -349,7 +349,7 @@ var wrongs = map[string]wrong{
 				return right(r, e)
 			}
 		},
-		[]string{"replay", "duplicate", "concurrent-duplicate"}, "for the second time: the response was 409 Conflict; the status must be 2xx",
+		[]string{"replay"}, "for the second time: the response was 409 Conflict; the status must be 2xx",
 	},
 	"remembers delivery ids": {
 		func(p *parts) {
@@ -363,7 +363,7 @@ var wrongs = map[string]wrong{
 				return http.StatusOK
 			}
 		},
-		[]string{"duplicate", "same-delivery-header"}, "again under another X-Alot-Delivery: the response was 200 OK, and the event was handled twice",
+		[]string{"duplicate"}, "again under another X-Alot-Delivery: the response was 200 OK, and the event was handled twice",
 	},
 	"looks first and stores later": {
 		func(p *parts) {
@@ -490,7 +490,7 @@ func TestHangingReceiverIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spy := &recorder{TB: t}
 		webhooktest.CheckReceiver(spy, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), secret)
-		require.Equal(t, []string{"signed", "in-time"}, spy.found())
-		require.Contains(t, spy.errors[0], "there was no response within 30s; the status must be 2xx")
+		require.Equal(t, []string{"in-time"}, spy.found())
+		require.Contains(t, spy.errors[0], "there was no response to the first good event within 15s")
 	})
 }

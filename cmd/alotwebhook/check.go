@@ -94,8 +94,7 @@ func (a *app) check(cmd *cobra.Command, c *check, url string) error {
 	if err != nil {
 		return err
 	}
-	client := c.client.client()
-	defer client.CloseIdleConnections()
+	client := c.client.receiverClient()
 	findings := inFlags(battery.Check(cmd.Context(), client.Do))
 	if findings[0].Check == "settings" {
 		return usagef("%s. %s", findings[0].Problem, findings[0].Change)

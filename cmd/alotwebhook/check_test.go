@@ -1,17 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -125,6 +128,64 @@ func TestCheckBodyParser(t *testing.T) {
 	require.Contains(t, out, "✗ raw-body\n    found:  the response was 500 Internal Server Error to a good event, and to one with a wrong signature")
 	require.Contains(t, out, "Most often a body parser stands in front")
 	require.Contains(t, out, "checks  not made: the handler does not have the raw body, see raw-body\n")
+}
+
+// A limit of requests is one finding, and what was not judged behind it is not shown as right.
+func TestCheckBehindALimit(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int32
+	right := rightReceiver(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1) > 30 {
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		right.Config.Handler.ServeHTTP(w, r)
+	}))
+	defer s.Close()
+	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), s.URL)
+	require.Equal(t, exitFailed, code)
+	require.Equal(t, 1, strings.Count(out, "✗"), out)
+	require.Contains(t, out, "✗ keeps-up\n    found:  good events are not accepted any more since the check ")
+	require.Contains(t, out, "Lift the limit of requests for this test")
+	require.Contains(t, out, "checks  not made: the receiver limits requests (429), see keeps-up\n")
+	require.NotContains(t, out, "✓ leaks-nothing")
+}
+
+// A right receiver may close each connection after its response without saying so in a header.
+func TestCheckAReceiverThatHangsUp(t *testing.T) {
+	t.Parallel()
+	right := rightReceiver(t)
+	on, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = on.Close() })
+	go func() {
+		for {
+			conn, err := on.Accept()
+			if err != nil {
+				return
+			}
+			go respondOnce(conn, right.Config.Handler)
+		}
+	}()
+	code, out, _ := run(t, "", "check", "--timeout", lastResort.String(), "http://"+on.Addr().String())
+	require.Equal(t, exitOK, code, "%s", out)
+}
+
+// respondOnce serves one request on the connection, and closes it a moment later.
+func respondOnce(conn net.Conn, h http.Handler) {
+	defer conn.Close()
+	r, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	_, _ = io.Copy(io.Discard, r.Body)
+	resp := w.Result()
+	resp.ContentLength = int64(w.Body.Len())
+	_ = resp.Write(conn)
+	time.Sleep(time.Millisecond)
 }
 
 func TestCheckNobody(t *testing.T) {

@@ -68,6 +68,14 @@ func (c *clientFlags) client() *http.Client {
 	}
 }
 
+// receiverClient is client with a new connection for each request. A receiver may close a kept one at any time, and
+// then a request on it fails without a fault of the receiver: package http sends no POST again.
+func (c *clientFlags) receiverClient() *http.Client {
+	client := c.client()
+	client.Transport.(*http.Transport).DisableKeepAlives = true
+	return client
+}
+
 // oneURL checks the arguments of a command that takes one URL.
 func oneURL(_ *cobra.Command, args []string) error {
 	if len(args) != 1 {
