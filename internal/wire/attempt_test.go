@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
 	"io"
 	"net"
 	"net/http"
@@ -117,11 +118,20 @@ func TestTheDeadlineOfAnAttempt(t *testing.T) {
 
 // BenchmarkRoundTrip measures requests over a kept connection, the server's part included.
 func BenchmarkRoundTrip(b *testing.B) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-	defer server.Close()
-	transport := newTransport(b, nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		requireStatus(b, http.StatusNoContent, post(b, transport, server.URL, 300))
+	for scheme, start := range map[string]func(http.Handler) *httptest.Server{"http": httptest.NewServer, "https": httptest.NewTLSServer} {
+		b.Run(scheme, func(b *testing.B) {
+			server := start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+			defer server.Close()
+			transport := newTransport(b, func(c *wire.Config) {
+				if cert := server.Certificate(); cert != nil {
+					c.RootCAs = x509.NewCertPool()
+					c.RootCAs.AddCert(cert)
+				}
+			})
+			b.ReportAllocs()
+			for b.Loop() {
+				requireStatus(b, http.StatusNoContent, post(b, transport, server.URL, 300))
+			}
+		})
 	}
 }
