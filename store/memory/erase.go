@@ -14,6 +14,9 @@ func (s *Store) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n
 		return 0, "", err
 	}
 	defer s.mu.Unlock()
+	if err := checkCursor("evt", r.Cursor, "an event", "call"); err != nil {
+		return 0, "", err
+	}
 	limit = max(limit, 1)
 	var page []*storedEvent // before any goes out of the list that is gone through
 	from, before := idRange("evt", r.Since, r.Until, r.Cursor)

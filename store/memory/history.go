@@ -110,6 +110,9 @@ func (s *Store) Deliveries(ctx context.Context, f alotwebhook.Filter) (page []al
 		return nil, "", err
 	}
 	defer s.mu.Unlock()
+	if err := checkCursor("dlv", f.Cursor, "a delivery", "page"); err != nil {
+		return nil, "", err
+	}
 	from, before := idRange("dlv", f.Since, f.Until, f.Cursor)
 	limit, passed := pageSize(f.Limit), 0
 	for d := range s.narrowest(f).descending(before) {
@@ -171,6 +174,18 @@ func (d *storedDelivery) matches(f alotwebhook.Filter) bool {
 
 // matchesText reports whether got is the wanted text; "" wants any.
 func matchesText[T ~string](wanted, got T) bool { return wanted == "" || wanted == got }
+
+// checkCursor refuses a cursor that is not the id of what it should be. It would be compared with ids
+// like any text, and the page show more than is wanted, or less.
+func checkCursor(prefix, cursor, of, before string) error {
+	if cursor == "" {
+		return nil
+	}
+	if _, err := typeid.Parse(prefix, cursor); err != nil {
+		return &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of %s; give the cursor that came with the %s before", cursor, of, before)}
+	}
+	return nil
+}
 
 // idRange turns a filter's times and cursor into bounds of the selected ids:
 // from ≤ id < before, or without an upper bound when before is "". An id begins

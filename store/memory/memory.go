@@ -32,11 +32,11 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Store is an [alotwebhook.Store] in memory. [New] makes one. All methods may
-// be called from many goroutines at once.
+// Store is an [alotwebhook.Store] in memory. [New] makes one; the zero Store is an empty one as
+// well. All methods may be called from many goroutines at once.
 type Store struct {
-	begun time.Time  // when the store was made: the zero of its clock
 	mu    sync.Mutex // guards everything below
+	begun time.Time  // when the store was made: the zero of its clock
 
 	events     map[string]*storedEvent
 	deliveries map[string]*storedDelivery
@@ -143,31 +143,39 @@ type storedAttempt struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{
-		begun:        time.Now(),
-		events:       map[string]*storedEvent{},
-		deliveries:   map[string]*storedDelivery{},
-		endpoints:    map[string]*storedEndpoint{},
-		recoveries:   map[string]alotwebhook.Recovery{},
-		tallies:      map[string]*storedTallies{},
-		pauses:       map[pauseKey]alotwebhook.Pause{},
-		turns:        list.New(),
-		byOrg:        map[string]*storedOrganization{},
-		bySubject:    map[string]*records{},
-		byEndpoint:   map[string]*idList[*storedDelivery]{},
-		finished:     list.New(),
-		settled:      list.New(),
-		unsubscribed: list.New(),
-	}
+	s := &Store{}
+	s.make()
+	return s
+}
+
+// make makes the maps and lists of an empty store.
+func (s *Store) make() {
+	s.begun = time.Now()
+	s.events = map[string]*storedEvent{}
+	s.deliveries = map[string]*storedDelivery{}
+	s.endpoints = map[string]*storedEndpoint{}
+	s.recoveries = map[string]alotwebhook.Recovery{}
+	s.tallies = map[string]*storedTallies{}
+	s.pauses = map[pauseKey]alotwebhook.Pause{}
+	s.turns = list.New()
+	s.byOrg = map[string]*storedOrganization{}
+	s.bySubject = map[string]*records{}
+	s.byEndpoint = map[string]*idList[*storedDelivery]{}
+	s.finished = list.New()
+	s.settled = list.New()
+	s.unsubscribed = list.New()
 }
 
 // lock begins every method: it refuses a context that has ended, and otherwise
-// takes the mutex, which the caller has to unlock.
+// takes the mutex, which the caller has to unlock. A zero store is made by its first call.
 func (s *Store) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("alotwebhook: memory store: the call's context has ended: %w", err)
 	}
 	s.mu.Lock()
+	if s.begun.IsZero() {
+		s.make()
+	}
 	return nil
 }
 

@@ -40,6 +40,9 @@ func (s *Store) Operations(ctx context.Context, f alotwebhook.OperationFilter) (
 		return nil, "", err
 	}
 	defer s.mu.Unlock()
+	if err := checkCursor("op", f.Cursor, "an operation", "page"); err != nil {
+		return nil, "", err
+	}
 	from, before := idRange("op", f.Since, f.Until, f.Cursor)
 	end := len(s.operations)
 	if before != "" {

@@ -226,6 +226,9 @@ func (q query) step() step {
 
 // enqueue has store store the events, and notes the endpoints that have deliveries due.
 func (s *Store) enqueue(ctx context.Context, events []alotwebhook.Event, store func(*emission) error) error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if len(events) == 0 {
 		return ctx.Err()
 	}

@@ -16,7 +16,9 @@ import (
 // Tx returns an Enqueuer inside the host's transaction: the events that it stores are
 // committed or rolled back with it, in one round trip per call. Neither settings nor
 // savepoints are left in the transaction. After an error of the database the transaction is
-// aborted, as after any failed statement. A nil tx is refused by Enqueue, with an
+// aborted, as after any failed statement. The transaction must be one of the store's database: one
+// without its tables is refused, but another database with tables of the same schema takes the
+// events as its own. A nil tx is refused by Enqueue, with an
 // [*alotwebhook.FieldError].
 //
 // Enqueue late in the transaction, and commit soon: see the package comment on

@@ -132,7 +132,7 @@ func selectOperations(f alotwebhook.OperationFilter, limit int) (query string, a
 	if f.Cursor != "" {
 		id, ok := decodeID(operationPrefix, f.Cursor)
 		if !ok {
-			return "", nil, fmt.Errorf("alotwebhook: postgres: list operations: the cursor %.64q is not the id of an operation; give the cursor that came with the page before", f.Cursor)
+			return "", nil, &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of an operation; give the cursor that came with the page before", f.Cursor)}
 		}
 		if bytes.Compare(id[:], before[:]) < 0 {
 			before = id

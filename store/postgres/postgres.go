@@ -289,6 +289,16 @@ func (s *Store) checkRights(ctx context.Context, q queryRower) error {
 	return nil
 }
 
+var errNotMade = errors.New("alotwebhook: postgres: the store is nil or zero; make the store with New, and look at the error that it returns")
+
+// made refuses a store that New has not made, as when the error of that was ignored.
+func (s *Store) made() error {
+	if s == nil || s.pool == nil {
+		return errNotMade
+	}
+	return nil
+}
+
 // Schema returns the name of the schema that the store works in.
 func (s *Store) Schema() string { return s.schema }
 

@@ -25,6 +25,9 @@ func TestOpenRefuses(t *testing.T) {
 	for _, c := range []struct{ name, path, says string }{
 		{"memory", ":memory:", "store/memory"},
 		{"nothing", "", "needs a file"},
+		{"a URI", "file:webhooks.db?_pragma=busy_timeout(10000)", "it is a URI; give the path alone"},
+		{"a URI of a file that is there", "file:" + file, "it is a URI; give the path alone"},
+		{"a URI in memory", "file::memory:?cache=shared", "it is a URI; give the path alone"},
 		{"a directory", dir, "it is a directory"},
 		{"no directory", filepath.Join(dir, "missing", "webhooks.db"), "create it first"},
 		{"a file for a directory", filepath.Join(file, "webhooks.db"), "not a directory"},

@@ -69,6 +69,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 
@@ -146,6 +147,9 @@ func dsn(path string, extra url.Values) string {
 func checkPath(path string) error {
 	if path == "" || path == ":memory:" {
 		return sayf("open %q: a durable store needs a file; package store/memory keeps everything in memory", path)
+	}
+	if strings.HasPrefix(path, "file:") {
+		return sayf("open %q: it is a URI; give the path alone, since Open sets the pragmas, or open the database yourself and give the handle to New", path)
 	}
 	switch info, err := os.Stat(path); {
 	case err == nil && info.IsDir():

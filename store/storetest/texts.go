@@ -19,6 +19,7 @@ var textRules = []rule{
 	{"Longest", "The longest texts that the contract allows are kept whole, whatever characters they end with.", longestTexts},
 	{"Refused", "A dispatcher on the store refuses texts with a NUL, and what is not UTF-8, or finds nothing, in each method.", dispatcherRefusesTexts},
 	{"Times", "A dispatcher on the store refuses times out of the years 1 to 9999, in each method, and the store takes those within.", dispatcherRefusesTimes},
+	{"Cursors", "Deliveries, Operations and Erase refuse a cursor that is not the id of a delivery, an operation or an event, with an ErrInvalid.", wrongCursors},
 	{"NotFound", "An error says ErrNotFound of an id in few words, however long that is.", notFoundIsShort},
 	{"RefusesAsAWhole", "A batch of events of which the store refuses one is not stored at all; the others can be stored without it.", enqueueRefusesAsAWhole},
 }

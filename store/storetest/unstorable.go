@@ -285,3 +285,33 @@ func notFoundIsShort(t *trial) {
 		require.Less(t, len(err.Error()), 500, name)
 	}
 }
+
+// A cursor comes back from outside. One of another list, or that somebody has cut, compares with ids like
+// any other text: whoever reads on would miss a part of the list, or get it twice.
+func wrongCursors(t *trial) {
+	e := t.endpoint("org_1", completed)
+	event := t.emit("org_1", completed, 1)[0]
+	op := newOperation(t, alotwebhook.OpEndpointChanged, e)
+	require.NoError(t, t.store.PutEndpoint(t.ctx(), e, op))
+	for name, c := range map[string]struct {
+		own string
+		ask func(cursor string) error
+	}{
+		"Deliveries": {alotwebhook.DeliveryID(event.ID, e.ID), func(cursor string) error {
+			return pageErr(t.store.Deliveries(t.ctx(), alotwebhook.Filter{Cursor: cursor}))
+		}},
+		"Operations": {op.ID, func(cursor string) error {
+			return pageErr(t.store.Operations(t.ctx(), alotwebhook.OperationFilter{Cursor: cursor}))
+		}},
+		"Erase": {event.ID, func(cursor string) error {
+			_, _, err := t.store.Erase(t.ctx(), alotwebhook.Recovery{OrganizationID: "org_1", Cursor: cursor}, 1)
+			return err
+		}},
+	} {
+		require.NoError(t, c.ask(c.own), name)
+		_, suffix, _ := strings.Cut(c.own, "_")
+		for _, cursor := range []string{"zzz", c.own[:len(c.own)-1], c.own + "0", strings.ToUpper(c.own), suffix, "wh_" + suffix} {
+			require.ErrorIs(t, c.ask(cursor), alotwebhook.ErrInvalid, "%s behind %q", name, cursor)
+		}
+	}
+}

@@ -47,6 +47,8 @@ type Store struct {
 	reads *sql.DB // for history; on a host's handle, the one for everything
 	owned bool
 	path  string // the file; "" for none
+	// bornAt is when the tables of a database in memory were made, in µs since 1970.
+	bornAt int64
 
 	jobs    chan *job
 	quit    chan struct{} // closed by Close
@@ -183,6 +185,12 @@ func (s *Store) start(ctx context.Context) error {
 	if err == nil {
 		err = s.failOrphans(ctx)
 	}
+	if err == nil && s.path == "" {
+		err = s.read(ctx, "open", func(t *txn) (err error) {
+			s.bornAt, err = t.bornAt()
+			return err
+		})
+	}
 	if err == nil {
 		err = s.prepareForHosts(ctx)
 	}
@@ -196,6 +204,9 @@ func (s *Store) start(ctx context.Context) error {
 // handle stays open. Others may claim at once what the store has not claimed, and the rest
 // when its leases run out. Calls after it fail; a second Close does nothing.
 func (s *Store) Close() error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	var err error
 	s.closing.Do(func() {
 		s.retire()

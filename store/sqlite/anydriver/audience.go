@@ -120,6 +120,13 @@ func (t *txn) preparedForHost(query string) *sql.Stmt {
 	return nil
 }
 
+// ofOwnHandle reports whether a host's transaction has taken a statement that was prepared on the
+// store's handle, as database/sql allows to transactions of that handle alone.
+func (t *txn) ofOwnHandle() bool {
+	_, ok := t.on.(*sql.Tx)
+	return ok && t.prepared != nil
+}
+
 // ofAnotherHandle reports whether err says that the transaction is not one of the handle that
 // the store was given, but of another one on the same file. Then it gets no prepared statements.
 func (t *txn) ofAnotherHandle(err error) bool {

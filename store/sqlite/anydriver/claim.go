@@ -15,6 +15,9 @@ import (
 // claim fills its Limit, its NextIn covers the endpoints that it passed, not all of them: its
 // caller claims again as soon as it has room anyway.
 func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwebhook.ClaimResult, err error) {
+	if err := s.made(); err != nil {
+		return r, err
+	}
 	if err := ctx.Err(); err != nil {
 		return r, ended(ctx)
 	}

@@ -43,8 +43,9 @@ func (s *Store) EnqueueTo(ctx context.Context, endpointID string, event alotwebh
 // Tx returns an enqueuer that stores events in the host's own transaction:
 // they are there if and when it commits. tx is a [*sql.Tx], or what a library
 // above database/sql has for one; package sqltx says what that is in GORM, sqlx
-// and others. The transaction must be one of the store's database, and must not
-// have ended. What is no transaction, nil among it, is refused by Enqueue, with an
+// and others. The transaction must be one of the store's database, on whatever
+// handle, and must not have ended; one on another database is refused. It costs least on the handle that
+// the store was given, where SQLite need not be asked which database it is. What is no transaction, nil among it, is refused by Enqueue, with an
 // [*alotwebhook.FieldError].
 //
 // Enqueue takes the write lock. A transaction that has read before fails with
@@ -63,7 +64,7 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	if err != nil || len(events) == 0 {
 		return err
 	}
-	return explainTx("enqueue in the host's transaction", t.whole(func() error {
+	return h.whole(t, "enqueue", func() error {
 		if len(events) == 1 {
 			if stored, err := t.enqueueOne(&events[0], &h.s.audiences); stored || err != nil {
 				return err
@@ -79,11 +80,14 @@ func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 			}
 			return t.audience(&h.s.audiences, c.changes, of)
 		})
-	}))
+	})
 }
 
 // begin returns the host's transaction, or says why it cannot be used.
 func (h hostTx) begin(ctx context.Context) (*txn, error) {
+	if err := h.s.made(); err != nil {
+		return nil, err
+	}
 	select {
 	case <-h.s.quit:
 		return nil, errClosed
@@ -94,6 +98,17 @@ func (h hostTx) begin(ctx context.Context) (*txn, error) {
 		return nil, err
 	}
 	return &txn{ctx: ctx, on: tx, now: time.Now().UnixMicro(), prepared: h.s.forHosts}, nil
+}
+
+// whole is [txn.whole] on the store's database, with an error that says what was done.
+func (h hostTx) whole(t *txn, doing string, f func() error) error {
+	doing += " in the host's transaction"
+	return explainTx(doing, t.whole(func() error {
+		if err := h.s.checkDatabase(t, doing); err != nil {
+			return err
+		}
+		return f()
+	}))
 }
 
 // whole executes these statements.

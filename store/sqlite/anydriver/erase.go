@@ -36,13 +36,13 @@ func (h hostTx) Erase(ctx context.Context, r alotwebhook.Recovery, limit int) (n
 	if err != nil {
 		return 0, "", err
 	}
-	err = explainTx("erase in the host's transaction", t.whole(func() error {
+	err = h.whole(t, "erase", func() error {
 		if err := t.lockFirst(); err != nil {
 			return err
 		}
 		n, next, err = t.erase(p, max(limit, 1))
 		return err
-	}))
+	})
 	if err != nil {
 		return 0, "", err
 	}

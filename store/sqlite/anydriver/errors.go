@@ -78,7 +78,7 @@ func explainTx(doing string, err error) error {
 		return fmt.Errorf("alotwebhook: sqlite: %s: %s; if this one has read before, %s: %w", doing, advice[codeBusy], writeLockFirst, err)
 	}
 	if resultCode(err) == codeError && strings.Contains(err.Error(), "no such table: alotwebhook_") {
-		return fmt.Errorf("alotwebhook: sqlite: %s: the transaction is on another database than the store; begin it on a handle of the store's file: %w", doing, err)
+		return fmt.Errorf("alotwebhook: sqlite: %s: "+adviceDatabase+": %w", doing, err)
 	}
 	return explain(doing, err)
 }
@@ -104,6 +104,16 @@ func sayf(format string, args ...any) error {
 }
 
 var errClosed = sayf("the store is closed")
+
+var errNotMade = sayf("the store is nil or zero; make the store with Open or New, and look at the error that they return")
+
+// made refuses a store that neither Open nor New has made, as when the error of theirs was ignored.
+func (s *Store) made() error {
+	if s == nil || s.jobs == nil {
+		return errNotMade
+	}
+	return nil
+}
 
 func busy(err error) bool { return resultCode(err) == codeBusy }
 

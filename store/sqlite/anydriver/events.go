@@ -26,7 +26,7 @@ func passageOf(r *alotwebhook.Recovery) (passage, error) {
 	}
 	k, ok := parseKey(eventPrefix, r.Cursor)
 	if !ok {
-		return p, sayf("erase: the cursor %.64q is not the id of an event; give the cursor that came with the call before", r.Cursor)
+		return p, badCursor(r.Cursor, "an event", "call")
 	}
 	if k.less(p.before) {
 		p.before = k

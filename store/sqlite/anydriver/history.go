@@ -111,8 +111,11 @@ func (s *Store) Delivery(ctx context.Context, id string) (alotwebhook.Delivery, 
 		}
 		return err
 	})
+	if err != nil {
+		return alotwebhook.Delivery{}, err
+	}
 	s.held.show(&d.Delivery)
-	return d.Delivery, err
+	return d.Delivery, nil
 }
 
 // Stats implements [alotwebhook.History].

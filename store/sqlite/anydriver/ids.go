@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/alot/alotwebhook"
 )
 
 // key is the id of an event, a delivery or an operation as it is stored: the 16 bytes that its 26
@@ -58,6 +60,11 @@ func eventKey(id string) (key, error) {
 		return k, fmt.Errorf("alotwebhook: sqlite: event id %.64q is not %s and %d characters of base32; make events with NewEvent", id, eventPrefix, suffixLen)
 	}
 	return k, nil
+}
+
+// badCursor refuses a cursor that is not the id of what it should be.
+func badCursor(cursor, of, before string) error {
+	return &alotwebhook.FieldError{Field: "cursor", Problem: fmt.Sprintf("%.64q is not the id of %s; give the cursor that came with the %s before", cursor, of, before)}
 }
 
 // spell turns a key into an id with that prefix.

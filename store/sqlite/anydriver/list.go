@@ -89,7 +89,7 @@ func (l *lister) narrow(f alotwebhook.Filter) (bool, error) {
 	if f.Cursor != "" {
 		k, ok := parseKey(deliveryPrefix, f.Cursor)
 		if !ok {
-			return false, sayf("list deliveries: the cursor %.64q is not the id of a delivery; give the cursor that came with the page before", f.Cursor)
+			return false, &said{badCursor(f.Cursor, "a delivery", "page")}
 		}
 		l.lower(k)
 	}

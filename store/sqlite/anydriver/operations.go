@@ -87,7 +87,7 @@ func selectOperations(f alotwebhook.OperationFilter) (query string, args []any, 
 	if f.Cursor != "" {
 		k, ok := parseKey(operationPrefix, f.Cursor)
 		if !ok {
-			return "", nil, sayf("list operations: the cursor %.64q is not the id of an operation; give the cursor that came with the page before", f.Cursor)
+			return "", nil, badCursor(f.Cursor, "an operation", "page")
 		}
 		if k.less(before) {
 			before = k

@@ -2,7 +2,6 @@ package anydriver
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -22,17 +21,11 @@ type presence struct {
 // besides finds the file of the database, to which the names of locked files are added; it is
 // empty for a database in memory. It reads nothing of the file.
 func (s *Store) besides(ctx context.Context) error {
-	t := &txn{ctx: ctx, on: s.claims.db}
-	return t.each("PRAGMA database_list", nil, func(scan func(...any) error) error {
-		var number int
-		var name string
-		var file sql.NullString
-		err := scan(&number, &name, &file)
-		if name == "main" {
-			s.path = file.String
-		}
-		return err
-	})
+	list, err := (&txn{ctx: ctx, on: s.claims.db}).databases()
+	if err == nil {
+		s.path = list[0].file
+	}
+	return err
 }
 
 // appear makes the locked file of a new owner.

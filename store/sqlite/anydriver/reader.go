@@ -10,6 +10,9 @@ import (
 // read calls f with a transaction that sees the database as of one moment and does not
 // write.
 func (s *Store) read(ctx context.Context, doing string, f func(*txn) error) (err error) {
+	if err := s.made(); err != nil {
+		return err
+	}
 	select {
 	case <-s.quit:
 		return errClosed

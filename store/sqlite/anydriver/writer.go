@@ -39,6 +39,9 @@ func (s *Store) write(ctx context.Context, doing string, run func(*txn) error) e
 
 // submit is write for a job that the caller has made.
 func (s *Store) submit(j *job) error {
+	if err := s.made(); err != nil {
+		return err
+	}
 	if err := j.ctx.Err(); err != nil {
 		return ended(j.ctx)
 	}
