@@ -368,3 +368,34 @@ func TestReleaseBesideLeave(t *testing.T) {
 		require.False(t, d.NextAttemptAt.After(time.Now()), "it is leased until %v", d.NextAttemptAt)
 	}
 }
+
+// A store that left has its leases in the rows. It may claim a delivery again as soon as the release of the
+// one before is stored, and does not forget that claim when the release returns.
+func TestReleaseForgetsNoNewerClaim(t *testing.T) {
+	t.Parallel()
+	s := open(t, newPath(t))
+	putEndpoint(t, s, 1, "org")
+	require.NoError(t, s.Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, "org")}))
+	release := func(c alotwebhook.Claimed) error {
+		_, err := s.Finish(t.Context(), []alotwebhook.Outcome{{DeliveryID: c.DeliveryID, Token: c.Token, State: alotwebhook.StatePending}})
+		return err
+	}
+	claimSoon := func() alotwebhook.Claimed {
+		for {
+			if got := claimFor(t, s, 1, time.Hour); len(got) > 0 {
+				return got[0]
+			}
+		}
+	}
+	for range 300 {
+		c := claimSoon()
+		stopClaiming(t, s)
+		released := make(chan error, 1)
+		go func() { released <- release(c) }()
+		again := claimSoon()
+		require.Empty(t, ids(claimFor(t, s, 1, time.Hour)))
+		require.NoError(t, <-released)
+		require.Empty(t, ids(claimFor(t, s, 1, time.Hour)), "it is under way")
+		require.NoError(t, release(again))
+	}
+}

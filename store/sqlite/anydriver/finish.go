@@ -25,7 +25,7 @@ func (s *Store) Finish(ctx context.Context, outcomes []alotwebhook.Outcome) (los
 		return nil, nil
 	}
 	trust := true // until a row that is held turns out to be out of date
-	var done []key
+	var done []claimOf
 	run := func(t *txn) error {
 		lost, done, err = t.finish(outcomes, trust)
 		trust = trust && !errors.Is(err, errOvertaken)
@@ -93,9 +93,9 @@ const returnToQueue = `UPDATE alotwebhook_queue SET next_at = ?, lease = ?, clai
 
 // finish applies the outcomes. With trust it does not read the rows that the store
 // holds. The statements that write are fenced as well: if they change fewer rows than
-// expected, such a row was out of date. done are the keys of the deliveries that the store
-// holds no more.
-func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, done []key, err error) {
+// expected, such a row was out of date. done are the claims that the store holds
+// no more.
+func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string, done []claimOf, err error) {
 	rows, err := t.rowsOf(outcomes, trust)
 	if err != nil {
 		return nil, nil, err
@@ -109,11 +109,11 @@ func (t *txn) finish(outcomes []alotwebhook.Outcome, trust bool) (lost []string,
 		if q == nil || q.token == 0 || q.token != o.Token {
 			lost = append(lost, o.DeliveryID)
 			if _, held := t.s.held.get(k, o.Token); held {
-				done = append(done, k) // it has changed behind this store's back
+				done = append(done, claimOf{k, o.Token}) // it has changed behind this store's back
 			}
 			continue
 		}
-		done = append(done, k)
+		done = append(done, claimOf{k, o.Token})
 		q.token = 0 // a second outcome of the delivery in this batch is lost
 		if err := q.record(o); err != nil {
 			return nil, nil, err

@@ -92,25 +92,36 @@ func (h *holdings) leased(now int64) map[int64][]key {
 	return by
 }
 
-// drop removes deliveries whose outcome or lease now stands in the database.
-func (h *holdings) drop(keys []key) {
+// claimOf names a claim of a delivery.
+type claimOf struct {
+	key   key
+	token int64
+}
+
+// drop removes deliveries whose outcome or lease now stands in the database. One that is held under
+// another token was claimed again between the commit and this call, and stays.
+func (h *holdings) drop(claims []claimOf) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, k := range keys {
-		delete(h.rows, k)
+	for _, c := range claims {
+		if held := h.rows[c.key]; held != nil && held.token != c.token {
+			continue
+		}
+		delete(h.rows, c.key)
 		if h.claiming {
-			h.gone[k] = true
+			h.gone[c.key] = true
 		}
 	}
 }
 
-// unordered returns those of these deliveries that are held and whose endpoints were not ordered.
-func (h *holdings) unordered(keys []key) (list []key) {
+// unordered returns the claims of those of these deliveries that are held and whose endpoints were not
+// ordered.
+func (h *holdings) unordered(keys []key) (list []claimOf) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, k := range keys {
 		if held := h.rows[k]; held != nil && !held.ordered {
-			list = append(list, k)
+			list = append(list, claimOf{k, held.token})
 		}
 	}
 	return list

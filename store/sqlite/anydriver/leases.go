@@ -12,11 +12,11 @@ import (
 const writeLease = "UPDATE alotwebhook_queue SET lease = ?, next_at = ? WHERE id = ? AND lease = 0 AND attempts = ? AND next_at = ?"
 
 // writeLeases writes the leases of held deliveries into their rows, so that they outlive their
-// owner. It returns the keys of the deliveries.
-func (t *txn) writeLeases(list []holding) ([]key, error) {
-	keys := make([]key, len(list))
+// owner. It returns the claims.
+func (t *txn) writeLeases(list []holding) ([]claimOf, error) {
+	claims := make([]claimOf, len(list))
 	for i, h := range list {
-		keys[i] = h.key
+		claims[i] = claimOf{h.key, h.token}
 		n, err := t.affected(writeLease, h.token, h.until, h.key[:], h.attempts, h.place.at)
 		if err != nil {
 			return nil, err
@@ -27,7 +27,7 @@ func (t *txn) writeLeases(list []holding) ([]key, error) {
 			}
 		}
 	}
-	return keys, nil
+	return claims, nil
 }
 
 // writeRanOut writes the leases that have run out into their rows: so these deliveries fall
@@ -38,7 +38,7 @@ func (s *Store) writeRanOut(ctx context.Context) error {
 		return nil
 	}
 	clear(s.lanes.marks)
-	var written []key
+	var written []claimOf
 	return s.submit(&job{
 		ctx:   ctx,
 		doing: "claim deliveries",

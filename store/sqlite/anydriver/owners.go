@@ -101,9 +101,9 @@ func slack(lease time.Duration) time.Duration { return lease / 4 }
 // balanced is the result of a balance.
 type balanced struct {
 	id, until, changes int64
-	found              census   // the tables as they are now
-	written            []key    // deliveries whose leases were written
-	files              []string // those of owners that were buried
+	found              census    // the tables as they are now
+	written            []claimOf // those whose leases were written
+	files              []string  // those of owners that were buried
 }
 
 // balance makes this store an owner, if it is none, and puts the tables right.
