@@ -72,7 +72,7 @@ func exampleData(eventType string) json.RawMessage {
 // event is a Test. If target is a path, such as
 // "/alot/webhook", the request is for a handler's ServeHTTP, like one of
 // [httptest.NewRequest]. If target is an absolute URL of http or https, it is for an [http.Client].
-// With any other target the test fails.
+// With any other target, and with an empty secret, the test fails.
 //
 // To test that your handler refuses a request, change it, for example by
 // r.Header.Del(alotwebhook.SignatureHeader).
@@ -91,6 +91,9 @@ func NewRequest(t testing.TB, target string, event alotwebhook.Event, secret alo
 // text that is not an event.
 func NewBodyRequest(t testing.TB, target string, body []byte, secret alotwebhook.Secret) *http.Request {
 	t.Helper()
+	if secret == "" {
+		t.Fatalf("webhooktest: the secret is empty, and no endpoint has such a one; give one of the receiver's")
+	}
 	u, err := url.Parse(target)
 	if err != nil {
 		t.Fatalf("webhooktest: the target must be a path or a URL: %v", err)

@@ -115,6 +115,13 @@ func TestNewRequestRefusesItsTarget(t *testing.T) {
 	}
 }
 
+// No endpoint has an empty secret: it is a variable that was not set, and each request would get a 401.
+func TestNewRequestRefusesAnEmptySecret(t *testing.T) {
+	t.Parallel()
+	text := fatalOf(t, func(t testing.TB) { webhooktest.NewBodyRequest(t, "/", []byte("{}"), "") })
+	require.Equal(t, "webhooktest: the secret is empty, and no endpoint has such a one; give one of the receiver's", text)
+}
+
 // fataler is a testing.TB whose Fatalf ends the calling function, and not the test.
 type fataler struct {
 	testing.TB

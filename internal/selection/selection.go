@@ -72,6 +72,9 @@ func (s *Selection) subjectProblem(p Purpose) (field, problem string) {
 // deliveriesProblem says what does not go with canceling, or that too much is selected.
 func (s *Selection) deliveriesProblem(p Purpose) (field, problem string) {
 	bounded := s.OrganizationID+s.EndpointID+s.EventID+s.EventType != ""
+	if problem = storable.ReasonProblem(s.Reason); problem != "" {
+		return "reason", problem
+	}
 	switch {
 	case p == Cancel && !(s.FailedSince.IsZero() && s.FailedUntil.IsZero()):
 		return "failedSince", "does not go with canceling: what has failed is finished"

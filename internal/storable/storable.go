@@ -1,8 +1,10 @@
-// Package storable says which texts and times every store can hold. Others come to no database: one
-// would refuse them in its own words, and another would find nothing.
+// Package storable says which texts and times every store can hold, and which words of a closed list
+// it can have. Others come to no database: one would refuse them in its own words, and another would
+// find nothing.
 package storable
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +33,7 @@ func TimeProblem(at time.Time) string {
 }
 
 // Problem looks at the texts and times among the fields of a struct, such as a filter, and returns the
-// first that no store can hold, by the name that the API gives it, and what is wrong as the rest of a
+// first that no store can hold, or that is not in the closed list of its type, by the name that the API gives it, and what is wrong as the rest of a
 // sentence; "" if nothing is. It looks at every field, so that none is forgotten that comes to a filter.
 func Problem(of any) (field, problem string) {
 	v := reflect.ValueOf(of)
@@ -53,7 +55,7 @@ func problemOf(name string, v reflect.Value) string {
 	}
 	switch {
 	case v.Kind() == reflect.String:
-		return textProblem(name, v.String())
+		return cmp.Or(textProblem(name, v.String()), typeProblem(v.Type(), v.String()))
 	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String:
 		for i := range v.Len() {
 			if problem := textProblem(name, v.Index(i).String()); problem != "" {
