@@ -73,8 +73,13 @@ WITH stored AS (
 SELECT key, id, disabled, false, EXISTS (SELECT FROM stored), (date_part('epoch', at) * 1000000)::bigint FROM fanned`
 
 // storedAt is the present. Over a connection with another client_encoding than UTF8,
-// PostgreSQL would store other payloads than were emitted. There it is NULL, which fails.
-const storedAt = `(SELECT CASE WHEN current_setting('client_encoding') IN ('UTF8', 'UNICODE') THEN clock_timestamp() END)`
+// PostgreSQL would store other payloads than were emitted. There it is NULL, which fails. So does
+// another database than the store's.
+const storedAt = `(SELECT CASE WHEN current_setting('client_encoding') IN ('UTF8', 'UNICODE') AND ` + atHome + ` THEN clock_timestamp() END)`
+
+// atHome is true in the store's database, and fails in another one, even if that has the same tables:
+// no boolean can be made of the sentence with the two names.
+const atHome = `CASE WHEN current_database() = {home} THEN true ELSE ('the database ' || current_database() || ' instead of ' || {home})::boolean END`
 
 // These statements store several events. The process first reads their subscribers, and makes
 // the deliveries itself.

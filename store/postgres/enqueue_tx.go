@@ -16,9 +16,9 @@ import (
 // Tx returns an Enqueuer inside the host's transaction: the events that it stores are
 // committed or rolled back with it, in one round trip per call. Neither settings nor
 // savepoints are left in the transaction. After an error of the database the transaction is
-// aborted, as after any failed statement. The transaction must be one of the store's database: one
-// without its tables is refused, but another database with tables of the same schema takes the
-// events as its own. A nil tx is refused by Enqueue, with an
+// aborted, as after any failed statement. A transaction of another database is refused by its name.
+// That of another server is refused as well, unless it has a database of the same name with tables
+// in the same schema: that takes the events as its own. A nil tx is refused by Enqueue, with an
 // [*alotwebhook.FieldError].
 //
 // Enqueue late in the transaction, and commit soon: see the package comment on
@@ -45,7 +45,7 @@ func (q pgxEnqueuer) Erase(ctx context.Context, r alotwebhook.Recovery, limit in
 	if err := q.check(); err != nil {
 		return 0, "", err
 	}
-	return q.store.erase(&r, limit, func(e *erasure) error { return e.erase(q.sender(ctx)) })
+	return q.store.erase(&r, limit, func(e *erasure) error { return e.eraseAtHome(q.sender(ctx)) })
 }
 
 func (q pgxEnqueuer) check() error {
@@ -134,7 +134,7 @@ func (q sqlEnqueuer) Erase(ctx context.Context, r alotwebhook.Recovery, limit in
 	if err != nil {
 		return 0, "", err
 	}
-	return q.store.erase(&r, limit, func(e *erasure) error { return e.erase(q.sender(ctx, tx)) })
+	return q.store.erase(&r, limit, func(e *erasure) error { return e.eraseAtHome(q.sender(ctx, tx)) })
 }
 
 // sender is that of pgxEnqueuer. In database/sql a context may end between a statement and its result:

@@ -131,6 +131,15 @@ func (e *erasure) read(rows resultRows) error {
 	return rows.Err()
 }
 
+// eraseAtHome is erase in a transaction of the host's, which may be one of another database. There it would
+// find nothing, and say that all was erased.
+func (e *erasure) eraseAtHome(send sender) error {
+	if err := send(false, query{sql: "SELECT " + atHome, reads: true}); err != nil {
+		return err
+	}
+	return e.erase(send)
+}
+
 // erase finds the events and erases them.
 func (e *erasure) erase(send sender) error {
 	if err := send(false, e.find); err != nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -21,12 +22,17 @@ var databases atomic.Int64
 // newDatabase makes a database of the test's own and returns how to connect to it.
 func newDatabase(t testing.TB) (dsn string) {
 	t.Helper()
-	pool := postgrestest.Pool(t)
-	name := fmt.Sprintf("migrate_%d", databases.Add(1))
-	run(t, pool, "CREATE DATABASE "+name)
-	t.Cleanup(func() { _, _ = pool.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)") })
+	return databaseNamed(t, fmt.Sprintf("migrate_%d", databases.Add(1)))
+}
+
+func databaseNamed(t testing.TB, name string) (dsn string) {
+	t.Helper()
+	pool, quoted := postgrestest.Pool(t), pgx.Identifier{name}.Sanitize()
+	run(t, pool, "CREATE DATABASE "+quoted)
+	t.Cleanup(func() { _, _ = pool.Exec(context.Background(), "DROP DATABASE "+quoted+" WITH (FORCE)") })
 	c := pool.Config().ConnConfig
-	return fmt.Sprintf("host='%s' port=%d user='%s' password='%s' dbname=%s sslmode=disable", c.Host, c.Port, c.User, c.Password, name)
+	return fmt.Sprintf("host='%s' port=%d user='%s' password='%s' dbname='%s' sslmode=disable", c.Host, c.Port, c.User, c.Password,
+		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(name))
 }
 
 // hostDatabase has a table migrations of the host's own, in the form that ours has.

@@ -106,6 +106,7 @@ type Store struct {
 	pool   *pgxpool.Pool
 	schema string // as the host gave it
 	quoted string // as SQL quotes it
+	home   string // the name of the database, as SQL quotes it
 	logger *slog.Logger
 
 	claiming      chan struct{} // a mutex that a context can give up on: holds one element while nobody claims
@@ -201,6 +202,7 @@ type server struct {
 	version           int  // server_version_num, such as 150004
 	standby, readOnly bool // readOnly is the session's default
 	encoding          string
+	database          string
 }
 
 func (s *Store) checkServer(ctx context.Context) error {
@@ -208,11 +210,12 @@ func (s *Store) checkServer(ctx context.Context) error {
 		var v server
 		err := conn.QueryRow(ctx, `
 			SELECT current_setting('server_version_num')::int, pg_is_in_recovery(),
-				current_setting('default_transaction_read_only') = 'on', current_setting('server_encoding')`,
-		).Scan(&v.version, &v.standby, &v.readOnly, &v.encoding)
+				current_setting('default_transaction_read_only') = 'on', current_setting('server_encoding'), current_database()`,
+		).Scan(&v.version, &v.standby, &v.readOnly, &v.encoding, &v.database)
 		if err != nil {
 			return err
 		}
+		s.home = literal(v.database)
 		return v.check()
 	})
 }
@@ -302,5 +305,14 @@ func (s *Store) made() error {
 // Schema returns the name of the schema that the store works in.
 func (s *Store) Schema() string { return s.schema }
 
-// sql puts the schema's name into a statement, where it says {s}.
-func (s *Store) sql(text string) string { return strings.ReplaceAll(text, "{s}", s.quoted) }
+// sql puts names into a statement: that of the database where it says {home}, and that of the schema
+// where it says {s}.
+func (s *Store) sql(text string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(text, "{home}", s.home), "{s}", s.quoted)
+}
+
+// literal quotes a text so that it means the same whatever standard_conforming_strings is. It has no
+// brace, in which something could be put.
+func literal(s string) string {
+	return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`, `{`, `\x7b`).Replace(s) + "'"
+}

@@ -341,6 +341,8 @@ func (s *Store) hintInHostTx(err error) string {
 	switch sqlState(err) {
 	case "23502": // see enqueueSQL
 		return "the transaction's connection has a client_encoding that is not UTF8: put client_encoding=UTF8 into its connection string, or reset it for the role and the database"
+	case "22P02": // see atHome
+		return "the transaction is on another database than the store's pool: begin it on that one"
 	case "26000", "42P05":
 		return "a pooler between does not know prepared statements: with pgx " + adviceModes + "; with lib/pq put binary_parameters=yes into the connection string"
 	case "25006":
