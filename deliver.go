@@ -13,6 +13,7 @@ import (
 	"github.com/alot/alotwebhook/internal/holds"
 	"github.com/alot/alotwebhook/internal/life"
 	"github.com/alot/alotwebhook/internal/pace"
+	"github.com/alot/alotwebhook/internal/place"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/tally"
@@ -34,7 +35,7 @@ type Notifier interface {
 
 // ErrDispatcherClosed is returned by [Dispatcher.Run] if it was called before, or if
 // [Dispatcher.Shutdown] was.
-var ErrDispatcherClosed = errors.New("alotwebhook: dispatcher closed")
+var ErrDispatcherClosed = errors.New("alotwebhook: dispatcher closed: Run or Shutdown was called before; make another with NewDispatcher")
 
 // Dispatcher emits events and delivers them. Make one with [NewDispatcher]. All
 // methods may be called from many goroutines at once.
@@ -135,10 +136,10 @@ func (d *Dispatcher) Emit(ctx context.Context, events ...Event) error {
 // never existed if it does not. They are sent within milliseconds of the commit
 // by this process, within Config.PollInterval by others.
 //
-// A [FieldError] refuses a q that is nil, and one that is a [Store]: it would store
-// outside the transaction, so that a rollback would change nothing.
+// A [FieldError] refuses a q that is nil, one that is a [Store], which would store outside the
+// transaction, and one of another store than the dispatcher's, whose events nobody would send.
 func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) error {
-	if err := checkTransaction(q, "Emit"); err != nil {
+	if err := d.checkTransaction(q, "Emit"); err != nil {
 		return err
 	}
 	if err := d.enqueue(ctx, q, events, true); err != nil {
@@ -149,15 +150,15 @@ func (d *Dispatcher) EmitTo(ctx context.Context, q Enqueuer, events ...Event) er
 	return nil
 }
 
-// checkTransaction refuses a q that is no transaction. Outside of one there is the method instead.
-func checkTransaction(q Enqueuer, instead string) error {
+// checkTransaction refuses a q that is no transaction of the store. Outside of one there is the method instead.
+func (d *Dispatcher) checkTransaction(q Enqueuer, instead string) error {
 	if isNil(q) {
-		return &FieldError{Field: "q", Problem: "is nil; give store.Tx(tx) for your transaction tx"}
+		return refused("q", "is nil; give store.Tx(tx) for your transaction tx")
 	}
 	if _, ok := q.(Store); ok {
-		return &FieldError{Field: "q", Problem: "is a store, not a transaction: a rollback would undo nothing; give store.Tx(tx), or call " + instead}
+		return refused("q", "is a store, not a transaction: a rollback would undo nothing; give store.Tx(tx), or call "+instead)
 	}
-	return nil
+	return refused("q", place.Problem(q, "the dispatcher's store", d.store.Store))
 }
 
 // emitted wakes the claimer of this process and, over a [Notifier], those of the

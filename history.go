@@ -182,7 +182,7 @@ func (d *Dispatcher) EraseIn(ctx context.Context, q Enqueuer, organizationID, su
 		return 0, refused("subject", "is empty; name whose data is to be erased")
 	}
 	_, err = d.ownerOf(ctx, organizationID, "")
-	if err = cmp.Or(checkTransaction(q, "Erase"), r.check(), err); err != nil {
+	if err = cmp.Or(d.checkTransaction(q, "Erase"), r.check(), err); err != nil {
 		return 0, err
 	}
 	eraser, ok := q.(interface {

@@ -52,7 +52,8 @@ type Store interface {
 // batch is there, even if the host commits. While it is open it holds up no call of the
 // store, if the database has several writers.
 //
-// One for a transaction has a method Erase, too, as [History] does: see [Dispatcher.EraseIn].
+// One for a transaction has a method Erase, too, as [History] does: see [Dispatcher.EraseIn]. With a
+// method Place() string that names its tables' database, as its store has, that of another store is refused.
 type Enqueuer interface {
 	// Enqueue stores the events and, for each, one delivery to every endpoint of the
 	// organization that subscribes to the type: see [Subscriptions]. The delivery is pending and due at once,

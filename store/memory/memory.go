@@ -148,6 +148,9 @@ func New() *Store {
 	return s
 }
 
+// Place says that there is no database: see [alotwebhook.Enqueuer].
+func (*Store) Place() string { return "the memory of this process" }
+
 // make makes the maps and lists of an empty store.
 func (s *Store) make() {
 	s.begun = time.Now()

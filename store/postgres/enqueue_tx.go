@@ -32,6 +32,9 @@ type pgxEnqueuer struct {
 	tx    pgx.Tx
 }
 
+// Place is that of the store.
+func (q pgxEnqueuer) Place() string { return q.store.Place() }
+
 // Enqueue implements [alotwebhook.Enqueuer].
 func (q pgxEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	if err := q.check(); err != nil {
@@ -118,6 +121,9 @@ type sqlEnqueuer struct {
 	store *Store
 	tx    sqltx.Tx
 }
+
+// Place is that of the store.
+func (q sqlEnqueuer) Place() string { return q.store.Place() }
 
 // Enqueue implements [alotwebhook.Enqueuer].
 func (q sqlEnqueuer) Enqueue(ctx context.Context, events []alotwebhook.Event) error {

@@ -103,11 +103,12 @@ type Options struct {
 // Store is an [alotwebhook.Store] on PostgreSQL. It has no resources of its own
 // beside the pool's, and needs no closing.
 type Store struct {
-	pool   *pgxpool.Pool
-	schema string // as the host gave it
-	quoted string // as SQL quotes it
-	home   string // the name of the database, as SQL quotes it
-	logger *slog.Logger
+	pool     *pgxpool.Pool
+	schema   string // as the host gave it
+	quoted   string // as SQL quotes it
+	database string // its name
+	home     string // the same, as SQL quotes it
+	logger   *slog.Logger
 
 	claiming      chan struct{} // a mutex that a context can give up on: holds one element while nobody claims
 	partitionsDue time.Time     // when to check for missing partitions; guarded by claiming
@@ -215,7 +216,7 @@ func (s *Store) checkServer(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.home = literal(v.database)
+		s.database, s.home = v.database, literal(v.database)
 		return v.check()
 	})
 }
@@ -257,7 +258,7 @@ func (s *Store) checkSchema(ctx context.Context) error {
 }
 
 // tables are those that the code works with, beside migrations.
-var tables = append([]string{"endpoints", "queue", "owners", "slots", "firsts", "recoveries", "tallies", "operations", "pauses"}, partitioned[:]...)
+var tables = append([]string{"endpoints", "urls", "queue", "owners", "slots", "firsts", "recoveries", "tallies", "operations", "pauses"}, partitioned[:]...)
 
 // checkTables returns an error that names the tables that somebody has dropped.
 func (s *Store) checkTables(ctx context.Context, q queryRower) error {
@@ -304,6 +305,14 @@ func (s *Store) made() error {
 
 // Schema returns the name of the schema that the store works in.
 func (s *Store) Schema() string { return s.schema }
+
+// Place names the database and the schema: see [alotwebhook.Enqueuer].
+func (s *Store) Place() string {
+	if s.made() != nil {
+		return ""
+	}
+	return fmt.Sprintf("the PostgreSQL database %q, schema %q", s.database, s.schema)
+}
 
 // sql puts names into a statement: that of the database where it says {home}, and that of the schema
 // where it says {s}.

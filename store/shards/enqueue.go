@@ -10,6 +10,7 @@ import (
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/fault"
+	"github.com/alot/alotwebhook/internal/place"
 )
 
 // batch is what goes to one shard of the events of a call.
@@ -229,9 +230,17 @@ func (w *within) Enqueue(ctx context.Context, events []alotwebhook.Event) error 
 	return nil
 }
 
+// Place is that of the store.
+func (w *within) Place() string { return w.s.Place() }
+
+// check refuses a transaction of no shard, and one of another shard.
 func (w *within) check() error {
-	if fault.IsNil(w.q) || w.s.byName[w.shard] == nil {
+	sh := w.s.byName[w.shard]
+	if fault.IsNil(w.q) || sh == nil {
 		return &alotwebhook.FieldError{Field: "q", Problem: fmt.Sprintf("is nil, or %q is no shard; there are %q", w.shard, namesOf(w.s.shards))}
+	}
+	if problem := place.Problem(w.q, fmt.Sprintf("the shard %q", w.shard), sh.store); problem != "" {
+		return &alotwebhook.FieldError{Field: "q", Problem: problem}
 	}
 	return nil
 }

@@ -129,6 +129,9 @@ type shard struct {
 	operations operations
 }
 
+// Place names the shards: see [alotwebhook.Enqueuer]. A transaction is of one of them: see [Store.Within].
+func (s *Store) Place() string { return fmt.Sprintf("the shards %q", namesOf(s.shards)) }
+
 // New returns a store over these shards, by their names. The names are what organizations
 // are placed by: a shard keeps its name for as long as it exists, wherever its database
 // moves. The error is a [alotwebhook.FieldError].

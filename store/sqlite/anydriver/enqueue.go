@@ -58,6 +58,9 @@ type hostTx struct {
 	tx sqltx.Tx
 }
 
+// Place is that of the store.
+func (h hostTx) Place() string { return h.s.Place() }
+
 // Enqueue implements [alotwebhook.Enqueuer].
 func (h hostTx) Enqueue(ctx context.Context, events []alotwebhook.Event) error {
 	t, err := h.begin(ctx)

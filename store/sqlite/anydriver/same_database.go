@@ -2,6 +2,7 @@ package anydriver
 
 import (
 	"database/sql"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -32,6 +33,17 @@ func (s *Store) checkDatabase(t *txn, doing string) error {
 		err = sayf("%s: "+adviceDatabase+": it is on %s, the store on %s", doing, spellFile(on.file), spellFile(s.path))
 	}
 	return err
+}
+
+// Place names the database: see [alotwebhook.Enqueuer].
+func (s *Store) Place() string {
+	switch {
+	case s.made() != nil:
+		return ""
+	case s.path == "":
+		return fmt.Sprintf("a SQLite database in memory, made at %d µs", s.bornAt)
+	}
+	return "the SQLite file " + spellFile(s.path)
 }
 
 func spellFile(path string) string {
