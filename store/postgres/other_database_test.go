@@ -96,3 +96,26 @@ func TestDatabasesOfAnyName(t *testing.T) {
 		require.Len(t, claim(t, store), 3)
 	}
 }
+
+// As with a store for live events and one for tests, in two schemas of one database.
+func TestTxOfAnotherSchema(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.Pool(t)
+	live, _ := openAt(t, postgrestest.DSN(t))
+	test, _ := openAt(t, postgrestest.DSN(t))
+	same, err := postgres.New(t.Context(), pool, &postgres.Options{Schema: live.Schema()})
+	require.NoError(t, err)
+	d, err := alotwebhook.NewDispatcher(live, nil)
+	require.NoError(t, err)
+	event := newEvent(t, "org_1")
+	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		err := d.EmitTo(t.Context(), test.Tx(tx), event)
+		require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+		require.ErrorContains(t, err, "is a transaction of the store in "+test.Place()+", and the dispatcher's store is in "+live.Place()+": give the Tx of that one")
+		require.NoError(t, d.EmitTo(t.Context(), same.Tx(tx), event), "another store on the same tables")
+		return nil
+	}))
+	_, err = live.Event(t.Context(), event.ID)
+	require.NoError(t, err)
+	require.Empty(t, (*postgres.Store)(nil).Place())
+}

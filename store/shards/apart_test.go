@@ -63,6 +63,23 @@ func TestWithin(t *testing.T) {
 	require.ErrorIs(t, d.EmitTo(t.Context(), p.Within("a", nil), ours), alotwebhook.ErrInvalid)
 }
 
+// elsewhere is a transaction of a store that says which.
+type elsewhere struct{ alotwebhook.Enqueuer }
+
+func (elsewhere) Place() string { return "database c" }
+
+func TestWithinTheTransactionOfAnotherShard(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, patient)
+	d, err := alotwebhook.NewDispatcher(p, nil)
+	require.NoError(t, err)
+	err = d.EmitTo(t.Context(), p.Within("a", elsewhere{p.a}), newEvent(t, "org_a"))
+	require.ErrorIs(t, err, alotwebhook.ErrInvalid)
+	require.ErrorContains(t, err, `is a transaction of the store in database c, and the shard "a" is in the memory of this process: give the Tx of that one`)
+	err = d.EmitTo(t.Context(), elsewhere{p.a}, newEvent(t, "org_a"))
+	require.ErrorContains(t, err, `the dispatcher's store is in the shards ["a" "b"]`, "without Within nobody would look whose home it is")
+}
+
 // While a shard hangs, whatever concerns another's organization alone goes on: the host's
 // calls, the pages, recoveries. In faked time, nothing may take any.
 func TestCallsGoOnWhileAShardHangs(t *testing.T) {
