@@ -31,9 +31,11 @@ var (
 		"Read it again, then repeat the request with its current ETag.", fieldProblem{"If-Match", "is not the endpoint's current ETag"})
 	errSame = newProblem(http.StatusPreconditionFailed, "The endpoint has an ETag that If-None-Match excludes, so nothing was done. "+
 		"To change it only if nobody else has, send its ETag as If-Match.", fieldProblem{"If-None-Match", "has the endpoint's current ETag"})
-	errBusy       = newProblem(http.StatusConflict, "Other requests changed the endpoint at the same moment, so nothing was done. Repeat the request.")
+	errBusy = newProblem(http.StatusConflict, "Other requests changed the endpoint at the same moment, so nothing was done. Repeat the request.").
+		with("Retry-After", "1")
 	errInProgress = newProblem(http.StatusConflict, "The first request with this Idempotency-Key is still being processed. Repeat this request in a moment.",
-		fieldProblem{keyHeader, "belongs to a request that is still being processed"})
+		fieldProblem{keyHeader, "belongs to a request that is still being processed"}).
+		with("Retry-After", "1")
 	errKeyReused   = invalid(fieldProblem{keyHeader, "was used before for a different request; use a new key for each request"})
 	errRecovering  = newProblem(http.StatusConflict, "A recovery of this endpoint is already running. Wait until it ends, or stop it with DELETE.")
 	errNotDue      = newProblem(http.StatusConflict, "The delivery was not sent again: an attempt is under way, its endpoint is disabled or deleted, or its payload was erased.")

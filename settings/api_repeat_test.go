@@ -138,6 +138,7 @@ func TestARequestThatIsWorkedOnIsNotBegunAgain(t *testing.T) {
 	got := h.do("POST", "/v1/webhooks", published, "Idempotency-Key", "k1")
 	require.Equal(t, http.StatusConflict, got.status)
 	require.Equal(t, []string{"Idempotency-Key"}, got.fields())
+	require.Equal(t, "1", got.header.Get("Retry-After"), "the conflict passes")
 	close(store.goOn)
 	made := <-first
 	require.Equal(t, http.StatusCreated, made.status)
@@ -177,7 +178,9 @@ func TestAChangeThatOthersAlwaysForestallIsGivenUp(t *testing.T) {
 	h := newHost(t)
 	path := "/v1/webhooks/" + h.create(published)
 	h.handler = newHostOn(t, contested{h.store, new(atomic.Int64)}).handler
-	require.Equal(t, http.StatusConflict, h.do("PATCH", path, `{"disabled":true}`).status)
+	got := h.do("PATCH", path, `{"disabled":true}`)
+	require.Equal(t, http.StatusConflict, got.status)
+	require.Equal(t, "1", got.header.Get("Retry-After"), "the conflict passes")
 	require.Equal(t, http.StatusPreconditionFailed, h.do("PATCH", path, `{"disabled":true}`, "If-Match", `"9"`).status)
 }
 

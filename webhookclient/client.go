@@ -16,7 +16,8 @@
 // # Errors
 //
 // A response that is no success is a [*Problem]. Requests are repeated after 429, after 5xx but 501,
-// and after errors of the network: each POST carries an Idempotency-Key, so that it does its work once.
+// after a 409 that passes by itself, and after errors of the network: each POST carries an
+// Idempotency-Key, so that it does its work once.
 package webhookclient
 
 import (
@@ -94,6 +95,9 @@ func New(baseURL string, opts *Options) (*Client, error) {
 	return c, nil
 }
 
+// keyHeader is the header by which the API knows a request that it has had before.
+const keyHeader = "Idempotency-Key"
+
 // apiPath is what the paths of the API begin with.
 const apiPath = "/v1/webhooks"
 
@@ -157,7 +161,7 @@ func (c *Client) once(ctx context.Context, r *request, out any) error {
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if r.key != "" {
-		req.Header.Set("Idempotency-Key", r.key)
+		req.Header.Set(keyHeader, r.key)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -204,7 +208,7 @@ func (c *Client) wait(err error, try int) (time.Duration, bool) {
 	case try >= c.opts.Retries:
 		return 0, false
 	case errors.As(err, &p):
-		if p.Status != http.StatusTooManyRequests && (p.Status < 500 || p.Status == http.StatusNotImplemented) {
+		if !p.passes() {
 			return 0, false
 		}
 		if p.RetryAfter > 0 {

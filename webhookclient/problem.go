@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,18 @@ func (p *Problem) Error() string {
 // Is reports whether the problem is [ErrNotFound] or [ErrCursorExpired].
 func (p *Problem) Is(target error) bool {
 	return target == ErrNotFound && p.Status == http.StatusNotFound || target == ErrCursorExpired && p.Status == http.StatusGone
+}
+
+// passes reports whether the same request may succeed later. A conflict passes if the server says when,
+// or if it is with an earlier try of the same call: no other request has its Idempotency-Key.
+func (p *Problem) passes() bool {
+	switch p.Status {
+	case http.StatusTooManyRequests:
+		return true
+	case http.StatusConflict:
+		return p.RetryAfter > 0 || slices.ContainsFunc(p.Errors, func(f FieldProblem) bool { return f.Field == keyHeader })
+	}
+	return p.Status >= 500 && p.Status != http.StatusNotImplemented
 }
 
 // problemOf returns the problem of a response. One that is not from the API has its status alone.
