@@ -29,7 +29,8 @@ type Problem struct {
 	// Pointer is the JSON Pointer (RFC 6901) of what is wrong, such as "/candidate/score"; "" is the
 	// data itself, or something in it where the rule is one of propertyNames.
 	Pointer string
-	// Rule says which rule it breaks, such as "type must be null or number".
+	// Rule says which rule it breaks, such as "type must be null or number": one of the schema, or one
+	// for all numbers, see [Checker.Check].
 	Rule string
 }
 
@@ -46,14 +47,22 @@ func (e *Error) Error() string {
 	return text
 }
 
+// uncheckable is the error of data that the validator cannot judge.
+func uncheckable() *Error { return &Error{Problems: []Problem{{Rule: "it cannot be checked"}}} }
+
 // explain returns what the validator says, without values.
 func explain(err error) *Error {
 	e := &Error{}
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
-		return &Error{Problems: []Problem{{Rule: "it cannot be checked"}}}
+		return uncheckable()
 	}
 	e.add(invalid)
+	return e.sorted()
+}
+
+// sorted returns e with the first of its problems, and how many others there are.
+func (e *Error) sorted() *Error {
 	slices.SortFunc(e.Problems, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Rule, b.Rule)) })
 	if len(e.Problems) > maxProblems {
 		e.Problems, e.More = e.Problems[:maxProblems], len(e.Problems)-maxProblems

@@ -15,6 +15,7 @@ package schema
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -22,7 +23,8 @@ import (
 	"github.com/alot/alotwebhook"
 )
 
-// Checker checks data by the schemas of a catalogue. Any number of goroutines may use it at once.
+// Checker checks data by the schemas of a catalogue. Make one with [New]. Any number of goroutines may use
+// it at once.
 type Checker struct {
 	schemas map[string]*jsonschema.Schema // by event type
 }
@@ -31,7 +33,8 @@ type Checker struct {
 // 2020-12, unless its $schema names an earlier one. "format" is not checked, as that draft has it.
 //
 // The error is an [alotwebhook.FieldError] of a field such as "eventTypes[2].schema": the schema is
-// none, or refers to another document, which is never fetched.
+// none, refers to another document, which is never fetched, or has a number that [Checker.Check]
+// would not take.
 func New(types []alotwebhook.EventType) (*Checker, error) {
 	c := &Checker{schemas: make(map[string]*jsonschema.Schema, len(types))}
 	for i, t := range types {
@@ -48,11 +51,19 @@ func New(types []alotwebhook.EventType) (*Checker, error) {
 }
 
 // compile compiles a schema by itself, so that it finds no part of another.
-func compile(name string, schema json.RawMessage) (*jsonschema.Schema, error) {
+func compile(name string, schema json.RawMessage) (compiled *jsonschema.Schema, err error) {
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseNumbers(document); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if recover() != nil {
+			compiled, err = nil, errors.New("the validator cannot compile it; write it in a simpler way")
+		}
+	}()
 	address := "https://event-types.invalid/" + name // what a reference without an address begins with
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
@@ -73,7 +84,13 @@ func (loadNothing) Load(string) (any, error) {
 
 // Check returns nil if data fits the schema of the event type, or the type has none. It is meant for
 // [alotwebhook.Config].CheckData. The error is an [Error].
+//
+// Data of a type with a schema may have no number of more than 1000 characters, or with an exponent
+// beyond ±400, whatever the schema says: one such number can cost as much as thousands of others.
 func (c *Checker) Check(eventType string, data json.RawMessage) error {
+	if c == nil || c.schemas == nil {
+		return &Error{Problems: []Problem{{Rule: "it cannot be checked: the Checker is nil or empty; make it with schema.New"}}}
+	}
 	schema := c.schemas[eventType]
 	if schema == nil {
 		return nil
@@ -82,6 +99,20 @@ func (c *Checker) Check(eventType string, data json.RawMessage) error {
 	if err != nil {
 		return &Error{Problems: []Problem{{Rule: "it must be one JSON value"}}}
 	}
+	if err := refuseNumbers(value); err != nil {
+		return err
+	}
+	return validate(schema, value)
+}
+
+// validate returns what the validator says. If it panics, over whatever is still unknown, the data is
+// refused: that must not end the host.
+func validate(schema *jsonschema.Schema, value any) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = uncheckable()
+		}
+	}()
 	if err := schema.Validate(value); err != nil {
 		return explain(err)
 	}
