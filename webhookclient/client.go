@@ -22,22 +22,16 @@ package webhookclient
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 )
 
-// Client calls the API. Make one with [New]. All methods may be called from many goroutines at once.
+// Client calls the API. Make one with [New]; any other returns an error from all its methods. All methods
+// may be called from many goroutines at once.
 type Client struct {
 	base string
 	opts Options
@@ -47,7 +41,8 @@ type Client struct {
 // Options are the options of a [Client]. The zero value calls an API that needs no token.
 type Options struct {
 	// Token is sent with each request as "Authorization: Bearer …". Keep it out of arguments and
-	// logs; no error of this package has it.
+	// logs; no error of this package has it. It is visible ASCII without blanks: trim what a file has
+	// around it.
 	Token string
 	// Authorize, if not nil, is called for each request in the place of Token, to set whatever
 	// headers the host's authentication takes.
@@ -68,69 +63,33 @@ type Options struct {
 // unless a single payload is larger.
 const maxBody = 64 << 20
 
-// New returns a client of the API below a URL: https://app.example.com, where the API serves
-// https://app.example.com/v1/webhooks. The scheme is https, or http for localhost and
-// loopback addresses. opts may be nil. The error says what is wrong with the URL or with opts.
-func New(baseURL string, opts *Options) (*Client, error) {
-	u, err := url.Parse(baseURL)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, errors.New("webhookclient: the URL of the API is none such as https://app.example.com: it has a host, and neither user, query nor fragment")
-	case u.Scheme != "https" && (u.Scheme != "http" || !isLocal(u.Hostname())):
-		return nil, fmt.Errorf("webhookclient: the URL of the API begins with %q: give an https URL, since the token goes there", u.Scheme)
-	}
-	c := &Client{base: strings.TrimSuffix(strings.TrimSuffix(baseURL, "/"), apiPath)}
-	if opts != nil {
-		c.opts = *opts
-	}
-	if c.opts.Timeout < 0 || c.opts.MaxWait < 0 {
-		return nil, fmt.Errorf("webhookclient: Timeout is %v and MaxWait %v; neither may be less than 0, and 0 is the default", c.opts.Timeout, c.opts.MaxWait)
-	}
-	c.opts.Timeout = cmp.Or(c.opts.Timeout, 30*time.Second)
-	c.opts.Retries = cmp.Or(c.opts.Retries, 5)
-	c.opts.MaxWait = cmp.Or(c.opts.MaxWait, time.Minute)
-	if c.http = c.opts.HTTPClient; c.http == nil {
-		c.http = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	}
-	return c, nil
-}
-
 // keyHeader is the header by which the API knows a request that it has had before.
 const keyHeader = "Idempotency-Key"
 
 // apiPath is what the paths of the API begin with.
 const apiPath = "/v1/webhooks"
 
-func isLocal(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
-}
-
-// call makes a request until it succeeds, and decodes its response into out, unless that is nil.
-func (c *Client) call(ctx context.Context, method, at string, query url.Values, in, out any) error {
-	if at == "/" || at != "" && path.Clean(at) != at { // it would lead to something else
-		return errors.New("webhookclient: an id is empty or a dot; give that of what is meant")
+// call makes a request until it succeeds, and hands the body of the response to got, whose error says
+// that it is none of the API. If got is nil, the body has to be empty.
+func (c *Client) call(ctx context.Context, r request, got func(body []byte) error) error {
+	if c == nil || c.http == nil {
+		return errors.New("webhookclient: the Client is nil or empty; make it with New")
 	}
-	r := request{method: method, url: c.base + apiPath + at}
-	if len(query) > 0 {
-		r.url += "?" + query.Encode()
+	p, err := c.prepare(r)
+	if err != nil {
+		return err
 	}
-	if in != nil {
-		body, err := json.Marshal(in)
-		if err != nil {
-			return fmt.Errorf("webhookclient: %w", err)
-		}
-		r.body = body
-	}
-	if method == http.MethodPost {
-		r.key = rand.Text()
-	}
+	perhaps := false // whether an earlier try may have done its work
 	for try := 0; ; try++ {
-		err := c.once(ctx, &r, out)
+		err := c.once(ctx, p, got)
+		if err == nil || perhaps && got == nil && isGone(err) {
+			return nil
+		}
 		wait, again := c.wait(err, try)
-		if err == nil || !again {
+		if !again {
 			return err
 		}
+		perhaps = perhaps || mayBeDone(err)
 		select {
 		case <-ctx.Done():
 			return errors.Join(err, ctx.Err())
@@ -139,29 +98,13 @@ func (c *Client) call(ctx context.Context, method, at string, query url.Values, 
 	}
 }
 
-// request is a request that may be repeated.
-type request struct {
-	method, url, key string
-	body             []byte
-}
-
 // once makes a request once.
-func (c *Client) once(ctx context.Context, r *request, out any) error {
+func (c *Client) once(ctx context.Context, p *prepared, got func(body []byte) error) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, r.method, r.url, bytes.NewReader(r.body))
+	req, err := c.newRequest(ctx, p)
 	if err != nil {
-		return fmt.Errorf("webhookclient: %w", err)
-	}
-	if err := c.authorize(req); err != nil {
-		return fmt.Errorf("webhookclient: not authorized: %w", err)
-	}
-	req.Header.Set("Accept", "application/json")
-	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if r.key != "" {
-		req.Header.Set(keyHeader, r.key)
+		return err
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -176,13 +119,37 @@ func (c *Client) once(ctx context.Context, r *request, out any) error {
 		return fmt.Errorf("webhookclient: the response is larger than %d MiB", maxBody>>20)
 	case resp.StatusCode/100 != 2:
 		return problemOf(resp, body)
-	case out == nil:
-		return nil
+	case got == nil && len(body) > 0:
+		err = errors.New("it should be empty")
+	case got != nil:
+		err = got(body)
 	}
-	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("webhookclient: the response to %s %s is none of this API: %w", r.method, req.URL.Path, err)
+	if err != nil {
+		return fmt.Errorf("webhookclient: the response to %s %s is none of this API; is its URL right? %w", p.method, req.URL.Path, err)
 	}
 	return nil
+}
+
+// newRequest returns the request for one try.
+func (c *Client) newRequest(ctx context.Context, p *prepared) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, p.method, p.url, bytes.NewReader(p.body))
+	if err != nil {
+		return nil, fmt.Errorf("webhookclient: %w", err)
+	}
+	if err := c.authorize(req); err != nil {
+		return nil, fmt.Errorf("webhookclient: not authorized: %w", err)
+	}
+	if err := checkHeader(req.Header); err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if p.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if p.key != "" {
+		req.Header.Set(keyHeader, p.key)
+	}
+	return req, nil
 }
 
 func (c *Client) authorize(req *http.Request) error {
@@ -200,6 +167,18 @@ type lost struct{ err error }
 
 func (e *lost) Error() string { return "webhookclient: no response: " + e.err.Error() }
 func (e *lost) Unwrap() error { return e.err }
+
+// mayBeDone reports whether a request that had this error may have done its work.
+func mayBeDone(err error) bool {
+	var p *Problem
+	return errors.As(err, new(*lost)) || errors.As(err, &p) && p.Status >= 500
+}
+
+// isGone reports whether the API says that there is nothing of this id.
+func isGone(err error) bool {
+	var p *Problem
+	return errors.As(err, &p) && p.Status == http.StatusNotFound && !p.foreign
+}
 
 // wait returns how long to wait before a request is repeated that had this error, and whether it is.
 func (c *Client) wait(err error, try int) (time.Duration, bool) {

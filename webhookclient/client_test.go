@@ -312,11 +312,14 @@ func TestEndpointsAndDeliveries(t *testing.T) {
 	for range s.client.Endpoints(ctx) {
 		require.Fail(t, "there is none")
 	}
-	for _, id := range []string{"", ".", ".."} {
-		_, err = s.client.Endpoint(ctx, id)
-		require.ErrorContains(t, err, "an id is empty or a dot")
-		_, err = s.client.Redeliver(ctx, id)
-		require.ErrorContains(t, err, "an id is empty or a dot")
+}
+
+func TestTokensAreChecked(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{token + "\n", token + "\r\n", " " + token, token + " ", "Bearer " + token, "\t", "tokén", "a\x00b", "\x7f"} {
+		_, err := webhookclient.New("https://app.example.com", &webhookclient.Options{Token: bad})
+		require.ErrorContains(t, err, "trim what it was read from")
+		require.NotContains(t, err.Error(), token)
 	}
 }
 
@@ -330,12 +333,27 @@ func TestOptionsAreChecked(t *testing.T) {
 
 func TestTheAPIsURLIsChecked(t *testing.T) {
 	t.Parallel()
-	for _, bad := range []string{"", "app.example.com", "http://app.example.com", "https://u:p@app.example.com", "https://app.example.com?x=1", "ftp://localhost", "https://%zz"} {
+	for _, bad := range []string{"", "app.example.com", "http://app.example.com", "https://u:p@app.example.com", "https://app.example.com?x=1", "https://app.example.com?", "https://app.example.com#", "https://app.example.com/#x", "https://:443", "ftp://localhost", "https://%zz"} {
 		_, err := webhookclient.New(bad, nil)
 		require.Error(t, err, bad)
 	}
-	for _, good := range []string{"https://app.example.com", "https://app.example.com/api/", "http://localhost:8080", "http://127.0.0.1:1/v1/webhooks", "http://[::1]:8080"} {
-		_, err := webhookclient.New(good, nil)
+	for good, at := range map[string]string{
+		"https://app.example.com":                    "https://app.example.com/v1/webhooks/wh_1",
+		"HTTPS://app.example.com///":                 "https://app.example.com/v1/webhooks/wh_1",
+		"https://app.example.com/api//":              "https://app.example.com/api/v1/webhooks/wh_1",
+		"https://app.example.com/a%2Fb/v1/webhooks/": "https://app.example.com/a%2Fb/v1/webhooks/wh_1",
+		"http://localhost:8080":                      "http://localhost:8080/v1/webhooks/wh_1",
+		"http://127.0.0.1:1/v1/webhooks":             "http://127.0.0.1:1/v1/webhooks/wh_1",
+		"http://[::1]:8080//v1/webhooks//":           "http://[::1]:8080/v1/webhooks/wh_1",
+	} {
+		var got string
+		c, err := webhookclient.New(good, &webhookclient.Options{HTTPClient: &http.Client{Transport: impatient{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			got = r.URL.String()
+			_, _ = w.Write([]byte(`{"id":"wh_1"}`))
+		})}}})
 		require.NoError(t, err, good)
+		_, err = c.Endpoint(t.Context(), "wh_1")
+		require.NoError(t, err, good)
+		require.Equal(t, at, got, good)
 	}
 }

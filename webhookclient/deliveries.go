@@ -2,7 +2,9 @@ package webhookclient
 
 import (
 	"context"
+	"errors"
 	"iter"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -51,16 +53,16 @@ type DeliveriesOptions struct {
 // Deliveries returns the deliveries that o selects, newest first and without attempts. The sequence
 // ends with the first error.
 func (c *Client) Deliveries(ctx context.Context, o DeliveriesOptions) iter.Seq2[Delivery, error] {
-	list := apiList{path: "/deliveries", query: url.Values{}}
+	list := request{path: "/deliveries", query: url.Values{}}
 	if o.EndpointID != "" {
-		list.path = one(o.EndpointID) + "/deliveries"
+		list.path, list.id = "/{wh_}/deliveries", o.EndpointID
 	}
 	set(list.query, "event", o.EventID)
 	set(list.query, "type", o.Type)
 	set(list.query, "status", o.Status)
 	set(list.query, "since", timeParam(o.Since))
 	set(list.query, "until", timeParam(o.Until))
-	return pages(ctx, c, list, func(p *struct {
+	return pages(ctx, c, list, func(p struct {
 		Deliveries []Delivery
 		NextCursor string
 	}) ([]Delivery, string) {
@@ -69,15 +71,18 @@ func (c *Client) Deliveries(ctx context.Context, o DeliveriesOptions) iter.Seq2[
 }
 
 // Delivery returns a delivery with its attempts and its payload.
-func (c *Client) Delivery(ctx context.Context, id string) (d Delivery, err error) {
-	err = c.call(ctx, http.MethodGet, "/deliveries"+one(id), nil, nil, &d)
-	return d, err
+func (c *Client) Delivery(ctx context.Context, id string) (Delivery, error) {
+	return askDelivery(ctx, c, request{method: http.MethodGet, path: "/deliveries/{dlv_}", id: id})
 }
 
 // Redeliver sends a delivery again.
-func (c *Client) Redeliver(ctx context.Context, id string) (d Delivery, err error) {
-	err = c.call(ctx, http.MethodPost, "/deliveries"+one(id)+"/redeliver", nil, nil, &d)
-	return d, err
+func (c *Client) Redeliver(ctx context.Context, id string) (Delivery, error) {
+	return askDelivery(ctx, c, request{method: http.MethodPost, path: "/deliveries/{dlv_}/redeliver", id: id})
+}
+
+// askDelivery makes a request whose response is the delivery that it names.
+func askDelivery(ctx context.Context, c *Client, r request) (Delivery, error) {
+	return ask(ctx, c, r, idCheck(func(d Delivery) string { return d.ID }, r.id))
 }
 
 // Operation is something that happened to your endpoints.
@@ -94,7 +99,7 @@ type Operation struct {
 // Operations returns what happened to your endpoints, newest first. The sequence ends with the first
 // error.
 func (c *Client) Operations(ctx context.Context) iter.Seq2[Operation, error] {
-	return pages(ctx, c, apiList{path: "/operations"}, func(p *struct {
+	return pages(ctx, c, request{path: "/operations"}, func(p struct {
 		Operations []Operation
 		NextCursor string
 	}) ([]Operation, string) {
@@ -102,27 +107,23 @@ func (c *Client) Operations(ctx context.Context) iter.Seq2[Operation, error] {
 	})
 }
 
-// apiList is a list that the API gives in pages.
-type apiList struct {
-	path  string
-	query url.Values
-}
-
 // pages returns the items of all pages of a list.
-func pages[T, P any](ctx context.Context, c *Client, list apiList, read func(*P) (items []T, next string)) iter.Seq2[T, error] {
+func pages[T, P any](ctx context.Context, c *Client, list request, read func(P) (items []T, next string)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		query := url.Values{"limit": {"100"}}
-		for name, values := range list.query {
-			query[name] = values
-		}
+		r := list
+		r.method, r.query = http.MethodGet, url.Values{"limit": {"100"}}
+		maps.Copy(r.query, list.query)
 		for {
-			var p P
-			if err := c.call(ctx, http.MethodGet, list.path, query, nil, &p); err != nil {
+			page, err := ask(ctx, c, r, func(p P) error {
+				items, next := read(p)
+				return checkPage(items, next, r.query.Get("cursor"))
+			})
+			if err != nil {
 				var none T
 				yield(none, err)
 				return
 			}
-			items, next := read(&p)
+			items, next := read(page)
 			for _, item := range items {
 				if !yield(item, nil) {
 					return
@@ -131,7 +132,18 @@ func pages[T, P any](ctx context.Context, c *Client, list apiList, read func(*P)
 			if next == "" {
 				return
 			}
-			query.Set("cursor", next)
+			r.query.Set("cursor", next)
 		}
 	}
+}
+
+// checkPage says what is wrong with a page that was asked for with a cursor.
+func checkPage[T any](items []T, next, cursor string) error {
+	switch {
+	case items == nil:
+		return errors.New("it has no list")
+	case next != "" && next == cursor:
+		return errors.New("its nextCursor leads to the same page again")
+	}
+	return nil
 }

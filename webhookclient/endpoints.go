@@ -3,9 +3,9 @@ package webhookclient
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"iter"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -77,7 +77,7 @@ type NewEndpoint struct {
 // EndpointChange changes an endpoint: what is nil stays as it is.
 type EndpointChange struct {
 	URL         *string  `json:"url,omitempty"`
-	Events      []string `json:"events,omitempty"`
+	Events      []string `json:"events,omitzero"` // an empty list is refused
 	Description *string  `json:"description,omitempty"`
 	Disabled    *bool    `json:"disabled,omitempty"`
 	Rate        *float64 `json:"rate,omitempty"`
@@ -91,7 +91,7 @@ type EndpointChange struct {
 
 // Endpoints returns all endpoints of your organization. The sequence ends with the first error.
 func (c *Client) Endpoints(ctx context.Context) iter.Seq2[Endpoint, error] {
-	return pages(ctx, c, apiList{}, func(p *struct {
+	return pages(ctx, c, request{}, func(p struct {
 		Endpoints  []Endpoint
 		NextCursor string
 	}) ([]Endpoint, string) {
@@ -100,31 +100,28 @@ func (c *Client) Endpoints(ctx context.Context) iter.Seq2[Endpoint, error] {
 }
 
 // Endpoint returns an endpoint.
-func (c *Client) Endpoint(ctx context.Context, id string) (e Endpoint, err error) {
-	err = c.call(ctx, http.MethodGet, one(id), nil, nil, &e)
-	return e, err
+func (c *Client) Endpoint(ctx context.Context, id string) (Endpoint, error) {
+	return askEndpoint(ctx, c, request{method: http.MethodGet, path: "/{wh_}", id: id})
 }
 
 // CreateEndpoint registers an endpoint and returns it with its Secret, which is shown this once.
-func (c *Client) CreateEndpoint(ctx context.Context, n NewEndpoint) (e Endpoint, err error) {
-	err = c.call(ctx, http.MethodPost, "", nil, n, &e)
-	return e, err
+func (c *Client) CreateEndpoint(ctx context.Context, n NewEndpoint) (Endpoint, error) {
+	return askEndpoint(ctx, c, request{method: http.MethodPost, in: n})
 }
 
 // UpdateEndpoint changes an endpoint.
-func (c *Client) UpdateEndpoint(ctx context.Context, id string, change EndpointChange) (e Endpoint, err error) {
-	err = c.call(ctx, http.MethodPatch, one(id), nil, change, &e)
-	return e, err
+func (c *Client) UpdateEndpoint(ctx context.Context, id string, change EndpointChange) (Endpoint, error) {
+	return askEndpoint(ctx, c, request{method: http.MethodPatch, path: "/{wh_}", id: id, in: change})
 }
 
 // DeleteEndpoint removes an endpoint for good.
 func (c *Client) DeleteEndpoint(ctx context.Context, id string) error {
-	return c.call(ctx, http.MethodDelete, one(id), nil, nil, nil)
+	return c.call(ctx, request{method: http.MethodDelete, path: "/{wh_}", id: id}, nil)
 }
 
 // RotateSecret gives an endpoint a new secret, "" for a generated one, with which requests are signed
 // from that time on; zero stands for now. The endpoint is returned with it.
-func (c *Client) RotateSecret(ctx context.Context, id, secret string, from time.Time) (e Endpoint, err error) {
+func (c *Client) RotateSecret(ctx context.Context, id, secret string, from time.Time) (Endpoint, error) {
 	in := map[string]string{}
 	if secret != "" {
 		in["secret"] = secret
@@ -132,28 +129,25 @@ func (c *Client) RotateSecret(ctx context.Context, id, secret string, from time.
 	if !from.IsZero() {
 		in["signsFrom"] = timeParam(from)
 	}
-	err = c.call(ctx, http.MethodPost, one(id)+"/rotate-secret", nil, in, &e)
-	return e, err
+	return askEndpoint(ctx, c, request{method: http.MethodPost, path: "/{wh_}/rotate-secret", id: id, in: in})
 }
 
 // EnableEndpoint enables an endpoint. Of what is parked it sends the events since that time, and
 // discards the others; a zero time sends all. While much is being discarded, the returned endpoint is
 // disabled still.
-func (c *Client) EnableEndpoint(ctx context.Context, id string, since time.Time) (e Endpoint, err error) {
+func (c *Client) EnableEndpoint(ctx context.Context, id string, since time.Time) (Endpoint, error) {
 	in := map[string]string{}
 	if !since.IsZero() {
 		in["since"] = timeParam(since)
 	}
-	err = c.call(ctx, http.MethodPost, one(id)+"/enable", nil, in, &e)
-	return e, err
+	return askEndpoint(ctx, c, request{method: http.MethodPost, path: "/{wh_}/enable", id: id, in: in})
 }
 
 // ProveEndpoint has the URL of an endpoint proven whose DisabledReason is "unproven": its receiver is sent a
 // challenge at once, and the endpoint is enabled if the answer is right. If not, the [Problem] has the status 409 and says
 // what came back.
-func (c *Client) ProveEndpoint(ctx context.Context, id string) (e Endpoint, err error) {
-	err = c.call(ctx, http.MethodPost, one(id)+"/prove", nil, nil, &e)
-	return e, err
+func (c *Client) ProveEndpoint(ctx context.Context, id string) (Endpoint, error) {
+	return askEndpoint(ctx, c, request{method: http.MethodPost, path: "/{wh_}/prove", id: id})
 }
 
 // Test is a test event on its way.
@@ -164,13 +158,17 @@ type Test struct {
 }
 
 // SendTest sends a test event of a type to an endpoint; "" stands for one that it subscribes to.
-func (c *Client) SendTest(ctx context.Context, id, eventType string) (t Test, err error) {
+func (c *Client) SendTest(ctx context.Context, id, eventType string) (Test, error) {
 	in := map[string]string{}
 	if eventType != "" {
 		in["type"] = eventType
 	}
-	err = c.call(ctx, http.MethodPost, one(id)+"/test", nil, in, &t)
-	return t, err
+	return ask(ctx, c, request{method: http.MethodPost, path: "/{wh_}/test", id: id, in: in}, func(t Test) error {
+		if t.EventID == "" || t.DeliveryID == "" {
+			return errors.New("it has no eventId or no deliveryId")
+		}
+		return nil
+	})
 }
 
 // Recovery sends the failed deliveries of an endpoint again, in the background.
@@ -189,36 +187,40 @@ type Recovery struct {
 
 // Recover begins to send the failed deliveries of an endpoint again, of events since that time; zero
 // for all.
-func (c *Client) Recover(ctx context.Context, id string, since time.Time) (r Recovery, err error) {
+func (c *Client) Recover(ctx context.Context, id string, since time.Time) (Recovery, error) {
 	in := map[string]string{}
 	if !since.IsZero() {
 		in["since"] = timeParam(since)
 	}
-	err = c.call(ctx, http.MethodPost, one(id)+"/recover", nil, in, &r)
-	return r, err
+	return askRecovery(ctx, c, request{method: http.MethodPost, path: "/{wh_}/recover", id: id, in: in})
 }
 
 // SendMissed begins to send to an endpoint the events since that time that it never got; zero for all
 // that are kept. It is the endpoint's recovery.
-func (c *Client) SendMissed(ctx context.Context, id string, since time.Time) (r Recovery, err error) {
+func (c *Client) SendMissed(ctx context.Context, id string, since time.Time) (Recovery, error) {
 	in := map[string]string{}
 	if !since.IsZero() {
 		in["since"] = timeParam(since)
 	}
-	err = c.call(ctx, http.MethodPost, one(id)+"/send-missed", nil, in, &r)
-	return r, err
+	return askRecovery(ctx, c, request{method: http.MethodPost, path: "/{wh_}/send-missed", id: id, in: in})
 }
 
 // Recovery returns the newest recovery of an endpoint.
-func (c *Client) Recovery(ctx context.Context, id string) (r Recovery, err error) {
-	err = c.call(ctx, http.MethodGet, one(id)+"/recover", nil, nil, &r)
-	return r, err
+func (c *Client) Recovery(ctx context.Context, id string) (Recovery, error) {
+	return askRecovery(ctx, c, request{method: http.MethodGet, path: "/{wh_}/recover", id: id})
 }
 
 // StopRecovery stops the recovery of an endpoint.
-func (c *Client) StopRecovery(ctx context.Context, id string) (r Recovery, err error) {
-	err = c.call(ctx, http.MethodDelete, one(id)+"/recover", nil, nil, &r)
-	return r, err
+func (c *Client) StopRecovery(ctx context.Context, id string) (Recovery, error) {
+	return askRecovery(ctx, c, request{method: http.MethodDelete, path: "/{wh_}/recover", id: id})
 }
 
-func one(id string) string { return "/" + url.PathEscape(id) }
+// askEndpoint makes a request whose response is the endpoint that it names, or a new one.
+func askEndpoint(ctx context.Context, c *Client, r request) (Endpoint, error) {
+	return ask(ctx, c, r, idCheck(func(e Endpoint) string { return e.ID }, r.id))
+}
+
+// askRecovery makes a request whose response is a recovery of the endpoint that it names.
+func askRecovery(ctx context.Context, c *Client, r request) (Recovery, error) {
+	return ask(ctx, c, r, idCheck(func(got Recovery) string { return got.EndpointID }, r.id))
+}

@@ -1,6 +1,7 @@
 package webhookclient
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,7 +29,7 @@ type Event struct {
 
 // EventsOptions selects events.
 type EventsOptions struct {
-	// Types are the event types to select, at most 50; nil for all.
+	// Types are the event types to select, at most 50; none, nil or empty, for all.
 	Types []string
 	// Since bounds the time in the event's id. Zero is no bound.
 	Since time.Time
@@ -51,27 +52,21 @@ type EventPage struct {
 // subscribed to them or not. See package feed of the sender for what their order promises. The
 // error is [ErrCursorExpired] if payloads behind the cursor may have been erased meanwhile.
 func (c *Client) EventPage(ctx context.Context, o EventsOptions) (EventPage, error) {
-	query := url.Values{}
-	set(query, "type", strings.Join(o.Types, ","))
-	set(query, "since", timeParam(o.Since))
-	set(query, "cursor", o.Cursor)
-	query.Set("limit", "100")
-	if o.PageSize != 0 {
-		query.Set("limit", strconv.Itoa(o.PageSize))
-	}
-	var got struct {
-		Events []struct {
-			ID, Type, Payload string
-			Timestamp         time.Time
-		}
-		NextCursor string
-		More       bool
-	}
-	if err := c.call(ctx, http.MethodGet, "/events", query, nil, &got); err != nil {
+	query, err := o.query()
+	if err != nil {
 		return EventPage{}, err
 	}
-	if got.NextCursor == "" || got.More && got.NextCursor == o.Cursor {
-		return EventPage{}, errors.New("webhookclient: the page of events does not say where it goes on")
+	got, err := ask(ctx, c, request{method: http.MethodGet, path: "/events", query: query}, func(p eventsJSON) error {
+		switch {
+		case p.NextCursor == "":
+			return errors.New("it does not say where it goes on")
+		case p.More:
+			return checkPage(p.Events, p.NextCursor, o.Cursor)
+		}
+		return checkPage(p.Events, "", "") // at the end, the cursor may stay where it is
+	})
+	if err != nil {
+		return EventPage{}, err
 	}
 	page := EventPage{Next: got.NextCursor, More: got.More}
 	for _, e := range got.Events {
@@ -86,6 +81,31 @@ func (c *Client) EventPage(ctx context.Context, o EventsOptions) (EventPage, err
 		page.Events = append(page.Events, event)
 	}
 	return page, nil
+}
+
+// eventsJSON is a page of events as the API spells it.
+type eventsJSON struct {
+	Events []struct {
+		ID, Type, Payload string
+		Timestamp         time.Time
+	}
+	NextCursor string
+	More       bool
+}
+
+// query returns the parameters that o stands for. The API takes the types with commas between them, and
+// an empty list for all.
+func (o EventsOptions) query() (url.Values, error) {
+	for i, t := range o.Types {
+		if t == "" || strings.Contains(t, ",") {
+			return nil, fmt.Errorf("webhookclient: Types[%d] is %q; give one event type, such as candidate.completed, or leave Types out to select all", i, t)
+		}
+	}
+	query := url.Values{"limit": {strconv.Itoa(cmp.Or(o.PageSize, 100))}}
+	set(query, "type", strings.Join(o.Types, ","))
+	set(query, "since", timeParam(o.Since))
+	set(query, "cursor", o.Cursor)
+	return query, nil
 }
 
 // Events returns all events that o selects and that there are by now, oldest first. The sequence
@@ -122,9 +142,8 @@ type StoredEvent struct {
 }
 
 // Event returns an event with its newest deliveries, at most 100.
-func (c *Client) Event(ctx context.Context, id string) (e StoredEvent, err error) {
-	err = c.call(ctx, http.MethodGet, "/events/"+url.PathEscape(id), nil, nil, &e)
-	return e, err
+func (c *Client) Event(ctx context.Context, id string) (StoredEvent, error) {
+	return ask(ctx, c, request{method: http.MethodGet, path: "/events/{evt_}", id: id}, idCheck(func(e StoredEvent) string { return e.ID }, id))
 }
 
 // EventType is a type of the sender's catalogue.
@@ -136,8 +155,8 @@ type EventType struct {
 
 // EventTypes returns the catalogue.
 func (c *Client) EventTypes(ctx context.Context) ([]EventType, error) {
-	var got struct{ EventTypes []EventType }
-	err := c.call(ctx, http.MethodGet, "/event-types", nil, nil, &got)
+	type list struct{ EventTypes []EventType }
+	got, err := ask(ctx, c, request{method: http.MethodGet, path: "/event-types"}, func(l list) error { return checkPage(l.EventTypes, "", "") })
 	return got.EventTypes, err
 }
 

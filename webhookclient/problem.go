@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,6 +31,8 @@ type Problem struct {
 	Missing []string `json:"missing"`
 	// RetryAfter is how long the server asks to wait; 0 if it does not say.
 	RetryAfter time.Duration `json:"-"`
+
+	foreign bool // not from the API
 }
 
 // FieldProblem says what is wrong with one field, parameter or header of a request.
@@ -64,17 +67,29 @@ func (p *Problem) passes() bool {
 func problemOf(resp *http.Response, body []byte) *Problem {
 	p := &Problem{}
 	if json.Unmarshal(body, p) != nil || p.Status != resp.StatusCode {
-		p = &Problem{Detail: "the response is none of the API; is its URL right?"}
+		p = &Problem{foreign: true, Detail: "the response is none of the API; is its URL right?"}
+		if resp.StatusCode >= 500 {
+			p.Detail = "the response is none of the API: something in front of it has answered, such as a proxy that does not reach it"
+		}
 	}
 	p.Status = resp.StatusCode
 	if p.Title == "" {
 		p.Title = http.StatusText(resp.StatusCode)
 	}
-	after := resp.Header.Get("Retry-After")
-	if seconds, err := strconv.ParseInt(after, 10, 32); err == nil && seconds > 0 {
-		p.RetryAfter = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(after); err == nil {
-		p.RetryAfter = max(time.Until(at), 0)
-	}
+	p.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
 	return p
+}
+
+// retryAfter returns how long a header asks to wait; 0 if it does not say.
+func retryAfter(header string) time.Duration {
+	const most = math.MaxInt64 / uint64(time.Second)
+	seconds, err := strconv.ParseUint(header, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) { // which comes with the largest number that there is
+		return time.Duration(min(seconds, most)) * time.Second
+	}
+	at, err := http.ParseTime(header)
+	if err != nil {
+		return 0
+	}
+	return max(time.Until(at), 0)
 }
