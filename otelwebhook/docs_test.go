@@ -3,6 +3,7 @@ package otelwebhook_test
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -74,4 +75,40 @@ func attributeKeys(t testing.TB, m metricdata.Metrics) (keys []string) {
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// Whoever makes an alert of an attribute takes its values from the table.
+func TestValuesOfAttributesAreDocumented(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("../recovery.go")
+	require.NoError(t, err)
+	states := regexp.MustCompile(`RecoveryState = ("[a-z]+")`).FindAllStringSubmatch(string(source), -1)
+	require.GreaterOrEqual(t, len(states), 13)
+	for _, state := range states {
+		require.Contains(t, row(t, "alotwebhook.recovery.changes"), strings.ReplaceAll(state[1], `"`, "`"))
+	}
+
+	var all alotwebhook.PurgeResult
+	fields := reflect.ValueOf(&all).Elem()
+	for i := range fields.NumField() {
+		fields.Field(i).SetInt(int64(i + 1))
+	}
+	s := newTold(t, otelwebhook.Options{})
+	s.Purged(purge(all, nil))
+	counted := s.points(t, "alotwebhook.purge.rows")
+	require.Len(t, counted, fields.NumField(), "a kind for each count")
+	for _, p := range counted {
+		_, kind, _ := strings.Cut(p.attributes, "=")
+		require.Contains(t, row(t, "alotwebhook.purge.rows"), "`"+kind+"`")
+	}
+}
+
+// row returns the row of a metric in docs/metrics.md.
+func row(t *testing.T, metric string) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/metrics.md")
+	require.NoError(t, err)
+	found := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(metric) + "` .*$").FindString(string(text))
+	require.NotEmpty(t, found, metric)
+	return found
 }

@@ -54,7 +54,7 @@ func (i *instruments) makeInstruments(meter metric.Meter) error {
 	i.purgeRows = m.count("alotwebhook.purge.rows", "{row}", "What purges erased or deleted, by kind.")
 
 	i.endpointsDisabled = m.count("alotwebhook.endpoints.disabled", "{endpoint}", "Endpoints that the dispatcher disabled, by reason.")
-	i.recoveryChanges = m.count("alotwebhook.recovery.changes", "{recovery}", "Recoveries that began (running, discarding) or ended (done, stopped, discarded), by state.")
+	i.recoveryChanges = m.count("alotwebhook.recovery.changes", "{recovery}", "Recoveries that began or ended, by state.")
 	i.reportsMissed = m.count("alotwebhook.observer.missed", "{report}", "Reports that were dropped because the observer did not keep up: what else is counted is too low by what was in them.")
 	return m.err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -135,13 +137,21 @@ func (t *Telemetry) own(a *alotwebhook.AttemptInfo) (own attribute.Set) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			otel.Handle(fmt.Errorf("alotwebhook: Options.Attributes panicked: %v", p))
+			otel.Handle(fmt.Errorf("alotwebhook: Options.Attributes panicked: %s\n%s", shown(p), debug.Stack()))
 		}
 	}()
 	// The host's slice stays as it is. Because of an attribute without a key, an exporter may
 	// serve nothing at all.
 	own, _ = attribute.NewSetWithFiltered(slices.Clone(t.options.Attributes(*a)), attribute.KeyValue.Valid)
 	return own
+}
+
+// shown returns what may be told of the value of a panic: the host's own may quote a secret.
+func shown(panicked any) string {
+	if err, ok := panicked.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a %T", panicked)
 }
 
 func (t *Telemetry) disabled(e alotwebhook.Endpoint) {
@@ -156,7 +166,7 @@ func (t *Telemetry) purged(r alotwebhook.PurgeReport) {
 	ctx := context.Background()
 	t.purgeDuration.Record(ctx, r.Took.Seconds(), t.errors.word(errorType(r.Err)).record...)
 	for kind, rows := range map[string]int{
-		"expired": r.Expired, "payload": r.Payloads, "delivery": r.Deliveries, "event": r.Events, "tally": r.Tallies,
+		"expired": r.Expired, "payload": r.Payloads, "delivery": r.Deliveries, "event": r.Events, "tally": r.Tallies, "operation": r.Operations,
 	} {
 		t.purgeRows.Add(ctx, int64(rows), t.purgeKinds.word(kind).add...)
 	}

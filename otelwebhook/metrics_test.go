@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -111,7 +112,7 @@ func TestClaims(t *testing.T) {
 func TestRareThings(t *testing.T) {
 	t.Parallel()
 	s := newTold(t, otelwebhook.Options{})
-	s.Purged(purge(alotwebhook.PurgeResult{Expired: 1, Payloads: 2, Deliveries: 3, Events: 4, Tallies: 5}, nil))
+	s.Purged(purge(alotwebhook.PurgeResult{Expired: 1, Payloads: 2, Deliveries: 3, Events: 4, Tallies: 5, Operations: 6}, nil))
 	s.Purged(purge(alotwebhook.PurgeResult{Expired: 1}, errDisk))
 	s.Disabled(alotwebhook.Endpoint{DisabledReason: alotwebhook.DisabledGone})
 	s.Recovery(alotwebhook.Recovery{State: alotwebhook.RecoveryRunning})
@@ -120,7 +121,7 @@ func TestRareThings(t *testing.T) {
 	require.Equal(t, []point{{"", 1, .005}, {"error.type=_OTHER", 1, .005}}, s.points(t, "alotwebhook.purge.duration"))
 	require.Equal(t, []point{
 		{"alotwebhook.purge.kind=delivery", 0, 3}, {"alotwebhook.purge.kind=event", 0, 4}, {"alotwebhook.purge.kind=expired", 0, 2},
-		{"alotwebhook.purge.kind=payload", 0, 2}, {"alotwebhook.purge.kind=tally", 0, 5},
+		{"alotwebhook.purge.kind=operation", 0, 6}, {"alotwebhook.purge.kind=payload", 0, 2}, {"alotwebhook.purge.kind=tally", 0, 5},
 	}, s.points(t, "alotwebhook.purge.rows"))
 	require.Equal(t, []point{
 		{"alotwebhook.endpoint.disabled_reason=failing", 0, 0}, {"alotwebhook.endpoint.disabled_reason=gone", 0, 1},
@@ -220,6 +221,21 @@ func TestOwnAttributes(t *testing.T) {
 		{"", 2, .06}, {"alotwebhook.organization.id=org_1 error.type=tls", 1, .03}, {"mine=true", 1, .03},
 	}, s.points(t, "alotwebhook.attempt.duration"))
 	require.Equal(t, []attribute.KeyValue{{}, attribute.Bool("mine", true), attribute.String("", "no key")}, blanks, "the host's slice")
+}
+
+// The value of a panic may be a secret that the host's function had. The test changes where errors
+// of the whole process go, and so it is not parallel.
+func TestPanicsAreToldOfWithoutTheirValues(t *testing.T) {
+	var told []error
+	before := otel.GetErrorHandler()
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { told = append(told, err) }))
+	t.Cleanup(func() { otel.SetErrorHandler(before) })
+	s := newTold(t, otelwebhook.Options{Attributes: func(alotwebhook.AttemptInfo) []attribute.KeyValue { panic("s3cret") }})
+	s.Finished(finish(1, 0, nil, success()))
+	require.Len(t, told, 1)
+	require.ErrorContains(t, told[0], "Options.Attributes panicked: a string")
+	require.ErrorContains(t, told[0], "metrics_test.go", "the stack")
+	require.NotContains(t, told[0].Error(), "s3cret")
 }
 
 // BenchmarkAttempt holds the promise that metrics cost well under a microsecond an attempt.

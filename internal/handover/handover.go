@@ -57,6 +57,7 @@ type Config[T any] struct {
 // Loop hands things over. A nil Loop does nothing.
 type Loop[T any] struct {
 	cfg  Config[T]
+	host *caught.Host // calls Call
 	wake chan struct{}
 
 	// The goroutine of Run alone uses these.
@@ -69,7 +70,7 @@ type Loop[T any] struct {
 
 // New returns a loop.
 func New[T any](cfg Config[T]) *Loop[T] {
-	return &Loop[T]{cfg: cfg, wake: make(chan struct{}, 1), limit: batch, again: map[time.Duration][]string{}}
+	return &Loop[T]{cfg: cfg, host: caught.New(cfg.Log), wake: make(chan struct{}, 1), limit: batch, again: map[time.Duration][]string{}}
 }
 
 // Wake has Run look for things now. Call it when this process has stored one.
@@ -156,19 +157,15 @@ func (l *Loop[T]) try(ctx context.Context, thing T, of Thing) (again time.Durati
 		return 0
 	}
 	again = min(firstWait<<min(max(of.Claims-1, 0), 6), lastWait)
-	about := []any{"operation", of.ID, "claims", of.Claims, "in", again, "error", err}
-	if p := (*caught.Panic)(nil); errors.As(err, &p) {
-		about = append(about, "stack", string(p.Stack))
-	}
-	l.cfg.Log.Warn("alotwebhook: an operation was not taken; it comes again", about...)
+	l.cfg.Log.Warn("alotwebhook: an operation was not taken; it comes again", "operation", of.ID, "claims", of.Claims, "in", again, "error", err)
 	return again
 }
 
-// call calls Call. A panic of it is an error.
+// call calls Call. A panic of it is logged, and is an error.
 func (l *Loop[T]) call(ctx context.Context, thing T) error {
 	ctx, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	return caught.Call("OnOperation", func() error { return l.cfg.Call(ctx, thing) })
+	return l.host.Call("Config.OnOperation", func() error { return l.cfg.Call(ctx, thing) })
 }
 
 // finish tells the store what was handed over, and what comes again. It forgets what the store

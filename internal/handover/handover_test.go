@@ -231,7 +231,9 @@ func TestPanicIsAnError(t *testing.T) {
 		}, &log)
 		running(t, l, func() { time.Sleep(2 * time.Second) })
 		require.Equal(t, []string{"a", "b", "a"}, calls.got())
-		require.Contains(t, log.String(), "panicked: of the host")
+		require.Contains(t, log.String(), "Config.OnOperation panicked")
+		require.Contains(t, log.String(), `operation=a claims=1 in=1s`, "it comes again")
+		require.NotContains(t, log.String(), "of the host", "the value may be a secret")
 		require.Contains(t, log.String(), "handover_test.go", "the log says where")
 	})
 }

@@ -3,13 +3,10 @@ package teller
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
 	"github.com/alot/alotwebhook/internal/caught"
-	"github.com/alot/alotwebhook/internal/loglimit"
 )
 
 // most is the weight of all calls that may wait. Further ones are missed.
@@ -18,9 +15,8 @@ const most = 16_384
 // Teller makes calls one after the other, in the order of Tell, in a goroutine that there is
 // only while there are any. A panic of a call is logged.
 type Teller struct {
-	log    *slog.Logger
+	host   *caught.Host // makes the calls
 	missed func(calls int)
-	lines  loglimit.Limiter
 
 	mu     sync.Mutex
 	calls  []func()
@@ -32,7 +28,7 @@ type Teller struct {
 // New returns a teller that logs to log. While calls take so long that further ones are missed,
 // it calls missed, if that is not nil, with how many these were, in between.
 func New(log *slog.Logger, missed func(calls int)) *Teller {
-	return &Teller{log: log, missed: missed}
+	return &Teller{host: caught.New(log), missed: missed}
 }
 
 // Tell has call made soon, and returns at once. The weight, from 1, says how much memory the call
@@ -94,14 +90,7 @@ func (t *Teller) take() (calls []func(), lost int) {
 	return calls, lost
 }
 
-// call makes a call and logs its panic, ten times a minute at most.
+// call makes a call. A panic of it is logged, and nothing else.
 func (t *Teller) call(call func()) {
-	err := caught.Call("the observer", func() error { call(); return nil })
-	var p *caught.Panic
-	if !errors.As(err, &p) {
-		return
-	}
-	if unlogged, ok := t.lines.Allow("panic"); ok {
-		t.log.Error("alotwebhook: the observer panicked", "panic", fmt.Sprint(p.Value), "unlogged", unlogged, "stack", string(p.Stack))
-	}
+	_ = t.host.Call("the observer", func() error { call(); return nil })
 }

@@ -68,6 +68,8 @@ func TestPanicsAreLogged(t *testing.T) {
 		tell.Tell(1, func() { told = true })
 		tell.Wait(t.Context())
 		require.True(t, told)
-		require.Equal(t, 10, strings.Count(log.String(), "panic=\"at the disco\""), "in a minute")
+		require.Equal(t, 10, strings.Count(log.String(), "the observer panicked"), "in a minute")
+		require.Contains(t, log.String(), "teller_test.go", "the log says where")
+		require.NotContains(t, log.String(), "at the disco", "it may be a secret")
 	})
 }
