@@ -69,7 +69,7 @@ func TestAPayloadWhoseTimeIsOver(t *testing.T) {
 	_, err := s.store.Purge(t.Context(), alotwebhook.PurgeRequest{Payloads: time.Nanosecond})
 	require.NoError(t, err)
 	got := s.get("/deliveries/" + d).text
-	require.Contains(t, got, "erased after its retention time")
+	require.Contains(t, got, "The payload was erased. It can be neither shown nor sent again.")
 	require.NotContains(t, got, "Redeliver")
 	require.Equal(t, "/deliveries/"+d+"?done=unavailable", s.post("/deliveries/"+d+"/redeliver", nil).header.Get("Location"))
 }
@@ -101,4 +101,83 @@ func TestEveryReasonSaysWhatToDo(t *testing.T) {
 		require.False(t, seen[advice], "%v has the advice of another: %s", a, advice)
 		seen[advice] = true
 	}
+}
+
+// Each reason for which a delivery ends says whose matter it is, and no page offers what cannot be done.
+func TestAFailedDeliverySaysWhoHasToDoSomething(t *testing.T) {
+	t.Parallel()
+	ended := func(reason alotwebhook.FailureReason) func(*site, alotwebhook.Endpoint, string) error {
+		return func(s *site, _ alotwebhook.Endpoint, _ string) error {
+			s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: reason})
+			return nil
+		}
+	}
+	disabled := func(s *site, e alotwebhook.Endpoint) error {
+		e.Disabled = true
+		_, err := s.dispatcher.UpdateEndpoint(s.t.Context(), e)
+		return err
+	}
+	fix, ours, want := "Fix the cause, then redeliver.", "Your service is not the cause.", "if you want it after all."
+	for reason, c := range map[alotwebhook.FailureReason]struct {
+		end  func(s *site, e alotwebhook.Endpoint, d string) error
+		says []string
+	}{
+		alotwebhook.ReasonTimeout:      {ended(alotwebhook.ReasonTimeout), []string{"Given up after 1 attempt.", fix}},
+		alotwebhook.ReasonPoison:       {ended(alotwebhook.ReasonPoison), []string{"Not sent, because sending was started several times and never finished.", ours, "Redeliver it."}},
+		alotwebhook.ReasonUnsendable:   {ended(alotwebhook.ReasonUnsendable), []string{"It could not be sent. The newest attempt says why, and what to do."}},
+		alotwebhook.ReasonNoRoute:      {ended(alotwebhook.ReasonNoRoute), []string{"Not sent, because we have no way to the addresses of the host.", ours, "Redeliver it once there is one."}},
+		alotwebhook.ReasonProxyRefused: {ended(alotwebhook.ReasonProxyRefused), []string{"Not sent, because our own proxy lets nothing through to the host.", ours, "Redeliver it once it does."}},
+		alotwebhook.ReasonConversion:   {ended(alotwebhook.ReasonConversion), []string{"Not sent, because the sender could not make the payload", ours}},
+		alotwebhook.ReasonCanceled: {func(s *site, _ alotwebhook.Endpoint, d string) error {
+			_, err := s.store.Cancel(s.t.Context(), []string{d})
+			return err
+		}, []string{"Canceled by the people who run this service.", want}},
+		alotwebhook.ReasonDiscarded: {func(s *site, e alotwebhook.Endpoint, _ string) error {
+			require.NoError(s.t, disabled(s, e))
+			_, err := s.store.Discard(s.t.Context(), e.ID, time.Now().Add(time.Hour), 10)
+			return err
+		}, []string{"Discarded when the endpoint was enabled.", want}},
+		alotwebhook.ReasonExpired: {func(s *site, e alotwebhook.Endpoint, _ string) error {
+			require.NoError(s.t, disabled(s, e))
+			_, err := s.store.Purge(s.t.Context(), alotwebhook.PurgeRequest{Parked: time.Nanosecond})
+			return err
+		}, []string{"Not sent, because the endpoint was disabled for too long.", "if you still want it."}},
+		alotwebhook.ReasonEndpointDeleted: {func(s *site, e alotwebhook.Endpoint, _ string) error {
+			return s.dispatcher.DeleteEndpoint(s.t.Context(), e.ID)
+		}, []string{"The endpoint was deleted before the event could be delivered."}},
+		alotwebhook.ReasonErased: {func(s *site, _ alotwebhook.Endpoint, _ string) error { return s.erase() },
+			[]string{"Not sent, because the personal data in it was erased."}},
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			e := s.endpoint("https://hooks.example.com/alot")
+			d := s.event(e, `{}`)
+			require.NoError(t, c.end(s, e, d))
+			got, err := s.dispatcher.Delivery(t.Context(), d)
+			require.NoError(t, err)
+			require.Equal(t, reason, got.LastReason)
+			page := s.get("/deliveries/" + d).text
+			for _, sentence := range c.says {
+				require.Contains(t, page, sentence)
+			}
+			if reason != alotwebhook.ReasonTimeout {
+				require.NotContains(t, page, "Given up after")
+				require.NotContains(t, page, fix, "nobody there has a cause to fix")
+			}
+			require.NoError(t, s.erase())
+			page = s.get("/deliveries/" + d).text
+			require.Contains(t, page, "The payload was erased. It can be neither shown nor sent again.")
+			require.Contains(t, page, c.says[0])
+			_, story, _ := strings.Cut(page, `<p class="intro">`)
+			story, _, _ = strings.Cut(story, "</p>")
+			require.NotContains(t, strings.ToLower(story), "redeliver", "which cannot be")
+		})
+	}
+}
+
+// erase erases everything of org_a.
+func (s *site) erase() error {
+	_, _, err := s.store.Erase(s.t.Context(), alotwebhook.Recovery{OrganizationID: "org_a"}, 100)
+	return err
 }

@@ -168,7 +168,7 @@ func Unsendable(err error) Result {
 
 // Erased is the result without a request of a delivery whose payload is gone.
 func Erased() Result {
-	return Result{Failure: NotSendable, Detail: "the payload was erased after its retention time", Final: true}
+	return Result{Failure: NotSendable, Detail: "the payload was erased", Final: true}
 }
 
 // Broken is the result of an attempt that ended by a panic of what the host has put around the transport:
