@@ -285,9 +285,9 @@ type Attempt struct {
 type FailureReason string
 
 const (
-	ReasonTimeout           FailureReason = "timeout"            // no complete response in time: Config.Timeout, ConnectTimeout, TLSTimeout
+	ReasonTimeout           FailureReason = "timeout"            // no complete header of a response in time: Config.Timeout, ConnectTimeout, TLSTimeout
 	ReasonConnectionRefused FailureReason = "connection_refused" // nothing listens at that host and port
-	ReasonConnectionReset   FailureReason = "connection_reset"   // the connection ended before the response was complete
+	ReasonConnectionReset   FailureReason = "connection_reset"   // the connection ended before the header of a response was complete
 	ReasonTLS               FailureReason = "tls"                // the TLS handshake failed, or the certificate is not valid
 	ReasonDNS               FailureReason = "dns"                // the host name has no address, or could not be looked up
 	ReasonBlockedAddress    FailureReason = "blocked_address"    // the address is not public: see AllowedAddress
@@ -299,9 +299,9 @@ const (
 	ReasonNoRoute           FailureReason = "no_route"           // this machine has no way to the address, such as no IPv6; no request was made
 	ReasonProxyRefused      FailureReason = "proxy_refused"      // the host's own proxy lets nothing through to that host: see Config.Proxy
 	ReasonPoison            FailureReason = "poison"             // claimed five times without an outcome; no request was made
-	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no attempt was made
-	ReasonExpired           FailureReason = "expired"            // parked for longer than Config.ParkedRetention; no attempt was made
-	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no attempt was made
+	ReasonEndpointDeleted   FailureReason = "endpoint_deleted"   // the endpoint was deleted; no further attempt was made
+	ReasonExpired           FailureReason = "expired"            // parked for longer than Config.ParkedRetention; no further attempt was made
+	ReasonDiscarded         FailureReason = "discarded"          // discarded by Dispatcher.EnableEndpoint; no further attempt was made
 	ReasonCanceled          FailureReason = "canceled"           // by Dispatcher.CancelMany; no further attempt was made
 	ReasonErased            FailureReason = "erased"             // erased by Dispatcher.Erase; no further attempt was made
 	ReasonConversion        FailureReason = "conversion"         // the payload version could not be made, which is not the receiver's fault

@@ -91,7 +91,7 @@ type Config struct {
 	// organization gets more while it has as many under way as there is room left for all
 	// others. Each takes some 20 KiB (40 to 60 over https) and a connection. At most
 	// 100,000. Negative: none, and slow receivers hold up others.
-	// Defaults to 16 × InFlight.
+	// Defaults to 16 × InFlight, or 100,000 if that is less.
 	Waiting int
 
 	// Lease is how long no other process claims a delivery that this one has claimed.

@@ -361,7 +361,7 @@ func (r *Recorder[O]) call(batch []Outcome[O]) error {
 // under way.
 func (r *Recorder[O]) tellLate() {
 	if late := r.held.takeLate(); len(late) > 0 {
-		r.cfg.Log.Warn("alotwebhook: outcomes came too late to be recorded: meanwhile their deliveries were claimed again, or ended because their endpoint was deleted",
+		r.cfg.Log.Warn("alotwebhook: outcomes came too late to be recorded: meanwhile their deliveries were claimed again or canceled, their events were erased, or their endpoint was deleted",
 			"deliveries", len(late), "first", late[0])
 	}
 }
