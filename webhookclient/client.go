@@ -111,7 +111,8 @@ func (c *Client) once(ctx context.Context, p *prepared, got func(body []byte) er
 		return &lost{err}
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing depends on it
-	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, which ctx does not end
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the connection, which ctx does not end.
 		return problemOf(resp, nil)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
