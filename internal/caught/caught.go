@@ -23,22 +23,81 @@ func (p *Panic) Unwrap() error {
 	return err
 }
 
-// Call calls f and returns its error, or its panic as a [Panic] of what.
-func Call(what string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &Panic{what, v, debug.Stack()}
-		}
-	}()
-	return f()
+// Call calls f and returns its error, or its panic as a [Panic] of what. An error whose own methods panic is
+// one as well: see [Look].
+func Call(what string, f func() error) error {
+	p, err := try(what, f)
+	if p == nil {
+		return err
+	}
+	return p
+}
+
+// Look returns err, unless one of its methods panics, as those of a nil pointer may: whoever asks what it is
+// or wraps, or prints it, would meet that panic. Then it returns the panic, which wraps err no more.
+func Look(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if p := recovered(what, func() { ask(err) }); p != nil {
+		return p
+	}
+	return err
 }
 
 // Handle is [Call] for a handler of requests: it lets [http.ErrAbortHandler] through, by which a
 // handler asks net/http to cut the connection.
 func Handle(f func() error) error {
-	err := Call("handler", f)
-	if p := (*Panic)(nil); errors.As(err, &p) && p.Value == http.ErrAbortHandler {
+	p, err := try("handler", f)
+	switch {
+	case p == nil:
+		return err
+	case p.Value == http.ErrAbortHandler:
 		panic(p.Value)
 	}
-	return err
+	return p
+}
+
+// try returns the error of f, or a panic: that of f, or of its error.
+func try(what string, f func() error) (p *Panic, err error) {
+	if p = recovered(what, func() { err = f() }); p != nil || err == nil {
+		return p, nil
+	}
+	return recovered(what+"'s error", func() { ask(err) }), err
+}
+
+// recovered calls f and returns its panic; nil if there is none. A value that is an error and panics itself
+// is replaced by its type.
+func recovered(what string, f func()) (p *Panic) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		p = &Panic{what, v, debug.Stack()}
+		if err, ok := v.(error); ok && panics(err) {
+			p.Value = fmt.Sprintf("a %T whose methods panic", v)
+		}
+	}()
+	f()
+	return nil
+}
+
+// panics reports whether a method of err panics.
+func panics(err error) (does bool) {
+	defer func() { does = recover() != nil }()
+	ask(err)
+	return false
+}
+
+// nobody is an error that no other one is or wraps.
+type nobody struct{}
+
+func (nobody) Error() string { return "no error" }
+
+// ask calls the methods that an error and all that it wraps may have.
+func ask(err error) {
+	_ = err.Error()
+	_ = errors.Is(err, nobody{})
+	_ = errors.As(err, new(nobody))
 }

@@ -31,17 +31,24 @@ var errHidden = errors.New("its stack is in the log")
 // times a minute at most, and with its value only if the runtime made that. The error has neither, because
 // it may be shown to others. It wraps a value that is an error no more.
 func (h *Host) Call(what string, f func() error) error {
-	err := Call(what, f)
-	p := (*Panic)(nil)
-	if !errors.As(err, &p) || p.What != what {
+	if h == nil {
+		h = &Host{}
+	}
+	return h.CallFor(h.Log, what, f)
+}
+
+// CallFor is Call with another logger, which lets no panic through either; nil for none.
+func (h *Host) CallFor(log *slog.Logger, what string, f func() error) error {
+	p, err := try(what, f)
+	if p == nil {
 		return err
 	}
-	if h != nil && h.Log != nil {
-		if unlogged, ok := h.lines.Allow(what); ok {
-			h.Log.Error("alotwebhook: "+what+" panicked", "panic", valueOf(p), "unlogged", unlogged, "stack", string(p.Stack))
+	if log != nil {
+		if unlogged, ok := h.lines.Allow(p.What); ok {
+			log.Error("alotwebhook: "+p.What+" panicked", "panic", valueOf(p), "unlogged", unlogged, "stack", string(p.Stack))
 		}
 	}
-	return &Panic{What: what, Value: errHidden}
+	return &Panic{What: p.What, Value: errHidden}
 }
 
 // valueOf returns what may be logged of the value of a panic.
@@ -52,21 +59,26 @@ func valueOf(p *Panic) string {
 	return fmt.Sprintf("a %T", p.Value)
 }
 
-// Logger returns a logger whose handler does not panic: a record that it panics over is lost. The first
-// panic is told of on the standard error, where that of the whole program would have stood.
-func Logger(log *slog.Logger) *slog.Logger {
+// Logger is [LoggerOf] the field Config.Logger.
+func Logger(log *slog.Logger) *slog.Logger { return LoggerOf("Config.Logger", log) }
+
+// LoggerOf returns a logger whose handler does not panic: a record that it panics over is lost. The first
+// panic is told of on the standard error, where that of the whole program would have stood. It names the
+// field of the configuration that has the logger.
+func LoggerOf(field string, log *slog.Logger) *slog.Logger {
 	if log == nil {
 		return nil
 	}
 	if _, ok := log.Handler().(*handler); ok {
 		return log
 	}
-	return slog.New(&handler{log.Handler(), new(sync.Once)})
+	return slog.New(&handler{log.Handler(), field, new(sync.Once)})
 }
 
 type handler struct {
 	slog.Handler
-	told *sync.Once // by all that are made of one
+	field string
+	told  *sync.Once // by all that are made of one
 }
 
 func (h *handler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
@@ -91,9 +103,10 @@ func (h *handler) WithGroup(name string) slog.Handler {
 }
 
 func (h *handler) call(f func() error) error {
-	err := Call("Config.Logger", f)
-	if p := (*Panic)(nil); errors.As(err, &p) {
-		h.told.Do(func() { fmt.Fprintf(os.Stderr, "alotwebhook: Config.Logger panicked: %s\n%s", valueOf(p), p.Stack) })
+	p, err := try(h.field, f)
+	if p == nil {
+		return err
 	}
-	return err
+	h.told.Do(func() { fmt.Fprintf(os.Stderr, "alotwebhook: %s panicked: %s\n%s", p.What, valueOf(p), p.Stack) })
+	return p
 }
