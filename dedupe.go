@@ -95,16 +95,16 @@ const settleTimeout = 5 * time.Second
 // The context of fn ends with the lease: work that goes on after that may be done twice. [ClaimFromContext]
 // returns the claim under which fn runs.
 //
-// Once returns nil if fn returned nil or if the event was handled before. It returns the error of fn: after
-// [Permanent] the event counts as handled, after any other error it can be claimed again at once. It returns
+// Once returns nil if fn returned nil or if the event was handled before. It returns the error of fn, or wraps it:
+// after [Permanent] the event counts as handled, after any other error it can be claimed again at once. It returns
 // [ErrInProgress] or [ErrNotMarked], an [ErrInvalid] for a key that is none, or an error of d. [StatusCode] returns
-// the status for each.
+// the status for each; if fn passes on one of these from a Once inside it, that is 500, as for a handler of [On].
 func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn func(ctx context.Context) error) error {
 	if fn == nil {
 		return refused("fn", "is nil; give the function that handles the event")
 	}
 	if d == nil {
-		return fn(ctx)
+		return requestErrors.Handled(fn(ctx))
 	}
 	if isNil(d) {
 		return &FieldError{Field: "d", Problem: "holds a nil pointer; give an opened Deduper, or nil for none"}
@@ -122,7 +122,7 @@ func Once(ctx context.Context, d Deduper, key string, lease time.Duration, fn fu
 	case DedupeClaimed:
 		return handleClaimed(ctx, d, claim, end, fn)
 	case DedupeInProgress:
-		return &refusal.Error{Status: http.StatusConflict, Cause: causeInProgress, After: claim.Wait, Err: fmt.Errorf("%w: %s", ErrInProgress, key)}
+		return &refusal.Error{Status: http.StatusConflict, Cause: refusal.InProgress, After: claim.Wait, Err: fmt.Errorf("%w: %s", ErrInProgress, key)}
 	case DedupeDone:
 		return nil
 	}
@@ -142,7 +142,7 @@ func handleClaimed(ctx context.Context, d Deduper, claim DedupeClaim, end time.T
 	}()
 	fnCtx, cancel := context.WithDeadline(context.WithValue(ctx, claimKey{}, claim), end)
 	defer cancel()
-	if err = fn(fnCtx); err == nil || refusal.IsPermanent(err) {
+	if err = requestErrors.Handled(fn(fnCtx)); err == nil || refusal.IsPermanent(err) {
 		settle = d.Complete
 	}
 	return err

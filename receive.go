@@ -192,7 +192,7 @@ func NewReceiver(v *Verifier, cfg *ReceiverConfig) *Receiver {
 // [Receiver.Middleware] does not.
 //
 // Like [http.ServeMux.Handle], On panics if the type has a handler already, if
-// eventType is not a valid name (see [EventType]), or if fn is nil.
+// eventType is not a valid name (see [EventType]), or if r or fn is nil.
 func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Event, data T) error) {
 	if fn == nil {
 		panic("alotwebhook: nil handler for " + eventType)
@@ -200,7 +200,7 @@ func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Eve
 	r.register(eventType, func(ctx context.Context, e Event) error {
 		data, err := DecodeData[T](e)
 		if err != nil {
-			return &refusal.Error{Status: http.StatusBadRequest, Cause: causeMalformedEvent, Err: err}
+			return &refusal.Error{Status: http.StatusBadRequest, Cause: refusal.Malformed, Err: err}
 		}
 		return fn(ctx, e, data)
 	})
@@ -208,6 +208,9 @@ func On[T any](r *Receiver, eventType string, fn func(ctx context.Context, e Eve
 
 // register adds a handler, or panics as [On] says.
 func (r *Receiver) register(eventType string, h eventHandler) {
+	if r == nil {
+		panic("alotwebhook: On needs a receiver; make it with NewReceiver")
+	}
 	if problem := eventtype.Problem(eventType); problem != "" {
 		panic("alotwebhook: event type " + problem)
 	}
@@ -228,7 +231,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	status, err := r.handle(req.Context(), e)
 	if err != nil {
-		r.fail(w, req, e, refusal.OfHandler(err))
+		r.fail(w, req, e, refusal.Carried(err))
 		return
 	}
 	w.WriteHeader(status)
@@ -258,7 +261,7 @@ func (r *Receiver) Receive(ctx context.Context, body []byte, h http.Header) erro
 // webhookclient does: there is nothing to verify, whatever its age and organization.
 func (r *Receiver) Handle(ctx context.Context, e Event) error {
 	if _, err := r.handle(ctx, e); err != nil {
-		return r.log.Refused(ctx, e.ID, e.Type, refusal.OfHandler(err))
+		return r.log.Refused(ctx, e.ID, e.Type, refusal.Carried(err))
 	}
 	return nil
 }

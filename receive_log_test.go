@@ -80,7 +80,7 @@ func TestReceiverLogsItsOwnCauses(t *testing.T) {
 		"a mark not written":    {cfg: alotwebhook.ReceiverConfig{Deduper: lateDeduper{}}, on: fails(nil), cause: "not_marked", want: "the disk is full"},
 		"a claim not released":  {cfg: alotwebhook.ReceiverConfig{Deduper: lateDeduper{}}, on: fails(broken), cause: "handler_failed", want: "cannot reach the mail server; nor was its key settled: the disk is full"},
 		"a nil Deduper":         {cfg: alotwebhook.ReceiverConfig{Deduper: (*brokenDeduper)(nil)}, on: fails(nil), cause: "handler_failed", want: "d holds a nil pointer"},
-		"an error that panics":  {on: fails((*brittle)(nil)), cause: "handler_failed", want: "nil"},
+		"an error that panics":  {on: fails((*brittle)(nil)), cause: "handler_panicked", want: "handler's error panicked: runtime error: invalid memory address or nil"},
 		"data of another type": {on: func(r *alotwebhook.Receiver) {
 			alotwebhook.On(r, alotwebhook.EventCandidateCompleted, func(context.Context, alotwebhook.Event, struct {
 				Score string `json:"score"`

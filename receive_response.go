@@ -26,13 +26,8 @@ func Permanent(err error) error {
 //
 // RetryAfter(nil, d) is nil.
 func RetryAfter(err error, d time.Duration) error {
-	return refusal.Of(err, http.StatusServiceUnavailable, "retry_after", d)
+	return refusal.Of(err, http.StatusServiceUnavailable, refusal.RetryAfter, d)
 }
-
-const (
-	causeMalformedEvent = "malformed_event"
-	causeInProgress     = "in_progress"
-)
 
 // requestErrors lists the errors of requests and of [Once] with their status and
 // cause.
@@ -49,17 +44,18 @@ var requestErrors = refusal.Table{
 	{ErrBodyMemory, http.StatusServiceUnavailable, refusal.BodyMemory},
 	{ErrBodyTimeout, http.StatusRequestTimeout, refusal.BodyTimeout},
 	{errUnreadable, http.StatusBadRequest, "unreadable_body"},
-	{ErrMalformedEvent, http.StatusBadRequest, causeMalformedEvent},
+	{ErrMalformedEvent, http.StatusBadRequest, refusal.Malformed},
 	{ErrWrongOrganization, http.StatusForbidden, "wrong_organization"},
 	{ErrTooOld, http.StatusBadRequest, "too_old"},
 	{ErrTooNew, http.StatusBadRequest, "too_new"},
-	{ErrInProgress, http.StatusConflict, causeInProgress},
+	{ErrInProgress, http.StatusConflict, refusal.InProgress},
 	{ErrNotMarked, http.StatusOK, refusal.NotMarked},
 }
 
 // StatusCode returns the status that a [Receiver] responds with after an error of
-// [Verifier.ParseRequest], [Verifier.ParseBody], [Receiver.Receive], [Once] or a
-// handler; 200 for nil. The response should say no more than the status.
+// [Verifier.ParseRequest], [Verifier.ParseBody], [Receiver.Receive] or [Once]; 200 for
+// nil. Call a handler of your own by Once, with a Deduper or nil: its error may wrap one
+// of these for another reason. The response should say no more than the status.
 func StatusCode(err error) int { return requestErrors.Status(err) }
 
 // fail reports a request that was not handled and writes the response.

@@ -391,6 +391,7 @@ func TestOnPanics(t *testing.T) {
 	require.Panics(t, func() { alotwebhook.On(d.Receiver, "a.b", d.keep) }, "registered already")
 	require.Panics(t, func() { alotwebhook.On(d.Receiver, "A.B", d.keep) }, "not a valid name")
 	require.Panics(t, func() { alotwebhook.On[json.RawMessage](d.Receiver, "a.c", nil) }, "no handler")
+	require.PanicsWithValue(t, "alotwebhook: On needs a receiver; make it with NewReceiver", func() { alotwebhook.On(nil, "a.c", d.keep) })
 }
 
 func TestParseRequest(t *testing.T) {

@@ -18,5 +18,7 @@ func NotSettled(err, failure, notMarked error) error {
 	if err == nil {
 		return &Error{Status: http.StatusOK, Cause: NotMarked, Err: fault.Both(notMarked, ": ", failure)}
 	}
-	return fault.Both(err, "; nor was its key settled: ", failure)
+	e := Carried(err) // whatever the failure carries
+	e.Err = fault.Both(err, "; nor was its key settled: ", failure)
+	return e
 }

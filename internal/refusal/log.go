@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/eventtype"
@@ -24,7 +25,7 @@ const (
 
 // Log writes the lines of a receiver. It may be used by many goroutines.
 type Log struct {
-	// Logger gets the lines; nil stands for slog.Default, as it is at that moment.
+	// Logger gets the lines; nil stands for slog.Default, as it is at that moment. Its panics end nothing.
 	Logger *slog.Logger
 	// NoText leaves out the text of an error about an event, which may hold what a handler put
 	// into it.
@@ -33,8 +34,8 @@ type Log struct {
 	lines     loglimit.Limiter // of the lines that anybody can cause
 	warned    loglimit.Set     // event types that Unhandled has logged
 	deadlines sync.Once        // the line of Deadline
-	hooked    sync.Once        // hooks has its logger
 	hooks     caught.Host
+	guarded   atomic.Pointer[guarded]
 }
 
 // Refused writes the line of an event that was not handled; its id is "" if there is no verified
@@ -70,11 +71,23 @@ func (l *Log) Refused(ctx context.Context, id, eventType string, e *Error) error
 
 // Call calls a function of the host's that only looks on. Its panic is logged, and changes nothing else.
 func (l *Log) Call(what string, f func()) {
-	l.hooked.Do(func() { l.hooks.Log = caught.Logger(l.logger()) })
-	_ = l.hooks.Call(what, func() error { f(); return nil })
+	_ = l.hooks.CallFor(l.logger(), what, func() error { f(); return nil })
 }
 
-func (l *Log) logger() *slog.Logger { return cmp.Or(l.Logger, slog.Default()) }
+// guarded is the logger that lets no panic through of another one.
+type guarded struct{ of, logger *slog.Logger }
+
+// logger returns the guarded logger of the moment. It makes one again only after slog.Default has changed: each
+// tells of its first panic on the standard error, which strangers must not fill.
+func (l *Log) logger() *slog.Logger {
+	of := cmp.Or(l.Logger, slog.Default())
+	last := l.guarded.Load()
+	if last == nil || last.of != of {
+		last = &guarded{of, caught.LoggerOf("ReceiverConfig.Logger", of)}
+		l.guarded.Store(last)
+	}
+	return last.logger
+}
 
 // Unhandled writes that an event reached no handler, and names the handlers that exist, so that a
 // typo shows. It writes each event type once: the mistake is in the program, and a line for every

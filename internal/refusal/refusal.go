@@ -32,36 +32,53 @@ func Of(err error, status int, cause string, after time.Duration) error {
 	return &Error{status, cause, after, err}
 }
 
-// IsPermanent reports whether another attempt cannot mend what err says.
-func IsPermanent(err error) bool {
-	s := (*Error)(nil)
-	return errors.As(err, &s) && s.Cause == Permanent
-}
-
 // The causes that make a difference to the response or to the log.
 const (
 	Permanent    = "permanent"
+	RetryAfter   = "retry_after"
+	Malformed    = "malformed_event"
 	Method       = "method"
 	BodyTooLarge = "body_too_large"
 	BodyMemory   = "body_memory"
 	BodyTimeout  = "body_timeout"
 	NotMarked    = "not_marked"
+	InProgress   = "in_progress"
 )
 
-// OfHandler returns a handler's error with its response. Only an error that carries a status gets
-// another than 500: a handler may well return one that a [Table] lists, about something else that it
-// did.
-func OfHandler(err error) *Error {
-	e, p := (*Error)(nil), (*caught.Panic)(nil)
-	panicked := errors.As(err, &p)
-	if errors.As(err, &e) && !(panicked && errors.As(error(p), new(*Error))) { // a panic whose value is an Error is a panic
+// Carried returns an error with the response that it carries, as those of a receiver's own do. Any other error
+// is the failure of a handler: it may well be one that a [Table] lists, about something else that was done.
+func Carried(err error) *Error {
+	e, p, inside := (*Error)(nil), (*caught.Panic)(nil), (*Error)(nil)
+	if errors.As(err, &p) {
+		errors.As(error(p), &inside)
+	}
+	if errors.As(err, &e) && e != inside { // a panic whose value is an Error is a panic
 		return &Error{e.Status, e.Cause, e.After, err}
 	}
-	if panicked {
-		return &Error{Status: http.StatusInternalServerError, Cause: "handler_panicked", Err: err}
-	}
-	return &Error{Status: http.StatusInternalServerError, Cause: "handler_failed", Err: err}
+	return failed(err)
 }
+
+// OfHandler is [Carried] for what a handler returned. Of that, only a response that the handler chose counts:
+// it may also pass on the error of another receiver, or of a Once inside it, before its own work is done.
+func OfHandler(err error) *Error {
+	e := Carried(err)
+	switch e.Cause {
+	case Permanent, RetryAfter, Malformed:
+		return e
+	}
+	return failed(err)
+}
+
+func failed(err error) *Error {
+	cause := "handler_failed"
+	if errors.As(err, new(*caught.Panic)) {
+		cause = "handler_panicked"
+	}
+	return &Error{Status: http.StatusInternalServerError, Cause: cause, Err: err}
+}
+
+// IsPermanent reports whether another attempt cannot mend what a handler's error says.
+func IsPermanent(err error) bool { return err != nil && OfHandler(err).Cause == Permanent }
 
 // Table lists kinds of errors of requests with their status and cause.
 type Table []struct {
@@ -77,18 +94,31 @@ func (t Table) OfRequest(err error) *Error {
 			return &Error{Status: row.Status, Cause: row.Cause, Err: err}
 		}
 	}
-	return OfHandler(err)
+	return Carried(err)
 }
 
-// Status returns the status of an error of a request or of a handler; 200 for nil.
+// Status returns the status of an error of a request, of a receiver or of Once; 200 for nil.
 func (t Table) Status(err error) int {
-	if err == nil {
+	if err = caught.Look("error", err); err == nil {
 		return http.StatusOK
 	}
-	if e := (*Error)(nil); errors.As(err, &e) {
-		return OfHandler(err).Status
+	if errors.As(err, new(*Error)) {
+		return Carried(err).Status
 	}
 	return t.OfRequest(err).Status
+}
+
+// Handled returns what a handler returned as an error whose Status is that of [OfHandler]: err itself, unless
+// that carries the response to something else or is an error that the table lists.
+func (t Table) Handled(err error) error {
+	if err = caught.Look("handler's error", err); err == nil {
+		return nil
+	}
+	e := OfHandler(err)
+	if e.Cause == Carried(err).Cause && e.Status == t.Status(err) {
+		return err
+	}
+	return e
 }
 
 // Respond writes the response.
