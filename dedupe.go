@@ -28,8 +28,9 @@ type Deduper interface {
 	// progress. The returned state says which of the three it is. Of many simultaneous claims of one key, at
 	// most one succeeds. One clock judges the leases of all who share the memory. Each claim has a token that
 	// no other claim of the key has had, no matter whether it replaces a claim whose lease ran out or follows
-	// one that was released. If ctx has ended, Claim claims nothing and returns an error, as for a key that is
-	// none, or a lease of zero or less. A lease may be of any length, and may end after 100 years.
+	// one that was released. If ctx has ended, or a key is none, or a lease is zero or less, Claim returns an
+	// error. With that nothing is claimed, also if ctx ends in the midst of it. A lease may be of any length,
+	// and may end after 100 years.
 	Claim(ctx context.Context, key string, lease time.Duration) (DedupeClaim, error)
 
 	// Complete marks the key as done, for ever or for a documented time. It is fenced: if another claim has

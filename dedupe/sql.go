@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/loglimit"
 	"github.com/alot/alotwebhook/store/sqltx"
 )
@@ -59,7 +60,7 @@ func NewSQL(db *sql.DB, dialect Dialect, cfg *SQLConfig) (*SQL, error) {
 		return nil, &alotwebhook.FieldError{Field: "dialect", Problem: fmt.Sprintf("is %q; it must be dedupe.SQLite or dedupe.PostgreSQL", dialect)}
 	}
 	if cfg != nil {
-		s.logger = cfg.Logger
+		s.logger = guarded(cfg.Logger)
 	}
 	if cfg != nil && cfg.Retention > 0 {
 		s.retention = milliseconds(cfg.Retention)
@@ -123,7 +124,8 @@ const claimTries = 3
 // Claim implements [alotwebhook.Deduper]. Every hundredth successful claim deletes
 // expired rows, so that the table does not grow without end. An [alotwebhook.FieldError]
 // refuses a key that is none, and a lease of zero or less. A lease is rounded up to
-// milliseconds; one of more than 100 years counts as 100 years.
+// milliseconds; one of more than 100 years counts as 100 years. If ctx ends meanwhile, Claim
+// may take some seconds more, to leave no claim behind that nobody has.
 func (s *SQL) Claim(ctx context.Context, key string, lease time.Duration) (alotwebhook.DedupeClaim, error) {
 	claim := alotwebhook.DedupeClaim{Key: key}
 	if err := cmp.Or(s.check(), checkInput(key, lease)); err != nil {
@@ -152,28 +154,34 @@ func (s *SQL) Claim(ctx context.Context, key string, lease time.Duration) (alotw
 func (s *SQL) warn(ctx context.Context, err error) {
 	logger := s.logger
 	if logger == nil {
-		logger = slog.Default()
+		logger = guarded(slog.Default())
 	}
 	if _, ok := s.lines.Allow("purge"); ok && ctx.Err() == nil {
 		logger.WarnContext(ctx, "alotwebhook: dedupe: expired rows were not deleted; without that the table grows", "error", err)
 	}
 }
 
+// guarded returns a logger that lets no panic through: a claim holds, whatever is wrong with its log.
+func guarded(log *slog.Logger) *slog.Logger { return caught.LoggerOf("SQLConfig.Logger", log) }
+
 // claim tries once to claim the key of c, and fills in c. It leaves the state empty
 // if the key was released in the meantime.
 func (s *SQL) claim(ctx context.Context, c *alotwebhook.DedupeClaim, lease time.Duration) error {
-	token := rand.Int64N(1<<63-1) + 1 // not a counter: Release deletes the row that would hold it
-	err := s.db.QueryRowContext(ctx, s.sql.claim, c.Key, token, milliseconds(lease)).Scan(&c.Token)
-	if err == nil {
-		c.State = alotwebhook.DedupeClaimed
-		return nil
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	if !errors.Is(err, sql.ErrNoRows) {
+	token := rand.Int64N(1<<63-1) + 1 // not a counter: Release deletes the row that would hold it
+	switch err := s.insert(ctx, c.Key, token, lease); {
+	case err == nil:
+		c.Token, c.State = token, alotwebhook.DedupeClaimed
+		return nil
+	case !errors.Is(err, sql.ErrNoRows):
+		s.giveBack(ctx, c.Key, token)
 		return err
 	}
 	var done bool
 	var left int64
-	err = s.db.QueryRowContext(ctx, s.sql.look, c.Key).Scan(&done, &left)
+	err := s.db.QueryRowContext(ctx, s.sql.look, c.Key).Scan(&done, &left)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
@@ -186,6 +194,38 @@ func (s *SQL) claim(ctx context.Context, c *alotwebhook.DedupeClaim, lease time.
 		c.State, c.Wait = alotwebhook.DedupeInProgress, time.Duration(left)*time.Millisecond
 	}
 	return nil
+}
+
+// afterwards is how much longer than its context a claim may take, and then the statement that gives it back.
+const afterwards = 2 * time.Second
+
+// insert executes the statement that claims. That is not cut off when ctx ends: the database might commit it all
+// the same, later than anything that is sent to find out. The error is that of ctx if it has ended meanwhile.
+func (s *SQL) insert(ctx context.Context, key string, token int64, lease time.Duration) error {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		wait := time.NewTimer(afterwards)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+			cancel()
+		case <-longer.Done():
+		}
+	})()
+	err := s.db.QueryRowContext(longer, s.sql.claim, key, token, milliseconds(lease)).Scan(&token)
+	if err == nil || longer.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// giveBack releases a claim that may have been stored although its caller gets an error. Otherwise nobody would
+// have it, and every repetition of the event would get 409 until its lease is over. If this fails too, it does.
+func (s *SQL) giveBack(ctx context.Context, key string, token int64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	_, _ = s.db.ExecContext(ctx, s.sql.release, key, token)
 }
 
 // milliseconds rounds up, so that no lease is shorter than its caller asked for, unless that is more than

@@ -1,9 +1,13 @@
 package dedupe_test
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -96,4 +100,47 @@ func TestSchema(t *testing.T) {
 		require.NotContains(t, dedupe.Schema(d), "$")
 	}
 	require.Empty(t, dedupe.Schema("oracle"))
+}
+
+// hanging is a driver whose database answers nothing, until its caller gives up.
+type hanging struct{ asked chan string }
+
+func (h hanging) Connect(context.Context) (driver.Conn, error) { return h, nil }
+func (h hanging) Driver() driver.Driver                        { return nil }
+func (h hanging) Prepare(string) (driver.Stmt, error)          { return nil, errors.ErrUnsupported }
+func (h hanging) Begin() (driver.Tx, error)                    { return nil, errors.ErrUnsupported }
+func (h hanging) Close() error                                 { return nil }
+
+func (h hanging) QueryContext(ctx context.Context, query string, _ []driver.NamedValue) (driver.Rows, error) {
+	h.asked <- query
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (h hanging) ExecContext(ctx context.Context, query string, _ []driver.NamedValue) (driver.Result, error) {
+	_, err := h.QueryContext(ctx, query, nil)
+	return nil, err
+}
+
+// A claim outlasts its caller by some seconds, so that it is known what it has done, and not for ever.
+func TestAClaimThatHangsEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		database := hanging{make(chan string, 9)}
+		db := sql.OpenDB(database)
+		defer db.Close()
+		handled, err := dedupe.NewSQL(db, dedupe.PostgreSQL, nil)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err = handled.Claim(ctx, "a", time.Minute)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 19*time.Second, time.Since(start))
+		require.Contains(t, <-database.asked, "INSERT")
+		require.Contains(t, <-database.asked, "DELETE", "what may have been claimed is given back")
+		_, err = handled.Claim(ctx, "a", time.Minute)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Empty(t, database.asked, "nothing is claimed for a caller that has gone")
+	})
 }

@@ -16,6 +16,7 @@ package dedupetest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,3 +167,27 @@ func ended() context.Context {
 	cancel()
 	return ctx
 }
+
+// ending is a context that ends when it has been looked at a number of times.
+type ending struct {
+	context.Context
+	end   context.CancelFunc
+	looks atomic.Int64 // that are left
+}
+
+// endsAfter returns a context that ends with the look behind the given number of them.
+func endsAfter(looks int64) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &ending{Context: ctx, end: cancel}
+	e.looks.Store(looks)
+	return e
+}
+
+func (e *ending) look() {
+	if e.looks.Add(-1) < 0 {
+		e.end()
+	}
+}
+
+func (e *ending) Done() <-chan struct{} { e.look(); return e.Context.Done() }
+func (e *ending) Err() error            { e.look(); return e.Context.Err() }

@@ -49,6 +49,7 @@ var mutants = map[string]struct {
 	"SettlesAnything":     {simple{settlesAnything: true}, []string{"OnlyClaimsSettle"}},
 	"IgnoresItsContext":   {simple{ignoresContext: true}, []string{"AnErrorClaimsNothing"}},
 	"ClaimsDespiteErrors": {simple{claimsDespiteErrors: true}, []string{"AnErrorClaimsNothing"}},
+	"KeepsCutClaims":      {simple{keepsCutClaims: true}, []string{"ACutClaimIsFree"}},
 }
 
 func TestMutantsAreFound(t *testing.T) {
@@ -111,7 +112,7 @@ type simple struct {
 	completeUnfenced, releaseUnfenced, lostNotReported, countsTokensByKey                bool
 	completeOnlyOnce, lateIsLost, foldsCase, cutsKeys, noWait, releaseDoesNothing        bool
 	settlesAnything, ignoresContext, claimsDespiteErrors                                 bool
-	takesAnyKey, takesAnyLease, leaseOverflows                                           bool
+	takesAnyKey, takesAnyLease, leaseOverflows, keepsCutClaims                           bool
 }
 
 type row struct {
@@ -171,7 +172,11 @@ func (s *simple) Claim(ctx context.Context, key string, lease time.Duration) (c 
 		}
 	}
 	s.keys[s.key(key)] = &row{token: c.Token, until: time.Now().Add(lease), done: s.marksBefore}
-	return c, ctx.Err()
+	err = ctx.Err()
+	if err != nil && !s.keepsCutClaims && !s.claimsDespiteErrors && !s.ignoresContext {
+		delete(s.keys, s.key(key))
+	}
+	return c, err
 }
 
 func (s *simple) Complete(_ context.Context, c alotwebhook.DedupeClaim) error {

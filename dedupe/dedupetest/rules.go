@@ -167,6 +167,18 @@ var rules = []rule{
 		require.Error(t, err)
 		t.claimed(someKey, long)
 	}},
+	{"ACutClaimIsFree", "If the context ends while Claim is at work, and Claim returns an error, the key is free.", func(t *trial) {
+		for looks := range int64(30) { // one of them is behind the last time that Claim looks at its context
+			key := someKey + string(rune('a'+looks))
+			ctx := endsAfter(looks)
+			c, err := t.deduper.Claim(ctx, key, long)
+			if err == nil {
+				t.require(alotwebhook.DedupeClaimed, c, "the key was free")
+				t.release(c)
+			}
+			t.require(alotwebhook.DedupeClaimed, t.claim(key, long), "nobody has it")
+		}
+	}},
 	{"EachOnce", "If many goroutines claim the same keys, each key is handled once.", func(t *trial) {
 		var handled [20]atomic.Int64
 		t.crowd(func(int) {

@@ -31,29 +31,30 @@ func TestMain(m *testing.M) {
 var databases = []struct {
 	name    string
 	dialect dedupe.Dialect
-	open    func(t testing.TB) func() *sql.DB // each call of the result opens another handle on the same database
+	driver  string
+	dsn     func(t testing.TB) string // of a new and empty database
 }{
-	{"sqlite", dedupe.SQLite, func(t testing.TB) func() *sql.DB {
-		path := filepath.Join(t.TempDir(), "customer.db")
-		return func() *sql.DB { return openSQLite(t, path) }
-	}},
-	{"pgx", dedupe.PostgreSQL, func(t testing.TB) func() *sql.DB { return openPostgres(t, "pgx") }},
-	{"lib-pq", dedupe.PostgreSQL, func(t testing.TB) func() *sql.DB { return openPostgres(t, "postgres") }},
+	{"sqlite", dedupe.SQLite, "sqlite", func(t testing.TB) string { return sqliteAt(filepath.Join(t.TempDir(), "customer.db")) }},
+	{"pgx", dedupe.PostgreSQL, "pgx", newSchema},
+	{"lib-pq", dedupe.PostgreSQL, "postgres", newSchema},
+}
+
+func sqliteAt(path string) string {
+	return "file:" + path + "?_pragma=busy_timeout(600000)&_pragma=journal_mode(WAL)&_txlock=immediate"
 }
 
 func openSQLite(t testing.TB, path string) *sql.DB {
 	t.Helper()
-	return handle(t, "sqlite", "file:"+path+"?_pragma=busy_timeout(600000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+	return handle(t, "sqlite", sqliteAt(path))
 }
 
-func openPostgres(t testing.TB, driver string) func() *sql.DB {
+func newSchema(t testing.TB) (dsn string) {
 	t.Helper()
-	schema := postgrestest.Schema(t, postgrestest.Pool(t))
-	dsn := withSearchPath(postgrestest.DSN(t), schema)
-	db := handle(t, driver, dsn)
-	_, err := db.ExecContext(t.Context(), "CREATE SCHEMA "+schema)
+	pool := postgrestest.Pool(t)
+	schema := postgrestest.Schema(t, pool)
+	_, err := pool.Exec(t.Context(), "CREATE SCHEMA "+schema)
 	require.NoError(t, err)
-	return func() *sql.DB { return handle(t, driver, dsn) }
+	return withSearchPath(postgrestest.DSN(t), schema)
 }
 
 // withSearchPath adds a schema to a connection string, be it a URL or key=value pairs.
@@ -86,13 +87,14 @@ func newSQL(t testing.TB, db *sql.DB, dialect dedupe.Dialect, cfg *dedupe.SQLCon
 	return s
 }
 
-// onEach runs a test on every database and driver.
+// onEach runs a test on every database and driver. Each call of open makes another handle on the same database.
 func onEach(t *testing.T, test func(t *testing.T, dialect dedupe.Dialect, open func() *sql.DB)) {
 	t.Helper()
 	for _, d := range databases {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			test(t, d.dialect, d.open(t))
+			dsn := d.dsn(t)
+			test(t, d.dialect, func() *sql.DB { return handle(t, d.driver, dsn) })
 		})
 	}
 }
@@ -103,7 +105,7 @@ func TestContract(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			dedupetest.Run(t, func(tb testing.TB) alotwebhook.Deduper {
-				return newSQL(tb, d.open(tb)(), d.dialect, nil)
+				return newSQL(tb, handle(tb, d.driver, d.dsn(tb)), d.dialect, nil)
 			})
 		})
 	}

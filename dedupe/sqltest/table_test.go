@@ -192,6 +192,12 @@ func TestAMissingTableIsNamed(t *testing.T) {
 	})
 }
 
+// brokenHandler panics over every record.
+type brokenHandler struct{ slog.Handler }
+
+func (brokenHandler) Enabled(context.Context, slog.Level) bool  { return true }
+func (brokenHandler) Handle(context.Context, slog.Record) error { panic("no log") }
+
 // A user of the database who may not delete rows lets the table grow for ever.
 func TestAPurgeThatFailsIsLogged(t *testing.T) {
 	t.Parallel()
@@ -203,8 +209,10 @@ func TestAPurgeThatFailsIsLogged(t *testing.T) {
 	require.NoError(t, err)
 	_, err = db.ExecContext(t.Context(), "CREATE TRIGGER keep BEFORE DELETE ON alotwebhook_handled BEGIN SELECT RAISE(ABORT, 'no rights to delete'); END")
 	require.NoError(t, err)
+	brokenLog := newSQL(t, db, dedupe.SQLite, &dedupe.SQLConfig{Logger: slog.New(brokenHandler{})})
 	for i := range 200 {
 		require.NoError(t, s.Complete(t.Context(), claimed(t, s, fmt.Sprint(i), time.Minute)), "the claims hold all the same")
+		require.NoError(t, brokenLog.Complete(t.Context(), claimed(t, brokenLog, fmt.Sprint("other", i), time.Minute)), "and whatever the log does")
 	}
 	require.Contains(t, log.String(), "expired rows were not deleted")
 	require.Contains(t, log.String(), "no rights to delete")
