@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/demand"
 	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/fault"
@@ -178,7 +179,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	_, err = d.editEndpoint(ctx, endpointID, true, func(e *Endpoint) error {
 		p := e.secrets().Rotated(sealed, at, time.Now())
 		e.Secret, e.NextSecret, e.NextSecretAt = p.Current, p.Next, p.NextAt
-		return nil
+		return demand.Version(ctx, e.Version, ErrConflict)
 	})
 	if err != nil {
 		return "", err

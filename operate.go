@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/demand"
 	"github.com/alot/alotwebhook/internal/selection"
 	"github.com/alot/alotwebhook/internal/text"
 	"github.com/alot/alotwebhook/internal/unwrap"
@@ -116,7 +117,7 @@ func (d *Dispatcher) Pause(ctx context.Context, p Pause) (Pause, error) {
 
 // Resume ends the pause of p.EndpointID, or else of p.OrganizationID, or else of all. Its Note says
 // why, for the [Operation]. What another pause covers, too, stays paused. The error is
-// [ErrNotFound] if there is no such pause, a [FieldError] if the Note is not valid, and an
+// [ErrNotFound] if there is no such pause, a [FieldError] if a field is not valid, and an
 // [errors.ErrUnsupported] if the store is no [Pauser].
 func (d *Dispatcher) Resume(ctx context.Context, p Pause) error {
 	if problem := text.PlainProblem(p.Note, selection.MaxNote); problem != "" {
@@ -128,6 +129,9 @@ func (d *Dispatcher) Resume(ctx context.Context, p Pause) error {
 	}
 	for _, of := range list { // an endpoint that is paused may be gone
 		if p.EndpointID != "" && of.EndpointID == p.EndpointID {
+			if err := refused("organizationId", selection.OwnerProblem(p.OrganizationID, of.OrganizationID, of.EndpointID)); err != nil {
+				return err
+			}
 			p.OrganizationID = of.OrganizationID
 		}
 	}
@@ -232,7 +236,7 @@ func (d *Dispatcher) Recoveries(ctx context.Context, f RecoveryFilter) (page []R
 func (d *Dispatcher) beginMany(ctx context.Context, r Recovery) (Recovery, error) {
 	r, err := d.manyOf(ctx, r)
 	if err == nil && r.EndpointID == "" {
-		r.EndpointID, err = newID(recoveryPrefix)
+		r.EndpointID, err = demand.ID(ctx, recoveryPrefix)
 	}
 	if err != nil {
 		return Recovery{}, err
@@ -289,10 +293,7 @@ func (d *Dispatcher) ownerOf(ctx context.Context, organizationID, endpointID str
 		return organizationID, nil
 	}
 	e, err := d.Endpoint(ctx, endpointID)
-	if err == nil && organizationID != "" && organizationID != e.OrganizationID {
-		err = &FieldError{Field: "organizationId", Problem: fmt.Sprintf("%q is not that of the endpoint %s", clip(organizationID), e.ID)}
-	}
-	return e.OrganizationID, err
+	return e.OrganizationID, cmp.Or(err, refused("organizationId", selection.OwnerProblem(organizationID, e.OrganizationID, e.ID)))
 }
 
 // isMany reports whether the recovery is one over many endpoints.

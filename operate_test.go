@@ -417,3 +417,22 @@ func TestManyBadInput(t *testing.T) {
 	_, err := w.RecoverMany(t.Context(), of{EndpointID: "wh_none"})
 	require.ErrorIs(t, err, alotwebhook.ErrNotFound)
 }
+
+// To resume an endpoint that is another organization's is refused, as it is to pause it.
+func TestResumeOfAnotherOrganization(t *testing.T) {
+	t.Parallel()
+	w := twoOrganizations(t, alotwebhook.Config{})
+	e := w.at(t, "a.example.com")
+	_, err := w.Pause(t.Context(), alotwebhook.Pause{EndpointID: e.ID})
+	require.NoError(t, err)
+	other := alotwebhook.Pause{OrganizationID: "org_other", EndpointID: e.ID}
+	var field *alotwebhook.FieldError
+	require.ErrorAs(t, w.Resume(t.Context(), other), &field)
+	require.Equal(t, "organizationId", field.Field)
+	_, err = w.Pause(t.Context(), other)
+	require.Equal(t, error(field), err)
+	list, err := w.Pauses(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.NoError(t, w.Resume(t.Context(), alotwebhook.Pause{OrganizationID: e.OrganizationID, EndpointID: e.ID}))
+}

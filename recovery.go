@@ -173,7 +173,7 @@ func (d *Dispatcher) recoverSince(ctx context.Context, endpointID string, since 
 func (d *Dispatcher) beginRecovery(ctx context.Context, begun Recovery) (Recovery, error) {
 	defer d.recoveries.Wake()
 	return d.recoveries.Change(ctx, begun.EndpointID, func(r *Recovery) error {
-		if r.State.Active() {
+		if r.State.Active() || r.isMany() { // one over many endpoints begins once
 			return fmt.Errorf("%w: %s, begun at %s", ErrRecovering, r.EndpointID, r.CreatedAt.Format(time.RFC3339))
 		}
 		begun.Version = r.Version
@@ -339,9 +339,9 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 	begins := r.UpdatedAt.IsZero()
 	of := &Endpoint{ID: r.EndpointID, OrganizationID: r.OrganizationID}
 	if !r.State.Active() {
-		ops = append(ops, d.operation(ctx, OpRecoveryEnded, of, audit.Ended(r.audited(), r.Recovered, r.Skipped)))
+		ops = append(ops, d.operation(ctx, OpRecoveryEnded, of, audit.Ended(ctx, r.audited(), r.Recovered, r.Skipped)))
 	} else if begins {
-		ops = append(ops, d.operation(ctx, OpRecoveryBegun, of, audit.Begun(r.audited(), r.Until)))
+		ops = append(ops, d.operation(ctx, OpRecoveryBegun, of, audit.Begun(ctx, r.audited(), r.Until)))
 	}
 	r.UpdatedAt = storedTime()
 	if err := d.store.PutRecovery(ctx, *r, ops...); err != nil {
@@ -356,5 +356,5 @@ func (d *Dispatcher) putRecovery(ctx context.Context, r *Recovery) error {
 }
 
 func (r *Recovery) audited() audit.Recovery {
-	return audit.Recovery{State: string(r.State), EventID: r.EventID, EventType: r.EventType, Last: string(r.Reason), Note: r.Note}
+	return audit.Recovery{Many: r.isMany(), Actor: r.Actor, State: string(r.State), EventID: r.EventID, EventType: r.EventType, Last: string(r.Reason), Note: r.Note}
 }

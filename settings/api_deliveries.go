@@ -233,7 +233,13 @@ func (a *api) redeliver(r *http.Request, who caller) (response, error) {
 			return response{}, errNotDue
 		}
 	}
-	return a.redelivered(r, who)
+	result, err := a.redelivered(r, who)
+	if err != nil && due { // it is sent again all the same
+		a.logFailure(r, &failure{who.organization, err})
+		d.State, d.NextAttemptAt, d.FinishedAt = alotwebhook.StatePending, time.Now(), time.Time{}
+		return a.isRedelivered(r, who, d), nil
+	}
+	return result, err
 }
 
 // redelivered responds with a delivery that was sent again, as it is now.
@@ -242,8 +248,12 @@ func (a *api) redelivered(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
+	return a.isRedelivered(r, who, d), nil
+}
+
+func (a *api) isRedelivered(r *http.Request, who caller, d alotwebhook.Delivery) response {
 	return response{status: http.StatusAccepted, body: who.showWholeDelivery(a.dispatcher, d)}.
-		with("Location", a.at(r, "/deliveries/"+d.ID)), nil
+		with("Location", a.at(r, "/deliveries/"+d.ID))
 }
 
 // isDue reports whether d waits for an attempt that can begin now, or is being attempted:

@@ -63,6 +63,14 @@ func nextSecretFrom(e alotwebhook.Endpoint) instant {
 	return instant{}
 }
 
+// withSecret returns the endpoint with its secret, if that was generated.
+func (e endpointJSON) withSecret(generated bool, secret alotwebhook.Secret) endpointJSON {
+	if generated {
+		e.Secret = string(secret)
+	}
+	return e
+}
+
 // asResponse returns a response with the endpoint and the ETag of its version.
 func (e endpointJSON) asResponse(status int, version int64) response {
 	return response{status: status, body: e}.with("ETag", e.etag(version))
@@ -100,11 +108,7 @@ func (a *api) createEndpoint(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	shown := show(created)
-	if secret == nil {
-		shown.Secret = string(created.Secret)
-	}
-	result := shown.asResponse(http.StatusCreated, created.Version).with("Location", a.at(r, "/"+created.ID))
+	result := show(created).withSecret(secret == nil, created.Secret).asResponse(http.StatusCreated, created.Version).with("Location", a.at(r, "/"+created.ID))
 	return result.repeated(repeated), nil
 }
 

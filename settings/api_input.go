@@ -197,7 +197,9 @@ func boolInto(into **bool) readValue {
 func rateInto(into **float64) readValue {
 	return func(name string, value json.RawMessage) []fieldProblem {
 		*into = new(float64)
-		if !bytes.ContainsRune([]byte("-0123456789"), rune(value[0])) || json.Unmarshal(value, *into) != nil {
+		number := bytes.ContainsRune([]byte("-0123456789"), rune(value[0])) && json.Unmarshal(value, *into) == nil
+		digits, _, _ := strings.Cut(strings.ToLower(string(value)), "e")
+		if !number || **into == 0 && strings.ContainsAny(digits, "123456789") { // 1e-400 is no 0
 			return []fieldProblem{{name, "must be a number from 0.01 to 10,000, or 0 for no limit of its own"}}
 		}
 		return nil
@@ -217,6 +219,18 @@ func timeInto(into *time.Time) readValue {
 		}
 		*into = t
 		return nil
+	}
+}
+
+// endInto reads a time that bounds something, or from which something is to be. It refuses the zero time of
+// Go, which would stand for none.
+func endInto(into *time.Time) readValue {
+	return func(name string, value json.RawMessage) []fieldProblem {
+		errs := timeInto(into)(name, value)
+		if errs == nil && into.IsZero() {
+			return []fieldProblem{{name, "is the beginning of the year 1; give another time, or leave it out"}}
+		}
+		return errs
 	}
 }
 

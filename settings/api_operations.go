@@ -34,20 +34,19 @@ func (a *api) rotateSecret(r *http.Request, who caller) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if e, err = a.endpoint(r, who); err != nil {
-		return response{}, err
+	now, err := a.endpoint(r, who)
+	if err != nil { // the secret is shown all the same: nobody can read it once more
+		a.logFailure(r, &failure{who.organization, err})
+		e.NextSecretAt = from
+		return response{status: http.StatusOK, body: show(e).withSecret(secret == nil, next)}.repeated(repeated), nil
 	}
-	shown := show(e)
-	if secret == nil {
-		shown.Secret = string(next)
-	}
-	return shown.asResponse(http.StatusOK, e.Version).repeated(repeated), nil
+	return show(now).withSecret(secret == nil, next).asResponse(http.StatusOK, now.Version).repeated(repeated), nil
 }
 
 // readRotation reads the secret, nil if one is to be generated, and the time from
 // which it signs, zero for at once.
 func readRotation(r *http.Request) (secret *string, from time.Time, err error) {
-	err = readOptionalObject(r, fields{"secret": optionalInto(&secret), "signsFrom": timeInto(&from)})
+	err = readOptionalObject(r, fields{"secret": optionalInto(&secret), "signsFrom": endInto(&from)})
 	if err == nil && time.Until(from) > maxOverlap {
 		err = invalid(fieldProblem{"signsFrom", "is more than 30 days ahead"})
 	}
@@ -188,7 +187,16 @@ func (a *api) readRecovery(r *http.Request, who caller) (response, error) {
 }
 
 func (a *api) stopRecovery(r *http.Request, who caller) (response, error) {
-	return a.aboutRecovery(r, who, a.dispatcher.StopRecovery)
+	return a.aboutRecovery(r, who, func(ctx context.Context, id string) (alotwebhook.Recovery, error) {
+		found, err := a.dispatcher.Recovery(ctx, id)
+		if needs := actionOf(found).needs; err == nil && !needs.met(who.may) {
+			err = notAllowed(needs.missing(who.may))
+		}
+		if err != nil {
+			return found, err
+		}
+		return a.dispatcher.StopRecovery(ctx, id)
+	})
 }
 
 // recoveryCall reads the endpoint's recovery, or changes it and then reads it.

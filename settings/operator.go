@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/text"
 )
 
@@ -67,7 +68,7 @@ func (o *OperatorOptions) admit(r *http.Request) (*http.Request, rights, error) 
 		return r, nil, errNoOperator
 	}
 	may := askAbout(operatorActions, r, o.May)
-	return r.WithContext(alotwebhook.WithActor(r.Context(), name)), may, nil
+	return r.WithContext(audit.WithOperator(r.Context(), name)), may, nil
 }
 
 // organizationSegment returns an organization's id as one segment of an escaped path. Browsers

@@ -248,9 +248,17 @@ func TestOperatorsRecoverOneEndpoint(t *testing.T) {
 	require.Contains(t, s.see("/recoveries/"+e.ID).text, `href="/organizations/org_a/`+e.ID+`"`)
 	require.Contains(t, s.see("/recoveries").text, "No recoveries in the last 30 days", "the list is about many endpoints")
 	again := s.ask(http.MethodPost, "/recover", fields...)
-	require.Equal(t, http.StatusUnprocessableEntity, again.status)
-	require.Contains(t, again.text, "A recovery of this endpoint is under way")
+	require.Equal(t, "/recoveries/"+e.ID+"?done=counted", again.header.Get("Location"))
+	require.Contains(t, s.see(again.header.Get("Location")).text, "no second one was begun")
+	other := s.ask(http.MethodPost, "/recover", hidden(t, s.ask(http.MethodPost, "/recover", "endpoint", e.ID, "note", "ours").text)...)
+	require.Equal(t, http.StatusUnprocessableEntity, other.status)
+	require.Contains(t, other.text, "A recovery of this endpoint is under way")
 	require.Equal(t, http.StatusSeeOther, s.ask(http.MethodPost, "/recoveries/"+e.ID+"/stop").status)
+	require.Equal(t, "/recoveries/"+e.ID+"?done=counted", s.ask(http.MethodPost, "/recover", fields...).header.Get("Location"), "it was done before")
+	require.Equal(t, alotwebhook.RecoveryStopped, s.recoveryOf(e.ID).State)
+	fields = hidden(t, s.ask(http.MethodPost, "/recover", "endpoint", e.ID, "note", "ours").text)
+	require.Equal(t, begun.header.Get("Location"), s.ask(http.MethodPost, "/recover", fields...).header.Get("Location"), "another count begins another one")
+	require.Equal(t, alotwebhook.RecoveryRunning, s.recoveryOf(e.ID).State)
 }
 
 // A customer reads on the endpoint's page, and on the delivery's, that operators canceled.

@@ -75,7 +75,9 @@ func (a manyAction) counted() bool {
 	return a.state == alotwebhook.RecoveryRunning || a.state == alotwebhook.RecoveryCanceling
 }
 
-// actionOf returns the action of a recovery that is under way.
+// actionOf returns the action of a recovery that is under way: whoever stops it has to meet its needs, on
+// the pages and in the API of a customer, too. Customers never may cancel, so they do not stop that. What
+// they can begin themselves, they may stop whoever has begun it.
 func actionOf(of alotwebhook.Recovery) manyAction {
 	for _, action := range manyActions {
 		if action.state == of.State {
@@ -109,8 +111,8 @@ func readSelection(r *http.Request) (action string, of alotwebhook.Recovery, dry
 	err = readObject(r, s.into(fields{
 		"action": stringInto(&action), "eventId": idInto(&of.EventID, eventPrefix), "eventType": stringInto(&of.EventType),
 		"subject": stringInto(&of.Subject),
-		"reason":  stringInto(&reason), "since": timeInto(&of.Since), "until": timeInto(&of.Until),
-		"failedSince": timeInto(&of.FailedSince), "failedUntil": timeInto(&of.FailedUntil),
+		"reason":  stringInto(&reason), "since": timeInto(&of.Since), "until": endInto(&of.Until),
+		"failedSince": timeInto(&of.FailedSince), "failedUntil": endInto(&of.FailedUntil),
 		"note": noteInto(&of.Note), "dryRun": boolInto(&dryRun),
 	}))
 	of.OrganizationID, of.EndpointID, of.Reason = s.organization, s.endpoint, alotwebhook.FailureReason(reason)

@@ -3,6 +3,7 @@ package settings
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/internal/envelope"
@@ -11,6 +12,7 @@ import (
 // erasureForm is the form that says whose data is to be erased, or the organization to remove.
 type erasureForm struct {
 	Organization, Event, Subject, Since, Until, Note string
+	From, To                                         *time.Time        // Since and Until as they were read; nil for none
 	Again                                            string            // the organization once more, to be sure
 	Problems                                         map[string]string // by field
 	Sure                                             bool              // what is to be erased is shown once more
@@ -47,8 +49,8 @@ func (o *operatorPages) erase(v *visit) error {
 		return err
 	}
 	f := erasureForm{
-		Organization: given.get("organization"), Event: given.id("event"), Subject: given.get("subject"),
-		Since: given.get("since"), Until: given.get("until"), Note: given.get("note"), Problems: given.problems,
+		Organization: given.get("organization"), Event: given.text("event"), Subject: given.get("subject"),
+		Since: given.get("since"), Until: given.get("until"), Note: given.text("note"), Problems: given.problems,
 	}
 	r := f.selection()
 	if len(f.Problems) > 0 {
@@ -95,6 +97,12 @@ func (f *erasureForm) selection() alotwebhook.Recovery {
 	if f.Note == "" {
 		f.Problems["note"] = noReason
 	}
+	if !r.Since.IsZero() {
+		f.From = &r.Since
+	}
+	if !r.Until.IsZero() {
+		f.To = &r.Until
+	}
 	return r
 }
 
@@ -131,7 +139,7 @@ func (o *operatorPages) remove(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f := erasureForm{Organization: given.get("organization"), Again: given.get("again"), Note: given.get("note"), Problems: given.problems}
+	f := erasureForm{Organization: given.get("organization"), Again: given.get("again"), Note: given.text("note"), Problems: given.problems}
 	switch {
 	case !isOrganization(f.Organization):
 		f.Problems["organization"] = "Give the id of the organization."

@@ -30,7 +30,7 @@ func (f *form) addOperatorProblem(err error) error {
 	case errors.Is(err, alotwebhook.ErrRecovering):
 		f.problems["endpoint"] = "A recovery of this endpoint is under way. Stop it first, or wait for its end."
 	case errors.Is(err, errors.ErrUnsupported):
-		return pageProblem(501, "The store cannot do this", "The database that this host uses keeps no pauses.")
+		return errNoStore
 	case errors.As(err, &field) && operatorFields[field.Field] != "":
 		f.problems[operatorFields[field.Field]] = operatorLabels[field.Field] + " " + field.Problem + "."
 	default:
@@ -39,5 +39,6 @@ func (f *form) addOperatorProblem(err error) error {
 	return nil
 }
 
-// id returns an id without the white space around it: people paste ids.
-func (f *form) id(name string) string { return strings.TrimSpace(f.get(name)) }
+// text returns what was typed without the white space around it: people paste ids, and blanks alone are
+// no reason.
+func (f *form) text(name string) string { return strings.TrimSpace(f.get(name)) }

@@ -2,12 +2,17 @@ package settings
 
 import (
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/audit"
+	"github.com/alot/alotwebhook/internal/demand"
+	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // many is what can be done with the deliveries of many endpoints.
@@ -39,6 +44,7 @@ type manyForm struct {
 	Count                                             *alotwebhook.Count // nil before it was counted
 	Uncounted                                         bool               // the store cannot count
 	Counted                                           string             // when it was, in RFC 3339
+	Last                                              string             // when the endpoint's last recovery was begun, at the count
 }
 
 // Cancels reports whether the form cancels.
@@ -55,13 +61,13 @@ func (f manyForm) CountedAt() time.Time {
 func (f manyForm) Hidden() [][2]string {
 	return [][2]string{
 		{"organization", f.Organization}, {"endpoint", f.Endpoint}, {"event", f.Event}, {"type", f.Type},
-		{"reason", f.Reason}, {"since", f.Since}, {"until", f.Until}, {"note", f.Note}, {"counted", f.Counted},
+		{"reason", f.Reason}, {"since", f.Since}, {"until", f.Until}, {"note", f.Note}, {"counted", f.Counted}, {"last", f.Last},
 	}
 }
 
 // manyFields are the fields of the form. What was counted goes along with the button that does it,
 // in the same fields.
-var manyFields = []string{"organization", "endpoint", "event", "type", "reason", "since", "until", "note", "counted"}
+var manyFields = []string{"organization", "endpoint", "event", "type", "reason", "since", "until", "note", "counted", "last"}
 
 // open shows the form, filled in with what the address names.
 func (m many) open(v *visit) error {
@@ -109,9 +115,9 @@ func (m many) submit(v *visit) error {
 		return err
 	}
 	f := manyForm{
-		many: m, Organization: given.get("organization"), Endpoint: given.id("endpoint"), Event: given.id("event"),
-		Type: given.get("type"), Reason: given.get("reason"), Note: given.get("note"),
-		Since: given.get("since"), Until: given.get("until"), Problems: given.problems, Counted: given.get("counted"),
+		many: m, Organization: given.get("organization"), Endpoint: given.text("endpoint"), Event: given.text("event"),
+		Type: given.get("type"), Reason: given.get("reason"), Note: given.text("note"),
+		Since: given.get("since"), Until: given.get("until"), Problems: given.problems, Counted: given.get("counted"), Last: given.get("last"),
 	}
 	r := f.selection()
 	if len(f.Problems) > 0 {
@@ -141,24 +147,86 @@ func (v *visit) countMany(f *manyForm, r alotwebhook.Recovery) error {
 		return err
 	}
 	f.Count, f.Counted = &n, exact(now)
+	if f.Endpoint != "" {
+		if f.Last, err = v.lastOf(f.Endpoint); err != nil {
+			return err
+		}
+	}
 	return v.showMany(http.StatusOK, *f)
 }
 
-// beginMany begins what was counted, and leads to its page. The same form sent twice begins it once.
+// beginMany begins what was counted, and leads to its page. The same form sent twice begins it once,
+// whatever has become of it meanwhile: the id of a recovery over many endpoints follows from the form.
 func (v *visit) beginMany(f manyForm, r alotwebhook.Recovery) error {
 	counted, err := time.Parse(time.RFC3339, f.Counted)
 	if err != nil {
 		return badForm("It does not say when the deliveries were counted. Load the page again.")
 	}
 	r = f.bound(r, counted)
-	begun, found, err := v.begunBefore(f.state, r, counted)
-	if err == nil && !found {
+	if f.Endpoint != "" {
+		return v.beginOne(f, r)
+	}
+	id := f.recoveryID(counted, audit.Actor(v.r.Context()))
+	begun, err := v.dispatcher.Recovery(v.r.Context(), id)
+	if errors.Is(err, alotwebhook.ErrNotFound) {
+		v.r = v.r.WithContext(demand.WithID(v.r.Context(), id))
 		begun, err = f.begin(v, r)
+	}
+	if errors.Is(err, alotwebhook.ErrRecovering) { // the same form at the same moment
+		begun, err = v.dispatcher.Recovery(v.r.Context(), id)
 	}
 	if err != nil {
 		return err
 	}
-	return v.redirect("recoveries/"+begun.EndpointID, "begun")
+	return v.redirect("recoveries/"+id, begunFlash(begun))
+}
+
+// recoveryID returns the id of the recovery that the form begins, of an operator. It is the same for
+// the same form alone.
+func (f *manyForm) recoveryID(counted time.Time, operator string) string {
+	all := []string{f.Path, operator}
+	for _, field := range f.Hidden() {
+		all = append(all, field[1])
+	}
+	sum := text.Hash(all...)
+	return typeid.Derived("rec", "rec", typeid.First("rec", counted), hex.EncodeToString(sum[:]))
+}
+
+// beginOne begins the recovery of the one endpoint that the form names. That has no id of its own, so
+// that nothing is begun if it is not the same any more as it was when the form counted.
+func (v *visit) beginOne(f manyForm, r alotwebhook.Recovery) error {
+	last, err := v.lastOf(f.Endpoint)
+	if err != nil {
+		return err
+	}
+	if last == f.Last {
+		_, err = f.begin(v, r)
+		if err == nil {
+			return v.redirect("recoveries/"+f.Endpoint, "begun")
+		}
+		if last, _ = v.lastOf(f.Endpoint); last == f.Last || !errors.Is(err, alotwebhook.ErrRecovering) {
+			return err
+		}
+	}
+	return v.redirect("recoveries/"+f.Endpoint, "counted")
+}
+
+// lastOf returns when the last recovery of an endpoint was begun; "" if there was none.
+func (v *visit) lastOf(endpointID string) (string, error) {
+	last, err := v.dispatcher.Recovery(v.r.Context(), endpointID)
+	if errors.Is(err, alotwebhook.ErrNotFound) {
+		return "", nil
+	}
+	return last.CreatedAt.UTC().Format(time.RFC3339Nano), err
+}
+
+// begunFlash returns the word that selects what the page of a recovery says that somebody has begun; "" if it
+// has ended, which the page says.
+func begunFlash(begun alotwebhook.Recovery) string {
+	if begun.State.Active() {
+		return "begun"
+	}
+	return ""
 }
 
 // bound ends the selection at the time of the count.
@@ -173,20 +241,6 @@ func (f *manyForm) bound(r alotwebhook.Recovery, counted time.Time) alotwebhook.
 		r.Until = r.FailedUntil
 	}
 	return r
-}
-
-// begunBefore returns the recovery that the same form has begun since its count.
-func (v *visit) begunBefore(state alotwebhook.RecoveryState, r alotwebhook.Recovery, counted time.Time) (alotwebhook.Recovery, bool, error) {
-	found, err := v.recoveriesSince(counted.Add(-time.Minute)) // the clocks of processes differ
-	for _, of := range found {
-		cancels := of.State == alotwebhook.RecoveryCanceling || of.State == alotwebhook.RecoveryCanceled
-		if cancels == (state == alotwebhook.RecoveryCanceling) && of.Note == r.Note && of.OrganizationID == r.OrganizationID &&
-			of.EventID == r.EventID && of.EventType == r.EventType && of.Reason == r.Reason &&
-			of.Until.Equal(r.Until) && of.FailedUntil.Equal(r.FailedUntil) {
-			return of, true, err
-		}
-	}
-	return alotwebhook.Recovery{}, false, err
 }
 
 // selection returns what the form selects, and notes what is wrong with it.
@@ -224,7 +278,7 @@ func (f *manyForm) selection() alotwebhook.Recovery {
 // time reads a time of the form, in UTC.
 func (f *manyForm) time(name, given string) time.Time {
 	t, ok := parseTime(given, pageLayouts)
-	if given != "" && !ok {
+	if given != "" && (!ok || t.IsZero()) { // a zero time would select as if nothing were filled in
 		f.Problems[name] = "Give date and time, such as 2026-05-25T14:23:00."
 	}
 	return t

@@ -54,8 +54,8 @@ func (o *operatorPages) pause(v *visit) error {
 		return err
 	}
 	f := pauseForm{
-		Scope: given.get("scope"), Organization: given.get("organization"), Endpoint: given.id("endpoint"),
-		Note: given.get("note"), Problems: given.problems,
+		Scope: given.get("scope"), Organization: given.get("organization"), Endpoint: given.text("endpoint"),
+		Note: given.text("note"), Problems: given.problems,
 	}
 	f.check()
 	if len(f.Problems) == 0 {
@@ -126,7 +126,7 @@ func (o *operatorPages) resume(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f := pauseForm{Organization: given.get("organization"), Endpoint: given.id("endpoint"), Note: given.get("note"), Problems: given.problems}
+	f := pauseForm{Organization: given.get("organization"), Endpoint: given.text("endpoint"), Note: given.text("note"), Problems: given.problems}
 	if f.Note == "" {
 		f.Problems["note"] = noReason
 		return v.showResume(http.StatusUnprocessableEntity, f)

@@ -131,27 +131,49 @@ const (
 	recoveriesShown = 30 * 24 * time.Hour
 	// recoveriesListed is how many it has.
 	recoveriesListed = 100
-	// recoveriesRead is the most that are read for it: people begin them one by one.
-	recoveriesRead = 2000
+	// recoveriesRead is how many one question for it returns at most.
+	recoveriesRead = 200
 )
 
-// recoveriesSince returns the recoveries over many endpoints that were begun since then, newest
-// first. Their ids are in the order of their beginning.
-func (v *visit) recoveriesSince(t time.Time) ([]alotwebhook.Recovery, error) {
-	f := alotwebhook.RecoveryFilter{Many: true, Cursor: typeid.First("rec", t)}
-	var all []alotwebhook.Recovery
-	for len(all) < recoveriesRead {
-		page, next, err := v.dispatcher.Recoveries(v.r.Context(), f)
-		if err != nil {
-			return nil, err
+// newestRecoveries returns the recoveries over many endpoints that were begun since then, newest first:
+// no more than it takes to fill the list and to see that there are others. A store lists them in the order
+// of their ids, oldest first, so it is asked for a stretch of time at a time, the newest first. A stretch
+// that has more than one answer holds is asked for in parts.
+func (v *visit) newestRecoveries(since time.Time) (newest []alotwebhook.Recovery, err error) {
+	since = since.Truncate(time.Millisecond) // which ids have
+	until := time.Now().Add(24 * time.Hour)  // the clocks of processes differ
+	for stretch := until.Sub(since); len(newest) <= recoveriesListed && until.After(since); {
+		from := until.Add(-stretch).Truncate(time.Millisecond)
+		if from.Before(since) {
+			from = since
 		}
-		all = append(all, page...)
-		if f.Cursor = next; next == "" {
-			break
+		found, whole, err := v.recoveriesBetween(from, until)
+		switch {
+		case err != nil:
+			return nil, err
+		case !whole && stretch > time.Millisecond:
+			stretch = max(stretch/8, time.Millisecond)
+		default:
+			slices.Reverse(found)
+			newest = append(newest, found...)
+			until, stretch = from, stretch*8
 		}
 	}
-	slices.Reverse(all)
-	return all, nil
+	return newest, nil
+}
+
+// recoveriesBetween returns the oldest of the recoveries that were begun in that time, and whether these
+// are all of them.
+func (v *visit) recoveriesBetween(from, until time.Time) (found []alotwebhook.Recovery, whole bool, err error) {
+	found, next, err := v.dispatcher.Recoveries(v.r.Context(), alotwebhook.RecoveryFilter{
+		Many: true, Cursor: typeid.First("rec", from), Limit: recoveriesRead,
+	})
+	end := typeid.First("rec", until)
+	n := slices.IndexFunc(found, func(r alotwebhook.Recovery) bool { return r.EndpointID >= end })
+	if n >= 0 {
+		return found[:n], true, err
+	}
+	return found, next == "", err
 }
 
 // runningRecoveries returns the recoveries over many endpoints that are under way, up to
@@ -185,7 +207,7 @@ func (o *operatorPages) listRecoveries(v *visit) error {
 	if err != nil {
 		return err
 	}
-	found, err := v.recoveriesSince(time.Now().Add(-recoveriesShown))
+	found, err := v.newestRecoveries(time.Now().Add(-recoveriesShown))
 	if err != nil {
 		return err
 	}

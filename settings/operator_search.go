@@ -78,7 +78,8 @@ func (v *visit) findAny(data *searchView) (target string, err error) {
 	if find == nil || !isID(prefix+"_", data.Query) {
 		return v.findText(data)
 	}
-	if target, err = find(v, data); errors.Is(err, alotwebhook.ErrNotFound) {
+	// No store holds anything of a time that it cannot hold.
+	if target, err = find(v, data); errors.Is(err, alotwebhook.ErrNotFound) || errors.Is(err, alotwebhook.ErrInvalid) {
 		return "", nil
 	}
 	return target, err

@@ -150,9 +150,10 @@ func (v *visit) createEndpoint() error {
 		return v.refuseForm(f, given, err)
 	}
 	same, err := v.sameURL(created)
+	if err != nil { // the endpoint is added all the same, and its secret is to be shown now
+		v.logFailure(err)
+	}
 	switch {
-	case err != nil:
-		return err
 	case secret != "" && same > 0:
 		return v.redirect(created.ID, "again")
 	case secret != "":

@@ -32,6 +32,7 @@ type endpointView struct {
 	Failed   bool                    // there are failed deliveries, or there may be some
 	Outage   outage                  // what the page offers to recover beside the form
 	Spans    []span                  // the choices of the form
+	Missed   bool                    // the store can send what was missed
 	Parked   int                     // parked deliveries, up to maxParked
 }
 
@@ -90,10 +91,18 @@ func (v *visit) endpointPage(status int, e alotwebhook.Endpoint, said *flash) er
 		return err
 	}
 	var err error
+	data.Missed = v.sendsMissed()
 	if data.Parked, err = v.parked(e); err != nil {
 		return err
 	}
 	return v.show(status, "endpoint", view{Heading: site(e.URL), Section: "endpoints", Flash: said, Data: data})
+}
+
+// sendsMissed reports whether the store can send what endpoints have missed. The dispatcher refuses first
+// what the store cannot do, and then an endpoint that there cannot be.
+func (v *visit) sendsMissed() bool {
+	_, err := v.dispatcher.SendMissed(v.r.Context(), "", time.Time{})
+	return !errors.Is(err, errors.ErrUnsupported)
 }
 
 // fillEndpoint reads the part of the page that changes while a visitor looks at it.
@@ -341,6 +350,13 @@ func (v *visit) stopRecovery() error {
 	e, err := v.endpoint()
 	if err != nil {
 		return err
+	}
+	found, err := v.dispatcher.Recovery(v.r.Context(), e.ID)
+	if err != nil {
+		return err
+	}
+	if needs := actionOf(found).needs; !needs.met(v.who.may) {
+		return v.notAllowed(needs.missing(v.who.may))
 	}
 	if _, err := v.dispatcher.StopRecovery(v.r.Context(), e.ID); err != nil {
 		return err

@@ -1,10 +1,13 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -23,7 +26,8 @@ var (
 	errOldForm     = pageProblem(http.StatusConflict, "The form was opened more than a day ago", "If you added this endpoint then, it is in the list of endpoints. If not, send the form again.")
 	errRotated     = pageProblem(http.StatusConflict, "The secret was not rotated", "The endpoint was changed after you opened this form. "+
 		"If you rotated the secret and then loaded the page again, the rotation is done; the new secret is not shown again.")
-	errFailed = pageProblem(http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you saved before is lost.")
+	errNoStore = pageProblem(http.StatusNotImplemented, "The store cannot do this", "The database that this host uses does not do it, so nothing was done.")
+	errFailed  = pageProblem(http.StatusInternalServerError, "Something failed on our side", "Try again in a moment. Nothing that you saved before is lost.")
 )
 
 // pageProblem returns a problem of the pages.
@@ -81,9 +85,35 @@ func (v *visit) explain(err error) *problem {
 		return pageProblem(http.StatusConflict, "The URL is not proven", "Nothing is sent to it before. Prove it on the endpoint's page.")
 	case errors.Is(err, alotwebhook.ErrConflict), errors.Is(err, alotwebhook.ErrKeyReused):
 		return errStale
-	case v.r.Context().Err() == nil: // the visitor is still there
+	case errors.Is(err, alotwebhook.ErrInvalid) && v.canMend(err):
+		return pageProblem(http.StatusUnprocessableEntity, "That cannot be", "Nothing was done. "+inSentences(err))
+	case errors.Is(err, errors.ErrUnsupported):
+		return errNoStore
+	}
+	v.logFailure(err)
+	return errFailed
+}
+
+// canMend reports whether an error is about what the visitor has given. Customers name no
+// organization: the host does.
+func (v *visit) canMend(err error) bool {
+	problems := problemsOf(err)
+	return len(problems) > 0 && (v.manner.seek || !slices.ContainsFunc(problems, func(p fieldProblem) bool { return p.Field == "organizationId" }))
+}
+
+// inSentences returns what a dispatcher's error says of each field.
+func inSentences(err error) string {
+	var list []string
+	for _, p := range problemsOf(err) {
+		list = append(list, cmp.Or(endpointLabels[p.Field], operatorLabels[p.Field], "The "+p.Field)+" "+p.Detail+".")
+	}
+	return strings.Join(list, " ")
+}
+
+// logFailure logs what the visitor cannot mend, if the visitor is still there.
+func (v *visit) logFailure(err error) {
+	if v.r.Context().Err() == nil {
 		v.logger.ErrorContext(v.r.Context(), "alotwebhook: settings page failed",
 			"method", v.r.Method, "path", v.r.URL.Path, "organization", v.who.organization, "error", err)
 	}
-	return errFailed
 }

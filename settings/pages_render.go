@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+
+	"github.com/alot/alotwebhook"
 )
 
 //go:embed templates/*.html
@@ -88,6 +90,9 @@ func (v view) May(pattern string) (bool, error) {
 	return true, nil
 }
 
+// MayStop reports whether the visitor may stop a recovery, by a route that he may use.
+func (v view) MayStop(r alotwebhook.Recovery) bool { return actionOf(r).needs.met(v.may) }
+
 // At reports whether this page is the one at the path below the mount.
 func (v view) At(path string) bool {
 	self, _, _ := strings.Cut(v.Self, "?")
@@ -95,7 +100,8 @@ func (v view) At(path string) bool {
 }
 
 // show renders a page. When the script of the page asks for its live part, show
-// renders that part alone.
+// renders that part alone. What it fails to read for the banner ends no answer to a form: a
+// change that was made is not answered with an error, which would lose a secret that is shown once.
 func (v *visit) show(status int, name string, data view) error {
 	data.Base, data.Self, data.Static = v.base, v.self(), v.home+"/static/"
 	data.Nav, data.Home = v.manner.nav, v.manner.home
@@ -108,8 +114,12 @@ func (v *visit) show(status int, name string, data view) error {
 		part = "live"
 	} else if v.banner != nil && v.who.may[ActionLook] {
 		var err error
-		if data.Banner, err = v.banner(v); err != nil && name != "error" {
+		data.Banner, err = v.banner(v)
+		switch {
+		case err != nil && methodOf(v.r) == http.MethodGet && name != "error":
 			return err
+		case err != nil:
+			v.logFailure(err)
 		}
 	}
 	if v.manner.seek {
@@ -196,6 +206,7 @@ var flashes = map[string]*flash{
 	"paused":      {Text: "Paused. Processes claim no more of it within two seconds; what they have claimed is still sent."},
 	"resumed":     {Text: "Resumed. What another pause covers stays paused."},
 	"begun":       {Text: "It has begun, and goes on in the background. You can leave this page."},
+	"counted":     {Text: "A recovery of this endpoint was begun after the count, and this is it: no second one was begun. If it is not the one that you meant, count again.", Warning: true},
 	"ended":       {Text: "Stopped. What was done before stays done."},
 	"deleted":     {Text: "Endpoint deleted. Its deliveries stay in the history."},
 }

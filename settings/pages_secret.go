@@ -1,11 +1,13 @@
 package settings
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/alot/alotwebhook"
+	"github.com/alot/alotwebhook/internal/demand"
 )
 
 // beginnings are the choices of when a new secret begins to sign. None is preselected: whoever has
@@ -66,8 +68,11 @@ func (v *visit) rotateSecret() error {
 		from = time.Now().Add(when.After)
 	}
 	own := alotwebhook.Secret(given.get("secret"))
-	secret, err := v.dispatcher.RotateSecret(v.r.Context(), e.ID, own, from)
+	// Of two who rotate at the same moment, one is shown a secret and the other that nothing was done.
+	secret, err := v.dispatcher.RotateSecret(demand.WithVersion(v.r.Context(), e.Version), e.ID, own, from)
 	switch {
+	case errors.Is(err, alotwebhook.ErrConflict):
+		return errRotated
 	case err != nil:
 		if err := given.addProblem(err, endpointLabels); err != nil {
 			return err

@@ -192,7 +192,7 @@ func (q *query) time(name string, layouts []string) time.Time {
 	}
 	given = strings.Replace(given, " ", "+", 1) // a + that the client did not percent-encode
 	t, ok := parseTime(given, layouts)
-	if !ok {
+	if !ok || t.IsZero() && name == "until" { // a zero time would be no end
 		q.refuse(name, "must be a time such as 2026-05-25T14:23:00Z")
 	} else if problem := storable.TimeProblem(t); problem != "" {
 		q.refuse(name, problem)

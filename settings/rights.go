@@ -28,7 +28,7 @@ const (
 	ActionChange Action = "change"
 
 	// ActionSend is to have something sent: test events, redeliveries and recoveries. It is
-	// also to stop a recovery, and the discarding of what was parked.
+	// also to stop a recovery, and the discarding of what was parked, but not what [ActionCancel] is about.
 	ActionSend Action = "send"
 
 	// ActionSecrets is to see a generated secret, once, and to choose one: by rotating, and

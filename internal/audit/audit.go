@@ -34,6 +34,14 @@ func Actor(ctx context.Context) string {
 	return actor
 }
 
+type operatorKey struct{}
+
+// WithOperator is WithActor for somebody who runs the host: customers do not read who of these begins
+// or stops a recovery.
+func WithOperator(ctx context.Context, name string) context.Context {
+	return context.WithValue(WithActor(ctx, name), operatorKey{}, true)
+}
+
 type noteKey struct{}
 
 // WithNote returns a context with the note of what is done, where a change has none of its own.
@@ -139,15 +147,31 @@ func SucceededSince(failing, claimed time.Time) bool {
 
 // Recovery is what operations tell of a recovery. Of all fields but State, "" says nothing.
 type Recovery struct {
+	Many                     bool   // it is over many endpoints
+	Actor                    string // who of the host began it
 	State                    string
 	EventID, EventType, Last string // Last is why the deliveries failed last
 	Note                     string // why somebody began it
 }
 
+// byOperators marks in the note of an operation that people of the host began or stopped the recovery
+// of one endpoint. No customer can give a recovery anything in which it occurs. What is about many
+// endpoints needs no mark: only they do that.
+const byOperators = ", by operators"
+
+// mark returns the mark of what is done to a recovery, if it is to have one.
+func (r Recovery) mark(ctx context.Context) string {
+	operates, _ := ctx.Value(operatorKey{}).(bool)
+	if r.Many || !operates && r.Actor+r.Note == "" {
+		return ""
+	}
+	return byOperators
+}
+
 // Begun says what a recovery is to do.
-func Begun(r Recovery, until time.Time) string {
+func Begun(ctx context.Context, r Recovery, until time.Time) string {
 	words := r.State + ": events until " + until.UTC().Format(time.RFC3339)
-	for _, part := range [][2]string{{", event ", r.EventID}, {", type ", r.EventType}, {", reason ", r.Last}, {"; ", r.Note}} {
+	for _, part := range [][2]string{{", event ", r.EventID}, {", type ", r.EventType}, {", reason ", r.Last}, {"", r.mark(ctx)}, {"; ", r.Note}} {
 		if part[1] != "" {
 			words += part[0] + part[1]
 		}
@@ -156,8 +180,17 @@ func Begun(r Recovery, until time.Time) string {
 }
 
 // Ended says what a recovery has done. One that discards or cancels deliveries, or erases events, has
-// skipped these.
-func Ended(r Recovery, recovered, skipped int64) string {
+// skipped these. One that
+// somebody has stopped is marked.
+func Ended(ctx context.Context, r Recovery, recovered, skipped int64) string {
+	did := r.did(recovered, skipped)
+	if Actor(ctx) != "" {
+		did += r.mark(ctx)
+	}
+	return did
+}
+
+func (r Recovery) did(recovered, skipped int64) string {
 	switch r.State {
 	case "discarded", "canceled":
 		return fmt.Sprintf("%s: %d deliveries", r.State, skipped)
@@ -170,16 +203,18 @@ func Ended(r Recovery, recovered, skipped int64) string {
 }
 
 // ForCustomer leaves out of an operation what operators of the host say to each other: why they
-// paused, resumed, recovered or canceled, and who of them did. Only they give a recovery a note, or
-// begin one over many endpoints, whose id is no endpoint's.
+// paused, resumed, recovered or canceled, and who of them did. What they do to the recovery of one
+// endpoint is marked; one over many endpoints, whose id is no endpoint's, is always theirs. Earlier
+// releases had no mark, but a "; " before the note of a recovery.
 func ForCustomer(kind, endpointID, actor, note string) (_, _, _ string) {
 	of, isRecovery := strings.CutPrefix(kind, "recovery.")
 	_, isMany := strings.CutPrefix(endpointID, "rec_")
 	told, _, noted := strings.Cut(note, "; ")
+	told, _, marked := strings.Cut(told, byOperators)
 	switch {
 	case strings.HasPrefix(of, "deliveries."):
 		actor, note = "", ""
-	case isRecovery && (noted || isMany):
+	case isRecovery && (noted || marked || isMany):
 		actor, note = "", told
 	}
 	if isMany {

@@ -115,15 +115,47 @@ func TestWarnings(t *testing.T) {
 
 func TestNotesOfRecoveries(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "running: events until 2026-05-25T14:23:00Z", audit.Begun(audit.Recovery{State: "running"}, time.Date(2026, 5, 25, 16, 23, 0, 9, time.FixedZone("", 7200))))
-	require.Equal(t, "canceling: events until 2026-05-25T14:23:00Z, event evt_1, type a.b, reason timeout; our fault",
-		audit.Begun(audit.Recovery{State: "canceling", EventID: "evt_1", EventType: "a.b", Last: "timeout", Note: "our fault"}, time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)))
-	require.LessOrEqual(t, len(audit.Begun(audit.Recovery{State: "running", Note: strings.Repeat("é", 600)}, time.Now())), 512)
-	require.Equal(t, "done: 17 sent again, 1 skipped", audit.Ended(audit.Recovery{State: "done"}, 17, 1))
-	require.Equal(t, "discarded: 9 deliveries", audit.Ended(audit.Recovery{State: "discarded"}, 0, 9))
-	require.Equal(t, "canceled: 9 deliveries", audit.Ended(audit.Recovery{State: "canceled"}, 0, 9))
-	require.Equal(t, "erased: 9 events", audit.Ended(audit.Recovery{State: "erased"}, 0, 9))
-	require.Equal(t, "removed", audit.Ended(audit.Recovery{State: "removed"}, 0, 9))
+	require.Equal(t, "running: events until 2026-05-25T14:23:00Z", audit.Begun(t.Context(), audit.Recovery{State: "running"}, time.Date(2026, 5, 25, 16, 23, 0, 9, time.FixedZone("", 7200))))
+	require.Equal(t, "canceling: events until 2026-05-25T14:23:00Z, event evt_1, type a.b, reason timeout, by operators; our fault",
+		audit.Begun(t.Context(), audit.Recovery{State: "canceling", EventID: "evt_1", EventType: "a.b", Last: "timeout", Note: "our fault"}, time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)))
+	require.LessOrEqual(t, len(audit.Begun(t.Context(), audit.Recovery{State: "running", Note: strings.Repeat("é", 600)}, time.Now())), 512)
+	require.Equal(t, "done: 17 sent again, 1 skipped", audit.Ended(t.Context(), audit.Recovery{State: "done"}, 17, 1))
+	require.Equal(t, "discarded: 9 deliveries", audit.Ended(t.Context(), audit.Recovery{State: "discarded"}, 0, 9))
+	require.Equal(t, "canceled: 9 deliveries", audit.Ended(t.Context(), audit.Recovery{State: "canceled"}, 0, 9))
+	require.Equal(t, "erased: 9 events", audit.Ended(t.Context(), audit.Recovery{State: "erased"}, 0, 9))
+	require.Equal(t, "removed", audit.Ended(t.Context(), audit.Recovery{State: "removed"}, 0, 9))
+}
+
+// What people of the host do to the recovery of one endpoint is marked, whether or not they say why.
+func TestWhatOperatorsDoIsNotForCustomers(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 5, 25, 14, 23, 0, 0, time.UTC)
+	jane, olga := audit.WithActor(t.Context(), "jane"), audit.WithOperator(t.Context(), "olga")
+	for _, c := range []struct {
+		note string
+		id   string
+		told string // "" if all of it is told, and who did it
+	}{
+		{audit.Begun(jane, audit.Recovery{State: "running"}, at), "wh_1", ""},
+		{audit.Ended(jane, audit.Recovery{State: "stopped"}, 3, 0), "wh_1", ""},
+		{audit.Begun(olga, audit.Recovery{State: "running"}, at), "wh_1", "running: events until 2026-05-25T14:23:00Z"},
+		{audit.Begun(jane, audit.Recovery{State: "canceling", Actor: "jane"}, at), "wh_1", "canceling: events until 2026-05-25T14:23:00Z"},
+		{audit.Begun(jane, audit.Recovery{State: "canceling", Note: "a, by operators; b"}, at), "wh_1", "canceling: events until 2026-05-25T14:23:00Z"},
+		{audit.Begun(jane, audit.Recovery{State: "canceling", Many: true, Note: "a, by operators; b"}, at), "rec_1", "canceling: events until 2026-05-25T14:23:00Z"},
+		{audit.Ended(olga, audit.Recovery{State: "stopped"}, 3, 0), "wh_1", "stopped: 3 sent again, 0 skipped"},
+		{audit.Ended(jane, audit.Recovery{State: "stopped", Actor: "olga"}, 3, 0), "wh_1", "stopped: 3 sent again, 0 skipped"},
+		{"running: events until 2026-05-25T14:23:00Z; of an earlier release", "wh_1", "running: events until 2026-05-25T14:23:00Z"},
+	} {
+		_, actor, note := audit.ForCustomer("recovery.begun", c.id, "somebody", c.note)
+		if c.told == "" {
+			require.Equal(t, []string{"somebody", c.note}, []string{actor, note})
+			continue
+		}
+		require.Equal(t, []string{"", c.told}, []string{actor, note}, c.note)
+	}
+	require.Equal(t, "done: 3 sent again, 0 skipped", audit.Ended(t.Context(), audit.Recovery{State: "done", Note: "why"}, 3, 0), "nobody did that")
+	require.Equal(t, "removed", audit.Ended(olga, audit.Recovery{State: "removed", Many: true, Note: "why"}, 0, 9))
+	require.Equal(t, "olga", audit.Actor(olga))
 }
 
 func TestTold(t *testing.T) {

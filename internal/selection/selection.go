@@ -169,6 +169,15 @@ func Progress(cursor string, until, oldest time.Time) float64 {
 	return min(max(float64(until.Sub(at))/float64(span), 0), 1)
 }
 
+// OwnerProblem says what is wrong with an organization that is given along with an endpoint of an owner;
+// "" if it is the owner, or none is given.
+func OwnerProblem(given, owner, endpointID string) string {
+	if given == "" || given == owner {
+		return ""
+	}
+	return fmt.Sprintf("%q is not that of the endpoint %s", text.Clip(given, 40), endpointID)
+}
+
 // Earlier returns the earlier of two bounds; zero is none.
 func Earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
