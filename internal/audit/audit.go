@@ -179,9 +179,8 @@ func Begun(ctx context.Context, r Recovery, until time.Time) string {
 	return text.Clip(words, maxNote-len("…"))
 }
 
-// Ended says what a recovery has done. One that discards or cancels deliveries, or erases events, has
-// skipped these. One that
-// somebody has stopped is marked.
+// Ended says what a recovery has done, with the mark if somebody has stopped it. One that discards or
+// cancels deliveries, or erases events, has skipped these.
 func Ended(ctx context.Context, r Recovery, recovered, skipped int64) string {
 	did := r.did(recovered, skipped)
 	if Actor(ctx) != "" {
