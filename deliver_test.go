@@ -302,6 +302,31 @@ func TestEmitToIsSentSoonAfterTheCommit(t *testing.T) {
 	})
 }
 
+// What else is sent between EmitTo and the commit says nothing about the commit.
+func TestEmitToIsSentSoonAmongOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, alotwebhook.Config{}, &receivers{})
+		w.endpoint(t, "a.example.com")
+		w.endpointOf(t, "org_2", "b.example.com")
+		defer w.run(t)()
+		tx := &transaction{store: w.store}
+		require.NoError(t, w.EmitTo(t.Context(), tx, newEvent(t)))
+		for range 20 {
+			time.Sleep(time.Millisecond)
+			w.emitTo(t, "org_2")
+		}
+		time.Sleep(10 * time.Millisecond)
+		tx.commit(t)
+		committed := time.Now()
+		time.Sleep(time.Minute)
+		all := w.net.requests()
+		require.Len(t, all, 21)
+		require.Equal(t, "a.example.com", all[20].host)
+		require.Less(t, all[20].at.Sub(committed), 50*time.Millisecond)
+	})
+}
+
 func TestEmitRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, alotwebhook.Config{MaxPayload: 2048}, &receivers{})

@@ -132,11 +132,9 @@ func (r *run) claim(ctx context.Context) {
 		}
 		r.workers.Staff()
 		r.pulse.End()
-		if len(got.Deliveries) > 0 {
-			poll.Reset()
-			continue
+		if len(got.Deliveries) == 0 {
+			r.claimer.AwaitWork(ctx, min(poll.Wait(got.NextIn), r.cfg.Lease/4)) // a store may take a process for dead that does not claim
 		}
-		r.claimer.AwaitWork(ctx, min(poll.Wait(got.NextIn), r.cfg.Lease/4)) // a store may take a process for dead that does not claim
 	}
 }
 

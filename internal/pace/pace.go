@@ -49,30 +49,41 @@ func Wake(c chan<- struct{}) {
 // Poller determines how long to wait after a poll of the store that found nothing.
 type Poller struct {
 	interval time.Duration
-	next     time.Duration // the longest that the next Wait returns
+	soon     time.Time // when Soon was called last; zero once the waits are an interval again
 }
 
 // NewPoller returns a Poller whose waits last an interval.
-func NewPoller(interval time.Duration) *Poller { return &Poller{interval: interval, next: interval} }
+func NewPoller(interval time.Duration) *Poller { return &Poller{interval: interval} }
 
-// Soon makes the next waits 1 ms, 2 ms, 4 ms and so on, up to the interval. Call it
-// when a transaction of this process is about to commit, since nothing tells when it
-// has.
-func (p *Poller) Soon() { p.next = time.Millisecond }
-
-// Reset makes the next wait an interval again, after Soon.
-func (p *Poller) Reset() { p.next = p.interval }
+// Soon makes the next waits 1 ms, 2 ms, 4 ms and so on, up to the interval: each as long as
+// all that has passed since, however often something else cuts a wait short or is found. Call it
+// when a transaction of this process is about to commit, since nothing tells when it has, or
+// whether what was found is its own.
+func (p *Poller) Soon() { p.soon = time.Now() }
 
 // Wait returns how long to wait until the next poll. It takes up to an eighth off at
 // random, so that processes do not poll in step. The argument nextIn is the time until
 // the next delivery falls due, or zero if none will; if it is shorter, Wait returns it.
 func (p *Poller) Wait(nextIn time.Duration) time.Duration {
-	wait := p.next - rand.N(p.next/8+1)
-	p.next = min(2*p.next, p.interval)
+	wait := p.longest()
+	wait -= rand.N(wait/8 + 1)
 	if nextIn > 0 {
 		wait = min(wait, nextIn)
 	}
 	return wait
+}
+
+// longest returns how long the next wait lasts at most.
+func (p *Poller) longest() time.Duration {
+	if p.soon.IsZero() {
+		return p.interval
+	}
+	longest := time.Since(p.soon) + time.Millisecond
+	if longest < p.interval {
+		return longest
+	}
+	p.soon = time.Time{}
+	return p.interval
 }
 
 // Episode is a series of failures of one operation of the store. It logs its first

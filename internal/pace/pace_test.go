@@ -46,20 +46,31 @@ func requireAbout(t *testing.T, want, got time.Duration) {
 
 func TestPoller(t *testing.T) {
 	t.Parallel()
-	p := pace.NewPoller(200 * time.Millisecond)
-	for range 100 {
-		requireAbout(t, 200*time.Millisecond, p.Wait(0))
-	}
-	require.Equal(t, 3*time.Millisecond, p.Wait(3*time.Millisecond), "a delivery falls due before")
-	requireAbout(t, 200*time.Millisecond, p.Wait(time.Hour))
+	synctest.Test(t, func(t *testing.T) {
+		p := pace.NewPoller(200 * time.Millisecond)
+		for range 100 {
+			requireAbout(t, 200*time.Millisecond, p.Wait(0))
+		}
+		require.Equal(t, 3*time.Millisecond, p.Wait(3*time.Millisecond), "a delivery falls due before")
+		requireAbout(t, 200*time.Millisecond, p.Wait(time.Hour))
 
-	p.Soon()
-	for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 200, 200} {
-		requireAbout(t, want*time.Millisecond, p.Wait(0))
-	}
-	p.Soon()
-	p.Reset()
-	requireAbout(t, 200*time.Millisecond, p.Wait(0))
+		p.Soon()
+		began := time.Now()
+		for range 100 { // as many as cut a wait short
+			requireAbout(t, time.Millisecond, p.Wait(0))
+		}
+		waits := 0
+		for passed := time.Duration(0); passed < 199*time.Millisecond; passed = time.Since(began) {
+			requireAbout(t, passed+time.Millisecond, p.Wait(0))
+			time.Sleep(p.Wait(0))
+			waits++
+		}
+		require.LessOrEqual(t, waits, 10, "each is nearly twice as long as the one before")
+		time.Sleep(p.Wait(0))
+		requireAbout(t, 200*time.Millisecond, p.Wait(0))
+		p.Soon()
+		requireAbout(t, time.Millisecond, p.Wait(0))
+	})
 }
 
 func TestPollersDoNotPollInStep(t *testing.T) {

@@ -175,7 +175,7 @@ type Effect struct {
 	Succeeded  bool
 	Overloaded bool
 	// Pause is how long the receiver asked to be left alone. It counts with Overloaded
-	// only, and for an hour at most.
+	// only, for an hour at most, and never ends a longer one that an attempt beside it asked for.
 	Pause time.Duration
 }
 
@@ -205,8 +205,8 @@ func (e *endpoint) heed(f Effect, most int, took time.Duration, now time.Time) {
 	switch {
 	case f.Overloaded:
 		e.limit, e.overloaded = max(1, e.limit/2), true
-		if f.Pause > 0 {
-			e.until = now.Add(min(f.Pause, maxPause))
+		if until := now.Add(min(f.Pause, maxPause)); f.Pause > 0 && until.After(e.until) {
+			e.until = until
 		}
 	case f.Succeeded && e.overloaded:
 		e.limit = min(e.limit+1, most)
@@ -304,14 +304,11 @@ func (e *endpoint) free(now time.Time, scarce bool) int {
 	return e.meter.free(now, max(e.limit-e.used, 0))
 }
 
-// sweep forgets pauses that are over, and endpoints that nothing was sent to for long.
+// sweep forgets endpoints that nothing was sent to for long, and that asked for no longer pause.
 func (s *Slots) sweep(now time.Time) {
 	s.swept = now
 	for id, e := range s.active {
-		if now.After(e.until) {
-			e.until = time.Time{}
-		}
-		if e.used == 0 && now.Sub(e.last) > forgetAfter {
+		if e.used == 0 && now.Sub(e.last) > forgetAfter && !now.Before(e.until) {
 			delete(s.active, id)
 		}
 	}
