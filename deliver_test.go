@@ -382,7 +382,11 @@ func TestRunEndsOnce(t *testing.T) {
 		require.ErrorIs(t, w.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
 		stop()
 		require.ErrorIs(t, w.Run(t.Context()), alotwebhook.ErrDispatcherClosed)
-		require.NoError(t, w.Shutdown(t.Context()))
+		for range 20 {
+			canceled, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.NoError(t, w.Shutdown(canceled), "nothing was cut off")
+		}
 
 		idle := newWorld(t, alotwebhook.Config{}, &receivers{})
 		require.NoError(t, idle.Shutdown(t.Context()))
@@ -516,6 +520,28 @@ func TestShutdownLetsAttemptsFinish(t *testing.T) {
 		require.NoError(t, w.Shutdown(t.Context()))
 		require.NoError(t, <-ended)
 		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, endpoint).State)
+	})
+}
+
+// The function that is told of an operation may end the process. Attempts finish all the same.
+func TestShutdownInOnOperation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var w *world
+		w = newWorld(t, alotwebhook.Config{
+			OnOperation: func(ctx context.Context, _ alotwebhook.Operation) error { return w.Shutdown(ctx) },
+		}, &receivers{respond: slowly(10 * time.Second)})
+		endpoint := w.endpoint(t, "a.example.com")
+		event := w.emit(t)
+		began := time.Now()
+		require.NoError(t, w.Run(t.Context()))
+		require.Less(t, time.Since(began), 11*time.Second)
+		d := w.delivery(t, event, endpoint)
+		require.Equal(t, 1, len(w.net.requests()))
+		require.Equal(t, alotwebhook.StateDelivered, d.State)
+		ops, err := w.store.ClaimOperations(t.Context(), 1, time.Minute)
+		require.NoError(t, err)
+		require.Empty(t, ops, "it was taken")
 	})
 }
 

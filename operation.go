@@ -163,7 +163,7 @@ func (d *Dispatcher) handOver(ctx context.Context, o Operation) (err error) {
 		err = d.Emit(ctx, events...)
 	}
 	if err == nil && d.cfg.OnOperation != nil {
-		err = d.cfg.OnOperation(ctx, o)
+		err = d.cfg.OnOperation(d.life.Within(ctx), o)
 	}
 	return err
 }

@@ -37,19 +37,50 @@ func (l *Life) Begin() bool {
 // End notes that the run has ended.
 func (l *Life) End() { close(l.done) }
 
+// mostAfter bounds how long Shutdown waits for a run that is to be cut off. A run takes less, unless
+// it waits for a function that does not return, such as the one that has called Shutdown.
+const mostAfter = time.Minute
+
+// within is the key of the Life that calls the function that a context was given to.
+type within struct{}
+
+// Within returns a context for a function that the run calls, and waits for: Shutdown does not wait
+// there.
+func (l *Life) Within(ctx context.Context) context.Context {
+	return context.WithValue(ctx, within{}, l)
+}
+
 // Shutdown has the run end, and waits for it. When ctx is done, the run is to be cut off, and Shutdown
-// returns the error of ctx once that is over. It returns nil at once if the run has not begun.
+// returns the error of ctx once that is over, or after a minute. It returns nil at once if the run has
+// not begun or has ended, and if ctx is of Within.
 func (l *Life) Shutdown(ctx context.Context) error {
-	if !l.close() {
+	if !l.close() || ctx.Value(within{}) == l {
 		return nil
 	}
 	select {
 	case <-l.done:
 		return nil
 	case <-ctx.Done():
-		l.cutOne.Do(func() { close(l.cutNow) })
-		<-l.done
-		return ctx.Err()
+	}
+	if l.hasEnded() {
+		return nil
+	}
+	l.cutOne.Do(func() { close(l.cutNow) })
+	t := time.NewTimer(mostAfter)
+	defer t.Stop()
+	select {
+	case <-l.done:
+	case <-t.C:
+	}
+	return ctx.Err()
+}
+
+func (l *Life) hasEnded() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -80,3 +80,38 @@ func TestDrain(t *testing.T) {
 		require.Equal(t, time.Hour, time.Since(began))
 	})
 }
+
+// What has ended was not cut off, whatever the context says.
+func TestShutdownAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	l := life.New()
+	require.True(t, l.Begin())
+	l.End()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // of two that are ready, select takes any
+		require.NoError(t, l.Shutdown(ctx))
+	}
+}
+
+// A run waits for the functions that it calls, so these cannot wait for it.
+func TestShutdownByWhatTheRunCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := life.New()
+		require.True(t, l.Begin())
+		run, stop := l.Context(t.Context())
+		defer stop()
+		began := time.Now()
+		require.NoError(t, l.Shutdown(l.Within(t.Context())))
+		<-run.Done()
+		require.Equal(t, began, time.Now())
+
+		unmarked, cancel := context.WithTimeout(life.New().Within(t.Context()), time.Second)
+		defer cancel()
+		require.ErrorIs(t, l.Shutdown(unmarked), context.DeadlineExceeded, "its context ends the wait")
+		require.Equal(t, time.Minute+time.Second, time.Since(began))
+		l.End()
+		require.NoError(t, l.Shutdown(unmarked))
+	})
+}
