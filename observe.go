@@ -205,7 +205,8 @@ type Health struct {
 	InFlight, Waiting, Slots, WaitingSlots int
 	// Unrecorded is how many attempts were made whose outcomes are not stored yet.
 	Unrecorded int
-	// ClaimedAt is when the newest claim began, zero before the first, and ClaimError its error.
+	// ClaimedAt is when the newest claim began, zero before the first, and ClaimError its error: also that
+	// of reading what is paused. A claim that asks nobody, since all is paused or busy, has none.
 	ClaimedAt  time.Time
 	ClaimError error
 	// StoreAway is set while the store takes no outcomes. Hardly anything is sent then.

@@ -121,7 +121,6 @@ func (r *run) claim(ctx context.Context) {
 		got, err := r.claimOnce()
 		took = time.Since(began)
 		if err != nil {
-			r.doubtful.Add(1)
 			r.pulse.End()
 			pace.Pause(ctx, episode.Failed(err))
 			continue
@@ -149,9 +148,10 @@ const claimTimeout = 10 * time.Second
 func (r *run) claimOnce() (ClaimResult, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), claimTimeout)
 	defer cancel()
-	room := r.slots.Free(r.claimer.Prefetch)
+	began, room := time.Now(), r.slots.Free(r.claimer.Prefetch)
 	paused, err := r.d.paused.Held(ctx)
-	if err != nil || room.Limit == 0 || paused.All {
+	if err != nil || room.Limit == 0 || paused.All { // what failed before says nothing of now
+		r.newest.Store(&lastClaim{began, err})
 		return ClaimResult{}, err
 	}
 	paused.Apply(room.Busy, room.Withheld, r.cfg.InFlightPerEndpoint)
@@ -159,13 +159,14 @@ func (r *run) claimOnce() (ClaimResult, error) {
 		room.Limit = 1
 	}
 	released := r.slots.Released()
-	began := time.Now()
 	got, err := r.d.store.Claim(ctx, ClaimRequest{
 		Limit: room.Limit, PerEndpoint: r.cfg.InFlightPerEndpoint, Lease: r.cfg.Lease,
 		Busy: room.Busy, Unlisted: cmp.Or(room.Unlisted, -1), Withheld: room.Withheld,
 	})
 	tell(r.d.observer, r.d.observer.Claimed, ClaimReport{since(began, err), room.Limit, len(got.Deliveries)})
-	r.newest.Store(&lastClaim{began, err})
+	if r.newest.Store(&lastClaim{began, err}); err != nil {
+		r.doubtful.Add(1)
+	}
 	r.claimer.Prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)
 	got.NextIn = pace.Sooner(got.NextIn, room.Next)
 	return got, err

@@ -256,6 +256,19 @@ func (neverFinishing) Finish(context.Context, []alotwebhook.Outcome) ([]string, 
 	return nil, nil
 }
 
+// latePauses is a store whose pauses cannot be read the first times.
+type latePauses struct {
+	*memory.Store
+	failures atomic.Int64
+}
+
+func (s *latePauses) Pauses(ctx context.Context) ([]alotwebhook.Pause, error) {
+	if s.failures.Add(-1) >= 0 {
+		return nil, errDown
+	}
+	return s.Store.Pauses(ctx)
+}
+
 func TestPoisonIsFailedAfterFiveClaims(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -270,7 +283,9 @@ func TestPoisonIsFailedAfterFiveClaims(t *testing.T) {
 		stop()
 		time.Sleep(time.Hour)
 
-		w := newWorldOn(t, store, alotwebhook.Config{}, &receivers{})
+		late := &latePauses{Store: store} // nothing is claimed before it is known what is paused
+		late.failures.Store(3)
+		w := newWorldOn(t, late, alotwebhook.Config{}, &receivers{})
 		defer w.run(t)()
 		time.Sleep(time.Minute)
 		require.Empty(t, w.net.requests())

@@ -13,7 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/alot/alotwebhook"
@@ -71,30 +71,58 @@ func Ready(d *alotwebhook.Dispatcher, opts *Options) http.Handler {
 
 // prober asks the store.
 type prober struct {
-	d     *alotwebhook.Dispatcher
-	asked atomic.Bool // and no answer yet
+	d *alotwebhook.Dispatcher
+
+	mu    sync.Mutex
+	asked *question // has no answer yet; nil: none
 }
 
-// answers reports whether the store answers in that time. While one question has no answer, it
-// asks no other: a store may ignore its context.
+// question is one that the store was asked.
+type question struct {
+	ctx      context.Context // ends when the time is over in which an answer counts
+	answered chan struct{}   // closed with the answer
+	well     bool            // the answer
+}
+
+// answers reports whether the store answers in that time. Probes that come at once share one question
+// and its time. While it has no answer, no other is asked: a store may ignore its context.
 func (p *prober) answers(ctx context.Context, timeout time.Duration) bool {
-	if !p.asked.CompareAndSwap(false, true) {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	answer := make(chan error, 1)
-	go func() {
-		defer p.asked.Store(false)
-		_, err := p.d.Endpoint(ctx, "wh_00000000000000000000000000")
-		answer <- err
-	}()
+	q := p.question(timeout)
 	select {
-	case err := <-answer:
-		return err == nil || errors.Is(err, alotwebhook.ErrNotFound)
+	case <-q.answered:
+		return q.well
+	case <-q.ctx.Done():
 	case <-ctx.Done():
+	}
+	select {
+	case <-q.answered: // and its context has ended since
+		return q.well
+	default:
 		return false
 	}
+}
+
+// question returns the question under way, or asks one.
+func (p *prober) question(timeout time.Duration) *question {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout) // no probe that goes ends it for others
+		p.asked = &question{ctx: ctx, answered: make(chan struct{})}
+		go p.ask(p.asked, cancel)
+	}
+	return p.asked
+}
+
+// ask asks the store.
+func (p *prober) ask(q *question, cancel context.CancelFunc) {
+	defer cancel()
+	_, err := p.d.Endpoint(q.ctx, "wh_00000000000000000000000000")
+	q.well = err == nil || errors.Is(err, alotwebhook.ErrNotFound)
+	p.mu.Lock()
+	p.asked = nil
+	p.mu.Unlock()
+	close(q.answered)
 }
 
 // report is the body of a response.

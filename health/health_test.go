@@ -61,6 +61,9 @@ func (s *ill) Endpoint(ctx context.Context, id string) (alotwebhook.Endpoint, er
 	return s.Store.Endpoint(ctx, id)
 }
 
+// Unwrap leads to what the store can do besides, which never fails.
+func (s *ill) Unwrap() alotwebhook.Store { return s.Store }
+
 // process is a dispatcher over an ill store, with its handlers.
 type process struct {
 	*alotwebhook.Dispatcher
@@ -183,6 +186,81 @@ func TestStoreThatFailsAProcessThatOnlyEmits(t *testing.T) {
 		a := ask(t, p.ready)
 		require.Equal(t, http.StatusServiceUnavailable, a.code)
 		require.Contains(t, a.Problem, "does not answer")
+	})
+}
+
+// Orchestrator and load balancer may ask at the same time. One that gives up is no answer to the other.
+func TestProbesAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, &health.Options{EmitOnly: true, Timeout: time.Second})
+		release := make(chan struct{})
+		p.store.hangs.Store(&release)
+		gone, leave := context.WithCancel(t.Context())
+		left := make(chan int, 1)
+		go func() {
+			w := httptest.NewRecorder()
+			p.ready.ServeHTTP(w, httptest.NewRequestWithContext(gone, http.MethodGet, "/", nil))
+			left <- w.Code
+		}()
+		synctest.Wait()
+		answers := make(chan answer, 3)
+		for range cap(answers) {
+			go func() { answers <- ask(t, p.ready) }()
+		}
+		synctest.Wait()
+		leave()
+		require.Equal(t, http.StatusServiceUnavailable, <-left)
+		time.Sleep(time.Second / 2)
+		close(release)
+		for range cap(answers) {
+			require.Equal(t, http.StatusOK, (<-answers).code)
+		}
+		require.EqualValues(t, 1, p.store.asked.Load())
+		p.store.hangs.Store(nil)
+		require.Equal(t, http.StatusOK, ask(t, p.ready).code)
+		require.EqualValues(t, 2, p.store.asked.Load())
+	})
+}
+
+// Whoever pauses everything while the store fails is not told of that failure until somebody resumes.
+func TestPauseAfterAFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newProcess(t, nil)
+		defer p.run()()
+		p.store.fails.Store(true)
+		time.Sleep(time.Minute)
+		require.Contains(t, ask(t, p.ready).Problem, "claim failed")
+		_, err := p.Pause(t.Context(), alotwebhook.Pause{})
+		require.NoError(t, err)
+		p.store.fails.Store(false)
+		time.Sleep(time.Minute)
+		a := ask(t, p.ready)
+		require.Equal(t, http.StatusOK, a.code)
+		require.Less(t, *a.ClaimedSecondsAgo, 1.0, "the claimer is at work")
+		require.Zero(t, p.Health().ClaimError)
+	})
+}
+
+// unreadable is a store that tells nobody what is paused.
+type unreadable struct{ *memory.Store }
+
+func (unreadable) Pauses(context.Context) ([]alotwebhook.Pause, error) {
+	return nil, errors.New("permission denied")
+}
+
+func TestPausesThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d, err := alotwebhook.NewDispatcher(unreadable{memory.New()}, &alotwebhook.Config{Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, err)
+		p := &process{Dispatcher: d, ready: health.Ready(d, nil)}
+		stop := p.run()
+		time.Sleep(time.Minute)
+		require.Contains(t, ask(t, p.ready).Problem, "claim failed")
+		require.ErrorContains(t, p.Health().ClaimError, "permission denied")
+		stop()
 	})
 }
 
