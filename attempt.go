@@ -59,9 +59,10 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 		outcome.Blameless = outcome.Attempt.Reason.blameless()
 	}
 	if !ok {
-		// An outcome without an attempt releases the delivery, after a fault of the proxy for a while.
+		// An outcome without an attempt releases the delivery: after a fault of the proxy or of the sealer for
+		// a while, in which the sealer gets no more of that endpoint to open.
 		outcome.State, outcome.NextAttemptIn = StatePending, result.RetryAfter
-		return outcome, slots.Effect{}
+		return outcome, slots.Effect{Overloaded: result.Failure != "", Pause: result.RetryAfter}
 	}
 	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
 	outcome.Operation = r.d.exhausted(c, &outcome)
@@ -76,7 +77,7 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 // report logs an attempt.
 func (r *run) report(c *Claimed, o *Outcome) {
 	report := wire.Report{
-		Delivery: c.DeliveryID, Event: c.EventID, Endpoint: c.Endpoint.ID, URL: r.d.sender.target(c.Endpoint).url,
+		Delivery: c.DeliveryID, Event: c.EventID, Endpoint: c.Endpoint.ID, URL: c.Endpoint.URL,
 		Number: o.Attempt.Number, Status: o.Attempt.StatusCode, Reason: string(o.Attempt.Reason), Took: o.Attempt.Duration,
 		State: string(o.State), Failed: o.State == StateFailed,
 	}
@@ -100,7 +101,8 @@ type target struct {
 	secrets seal.Pair[Secret]
 	own     http.Header
 	as      *wire.Identity
-	err     error // why nothing can be sent to it; nil for most
+	err     error      // why nothing can be sent to it; nil for most
+	delay   seal.Delay // if it may be possible soon
 }
 
 func newSender(cfg *Config) (*sender, error) {
@@ -121,18 +123,20 @@ func newSender(cfg *Config) (*sender, error) {
 	return s, refused("WrapTransport", s.Wrap(cfg.WrapTransport))
 }
 
-// send makes the request of an attempt. ok is false if it was cut off, or the proxy failed: such
-// an attempt does not count.
+// send makes the request of an attempt. ok is false if it was cut off, or the proxy or the sealer failed:
+// such an attempt does not count.
 func (s *sender) send(all *wire.Attempts, c *Claimed) (a Attempt, r wire.Result, ok bool) {
 	start := time.Now()
 	payload, err := s.cfg.forms.Payload(c.Endpoint.PayloadVersion, c.EventType, c.Payload)
 	switch t := s.target(c.Endpoint); {
+	case c.Payload == nil:
+		r = wire.Erased()
+	case t.delay.Left() > 0:
+		return Attempt{}, wire.Result{Failure: wire.NotSendable, RetryAfter: t.delay.Left()}, false
 	case t.err != nil:
 		r = wire.Unsendable(t.err)
 	case s.cfg.unproven(c.Endpoint) != nil: // the URL was changed while a test was under way
 		r = wire.Unsendable(ErrUnproven)
-	case c.Payload == nil:
-		r = wire.Erased()
 	case err != nil:
 		s.cfg.forms.Tell(s.cfg.Logger, err, c.Endpoint.PayloadVersion, "event", c.EventID, "type", c.EventType, "endpoint", c.Endpoint.ID)
 		r = wire.Unconverted()
@@ -160,19 +164,23 @@ func (s *sender) challenge(ctx context.Context, e *Endpoint) error {
 	})
 }
 
-// target returns the endpoint prepared for requests; from memory if this version was before.
+// target returns the endpoint prepared for requests; from memory if this version was before, unless a
+// sealer that failed then may have recovered.
 func (s *sender) target(e *Endpoint) *target {
 	version := prepared.Version{Number: e.Version, CreatedAt: e.CreatedAt}
-	if t := s.targets.Get(e.ID, version); t != nil {
-		return t
-	}
 	t := &target{}
+	if was := s.targets.Get(e.ID, version); was != nil {
+		if t.delay = was.delay; !t.delay.IsOver() {
+			return was
+		}
+	}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
 		t.secrets, t.err = s.safe.OpenPair(e.ID, e.secrets())
 	}
 	if t.err == nil && e.Credentials != "" {
 		t.own, t.as, t.err = s.box(e.ID).Prepare(string(e.Credentials), e.URL)
 	}
+	t.err = s.safe.Judge(e.ID, t.err, &t.delay)
 	s.targets.Put(e.ID, version, t)
 	return t
 }

@@ -184,7 +184,7 @@ func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
 	at, _ := typeid.Time(eventPrefix, c.EventID)
 	return &AttemptInfo{
 		DeliveryID: c.DeliveryID, EventID: c.EventID, EventType: c.EventType, Test: c.Test,
-		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: wire.HostOf(d.sender.target(c.Endpoint).url),
+		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: wire.HostOf(c.Endpoint.URL),
 		Attempt: o.Attempt, Try: c.Try, State: o.State, EmittedAt: at, TraceParent: c.TraceParent, PayloadBytes: len(c.Payload),
 	}
 }
@@ -224,12 +224,6 @@ type Health struct {
 // off before that, and a place among the workers becomes free.
 const mostStep = 3 * claimTimeout
 
-// lastClaim is the newest claim of a run.
-type lastClaim struct {
-	at  time.Time
-	err error
-}
-
 // Health returns how Run does. Package health has a handler for it.
 func (d *Dispatcher) Health() Health {
 	r := d.running.Load()
@@ -240,7 +234,7 @@ func (d *Dispatcher) Health() Health {
 	used := r.slots.Used()
 	h := Health{Running: true, InFlight: inFlight, Waiting: max(used-inFlight, 0), Slots: r.cfg.InFlight, WaitingSlots: r.cfg.Waiting, Unrecorded: max(r.recorder.Held()-used, 0), StoreAway: r.recorder.Away()}
 	if c := r.newest.Load(); c != nil {
-		h.ClaimedAt, h.ClaimError = c.at, c.err
+		h.ClaimedAt, h.ClaimError = c.At, c.Err
 	}
 	kind, since := r.d.sender.proxy.Failing()
 	h.ProxyReason, h.ProxySince = FailureReason(kind), since

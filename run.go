@@ -36,7 +36,7 @@ type run struct {
 	leaveBad context.CancelFunc
 
 	doubtful atomic.Int64 // claims that failed: the store may have counted them
-	newest   atomic.Pointer[lastClaim]
+	newest   atomic.Pointer[pace.Last]
 	pulse    pace.Pulse // of the claimer
 
 	workers slots.Workers // the claimer alone starts them
@@ -151,7 +151,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 	began, room := time.Now(), r.slots.Free(r.claimer.Prefetch)
 	paused, err := r.d.paused.Held(ctx)
 	if err != nil || room.Limit == 0 || paused.All { // what failed before says nothing of now
-		r.newest.Store(&lastClaim{began, err})
+		r.newest.Store(&pace.Last{At: began, Err: err})
 		return ClaimResult{}, err
 	}
 	paused.Apply(room.Busy, room.Withheld, r.cfg.InFlightPerEndpoint)
@@ -164,7 +164,7 @@ func (r *run) claimOnce() (ClaimResult, error) {
 		Busy: room.Busy, Unlisted: cmp.Or(room.Unlisted, -1), Withheld: room.Withheld,
 	})
 	tell(r.d.observer, r.d.observer.Claimed, ClaimReport{since(began, err), room.Limit, len(got.Deliveries)})
-	if r.newest.Store(&lastClaim{began, err}); err != nil {
+	if r.newest.Store(&pace.Last{At: began, Err: err}); err != nil {
 		r.doubtful.Add(1)
 	}
 	r.claimer.Prefetch = min(2*(r.slots.Released()-released), r.cfg.InFlight)

@@ -57,7 +57,7 @@ type Sealer interface {
 	// Seal encrypts the secret of an endpoint, or up to 40 KiB with its headers and certificate.
 	Seal(endpointID string, secret Secret) (sealed Secret, err error)
 	// Open decrypts a secret that Seal encrypted for the same endpoint. It
-	// returns an error if it cannot.
+	// returns an error if it cannot, which the log alone gets; deliveries wait.
 	Open(endpointID string, sealed Secret) (Secret, error)
 }
 

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// Last is when a loop took a step last, and what came of it.
+type Last struct {
+	At  time.Time
+	Err error
+}
+
 // Pulse tells how long a loop has been in one step. Its zero value is ready. One goroutine calls
 // Begin and End, any may call For.
 type Pulse struct{ began atomic.Int64 }

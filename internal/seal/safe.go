@@ -8,6 +8,7 @@ import (
 
 	"github.com/alot/alotwebhook/internal/caught"
 	"github.com/alot/alotwebhook/internal/fault"
+	"github.com/alot/alotwebhook/internal/loglimit"
 )
 
 // Sealer seals the secrets of endpoints, which are texts of a type S.
@@ -27,7 +28,8 @@ type Safe[S ~string] struct {
 	Host   *caught.Host
 	Log    *slog.Logger
 
-	plain sync.Map // what Open has warned of: endpoint ids with their secrets
+	plain sync.Map         // what Open has warned of: endpoint ids with their secrets
+	lines loglimit.Limiter // of faults
 }
 
 // Seal returns the secret as a store is to keep it.
@@ -44,6 +46,7 @@ func (s *Safe[S]) Seal(endpointID string, secret S) (S, error) {
 }
 
 // Open returns a secret that a store kept as its plain text. It warns once of each that was not sealed.
+// An error of the sealer is a [Fault].
 func (s *Safe[S]) Open(endpointID string, secret S) (S, error) {
 	if s.Sealer == nil {
 		return secret, nil
@@ -58,7 +61,7 @@ func (s *Safe[S]) Open(endpointID string, secret S) (S, error) {
 	if err == nil && plain == "" && secret != "" {
 		err = errNothing
 	}
-	return plain, fault.Explain(err, "secret not opened")
+	return plain, fault.Explain(s.fault(err), "secret not opened")
 }
 
 // Texts returns Seal and Open for plain texts.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"testing"
 	"time"
 
@@ -36,11 +35,27 @@ func TestHeader(t *testing.T) {
 	require.Equal(t, []string{"dlv_1"}, signed["X-Alot-Delivery"], "the values are apart, although they share an array")
 }
 
+func TestHostOf(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"https://Hooks.Example.com.:443/token?x=y": "hooks.example.com",
+		"https://hooks.example.com:8443/token":     "hooks.example.com:8443",
+		"http://hooks.example.com:80":              "hooks.example.com",
+		"https://user:password@example.com/":       "example.com",
+		"https://[2606:2800::1]:8443/":             "[2606:2800::1]:8443",
+		"https://[2606:2800::1]/":                  "[2606:2800::1]",
+		"":                                         "",
+		"https://example.com/%":                    "",
+	} {
+		require.Equal(t, want, wire.HostOf(raw), raw)
+	}
+}
+
 func TestLogOfAnAttempt(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	r := wire.Report{Delivery: "dlv_1", Status: 204, State: "delivered", URL: &url.URL{Host: "a.example.com", Path: "/token"}}
+	r := wire.Report{Delivery: "dlv_1", Status: 204, State: "delivered", URL: "https://a.example.com/token"}
 	r.Log(log)
 	require.Empty(t, out.String(), "successes are for debugging")
 	r.Reason = "status"
@@ -48,7 +63,7 @@ func TestLogOfAnAttempt(t *testing.T) {
 	require.Contains(t, out.String(), "level=INFO")
 	require.Contains(t, out.String(), "host=a.example.com")
 	require.NotContains(t, out.String(), "token")
-	r.Failed, r.URL = true, nil
+	r.Failed, r.URL = true, ""
 	r.Log(log)
 	require.Contains(t, out.String(), "level=WARN")
 }

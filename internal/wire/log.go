@@ -4,13 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 )
 
 // Report is what the log tells of an attempt.
 type Report struct {
 	Delivery, Event, Endpoint string
-	URL                       *url.URL // see HostOf
+	URL                       string // see HostOf
 	Number, Status            int
 	Reason, State             string
 	Took                      time.Duration
@@ -44,11 +45,19 @@ func (r *Report) Log(to *slog.Logger) {
 	)
 }
 
-// HostOf returns the host of a URL for the log; "" without one. The whole URL is not logged: its path or
-// query may hold a token.
-func HostOf(u *url.URL) string {
-	if u == nil {
+// HostOf returns the host of a URL for the log, as requests go to it: in lower case, and without the port if
+// that is the default; "" if it is none. The whole URL is not logged: its path or query may hold a token.
+func HostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
 		return ""
 	}
-	return u.Host
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port := u.Port(); port != "" && port != map[string]string{"https": "443", "http": "80"}[u.Scheme] {
+		host += ":" + port
+	}
+	return host
 }
