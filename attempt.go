@@ -76,12 +76,11 @@ func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
 
 // report logs an attempt.
 func (r *run) report(c *Claimed, o *Outcome) {
-	report := wire.Report{
+	(&wire.Report{
 		Delivery: c.DeliveryID, Event: c.EventID, Endpoint: c.Endpoint.ID, URL: c.Endpoint.URL,
 		Number: o.Attempt.Number, Status: o.Attempt.StatusCode, Reason: string(o.Attempt.Reason), Took: o.Attempt.Duration,
 		State: string(o.State), Failed: o.State == StateFailed,
-	}
-	report.Log(r.d.log)
+	}).Log(r.d.log)
 }
 
 // sender makes the requests of attempts.

@@ -13,6 +13,7 @@ import (
 	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/fault"
+	"github.com/alot/alotwebhook/internal/outages"
 	"github.com/alot/alotwebhook/internal/paging"
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/ranges"
@@ -169,7 +170,7 @@ func (d *Dispatcher) RotateSecret(ctx context.Context, endpointID string, next S
 	if err := cmp.Or(checkSecret(next), invalid(struct{ SignsFrom time.Time }{at})); err != nil {
 		return "", err
 	}
-	if !at.IsZero() && at.Before(time.Now().Add(-clockSkew)) {
+	if !at.IsZero() && at.Before(time.Now().Add(-outages.ClockSkew)) {
 		return "", refused("signsFrom", "is past, and the new secret would sign at once; give a time to come, or none to have it sign at once")
 	}
 	sealed, err := d.sender.safe.Seal(endpointID, next)

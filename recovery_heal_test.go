@@ -140,3 +140,59 @@ func (w *world) kinds(t testing.TB) (kinds []string) {
 	}
 	return kinds
 }
+
+// A success that was claimed before a failure, and comes after it, is the end of an outage like any
+// other.
+func TestHealingWhileAnOlderAttemptIsUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := &receivers{respond: func(_ *http.Request, n int) (*http.Response, error) {
+			switch n {
+			case 1:
+				time.Sleep(5 * time.Second)
+			case 2:
+				return status(http.StatusInternalServerError), nil
+			}
+			return status(http.StatusOK), nil
+		}}
+		w := newWorld(t, alotwebhook.Config{Heal: true, Retry: alotwebhook.Schedule()}, net)
+		e := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		w.emit(t)
+		time.Sleep(time.Second)
+		lost := w.emit(t)
+		time.Sleep(time.Second)
+		require.Equal(t, alotwebhook.StateFailed, w.delivery(t, lost, e).State)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, lost, e).State)
+		require.Equal(t, []string{"recovery.begun", "recovery.ended"}, w.kinds(t))
+		w.emit(t)
+		time.Sleep(time.Hour)
+		require.Len(t, net.requests(), 4, "there is one recovery")
+	})
+}
+
+// A failure that is stored together with an older success is left for the next one.
+func TestHealingWithTheNextSuccess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		net := &receivers{respond: func(_ *http.Request, n int) (*http.Response, error) {
+			time.Sleep(time.Second)
+			if n == 2 {
+				return status(http.StatusInternalServerError), nil
+			}
+			return status(http.StatusOK), nil
+		}}
+		w := newWorld(t, alotwebhook.Config{Heal: true, Retry: alotwebhook.Schedule()}, net)
+		e := w.endpoint(t, "a.example.com")
+		defer w.run(t)()
+		events := []alotwebhook.Event{newEvent(t), newEvent(t)}
+		require.NoError(t, w.Emit(t.Context(), events...))
+		time.Sleep(time.Minute)
+		w.emit(t)
+		time.Sleep(time.Minute)
+		for _, event := range events {
+			require.Equal(t, alotwebhook.StateDelivered, w.delivery(t, event, e).State)
+		}
+	})
+}

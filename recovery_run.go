@@ -150,28 +150,24 @@ func (d *Dispatcher) selected(ctx context.Context, r *Recovery, state DeliverySt
 // heal begins a recovery for each endpoint of the batch that was failing and has succeeded now. That
 // comes before the successes are stored: if the process is killed in between, they come again.
 func (r *run) heal(ctx context.Context, batch []record.Outcome[outcome]) {
-	seen := make(map[string]bool)
+	since := map[string]time.Time{} // by endpoint id
 	for i := range batch {
-		e := batch[i].Value.endpoint
-		if batch[i].Value.State != StateDelivered || batch[i].Value.test || e.FailingSince.IsZero() || seen[e.ID] {
-			continue
+		if o := &batch[i].Value; o.State == StateDelivered && !o.test {
+			r.outages.Succeeded(o.endpoint.ID, o.endpoint.FailingSince, since)
 		}
-		seen[e.ID] = true
-		if err := r.d.heal(ctx, e); err != nil {
-			r.d.log.Error("alotwebhook: no recovery begun after an outage; begin one by hand", "endpoint", e.ID, "since", e.FailingSince, "error", err)
+	}
+	for id, began := range since {
+		if err := r.d.heal(ctx, id, began); err != nil {
+			r.outages.Missed(id, began, errors.Is(err, ErrRecovering))
+			r.d.log.Error("alotwebhook: no recovery begun after an outage; begin one by hand", "endpoint", id, "since", began, "error", err)
 		}
 	}
 }
 
-// clockSkew is how far the clocks of the store and of the dispatchers may be apart without a
-// recovery missing what has failed first.
-const clockSkew = time.Minute
-
-// heal begins a recovery of what has failed since the endpoint began to fail, unless nothing has or
-// that was done before.
-func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
-	since := microsecond(e.FailingSince.Add(-clockSkew))
-	begun, err := d.manyOf(ctx, Recovery{EndpointID: e.ID, State: RecoveryRunning, FailedSince: since})
+// heal begins a recovery of what has failed at an endpoint since then, unless nothing has or that was
+// done before.
+func (d *Dispatcher) heal(ctx context.Context, endpointID string, since time.Time) error {
+	begun, err := d.manyOf(ctx, Recovery{EndpointID: endpointID, State: RecoveryRunning, FailedSince: since})
 	if err != nil {
 		return err
 	}
@@ -179,7 +175,7 @@ func (d *Dispatcher) heal(ctx context.Context, e *Endpoint) error {
 	if err != nil || len(failed) == 0 && next == "" {
 		return err
 	}
-	_, err = d.recoveries.Change(ctx, e.ID, func(r *Recovery) error {
+	_, err = d.recoveries.Change(ctx, endpointID, func(r *Recovery) error {
 		switch {
 		case r.FailedSince.Equal(since):
 			return nil

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/alot/alotwebhook/internal/outages"
 	"github.com/alot/alotwebhook/internal/pace"
 	"github.com/alot/alotwebhook/internal/record"
 	"github.com/alot/alotwebhook/internal/slots"
@@ -42,6 +43,7 @@ type run struct {
 	workers slots.Workers // the claimer alone starts them
 
 	attempts wire.Attempts // those under way
+	outages  outages.Outages
 }
 
 // job is a claimed delivery with the slot of its attempt.
@@ -52,8 +54,7 @@ type job struct {
 
 func newRun(d *Dispatcher) *run {
 	r := &run{
-		d:     d,
-		cfg:   d.cfg,
+		d: d, cfg: d.cfg,
 		slots: slots.New(d.cfg.InFlight, d.cfg.InFlightPerEndpoint, d.cfg.Waiting, d.cfg.Rate),
 		bad:   make(chan outcome, d.cfg.InFlight),
 	}
@@ -273,6 +274,9 @@ func (r *run) stored(o *record.Outcome[outcome]) {
 		pace.Wake(r.d.wake) // for the delivery behind it
 	}
 	e, a := o.Value.endpoint, &o.Value.Attempt
+	if r.cfg.Heal && a.Reason != "" && !o.Value.Blameless && !o.Value.test {
+		r.outages.Failed(e.ID, a.StartedAt)
+	}
 	if disable, warned := r.verdict(e, a); o.Value.test || a.Number == 0 || disable == "" && warned == e.Warned {
 		return
 	}
