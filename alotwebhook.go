@@ -319,11 +319,6 @@ func (r FailureReason) blameless() bool {
 	return r == ReasonProxyRefused || r == ReasonConversion || r == ReasonNoRoute || r == ReasonUnsendable
 }
 
-func newID(prefix string) (string, error) {
-	id, err := typeid.New(prefix)
-	return id, explain(err, "no id made")
-}
-
 // DeliveryID returns the id of the delivery of an event to an endpoint: "dlv_" and 26
 // characters of base32 over a UUIDv7 (RFC 9562). It depends on the two ids alone, so that
 // an event that is stored again after an ambiguous commit gets the same deliveries. It

@@ -225,7 +225,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 // Shutdown ends Run and waits for its end: Run claims no more, and attempts in flight
 // may finish until ctx is done; then they are cut off and released. Shutdown returns
 // nil, or the error of ctx if it was done before Run ended.
-//
 // Run waits for the functions that it calls, so none of them may wait for it. With the context of
 // [Config.OnOperation], Shutdown only begins the end. Others call it in a goroutine of their own;
 // otherwise it returns a minute after the end of ctx.

@@ -18,6 +18,7 @@ import (
 	"github.com/alot/alotwebhook/internal/quota"
 	"github.com/alot/alotwebhook/internal/ranges"
 	"github.com/alot/alotwebhook/internal/text"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 const (
@@ -37,7 +38,7 @@ const (
 // by the address that it has then. A [LimitError] refuses more endpoints of an
 // organization than [Config.MaxEndpoints].
 func (d *Dispatcher) CreateEndpoint(ctx context.Context, e Endpoint) (Endpoint, error) {
-	id, err := newID(endpointPrefix)
+	id, err := typeid.New(endpointPrefix)
 	if err != nil {
 		return Endpoint{}, err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/alot/alotwebhook/internal/proof"
 	"github.com/alot/alotwebhook/internal/rate"
 	"github.com/alot/alotwebhook/internal/storable"
-	"github.com/alot/alotwebhook/internal/text"
 )
 
 // Short names for what most files use.
@@ -109,9 +108,6 @@ func fieldError(err error) error {
 type blockedURL struct{ *FieldError }
 
 func (e blockedURL) Unwrap() []error { return []error{e.FieldError, ErrBlockedAddress} }
-
-// clip shortens a value that an error quotes to about 40 bytes.
-func clip(s string) string { return text.Clip(s, 40) }
 
 // checked is a store that is asked for nothing that no store can hold, and whose errors name what they are
 // about once. checkedSurveyor is the same of a [Surveyor].

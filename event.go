@@ -10,6 +10,7 @@ import (
 	"github.com/alot/alotwebhook/internal/envelope"
 	"github.com/alot/alotwebhook/internal/eventtype"
 	"github.com/alot/alotwebhook/internal/hint"
+	"github.com/alot/alotwebhook/internal/typeid"
 )
 
 // ErrMalformedEvent says that a body is not an event in the published form. Its signature
@@ -29,7 +30,7 @@ func NewEvent(eventType, organizationID string, data any) (Event, error) {
 	if problem != "" {
 		return Event{}, refused("data", problem)
 	}
-	id, err := newID(eventPrefix)
+	id, err := typeid.New(eventPrefix)
 	if err != nil {
 		return Event{}, err
 	}
@@ -89,7 +90,7 @@ func ParseEvent(body []byte) (Event, error) {
 func DecodeData[T any](e Event) (T, error) {
 	var data T
 	if err := json.Unmarshal(e.Data, &data); err != nil {
-		return data, hint.Misfit(ErrMalformedEvent, clip(e.Type), data, err)
+		return data, hint.Misfit(ErrMalformedEvent, e.Type, data, err)
 	}
 	return data, nil
 }

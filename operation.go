@@ -101,7 +101,7 @@ func WithActor(ctx context.Context, actor string) context.Context { return audit
 
 // operation returns an operation that tells of an endpoint.
 func (d *Dispatcher) operation(ctx context.Context, kind OperationType, e *Endpoint, note string) Operation {
-	id, _ := newID(operationPrefix) // crypto/rand ends the process instead of failing
+	id, _ := typeid.New(operationPrefix) // crypto/rand ends the process instead of failing
 	at, _ := typeid.Time(operationPrefix, id)
 	return Operation{
 		ID: id, Type: kind, At: at, OrganizationID: e.OrganizationID, EndpointID: e.ID,

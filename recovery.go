@@ -292,7 +292,7 @@ func (d *Dispatcher) ProveEndpoint(ctx context.Context, endpointID string) (Endp
 func (d *Dispatcher) Recovery(ctx context.Context, endpointID string) (Recovery, error) {
 	r, err := d.storedRecovery(ctx, endpointID)
 	if err == nil && r.Version == 0 {
-		err = explain(ErrNotFound, "recovery of endpoint %q", clip(endpointID))
+		err = explain(ErrNotFound, "recovery of endpoint %.40q", endpointID)
 	}
 	return r, err
 }
@@ -303,7 +303,7 @@ func (d *Dispatcher) Recovery(ctx context.Context, endpointID string) (Recovery,
 func (d *Dispatcher) StopRecovery(ctx context.Context, endpointID string) (Recovery, error) {
 	return d.recoveries.Change(ctx, endpointID, func(r *Recovery) error {
 		if r.Version == 0 {
-			return explain(ErrNotFound, "recovery of endpoint %q", clip(endpointID))
+			return explain(ErrNotFound, "recovery of endpoint %.40q", endpointID)
 		}
 		r.end(RecoveryStopped)
 		return nil
@@ -327,7 +327,7 @@ func (d *Dispatcher) storedRecovery(ctx context.Context, endpointID string) (Rec
 	if errors.Is(err, ErrInvalid) || err == nil && len(found) == 0 { // the first if no endpoint has such an id
 		return Recovery{}, nil
 	} else if err != nil {
-		return Recovery{}, explain(err, "recovery of endpoint %q", clip(endpointID))
+		return Recovery{}, explain(err, "recovery of endpoint %.40q", endpointID)
 	}
 	return found[0], nil
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/alot/alotwebhook/internal/text"
 )
 
 // Mismatch describes a body whose signature does not match: its length, the request's
@@ -36,7 +38,7 @@ func whereToLook(body []byte, length int64) string {
 // into a value of data's type. It wraps kind and err. Its text begins with that of kind and
 // leaves out the text of err, which may quote the data.
 func Misfit(kind error, eventType string, data any, err error) error {
-	return &misfit{kind.Error() + ": data of " + eventType + misfitOf(data, err), []error{kind, err}}
+	return &misfit{kind.Error() + ": data of " + text.Clip(eventType, 40) + misfitOf(data, err), []error{kind, err}}
 }
 
 type misfit struct {

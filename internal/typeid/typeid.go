@@ -36,7 +36,7 @@ var digits = func() (t [256]byte) {
 func New(prefix string) (string, error) {
 	u, err := uuid.NewV7()
 	if err != nil {
-		return "", fmt.Errorf("no random bytes for an id: %w", err)
+		return "", fmt.Errorf("alotwebhook: no id made: no random bytes: %w", err)
 	}
 	// uuid.NewV7 never goes back in time, even if the clock was set back by hours or
 	// is faked by a test. But histories are sorted by an id's millisecond, so it must
