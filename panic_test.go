@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -77,6 +78,31 @@ func TestPanicsOfAnAttemptFailItAlone(t *testing.T) {
 				return status(http.StatusNoContent), nil
 			}
 		}, "Config.WrapTransport"},
+		"transport that ends its goroutine": {func(_ *alotwebhook.Config, net *receivers) {
+			first := once()
+			net.respond = func(*http.Request, int) (*http.Response, error) {
+				if first() {
+					runtime.Goexit()
+				}
+				return status(http.StatusNoContent), nil
+			}
+		}, "Config.WrapTransport"},
+		"schedule that ends its goroutine": {func(cfg *alotwebhook.Config, net *receivers) {
+			var calls atomic.Int64
+			cfg.Retry = func() backoff.BackOff {
+				if calls.Add(1) == 2 { // the first is that of NewDispatcher
+					runtime.Goexit()
+				}
+				return backoff.NewConstantBackOff(time.Second)
+			}
+			first := once()
+			net.respond = func(*http.Request, int) (*http.Response, error) {
+				if first() {
+					return status(http.StatusInternalServerError), nil
+				}
+				return status(http.StatusNoContent), nil
+			}
+		}, "Config.Retry"},
 		"schedule": {func(cfg *alotwebhook.Config, net *receivers) {
 			var calls atomic.Int64
 			cfg.Retry = func() backoff.BackOff {
@@ -116,6 +142,37 @@ func TestPanicsOfAnAttemptFailItAlone(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A function may end its goroutine, as the FailNow of a test does. The others must be called yet.
+func TestObserversAndOperationsOutliveTheirGoroutine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		var claims, told atomic.Int64
+		w := newWorld(t, alotwebhook.Config{
+			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Observer: &alotwebhook.Observer{Claimed: func(alotwebhook.ClaimReport) {
+				if claims.Add(1) == 1 {
+					runtime.Goexit()
+				}
+			}},
+			OnOperation: func(context.Context, alotwebhook.Operation) error {
+				if told.Add(1) == 1 {
+					runtime.Goexit()
+				}
+				return nil
+			},
+		}, &receivers{})
+		w.endpoint(t, "a.test")
+		stop := w.run(t)
+		time.Sleep(time.Minute)
+		stop()
+		require.Greater(t, claims.Load(), int64(1))
+		require.EqualValues(t, 2, told.Load(), "it comes again")
+		require.Equal(t, 1, strings.Count(log.String(), "the observer panicked"))
+		require.Contains(t, log.String(), "runtime.Goexit")
+	})
 }
 
 func TestPanicsOfTheSealerFailTheCallAlone(t *testing.T) {

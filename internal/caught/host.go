@@ -31,15 +31,25 @@ var errHidden = errors.New("its stack is in the log")
 // times a minute at most, and with its value only if the runtime made that. The error has neither, because
 // it may be shown to others. It wraps a value that is an error no more.
 func (h *Host) Call(what string, f func() error) error {
-	if h == nil {
-		h = &Host{}
-	}
-	return h.CallFor(h.Log, what, f)
+	p, err := try(what, f)
+	return h.told(p, err)
 }
 
 // CallFor is Call with another logger, which lets no panic through either; nil for none.
 func (h *Host) CallFor(log *slog.Logger, what string, f func() error) error {
 	p, err := try(what, f)
+	return h.toldTo(log, p, err)
+}
+
+// told returns err, or what others may see of a panic, and logs that.
+func (h *Host) told(p *Panic, err error) error {
+	if h == nil {
+		h = &Host{}
+	}
+	return h.toldTo(h.Log, p, err)
+}
+
+func (h *Host) toldTo(log *slog.Logger, p *Panic, err error) error {
 	if p == nil {
 		return err
 	}
@@ -55,6 +65,9 @@ func (h *Host) CallFor(log *slog.Logger, what string, f func() error) error {
 func valueOf(p *Panic) string {
 	if err, ok := p.Value.(runtime.Error); ok {
 		return err.Error()
+	}
+	if p.Value == any(errExit) {
+		return errExit.Error()
 	}
 	return fmt.Sprintf("a %T", p.Value)
 }

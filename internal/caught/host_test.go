@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -36,6 +37,21 @@ func TestHostLogsAPanicWithoutItsValue(t *testing.T) {
 	var none []int
 	require.Error(t, h.Call("Config.Retry", func() error { _ = none[4711]; return nil }))
 	require.Contains(t, log.String(), "index out of range [4711]", "which the runtime says")
+}
+
+func TestHostOutlivesWhatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := caught.New(slog.New(slog.NewTextHandler(&log, nil)))
+	broken := errors.New("broken")
+	require.ErrorIs(t, h.Apart("Config.Retry", func() error { return broken }), broken)
+	require.Error(t, h.Apart("Config.Retry", func() error { panic("your-secret") }))
+	require.NotContains(t, log.String(), "your-secret")
+	log.Reset()
+	require.EqualError(t, h.Apart("Config.Retry", func() error { runtime.Goexit(); return nil }),
+		"alotwebhook: Config.Retry panicked: its stack is in the log")
+	require.Contains(t, log.String(), "runtime.Goexit")
+	require.Contains(t, log.String(), "host_test.go", "the stack")
 }
 
 func TestHostBoundsItsLines(t *testing.T) {

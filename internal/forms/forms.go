@@ -108,7 +108,7 @@ func (f *Forms) Payload(version, eventType string, payload []byte) ([]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	err = f.Host.Call("EventType.Versions", func() (err error) {
+	err = f.Host.Apart("EventType.Versions", func() (err error) {
 		e.Data, err = older(e.Data)
 		return err
 	})

@@ -165,7 +165,7 @@ func (l *Loop[T]) try(ctx context.Context, thing T, of Thing) (again time.Durati
 func (l *Loop[T]) call(ctx context.Context, thing T) error {
 	ctx, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	return l.host.Call("Config.OnOperation", func() error { return l.cfg.Call(ctx, thing) })
+	return l.host.Apart("Config.OnOperation", func() error { return l.cfg.Call(ctx, thing) })
 }
 
 // finish tells the store what was handed over, and what comes again. It forgets what the store

@@ -97,7 +97,7 @@ func spell(waits []time.Duration) string {
 // Wait returns how long to wait after the try-th failed attempt; ok is false when there is no
 // further one. The host calls the policy. If that panics, the wait is the one of instead.
 func Wait(host *caught.Host, policy, instead func() backoff.BackOff, try int) (d time.Duration, ok bool) {
-	err := host.Call("Config.Retry", func() error { d, ok = wait(policy, try); return nil })
+	err := host.Apart("Config.Retry", func() error { d, ok = wait(policy, try); return nil })
 	if err != nil {
 		return wait(instead, try)
 	}

@@ -57,7 +57,7 @@ func (s *Safe[S]) Open(endpointID string, secret S) (S, error) {
 		}
 	}
 	var plain S
-	err := s.Host.Call("Config.Sealer", func() (err error) { plain, err = s.Sealer.Open(endpointID, secret); return err })
+	err := s.Host.Apart("Config.Sealer", func() (err error) { plain, err = s.Sealer.Open(endpointID, secret); return err })
 	if err == nil && plain == "" && secret != "" {
 		err = errNothing
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/alot/alotwebhook/internal/caught"
 )
@@ -61,6 +62,13 @@ func (t *Teller) Wait(ctx context.Context) {
 	}
 }
 
+// WaitFor is [Teller.Wait] for so long at most.
+func (t *Teller) WaitFor(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	t.Wait(ctx)
+}
+
 // work makes calls until none is left.
 func (t *Teller) work() {
 	for {
@@ -92,5 +100,5 @@ func (t *Teller) take() (calls []func(), lost int) {
 
 // call makes a call. A panic of it is logged, and nothing else.
 func (t *Teller) call(call func()) {
-	_ = t.host.Call("the observer", func() error { call(); return nil })
+	_ = t.host.Apart("the observer", func() error { call(); return nil })
 }

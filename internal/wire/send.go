@@ -30,6 +30,8 @@ type Sender struct {
 	KeepBody, MaxBody, KeepHeader int
 	// ProxyIsAway reports whether the host's proxy does not answer, and how long to wait then.
 	ProxyIsAway func(context.Context) (wait time.Duration, away bool)
+
+	wrapped bool // Transport is the host's
 }
 
 // Result is what an attempt came to.
@@ -52,7 +54,11 @@ type Result struct {
 // of what is kept of the response. ok is false if it was cut off, or the host's proxy failed: such an
 // attempt does not count.
 func (s *Sender) Send(all *Attempts, to *url.URL, as *Identity, own, header http.Header, payload []byte, began time.Time) (r Result, ok bool) {
-	if err := s.Host.Call("Config.WrapTransport", func() error { r, ok = s.send(all, to, as, own, header, payload, began); return nil }); err != nil {
+	call := s.Host.Call
+	if s.wrapped {
+		call = s.Host.Apart
+	}
+	if err := call("Config.WrapTransport", func() error { r, ok = s.send(all, to, as, own, header, payload, began); return nil }); err != nil {
 		return Broken(), true
 	}
 	return r, ok
@@ -104,6 +110,7 @@ func (s *Sender) Wrap(wrap func(http.RoundTripper) http.RoundTripper) (problem s
 		return ""
 	}
 	err := s.Host.Call("Config.WrapTransport", func() error { s.Transport = wrap(s.Transport); return nil })
+	s.wrapped = true
 	switch {
 	case err != nil:
 		return "panicked, and the log has the stack; return a transport that sends through the one it was given"
