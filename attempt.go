@@ -39,38 +39,33 @@ const maxClaims = 5
 
 // attempt makes one attempt and decides how the delivery goes on. The effect says how
 // the endpoint is to be treated after it.
-func (r *run) attempt(c *Claimed, slot *slots.Slot) (Outcome, slots.Effect) {
-	outcome := Outcome{DeliveryID: c.DeliveryID, Token: c.Token, URLs: c.Endpoint.URLs}
-	if c.Endpoint.Ordered && !c.Test {
-		outcome.HoldsUp = r.cfg.OrderedWait
-	}
+func (r *run) attempt(c *Claimed, slot *slots.Slot) (outcome, slots.Effect) {
+	o := outcome{Outcome: Outcome{DeliveryID: c.DeliveryID, URLs: c.Endpoint.URLs}, claimed: c}
 	if c.Claims > maxClaims+int(r.doubtful.Load()) {
-		outcome.State = StateFailed
-		outcome.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
+		o.Attempt = Attempt{Number: c.Attempt, StartedAt: time.Now(), Reason: ReasonPoison,
 			Detail: fmt.Sprintf("claimed %d times without an outcome; no request was made", maxClaims)}
-		outcome.Operation = r.d.exhausted(c, &outcome)
-		r.report(c, &outcome)
-		return outcome, slots.Effect{}
+		o.result = wire.Result{Failure: wire.Failure(ReasonPoison), Final: true}
+		r.decide(&o)
+		r.report(c, &o.Outcome)
+		return o, slots.Effect{}
 	}
-	var result wire.Result
 	ok := r.slots.Begin(r.attempts.Context(), slot)
 	if ok {
-		outcome.Attempt, result, ok = r.d.sender.send(&r.attempts, c)
-		outcome.Blameless = outcome.Attempt.Reason.blameless()
+		o.Attempt, o.result, ok = r.d.sender.send(&r.attempts, c)
+		o.Blameless = o.Attempt.Reason.blameless()
 	}
 	if !ok {
 		// An outcome without an attempt releases the delivery: after a fault of the proxy or of the sealer for
 		// a while, in which the sealer gets no more of that endpoint to open.
-		outcome.State, outcome.NextAttemptIn = StatePending, result.RetryAfter
-		return outcome, slots.Effect{Overloaded: result.Failure != "", Pause: result.RetryAfter}
+		o.State, o.NextAttemptIn = StatePending, o.result.RetryAfter
+		return o, slots.Effect{Overloaded: o.result.Failure != "", Pause: o.result.RetryAfter}
 	}
-	outcome.State, outcome.NextAttemptIn = r.next(c, &result)
-	outcome.Operation = r.d.exhausted(c, &outcome)
-	r.report(c, &outcome)
-	return outcome, slots.Effect{
-		Succeeded:  outcome.State == StateDelivered,
-		Overloaded: result.Failure == wire.Timeout || wire.IsOverload(result.Status),
-		Pause:      result.RetryAfter,
+	r.decide(&o)
+	r.report(c, &o.Outcome)
+	return o, slots.Effect{
+		Succeeded:  o.State == StateDelivered,
+		Overloaded: o.result.Failure == wire.Timeout || wire.IsOverload(o.result.Status),
+		Pause:      o.result.RetryAfter,
 	}
 }
 

@@ -168,8 +168,9 @@ func (o *observer) finished(began time.Time, batch []record.Outcome[outcome], lo
 	if err == nil {
 		r.Attempts = make([]AttemptInfo, 0, len(batch))
 		for i := range batch {
-			if info := batch[i].Value.info; info != nil && !slices.Contains(lost, info.DeliveryID) {
-				r.Attempts = append(r.Attempts, *info)
+			if v := &batch[i].Value; v.info != nil && !slices.Contains(lost, v.DeliveryID) {
+				v.info.Try, v.info.State = v.claimed.Try, v.State // as it was decided last
+				r.Attempts = append(r.Attempts, *v.info)
 			}
 		}
 	}
@@ -187,13 +188,6 @@ func (d *Dispatcher) describe(c *Claimed, o *Outcome) *AttemptInfo {
 		EndpointID: c.Endpoint.ID, OrganizationID: c.Endpoint.OrganizationID, Host: wire.HostOf(c.Endpoint.URL),
 		Attempt: o.Attempt, Try: c.Try, State: o.State, EmittedAt: at, TraceParent: c.TraceParent, PayloadBytes: len(c.Payload),
 	}
-}
-
-// waitForObserver waits for a short while until the observer was told of everything.
-func (d *Dispatcher) waitForObserver() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	d.observer.Wait(ctx)
 }
 
 // Health is how Run does at this moment. It is what this process knows: no store is asked.

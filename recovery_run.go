@@ -152,8 +152,8 @@ func (d *Dispatcher) selected(ctx context.Context, r *Recovery, state DeliverySt
 func (r *run) heal(ctx context.Context, batch []record.Outcome[outcome]) {
 	since := map[string]time.Time{} // by endpoint id
 	for i := range batch {
-		if o := &batch[i].Value; o.State == StateDelivered && !o.test {
-			r.outages.Succeeded(o.endpoint.ID, o.endpoint.FailingSince, since)
+		if o := &batch[i].Value; o.State == StateDelivered && !o.claimed.Test {
+			r.outages.Succeeded(o.claimed.Endpoint.ID, o.claimed.Endpoint.FailingSince, since)
 		}
 	}
 	for id, began := range since {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/alot/alotwebhook/internal/audit"
 	"github.com/alot/alotwebhook/internal/schedule"
-	"github.com/alot/alotwebhook/internal/wire"
 )
 
 // RetryPolicy makes the schedule of one delivery. The first attempt is made at once. After
@@ -48,17 +47,17 @@ func StandardSchedule() RetryPolicy {
 // [NewDispatcher] refuses a schedule with a wait of zero or less, or of more than 365 days.
 func Schedule(waits ...time.Duration) RetryPolicy { return schedule.Of(waits...) }
 
-// next returns the state of a delivery after an attempt and, if that is pending, the wait
-// before the next one: that of the schedule, or Retry-After if it is longer.
-func (r *run) next(c *Claimed, result *wire.Result) (DeliveryState, time.Duration) {
-	if result.Failure == "" {
-		return StateDelivered, 0
+// decide decides how a delivery goes on after an attempt: if it has failed, after the wait of the
+// schedule, or Retry-After if that is longer.
+func (r *run) decide(o *outcome) {
+	o.State, o.NextAttemptIn = StateDelivered, 0
+	if o.result.Failure != "" {
+		wait, more := schedule.Wait(r.cfg.host, r.cfg.Retry, DefaultSchedule(), o.claimed.Try)
+		if o.State = StateFailed; more && !o.result.Final {
+			o.State, o.NextAttemptIn = StatePending, max(wait, o.result.RetryAfter)
+		}
 	}
-	wait, more := schedule.Wait(r.cfg.host, r.cfg.Retry, DefaultSchedule(), c.Try)
-	if !more || result.Final {
-		return StateFailed, 0
-	}
-	return StatePending, max(wait, result.RetryAfter)
+	o.Operation = r.d.exhausted(o.claimed, &o.Outcome)
 }
 
 // changeIfDue disables the endpoint of a failed attempt, has the host warned of it, or notes that

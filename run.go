@@ -3,6 +3,7 @@ package alotwebhook
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -49,7 +50,8 @@ type run struct {
 // job is a claimed delivery with the slot of its attempt.
 type job struct {
 	Claimed
-	slot *slots.Slot
+	claim record.Claim
+	slot  *slots.Slot
 }
 
 func newRun(d *Dispatcher) *run {
@@ -78,9 +80,7 @@ func (r *run) run(ctx context.Context) error {
 		helpers.Go(func() { r.d.paused.Keep(claimsCtx, pauseInterval, r.d.log) })
 	}
 	helpers.Go(func() { r.d.operations.Run(claimsCtx) })
-	if r.d.tallier != nil {
-		helpers.Go(func() { r.d.tallies.Run(claimsCtx) })
-	}
+	helpers.Go(func() { r.d.tallies.Run(claimsCtx) })
 
 	r.claim(claimsCtx)
 	helpers.Go(r.leave)
@@ -95,10 +95,8 @@ func (r *run) run(ctx context.Context) error {
 	time.AfterFunc(finishTimeout, r.leaveBad) // the next attempt of an endpoint that is left changes it
 	helpers.Wait()
 	r.leaveBad()
-	if r.d.tallier != nil {
-		r.d.tallies.Close()
-	}
-	r.d.waitForObserver()
+	r.d.tallies.Close()
+	r.d.observer.WaitFor(time.Second)
 	if unwritten > 0 {
 		return fmt.Errorf("alotwebhook: %d outcomes could not be stored before the end; those deliveries are sent again once their lease has run out", unwritten)
 	}
@@ -185,10 +183,14 @@ func (r *run) leave() {
 // start takes a slot for a claimed delivery and queues it for the workers. It leaves alone
 // a delivery whose attempt this process has made already and not yet recorded.
 func (r *run) start(ctx context.Context, c *Claimed) {
-	if !r.recorder.Claimed(c.DeliveryID, c.Attempt, c.Token) {
+	claim := record.Claim{ID: c.DeliveryID, Attempt: c.Attempt, Try: c.Try, Token: c.Token}
+	if c.Endpoint.Ordered && !c.Test {
+		claim.HoldsUp = r.cfg.OrderedWait
+	}
+	if !r.recorder.Claimed(claim) {
 		return
 	}
-	j := job{*c, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID, c.Endpoint.Rate)}
+	j := job{*c, claim, r.slots.Take(c.Endpoint.OrganizationID, c.Endpoint.ID, c.Endpoint.Rate)}
 	if !r.claimer.Queue(ctx, j) {
 		r.slots.Release(j.slot, slots.Effect{}) // the lease will run out
 	}
@@ -203,9 +205,8 @@ func (r *run) work() {
 		if !j.Test {
 			r.d.tally(j.Endpoint.ID, &o.Attempt)
 		}
-		r.recorder.Add(record.Outcome[outcome]{
-			ID: j.DeliveryID, Attempt: j.Attempt, Token: j.Token, Value: outcome{o, j.Endpoint, j.Test, r.d.describe(&j.Claimed, &o)},
-		})
+		o.info, o.claimed.Payload = r.d.describe(&j.Claimed, &o.Outcome), nil
+		r.recorder.Add(record.Outcome[outcome]{Claim: j.claim, Value: o})
 		if r.workers.IsSurplus() {
 			return
 		}
@@ -215,12 +216,12 @@ func (r *run) work() {
 // finishTimeout bounds how long the end of a run waits for a store that fails.
 const finishTimeout = 10 * time.Second
 
-// outcome is an outcome with the endpoint as it was claimed.
+// outcome is an outcome of a delivery as it was claimed, with the Try that it was decided by.
 type outcome struct {
 	Outcome
-	endpoint *Endpoint
-	test     bool
-	info     *AttemptInfo // nil unless an observer is to be told
+	claimed *Claimed
+	result  wire.Result  // of the attempt
+	info    *AttemptInfo // nil unless an observer is to be told
 }
 
 // newRecorder returns the recorder of a run.
@@ -230,6 +231,7 @@ func (r *run) newRecorder() *record.Parts[outcome] {
 		Stored: r.stored,
 		Extend: r.extend,
 		Lease:  r.cfg.Lease,
+		Over:   r.isOver,
 		Strip: func(o *record.Outcome[outcome]) {
 			o.Value.Attempt.Detail, o.Value.Attempt.ResponseHeaders, o.Value.Attempt.ResponseBody = "", "", ""
 		},
@@ -239,12 +241,17 @@ func (r *run) newRecorder() *record.Parts[outcome] {
 	})
 }
 
-// finish stores outcomes, each under the token of its delivery's newest claim.
+// finish stores outcomes, each as one of its delivery's newest claim.
 func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost []string, err error) {
 	outcomes := make([]Outcome, len(batch))
 	for i := range batch {
-		outcomes[i] = batch[i].Value.Outcome
-		outcomes[i].Token = batch[i].Token
+		o := &batch[i]
+		if v := &o.Value; v.claimed.Try != o.Try && v.Attempt.Number != 0 { // it was redelivered meanwhile
+			v.claimed.Try = o.Try
+			r.decide(v)
+		}
+		outcomes[i] = o.Value.Outcome
+		outcomes[i].Token, outcomes[i].HoldsUp = o.Token, o.HoldsUp
 		a := &outcomes[i].Attempt
 		a.ResponseHeaders, a.ResponseBody = "", wire.JoinAnswer(a.ResponseHeaders, a.ResponseBody)
 	}
@@ -258,26 +265,32 @@ func (r *run) finish(ctx context.Context, batch []record.Outcome[outcome]) (lost
 }
 
 // extend extends the leases of deliveries whose outcomes cannot be stored yet.
-func (r *run) extend(ctx context.Context, batch []record.Outcome[outcome]) error {
+func (r *run) extend(ctx context.Context, batch []record.Claim) error {
 	outcomes := make([]Outcome, len(batch))
-	for i, o := range batch {
-		outcomes[i] = Outcome{DeliveryID: o.ID, Token: o.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, HoldsUp: o.Value.HoldsUp, Held: true}
+	for i, c := range batch {
+		outcomes[i] = Outcome{DeliveryID: c.ID, Token: c.Token, State: StatePending, NextAttemptIn: r.cfg.Lease, HoldsUp: c.HoldsUp, Held: true}
 	}
 	_, err := r.d.store.Finish(ctx, outcomes)
 	return err
 }
 
+// isOver reports whether an attempt of a delivery can have no outcome any more.
+func (r *run) isOver(ctx context.Context, deliveryID string, attempt int) (bool, error) {
+	d, err := r.d.store.Delivery(ctx, deliveryID)
+	return errors.Is(err, ErrNotFound) || d.State == StateDelivered || d.State == StateFailed || d.AttemptCount >= attempt, err
+}
+
 // stored passes on a stored attempt that gives a reason to change its endpoint. If too many
 // wait for that, the endpoint's next such attempt changes it.
 func (r *run) stored(o *record.Outcome[outcome]) {
-	if o.Value.HoldsUp > 0 {
+	if o.HoldsUp > 0 {
 		pace.Wake(r.d.wake) // for the delivery behind it
 	}
-	e, a := o.Value.endpoint, &o.Value.Attempt
-	if r.cfg.Heal && a.Reason != "" && !o.Value.Blameless && !o.Value.test {
+	e, a := o.Value.claimed.Endpoint, &o.Value.Attempt
+	if r.cfg.Heal && a.Reason != "" && !o.Value.Blameless && !o.Value.claimed.Test {
 		r.outages.Failed(e.ID, a.StartedAt)
 	}
-	if disable, warned := r.verdict(e, a); o.Value.test || a.Number == 0 || disable == "" && warned == e.Warned {
+	if disable, warned := r.verdict(e, a); o.Value.claimed.Test || a.Number == 0 || disable == "" && warned == e.Warned {
 		return
 	}
 	select {
@@ -290,6 +303,6 @@ func (r *run) stored(o *record.Outcome[outcome]) {
 // here, so that the successes before them are known.
 func (r *run) changeBad() {
 	for o := range r.bad {
-		r.changeIfDue(o.endpoint, &o.Attempt)
+		r.changeIfDue(o.claimed.Endpoint, &o.Attempt)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -167,4 +168,43 @@ func TestOrderedWaitIsChecked(t *testing.T) {
 		require.ErrorAs(t, err, &field)
 		require.Equal(t, "OrderedWait", field.Field)
 	}
+}
+
+// While outcomes cannot be stored, the leases of what is under way are extended. It keeps its
+// place meanwhile.
+func TestOrderThoughOutcomesCannotBeStored(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		store := &refusing{Store: memory.New(), refuses: func(o *alotwebhook.Outcome) bool { return away.Load() && !o.Held }}
+		net := &receivers{respond: func(r *http.Request, n int) (*http.Response, error) {
+			if r.URL.Host == "ordered.example.com" && n == 1 {
+				time.Sleep(14 * time.Second)
+				return status(http.StatusInternalServerError), nil
+			}
+			return status(http.StatusOK), nil
+		}}
+		w := newWorldOn(t, store, alotwebhook.Config{}, net)
+		e := w.ordered(t, "ordered.example.com")
+		w.endpoint(t, "other.example.com", "candidate.invited")
+		defer w.run(t)()
+		first := w.emit(t)
+		time.Sleep(10500 * time.Millisecond)
+		away.Store(true)
+		other, err := alotwebhook.NewEvent("candidate.invited", "org_1", nil)
+		require.NoError(t, err)
+		require.NoError(t, w.Emit(t.Context(), other))
+		time.Sleep(3 * time.Second)
+		away.Store(false)
+		second := w.emit(t)
+		time.Sleep(5 * time.Minute)
+		var got []string
+		for _, r := range net.requests() {
+			if r.host == "ordered.example.com" {
+				got = append(got, r.head.Get(alotwebhook.DeliveryHeader))
+			}
+		}
+		id := alotwebhook.DeliveryID(first.ID, e.ID)
+		require.Equal(t, []string{id, id, alotwebhook.DeliveryID(second.ID, e.ID)}, got)
+	})
 }

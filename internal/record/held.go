@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/alot/alotwebhook/internal/pace"
 )
 
 // held remembers the deliveries whose attempt is under way or whose outcome is not stored
@@ -12,37 +14,51 @@ import (
 type held[O any] struct {
 	mu      sync.Mutex
 	entries map[string]entry[O] // by delivery id
-	aside   []*Outcome[O]       // those that were put aside, the oldest first; some are back
+	aside   []*Outcome[O]       // those of the entries, the oldest first
 	late    []string            // deliveries whose outcomes were lost, and are not claimed again by this process
+	news    chan struct{}       // gets something when an outcome was put aside
 }
 
 type entry[O any] struct {
-	attempt int
-	token   int64     // of the newest claim
-	leased  time.Time // when the lease began, or was extended
+	Claim            // the newest
+	leased time.Time // when the lease began, or was extended
 	// aside is the outcome if it waits for the next claim of the delivery; nil for most.
 	aside *Outcome[O]
 	// refused is set if it waits because the store has refused it.
 	refused bool
+	// checked is when the store said last that it may be recorded yet.
+	checked time.Time
 }
 
 // maxAside bounds the memory of outcomes that wait for the next claim of their delivery.
 // Past it, the oldest is forgotten, and sent again if it is claimed.
 const maxAside = 4096
 
+func newHeld[O any]() held[O] {
+	return held[O]{entries: map[string]entry[O]{}, news: make(chan struct{}, 1)}
+}
+
 // claim notes a claim. first is true if its attempt is to be made. Otherwise it is under
 // way or was made; again is its outcome if that was put aside.
-func (h *held[O]) claim(id string, attempt int, token int64, now time.Time) (first bool, again *Outcome[O]) {
+func (h *held[O]) claim(c Claim, now time.Time) (first bool, again *Outcome[O]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e, ok := h.entries[id]
-	if !ok || e.attempt != attempt { // of another attempt, the outcome is stored
-		h.entries[id] = entry[O]{attempt: attempt, token: token, leased: now}
+	e, ok := h.entries[c.ID]
+	h.forget(c.ID)
+	h.entries[c.ID] = entry[O]{Claim: c, leased: now}
+	if !ok || e.Attempt != c.Attempt { // of another attempt, the outcome is stored
 		return true, nil
 	}
-	h.entries[id] = entry[O]{attempt: attempt, token: token, leased: now}
-	h.late = slices.DeleteFunc(h.late, func(late string) bool { return late == id })
+	h.late = slices.DeleteFunc(h.late, func(late string) bool { return late == c.ID })
 	return false, e.aside
+}
+
+// forget forgets a delivery, and its outcome if that was put aside. The caller holds mu.
+func (h *held[O]) forget(id string) {
+	if o := h.entries[id].aside; o != nil {
+		h.aside = slices.DeleteFunc(h.aside, func(other *Outcome[O]) bool { return other == o })
+	}
+	delete(h.entries, id)
 }
 
 // has reports whether the attempt of a delivery is under way or not stored yet.
@@ -50,7 +66,7 @@ func (h *held[O]) has(id string, attempt int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e, ok := h.entries[id]
-	return ok && e.attempt == attempt
+	return ok && e.Attempt == attempt
 }
 
 func (h *held[O]) count() int {
@@ -61,37 +77,37 @@ func (h *held[O]) count() int {
 
 // leasedBefore returns the deliveries whose leases began before that time, but for those
 // whose outcomes were put aside.
-func (h *held[O]) leasedBefore(at time.Time) (list []Outcome[O]) {
+func (h *held[O]) leasedBefore(at time.Time) (list []Claim) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for id, e := range h.entries {
+	for _, e := range h.entries {
 		if e.aside == nil && e.leased.Before(at) {
-			list = append(list, Outcome[O]{ID: id, Attempt: e.attempt, Token: e.token})
+			list = append(list, e.Claim)
 		}
 	}
 	return list
 }
 
 // extended notes that the leases of these deliveries begin at that time.
-func (h *held[O]) extended(list []Outcome[O], at time.Time) {
+func (h *held[O]) extended(list []Claim, at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, o := range list {
-		if e, ok := h.entries[o.ID]; ok && e.token == o.Token {
+	for _, c := range list {
+		if e, ok := h.entries[c.ID]; ok && e.Token == c.Token {
 			e.leased = at
-			h.entries[o.ID] = e
+			h.entries[c.ID] = e
 		}
 	}
 }
 
-// fence gives the outcomes the tokens of the newest claims.
+// fence gives the outcomes the newest claims.
 func (h *held[O]) fence(batch []Outcome[O]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range batch {
 		o := &batch[i]
-		if e, ok := h.entries[o.ID]; ok && e.attempt == o.Attempt {
-			o.Token = e.token
+		if e, ok := h.entries[o.ID]; ok && e.Attempt == o.Attempt {
+			o.Claim = e.Claim
 		}
 	}
 }
@@ -106,12 +122,12 @@ func (h *held[O]) settle(batch []Outcome[O], lost map[string]bool, tell bool) (a
 	for i := range batch {
 		o := &batch[i]
 		e, ok := h.entries[o.ID]
-		holds := ok && e.attempt == o.Attempt
+		holds := ok && e.Attempt == o.Attempt
 		switch {
 		case !lost[o.ID] && holds:
-			delete(h.entries, o.ID)
+			h.forget(o.ID)
 		case !lost[o.ID]:
-		case holds && e.token != o.Token:
+		case holds && e.Token != o.Token:
 			again = append(again, *o)
 		default:
 			if holds {
@@ -137,7 +153,7 @@ func (h *held[O]) takeLate() (late []string) {
 func (h *held[O]) keep(o *Outcome[O]) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if e, ok := h.entries[o.ID]; ok && e.attempt == o.Attempt {
+	if e, ok := h.entries[o.ID]; ok && e.Attempt == o.Attempt {
 		h.put(o)
 		e = h.entries[o.ID]
 		e.refused = true
@@ -159,16 +175,41 @@ func (h *held[O]) refused() (list []Outcome[O]) {
 
 // put puts an outcome aside. The caller holds mu.
 func (h *held[O]) put(o *Outcome[O]) {
-	kept := *o
-	e := h.entries[o.ID]
-	e.aside = &kept
+	kept, e := *o, h.entries[o.ID]
+	h.forget(o.ID)
+	e.aside, e.checked = &kept, time.Time{}
 	h.entries[o.ID] = e
-	if h.aside = append(h.aside, &kept); len(h.aside) <= maxAside {
-		return
+	if h.aside = append(h.aside, &kept); len(h.aside) > maxAside {
+		h.forget(h.aside[0].ID)
 	}
-	oldest := h.aside[0]
-	h.aside = h.aside[1:]
-	if h.entries[oldest.ID].aside == oldest {
-		delete(h.entries, oldest.ID)
+	pace.Wake(h.news)
+}
+
+// unchecked returns the outcomes that were put aside and not checked since that time, the
+// oldest first.
+func (h *held[O]) unchecked(since time.Time) (list []*Outcome[O]) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range h.aside {
+		if h.entries[o.ID].checked.Before(since) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// check notes what the store has said of an outcome that was put aside. It is forgotten if
+// that is over, unless its delivery was claimed again meanwhile.
+func (h *held[O]) check(o *Outcome[O], over bool, now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, ok := h.entries[o.ID]
+	switch {
+	case !ok || e.aside != o:
+	case over:
+		h.forget(o.ID)
+	default:
+		e.checked = now
+		h.entries[o.ID] = e
 	}
 }

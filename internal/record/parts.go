@@ -51,13 +51,13 @@ func partedOf[S any](store S) Parted {
 }
 
 // Claimed is [Recorder.Claimed]. A delivery that another part's recorder holds was moved
-// meanwhile; its attempt must not be made again, either.
-func (p *Parts[O]) Claimed(id string, attempt int, token int64) bool {
-	at := p.all[p.of(id)]
-	if holder := p.holder(id, attempt); holder != nil && holder != at {
-		return false
+// meanwhile; its attempt must not be made again, either. That recorder stores its outcome.
+func (p *Parts[O]) Claimed(c Claim) bool {
+	r := p.holder(c.ID, c.Attempt)
+	if r == nil {
+		r = p.all[p.of(c.ID)]
 	}
-	return at.Claimed(id, attempt, token)
+	return r.Claimed(c)
 }
 
 // holder returns the recorder that holds a delivery, or nil.
@@ -80,10 +80,16 @@ func (p *Parts[O]) Add(o Outcome[O]) {
 	if r == nil { // forgotten, as one of very many that were put aside
 		r = p.all[p.of(o.ID)]
 	}
-	for len(p.all) > 1 && len(r.in) >= r.cfg.Capacity && time.Since(time.Unix(0, r.moved.Load())) < standing {
+	for len(p.all) > 1 && len(r.in) >= r.cfg.Capacity && r.moves() {
 		time.Sleep(pace.LeastGather)
 	}
 	r.Add(o)
+}
+
+// moves reports whether the recorder has made progress lately.
+func (r *Recorder[O]) moves() bool {
+	passed, ok := r.moved.Ago()
+	return ok && passed < standing
 }
 
 // Away reports whether all parts are.

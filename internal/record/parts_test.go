@@ -29,7 +29,7 @@ func byName(id string) int {
 
 func newParts(of any, most int, put func(context.Context, []outcome) ([]string, error), s *store) *record.Parts[string] {
 	return record.NewParts(of, most, record.Config[string]{
-		Store: put, Extend: s.extend, Lease: lease, Stored: func(*outcome) { s.stored.Add(1) },
+		Store: put, Extend: s.extend, Lease: lease, Over: s.isOver, Stored: func(*outcome) { s.stored.Add(1) },
 		Strip: func(o *outcome) { o.Value = "" }, More: func() bool { return true },
 		Capacity: 10, Log: slog.New(slog.DiscardHandler),
 	})
@@ -39,8 +39,8 @@ func newParts(of any, most int, put func(context.Context, []outcome) ([]string, 
 func attempt(t *testing.T, p *record.Parts[string], name string, i int) {
 	t.Helper()
 	id := fmt.Sprint(name, i)
-	require.True(t, p.Claimed(id, 1, 1))
-	p.Add(outcome{ID: id, Attempt: 1, Token: 1, Value: name})
+	require.True(t, p.Claimed(claim(id, 1, 1)))
+	p.Add(outcome{claim(id, 1, 1), name})
 }
 
 // A part that is away or hangs holds up nobody: neither the outcomes of others nor whoever
@@ -176,18 +176,18 @@ func TestPartsNeverSendTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, at := newStore(), 0
 		p := newParts(parted{func(string) int { return at }}, 100, s.put, s)
-		require.True(t, p.Claimed("a", 1, 1))
+		require.True(t, p.Claimed(claim("a", 1, 1)))
 		at = 1
-		require.False(t, p.Claimed("a", 1, 2))
-		require.True(t, p.Claimed("a", 2, 3), "another attempt")
-		p.Add(outcome{ID: "a", Attempt: 1, Token: 1, Value: "sent"})
+		require.False(t, p.Claimed(claim("a", 1, 2)))
+		require.True(t, p.Claimed(claim("a", 2, 3)), "another attempt")
+		p.Add(outcome{claim("a", 1, 1), "sent"})
 		require.Zero(t, p.Close())
 		require.Equal(t, 1, s.len())
 
 		one := newParts(s, 100, s.put, s)
-		require.True(t, one.Claimed("b", 1, 1))
-		require.False(t, one.Claimed("b", 1, 2))
-		one.Add(outcome{ID: "b", Attempt: 1, Token: 1})
+		require.True(t, one.Claimed(claim("b", 1, 1)))
+		require.False(t, one.Claimed(claim("b", 1, 2)))
+		one.Add(outcome{Claim: claim("b", 1, 1)})
 		require.Zero(t, one.Close())
 		require.Equal(t, 2, s.len())
 	})
@@ -206,14 +206,14 @@ func TestLateIsToldWhenItIsSure(t *testing.T) {
 				s.newest["dlv0"] = 2
 				var logged strings.Builder
 				p := record.NewParts(any(nil), 10, record.Config[string]{
-					Store: s.put, Extend: s.extend, Lease: lease, Stored: func(*outcome) {}, Strip: func(*outcome) {},
+					Store: s.put, Extend: s.extend, Lease: lease, Over: s.isOver, Stored: func(*outcome) {}, Strip: func(*outcome) {},
 					More: func() bool { return false }, Capacity: 10, Log: slog.New(slog.NewTextHandler(&logged, nil)),
 				})
 				attempt(t, p, "dlv", 0)
 				synctest.Wait()
 				require.Empty(t, logged.String(), "a claim may be under way")
 				if ours {
-					require.False(t, p.Claimed("dlv0", 1, 2))
+					require.False(t, p.Claimed(claim("dlv0", 1, 2)))
 				}
 				require.True(t, p.AwaitStore(t.Context()))
 				synctest.Wait()

@@ -7,6 +7,12 @@
 // again and again. If any part of it can be stored, the store is there, and whatever fails
 // alone is at fault itself. It is stored without the text that came from outside; if that
 // fails too, it is logged and waits for the next claim of its delivery.
+//
+// An outcome is lost if its token is not that of the newest claim. Either the delivery was
+// claimed again, perhaps by this process, which has not heard of it yet: then the outcome is
+// put aside, until a claim comes under whose token it can be stored. Or the delivery has
+// ended meanwhile, or a call that failed has stored the outcome: then it is over. The store
+// is asked which.
 package record
 
 import (
@@ -47,13 +53,23 @@ const (
 	awayPause, longestPause = time.Second, 10 * time.Minute
 )
 
-// Outcome is an outcome on its way to the store.
+// Claim is a claim of a delivery.
+type Claim struct {
+	// ID is the delivery's, Attempt the number of its attempt since it was made, Try that since
+	// it was redelivered.
+	ID           string
+	Attempt, Try int
+	Token        int64
+	// HoldsUp is for how long the delivery may hold up others; 0 unless it is one in order.
+	HoldsUp time.Duration
+}
+
+// Outcome is an outcome on its way to the store. Its claim is the newest of the delivery's
+// when it is stored: the delivery may have been canceled and redelivered during the attempt,
+// so that Try begins anew.
 type Outcome[O any] struct {
-	// ID is the delivery's, Attempt the number of its attempt, Token that of its claim.
-	ID      string
-	Attempt int
-	Token   int64
-	Value   O
+	Claim
+	Value O
 }
 
 // Config says how a [Recorder] works. All fields are needed.
@@ -62,10 +78,12 @@ type Config[O any] struct {
 	// deliveries whose outcome changed nothing, because their newest claim has another
 	// token or they are finished.
 	Store func(ctx context.Context, batch []Outcome[O]) (lost []string, err error)
-	// Extend extends the leases of deliveries to Lease from now. Only their ids and tokens
-	// are given.
-	Extend func(ctx context.Context, batch []Outcome[O]) error
+	// Extend extends the leases of deliveries to Lease from now.
+	Extend func(ctx context.Context, batch []Claim) error
 	Lease  time.Duration
+	// Over reports whether an attempt of a delivery can have no outcome any more: it has one,
+	// or the delivery has ended or is gone. If so, an error is of no account.
+	Over func(ctx context.Context, deliveryID string, attempt int) (bool, error)
 	// Stored is called after an outcome was stored.
 	Stored func(*Outcome[O])
 	// Strip takes the text out of an outcome that came from outside.
@@ -80,16 +98,16 @@ type Config[O any] struct {
 
 // Recorder stores outcomes. Its methods may be called from many goroutines at once.
 type Recorder[O any] struct {
-	cfg    Config[O]
-	in     chan Outcome[O]
-	held   held[O]
-	ctx    context.Context // ends when the recorder gives up
-	giveUp context.CancelFunc
-	away   atomic.Bool
-	done   chan struct{}
-	known  atomic.Bool   // something was claimed that this process holds already
-	moved  atomic.Int64  // when something was stored last, or came after a while, in Unix nanoseconds
-	wait   time.Duration // of the next AwaitStore
+	cfg           Config[O]
+	in            chan Outcome[O]
+	held          held[O]
+	ctx           context.Context // ends when the recorder gives up
+	giveUp        context.CancelFunc
+	away          atomic.Bool
+	done, watched chan struct{} // are closed when run and watch have ended
+	known         atomic.Bool   // something was claimed that this process holds already
+	moved         pace.Moment   // when something was stored last, or came after a while
+	wait          time.Duration // of the next AwaitStore
 
 	// The goroutine of run alone uses these.
 	episode   pace.Episode
@@ -108,19 +126,20 @@ func New[O any](cfg Config[O]) *Recorder[O] { return start(cfg, cfg.Capacity) }
 func start[O any](cfg Config[O], room int) *Recorder[O] {
 	cfg.Capacity = max(cfg.Capacity, worthwhile)
 	r := &Recorder[O]{
-		cfg: cfg, in: make(chan Outcome[O], max(room, worthwhile)), held: held[O]{entries: map[string]entry[O]{}},
-		done: make(chan struct{}), wait: awayPause, limit: callTimeout, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
+		cfg: cfg, in: make(chan Outcome[O], max(room, worthwhile)), held: newHeld[O](),
+		done: make(chan struct{}), watched: make(chan struct{}), wait: awayPause, limit: callTimeout, episode: pace.Episode{Log: cfg.Log, Operation: "finish"},
 	}
 	r.ctx, r.giveUp = context.WithCancel(context.Background())
 	go r.run()
+	go r.watch()
 	return r
 }
 
 // Claimed notes that a delivery was claimed. It returns false if the attempt must not be
 // made: this process has made it already, or is making it. Then its outcome is stored under
 // the token of this claim.
-func (r *Recorder[O]) Claimed(id string, attempt int, token int64) bool {
-	first, again := r.held.claim(id, attempt, token, time.Now())
+func (r *Recorder[O]) Claimed(c Claim) bool {
+	first, again := r.held.claim(c, time.Now())
 	if !first && again == nil {
 		r.known.Store(true)
 	}
@@ -173,6 +192,7 @@ func (r *Recorder[O]) Close() (unwritten int) {
 	close(r.in)
 	<-r.done
 	r.giveUp()
+	<-r.watched
 	r.tellLate()
 	return r.unwritten + len(r.held.refused())
 }
@@ -191,7 +211,7 @@ func (r *Recorder[O]) run() {
 				r.tryRefused()
 				return
 			}
-			r.moved.Store(time.Now().UnixNano())
+			r.moved.Note()
 			batch = append(batch, o)
 			r.await(took)
 		}
@@ -334,7 +354,7 @@ func (r *Recorder[O]) call(batch []Outcome[O]) error {
 	defer cancel()
 	list, err := r.cfg.Store(ctx, batch)
 	if err == nil {
-		r.moved.Store(time.Now().UnixNano())
+		r.moved.Note()
 	} else {
 		r.doubt = true
 		return err

@@ -19,6 +19,10 @@ import (
 
 type outcome = record.Outcome[string]
 
+func claim(id string, attempt int, token int64) record.Claim {
+	return record.Claim{ID: id, Attempt: attempt, Try: attempt, Token: token}
+}
+
 var errStore = errors.New("the store has refused")
 
 // store keeps outcomes by delivery. It refuses a batch with one that refuses names.
@@ -32,6 +36,7 @@ type store struct {
 	// extended has when the lease of each delivery was extended last.
 	extended map[string]time.Time
 	stored   atomic.Int64
+	ended    map[string]bool // the deliveries that have ended without an outcome
 }
 
 func (s *store) put(ctx context.Context, batch []outcome) (lost []string, err error) {
@@ -57,13 +62,21 @@ func (s *store) put(ctx context.Context, batch []outcome) (lost []string, err er
 // lease is the lease of all claims.
 const lease = 30 * time.Second
 
-func (s *store) extend(_ context.Context, batch []outcome) error {
+func (s *store) extend(_ context.Context, batch []record.Claim) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range batch {
 		s.extended[o.ID] = time.Now()
 	}
 	return nil
+}
+
+// isOver is as for a store that knows nothing of a delivery but its outcome.
+func (s *store) isOver(_ context.Context, id string, attempt int) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.kept[id]
+	return s.ended[id] || ok && o.Attempt >= attempt, nil
 }
 
 func (s *store) get(id string) (outcome, bool) {
@@ -86,12 +99,12 @@ func (s *store) claimedAgain(id string, token int64) {
 }
 
 func newStore() *store {
-	return &store{kept: map[string]outcome{}, newest: map[string]int64{}, extended: map[string]time.Time{}}
+	return &store{kept: map[string]outcome{}, newest: map[string]int64{}, extended: map[string]time.Time{}, ended: map[string]bool{}}
 }
 
 func newRecorder(s *store, capacity int) *record.Recorder[string] {
 	return record.New(record.Config[string]{
-		Store: s.put, Extend: s.extend, Lease: lease, Stored: func(*outcome) { s.stored.Add(1) },
+		Store: s.put, Extend: s.extend, Lease: lease, Over: s.isOver, Stored: func(*outcome) { s.stored.Add(1) },
 		Strip: func(o *outcome) { o.Value = "" }, More: func() bool { return true },
 		Capacity: capacity, Log: slog.New(slog.DiscardHandler),
 	})
@@ -101,8 +114,8 @@ func newRecorder(s *store, capacity int) *record.Recorder[string] {
 func made(r *record.Recorder[string], n int, value string) {
 	for i := range n {
 		id := fmt.Sprint(value, i)
-		if r.Claimed(id, 1, 1) {
-			r.Add(outcome{ID: id, Attempt: 1, Token: 1, Value: value})
+		if r.Claimed(claim(id, 1, 1)) {
+			r.Add(outcome{claim(id, 1, 1), value})
 		}
 	}
 }
@@ -142,7 +155,7 @@ func TestManyRefusedAltogether(t *testing.T) {
 			require.False(t, r.Away())
 			mended.Store(true)
 			for i := range bad {
-				require.False(t, r.Claimed(fmt.Sprint("bad", i), 1, 2), "the attempt was made")
+				require.False(t, r.Claimed(claim(fmt.Sprint("bad", i), 1, 2)), "the attempt was made")
 			}
 			require.Zero(t, r.Close())
 			require.Equal(t, 5+bad, s.len())
@@ -206,23 +219,23 @@ func TestClaimedAgain(t *testing.T) {
 				once := sync.OnceFunc(func() {
 					s.claimedAgain("dlv", 2)
 					if before {
-						require.False(t, r.Claimed("dlv", 1, 2))
+						require.False(t, r.Claimed(claim("dlv", 1, 2)))
 					}
 				})
 				s.during = once
-				require.True(t, r.Claimed("dlv", 1, 1))
-				r.Add(outcome{ID: "dlv", Attempt: 1, Token: 1, Value: "sent"})
+				require.True(t, r.Claimed(claim("dlv", 1, 1)))
+				r.Add(outcome{claim("dlv", 1, 1), "sent"})
 				time.Sleep(time.Second)
 				if !before {
 					_, ok := s.get("dlv")
 					require.False(t, ok)
-					require.False(t, r.Claimed("dlv", 1, 2))
+					require.False(t, r.Claimed(claim("dlv", 1, 2)))
 					time.Sleep(time.Second)
 				}
 				kept, _ := s.get("dlv")
-				require.Equal(t, outcome{ID: "dlv", Attempt: 1, Token: 2, Value: "sent"}, kept)
-				require.True(t, r.Claimed("dlv", 2, 3), "the next attempt is another one")
-				require.False(t, r.Claimed("dlv", 2, 4))
+				require.Equal(t, outcome{claim("dlv", 1, 2), "sent"}, kept)
+				require.True(t, r.Claimed(claim("dlv", 2, 3)), "the next attempt is another one")
+				require.False(t, r.Claimed(claim("dlv", 2, 4)))
 				require.Zero(t, r.Close())
 			})
 		})
@@ -247,14 +260,14 @@ func TestClaimNeverWaits(t *testing.T) {
 		made(r, 1, "b")
 		time.Sleep(time.Second)
 		for i := range n {
-			require.False(t, r.Claimed(fmt.Sprint("a", i), 1, 2), "more than the recorder has room for")
+			require.False(t, r.Claimed(claim(fmt.Sprint("a", i), 1, 2)), "more than the recorder has room for")
 		}
 		away.Store(false)
 		for range n { // one claim after the other, as their leases run out
 			time.Sleep(time.Minute)
 			for i := range n {
 				if _, ok := s.get(fmt.Sprint("a", i)); !ok {
-					require.False(t, r.Claimed(fmt.Sprint("a", i), 1, 2))
+					require.False(t, r.Claimed(claim(fmt.Sprint("a", i), 1, 2)))
 					time.Sleep(time.Second)
 				}
 			}
@@ -276,8 +289,8 @@ func TestForgetsWhatCameTooLate(t *testing.T) {
 		r := newRecorder(s, n)
 		made(r, n, "a")
 		time.Sleep(time.Second)
-		require.True(t, r.Claimed("a0", 1, 7))
-		require.False(t, r.Claimed(fmt.Sprint("a", n-1), 1, 7))
+		require.True(t, r.Claimed(claim("a0", 1, 7)))
+		require.False(t, r.Claimed(claim(fmt.Sprint("a", n-1), 1, 7)))
 		require.Zero(t, r.Close())
 	})
 }
@@ -285,7 +298,8 @@ func TestForgetsWhatCameTooLate(t *testing.T) {
 func BenchmarkRecord(b *testing.B) {
 	r := record.New(record.Config[string]{
 		Store:  func(context.Context, []outcome) ([]string, error) { return nil, nil },
-		Extend: func(context.Context, []outcome) error { return nil }, Lease: lease,
+		Extend: func(context.Context, []record.Claim) error { return nil }, Lease: lease,
+		Over:   func(context.Context, string, int) (bool, error) { return false, nil },
 		Stored: func(*outcome) {}, Strip: func(*outcome) {}, More: func() bool { return false },
 		Capacity: 256, Log: slog.New(slog.DiscardHandler),
 	})
@@ -296,8 +310,8 @@ func BenchmarkRecord(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		id := ids[i%len(ids)]
-		r.Claimed(id, i, 1)
-		r.Add(outcome{ID: id, Attempt: i, Token: 1})
+		r.Claimed(claim(id, i, 1))
+		r.Add(outcome{Claim: claim(id, i, 1)})
 	}
 	r.Close()
 }
@@ -319,7 +333,7 @@ func TestStoreHangsOnOneOutcome(t *testing.T) {
 					}
 					return s.put(ctx, batch)
 				},
-				Extend: s.extend, Lease: lease, Stored: func(*outcome) {}, Strip: func(*outcome) {}, More: func() bool { return true },
+				Extend: s.extend, Lease: lease, Over: s.isOver, Stored: func(*outcome) {}, Strip: func(*outcome) {}, More: func() bool { return true },
 				Capacity: 1000, Log: slog.New(slog.DiscardHandler),
 			})
 			made(r, 300, "a")

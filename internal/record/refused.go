@@ -25,13 +25,13 @@ func (r *Recorder[O]) judge(refused []Outcome[O]) (atFault bool) {
 			}
 		}
 	}
-	var kept []Outcome[O]
+	var kept []Claim
 	for i := range refused {
 		o := &refused[i]
 		if r.strip(o, err) {
 			continue
 		}
-		kept = append(kept, *o)
+		kept = append(kept, o.Claim)
 		r.cfg.Log.Error("alotwebhook: an outcome cannot be stored; it is tried again when the lease of its delivery has run out",
 			"delivery", o.ID, "attempt", o.Attempt, "error", err)
 		r.held.keep(o)
@@ -42,7 +42,7 @@ func (r *Recorder[O]) judge(refused []Outcome[O]) (atFault bool) {
 
 // hold extends the leases of deliveries, so that their claims do not add up to poison. It
 // is no harm if that fails.
-func (r *Recorder[O]) hold(list []Outcome[O]) {
+func (r *Recorder[O]) hold(list []Claim) {
 	for batch := range slices.Chunk(list, batchSize) {
 		ctx, cancel := context.WithTimeout(r.ctx, callTimeout)
 		_ = r.cfg.Extend(ctx, batch)
