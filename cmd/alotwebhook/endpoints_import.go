@@ -2,10 +2,8 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -78,28 +76,24 @@ func (a *app) imports(cmd *cobra.Command, m *imports, file string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	endpoints, err := a.exported(m, file)
+	all, err := a.exported(m, file)
 	if err != nil {
 		return err
 	}
-	if !service.KnowsOrganizations() {
-		if err := ofOne(endpoints); err != nil {
-			return err
-		}
-	}
-	ledger, err := moving.OpenLedger(m.ledger, !m.dryRun)
+	endpoints, err := m.chosen(all, service)
 	if err != nil {
-		return usageError{err}
+		return err
+	}
+	files, err := m.open(file)
+	if err != nil {
+		return err
 	}
 	lines := &importLines{a: a, dryRun: m.dryRun, done: map[moving.Outcome]int{}}
 	im := moving.Importer{
-		Service: service, Ledger: ledger, DryRun: m.dryRun, Types: m.types, Organizations: m.organizations,
-		DropTypes: m.dropTypes, IgnoreUnsupported: m.lessIsFine, Report: lines.print,
+		Service: service, Ledger: files.ledger, DryRun: m.dryRun, Types: m.types, Organizations: m.organizationsOf(all),
+		DropTypes: m.dropTypes, IgnoreUnsupported: m.lessIsFine, KeepSecret: files.keepSecret, Report: lines.print,
 	}
-	if m.secrets != "" {
-		im.KeepSecret = keepIn(m.secrets)
-	}
-	err = errors.Join(im.Run(cmd.Context(), endpoints), ledger.Close())
+	err = errors.Join(im.Run(cmd.Context(), endpoints), files.close())
 	lines.sum()
 	switch {
 	case err != nil:
@@ -110,7 +104,7 @@ func (a *app) imports(cmd *cobra.Command, m *imports, file string) error {
 	return nil
 }
 
-// exported reads the file, and what of it is wanted.
+// exported reads the file.
 func (a *app) exported(m *imports, file string) ([]moving.Endpoint, error) {
 	if !slices.Contains(moving.Sources, m.from) {
 		return nil, usagef("--from is %q; it must be one of %s", m.from, strings.Join(moving.Sources, ", "))
@@ -124,16 +118,41 @@ func (a *app) exported(m *imports, file string) ([]moving.Endpoint, error) {
 		defer f.Close()
 		in = f
 	}
-	endpoints, err := moving.Read(m.from, in)
-	if err != nil || len(m.onlyOfThese) == 0 {
-		return endpoints, err
-	}
+	return moving.Read(m.from, in)
+}
+
+// chosen returns what of the file is wanted, with the organizations as they are called here.
+func (m *imports) chosen(all []moving.Endpoint, service *moving.Service) ([]moving.Endpoint, error) {
 	for _, wanted := range m.onlyOfThese {
-		if !slices.ContainsFunc(endpoints, func(e moving.Endpoint) bool { return e.Organization == wanted }) {
+		if !slices.ContainsFunc(all, func(e moving.Endpoint) bool { return e.Organization == wanted }) {
 			return nil, usagef("the file has no endpoint of the organization %q", wanted)
 		}
 	}
-	return slices.DeleteFunc(endpoints, func(e moving.Endpoint) bool { return !slices.Contains(m.onlyOfThese, e.Organization) }), nil
+	endpoints := slices.DeleteFunc(slices.Clone(all), func(e moving.Endpoint) bool {
+		return len(m.onlyOfThese) > 0 && !slices.Contains(m.onlyOfThese, e.Organization)
+	})
+	if !service.KnowsOrganizations() {
+		if err := ofOne(endpoints); err != nil {
+			return nil, err
+		}
+	}
+	endpoints, err := moving.Renamed(endpoints, m.organizations)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return endpoints, nil
+}
+
+// organizationsOf returns the organizations of the file, as they are called here.
+func (m *imports) organizationsOf(all []moving.Endpoint) (names []string) {
+	for _, e := range all {
+		name, ok := m.organizations[e.Organization]
+		if !ok {
+			name = e.Organization
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // ofOne refuses endpoints of several organizations: the customers' API has one, and would give
@@ -175,7 +194,7 @@ func (l *importLines) print(r moving.Result) {
 		verb = style.bad(verb)
 	}
 	var line []string
-	for _, part := range []string{verb, r.Endpoint.Organization, r.Endpoint.ID, place(r.Endpoint.URL)} {
+	for _, part := range []string{verb, r.Endpoint.Organization, r.Endpoint.ID, moving.Place(r.Endpoint.URL)} {
 		if part != "" {
 			line = append(line, part)
 		}
@@ -188,19 +207,6 @@ func (l *importLines) print(r moving.Result) {
 		said += ": " + r.Detail
 	}
 	fmt.Fprintln(l.a.out, strings.ReplaceAll(printable(said), "\n", " "))
-}
-
-// place is a URL without what may be secret in it: a user and a query.
-func place(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(a URL that is not understood)"
-	}
-	u.User = nil
-	if u.Fragment = ""; u.RawQuery != "" {
-		u.RawQuery = "…"
-	}
-	return u.String()
 }
 
 // sum prints how many there are of each outcome.
@@ -216,31 +222,4 @@ func (l *importLines) sum() {
 		said = "Nothing was done; it would be: " + said
 	}
 	fmt.Fprintln(l.a.out, said)
-}
-
-// newSecret is a line of the file of generated secrets.
-type newSecret struct {
-	Organization string `json:"organizationId,omitempty"`
-	OldID        string `json:"oldId,omitempty"`
-	URL          string `json:"url"`
-	Secret       string `json:"secret"`
-}
-
-// keepIn returns a function that adds a secret to a file, for the user alone, and returns once it
-// is on disk.
-func keepIn(name string) func(moving.Endpoint, string) error {
-	return func(e moving.Endpoint, secret string) error {
-		if secret == "" {
-			return errors.New("the service does not show it any more; rotate it")
-		}
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-		if err != nil {
-			return err
-		}
-		line, err := json.Marshal(newSecret{e.Organization, e.ID, e.URL, secret})
-		if err == nil {
-			_, err = f.Write(append(line, '\n'))
-		}
-		return errors.Join(err, f.Sync(), f.Close())
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -103,18 +104,75 @@ func Read(from string, r io.Reader) ([]Endpoint, error) {
 	case len(found) == 0:
 		return nil, errors.New("the export has no endpoints")
 	}
-	seen := map[[2]string]bool{}
 	for i, e := range found {
 		if e.URL == "" {
 			return nil, fmt.Errorf("endpoint %d of the export has no URL", i+1)
 		}
-		key := [2]string{e.Organization, e.name()}
-		if seen[key] {
-			return nil, fmt.Errorf("the export has %s of %q twice; without an id, a URL may stand once", e.name(), e.Organization)
-		}
-		seen[key] = true
 	}
-	return found, nil
+	return found, distinct(found)
+}
+
+// Renamed gives the organizations of endpoints their names here. It refuses two that would be one from then on.
+func Renamed(endpoints []Endpoint, organizations map[string]string) ([]Endpoint, error) {
+	renamed := slices.Clone(endpoints)
+	for i, e := range renamed {
+		if name, ok := organizations[e.Organization]; ok {
+			renamed[i].Organization = name
+		}
+	}
+	if err := distinct(renamed); err != nil {
+		return nil, fmt.Errorf("with the organizations renamed, %w", err)
+	}
+	return renamed, nil
+}
+
+// distinct refuses an endpoint that stands twice. One without an id is told from others by its URL, so that no
+// other of its organization may have that.
+func distinct(endpoints []Endpoint) error {
+	names, urls, nameless := map[[2]string]bool{}, map[[2]string]bool{}, map[[2]string]bool{}
+	for _, e := range endpoints {
+		name, url := [2]string{e.Organization, e.name()}, [2]string{e.Organization, canonical(e.URL)}
+		if names[name] || nameless[url] || e.ID == "" && urls[url] {
+			return fmt.Errorf("the export has %s of %q twice; an id may stand once, and so may a URL without an id", e.shown(), e.Organization)
+		}
+		names[name], urls[url] = true, true
+		nameless[url] = nameless[url] || e.ID == ""
+	}
+	return nil
+}
+
+// shown is the endpoint's name without what may be secret in it.
+func (e *Endpoint) shown() string {
+	if e.ID != "" {
+		return e.ID
+	}
+	return Place(e.URL)
+}
+
+// Place is a URL without what may be secret in it: a user and a query. It leaves other texts as they are.
+func Place(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || strings.Contains(u.Opaque, "@") {
+		return "(a URL that is not understood)"
+	}
+	u.User = nil
+	if u.Fragment = ""; u.RawQuery != "" {
+		u.RawQuery = "…"
+	}
+	return u.String()
+}
+
+// canonical returns the form that URLs have in common which lead to one place.
+func canonical(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	u.Host = strings.TrimSuffix(strings.ToLower(u.Host), ":443")
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u.String()
 }
 
 // Write writes a file of ours. With secrets it is as secret as they are.
@@ -126,7 +184,11 @@ func (f File) Write(w io.Writer) error {
 }
 
 func readOurs(r io.Reader) ([]Endpoint, error) {
-	decoder := json.NewDecoder(r)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	var f File
 	if err := decoder.Decode(&f); err != nil {
@@ -135,7 +197,7 @@ func readOurs(r io.Reader) ([]Endpoint, error) {
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errors.New("something stands behind the JSON of the export")
 	}
-	return f.Endpoints, nil
+	return f.Endpoints, exactKeys(bytes.TrimSpace(text), reflect.TypeFor[File]())
 }
 
 // documents hands over every JSON value of a stream: pages of a list, one after the other, or one

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -18,10 +17,11 @@ type Importer struct {
 	Ledger  *Ledger
 	// DryRun changes nothing, neither at the service nor in the ledger.
 	DryRun bool
-	// Types and Organizations give event types and organizations of the old sender their names
-	// here. DropTypes are left out.
-	Types, Organizations map[string]string
-	DropTypes            []string
+	// Types gives event types of the old sender their names here. DropTypes are left out.
+	Types     map[string]string
+	DropTypes []string
+	// Organizations are all that the export has, by their names here, also where a part of it is imported.
+	Organizations []string
 	// IgnoreUnsupported imports an endpoint also if the new sender would do less for it.
 	IgnoreUnsupported bool
 	// KeepSecret gets the secret that was generated for an endpoint without one. If it is nil,
@@ -30,6 +30,7 @@ type Importer struct {
 	// Report is told of each endpoint, in the order of the export.
 	Report func(Result)
 
+	exported   map[string]bool         // the names of the endpoints of this run
 	catalogues map[string]*catalogue   // by organization
 	present    map[string][]registered // by organization
 }
@@ -61,14 +62,15 @@ func (e refusedError) Error() string { return string(e) }
 
 func refusef(format string, args ...any) error { return refusedError(fmt.Sprintf(format, args...)) }
 
-// Run imports the endpoints, and goes on after those that are refused. It returns an error if it
-// ended before all were done; the rest are reported as not done.
+// Run imports the endpoints, whose organizations have their names here (see [Renamed]), and goes on after those
+// that are refused. It returns an error if it ended before all were done; the rest are reported as not done.
 func (im *Importer) Run(ctx context.Context, endpoints []Endpoint) error {
 	im.catalogues, im.present = map[string]*catalogue{}, map[string][]registered{}
+	im.exported = map[string]bool{}
+	for _, e := range endpoints {
+		im.exported[e.name()] = true
+	}
 	for i, e := range endpoints {
-		if renamed, ok := im.Organizations[e.Organization]; ok {
-			e.Organization = renamed
-		}
 		result, err := im.one(ctx, e)
 		var refused refusedError
 		switch {
@@ -101,6 +103,9 @@ func (im *Importer) one(ctx context.Context, e Endpoint) (Result, error) {
 	if err := im.acceptable(&e); err != nil {
 		return Result{}, err
 	}
+	if err := im.adopt(&e); err != nil {
+		return Result{}, err
+	}
 	want, all, err := im.wanted(ctx, &e)
 	if err != nil {
 		return Result{}, err
@@ -109,6 +114,23 @@ func (im *Importer) one(ctx context.Context, e Endpoint) (Result, error) {
 		return im.again(ctx, &e, known, want)
 	}
 	return im.create(ctx, &e, want, all)
+}
+
+// adopt gives an endpoint the organization that it has in the map. The customers' API is not told of
+// organizations: whatever this export calls the one that it speaks for, the endpoint is the same.
+func (im *Importer) adopt(e *Endpoint) error {
+	if im.Service.KnowsOrganizations() {
+		return nil
+	}
+	lines := im.Ledger.begun(e.name())
+	switch {
+	case slices.ContainsFunc(lines, func(known entry) bool { return known.Organization == e.Organization }):
+	case len(lines) > 1:
+		return refusef("the map has %s for several organizations, such as %q and %q; say in the export which one it is of", e.shown(), lines[0].Organization, lines[1].Organization)
+	case len(lines) == 1:
+		e.Organization = lines[0].Organization
+	}
+	return nil
 }
 
 // acceptable refuses what cannot be meant before anything is asked.
@@ -221,9 +243,12 @@ func key(what string, e *Endpoint) string {
 }
 
 // unlikeOthers refuses an endpoint whose URL the organization has registered already, by itself
-// or by an import whose map is lost: it would get each event twice. Those that are in the map do
-// not count: the old sender may have several with one URL.
+// or by an import whose map is lost, and one that another run has registered under another name: it would get
+// each event twice. Others of this export do not count: the old sender may have several with one URL.
 func (im *Importer) unlikeOthers(ctx context.Context, e *Endpoint) error {
+	if line, ok := im.elsewhere(e); ok {
+		return refusef("%s is registered already, by the map for %s: give the organization of then, or take another map", line.ID, line.called())
+	}
 	others, ok := im.present[e.Organization]
 	if !ok {
 		var err error
@@ -232,28 +257,28 @@ func (im *Importer) unlikeOthers(ctx context.Context, e *Endpoint) error {
 		}
 		im.present[e.Organization] = others
 	}
-	imported := im.Ledger.ids()
 	for _, other := range others {
-		if sameURL(other.URL, e.URL) && !imported[other.ID] {
+		line, imported := im.Ledger.of(other.ID)
+		same, isURL := line.OldID == e.name(), canonical(other.URL) == canonical(e.URL)
+		switch {
+		case isURL && !imported:
 			return refusef("%s has its URL already, and is not in the map: the receiver would get each event twice; delete one of them", other.ID)
+		case imported && (same || isURL && !im.exported[line.OldID]):
+			return refusef("%s is registered already, by the map for %s: the receiver would get each event twice; give the id and the organization of then, or delete one of them", other.ID, line.called())
 		}
 	}
 	return nil
 }
 
-func sameURL(a, b string) bool {
-	u, errA := url.Parse(a)
-	v, errB := url.Parse(b)
-	if errA != nil || errB != nil {
-		return a == b
-	}
-	for _, w := range []*url.URL{u, v} {
-		w.Host = strings.TrimSuffix(strings.ToLower(w.Host), ":443")
-		if w.Path == "" {
-			w.Path = "/"
+// elsewhere returns the entry of an endpoint that an earlier run has registered for an organization that the export
+// does not have: it was called otherwise then.
+func (im *Importer) elsewhere(e *Endpoint) (entry, bool) {
+	for _, line := range im.Ledger.begun(e.name()) {
+		if e.ID != "" && line.Imported != nil && canonical(line.Imported.URL) == canonical(e.URL) && !slices.Contains(im.Organizations, line.Organization) {
+			return line, true
 		}
 	}
-	return u.String() == v.String()
+	return entry{}, false
 }
 
 // again carries over what has changed at the old sender since the endpoint was imported. What was

@@ -2,12 +2,16 @@ package moving
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -70,11 +74,13 @@ func traceHeaders(e *Endpoint) string {
 type Ledger struct {
 	file    *os.File // nil: nothing is written
 	entries map[[2]string]entry
+	mend    func() error // makes the file end with a whole line; nil once it does
 }
 
 // OpenLedger opens the map, and makes it if there is none. Without write, it only reads. A last
 // line that was cut off by a crash is passed over: it is of a registration that is found again by
-// its key.
+// its key. The file is changed by the first entry that is put into it, and not before: it may be another
+// file, named by mistake.
 func OpenLedger(name string, write bool) (*Ledger, error) {
 	l := &Ledger{entries: map[[2]string]entry{}}
 	flags := os.O_RDONLY
@@ -88,11 +94,7 @@ func OpenLedger(name string, write bool) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole, err := l.read(f)
-	if err == nil && write {
-		err = f.Truncate(whole)
-	}
-	if err != nil {
+	if err := l.read(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("the map %s: %w", name, err)
 	}
@@ -103,23 +105,72 @@ func OpenLedger(name string, write bool) (*Ledger, error) {
 	return l, nil
 }
 
-// read reads the lines, and returns how many bytes of the file are whole lines.
-func (l *Ledger) read(f io.Reader) (whole int64, err error) {
+// read reads the lines. It refuses a file with anything else in it.
+func (l *Ledger) read(f *os.File) error {
 	lines := bufio.NewReader(f)
+	whole := int64(0)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			return whole, nil
+		if err != nil && err != io.EOF {
+			return err
+		}
+		ended := err == nil
+		e, isEntry := readEntry(line)
+		switch {
+		case isEntry:
+			l.entries[e.key()] = e
+			if !ended {
+				l.mend = func() error { _, err := f.WriteString("\n"); return err }
+			}
+		case !ended && isCut(line):
+			if behind := whole; len(line) > 0 {
+				l.mend = func() error { return f.Truncate(behind) }
+			}
+		default:
+			return fmt.Errorf("line %d is no entry; was this file written by an import?", n)
+		}
+		if whole += int64(len(line)); !ended {
+			return nil
+		}
+	}
+}
+
+// readEntry reads a line. It takes nothing that has other keys, such as a line of generated secrets.
+func readEntry(line []byte) (e entry, ok bool) {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	ok = decoder.Decode(&e) == nil && e.OldID != ""
+	_, err := decoder.Token()
+	return e, ok && err == io.EOF
+}
+
+// isCut reports whether a text is the beginning of an entry. Any other text is kept: it may be all that a
+// file has, such as a token or an export.
+func isCut(text []byte) bool {
+	begins := func(start string) bool {
+		n := min(len(start), len(text))
+		return start[:n] == string(text[:n])
+	}
+	if json.Valid(text) || !begins(`{"organizationId":"`) && !begins(`{"oldId":"`) {
+		return false
+	}
+	known := namesIn(reflect.TypeFor[entry]())
+	return !slices.ContainsFunc(keysOf(text), func(key string) bool { return known[key] == nil })
+}
+
+// keysOf returns the keys of an object up to where its text is cut off.
+func keysOf(text []byte) (keys []string) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	_, _ = decoder.Token() // the bracket
+	for {
+		key, err := decoder.Token()
+		if name, isName := key.(string); err == nil && isName {
+			keys = append(keys, name)
+			err = decoder.Decode(new(json.RawMessage))
 		}
 		if err != nil {
-			return 0, err
+			return keys
 		}
-		var e entry
-		if json.Unmarshal(line, &e) != nil || e.OldID == "" {
-			return 0, fmt.Errorf("line %d is no entry; was this file written by an import?", n)
-		}
-		l.entries[e.key()] = e
-		whole += int64(len(line))
 	}
 }
 
@@ -138,6 +189,12 @@ func (l *Ledger) put(e entry) error {
 	if err != nil {
 		return err
 	}
+	if l.mend != nil {
+		if err := l.mend(); err != nil {
+			return fmt.Errorf("the map is not written: %w", err)
+		}
+		l.mend = nil
+	}
 	if _, err := l.file.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("the map is not written: %w", err)
 	}
@@ -148,11 +205,31 @@ func (l *Ledger) put(e entry) error {
 	return nil
 }
 
-// ids are those of all endpoints that were imported.
-func (l *Ledger) ids() map[string]bool {
-	ids := map[string]bool{}
+// of returns the entry of an endpoint by its id here.
+func (l *Ledger) of(id string) (e entry, found bool) {
 	for _, e := range l.entries {
-		ids[e.ID] = true
+		if e.ID == id {
+			return e, true
+		}
 	}
-	return ids
+	return entry{}, false
+}
+
+// begun returns the entries with an old id that tell of a registration, whosever they are.
+func (l *Ledger) begun(oldID string) (found []entry) {
+	for _, e := range l.entries {
+		if e.OldID == oldID && (e.ID != "" || e.Begun) {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// called says which endpoint of the old sender an entry is of.
+func (e *entry) called() string {
+	said := Place(e.OldID) // an id, or a URL in its place
+	if e.Organization != "" {
+		said += " of " + strconv.Quote(e.Organization)
+	}
+	return said
 }
