@@ -129,13 +129,48 @@ func attemptViews(attempts []alotwebhook.Attempt) (views []attemptView) {
 	return views
 }
 
-// pretty returns JSON indented, and any other text as it is.
+// pretty returns JSON indented, and any other text as it is. So is JSON that the indentation would make many times
+// as large: a few kilobytes of brackets alone become a hundred megabytes.
 func pretty(text []byte) string {
 	var indented bytes.Buffer
+	if size, nested := indentedSize(text, 2); nested > maxNested || size > 4*len(text)+64<<10 {
+		return string(text)
+	}
 	if json.Indent(&indented, text, "", "  ") != nil {
 		return string(text)
 	}
 	return indented.String()
+}
+
+// maxNested is how deep JSON may be nested to be shown with indentation.
+const maxNested = 64
+
+// indentedSize returns about how many bytes JSON has with an indentation of so many bytes, and how deep it is nested.
+func indentedSize(text []byte, width int) (size, nested int) {
+	size = len(text)
+	depth, inString, escaped := 0, false, false
+	for _, c := range text {
+		switch {
+		case escaped:
+			escaped = false
+		case inString:
+			escaped, inString = c == '\\', c != '"'
+		case c == '"':
+			inString = true
+		case c == '{' || c == '[':
+			depth++
+			nested = max(nested, depth)
+			size += 1 + depth*width
+		case c == '}' || c == ']':
+			depth--
+			size += 1 + max(depth, 0)*width
+		case c == ',':
+			size += 1 + max(depth, 0)*width
+		case c == ':':
+			size++
+		}
+	}
+	return size, nested
 }
 
 // exactly returns a text in a form that a page holds byte for byte. Browsers change line ends in

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/alot/alotwebhook"
@@ -26,7 +27,7 @@ func diagnose(body []byte, signature string, secret alotwebhook.Secret) (hints [
 	if len(repaired) != len("sha256=")+64 {
 		return hints // with other digits there is nothing to compare
 	}
-	for _, b := range otherBodies(body) {
+	for b := range otherBodies(body) {
 		if alotwebhook.Verify(b.body, repaired, secret) == nil {
 			return append(hints, b.hint)
 		}
@@ -99,54 +100,70 @@ type otherBody struct {
 	hint string
 }
 
-// otherBodies returns what the body may have been when it was signed.
-func otherBodies(body []byte) []otherBody {
-	trimmed := bytes.TrimRight(body, "\r\n")
-	bodies := []otherBody{
-		{append(bytes.Clone(trimmed), '\n'), "It is the signature of this body with a line end after it: something dropped the line end after it was signed (curl -d does; use --data-binary)."},
-		{append(bytes.Clone(trimmed), "\r\n"...), "It is the signature of this body with CR LF after it: something dropped the line end after it was signed."},
-		{trimmed, "It is the signature of this body without the line end after it: an editor or echo added one after it was signed (use printf, or echo -n)."},
-		{bytes.TrimSpace(body), "It is the signature of this body without the white space around it."},
-		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "It is the signature of this body with LF for line ends, not CR LF."},
-		{bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n")), "It is the signature of this body with CR LF for line ends, not LF."},
-		{bytes.TrimPrefix(body, []byte("\ufeff")), "It is the signature of this body without the byte order mark in front: an editor added it."},
-		{nil, "It is the signature of an empty body: the body was read, or lost, before it was signed."},
+// otherBodies yields what the body may have been when it was signed, one after the other: the body comes from
+// anybody, and all of them together are many times as large.
+func otherBodies(body []byte) iter.Seq[otherBody] {
+	return func(yield func(otherBody) bool) {
+		_ = lineEnds(body, yield) && reencoded(body, yield)
 	}
-	return append(bodies, reencoded(body)...)
 }
 
-// reencoded returns the same JSON as the usual encoders write it.
-func reencoded(body []byte) (bodies []otherBody) {
-	var compact bytes.Buffer
-	if json.Compact(&compact, body) != nil {
-		return nil
+// lineEnds yields the body with other line ends and other white space around it, until it is told to stop.
+func lineEnds(body []byte, yield func(otherBody) bool) bool {
+	trimmed := bytes.TrimRight(body, "\r\n")
+	return yield(otherBody{append(bytes.Clone(trimmed), '\n'), "It is the signature of this body with a line end after it: something dropped the line end after it was signed (curl -d does; use --data-binary)."}) &&
+		yield(otherBody{append(bytes.Clone(trimmed), "\r\n"...), "It is the signature of this body with CR LF after it: something dropped the line end after it was signed."}) &&
+		yield(otherBody{trimmed, "It is the signature of this body without the line end after it: an editor or echo added one after it was signed (use printf, or echo -n)."}) &&
+		yield(otherBody{bytes.TrimSpace(body), "It is the signature of this body without the white space around it."}) &&
+		yield(otherBody{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "It is the signature of this body with LF for line ends, not CR LF."}) &&
+		yield(otherBody{bytes.ReplaceAll(body, []byte("\n"), []byte("\r\n")), "It is the signature of this body with CR LF for line ends, not LF."}) &&
+		yield(otherBody{bytes.TrimPrefix(body, []byte("\ufeff")), "It is the signature of this body without the byte order mark in front: an editor added it."}) &&
+		yield(otherBody{nil, "It is the signature of an empty body: the body was read, or lost, before it was signed."})
+}
+
+// reencoded yields the same JSON as the usual encoders write it, until it is told to stop.
+func reencoded(body []byte, yield func(otherBody) bool) bool {
+	var b bytes.Buffer
+	if json.Compact(&b, body) != nil {
+		return true
 	}
-	add := func(b []byte, how string) {
+	compact := b.Bytes()
+	as := func(b []byte, how string) bool {
 		hint := "It is the signature of the same JSON " + how + ": something decoded the body and encoded it again. Sign and verify the raw bytes."
-		bodies = append(bodies, otherBody{b, hint}, otherBody{append(bytes.Clone(b), '\n'), hint})
+		return yield(otherBody{b, hint}) && yield(otherBody{append(b, '\n'), hint})
 	}
-	add(compact.Bytes(), "without white space")
-	for _, indent := range []string{"  ", "    ", "\t"} {
-		var b bytes.Buffer
-		_ = json.Indent(&b, compact.Bytes(), "", indent) // it is valid
-		add(b.Bytes(), "with indentation")
+	if !as(bytes.Clone(compact), "without white space") {
+		return false
+	}
+	for _, by := range []string{"  ", "    ", "\t"} {
+		if b, ok := indent(compact, by, indentLimit(compact)); ok && !as(b, "with indentation") {
+			return false
+		}
 	}
 	var escaped bytes.Buffer
-	json.HTMLEscape(&escaped, compact.Bytes())
-	add(escaped.Bytes(), "with <, > and & escaped")
-	add(spaced(compact.Bytes()), "with a blank after each colon and comma, as Python's json.dumps")
+	json.HTMLEscape(&escaped, compact)
+	return as(escaped.Bytes(), "with <, > and & escaped") &&
+		as(spaced(compact), "with a blank after each colon and comma, as Python's json.dumps") &&
+		decoded(body, as, yield)
+}
+
+// decoded yields what becomes of the JSON in a program that decodes it, until it is told to stop.
+func decoded(body []byte, as func([]byte, string) bool, yield func(otherBody) bool) bool {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()
 	var v any
-	if d.Decode(&v) == nil {
-		sorted, _ := json.Marshal(v) // it was decoded
-		add(sorted, "with sorted keys")
-		if m, ok := v.(map[string]any); ok && m["data"] != nil {
-			data, _ := alotwebhook.ParseEvent(body)
-			bodies = append(bodies, otherBody{data.Data, "It is the signature of data alone, not of the whole body."})
-		}
+	if d.Decode(&v) != nil {
+		return true
 	}
-	return bodies
+	sorted, _ := json.Marshal(v) // it was decoded
+	if !as(sorted, "with sorted keys") {
+		return false
+	}
+	if m, ok := v.(map[string]any); !ok || m["data"] == nil {
+		return true
+	}
+	event, _ := alotwebhook.ParseEvent(body)
+	return yield(otherBody{event.Data, "It is the signature of data alone, not of the whole body."})
 }
 
 // spaced puts a blank after each colon and comma outside of strings.

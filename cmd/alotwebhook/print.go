@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -91,17 +89,15 @@ const maxShown = 16 << 10
 // shown returns a body for people to read: JSON is indented, a long body is cut, and
 // control characters are escaped.
 func shown(body []byte) string {
+	if pretty, ok := indent(body, "  ", indentLimit(body[:min(len(body), maxShown)])); ok {
+		body = pretty
+	}
 	more := ""
 	if len(body) > maxShown {
 		more = fmt.Sprintf("\n… and %d bytes more", len(body)-maxShown)
 		body = body[:maxShown]
 	}
-	var b bytes.Buffer
-	if json.Indent(&b, bytes.TrimSpace(body), "", "  ") != nil {
-		b.Reset()
-		b.Write(body)
-	}
-	return printable(strings.TrimRight(b.String(), "\r\n")) + more
+	return printable(strings.TrimRight(string(body), "\r\n")) + more
 }
 
 // indented puts blanks before every line.
