@@ -222,6 +222,21 @@ func TestBatteryNamesWhatIsNil(t *testing.T) {
 	require.Contains(t, r.errors[0], "settings: the handler is nil")
 }
 
+// unread is a body that must not be read: that of 101 is the bare connection, which never ends.
+type unread struct{ t *testing.T }
+
+func (u unread) Read([]byte) (int, error) { u.t.Error("the body is read"); return 0, io.EOF }
+func (unread) Close() error               { return nil }
+
+func TestBatteryReadsNothingBehindSwitchingProtocols(t *testing.T) {
+	t.Parallel()
+	b := webhooktest.Battery{Secret: secret, URL: "http://127.0.0.1:1/"}
+	findings := b.Check(t.Context(), func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Header: http.Header{}, Body: unread{t}}, nil
+	})
+	require.Contains(t, findings[0].Problem, "the response was 101 Switching Protocols")
+}
+
 func TestBatterySkips(t *testing.T) {
 	t.Parallel()
 	d := &desk{}

@@ -152,7 +152,10 @@ func (p *probe) exchange(s shot) response {
 		return response{err: err, took: time.Since(start)}
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	var body []byte
+	if resp.StatusCode != http.StatusSwitchingProtocols { // there, Body is the bare connection: ctx does not end a read of it
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	}
 	var text bytes.Buffer
 	_ = resp.Header.Write(&text) // a buffer never fails
 	text.Write(body)

@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -116,6 +115,9 @@ type response struct {
 	err    error
 }
 
+// said is what there is to say of the response on one line: its status, and what is wrong with it.
+func (r response) said(s style) string { return s.response(r.status, r.err) }
+
 func (r response) ok() bool { return r.err == nil && r.status >= 200 && r.status < 300 }
 
 // maxResponse is how much of a response is read, in bytes. The sender reads as much.
@@ -136,7 +138,9 @@ func post(ctx context.Context, client *http.Client, timeout time.Duration, to st
 	if err != nil {
 		return response{err: moving.Cause(err)}
 	}
-	defer resp.Body.Close()
-	read, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
+	read, err := moving.Body(resp, maxResponse)
+	if err != nil {
+		err = moving.Cause(err)
+	}
 	return response{status: resp.StatusCode, header: resp.Header, body: read, err: err}
 }

@@ -66,7 +66,9 @@ func (a *app) open(f *apiFlags) (*moving.Client, error) {
 		return nil, usagef("--insecure is for an API on this machine; anybody could take the token and the secrets")
 	}
 	token, err := a.token(f.tokenFile)
-	return &moving.Client{HTTP: f.client.client(), Token: token, Timeout: f.client.timeout}, err
+	return &moving.Client{HTTP: f.client.client(), Token: token, Timeout: f.client.timeout, Waits: func() {
+		fmt.Fprintln(a.err, "The API says that requests come too often (429). Waiting, as it asks for.")
+	}}, err
 }
 
 func onLoopback(host string) bool {

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -226,7 +227,13 @@ func (l *listener) readBody(w http.ResponseWriter, r *http.Request) (body []byte
 		return nil, false
 	}
 	if err != nil {
-		fmt.Fprintf(l.app.err, "A request ended before its body was complete: %s\n", plain(err))
+		status := http.StatusBadRequest
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			status = http.StatusRequestTimeout
+		}
+		w.Header().Set("Connection", "close") // what follows would be the rest of the body
+		http.Error(w, "The body is not complete.", status)
+		fmt.Fprintf(l.app.err, "A request whose body was not complete got the response %d: %s\n", status, plain(err))
 		return nil, false
 	}
 	return body, true

@@ -56,6 +56,18 @@ func (s style) status(code int) string {
 	return s.bad(text)
 }
 
+// response says how a request ended: with a status, with an error in the place of a response, or with a response that
+// has no end.
+func (s style) response(status int, err error) string {
+	switch {
+	case err == nil:
+		return s.status(status)
+	case status == 0:
+		return s.bad("no response: " + printable(err.Error()))
+	}
+	return s.bad(strings.TrimSpace(fmt.Sprintf("%d %s", status, http.StatusText(status))) + ", but " + printable(err.Error()))
+}
+
 // printable makes text from outside safe for a terminal: it escapes all control
 // characters but line ends and tabs.
 func printable(text string) string {

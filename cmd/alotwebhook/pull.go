@@ -249,11 +249,7 @@ func (a *app) eventSender(p *pull) (func(context.Context, webhookclient.Event) e
 		(&send{}).sign(header, e.Body, secret)
 		got := post(ctx, client, p.client.timeout, p.to, header, e.Body)
 		style := a.styleFor(a.out)
-		said := style.status(got.status)
-		if got.err != nil {
-			said = style.bad("no response: " + printable(got.err.Error()))
-		}
-		fmt.Fprintf(a.out, "%s  %s  → %s %s\n", style.bold(printable(e.Type)), printable(e.ID), said, style.dim("in "+took(got.took)))
+		fmt.Fprintf(a.out, "%s  %s  → %s %s\n", style.bold(printable(e.Type)), printable(e.ID), got.said(style), style.dim("in "+took(got.took)))
 		if !got.ok() {
 			return errSaid
 		}

@@ -165,7 +165,7 @@ func (rec *record) title(s style) string {
 
 func (l *listener) outcome(got *response) string {
 	if got.err != nil {
-		return l.style.bad("no response: "+printable(got.err.Error())) + l.style.dim(" after "+took(got.took))
+		return got.said(l.style) + l.style.dim(" after "+took(got.took))
 	}
 	return l.style.status(got.status) + l.style.dim(" in "+took(got.took))
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -71,6 +72,7 @@ func (l *listener) controls() http.Handler {
 		respondJSON(w, replayed{keptOf(rec), passedOf(&got)})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(controlHeader, "1") // tells replay that the text of an error is for it
 		// Anybody can make a name of theirs point to loopback, so a name is refused.
 		if host, err := netip.ParseAddrPort(r.Host); err != nil || !host.Addr().IsLoopback() || r.Header.Get(controlHeader) == "" {
 			http.Error(w, "Only for the command alotwebhook replay.", http.StatusForbidden)
@@ -141,6 +143,9 @@ The exit code is 0 for a 2xx response and 1 for anything else.`,
 			if len(args) > 0 {
 				which = strings.TrimPrefix(args[0], "#")
 			}
+			if which == "" || which == "." || which == ".." {
+				return usagef("%q is no id of an event; give its number or its id, or none for the last event", args[0])
+			}
 			return a.replay(cmd.Context(), c, which)
 		}),
 	}
@@ -166,11 +171,15 @@ func (a *app) replay(ctx context.Context, c controlClient, which string) error {
 	if err := c.ask(ctx, http.MethodPost, "/events/"+url.PathEscape(which)+"/replay", &r); err != nil {
 		return err
 	}
-	style := a.styleFor(a.out)
-	got := style.bad("no response: " + printable(r.Response.Error))
-	if r.Response.Error == "" {
-		got = style.status(r.Response.Status)
+	if r.Response == nil || r.Number == 0 {
+		return c.notListen("what it has sent is no event")
 	}
+	style := a.styleFor(a.out)
+	var failure error
+	if r.Response.Error != "" {
+		failure = errors.New(r.Response.Error)
+	}
+	got := style.response(r.Response.Status, failure)
 	fmt.Fprintf(a.out, "#%d  %s  %s  → %s %s\n", r.Number, style.bold(printable(r.Type)), printable(r.ID), got,
 		style.dim("in "+took(time.Duration(r.Response.Milliseconds*float64(time.Millisecond)))))
 	if r.Response.Error != "" || r.Response.Status < 200 || r.Response.Status > 299 {
@@ -199,13 +208,23 @@ func (c controlClient) ask(ctx context.Context, method, path string, into any) e
 	if err != nil {
 		return fmt.Errorf("`alotwebhook listen` is not running at %s: %w; start it, or give the address that it printed as --control", c.base, moving.Cause(err))
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return err
+	body, err := moving.Body(resp, maxControl)
+	said := strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
+	switch {
+	case err != nil:
+		return c.notListen(fmt.Sprintf("the response was %s, but %v", said, moving.Cause(err)))
+	case resp.StatusCode != http.StatusOK && resp.Header.Get(controlHeader) != "":
+		return errors.New(strings.TrimSpace(string(body)))
+	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, into) != nil:
+		return c.notListen("the response was " + said)
 	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s", strings.TrimSpace(string(body)))
-	}
-	return json.Unmarshal(body, into)
+	return nil
+}
+
+// maxControl is how much of a response is read, in bytes: a list has 150 for each event that is kept.
+const maxControl = 16 << 20
+
+// notListen says that something else is at the address.
+func (c controlClient) notListen(found string) error {
+	return fmt.Errorf("%s is not what `alotwebhook listen` answers as: %s; give the address that listen printed as --control", c.base, found)
 }

@@ -195,7 +195,7 @@ func (a *app) send(cmd *cobra.Command, s *send, to string, header http.Header, b
 	got := post(cmd.Context(), s.client.client(), s.client.timeout, to, header, body)
 	fmt.Fprintln(a.out)
 	if got.err != nil {
-		fmt.Fprintf(a.out, "%s %s\n", style.bad("no response: "+printable(got.err.Error())), style.dim("after "+took(got.took)))
+		fmt.Fprintf(a.out, "%s %s\n", got.said(style), style.dim("after "+took(got.took)))
 		return errSaid
 	}
 	fmt.Fprintf(a.out, "%s %s\n%s", style.status(got.status), style.dim("in "+took(got.took)), style.dim(headerLines(got.header)))
