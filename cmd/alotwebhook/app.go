@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/alot/alotwebhook/cmd/alotwebhook/internal/moving"
 )
 
 // These are the exit codes that the help documents.
@@ -35,6 +37,8 @@ var errSaid = errors.New("said")
 
 // usageError is a mistake in the command line that only the command itself finds.
 type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
@@ -115,12 +119,35 @@ func refuseUnknownNames(root *cobra.Command) {
 }
 
 // does wraps the function of a command. It records that the command line was
-// understood, so an error from then on is not one of usage.
+// understood, so an error from then on is not one of usage. It refuses empty flags.
 func (a *app) does(run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.started = true
+		if err := refuseEmpty(cmd); err != nil {
+			return err
+		}
 		return run(cmd, args)
 	}
+}
+
+// notEmpty are flags that mean nothing if they are empty. That comes of a variable of the shell that is not set, and
+// the command would do as if the flag were not there: send an example, or print secrets instead of keeping them.
+var notEmpty = []string{
+	"addr", "api", "body", "cursor-file", "data", "forward", "from", "id", "map", "new-secrets", "only", "organization", "out",
+	"prefix", "project", "since", "to", "token-file", "type",
+}
+
+func refuseEmpty(cmd *cobra.Command) error {
+	for _, name := range notEmpty {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || !f.Changed {
+			continue
+		}
+		if value := f.Value.String(); value == "" || value == "[]" {
+			return usagef("--%s is empty; give it a value, or leave it out", name)
+		}
+	}
+	return nil
 }
 
 // doubleDashes lets "-forward" stand for "--forward", as in programs that use
@@ -148,20 +175,42 @@ func hasFlag(cmd *cobra.Command, name string) bool {
 
 // body reads the file that the argument names, or standard input if there is no
 // argument or it is "-".
-func (a *app) body(args []string) ([]byte, error) {
+func (a *app) body(ctx context.Context, args []string) ([]byte, error) {
 	if len(args) > 0 && args[0] != "-" {
-		b, err := os.ReadFile(args[0])
-		if err != nil {
-			return nil, usagef("cannot read the body: %w", err)
-		}
-		return b, nil
+		return readFile(ctx, args[0], "the body")
 	}
 	if a.isTerminal(a.in) {
 		fmt.Fprintln(a.err, "Reading the body from the terminal. Press Ctrl-D at the start of a line to end it.")
 	}
-	b, err := io.ReadAll(a.in)
-	if err != nil {
+	b, err := interruptible(ctx, func() ([]byte, error) { return io.ReadAll(a.in) })
+	if err != nil && !errors.Is(err, moving.ErrInterrupted) {
 		return nil, fmt.Errorf("cannot read the body: %w", err)
 	}
-	return b, nil
+	return b, err
+}
+
+// readFile reads a file of the command line. what says in an error what it is for.
+func readFile(ctx context.Context, name, what string) ([]byte, error) {
+	b, err := interruptible(ctx, func() ([]byte, error) { return os.ReadFile(name) })
+	if err != nil && !errors.Is(err, moving.ErrInterrupted) {
+		return nil, usagef("cannot read %s: %w", what, err)
+	}
+	return b, err
+}
+
+// interruptible reads until the context ends. Nothing else ends a read of a terminal or of a pipe that nobody writes to.
+func interruptible(ctx context.Context, read func() ([]byte, error)) ([]byte, error) {
+	done := make(chan struct{})
+	var got []byte
+	var failed error
+	go func() {
+		defer close(done)
+		got, failed = read()
+	}()
+	select {
+	case <-done:
+		return got, failed
+	case <-ctx.Done():
+		return nil, moving.ErrInterrupted
+	}
 }

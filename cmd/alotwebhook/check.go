@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -90,7 +91,7 @@ func (a *app) check(cmd *cobra.Command, c *check, url string) error {
 	if err := checkURL(url); err != nil {
 		return err
 	}
-	battery, err := a.battery(c, url)
+	battery, err := a.battery(cmd.Context(), c, url)
 	if err != nil {
 		return err
 	}
@@ -144,15 +145,15 @@ func inFlags(findings []webhooktest.Finding) []webhooktest.Finding {
 	return findings
 }
 
-func (a *app) battery(c *check, url string) (webhooktest.Battery, error) {
+func (a *app) battery(ctx context.Context, c *check, url string) (webhooktest.Battery, error) {
 	if c.maxBody == 0 { // which the battery takes for its default
 		return webhooktest.Battery{}, usagef("--max-body is 0; give the most bytes that the receiver accepts, or --skip oversized")
 	}
-	secret, err := a.secret(&c.secrets)
+	secret, err := a.secret(ctx, &c.secrets)
 	if err != nil {
 		return webhooktest.Battery{}, err
 	}
-	data, err := dataFlag(c.data)
+	data, err := dataFlag(ctx, c.data)
 	if err != nil {
 		return webhooktest.Battery{}, err
 	}

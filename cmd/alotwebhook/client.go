@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,10 @@ func oneBody(_ *cobra.Command, args []string) error {
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil {
-		return usageError{err}
+		return usagef("the URL is not understood: %s; write it as in http://localhost:3000/alot/webhook", urlProblem(text, err))
+	}
+	if strings.ContainsAny(text, "@?") { // a password or a token may be in it
+		text = moving.Place(text)
 	}
 	if scheme := u.Scheme; (scheme == "http" || scheme == "https") && u.Host == "" {
 		return usagef("%q names no host; write it as in http://localhost:3000/alot/webhook", text)
@@ -104,6 +108,15 @@ func checkURL(text string) error {
 		return usagef("%q is not an http or https URL, such as http://localhost:3000/alot/webhook", text)
 	}
 	return nil
+}
+
+// urlProblem says what is wrong with a URL without the URL itself. With a user in it, nothing is quoted: a password
+// with a slash is taken for a port.
+func urlProblem(text string, err error) string {
+	if e := (*url.Error)(nil); errors.As(err, &e) && !strings.Contains(text, "@") {
+		return e.Err.Error()
+	}
+	return "a part of it has a sign that does not belong there"
 }
 
 // response is how a request ended: with the response of a server, or with err.

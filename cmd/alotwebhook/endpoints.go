@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -52,7 +53,7 @@ func (f *apiFlags) add(cmd *cobra.Command, api string) {
 }
 
 // open returns a client of the API. Tokens and secrets go over https, or stay on this machine.
-func (a *app) open(f *apiFlags) (*moving.Client, error) {
+func (a *app) open(ctx context.Context, f *apiFlags) (*moving.Client, error) {
 	if err := checkURL(f.api); err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func (a *app) open(f *apiFlags) (*moving.Client, error) {
 	case f.client.insecure && !onLoopback(u.Hostname()):
 		return nil, usagef("--insecure is for an API on this machine; anybody could take the token and the secrets")
 	}
-	token, err := a.token(f.tokenFile)
+	token, err := a.token(ctx, f.tokenFile)
 	return &moving.Client{HTTP: f.client.client(), Token: token, Timeout: f.client.timeout, Waits: func() {
 		fmt.Fprintln(a.err, "The API says that requests come too often (429). Waiting, as it asks for.")
 	}}, err
@@ -76,17 +77,20 @@ func onLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-func (a *app) token(file string) (string, error) {
+func (a *app) token(ctx context.Context, file string) (string, error) {
 	text, from := a.env(tokenVariable), tokenVariable
 	if file != "" {
-		b, err := os.ReadFile(file)
+		b, err := readFile(ctx, file, "the token")
 		if err != nil {
-			return "", usagef("cannot read the token: %w", err)
+			return "", err
 		}
 		text, from = strings.TrimSpace(string(b)), file
 	}
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	switch {
+	case text == "":
 		return "", usagef("no token in %s: give --token-file, or set %s", from, tokenVariable)
+	case strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", usagef("what is in %s is no token: it has a blank, a line end or a sign that is not ASCII in it; give the token alone", from)
 	}
 	return text, nil
 }
@@ -134,7 +138,7 @@ func (a *app) export(cmd *cobra.Command, x *export) error {
 	case (x.from == moving.FromConvoy) != (x.project != ""):
 		return usagef("--project belongs to --from convoy, and is needed there")
 	}
-	client, err := a.open(&x.api)
+	client, err := a.open(cmd.Context(), &x.api)
 	if err != nil {
 		return err
 	}

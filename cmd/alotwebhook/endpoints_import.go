@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"slices"
 	"strings"
 
@@ -68,7 +70,7 @@ The exit code is 1 if an endpoint was refused, or if the run ended before all we
 }
 
 func (a *app) imports(cmd *cobra.Command, m *imports, file string) error {
-	client, err := a.open(&m.api)
+	client, err := a.open(cmd.Context(), &m.api)
 	if err != nil {
 		return err
 	}
@@ -76,7 +78,7 @@ func (a *app) imports(cmd *cobra.Command, m *imports, file string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	all, err := a.exported(m, file)
+	all, err := a.exported(cmd.Context(), m, file)
 	if err != nil {
 		return err
 	}
@@ -105,20 +107,21 @@ func (a *app) imports(cmd *cobra.Command, m *imports, file string) error {
 }
 
 // exported reads the file.
-func (a *app) exported(m *imports, file string) ([]moving.Endpoint, error) {
+func (a *app) exported(ctx context.Context, m *imports, file string) ([]moving.Endpoint, error) {
 	if !slices.Contains(moving.Sources, m.from) {
 		return nil, usagef("--from is %q; it must be one of %s", m.from, strings.Join(moving.Sources, ", "))
 	}
-	in := a.in
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, usagef("cannot read the export: %w", err)
-		}
-		defer f.Close()
-		in = f
+	var text []byte
+	var err error
+	if file == "-" {
+		text, err = interruptible(ctx, func() ([]byte, error) { return io.ReadAll(a.in) })
+	} else {
+		text, err = readFile(ctx, file, "the export")
 	}
-	return moving.Read(m.from, in)
+	if err != nil {
+		return nil, err
+	}
+	return moving.Read(m.from, bytes.NewReader(text))
 }
 
 // chosen returns what of the file is wanted, with the organizations as they are called here.

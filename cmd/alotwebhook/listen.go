@@ -76,7 +76,7 @@ The exit code is 0 when Ctrl-C or q ended it.`,
 }
 
 func (a *app) listen(ctx context.Context, f *listenFlags) error {
-	l, err := a.newListener(f)
+	l, err := a.newListener(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 	return l.wait(ctx, servers)
 }
 
-func (a *app) newListener(f *listenFlags) (*listener, error) {
+func (a *app) newListener(ctx context.Context, f *listenFlags) (*listener, error) {
 	if f.forward != "" {
 		if err := checkURL(f.forward); err != nil {
 			return nil, err
@@ -118,7 +118,7 @@ func (a *app) newListener(f *listenFlags) (*listener, error) {
 		return nil, usagef("--keep must be 0 or more, and --max-body 1 or more")
 	}
 	l := &listener{app: a, flags: f, client: f.client.client(), style: a.styleFor(a.out)}
-	secret, err := a.secret(&f.secrets)
+	secret, err := a.secret(ctx, &f.secrets)
 	if f.skipVerify && a.none(&f.secrets) {
 		return l, nil
 	}

@@ -13,6 +13,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv, isTerminal: isTerminal}
 	log.SetFlags(0) // of what net/http prints, such as bytes that a receiver sends behind its response
 	log.SetOutput(printableWriter{a.err})

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/alot/alotwebhook/cmd/alotwebhook/internal/moving"
 	"github.com/alot/alotwebhook/webhookclient"
 )
 
@@ -42,6 +46,9 @@ With --to, each event is sent to that receiver instead, signed and with the exac
 a line says how it responded. The first response that is not 2xx ends the command, and the
 next run begins with the same page: a receiver that remembers what it has handled is safe.
 
+With --follow, an outage of the API is told and waited out once a page was read. Ctrl-C ends
+the command; the exit code is then 0.
+
 The token for the API comes from --token-file or from the environment variable ` + tokenVariable + `.`,
 		Example: `  alotwebhook pull --since 24h https://app.example.com
   alotwebhook pull --cursor-file events.cursor --type candidate.completed https://app.example.com
@@ -64,7 +71,7 @@ The token for the API comes from --token-file or from the environment variable `
 }
 
 func (a *app) pull(ctx context.Context, p *pull, from string) error {
-	client, err := a.apiClient(p, from)
+	client, err := a.apiClient(ctx, p, from)
 	if err != nil {
 		return err
 	}
@@ -72,45 +79,90 @@ func (a *app) pull(ctx context.Context, p *pull, from string) error {
 	if o.Since, err = sinceTime(p.since); err != nil {
 		return err
 	}
-	if o.Cursor, err = readCursor(p.cursorFile); err != nil {
+	if o.Cursor, err = readCursor(ctx, p.cursorFile); err != nil {
 		return err
 	}
 	handle := a.printEvent
 	if p.to != "" {
-		if handle, err = a.eventSender(p); err != nil {
+		if handle, err = a.eventSender(ctx, p); err != nil {
 			return err
 		}
 	}
 	if err := a.noteUnknownTypes(ctx, client, p.types); err != nil {
+		if ctx.Err() != nil {
+			return p.interrupted()
+		}
 		return err
 	}
-	for {
-		page, err := client.EventPage(ctx, o)
-		if err != nil {
-			return p.refused(err)
-		}
-		for _, e := range page.Events {
-			if err := handle(ctx, e); err != nil {
-				return err
-			}
-		}
-		if o.Cursor = page.Next; p.cursorFile != "" {
-			if err := writeCursor(p.cursorFile, page.Next); err != nil {
-				return err
-			}
-		}
-		if page.More {
-			continue
-		}
-		if p.follow == 0 {
+	return a.follow(ctx, p, client, o, handle)
+}
+
+// follow reads pages until there are no more, or with --follow until it is interrupted. Then an outage of the API
+// behind a page that it gave is told and waited out.
+func (a *app) follow(ctx context.Context, p *pull, client *webhookclient.Client, o webhookclient.EventsOptions, handle func(context.Context, webhookclient.Event) error) error {
+	for began := false; ; {
+		more, err := p.page(ctx, client, &o, handle)
+		began = began || err == nil
+		switch {
+		case err == nil && !more && p.follow == 0:
 			return nil
+		case ctx.Err() != nil && (err == nil || errors.Is(err, errSaid) || errors.As(err, new(*apiError))):
+			return p.interrupted()
+		case isOutage(err) && began && p.follow > 0:
+			fmt.Fprintf(a.err, "alotwebhook pull: %s; asking again in %v\n", plain(p.refused(err)), p.follow)
+		case err != nil:
+			return p.refused(err)
+		case more:
+			continue
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return p.interrupted()
 		case <-time.After(p.follow):
 		}
 	}
+}
+
+// page reads a page and handles its events. It sets the cursor behind them, and reports whether there is more by now.
+func (p *pull) page(ctx context.Context, client *webhookclient.Client, o *webhookclient.EventsOptions, handle func(context.Context, webhookclient.Event) error) (more bool, err error) {
+	page, err := client.EventPage(ctx, *o)
+	if err != nil {
+		return false, &apiError{err}
+	}
+	for _, e := range page.Events {
+		if err := handle(ctx, e); err != nil {
+			return false, err
+		}
+	}
+	if o.Cursor = page.Next; p.cursorFile != "" {
+		return page.More, writeCursor(p.cursorFile, page.Next)
+	}
+	return page.More, nil
+}
+
+// interrupted is how a command ends that the user has ended: well, if it has no other end.
+func (p *pull) interrupted() error {
+	if p.follow > 0 {
+		return nil
+	}
+	return moving.ErrInterrupted
+}
+
+// apiError is an error of the API, and not of a receiver.
+type apiError struct{ error }
+
+func (e *apiError) Unwrap() error { return e.error }
+
+// isOutage reports whether the API may answer again later: it is not reached, fails itself, or is asked too often.
+func isOutage(err error) bool {
+	var problem *webhookclient.Problem
+	switch {
+	case !errors.As(err, new(*apiError)):
+		return false
+	case errors.As(err, &problem):
+		return problem.Status >= http.StatusInternalServerError || problem.Status == http.StatusTooManyRequests
+	}
+	return errors.As(err, new(net.Error)) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // noteUnknownTypes says which types the catalogue does not have. They may be mistyped, or have events
@@ -129,7 +181,7 @@ func (a *app) noteUnknownTypes(ctx context.Context, client *webhookclient.Client
 	}
 	for _, t := range types {
 		if !slices.Contains(names, t) {
-			fmt.Fprintf(a.err, "alotwebhook pull: the sender has no event type %q now, only %s\n", t, strings.Join(names, ", "))
+			fmt.Fprintf(a.err, "alotwebhook pull: the sender has no event type %q now, only %s\n", t, printable(strings.Join(names, ", ")))
 		}
 	}
 	return nil
@@ -152,7 +204,7 @@ func (p *pull) refused(err error) error {
 
 // apiClient returns a client of the API at a URL. With --insecure, that may be on this machine;
 // elsewhere the flag is for the receiver alone, as whoever stands between would get the token.
-func (a *app) apiClient(p *pull, at string) (*webhookclient.Client, error) {
+func (a *app) apiClient(ctx context.Context, p *pull, at string) (*webhookclient.Client, error) {
 	flags := p.client
 	if u, err := url.Parse(at); flags.insecure && err == nil && !onLoopback(u.Hostname()) {
 		if p.to == "" {
@@ -160,7 +212,7 @@ func (a *app) apiClient(p *pull, at string) (*webhookclient.Client, error) {
 		}
 		flags.insecure = false
 	}
-	token, err := a.token(p.tokenFile)
+	token, err := a.token(ctx, p.tokenFile)
 	if err != nil {
 		return nil, err
 	}
@@ -187,15 +239,15 @@ func sinceTime(text string) (time.Time, error) {
 }
 
 // readCursor returns what a file keeps; "" if there is none.
-func readCursor(file string) (string, error) {
+func readCursor(ctx context.Context, file string) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	b, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return "", usagef("cannot read the cursor: %w", err)
+	b, err := readFile(ctx, file, "the cursor")
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
 	}
-	return strings.TrimSpace(string(b)), nil
+	return strings.TrimSpace(string(b)), err
 }
 
 // writeCursor replaces the file as a whole: half a cursor would be none.
@@ -232,11 +284,11 @@ func (a *app) printEvent(_ context.Context, e webhookclient.Event) error {
 var errHidden = errors.New("the token may not see payloads: take one that may")
 
 // eventSender returns the function that sends an event to the receiver.
-func (a *app) eventSender(p *pull) (func(context.Context, webhookclient.Event) error, error) {
+func (a *app) eventSender(ctx context.Context, p *pull) (func(context.Context, webhookclient.Event) error, error) {
 	if err := checkURL(p.to); err != nil {
 		return nil, err
 	}
-	secret, err := a.secret(&p.secrets)
+	secret, err := a.secret(ctx, &p.secrets)
 	if err != nil {
 		return nil, err
 	}

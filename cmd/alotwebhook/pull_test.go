@@ -1,20 +1,27 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/alot/alotwebhook"
 	"github.com/alot/alotwebhook/settings"
 	"github.com/alot/alotwebhook/store/memory"
+	"github.com/alot/alotwebhook/webhookclient"
 	"github.com/alot/alotwebhook/webhooktest"
 )
 
@@ -144,4 +151,52 @@ func TestPullRefuses(t *testing.T) {
 	s := newSession(strings.NewReader(""), nil)
 	require.Equal(t, exitUsage, s.app.run(t.Context(), []string{"pull", url}))
 	require.Contains(t, s.err.String(), tokenVariable)
+}
+
+// With --follow, an outage behind the first page is told and waited out; other errors end the command.
+func TestPullFollowsOverAnOutage(t *testing.T) {
+	t.Parallel()
+	var status, served atomic.Int64
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		defer served.Add(1)
+		if code := int(status.Load()); code != 0 {
+			w.Header().Set("Retry-After", "3600") // the client of the API repeats nothing
+			w.WriteHeader(code)
+			return
+		}
+		_, _ = io.WriteString(w, `{"events":[],"nextCursor":"c","hasMore":false}`)
+	}))
+	t.Cleanup(s.Close)
+	status.Store(http.StatusServiceUnavailable)
+	code, _, says := runPull(t, "--follow", "1ms", s.URL)
+	require.Equal(t, exitFailed, code, "before a first page, the API may be the wrong one")
+	require.Contains(t, says, "503")
+
+	for end, want := range map[int]int{http.StatusUnauthorized: exitFailed, 0: exitOK} {
+		status.Store(0)
+		ctx, stop := context.WithCancel(t.Context())
+		session := newSession(nil, map[string]string{tokenVariable: "t0ken"})
+		ended := make(chan int, 1)
+		before := served.Load()
+		go func() { ended <- session.app.run(ctx, []string{"pull", "--follow", "1ms", s.URL}) }()
+		require.Eventually(t, func() bool { return served.Load() > before+1 }, lastResort, time.Millisecond)
+		for _, code := range []int{http.StatusServiceUnavailable, http.StatusTooManyRequests} {
+			status.Store(int64(code))
+			require.Eventually(t, func() bool {
+				return strings.Contains(session.err.String(), fmt.Sprint(code)) && strings.Contains(session.err.String(), "; asking again in 1ms\n")
+			}, lastResort, time.Millisecond)
+		}
+		if end == 0 {
+			stop()
+		}
+		status.Store(int64(end))
+		require.Equal(t, want, <-ended)
+		stop()
+	}
+	for _, err := range []error{&url.Error{Op: "Get", Err: io.EOF}, io.ErrUnexpectedEOF, &webhookclient.Problem{Status: 500}} {
+		require.True(t, isOutage(&apiError{err}))
+		require.False(t, isOutage(err))
+	}
+	require.False(t, isOutage(&apiError{&webhookclient.Problem{Status: 400}}))
+	require.False(t, isOutage(&apiError{errors.New("it is none of this API")}))
 }

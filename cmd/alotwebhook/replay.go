@@ -205,12 +205,17 @@ func (c controlClient) ask(ctx context.Context, method, path string, into any) e
 	client := (&clientFlags{}).client()
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(r)
+	if err = moving.Cause(err); errors.Is(err, moving.ErrInterrupted) {
+		return err
+	}
 	if err != nil {
-		return fmt.Errorf("`alotwebhook listen` is not running at %s: %w; start it, or give the address that it printed as --control", c.base, moving.Cause(err))
+		return fmt.Errorf("`alotwebhook listen` is not running at %s: %w; start it, or give the address that it printed as --control", c.base, err)
 	}
 	body, err := moving.Body(resp, maxControl)
 	said := strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	switch {
+	case errors.Is(err, context.Canceled):
+		return moving.ErrInterrupted
 	case err != nil:
 		return c.notListen(fmt.Sprintf("the response was %s, but %v", said, moving.Cause(err)))
 	case resp.StatusCode != http.StatusOK && resp.Header.Get(controlHeader) != "":

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"os"
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,15 +33,15 @@ func (a *app) none(s *secretFlags) bool {
 
 // secret returns the signing secret. It refuses an empty one, and one with
 // white space around it.
-func (a *app) secret(s *secretFlags) (alotwebhook.Secret, error) {
+func (a *app) secret(ctx context.Context, s *secretFlags) (alotwebhook.Secret, error) {
 	text, from := a.env(secretVariable), secretVariable
 	switch {
 	case s.given("secret"):
 		text, from = s.text, "--secret"
 	case s.given("secret-file"):
-		b, err := os.ReadFile(s.file)
+		b, err := readFile(ctx, s.file, "the secret")
 		if err != nil {
-			return "", usagef("cannot read the secret: %w", err)
+			return "", err
 		}
 		text, from = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), s.file
 	case text == "":

@@ -1,10 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ The exit code is 0 for a 2xx response and 1 for anything else.`,
 			if err := checkURL(args[0]); err != nil {
 				return err
 			}
-			header, body, err := a.request(&s)
+			header, body, err := a.request(cmd.Context(), &s)
 			if err != nil {
 				return err
 			}
@@ -85,16 +86,16 @@ func typesList() string {
 }
 
 // request makes the header and the body to send.
-func (a *app) request(s *send) (http.Header, []byte, error) {
+func (a *app) request(ctx context.Context, s *send) (http.Header, []byte, error) {
 	var body []byte
 	if s.file != "" {
-		b, err := a.body([]string{s.file})
+		b, err := a.body(ctx, []string{s.file})
 		if err != nil {
 			return nil, nil, err
 		}
 		body = b
 	} else {
-		e, err := s.event()
+		e, err := s.event(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -107,7 +108,7 @@ func (a *app) request(s *send) (http.Header, []byte, error) {
 	if s.unsigned {
 		return header, body, nil
 	}
-	secret, err := a.secret(&s.secrets)
+	secret, err := a.secret(ctx, &s.secrets)
 	if err == nil {
 		s.sign(header, body, secret)
 	}
@@ -142,8 +143,8 @@ func (s *send) sign(header http.Header, body []byte, secret alotwebhook.Secret) 
 // nowhere, so it has no id of its own.
 const localEndpoint = "wh_00000000000000000000000000"
 
-func (s *send) event() (alotwebhook.Event, error) {
-	data, err := s.dataOf()
+func (s *send) event(ctx context.Context) (alotwebhook.Event, error) {
+	data, err := s.dataOf(ctx)
 	if err != nil {
 		return alotwebhook.Event{}, err
 	}
@@ -161,8 +162,8 @@ func (s *send) event() (alotwebhook.Event, error) {
 }
 
 // dataOf returns the data of --data, or else the example in the catalogue.
-func (s *send) dataOf() (json.RawMessage, error) {
-	if data, err := dataFlag(s.data); len(data) > 0 || err != nil {
+func (s *send) dataOf(ctx context.Context) (json.RawMessage, error) {
+	if data, err := dataFlag(ctx, s.data); len(data) > 0 || err != nil {
 		return data, err
 	}
 	for _, t := range alotwebhook.DefaultEventTypes() {
@@ -174,16 +175,16 @@ func (s *send) dataOf() (json.RawMessage, error) {
 }
 
 // dataFlag returns the JSON of a flag, or of the file that is named after an @.
-func dataFlag(text string) (json.RawMessage, error) {
+func dataFlag(ctx context.Context, text string) (json.RawMessage, error) {
 	name, isFile := strings.CutPrefix(text, "@")
 	if !isFile {
 		return json.RawMessage(text), nil
 	}
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, usagef("cannot read the data: %w", err)
+	b, err := readFile(ctx, name, "the data")
+	if err == nil && len(bytes.TrimSpace(b)) == 0 {
+		return nil, usagef("the data is empty: %s has none", name)
 	}
-	return b, nil
+	return b, err
 }
 
 func (a *app) send(cmd *cobra.Command, s *send, to string, header http.Header, body []byte) error {

@@ -21,12 +21,12 @@ at the end of the file is signed, too.`,
   curl --data-binary @body.json -H 'Content-Type: application/json' \
        -H "$(alotwebhook sign --header body.json)" http://localhost:3000/alot/webhook`,
 		Args: oneBody,
-		RunE: a.does(func(_ *cobra.Command, args []string) error {
-			secret, err := a.secret(&secrets)
+		RunE: a.does(func(cmd *cobra.Command, args []string) error {
+			secret, err := a.secret(cmd.Context(), &secrets)
 			if err != nil {
 				return err
 			}
-			body, err := a.body(args)
+			body, err := a.body(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -25,11 +25,11 @@ right signature is never printed.`,
 			if !cmd.Flags().Changed("signature") {
 				return usagef("no signature: give --signature, the value of the header %s", alotwebhook.SignatureHeader)
 			}
-			secret, err := a.secret(&secrets)
+			secret, err := a.secret(cmd.Context(), &secrets)
 			if err != nil {
 				return err
 			}
-			body, err := a.body(args)
+			body, err := a.body(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
