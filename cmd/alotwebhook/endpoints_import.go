@@ -98,6 +98,8 @@ func (a *app) imports(cmd *cobra.Command, m *imports, file string) error {
 	err = errors.Join(im.Run(cmd.Context(), endpoints), files.close())
 	lines.sum()
 	switch {
+	case errors.Is(err, moving.ErrMap):
+		return fmt.Errorf("%w; see that it can be, and run the same again within a day, which finds what was registered last", err)
 	case err != nil:
 		return fmt.Errorf("%w; what is done is in the map, and another run goes on from there", err)
 	case lines.done[moving.Refused] > 0:

@@ -379,6 +379,7 @@ func TestEndpointsRefuseWrongUse(t *testing.T) {
 		"no such one":         {[]string{"import", good, "--only", "org_9", "--api", api, "--map", "m"}, `no endpoint of the organization "org_9"`},
 		"a printed export":    {[]string{"export", "--from", "svix", "--api", "https://api.eu.svix.com"}, "name a file with --out"},
 		"no project":          {[]string{"export", "--from", "convoy", "--api", "https://a.example.com", "--out", "o"}, "--project belongs to --from convoy"},
+		"a token of two":      {[]string{"export", "--api", api, "--token-file", file(t, "to ken")}, "is no token: it has a blank"},
 		"an export elsewhere": {[]string{"export", "--api", "http://127.0.0.1:1/"}, "ends with /v1/webhooks"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -93,3 +93,16 @@ func TestImportTellsOrganizationsApart(t *testing.T) {
 	require.Contains(t, out, "the map has 1 for several organizations, such as ")
 	require.Empty(t, s.stored(t, "org_1"))
 }
+
+// Without its map, an endpoint that was changed at its old sender is found by the key of its request.
+func TestImportSaysThatAMapIsLost(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	run := func(url, ledger string) string {
+		_, out, _ := endpoints(t, "import", exportOf(t, one("ep_1", url, "")), "--api", s.URL+"/v1/webhooks", "--map", filepath.Join(t.TempDir(), ledger))
+		return out
+	}
+	require.Contains(t, run("https://a.example.com/", "map"), "1 created")
+	require.Contains(t, run("https://b.example.com/", "map2"), "it was registered within the last day with other values, and its line is not in this map")
+	require.Len(t, s.stored(t, "org_1"), 1)
+}

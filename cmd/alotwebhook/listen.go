@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -87,6 +90,9 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 		return usagef("cannot receive at %s: %w; give another address with --addr", f.addr, err)
 	}
 	defer receive.Close()
+	if leadsTo(f.forward, receive.Addr()) {
+		return usagef("--forward is %s, where listen itself receives: each event would come again without an end; give the URL of your own receiver", printable(f.forward))
+	}
 	servers := []*served{a.serve(receive, http.HandlerFunc(l.receive))}
 	fmt.Fprintf(a.err, "Receiving at http://%s/\n", receive.Addr())
 	if f.control != "" {
@@ -106,6 +112,18 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 		go l.keys(ctx, a.in)
 	}
 	return l.wait(ctx, servers)
+}
+
+// leadsTo reports whether a URL leads to an address of this machine.
+func leadsTo(to string, at net.Addr) bool {
+	u, err := url.Parse(to)
+	addr, ok := at.(*net.TCPAddr)
+	if err != nil || !ok || cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme]) != strconv.Itoa(addr.Port) {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	local := u.Hostname() == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
+	return addr.IP.Equal(ip) || local && (addr.IP.IsUnspecified() || u.Hostname() == "localhost" && addr.IP.IsLoopback())
 }
 
 func (a *app) newListener(ctx context.Context, f *listenFlags) (*listener, error) {

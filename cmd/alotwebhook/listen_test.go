@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -292,4 +293,26 @@ func TestListenAtAddressInUse(t *testing.T) {
 	s := newSession(nil, nil)
 	require.Equal(t, exitUsage, s.app.run(t.Context(), []string{"listen", "--addr", "127.0.0.1:0"}))
 	require.Contains(t, s.err.String(), "no signing secret")
+}
+
+func TestListenDoesNotForwardToItself(t *testing.T) {
+	t.Parallel()
+	at, port, says := &net.TCPAddr{}, "", "cannot receive"
+	for code := 0; strings.Contains(says, "cannot receive"); { // another test has taken the port meanwhile
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		at = free.Addr().(*net.TCPAddr)
+		require.NoError(t, free.Close())
+		port = ":" + strconv.Itoa(at.Port)
+		code, _, says = run(t, "", "listen", "--addr", at.String(), "--control", "", "--forward", "http://localhost"+port+"/x")
+		require.Equal(t, exitUsage, code)
+	}
+	require.Contains(t, says, "where listen itself receives")
+	for to, on := range map[string]bool{
+		"http://127.0.0.1" + port: true, "http://[::1]" + port: false, "http://127.0.0.1:1": false, "http://a.test" + port: false, "http://127.0.0.1/": false,
+	} {
+		require.Equal(t, on, leadsTo(to, at), to)
+	}
+	require.True(t, leadsTo("http://127.0.0.1/", &net.TCPAddr{IP: net.IPv6unspecified, Port: 80}))
+	require.True(t, leadsTo("https://localhost/", &net.TCPAddr{IP: net.IPv6loopback, Port: 443}))
 }

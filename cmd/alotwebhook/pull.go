@@ -250,8 +250,11 @@ func readCursor(ctx context.Context, file string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-// writeCursor replaces the file as a whole: half a cursor would be none.
+// writeCursor replaces the file as a whole: half a cursor would be none. Of a symbolic link it replaces what it leads to.
 func writeCursor(file, cursor string) error {
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		file = target
+	}
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
 	if err != nil {
 		return fmt.Errorf("cannot keep the cursor: %w", err)

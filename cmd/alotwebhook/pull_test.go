@@ -200,3 +200,38 @@ func TestPullFollowsOverAnOutage(t *testing.T) {
 	require.False(t, isOutage(&apiError{&webhookclient.Problem{Status: 400}}))
 	require.False(t, isOutage(&apiError{errors.New("it is none of this API")}))
 }
+
+func TestPullKeepsALinkToItsCursor(t *testing.T) {
+	t.Parallel()
+	d, url := api(t)
+	emit(t, d, alotwebhook.EventCandidateInvited)
+	target, link := file(t, ""), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(target, link); err != nil {
+		t.Skip(err)
+	}
+	code, _, _ := runPull(t, "--cursor-file", link, url)
+	require.Equal(t, exitOK, code)
+	info, err := os.Lstat(link)
+	require.NoError(t, err)
+	require.NotZero(t, info.Mode()&os.ModeSymlink)
+	kept, err := os.ReadFile(target)
+	require.NoError(t, err)
+	require.NotEmpty(t, kept)
+}
+
+// What the API calls its types comes from outside.
+func TestPullEscapesNamesOfTypes(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/event-types") {
+			_, _ = io.WriteString(w, `{"eventTypes":[{"name":"\u001b[31m"}]}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"events":[],"nextCursor":"c"}`)
+	}))
+	t.Cleanup(s.Close)
+	code, _, says := runPull(t, "--type", "x", s.URL)
+	require.Equal(t, exitOK, code, says)
+	require.Contains(t, says, `only \u001b[31m`)
+	require.NotContains(t, says, "\x1b")
+}

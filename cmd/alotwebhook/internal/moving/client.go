@@ -38,6 +38,7 @@ type StatusError struct {
 	Status int
 	// Detail is what the response says about it, if that is understood.
 	Detail string
+	fields []string // what of the request it names
 	wait   time.Duration
 }
 
@@ -161,9 +162,15 @@ func refusal(resp *http.Response, body []byte) *StatusError {
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/problem+json") {
 		var problem struct {
 			Detail string `json:"detail"`
+			Errors []struct {
+				Field string `json:"field"`
+			} `json:"errors"`
 		}
 		_ = json.Unmarshal(body, &problem) // without a detail, the status stands alone
 		e.Detail = problem.Detail
+		for _, field := range problem.Errors {
+			e.fields = append(e.fields, field.Field)
+		}
 	}
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +93,12 @@ func (im *Importer) Run(ctx context.Context, endpoints []Endpoint) error {
 
 // saidOf returns what a service says of what it refuses.
 func saidOf(err error) string {
-	if e := (*StatusError)(nil); errors.As(err, &e) && e.Detail != "" {
+	e := (*StatusError)(nil)
+	switch {
+	case !errors.As(err, &e):
+	case e.Status == http.StatusUnprocessableEntity && slices.Contains(e.fields, "Idempotency-Key"):
+		return "it was registered within the last day with other values, and its line is not in this map: import it with the map of then, or delete it there and import it tomorrow"
+	case e.Detail != "":
 		return e.Detail
 	}
 	return err.Error()

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -94,7 +95,14 @@ func OpenLedger(name string, write bool) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.read(f); err != nil {
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no plain file")
+	}
+	if err == nil {
+		err = l.read(f)
+	}
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("the map %s: %w", name, err)
 	}
@@ -182,6 +190,9 @@ func (l *Ledger) Close() error {
 	return l.file.Close()
 }
 
+// ErrMap says that what was done last is not in the map.
+var ErrMap = errors.New("the map is not written")
+
 // put writes an entry, and returns once it is on disk.
 func (l *Ledger) put(e entry) error {
 	e.At = time.Now().UTC().Truncate(time.Second)
@@ -191,15 +202,15 @@ func (l *Ledger) put(e entry) error {
 	}
 	if l.mend != nil {
 		if err := l.mend(); err != nil {
-			return fmt.Errorf("the map is not written: %w", err)
+			return fmt.Errorf("%w: %w", ErrMap, err)
 		}
 		l.mend = nil
 	}
 	if _, err := l.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("the map is not written: %w", err)
+		return fmt.Errorf("%w: %w", ErrMap, err)
 	}
 	if err := l.file.Sync(); err != nil {
-		return fmt.Errorf("the map is not written: %w", err)
+		return fmt.Errorf("%w: %w", ErrMap, err)
 	}
 	l.entries[e.key()] = e
 	return nil
