@@ -181,15 +181,3 @@ func (s *site) erase() error {
 	_, _, err := s.store.Erase(s.t.Context(), alotwebhook.Recovery{OrganizationID: "org_a"}, 100)
 	return err
 }
-
-// Brackets alone become thousands of times as large by indentation: they are shown as they are.
-func TestADeeplyNestedPayloadIsShownAsItIs(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	nested := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
-	d := s.event(s.endpoint("https://hooks.example.com/alot"), `{"a":`+nested(8000)+`}`)
-	s.finish(alotwebhook.StateFailed, alotwebhook.Attempt{Reason: alotwebhook.ReasonStatus, StatusCode: 500, ResponseBody: nested(8000)})
-	got := s.get("/deliveries/" + d).text
-	require.Contains(t, got, nested(8000))
-	require.Less(t, len(got), 400_000)
-}
