@@ -95,7 +95,11 @@ func (s *SQL) CreateTable(ctx context.Context) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
+	var options sql.TxOptions
+	if s.dialect == PostgreSQL {
+		options.Isolation = sql.LevelReadCommitted // whatever is the default there
+	}
+	tx, err := s.db.BeginTx(ctx, &options)
 	if err != nil {
 		return failed("create the table", err)
 	}
@@ -179,9 +183,14 @@ func (s *SQL) claim(ctx context.Context, c *alotwebhook.DedupeClaim, lease time.
 		s.giveBack(ctx, c.Key, token)
 		return err
 	}
+	return s.look(ctx, c)
+}
+
+// look fills in the state of a key that somebody else has.
+func (s *SQL) look(ctx context.Context, c *alotwebhook.DedupeClaim) error {
 	var done bool
 	var left int64
-	err := s.db.QueryRowContext(ctx, s.sql.look, c.Key).Scan(&done, &left)
+	err := s.alone(ctx, func(q runner) error { return q.QueryRowContext(ctx, s.sql.look, c.Key).Scan(&done, &left) })
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
@@ -213,7 +222,9 @@ func (s *SQL) insert(ctx context.Context, key string, token int64, lease time.Du
 		case <-longer.Done():
 		}
 	})()
-	err := s.db.QueryRowContext(longer, s.sql.claim, key, token, milliseconds(lease)).Scan(&token)
+	err := s.alone(longer, func(q runner) error {
+		return q.QueryRowContext(longer, s.sql.claim, key, token, milliseconds(lease)).Scan(&token)
+	})
 	if err == nil || longer.Err() != nil {
 		return ctx.Err()
 	}
@@ -225,7 +236,7 @@ func (s *SQL) insert(ctx context.Context, key string, token int64, lease time.Du
 func (s *SQL) giveBack(ctx context.Context, key string, token int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	_, _ = s.db.ExecContext(ctx, s.sql.release, key, token)
+	_, _ = s.change(ctx, s.sql.release, key, token)
 }
 
 // milliseconds rounds up, so that no lease is shorter than its caller asked for, unless that is more than
@@ -240,7 +251,9 @@ func (s *SQL) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	return s.complete(ctx, s.db, c)
+	return s.complete(ctx, c, func(mark func(sqltx.Tx) error) error {
+		return s.alone(ctx, func(q runner) error { return mark(q) })
+	})
 }
 
 // Release implements [alotwebhook.Deduper].
@@ -248,7 +261,7 @@ func (s *SQL) Release(ctx context.Context, c alotwebhook.DedupeClaim) error {
 	if err := cmp.Or(s.check(), checkClaim(c)); err != nil {
 		return err
 	}
-	n, err := affected(s.db.ExecContext(ctx, s.sql.release, c.Key, c.Token))
+	n, err := s.change(ctx, s.sql.release, c.Key, c.Token)
 	switch {
 	case err != nil:
 		return failed("release "+c.Key, err)
@@ -282,7 +295,7 @@ func (t *Tx) Complete(ctx context.Context, c alotwebhook.DedupeClaim) error {
 	if err != nil {
 		return err
 	}
-	return t.s.complete(ctx, tx, c)
+	return t.s.complete(ctx, c, func(mark func(sqltx.Tx) error) error { return mark(tx) })
 }
 
 // CompleteStatement returns the statement that [Tx.Complete] executes, with its
@@ -297,17 +310,22 @@ func (s *SQL) CompleteStatement(c alotwebhook.DedupeClaim) (query string, args [
 	return s.sql.complete, []any{c.Key, c.Token, s.retention}, nil
 }
 
-func (s *SQL) complete(ctx context.Context, q sqltx.Tx, c alotwebhook.DedupeClaim) error {
+// complete marks the claim's event as handled, in the transaction that in gives to its argument.
+func (s *SQL) complete(ctx context.Context, c alotwebhook.DedupeClaim, in func(func(sqltx.Tx) error) error) error {
 	query, args, err := s.CompleteStatement(c)
 	if err != nil {
 		return err
 	}
-	n, err := affected(q.ExecContext(ctx, query, args...))
-	if err == nil && n == 0 {
-		// No row changed. Most often, that is because the handler's transaction
-		// has completed the claim already.
-		n, err = s.own(ctx, q, c)
-	}
+	var n int64
+	err = in(func(q sqltx.Tx) (err error) {
+		n, err = affected(q.ExecContext(ctx, query, args...))
+		if err == nil && n == 0 {
+			// No row changed. Most often, that is because the handler's transaction
+			// has completed the claim already.
+			n, err = s.own(ctx, q, c)
+		}
+		return err
+	})
 	switch {
 	case err != nil:
 		return failed("complete "+c.Key, err)
@@ -357,7 +375,16 @@ func (s *SQL) Purge(ctx context.Context) (rows int64, err error) {
 
 // purge deletes at most limit expired rows.
 func (s *SQL) purge(ctx context.Context, limit int) (int64, error) {
-	return affected(s.db.ExecContext(ctx, s.sql.purge, limit))
+	return s.change(ctx, s.sql.purge, limit)
+}
+
+// change executes a statement by itself, and returns the number of rows that it changed.
+func (s *SQL) change(ctx context.Context, query string, args ...any) (rows int64, err error) {
+	err = s.alone(ctx, func(q runner) (err error) {
+		rows, err = affected(q.ExecContext(ctx, query, args...))
+		return err
+	})
+	return rows, err
 }
 
 // affected returns the number of rows that a statement changed.

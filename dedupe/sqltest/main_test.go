@@ -35,38 +35,46 @@ var databases = []struct {
 	dsn     func(t testing.TB) string // of a new and empty database
 }{
 	{"sqlite", dedupe.SQLite, "sqlite", func(t testing.TB) string { return sqliteAt(filepath.Join(t.TempDir(), "customer.db")) }},
-	{"pgx", dedupe.PostgreSQL, "pgx", newSchema},
-	{"lib-pq", dedupe.PostgreSQL, "postgres", newSchema},
+	{"pgx", dedupe.PostgreSQL, "pgx", func(t testing.TB) string { return newSchema(t) }},
+	{"lib-pq", dedupe.PostgreSQL, "postgres", func(t testing.TB) string { return newSchema(t) }},
+	{"pgx, serializable", dedupe.PostgreSQL, "pgx", func(t testing.TB) string { return newSchema(t, serializable) }},
+	{"lib-pq, repeatable read", dedupe.PostgreSQL, "postgres", func(t testing.TB) string { return newSchema(t, repeatableRead) }},
 }
 
 func sqliteAt(path string) string {
 	return "file:" + path + "?_pragma=busy_timeout(600000)&_pragma=journal_mode(WAL)&_txlock=immediate"
 }
 
+// What a database or a role may have by ALTER … SET.
+const (
+	serializable   = "default_transaction_isolation=serializable"
+	repeatableRead = "default_transaction_isolation=repeatable%20read"
+)
+
 func openSQLite(t testing.TB, path string) *sql.DB {
 	t.Helper()
 	return handle(t, "sqlite", sqliteAt(path))
 }
 
-func newSchema(t testing.TB) (dsn string) {
+func newSchema(t testing.TB, settings ...string) (dsn string) {
 	t.Helper()
 	pool := postgrestest.Pool(t)
 	schema := postgrestest.Schema(t, pool)
 	_, err := pool.Exec(t.Context(), "CREATE SCHEMA "+schema)
 	require.NoError(t, err)
-	return withSearchPath(postgrestest.DSN(t), schema)
+	return withSettings(postgrestest.DSN(t), append(settings, "search_path="+schema)...)
 }
 
-// withSearchPath adds a schema to a connection string, be it a URL or key=value pairs.
-func withSearchPath(dsn, schema string) string {
+// withSettings adds settings to a connection string, be it a URL or key=value pairs.
+func withSettings(dsn string, settings ...string) string {
 	if !strings.Contains(dsn, "://") {
-		return dsn + " search_path=" + schema
+		return dsn + " " + strings.ReplaceAll(strings.Join(settings, " "), "%20", `\ `)
 	}
 	separator := "?"
 	if strings.Contains(dsn, "?") {
 		separator = "&"
 	}
-	return dsn + separator + "search_path=" + schema
+	return dsn + separator + strings.Join(settings, "&")
 }
 
 func handle(t testing.TB, driver, dsn string) *sql.DB {

@@ -122,7 +122,7 @@ func TestCompleteStatementInPgx(t *testing.T) {
 	schema := postgrestest.Schema(t, pool)
 	_, err := pool.Exec(t.Context(), "CREATE SCHEMA "+schema)
 	require.NoError(t, err)
-	pool = postgrestest.PoolAt(t, withSearchPath(postgrestest.DSN(t), schema))
+	pool = postgrestest.PoolAt(t, withSettings(postgrestest.DSN(t), "search_path="+schema))
 	db := stdlib.OpenDBFromPool(pool)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	s := newSQL(t, db, dedupe.PostgreSQL, nil)
