@@ -66,7 +66,7 @@ func (q pgxEnqueuer) check() error {
 func (q pgxEnqueuer) sender(ctx context.Context) sender {
 	return func(_ bool, queries ...query) error {
 		if err := q.send(ctx, queries); err != nil {
-			return inHostTx{err}
+			return inHostTx{error: err}
 		}
 		for _, one := range queries {
 			ctx = afterwards(ctx, one)
@@ -152,7 +152,7 @@ func (q sqlEnqueuer) sender(ctx context.Context, tx sqltx.Tx) sender {
 				if ctx.Err() != nil && !one.reads {
 					abort(ctx, tx)
 				}
-				return inHostTx{err}
+				return inHostTx{error: err, sql: true}
 			}
 			ctx = afterwards(ctx, one)
 		}

@@ -67,7 +67,8 @@ const (
 // needs the right to create schemas in the database.
 //
 // Run it in one transaction, as most tools do by themselves: what fails midway then
-// leaves nothing behind.
+// leaves nothing behind. For a name that [New] refuses, such as one of more than 63 bytes, it returns a
+// statement that fails and says why.
 //
 // The partitions for the days to come are not part of it: every process makes
 // them when it needs them, if its role owns the tables. Otherwise all rows go into the
@@ -84,6 +85,9 @@ func MigrationSQLSince(schema string, version int) string {
 }
 
 func migrationSQL(schema string, version int, create bool) string {
+	if err := checkSchemaName(schema); err != nil {
+		return "DO " + literal("BEGIN RAISE EXCEPTION USING MESSAGE = "+literal(err.Error())+"; END") + ";\n"
+	}
 	var b strings.Builder
 	if create {
 		b.WriteString(createSchema)
@@ -106,7 +110,7 @@ func migrationSQL(schema string, version int, create bool) string {
 //
 // All happens in one transaction, also through PgBouncer in transaction mode.
 func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
-	if err := checkPool(pool); err != nil {
+	if err := checkInput(pool, opts); err != nil {
 		return err
 	}
 	s := newStore(pool, opts)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -27,6 +28,12 @@ const notifyAgain = 100 * time.Millisecond
 // notifyTimeout is how long the sending of one notification may take.
 const notifyTimeout = 5 * time.Second
 
+// warnEvery is the least time between two warnings that no notification can be sent.
+const warnEvery = 10 * time.Minute
+
+// closeTimeout is how long the closing of a connection may take.
+const closeTimeout = time.Second
+
 // listenSilence is how long a process that listens hears nothing before it has a
 // notification sent to itself. If it does not hear that one within the same time either,
 // its connection leads nowhere, or to another server than the pool's.
@@ -41,6 +48,8 @@ type notifications struct {
 	timer *time.Timer // sends the next one; nil if none is to be sent
 	at    time.Time   // when that will be
 	again bool        // a second one has to follow it
+
+	silent time.Time // until then, there is no further warning that none can be sent
 }
 
 // Notify implements [alotwebhook.Notifier]. It has a notification sent at once, if not many were
@@ -81,8 +90,44 @@ func (s *Store) sendNotification() {
 	}
 	s.notifications.mu.Unlock()
 	if err := s.notify(context.Background()); err != nil {
-		s.logger.Debug("alotwebhook: postgres: other processes were not notified of an emit; they poll", "error", err)
+		s.logUnsent("alotwebhook: postgres: other processes were not notified of an emit; they poll", err)
 	}
+}
+
+// logUnsent logs why a notification was not sent. What does not pass by itself is a warning, which comes
+// once in warnEvery.
+func (s *Store) logUnsent(what string, err error) {
+	level := slog.LevelDebug
+	if lasting(err) && s.notifications.mayWarn() {
+		level = slog.LevelWarn
+	}
+	s.logger.Log(context.Background(), level, what, "error", err)
+}
+
+func (n *notifications) mayWarn() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if now.Before(n.silent) {
+		return false
+	}
+	n.silent = now.Add(warnEvery)
+	return true
+}
+
+// lasting reports whether the server has refused a statement for a reason that stays until somebody does
+// something about it. A lost connection, a lack of resources, a lock, a restart or a failure of the system
+// is none.
+func lasting(err error) bool {
+	state := sqlState(err)
+	if len(state) < 2 {
+		return false
+	}
+	switch state[:2] {
+	case "08", "40", "53", "55", "57", "58":
+		return false
+	}
+	return true
 }
 
 // sending notes that a notification is sent. The caller holds the lock.
@@ -104,18 +149,15 @@ func (s *Store) notify(ctx context.Context) error {
 	})
 }
 
-// channel is the name for NOTIFY and LISTEN; each schema has its own.
-func (s *Store) channel() string { return "alotwebhook." + s.schema }
-
-// Listen implements [alotwebhook.Notifier]. It opens a connection of its own, since
-// it would keep one of the pool's for ever. Without [Options.Notify] it only waits
+// Listen implements [alotwebhook.Notifier]. It opens a connection of its own, in the same way as
+// the pool, since it would keep one of the pool's for ever. Without [Options.Notify] it only waits
 // until ctx is done.
 func (s *Store) Listen(ctx context.Context, heard func()) error {
 	if !s.notifies {
 		<-ctx.Done()
 		return nil
 	}
-	conn, err := pgx.ConnectConfig(ctx, s.pool.Config().ConnConfig)
+	conn, err := s.connect(ctx, nil)
 	if err != nil {
 		return s.explain("listen", err)
 	}
@@ -133,13 +175,6 @@ func (s *Store) Listen(ctx context.Context, heard func()) error {
 	}
 }
 
-// closeSoon closes a connection that is not the pool's.
-func closeSoon(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // an error says that the connection is broken, which changes nothing
-}
-
 // awaitWord waits for a notification, and after a silence for one of its own. A connection
 // that was lost without a sign, or that leads to a server that was replaced, would be silent
 // for ever.
@@ -150,7 +185,7 @@ func (s *Store) awaitWord(ctx context.Context, conn *pgx.Conn) error {
 			return err
 		}
 		if err := s.notify(ctx); err != nil { // says nothing about the connection that listens
-			s.logger.Debug("alotwebhook: postgres: the connection that listens was not checked", "error", err)
+			s.logUnsent("alotwebhook: postgres: the connection that listens was not checked", err)
 			continue
 		}
 		if heard, err = hears(ctx, conn, s.silence); !heard && err == nil {

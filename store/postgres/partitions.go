@@ -186,7 +186,7 @@ func (s *Store) makePartition(ctx context.Context, d time.Time, live bool) error
 	create.WriteString(identify("attempts_"+d.Format(dayLayout)) + unsampled(d))
 	return s.changePartitions(ctx, makeTimeout, func(tx pgx.Tx) error {
 		// One statement attaches all three, so that makeTimeout bounds the whole.
-		return execScript(ctx, tx, s.sql(create.String()+"DO $attach$ BEGIN\n"+attach.String()+"END $attach$"))
+		return execScript(ctx, tx, s.sql(create.String())+"DO "+literal(s.sql("BEGIN\n"+attach.String()+"END")))
 	})
 }
 

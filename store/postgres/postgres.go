@@ -84,6 +84,7 @@ const minServer = 140000
 // Options are the options of a [Store]; nil works and means every default.
 type Options struct {
 	// Schema is the schema of the tables. Stores of different schemas share nothing.
+	// It has at most 63 bytes, of UTF-8 without a NUL: PostgreSQL would cut off the others.
 	// Defaults to [DefaultSchema].
 	Schema string
 	// Migrate makes [New] call the function [Migrate] first. Leave it false where the
@@ -143,10 +144,10 @@ var _ alotwebhook.Store = (*Store)(nil)
 // respond, is older than PostgreSQL 14, takes no writes or does not keep UTF-8, or if
 // the pool's connections do not speak it; if the pool prepares statements and a pooler does not
 // know them; if the schema is missing, its version is not the
-// one that this code knows, or tables of it are missing; and if the role may not use it. The error says what to do. A nil pool is an
+// one that this code knows, or tables of it are missing; and if the role may not use it. The error says what to do. A nil pool, or a schema's name that is none, is an
 // [*alotwebhook.FieldError].
 func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error) {
-	if err := checkPool(pool); err != nil {
+	if err := checkInput(pool, opts); err != nil {
 		return nil, err
 	}
 	s := newStore(pool, opts)
@@ -167,11 +168,12 @@ func New(ctx context.Context, pool *pgxpool.Pool, opts *Options) (*Store, error)
 	return s, nil
 }
 
-func checkPool(pool *pgxpool.Pool) error {
+// checkInput refuses a pool and options with which nothing works.
+func checkInput(pool *pgxpool.Pool, opts *Options) error {
 	if pool == nil {
 		return &alotwebhook.FieldError{Field: "pool", Problem: "is nil; give the pool that pgxpool.New returned, after a look at its error"}
 	}
-	return nil
+	return checkSchemaName(cmp.Or(opts, &Options{}).Schema)
 }
 
 func newStore(pool *pgxpool.Pool, opts *Options) *Store {

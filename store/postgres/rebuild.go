@@ -117,10 +117,13 @@ func (s *Store) indexNames(ctx context.Context, sql string, args ...any) (names 
 // could be local to one. PgBouncer refuses a connection with such settings, which is right: the
 // session would be that of others afterwards.
 func (s *Store) connectPatiently(ctx context.Context) (*pgx.Conn, error) {
-	config := s.pool.Config().ConnConfig
-	config.RuntimeParams["lock_timeout"] = strconv.FormatInt(s.rebuildPatience.Milliseconds(), 10)
-	config.RuntimeParams["statement_timeout"] = strconv.FormatInt(rebuildStatement.Milliseconds(), 10)
-	return pgx.ConnectConfig(ctx, config)
+	return s.connect(ctx, func(config *pgx.ConnConfig) {
+		if config.RuntimeParams == nil { // BeforeConnect may have put another configuration in its place
+			config.RuntimeParams = map[string]string{}
+		}
+		config.RuntimeParams["lock_timeout"] = strconv.FormatInt(s.rebuildPatience.Milliseconds(), 10)
+		config.RuntimeParams["statement_timeout"] = strconv.FormatInt(rebuildStatement.Milliseconds(), 10)
+	})
 }
 
 // openSQL returns which transactions of the database are open, of those in $1 or of all.

@@ -2,8 +2,12 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -289,7 +293,10 @@ func (s *Store) explain(doing string, err error) error {
 
 // inHostTx is an error in a transaction of the host's, which may be on another
 // database, and of another driver than pgx.
-type inHostTx struct{ error }
+type inHostTx struct {
+	error
+	sql bool // of database/sql, where a transaction may be of any database
+}
 
 func (e inHostTx) Unwrap() error { return e.error }
 
@@ -308,11 +315,11 @@ func sqlState(err error) string {
 
 func (s *Store) hint(err error) string {
 	if hosts := (inHostTx{}); errors.As(err, &hosts) {
-		return s.hintInHostTx(err)
+		return s.hintInHostTx(hosts)
 	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
-		return "is the server running, and is the address right?"
+		return hintNotConnected(err)
 	}
 	if errors.As(err, new(noWrites)) {
 		return "the server is a standby, which takes no writes until it is promoted"
@@ -332,13 +339,55 @@ func (s *Store) hint(err error) string {
 	case "57014":
 		return "canceled, or slower than the store allows: 10 seconds in general, 1 second where others wait"
 	case "57P01", "57P02", "57P03":
-		return "the server is shutting down or starting up"
+		return hintRestart
 	}
 	return ""
 }
 
-func (s *Store) hintInHostTx(err error) string {
+// hintNotConnected says what to do when a connection was not made: the server may have refused it.
+func hintNotConnected(err error) string {
 	switch sqlState(err) {
+	case "":
+		return "is the server running, and is the address right?"
+	case "28P01":
+		return "the password is wrong, or the role has none: look at the connection string, or at what gives the password to it"
+	case "28000":
+		return "the server takes nobody of this role from here: create the role with LOGIN, or look at pg_hba.conf"
+	case "3D000":
+		return "create the database, or mend its name in the connection string"
+	case "42501":
+		return "grant the role CONNECT on the database"
+	case "53300":
+		return "the server, the database or the role has as many connections as it may: make the pools smaller, or max_connections larger"
+	case "57P01", "57P02", "57P03":
+		return hintRestart
+	}
+	return ""
+}
+
+const hintRestart = "the server is shutting down or starting up"
+
+// hintWithoutState is hintInHostTx for an error that no PostgreSQL has given.
+func hintWithoutState(err inHostTx) string {
+	switch {
+	case errors.Is(err, pgx.ErrTxClosed), errors.Is(err, sql.ErrTxDone):
+		return "the transaction has ended; use it before its Commit or Rollback"
+	case !err.sql, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), connectionLost(err):
+		return ""
+	}
+	return "is tx a transaction of PostgreSQL?"
+}
+
+// connectionLost reports whether err is one of a connection.
+func connectionLost(err error) bool {
+	return errors.As(err, new(net.Error)) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+}
+
+func (s *Store) hintInHostTx(err inHostTx) string {
+	switch sqlState(err) {
+	case "":
+		return hintWithoutState(err)
 	case "23502": // see enqueueSQL
 		return "the transaction's connection has a client_encoding that is not UTF8: put client_encoding=UTF8 into its connection string, or reset it for the role and the database"
 	case "22P02": // see atHome

@@ -57,10 +57,14 @@ func TestTx(t *testing.T) {
 
 			err = store.Tx(tx).Enqueue(t.Context(), []alotwebhook.Event{rolledBack})
 			require.ErrorIs(t, err, pgx.ErrTxClosed)
+			require.ErrorContains(t, err, endedSays)
 			require.ErrorContains(t, err, "alotwebhook: postgres: enqueue 1 events")
 		})
 	}
 }
+
+// endedSays is what the store on SQLite says as well.
+const endedSays = "the transaction has ended; use it before its Commit or Rollback"
 
 func TestSQLTx(t *testing.T) {
 	t.Parallel()
@@ -89,7 +93,9 @@ func TestSQLTx(t *testing.T) {
 			require.NoError(t, store.SQLTx(tx).Enqueue(t.Context(), []alotwebhook.Event{newEvent(t, e.OrganizationID)}))
 			require.NoError(t, tx.Rollback())
 			require.Empty(t, claim(t, store))
-			require.ErrorIs(t, store.SQLTx(tx).Enqueue(t.Context(), events), sql.ErrTxDone)
+			err = store.SQLTx(tx).Enqueue(t.Context(), events)
+			require.ErrorIs(t, err, sql.ErrTxDone)
+			require.ErrorContains(t, err, endedSays)
 		})
 	}
 }
