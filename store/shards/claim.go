@@ -65,8 +65,9 @@ type call struct {
 type claiming struct {
 	s        *Store
 	request  alotwebhook.ClaimRequest
-	given    map[string]int // deliveries by endpoint id
-	at       map[string]int // where a delivery stands in the result
+	given    map[string]int  // deliveries by endpoint id, without tests
+	tested   map[string]bool // endpoints of which a test was given
+	at       map[string]int  // where a delivery stands in the result
 	done     map[*shard]bool
 	answered bool
 	result   alotwebhook.ClaimResult
@@ -85,7 +86,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebh
 	}
 	// A shard may read the maps after the caller has got them back.
 	c.Busy, c.Withheld = maps.Clone(c.Busy), maps.Clone(c.Withheld)
-	k := &claiming{s: s, request: c, given: map[string]int{}, at: map[string]int{}, done: map[*shard]bool{}}
+	k := &claiming{s: s, request: c, given: map[string]int{}, tested: map[string]bool{}, at: map[string]int{}, done: map[*shard]bool{}}
 	k.takeLate()
 	for k.room() > 0 {
 		shares := k.shares()
@@ -309,17 +310,32 @@ func (k *claiming) hand(sh *shard, list []alotwebhook.Claimed) (over []alotwebho
 			k.result.Deliveries[at] = *d
 			continue
 		}
-		if k.room() == 0 || k.request.Free(e.ID, e.OrganizationID) <= k.given[e.ID] {
+		if k.room() == 0 || !k.fits(d) {
 			over = append(over, *d)
 			continue
 		}
-		k.given[e.ID]++
 		k.s.organizations.put(e.ID, e.OrganizationID)
 		k.s.noteClaim(d.DeliveryID, claim{sh, d.Token})
 		k.at[d.DeliveryID] = len(k.result.Deliveries)
 		k.result.Deliveries = append(k.result.Deliveries, *d)
 	}
 	return over
+}
+
+// fits takes a slot of the endpoint for a delivery, unless none is free. A test takes none: while any is
+// free, a claim has one test besides.
+func (k *claiming) fits(d *alotwebhook.Claimed) bool {
+	id := d.Endpoint.ID
+	free := k.request.Free(id, d.Endpoint.OrganizationID)
+	switch {
+	case d.Test && (free == 0 || k.tested[id]), !d.Test && free <= k.given[id]:
+		return false
+	case d.Test:
+		k.tested[id] = true
+	default:
+		k.given[id]++
+	}
+	return true
 }
 
 // leave takes what has come, and leaves the calls that have not.
