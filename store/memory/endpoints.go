@@ -174,6 +174,9 @@ func (s *Store) DeleteEndpoint(ctx context.Context, id string, ops ...alotwebhoo
 
 func (s *Store) deleteEndpoint(e *storedEndpoint) {
 	delete(s.endpoints, e.ID)
+	if s.tallies[e.ID] == nil { // whose those are that are still added
+		s.tallies[e.ID] = &storedTallies{e.OrganizationID, map[int64]*alotwebhook.Tally{}}
+	}
 	org := s.byOrg[e.OrganizationID]
 	org.endpoints = slices.DeleteFunc(org.endpoints, func(other *storedEndpoint) bool { return other == e })
 	s.failAll(e)

@@ -129,6 +129,25 @@ func (s *removedEvents) Enqueue(ctx context.Context, events []alotwebhook.Event)
 	}))
 }
 
+// removedTotals has the sums of all endpoints tell of those that were removed.
+type removedTotals struct {
+	*capable
+	once sync.Once
+	kept []alotwebhook.Tally
+}
+
+func (s *removedTotals) Remove(ctx context.Context, org string, limit int) (int, error) {
+	s.once.Do(func() { s.kept, _ = s.Surveyor.Totals(ctx, time.Time{}) })
+	return s.Store.Remove(ctx, org, limit)
+}
+
+func (s *removedTotals) Totals(ctx context.Context, since time.Time) ([]alotwebhook.Tally, error) {
+	if s.kept != nil {
+		return s.kept, nil
+	}
+	return s.Surveyor.Totals(ctx, since)
+}
+
 // removeMutants are stores with a fault in what they remove.
 func removeMutants() map[string]mutant {
 	by := func(remove func(context.Context, *capable, string, int) (int, error), found ...string) mutant {
@@ -190,9 +209,10 @@ func removeMutants() map[string]mutant {
 		"RemoveAfterTheEnd": by(func(ctx context.Context, of *capable, org string, limit int) (int, error) {
 			return of.Store.Remove(context.WithoutCancel(ctx), org, limit)
 		}, "Concurrency/Cancelled"),
-		"RemoveLate":       {func(s alotwebhook.Store) alotwebhook.Store { return &removedLate{Store: s} }, []string{"Remove/Late", "Remove/ForgetsID"}},
-		"RemoveKnowsIDs":   {func(s alotwebhook.Store) alotwebhook.Store { return &removedEvents{Store: s} }, []string{"Remove/ForgetsID"}},
-		"RemoveInTwoSteps": {leaveUnfinished, []string{"Concurrency/RemoveCutShort"}},
+		"RemoveLate":        {func(s alotwebhook.Store) alotwebhook.Store { return &removedLate{Store: s} }, []string{"Remove/Late", "Remove/ForgetsID"}},
+		"RemoveKnowsIDs":    {func(s alotwebhook.Store) alotwebhook.Store { return &removedEvents{Store: s} }, []string{"Remove/ForgetsID"}},
+		"RemoveKeepsTotals": {func(s alotwebhook.Store) alotwebhook.Store { return &removedTotals{capable: newCapable(s)} }, []string{"Remove/Tallies"}},
+		"RemoveInTwoSteps":  {leaveUnfinished, []string{"Concurrency/RemoveCutShort"}},
 	}
 	for kind, again := range map[string]func(ctx context.Context, s *capable, b belongings) error{
 		"Endpoints": func(ctx context.Context, s *capable, b belongings) error { return putBack(ctx, s, b.endpoints) },

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -15,6 +16,7 @@ var removeRules = []rule{
 	{"Limit", "Remove deletes up to limit rows of each kind, endpoints first. It returns the largest of these numbers, less than limit once nothing is left.", removeLimit},
 	{"Late", "An outcome that comes after its delivery was removed is lost, and brings nothing back.", removeLate},
 	{"Again", "Of an organization that has nothing, or nothing any more, Remove deletes nothing, and returns 0.", removeAgain},
+	{"Tallies", "Remove deletes the tallies of deleted endpoints as well, also those that were added later, and takes all out of Totals.", with(removeTallies)},
 	{"ForgetsID", "The ids of what was removed are unknown, and can be stored again. Claims have tokens that those before had not.", removeForgetsID},
 }
 
@@ -264,4 +266,35 @@ func removeBesideWork(t *trial) {
 	claims.requireOnce(t)
 	require.Zero(t, t.stats())
 	require.Len(t, t.list(alotwebhook.Filter{Limit: 1000}), batches*batch)
+}
+
+// Operators read the sums of all, and would look for a customer who has left.
+func removeTallies(t *trial, s alotwebhook.Tallier) {
+	later := talliedHour.Add(time.Hour)
+	tally := func(e alotwebhook.Endpoint, hour time.Time, seconds time.Duration, timeouts int64) alotwebhook.Tally {
+		return alotwebhook.Tally{EndpointID: e.ID, Hour: hour, Succeeded: 2, Duration: 2 * seconds * time.Second, Slowest: seconds * time.Second,
+			Reasons: map[alotwebhook.FailureReason]int64{alotwebhook.ReasonTimeout: timeouts, alotwebhook.ReasonTLS: 1}}
+	}
+	gone, deleted, kept := t.endpoint("org_1", completed), t.endpoint("org_1", completed), t.endpoint("org_2", completed)
+	stays := tally(kept, talliedHour, 3, 5)
+	delete(stays.Reasons, alotwebhook.ReasonTLS)
+	t.addTallies(s, tally(gone, talliedHour, 9, 4), tally(gone, later, 9, 4), stays)
+	require.NoError(t, t.store.DeleteEndpoint(t.ctx(), deleted.ID))
+	t.addTallies(s, tally(deleted, talliedHour, 8, 2), tally(deleted, talliedHour.Add(2*time.Hour), 1, 2))
+	for range endless {
+		if t.removePage("org_1", 1) < 1 {
+			break
+		}
+	}
+	t.requireTallies(s, []string{gone.ID, deleted.ID}, time.Time{})
+	t.requireTallies(s, []string{kept.ID}, time.Time{}, stays)
+	if all, ok := capabilityOf[alotwebhook.Surveyor](t.store); ok {
+		stays.EndpointID = ""
+		totals, err := all.Totals(t.ctx(), time.Time{})
+		require.NoError(t, err)
+		require.Len(t, totals, 1)
+		require.True(t, totals[0].Hour.Equal(stays.Hour))
+		totals[0].Hour = stays.Hour
+		require.Equal(t, stays, totals[0])
+	}
 }

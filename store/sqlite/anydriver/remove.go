@@ -9,9 +9,11 @@ const (
 		SELECT q.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_queue q ON q.endpoint IN (e.ref, -e.ref) WHERE e.organization = ? LIMIT ?)`
 	removeFinished = `DELETE FROM alotwebhook_deliveries WHERE id IN (
 		SELECT d.id FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_deliveries d ON d.endpoint IN (e.ref, -e.ref) WHERE e.organization = ? LIMIT ?)`
-	removeTallies = `DELETE FROM alotwebhook_tallies WHERE (endpoint, hour, reason) IN (
-		SELECT t.endpoint, t.hour, t.reason FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_tallies t ON t.endpoint = e.id
-		WHERE e.organization = ?1 AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints o WHERE o.id = e.id AND o.organization <> ?1) LIMIT ?2)`
+	// The rows of an hour go together, and count as one.
+	removeTallies = `DELETE FROM alotwebhook_tallies WHERE (endpoint, hour) IN (
+		SELECT DISTINCT t.endpoint, t.hour FROM alotwebhook_endpoints e CROSS JOIN alotwebhook_tallies t ON t.endpoint = e.id
+		WHERE e.organization = ?1 AND NOT EXISTS (SELECT 1 FROM alotwebhook_endpoints o WHERE o.id = e.id AND o.organization <> ?1) LIMIT ?2)
+		RETURNING endpoint, hour, reason, attempts, duration, slowest`
 	removeOperations = `DELETE FROM alotwebhook_operations WHERE id IN (
 		SELECT id FROM alotwebhook_operations WHERE organization = ? LIMIT ?)`
 	removeRecoveries = `DELETE FROM alotwebhook_recoveries WHERE endpoint IN (
@@ -77,10 +79,14 @@ func (t *txn) removeFound(organizationID string, limit int) (n int, err error) {
 	}
 	queued := remove(removeQueued, limit)
 	n = max(n, queued+remove(removeFinished, limit-queued))
-	for _, query := range []string{removeTallies, removeOperations, removeRecoveries, removePauses} {
+	for _, query := range []string{removeOperations, removeRecoveries, removePauses} {
 		remove(query, limit)
 	}
-	return n, err
+	if err != nil {
+		return n, err
+	}
+	hours, err := t.removeTallies(organizationID, limit)
+	return max(n, hours), err
 }
 
 // removeEvents removes events, with deliveries that others have of them: of an endpoint that

@@ -125,3 +125,69 @@ func (t *txn) purgeTallies(until int64, limit int) (hours int, err error) {
 	return hours, t.exec(`DELETE FROM alotwebhook_tallies AS t WHERE endpoint = ?1 AND hour <= ?2
 		AND NOT EXISTS (SELECT 1 FROM alotwebhook_tallies WHERE hour = t.hour AND endpoint <> ?1)`, ofAll, until)
 }
+
+// removeTallies deletes the tallies of up to limit hours of an organization's endpoints, and takes them
+// out of those of all endpoints together.
+func (t *txn) removeTallies(organizationID string, limit int) (hours int, err error) {
+	type row struct {
+		endpoint string
+		hour     int64
+	}
+	seen, totals := map[row]bool{}, map[int64]*alotwebhook.Tally{}
+	err = t.each(removeTallies, []any{organizationID, limit}, func(scan func(...any) error) error {
+		var of row
+		var reason alotwebhook.FailureReason
+		var attempts, duration, slowest int64
+		err := scan(&of.endpoint, &of.hour, &reason, &attempts, &duration, &slowest)
+		seen[of] = true
+		gone := alotwebhook.Tally{Succeeded: attempts, Duration: time.Duration(duration), Slowest: time.Duration(slowest)}
+		if reason != "" {
+			gone = alotwebhook.Tally{Reasons: map[alotwebhook.FailureReason]int64{reason: attempts}}
+		}
+		if totals[of.hour] == nil {
+			totals[of.hour] = &alotwebhook.Tally{}
+		}
+		totals[of.hour].Add(gone)
+		return err
+	})
+	for hour, gone := range totals {
+		if err == nil {
+			err = t.subtractTally(hour, gone)
+		}
+	}
+	return len(seen), err
+}
+
+// subtractTally takes what has gone out of the tally of all endpoints together in an hour, and deletes
+// that with the last one of an endpoint.
+func (t *txn) subtractTally(hour int64, gone *alotwebhook.Tally) error {
+	err := t.exec(subtractFromTally, gone.Succeeded, int64(gone.Duration), hour, "")
+	for reason, n := range gone.Reasons {
+		if err == nil {
+			err = t.exec(subtractFromTally, n, 0, hour, string(reason))
+		}
+	}
+	for _, query := range []string{
+		"DELETE FROM alotwebhook_tallies WHERE endpoint = '' AND hour = ?1 AND reason <> '' AND attempts = 0",
+		`DELETE FROM alotwebhook_tallies WHERE endpoint = '' AND hour = ?1
+			AND NOT EXISTS (SELECT 1 FROM alotwebhook_tallies WHERE hour = ?1 AND endpoint > '')`,
+	} {
+		if err == nil {
+			err = t.exec(query, hour)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return t.exec(slowestOfOthers, hour, int64(gone.Slowest))
+}
+
+const (
+	// Releases that know of no tallies of all endpoints may have added to those of endpoints alone.
+	subtractFromTally = `UPDATE alotwebhook_tallies SET attempts = max(attempts - ?, 0), duration = max(duration - ?, 0)
+		WHERE endpoint = '' AND hour = ? AND reason = ?`
+	// slowestOfOthers looks at all tallies of an hour, but only if what has gone was the slowest.
+	slowestOfOthers = `UPDATE alotwebhook_tallies
+		SET slowest = coalesce((SELECT max(slowest) FROM alotwebhook_tallies WHERE hour = ?1 AND endpoint > ''), 0)
+		WHERE endpoint = '' AND hour = ?1 AND reason = '' AND slowest <= ?2`
+)
