@@ -109,8 +109,8 @@ type PurgeRequest struct {
 	// Tallies is how long the tallies of an hour are kept, from the hour's beginning. A
 	// store that is no [Tallier] ignores it.
 	Tallies time.Duration
-	// Limit bounds the rows of each kind in one call, so that no call takes long; 0 stands
-	// for 1,000.
+	// Limit bounds the rows of each kind in one call, so that no call takes long; 0 or less
+	// stands for 1,000.
 	Limit int
 }
 

@@ -144,7 +144,7 @@ type Queue interface {
 
 // ClaimRequest says how many deliveries a dispatcher has room for.
 type ClaimRequest struct {
-	// Limit is the most deliveries to return. With 0, this process claims no more for now,
+	// Limit is the most deliveries to return. With 0 or less, this process claims no more for now,
 	// because it ends or is full: others get at once all that it does not have under way.
 	Limit int
 	// PerEndpoint is how many slots each endpoint has; at least 1.
@@ -271,7 +271,7 @@ type Endpoints interface {
 
 	// Discard fails up to limit parked deliveries of the endpoint, of events before the time
 	// given (in whole milliseconds, as in the event's id), with [ReasonDiscarded] and without
-	// an attempt. It returns how many it failed, fewer than limit once none is left. It leaves
+	// an attempt. It returns how many it failed, fewer than limit once none is left; none if limit is 0 or less. It leaves
 	// alone a delivery that is leased, and every one while the endpoint is enabled. The error
 	// is [ErrNotFound] if there is no such endpoint.
 	Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error)

@@ -20,7 +20,7 @@ func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebh
 	defer s.mu.Unlock()
 	var r alotwebhook.PurgeResult
 	now := s.now()
-	limit := cmp.Or(p.Limit, defaultPurge)
+	limit := cmp.Or(max(p.Limit, 0), defaultPurge)
 	if p.Parked > 0 {
 		s.expire(now-p.Parked, limit, &r)
 	}

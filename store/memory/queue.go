@@ -56,7 +56,7 @@ type taker struct {
 // each delivery wanted, and how many deliveries they will give together. An
 // endpoint without a free slot is left out and keeps its place.
 func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int) {
-	takers = make([]taker, 0, min(c.Limit, s.turns.Len()))
+	takers = make([]taker, 0, max(min(c.Limit, s.turns.Len()), 0))
 	for elem := s.turns.Front(); elem != nil && len(takers) < c.Limit; elem = elem.Next() {
 		e := elem.Value.(*storedEndpoint)
 		free := c.Free(e.ID, e.OrganizationID)
@@ -68,7 +68,7 @@ func (s *Store) takers(c alotwebhook.ClaimRequest) (takers []taker, expected int
 			expected += min(free, e.dueNow.Len())
 		}
 	}
-	return takers, min(expected, c.Limit)
+	return takers, max(min(expected, c.Limit), 0)
 }
 
 // lease claims the next delivery of e: the delivery gets a new token and falls due again

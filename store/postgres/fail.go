@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,7 +66,7 @@ const (
 func (s *Store) fail(ctx context.Context, sql string, key int64, limit int, reason alotwebhook.FailureReason, until any, before uuid, doubtful bool) (n int, err error) {
 	err = s.run(ctx, step{
 		sql:  sql,
-		args: []any{key, int32(limit), string(reason), until, param(before), doubtful},
+		args: []any{key, int32(max(min(limit, math.MaxInt32), 0)), string(reason), until, param(before), doubtful},
 		rows: one(new(bool), &n),
 	})
 	return n, err

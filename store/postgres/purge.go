@@ -29,7 +29,7 @@ const maxKept = 1000
 // An error of the database in one part does not stop the others. Parked deliveries expire
 // first, and payloads go before the history.
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
-	p.Limit = cmp.Or(p.Limit, 1000)
+	p.Limit = cmp.Or(max(p.Limit, 0), 1000)
 	days, now, err := s.days(ctx)
 	if err != nil {
 		return r, s.explain("purge", err)

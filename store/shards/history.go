@@ -117,7 +117,7 @@ const purgeTimeout = time.Minute
 // rows by itself, so that the Limit is that of all of them. A shard that fails is left out,
 // and the error says so.
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (sum alotwebhook.PurgeResult, err error) {
-	if p.Limit == 0 {
+	if p.Limit <= 0 {
 		p.Limit = 1000
 	}
 	if err := ended(ctx); err != nil {

@@ -152,6 +152,33 @@ func (s discardsAll) Discard(ctx context.Context, endpointID string, _ time.Time
 	return s.Store.Discard(ctx, endpointID, time.Now().Add(time.Hour), limit)
 }
 
+// takesBelowZero takes a negative limit for none, as SQL of some databases does.
+type takesBelowZero struct{ alotwebhook.Store }
+
+func (s takesBelowZero) Discard(ctx context.Context, endpointID string, before time.Time, limit int) (int, error) {
+	if limit < 0 {
+		limit = many
+	}
+	return s.Store.Discard(ctx, endpointID, before, limit)
+}
+
+func (s takesBelowZero) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (alotwebhook.ClaimResult, error) {
+	if c.Limit < 0 {
+		c.Limit = many
+	}
+	return s.Store.Claim(ctx, c)
+}
+
+// purgesNothing purges nothing with a negative limit.
+type purgesNothing struct{ alotwebhook.Store }
+
+func (s purgesNothing) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (alotwebhook.PurgeResult, error) {
+	if p.Limit < 0 {
+		return alotwebhook.PurgeResult{}, ctx.Err()
+	}
+	return s.Store.Purge(ctx, p)
+}
+
 // discardsEnabled also discards what an enabled endpoint is to get.
 type discardsEnabled struct{ alotwebhook.Store }
 

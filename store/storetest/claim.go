@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ var claimRules = []rule{
 	{"OldestFirst", "The deliveries of an endpoint are claimed in the order of their due times.", oldestFirst},
 	{"OldestFirstWithRetries", "The deliveries of an endpoint are claimed in the order of their due times, retries included.", oldestFirstWithRetries},
 	{"NotDisabled", "A claim returns no deliveries of disabled endpoints.", notDisabled},
+	{"NoLimit", "A claim with a Limit of 0 or less returns nothing.", claimNoLimit},
 	{"NothingDue", "NextIn is 0 if a claim returned nothing and no delivery will fall due.", nothingDue},
 	{"NextIn", "If a claim returned nothing, NextIn is the time until the next delivery falls due, among those that are not due yet; the end of a lease counts.", nextIn},
 	{"NextInNotForDisabled", "NextIn does not count deliveries of disabled endpoints.", nextInNotForDisabled},
@@ -238,4 +240,14 @@ func nextInNotForSlots(t *trial) {
 	require.Len(t, t.claimAs(c).Deliveries, 1)
 	c.Busy[e.ID] = 2
 	requireNear(t, long, func() time.Duration { return t.claimAs(c).NextIn }, "only the lease counts")
+}
+
+// Whoever computes a Limit may get a negative one.
+func claimNoLimit(t *trial) {
+	t.endpoint("org_1", completed)
+	t.emit("org_1", completed, 3)
+	for _, limit := range []int{0, -1, math.MinInt} {
+		require.Empty(t, t.claimAs(alotwebhook.ClaimRequest{Limit: limit}).Deliveries)
+	}
+	require.Len(t, t.claimAs(alotwebhook.ClaimRequest{Limit: math.MaxInt}).Deliveries, 3)
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ var endpointRules = []rule{
 	{"EnableFrees", "Enabling makes the parked deliveries pending again, with the due times that they had.", enableFrees},
 	{"Discard", "Discard fails parked deliveries of events before a time with ReasonDiscarded, which is not an attempt, and leaves all others.", discard},
 	{"DiscardLeased", "Discard leaves a delivery that is leased, and takes one whose lease has run out.", discardLeased},
+	{"DiscardLimit", "Discard fails up to limit deliveries, none if that is 0 or less, and all if it is the largest number.", discardLimit},
 	{"DiscardEnabled", "Discard fails nothing while the endpoint is enabled, and returns ErrNotFound if it is gone.", discardEnabled},
 	{"Credentials", "PutEndpoint replaces the credentials, also by none, and nothing is left of them after DeleteEndpoint.", putClears},
 	{"ClaimSeesChanges", "A claim carries the endpoint as it is stored now.", claimSeesChanges},
@@ -203,4 +205,16 @@ func claimSeesChanges(t *trial) {
 		requireSameEndpoint(t, e, *t.claim(1)[0].Endpoint)
 	}
 	require.EqualValues(t, 1, first.Endpoint.Version, "the endpoint of an earlier claim does not change")
+}
+
+// Whoever discards in pages may compute what is left to be done.
+func discardLimit(t *trial) {
+	e := t.endpoint("org_1", completed)
+	t.setDisabled(&e, true)
+	t.emit("org_1", completed, 6)
+	for _, c := range []struct{ limit, want int }{{0, 0}, {-1, 0}, {math.MinInt, 0}, {2, 2}, {1, 1}, {math.MaxInt, 3}, {1 << 31, 0}} {
+		n, err := t.store.Discard(t.ctx(), e.ID, time.Now().Add(time.Hour), c.limit)
+		require.NoError(t, err)
+		require.Equal(t, c.want, n, "with the limit %d", c.limit)
+	}
 }

@@ -248,6 +248,14 @@ var mutants = map[string]mutant{
 		func(s alotwebhook.Store) alotwebhook.Store { return discardsAll{s} },
 		[]string{"Endpoints/Discard"},
 	},
+	"DiscardsBelowZero": {
+		func(s alotwebhook.Store) alotwebhook.Store { return takesBelowZero{s} },
+		[]string{"Endpoints/DiscardLimit", "Claim/NoLimit"},
+	},
+	"PurgesNothingBelowZero": {
+		func(s alotwebhook.Store) alotwebhook.Store { return purgesNothing{s} },
+		[]string{"Purge/NoLimit"},
+	},
 	"DiscardsWaiting": {
 		func(s alotwebhook.Store) alotwebhook.Store { return discardsEnabled{s} },
 		[]string{"Endpoints/DiscardEnabled"},

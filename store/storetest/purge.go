@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,7 @@ var purgeRules = []rule{
 	{"PartlyFinished", "An event keeps its payload while one of its deliveries is unfinished.", purgePartlyFinished},
 	{"NotBeforeItsTime", "Purge changes nothing before its time has passed.", purgeNotBeforeItsTime},
 	{"ZeroKeeps", "A time of 0 means for ever.", purgeZeroKeeps},
+	{"NoLimit", "A Limit of 0 or less stands for 1,000, and the largest number for itself.", purgeNoLimit},
 	{"Limit", "One call changes at most Limit rows of each kind. The host calls again while a result reaches Limit.", purgeLimit},
 	{"Unheard", "For an event without a delivery, the time counts from when it was stored.", purgeUnheard},
 	{"Redelivered", "For a redelivered delivery, the time counts from when it finished again.", purgeRedelivered},
@@ -315,4 +317,19 @@ func purgePastWhatStays(t *trial) {
 	t.purgeAll(alotwebhook.PurgeRequest{Payloads: soon, Limit: 2}, alotwebhook.PurgeResult{Payloads: 12})
 	t.purgeAll(alotwebhook.PurgeRequest{History: soon, Limit: 2}, alotwebhook.PurgeResult{Deliveries: 7, Events: 12})
 	require.Equal(t, alotwebhook.Stats{Pending: stays, Parked: stays, FailingEndpoints: 1, DisabledEndpoints: 1}, t.stats())
+}
+
+// Whoever computes a Limit may get a negative one.
+func purgeNoLimit(t *trial) {
+	e := t.disabledEndpoint("org_1")
+	for _, limit := range []int{0, -1, math.MinInt, math.MaxInt} {
+		id := alotwebhook.DeliveryID(t.emit("org_1", completed, 1)[0].ID, e.ID)
+		expired := 0
+		for tries := 0; tries < 100 && expired == 0; tries++ {
+			time.Sleep(soon)
+			expired = t.purge(alotwebhook.PurgeRequest{Parked: time.Microsecond, Limit: limit}).Expired
+		}
+		require.Equal(t, 1, expired, "with the limit %d", limit)
+		t.requireState(id, alotwebhook.StateFailed)
+	}
 }

@@ -34,7 +34,7 @@ func (s *Store) Claim(ctx context.Context, c alotwebhook.ClaimRequest) (r alotwe
 		return r, errClosed
 	default:
 	}
-	if c.Limit == 0 {
+	if c.Limit <= 0 {
 		return r, s.leave(ctx, false)
 	}
 	for greedy, again := false, true; again; { // seldom twice

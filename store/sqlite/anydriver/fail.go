@@ -147,7 +147,7 @@ func (s *Store) Discard(ctx context.Context, endpointID string, before time.Time
 		if n = 0; err != nil || active {
 			return err
 		}
-		moved, err := t.fail(ref, limit, alotwebhook.ReasonDiscarded, math.MaxInt64, firstKey(before), true)
+		moved, err := t.fail(ref, max(limit, 0), alotwebhook.ReasonDiscarded, math.MaxInt64, firstKey(before), true)
 		n = int(moved)
 		return err
 	})

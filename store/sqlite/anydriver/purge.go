@@ -16,7 +16,7 @@ const defaultPurge = 1000
 
 // Purge implements [alotwebhook.History].
 func (s *Store) Purge(ctx context.Context, p alotwebhook.PurgeRequest) (r alotwebhook.PurgeResult, err error) {
-	limit := cmp.Or(p.Limit, defaultPurge)
+	limit := cmp.Or(max(p.Limit, 0), defaultPurge)
 	var expirable []int64
 	if p.Parked > 0 {
 		if expirable, err = s.expirable(ctx, p.Parked, limit); err != nil {
