@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,88 @@ func TestRights(t *testing.T) {
 			requireWorks(t, runs)
 		})
 	}
+}
+
+// TestRightsOfTheList: with the rights that a sentence of docs/sending.md lists, and no others, a role
+// does everything, and New misses none.
+func TestRightsOfTheList(t *testing.T) {
+	t.Parallel()
+	s := &server{postgrestest.New(t)}
+	admin := s.as(t, "postgres", "postgres")
+	require.NoError(t, postgres.Migrate(t.Context(), admin, nil))
+	execute(t, admin, "CREATE ROLE app_listed LOGIN; GRANT USAGE ON SCHEMA alotwebhook TO app_listed; GRANT SELECT ON alotwebhook.migrations TO app_listed")
+	listed := listedTables(t)
+	for _, table := range listed {
+		execute(t, admin, "GRANT SELECT, INSERT, UPDATE, DELETE ON alotwebhook."+table+" TO app_listed")
+	}
+	execute(t, admin, `DO $$ DECLARE p regclass; BEGIN
+		FOR p IN SELECT oid FROM pg_class WHERE relispartition AND relkind = 'r' LOOP EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO app_listed', p); END LOOP; END $$`)
+	runs := s.as(t, "app_listed", "postgres")
+	requireWorks(t, runs)
+	requireChanges(t, runs)
+	for _, table := range listed {
+		execute(t, admin, "REVOKE DELETE ON alotwebhook."+table+" FROM app_listed")
+		_, err := postgres.New(t.Context(), runs, nil)
+		require.ErrorContains(t, err, "alotwebhook."+table)
+		execute(t, admin, "GRANT DELETE ON alotwebhook."+table+" TO app_listed")
+	}
+}
+
+// listedTables returns the tables on which docs/sending.md says that a role needs all rights.
+func listedTables(t testing.TB) (tables []string) {
+	t.Helper()
+	_, list, found := strings.Cut(read(t, "docs/sending.md"), "`INSERT`, `UPDATE` and `DELETE` on ")
+	require.True(t, found)
+	list, _, found = strings.Cut(list, ", and on their partitions")
+	require.True(t, found)
+	for _, name := range regexp.MustCompile("`([a-z]+)`").FindAllStringSubmatch(list, -1) {
+		tables = append(tables, name[1])
+	}
+	return tables
+}
+
+// requireChanges changes an endpoint, rotates its secret, has a 410 disable it, deletes another and removes
+// the organization.
+func requireChanges(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	store, err := postgres.New(t.Context(), pool, nil)
+	require.NoError(t, err)
+	d, err := alotwebhook.NewDispatcher(store, config)
+	require.NoError(t, err)
+	receiver := webhooktest.NewServer(t)
+	receiver.Always(webhooktest.Answer{Status: http.StatusGone})
+	create := func() alotwebhook.Endpoint {
+		e, err := d.CreateEndpoint(t.Context(), alotwebhook.Endpoint{OrganizationID: "org_9", URL: receiver.URL, EventTypes: []string{"candidate.completed"}})
+		require.NoError(t, err)
+		return e
+	}
+	e, other := create(), create()
+	require.NoError(t, d.DeleteEndpoint(t.Context(), other.ID))
+	e.URL = receiver.URL + "/changed"
+	e, err = d.UpdateEndpoint(t.Context(), e)
+	require.NoError(t, err)
+	_, err = d.RotateSecret(t.Context(), e.ID, "", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	event, err := alotwebhook.NewEvent("candidate.completed", "org_9", map[string]any{"score": 82})
+	require.NoError(t, err)
+	require.NoError(t, d.Emit(t.Context(), event))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	require.Eventually(t, func() bool {
+		now, err := d.Endpoint(t.Context(), e.ID)
+		return err == nil && now.Disabled
+	}, patience, 20*time.Millisecond)
+	stop()
+	require.NoError(t, <-ended)
+	for range 100 {
+		n, err := store.Remove(t.Context(), "org_9", 1000)
+		require.NoError(t, err)
+		if n == 0 {
+			return
+		}
+	}
+	require.Fail(t, "the removal has no end")
 }
 
 // server is a cluster of the test's own: roles are a whole cluster's.

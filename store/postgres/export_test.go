@@ -13,3 +13,6 @@ func (s *Store) MaxDefault(n int64) { s.maxDefault = n }
 func (s *Store) SparseFrom(n int64, patience time.Duration) {
 	s.sparseFrom, s.rebuildPatience = n, patience
 }
+
+// Tables are those that New looks for.
+var Tables = tables
