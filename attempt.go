@@ -162,11 +162,13 @@ func (s *sender) challenge(ctx context.Context, e *Endpoint) error {
 // sealer that failed then may have recovered.
 func (s *sender) target(e *Endpoint) *target {
 	version := prepared.Version{Number: e.Version, CreatedAt: e.CreatedAt}
+	was := s.targets.Get(e.ID, version)
+	if was != nil && !was.delay.IsOver() {
+		return was
+	}
 	t := &target{}
-	if was := s.targets.Get(e.ID, version); was != nil {
-		if t.delay = was.delay; !t.delay.IsOver() {
-			return was
-		}
+	if was != nil {
+		t.delay = was.delay
 	}
 	if t.url, t.err = checkURL(e.URL, s.cfg); t.err == nil {
 		t.secrets, t.err = s.safe.OpenPair(e.ID, e.secrets())

@@ -44,7 +44,7 @@ func (h *held[O]) claim(c Claim, now time.Time) (first bool, again *Outcome[O]) 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e, ok := h.entries[c.ID]
-	h.forget(c.ID)
+	h.drop(e.aside)
 	h.entries[c.ID] = entry[O]{Claim: c, leased: now}
 	if !ok || e.Attempt != c.Attempt { // of another attempt, the outcome is stored
 		return true, nil
@@ -55,10 +55,15 @@ func (h *held[O]) claim(c Claim, now time.Time) (first bool, again *Outcome[O]) 
 
 // forget forgets a delivery, and its outcome if that was put aside. The caller holds mu.
 func (h *held[O]) forget(id string) {
-	if o := h.entries[id].aside; o != nil {
+	h.drop(h.entries[id].aside)
+	delete(h.entries, id)
+}
+
+// drop forgets an outcome that was put aside; nil is none. The caller holds mu.
+func (h *held[O]) drop(o *Outcome[O]) {
+	if o != nil {
 		h.aside = slices.DeleteFunc(h.aside, func(other *Outcome[O]) bool { return other == o })
 	}
-	delete(h.entries, id)
 }
 
 // has reports whether the attempt of a delivery is under way or not stored yet.
@@ -125,7 +130,8 @@ func (h *held[O]) settle(batch []Outcome[O], lost map[string]bool, tell bool) (a
 		holds := ok && e.Attempt == o.Attempt
 		switch {
 		case !lost[o.ID] && holds:
-			h.forget(o.ID)
+			h.drop(e.aside)
+			delete(h.entries, o.ID)
 		case !lost[o.ID]:
 		case holds && e.Token != o.Token:
 			again = append(again, *o)
