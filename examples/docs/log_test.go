@@ -24,8 +24,6 @@ var elsewhere = map[string]string{
 	" panicked":                                                "the name of a function stands before it: see the row of Config.Retry",
 	"BodyTimeout has no effect here":                           "it is of receivers",
 	"postgres: the indexes of the queue were not looked after": "Debug: the next purge tries again",
-	"postgres: other processes were not notified of an emit":   "Debug: they poll",
-	"postgres: the connection that listens was not checked":    "Debug: it is made anew",
 }
 
 // Whoever finds a line in the log looks it up in the guide.
@@ -85,8 +83,8 @@ func logged(t testing.TB) (all []string) {
 	return slices.Compact(all)
 }
 
-// loggedIn returns the messages of a file: what calls of a logger's methods begin with, and what is
-// assigned to a msg, which is logged later.
+// loggedIn returns the messages of a file: what calls of a logger's methods, and of those that log by
+// them, begin with, and what is assigned to a msg, which is logged later.
 func loggedIn(file *ast.File) (all []string) {
 	add := func(values []ast.Expr) {
 		for _, value := range values {
@@ -99,7 +97,7 @@ func loggedIn(file *ast.File) (all []string) {
 		switch n := n.(type) {
 		case *ast.CallExpr:
 			method, ok := n.Fun.(*ast.SelectorExpr)
-			if ok && slices.Contains([]string{"Debug", "Info", "Warn", "Error", "Log", "LogAttrs"}, strings.TrimSuffix(method.Sel.Name, "Context")) {
+			if ok && slices.Contains([]string{"Debug", "Info", "Warn", "Error", "Log", "LogAttrs", "tell", "logUnsent"}, strings.TrimSuffix(method.Sel.Name, "Context")) {
 				add(n.Args)
 			}
 		case *ast.AssignStmt:

@@ -63,10 +63,10 @@ func (s *Safe[S]) Judge(endpointID string, err error, delay *Delay) error {
 	f := (*Fault)(nil)
 	if isFault := errors.As(err, &f); isFault && !f.lasts {
 		delay.next()
-		s.tell("Config.Sealer fails; deliveries to the endpoint wait until it works, and none is lost", endpointID, err)
+		s.tell("alotwebhook: Config.Sealer fails; deliveries to the endpoint wait until it works, and none is lost", endpointID, err)
 		return errShut
 	} else if isFault {
-		s.tell("the secret or the headers of an endpoint do not open; its attempts fail", endpointID, err)
+		s.tell("alotwebhook: the secret or the headers of an endpoint do not open; its attempts fail", endpointID, err)
 		err = errShut
 	} else if delay.wait > 0 && err == nil {
 		s.Log.Info("alotwebhook: Config.Sealer works again", "endpoint", endpointID)
@@ -78,6 +78,6 @@ func (s *Safe[S]) Judge(endpointID string, err error, delay *Delay) error {
 // tell logs a fault, unless very many are.
 func (s *Safe[S]) tell(what, endpointID string, err error) {
 	if unlogged, ok := s.lines.Allow("fault"); ok {
-		s.Log.Error("alotwebhook: "+what, "endpoint", endpointID, "error", err, "unlogged", unlogged)
+		s.Log.Error(what, "endpoint", endpointID, "error", err, "unlogged", unlogged)
 	}
 }
