@@ -212,7 +212,7 @@ func discardLimit(t *trial) {
 	e := t.endpoint("org_1", completed)
 	t.setDisabled(&e, true)
 	t.emit("org_1", completed, 6)
-	for _, c := range []struct{ limit, want int }{{0, 0}, {-1, 0}, {math.MinInt, 0}, {2, 2}, {1, 1}, {math.MaxInt, 3}, {1 << 31, 0}} {
+	for _, c := range []struct{ limit, want int }{{0, 0}, {-1, 0}, {math.MinInt, 0}, {2, 2}, {1, 1}, {math.MaxInt, 3}, {math.MaxInt32, 0}} {
 		n, err := t.store.Discard(t.ctx(), e.ID, time.Now().Add(time.Hour), c.limit)
 		require.NoError(t, err)
 		require.Equal(t, c.want, n, "with the limit %d", c.limit)
