@@ -110,7 +110,7 @@ func TestSendShowsResponses(t *testing.T) {
 		"a redirect, not followed": {webhooktest.Answer{Status: 307, Header: http.Header{"Location": {elsewhere.URL}}}, nil, "The sender follows no redirect"},
 		"a cut connection":         {webhooktest.Answer{Reset: true}, nil, "\nno response: "},
 		"too long a wait":          {webhooktest.Answer{Delay: time.Hour}, []string{"--timeout", "50ms"}, "\nno response: it timed out after "},
-		"too slow a body":          {webhooktest.Answer{Body: strings.Repeat("x", 100), Drip: time.Hour}, []string{"--timeout", "200ms"}, "\n200 OK, but the response's body was cut off or did not end in time after "},
+		"too slow a body":          {webhooktest.Answer{Body: strings.Repeat("x", 100), Drip: time.Hour}, []string{"--timeout", "5s"}, "\n200 OK, but the response's body was cut off or did not end in time after "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
