@@ -70,7 +70,14 @@ func TestHeldUpPastTheLease(t *testing.T) {
 	held := crowd.start(dispatcherRole)
 	ledger.hangOn(held.name)
 	await(t, "nothing in flight", func() bool { return ledger.sender(held.name).received >= inFlight/2 })
-	require.NoError(t, held.Process.Signal(syscall.SIGSTOP))
+	await(t, "nothing in flight when it is held up", func() bool {
+		require.NoError(t, held.Process.Signal(syscall.SIGSTOP))
+		if ledger.sender(held.name).busy > 0 {
+			return true
+		}
+		require.NoError(t, held.Process.Signal(syscall.SIGCONT)) // a slow machine: all attempts were over their time
+		return false
+	})
 	other := crowd.start(dispatcherRole)
 	awaitEmpty(t, store)
 	before := histories(t, store)
